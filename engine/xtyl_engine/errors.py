@@ -1,0 +1,164 @@
+"""Every error a user can meet, in one tree. Each carries a code, data, and words in one order:
+what, where, why, what to do now. The classes that say whether a retry makes sense live here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class ErrorClass(StrEnum):
+    """What a failed attempt means for its job."""
+
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+    PARTIAL = "partial"
+
+
+class WorkflowException(Exception):
+    """Something went wrong in a workflow."""
+
+    code = "xtyl/error"
+    error_class = ErrorClass.PERMANENT
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None, node: str | None = None, **data: Any):
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.hint = hint
+        self.node = node
+        self.data = data
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        where = f"[{self.node}] " if self.node else ""
+        hint = f"\n  {self.hint}" if self.hint else ""
+        return f"{where}{self.message}{hint}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a workflow, and what to do about it."""
+
+    code: str
+    node: str | None
+    message: str
+    hint: str
+
+    def as_dict(self) -> dict[str, str | None]:
+        return asdict(self)
+
+
+class WorkflowError(WorkflowException, ValueError):
+    """The workflow cannot run as it is written."""
+
+    code = "workflow/invalid"
+
+    def __init__(self, problems: Sequence[Problem], *, workflow: str = "", document: Any = None):
+        self.problems = tuple(problems)
+        self.workflow = workflow
+        self.document = document
+        count = len(self.problems)
+        head = f"{workflow or 'workflow'}: {count} problem{'s' if count != 1 else ''}"
+        lines = [
+            f"  {number}. {problem.code} at {problem.node or 'the workflow'}: {problem.message}\n     {problem.hint}"
+            for number, problem in enumerate(self.problems, 1)
+        ]
+        super().__init__("\n".join([head, *lines]))
+
+
+class FrameError(WorkflowException, ValueError):
+    """The table of inputs cannot be used."""
+
+    code = "frame/invalid"
+
+
+class ControlRefused(WorkflowException, RuntimeError):
+    """The run is not in a state that allows this."""
+
+    code = "run/refused"
+
+
+class DecisionRefused(WorkflowException, ValueError):
+    """The review cannot take this decision."""
+
+    code = "review/refused"
+
+
+class RunNotFound(WorkflowException, LookupError):
+    """No run has this id."""
+
+    code = "run/not-found"
+
+
+class WaitTimeout(WorkflowException, TimeoutError):
+    """The run did not finish in the time given."""
+
+    code = "run/timeout"
+
+
+class BackendError(WorkflowException, ConnectionError):
+    """The back end cannot be reached."""
+
+    code = "backend/unreachable"
+
+
+class BackendStartError(BackendError):
+    """The embedded back end did not start."""
+
+    code = "backend/start"
+
+
+class TransientError(WorkflowException):
+    """A failure that another try may cure: network, timeout, rate limit."""
+
+    code = "node/transient"
+    error_class = ErrorClass.TRANSIENT
+
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None, **data: Any):
+        super().__init__(message, **data)
+        self.retry_after = retry_after
+
+
+class NodeTimeout(TransientError, TimeoutError):
+    """The node did not finish in the time it was given."""
+
+    code = "node/timeout"
+
+
+class PermanentError(WorkflowException):
+    """A failure that another try would only repeat: bad input, bad key, refused content."""
+
+    code = "node/permanent"
+
+
+class PartialFailureError(WorkflowException):
+    """A failure that a person should look at: the run pauses until somebody resumes it."""
+
+    code = "node/partial"
+    error_class = ErrorClass.PARTIAL
+
+
+class TemplateError(PermanentError, ValueError):
+    """A template could not be rendered."""
+
+    code = "template/error"
+
+
+class ValueNotPlain(PermanentError, TypeError):
+    """A value cannot be stored: it is no text, number, list, table, image or file."""
+
+    code = "value/not-plain"
+
+
+class LimitExceeded(PermanentError, ValueError):
+    """Something is larger than the engine allows."""
+
+    code = "limit/exceeded"
+
+
+class FunctionRejected(PermanentError):
+    """A function from a notebook may not run here."""
+
+    code = "function/rejected"

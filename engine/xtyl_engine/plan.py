@@ -1,0 +1,235 @@
+"""A Plan: a validated workflow with everything the scheduler asks already worked out. Immutable, one per template,
+the same for every execution of it, cached per process by its digest.
+
+**Axes.** Every node has axes: first the frame's rows, then the lists it runs `over`, then its own list if `n > 1`.
+An axis is named by the node that makes the list. Its length is known when the plan is made (`n`), at submit (rows), or only
+when the list is born at run time (a function's list, a review's picks). A job is a node and an item, the item a path of positions,
+one for each axis: `3` is row 3, `3.0` the first item there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from xtyl_engine.workflow import Document, Edge
+
+ROWS = "$rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one node reads: outputs of other nodes, and columns of its row."""
+
+    nodes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One edge as the scheduler sees it. `level` counts the leading axes that both ends share: jobs whose items
+    agree on that many positions are linked."""
+
+    source: str
+    target: str
+    branch: str | None
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanNode:
+    """One node of a plan. `depth` is its execution level; `bears` says that its output is a list others run over."""
+
+    id: str
+    type: str
+    config: Mapping[str, Any]
+    axes: tuple[str, ...]
+    reads: Reading
+    depth: int
+    bears: bool = False
+    parents: tuple[Link, ...] = ()
+    children: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A workflow that may be submitted. `nodes` are in topological order; `lengths` holds the axes known beforehand."""
+
+    name: str
+    nodes: Mapping[str, PlanNode]
+    lengths: Mapping[str, int]
+    inputs: tuple[str, ...]
+    document: Document = field(repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """The plan's own name: equal plans share a template."""
+        return sha256(self.to_json().encode()).hexdigest()[:32]
+
+    def birth(self, node: str) -> str | None:
+        """The node whose list must be born before this node's jobs can exist, or None if they exist from the start."""
+        dynamic = [axis for axis in self.nodes[node].axes[1:] if axis not in self.lengths]
+        return dynamic[-1] if dynamic else None
+
+    @cached_property
+    def births(self) -> Mapping[str, tuple[str, ...]]:
+        """Per list-bearing node, the nodes whose jobs its list brings into being."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes:
+            if (bearer := self.birth(node)) is not None:
+                found.setdefault(bearer, []).append(node)
+        return {bearer: tuple(nodes) for bearer, nodes in found.items()}
+
+    def to_json(self) -> str:
+        """Canonical JSON, enough for a worker to schedule and execute without validating again."""
+        return json.dumps(
+            {
+                "name": self.name,
+                "inputs": self.inputs,
+                "lengths": dict(self.lengths),
+                "nodes": [
+                    {
+                        "id": node.id,
+                        "type": node.type,
+                        "config": dict(node.config),
+                        "axes": node.axes,
+                        "reads": asdict(node.reads),
+                        "depth": node.depth,
+                        "bears": node.bears,
+                        "parents": [[link.source, link.branch, link.level] for link in node.parents],
+                    }
+                    for node in self.nodes.values()
+                ],
+                "edges": [[edge.source, edge.target, edge.branch] for edge in self.document.edges],
+                "document_inputs": self.document.inputs,
+            },
+            separators=(",", ":"),
+        )
+
+
+def load_plan(text: str) -> Plan:
+    """The plan that `Plan.to_json` wrote."""
+    from xtyl_engine.workflow import Node
+
+    stored = json.loads(text)
+    entries = stored["nodes"]
+    links = [
+        Link(source=source, target=entry["id"], branch=branch, level=level)
+        for entry in entries
+        for source, branch, level in entry["parents"]
+    ]
+    nodes = [
+        PlanNode(
+            id=entry["id"],
+            type=entry["type"],
+            config=entry["config"],
+            axes=tuple(entry["axes"]),
+            reads=Reading(nodes=tuple(entry["reads"]["nodes"]), columns=tuple(entry["reads"]["columns"])),
+            depth=entry["depth"],
+            bears=entry["bears"],
+        )
+        for entry in entries
+    ]
+    return Plan(
+        name=stored["name"],
+        nodes=_tied(nodes, links),
+        lengths=stored["lengths"],
+        inputs=tuple(stored["inputs"]),
+        document=Document(
+            name=stored["name"],
+            nodes=tuple(Node(id=entry["id"], type=entry["type"], config=entry["config"]) for entry in entries),
+            edges=tuple(Edge(source=s, target=t, branch=b) for s, t, b in stored["edges"]),
+            inputs=None if stored["document_inputs"] is None else tuple(stored["document_inputs"]),
+        ),
+    )
+
+
+def make_plan(
+    document: Document,
+    *,
+    order: Iterable[str],
+    depths: Mapping[str, int],
+    edges: Iterable[Edge],
+    readings: Mapping[str, Reading],
+    bearers: frozenset[str],
+    inputs: tuple[str, ...],
+) -> Plan:
+    """Work out axes and links of a document that was found to be right.
+
+    `edges` are all of them: written, and made by references; `bearers` are the nodes of a type whose output may be
+    a list at run time. Nothing is checked here.
+    """
+    written = {node.id: node for node in document.nodes}
+    overs = {node.id: node.config["over"] for node in document.nodes if node.config.get("over")}
+    lengths = {node.id: node.config["n"] for node in document.nodes if node.config.get("n", 1) > 1}
+    borne = bearers & set(overs.values())
+    axes: dict[str, tuple[str, ...]] = {}
+    nodes = []
+    for id in order:
+        over = overs.get(id)
+        base = (ROWS,) if over is None else axes[over] + ((over,) if over in borne else ())
+        axes[id] = base + ((id,) if id in lengths else ())
+        nodes.append(
+            PlanNode(
+                id=id,
+                type=written[id].type,
+                config=written[id].config,
+                axes=axes[id],
+                reads=readings[id],
+                depth=depths[id],
+                bears=id in borne,
+            )
+        )
+    links = [
+        Link(source=e.source, target=e.target, branch=e.branch, level=shared_axes(axes[e.source], axes[e.target]))
+        for e in edges
+    ]
+    return Plan(name=document.name, nodes=_tied(nodes, links), lengths=lengths, inputs=inputs, document=document)
+
+
+def shared_axes(first: tuple[str, ...], second: tuple[str, ...]) -> int:
+    """How many leading axes two nodes have in common."""
+    pairs = zip(first, second, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+
+
+def _tied(nodes: Iterable[PlanNode], links: Iterable[Link]) -> Mapping[str, PlanNode]:
+    parents: dict[str, list[Link]] = {}
+    children: dict[str, list[Link]] = {}
+    for link in links:
+        parents.setdefault(link.target, []).append(link)
+        children.setdefault(link.source, []).append(link)
+    return {node.id: _with_links(node, parents.get(node.id, []), children.get(node.id, [])) for node in nodes}
+
+
+def _with_links(node: PlanNode, parents: list[Link], children: list[Link]) -> PlanNode:
+    return PlanNode(
+        id=node.id,
+        type=node.type,
+        config=node.config,
+        axes=node.axes,
+        reads=node.reads,
+        depth=node.depth,
+        bears=node.bears,
+        parents=tuple(parents),
+        children=tuple(children),
+    )
+
+
+def head(item: str, level: int) -> str:
+    """The first `level` positions of an item."""
+    return ".".join(item.split(".")[:level])
+
+
+def iterate_items(prefix: str, lengths: Iterable[int]) -> Iterator[str]:
+    """Every item below a prefix, in order, given the lengths of the axes that follow."""
+    lengths = tuple(lengths)
+    if not lengths:
+        yield prefix
+        return
+    for place in range(lengths[0]):
+        yield from iterate_items(f"{prefix}.{place}", lengths[1:])

@@ -1,0 +1,116 @@
+"""The document of a workflow: nodes, edges, inputs, as plain values, to and from JSON. It may well be wrong;
+`validate` says so. The fluent builder in `xtyl_nb.build` writes these, and so may any other program.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from xtyl_engine.errors import Problem, WorkflowError
+
+FORMAT_VERSION = 1
+MARKERS = ("start", "end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One step as written: `config` holds the verb's keywords, templates unrendered."""
+
+    id: str
+    type: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """`target` comes after `source`; `branch` names the way out of a conditional or parallel node."""
+
+    source: str
+    target: str
+    branch: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A workflow as written. `inputs` None means: whatever names the templates use that are no node."""
+
+    name: str
+    nodes: tuple[Node, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    inputs: tuple[str, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The versioned document, JSON-able when every config is."""
+        document: dict[str, Any] = {"version": FORMAT_VERSION, "name": self.name}
+        if self.inputs is not None:
+            document["inputs"] = list(self.inputs)
+        document["nodes"] = [{"id": node.id, "type": node.type, "config": dict(node.config)} for node in self.nodes]
+        document["edges"] = [
+            {"source": edge.source, "target": edge.target} | ({"branch": edge.branch} if edge.branch else {})
+            for edge in self.edges
+        ]
+        return document
+
+
+def parse_document(source: str | Mapping[str, Any]) -> Document:
+    """Read a document from JSON text or a mapping. Nodes of type `start` and `end` only mark the ends, and go.
+
+    Raises WorkflowError with code `workflow/document` for anything that has not the document's shape.
+    """
+    if isinstance(source, str):
+        try:
+            source = json.loads(source)
+        except (ValueError, RecursionError) as error:
+            raise _malformed(f"this is not JSON: {error}", "pass a dict, JSON text, or the path of a file") from error
+    if not isinstance(source, Mapping):
+        raise _malformed("a document is a JSON object", 'like {"name": ..., "nodes": [...], "edges": [...]}')
+    version = source.get("version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise _malformed(f"version {version!r} is not known here", f"this release reads version {FORMAT_VERSION}")
+    nodes = tuple(_node(entry, place) for place, entry in enumerate(_entries(source, "nodes")))
+    edges = tuple(_edge(entry, place) for place, entry in enumerate(_entries(source, "edges")))
+    markers = {node.id for node in nodes if node.type in MARKERS}
+    inputs = source.get("inputs")
+    if inputs is not None and not (isinstance(inputs, (list, tuple)) and all(isinstance(i, str) for i in inputs)):
+        raise _malformed("`inputs` is not a list of names", 'write "inputs": ["product", "tone"]')
+    name = source.get("name", "workflow")
+    if not isinstance(name, str):
+        raise _malformed("`name` is not text", 'write "name": "summer-launch"')
+    return Document(
+        name=name,
+        nodes=tuple(node for node in nodes if node.id not in markers),
+        edges=tuple(edge for edge in edges if not markers & {edge.source, edge.target}),
+        inputs=None if inputs is None else tuple(inputs),
+    )
+
+
+def _entries(source: Mapping[str, Any], key: str) -> Iterable[Any]:
+    entries = source.get(key, [])
+    if not isinstance(entries, (list, tuple)):
+        raise _malformed(f"`{key}` is not a list", f'write "{key}": [...]')
+    return entries
+
+
+def _node(entry: Any, place: int) -> Node:
+    if not (isinstance(entry, Mapping) and isinstance(entry.get("id"), str) and isinstance(entry.get("type"), str)):
+        raise _malformed(f"nodes[{place}] has no id and type", 'write {"id": "headline", "type": "generate_copy", ...}')
+    config = entry.get("config", {})
+    if not isinstance(config, Mapping):
+        raise _malformed(f"the config of {entry['id']} is not an object", 'write "config": {"prompt": "..."}')
+    return Node(id=entry["id"], type=entry["type"], config=dict(config))
+
+
+def _edge(entry: Any, place: int) -> Edge:
+    if not (isinstance(entry, Mapping) and all(isinstance(entry.get(end), str) for end in ("source", "target"))):
+        raise _malformed(f"edges[{place}] has no source and target", 'write {"source": "a", "target": "b"}')
+    branch = entry.get("branch")
+    if branch is not None and not isinstance(branch, str):
+        raise _malformed(f"the branch of edges[{place}] is not text", 'write "branch": "then"')
+    return Edge(source=entry["source"], target=entry["target"], branch=branch)
+
+
+def _malformed(message: str, hint: str) -> WorkflowError:
+    return WorkflowError([Problem(code="workflow/document", node=None, message=message, hint=hint)])
