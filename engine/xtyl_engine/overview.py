@@ -1,0 +1,79 @@
+"""What one glance at an execution shows: plain frozen values that the widget, the terminal and the API draw from.
+`query` reads them from SQL; nothing here does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xtyl_engine.states import ExecutionState, JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One thing a person may choose: its position, its text, the path of its image."""
+
+    index: int
+    text: str | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A decision that is waited for. `row` is the row's position in the frame, `label` how the frame's index and
+    first text column call it."""
+
+    node: str
+    item: str
+    row: int
+    label: str
+    choose: int
+    edit: bool = False
+    instructions: str | None = None
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOverview:
+    """One node's jobs at a glance. Times are seconds since the epoch; `images` are paths, newest first."""
+
+    counts: Mapping[JobState, int] = field(default_factory=dict)
+    started: float | None = None
+    finished: float | None = None
+    text: str | None = None
+    images: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def done(self) -> int:
+        return sum(count for state, count in self.counts.items() if state.is_terminal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """One execution at a glance, as of event number `sequence`. `nodes` has one entry per node of the plan."""
+
+    id: str
+    name: str
+    state: ExecutionState
+    sequence: int
+    total: int
+    done: int
+    failed: int
+    rows: int
+    started: float | None
+    finished: float | None
+    waiting_for: str | None = None
+    error: str | None = None
+    nodes: Mapping[str, NodeOverview] = field(default_factory=dict)
+    reviews: tuple[Review, ...] = ()
+
+    @property
+    def progress(self) -> float:
+        """Percent of jobs that are over, 0-100."""
+        return 100.0 * self.done / self.total if self.total else 100.0 * self.state.is_terminal
