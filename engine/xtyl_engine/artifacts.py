@@ -1,0 +1,240 @@
+"""The artifact store: files named by the hash of their content, so that equal things are kept once and no name comes
+from outside. A reference to one is a small JSON object that travels through outputs and templates.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from xtyl_engine.errors import LimitExceeded, PermanentError
+from xtyl_engine.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+KEY = "$artifact"
+JSON = "application/json"
+TABLE = "application/vnd.xtyl.table+json"
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    JSON: ".json",
+    TABLE: ".json",
+    "text/csv": ".csv",
+    "text/plain": ".txt",
+}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class ArtifactError(PermanentError, OSError):
+    """A stored file is missing, damaged, or not a reference to one."""
+
+    code = "artifact/error"
+
+
+class ImageRefused(PermanentError, ValueError):
+    """The bytes are not a whole PNG, JPEG or WEBP image."""
+
+    code = "artifact/image"
+
+
+def is_artifact(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value has the shape of a reference. The store alone knows whether the file exists."""
+    return isinstance(value, Mapping) and issubclass(type(value.get(KEY)), str)
+
+
+def sniff_image(data: bytes) -> str | None:
+    """The media type of a PNG, JPEG or WEBP image by its first bytes, or None."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
+class ArtifactStore:
+    """Files under one folder, private to its owner, each written whole or not at all."""
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
+
+    def __repr__(self) -> str:
+        return f"ArtifactStore({str(self.folder)!r})"
+
+    def save(self, data: bytes, media_type: str, **facts: Any) -> dict[str, Any]:
+        """Store bytes and return their reference. The file is durable when this returns."""
+        reference = {KEY: sha256(data).hexdigest(), "media_type": media_type, "size": len(data), **facts}
+        path = self.path(reference)
+        if not (path.exists() and path.stat().st_size == len(data)):
+            _write_durably(path, data)
+        return reference
+
+    def path(self, reference: Mapping[str, Any]) -> Path:
+        """Where the file of a reference is, or would be. Refuses what is no sha256, so no name can lead elsewhere."""
+        digest = reference.get(KEY)
+        if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+            raise ArtifactError(
+                f"{str(digest)[:80]!r} is not the name of an artifact, which is 64 hexadecimal digits",
+                hint="pass a reference on as the step before made it",
+            )
+        suffix = SUFFIXES.get(str(reference.get("media_type")), ".bin")
+        return self.folder / digest[:2] / digest[2:4] / f"{digest}{suffix}"
+
+    def knows(self, value: object) -> TypeGuard[Mapping[str, Any]]:
+        """Whether a value is a reference to a file that is here."""
+        return is_artifact(value) and _DIGEST.fullmatch(value[KEY]) is not None and self.path(value).is_file()
+
+    def read(self, reference: Mapping[str, Any]) -> bytes:
+        """The bytes of a reference. Raises ArtifactError if they are missing or no longer what was stored."""
+        path = self.path(reference)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ArtifactError(
+                f"the artifact {path.name} cannot be read: {error.strerror}",
+                hint=f"look whether {self.folder} was moved or cleaned; run the step again to make it anew",
+            ) from error
+        if sha256(data).hexdigest() != reference[KEY]:
+            raise ArtifactError(
+                f"the artifact {path.name} is damaged: its content no longer matches its name",
+                hint="delete the file and run the step that made it again",
+            )
+        return data
+
+    def save_image(self, data: bytes, **facts: Any) -> dict[str, Any]:
+        """Store an encoded image after decoding it safely; the reference carries `width` and `height`.
+
+        Raises LimitExceeded for a size refused before decoding, ImageRefused for anything but a whole image.
+        """
+        media_type, width, height = check_image(data)
+        return self.save(data, media_type, width=width, height=height, **facts)
+
+    def save_picture(self, picture: Image) -> dict[str, Any]:
+        """Store a PIL image as PNG."""
+        width, height = picture.size
+        _check_pixels(width, height)
+        if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+            picture = picture.convert("RGB")
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", compress_level=4)
+        return self.save(buffer.getvalue(), "image/png", width=width, height=height)
+
+    def save_table(self, columns: list[str], records: list[dict[str, Any]]) -> dict[str, Any]:
+        """Store a table of plain values, readable without pandas."""
+        text = json.dumps({"columns": columns, "records": records}, separators=(",", ":"), allow_nan=False)
+        return self.save(text.encode(), TABLE, rows=len(records), columns=columns)
+
+    def artifact(self, reference: Mapping[str, Any]) -> Artifact:
+        """The reference as a user's function gets it."""
+        return Artifact(reference=dict(reference), store=self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A stored file as a user's function gets it: a path for any library, or `open()` for what it holds."""
+
+    reference: Mapping[str, Any]
+    store: ArtifactStore
+
+    @property
+    def media_type(self) -> str:
+        return str(self.reference.get("media_type"))
+
+    @property
+    def path(self) -> Path:
+        return self.store.path(self.reference)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def read(self) -> bytes:
+        """The bytes, verified."""
+        return self.store.read(self.reference)
+
+    def open(self) -> Any:
+        """What the file holds: a PIL image, a table's records, a JSON value, text, or else bytes."""
+        data = self.read()
+        if self.media_type.startswith("image/"):
+            from PIL import Image
+
+            return Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"])
+        if self.media_type == TABLE:
+            return json.loads(data)["records"]
+        if self.media_type == JSON:
+            return json.loads(data)
+        return data.decode() if self.media_type.startswith("text/") else data
+
+
+def check_image(data: bytes) -> tuple[str, int, int]:
+    """Decode an image for its media type, width and height, its sizes checked before any pixel is unpacked."""
+    if len(data) > MAX_IMAGE_BYTES:
+        raise LimitExceeded(
+            f"the image has {len(data):,} bytes, more than the {MAX_IMAGE_BYTES:,} allowed",
+            hint="make it smaller, or save it as JPEG or WEBP",
+        )
+    media_type = sniff_image(data)
+    if media_type is None:
+        raise ImageRefused(
+            "the bytes are not a PNG, JPEG or WEBP image, whatever their name says", hint="convert it to one of these"
+        )
+    return media_type, *_decoded_size(data, media_type)
+
+
+def _decoded_size(data: bytes, media_type: str) -> tuple[int, int]:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=[media_type.removeprefix("image/").upper()]) as image:
+            _check_pixels(*image.size)
+            image.load()
+            return image.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise LimitExceeded(f"the image is too large to decode: {error}", hint="make it smaller") from error
+    except LimitExceeded:
+        raise
+    except Exception as error:
+        # A damaged file can make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error.
+        raise ImageRefused(
+            f"the {media_type} image is truncated or damaged: {error}", hint="save it again and check that it opens"
+        ) from error
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_IMAGE_PIXELS:
+        raise LimitExceeded(
+            f"the image is {width} x {height}, more than the {MAX_IMAGE_PIXELS:,} pixels allowed",
+            hint="make it smaller",
+        )
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    for folder in (path.parent.parent.parent, path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # mkstemp creates 0600; the same folder makes the rename atomic.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder_handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder_handle)
+    finally:
+        os.close(folder_handle)

@@ -1,0 +1,248 @@
+"""Functions that a user wrote in a notebook, packed so that a worker can run them: pickled by value, signed, and pinned
+to one execution and one Python version. Functions that a worker can import travel as a reference instead.
+"""
+
+from __future__ import annotations
+
+import hmac
+import inspect
+import json
+import linecache
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from xtyl_engine.errors import FunctionRejected, LimitExceeded
+from xtyl_engine.limits import MAX_FUNCTION_BYTES
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+KEY_BYTES = 32
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedFunction:
+    """A function as it is stored. `digest` names its code and captured values; `signature` vouches for the rest."""
+
+    digest: str
+    name: str
+    python: str
+    blob: bytes
+    signature: str
+
+
+def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction:
+    """Pack a function for one execution.
+
+    Raises FunctionRejected naming the captured variable that cannot be packed, LimitExceeded if it captured too much.
+    """
+    blob = _pickled(function)
+    if len(blob) > MAX_FUNCTION_BYTES:
+        raise LimitExceeded(
+            f"{function_name(function)}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
+            "it takes large variables of the notebook along",
+            hint="pass the data as an argument, or load it inside the function",
+        )
+    digest = sha256(blob).hexdigest()
+    return PackedFunction(
+        digest=digest,
+        name=function_name(function),
+        python=PYTHON,
+        blob=blob,
+        signature=_sign(key, execution_id, PYTHON, digest, blob),
+    )
+
+
+def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:
+    """The function, after its signature and Python version were checked; nothing is loaded before."""
+    expected = _sign(key, execution_id, packed.python, packed.digest, packed.blob)
+    if not hmac.compare_digest(expected.encode(), packed.signature.encode("utf-8", "replace")):
+        raise FunctionRejected(
+            f"{packed.name}() was not packed for this run with this project's key",
+            hint="submit the workflow again from the notebook that shares the worker's XTYL_HOME",
+        )
+    if packed.python != PYTHON:
+        raise FunctionRejected(
+            f"{packed.name}() was packed by Python {packed.python}, and this worker runs {PYTHON}",
+            hint=f"start the worker with Python {packed.python}, or put the function in a module both can import",
+        )
+    import cloudpickle
+
+    try:
+        # Signed by our own key and pinned to this Python: checked above.
+        function, filename, lines = cloudpickle.loads(packed.blob)
+    except Exception as error:
+        raise FunctionRejected(
+            f"{packed.name}() cannot be loaded on this worker: {type(error).__name__}: {error}",
+            hint="install on the worker what the function imports",
+        ) from error
+    _remember_source(filename, lines)
+    return function  # type: ignore[no-any-return]
+
+
+def reference(function: Function) -> str | None:
+    """`module:qualname` if a worker can import the function by it, else None.
+
+    Functions of the notebook, nested ones, and those of modules beside the notebook (which a worker may not find,
+    or may hold in an older version) are packed instead.
+    """
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "<none>")
+    if not module or module == "__main__" or "<" in name or _is_local(sys.modules.get(module)):
+        return None
+    try:
+        return f"{module}:{name}" if _resolve(module, name) is function else None
+    except (ImportError, AttributeError):
+        return None
+
+
+def load_reference(text: str) -> Function:
+    """The function that a `module:qualname` names. Raises FunctionRejected if there is none."""
+    module, _, name = text.partition(":")
+    try:
+        found = _resolve(module, name)
+    except Exception as error:
+        # Importing runs the module's own code, which may raise anything.
+        raise FunctionRejected(
+            f"the function {text!r} cannot be imported here: {type(error).__name__}: {error}",
+            hint="install its module where the worker runs; write it as module:name",
+        ) from error
+    if not callable(found):
+        raise FunctionRejected(f"{text!r} is a {type(found).__name__}, not a function", hint="name a function")
+    return found  # type: ignore[no-any-return]
+
+
+def load_key(path: str | os.PathLike[str]) -> bytes:
+    """The project's signing key, made on first use with mode 0600; processes that race agree on one."""
+    path = Path(path)
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _create_key(path)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise FunctionRejected(
+            f"the key file {path} holds {len(key)} bytes, not {KEY_BYTES}",
+            hint="delete it and submit the workflow again",
+        )
+    return key
+
+
+def function_name(function: Function) -> str:
+    """The name a reader knows the function by."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _create_key(path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, unlike a rename, fails if another process was first; then its key is the one.
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sign(key: bytes, execution_id: str, python: str, digest: str, blob: bytes) -> str:
+    head = json.dumps([execution_id, python, digest]).encode() + b"\n"
+    return hmac.new(key, head + blob, sha256).hexdigest()
+
+
+def _resolve(module: str, name: str) -> Any:
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _is_local(module: ModuleType | None) -> bool:
+    file = getattr(module, "__file__", None)
+    if not file or (module and module.__name__.partition(".")[0] in ("xtyl_engine", "xtyl_nb")):
+        return False
+    path = Path(file)
+    return path.is_relative_to(Path.cwd()) and not path.is_relative_to(sys.prefix)
+
+
+def _pickled(function: Function) -> bytes:
+    import cloudpickle
+
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    local = module is not None and module.__name__ != "__main__" and _is_local(module)
+    if local:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps((function, *_source(function))))
+    except Exception as error:
+        raise _unpackable(function, error) from error
+    finally:
+        if local:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _source(function: Function) -> tuple[str, tuple[str, ...]]:
+    """The function's file and its lines up to its end, so that a traceback on a worker can quote them."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        filename = inspect.getfile(function)
+    except (OSError, TypeError):
+        return "", ()
+    return filename, ("\n",) * (first - 1) + tuple(lines)
+
+
+def _remember_source(filename: str, lines: tuple[str, ...]) -> None:
+    if filename and not os.path.exists(filename):
+        known = linecache.getlines(filename)
+        merged = [new if new.strip() else old for new, old in zip(lines, known, strict=False)]
+        merged += list(lines[len(known) :]) or known[len(lines) :]
+        linecache.cache[filename] = (sum(map(len, merged)), None, merged, filename)
+
+
+def _unpackable(function: Function, error: Exception) -> FunctionRejected:
+    name = function_name(function)
+    for owner, variable, value in _captured(function, set()):
+        if not _can_pickle(value):
+            what = f"`{variable}`, a {type(value).__name__} that {owner}() captured,"
+            hint = f"create {variable} inside {owner}(), or pass plain values as arguments"
+            return FunctionRejected(f"{name}() cannot be sent to a worker: {what} cannot be packed", hint=hint)
+    return FunctionRejected(
+        f"{name}() cannot be sent to a worker: {type(error).__name__}: {error}",
+        hint="write it as a plain function that creates what it needs",
+    )
+
+
+def _captured(function: Any, seen: set[int]) -> Iterator[tuple[str, str, Any]]:
+    """Variables a function takes along, those of the functions it uses first; each with its owner's name."""
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, FunctionType) or id(function) in seen:
+        return
+    seen.add(id(function))
+    found = inspect.getclosurevars(function)
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    for variable, value in {**found.globals, **found.nonlocals, **defaults}.items():
+        yield from _captured(value, seen)
+        yield function.__name__, variable, value
+
+
+def _can_pickle(value: Any) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value)
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,250 @@
+"""Plain values: what nodes return and inputs hold, as JSON and references to stored files. Everything that enters
+the engine's tables passes `plain` once; nothing here imports pandas, numpy or Pillow that the caller had not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from datetime import date
+from enum import Enum
+from types import ModuleType
+from typing import Any
+
+from xtyl_engine.artifacts import JSON, KEY, Artifact, ArtifactStore, sniff_image
+from xtyl_engine.errors import LimitExceeded, ValueNotPlain
+from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VALUE_PARTS
+
+Place = tuple[str | int, ...]
+RESERVED = frozenset({KEY})
+_HINTS = {
+    "set": "use sorted(value) or list(value)",
+    "frozenset": "use sorted(value) or list(value)",
+    "generator": "use list(value)",
+    "map": "use list(value)",
+    "filter": "use list(value)",
+    "zip": "use list(value)",
+    "range": "use list(value)",
+    "dict_keys": "use list(value)",
+    "dict_values": "use list(value)",
+    "coroutine": "await it first",
+    "ndarray": "use value.tolist(), or PIL.Image.fromarray(value) for a picture",
+    "Series": "use value.tolist()",
+    "timedelta": "use value.total_seconds()",
+    "Timedelta": "use value.total_seconds()",
+    "Decimal": "use float(value) or str(value)",
+    "Fraction": "use float(value)",
+    "complex": "use [value.real, value.imag]",
+    "UUID": "use str(value)",
+    "PosixPath": "use str(value), or value.read_bytes() to keep the file",
+    "Interval": "use str(value)",
+    "Period": "use str(value)",
+}
+_USUAL = "use text, numbers, lists, dicts, dates, a DataFrame, a PIL image or bytes"
+
+
+def plain(value: Any, store: ArtifactStore, *, where: str = "result") -> Any:
+    """The value as plain JSON; tables, images and bytes inside it are saved and become references.
+
+    Raises ValueNotPlain for what cannot be stored, with its place such as `result["a"][3]`, its type and what to use.
+    """
+    return _Walk(store, where).visit(value, ())
+
+
+def plain_records(frame: Any, store: ArtifactStore, *, where: str = "result") -> list[dict[str, Any]]:
+    """A DataFrame as a list of records of plain values, its named index levels first."""
+    return _Walk(store, where).records(frame, ())[1]
+
+
+def is_frame(value: object) -> bool:
+    """Whether a value is a DataFrame, without importing pandas."""
+    return _is_instance_of(value, "pandas", "DataFrame")
+
+
+def encode(value: Any) -> str:
+    """Plain values as compact JSON."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def spill(text: str, store: ArtifactStore) -> str:
+    """Encoded JSON as it is kept in a row: itself, or, where too large, a reference to the artifact it became."""
+    if len(text) * 4 <= MAX_INLINE_OUTPUT_BYTES or len(data := text.encode()) <= MAX_INLINE_OUTPUT_BYTES:
+        return text
+    return encode(store.save(data, JSON))
+
+
+def unspill(text: str, store: ArtifactStore) -> Any:
+    """The value that `spill` kept."""
+    value = json.loads(text)
+    if isinstance(value, dict) and value.get("media_type") == JSON and KEY in value:
+        return json.loads(store.read(value))
+    return value
+
+
+class _Walk:
+    """One pass over one value. Holds the containers it is inside of, to see cycles, and counts what it has met."""
+
+    def __init__(self, store: ArtifactStore, where: str):
+        self.store = store
+        self.where = where
+        self.inside: set[int] = set()
+        self.parts = 0
+
+    def visit(self, value: Any, path: Place) -> Any:
+        kind = type(value)
+        if value is None or kind is bool:
+            return value
+        if kind is str:
+            return self.text(value, path)
+        if kind is int:
+            return self.integer(value, path)
+        if kind is float:
+            return self.number(value, path)
+        if kind is dict or kind is list or kind is tuple:
+            return self.container(value, path)
+        try:
+            return self.unusual(value, path)
+        except (ValueNotPlain, LimitExceeded):
+            raise
+        except Exception as error:
+            # A hostile or broken type may raise from any of its methods, its repr included.
+            raise self.refused(path, value, f"raised {type(error).__name__} when it was read") from None
+
+    def text(self, value: str, path: Place) -> str:
+        if "\0" in value:
+            raise self.refused(path, value, "holds a NUL character", 'use value.replace("\\0", "")')
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                hint = 'use value.encode("utf-8", "replace").decode()'
+                raise self.refused(path, value, "holds half of a surrogate pair", hint) from None
+        return value
+
+    def integer(self, value: int, path: Place) -> int:
+        if -(2**63) < value < 2**63:
+            return value
+        raise self.refused(path, value, "is beyond 64 bits", "use float(value) or str(value)")
+
+    def number(self, value: float, path: Place) -> float:
+        if math.isfinite(value):
+            return value
+        name = "NaN" if value != value else "infinite"
+        raise self.refused(path, value, f"is {name}", "use None for a missing number")
+
+    def container(self, value: Any, path: Place) -> Any:
+        self.parts += len(value)
+        if self.parts > MAX_VALUE_PARTS:
+            raise LimitExceeded(
+                f"{self.place(path)} takes the value past {MAX_VALUE_PARTS:,} parts", hint="return a table or bytes"
+            )
+        if id(value) in self.inside:
+            raise self.refused(path, value, "contains itself", "return a copy without the cycle")
+        if len(path) >= MAX_VALUE_DEPTH:
+            raise self.refused(path, value, f"is nested deeper than {MAX_VALUE_DEPTH} levels", "flatten it")
+        self.inside.add(id(value))
+        try:
+            return self.mapping(value, path) if isinstance(value, dict) else self.sequence(value, path)
+        finally:
+            self.inside.discard(id(value))
+
+    def sequence(self, value: list[Any] | tuple[Any, ...], path: Place) -> list[Any]:
+        return [self.visit(part, (*path, place)) for place, part in enumerate(value)]
+
+    def mapping(self, value: dict[Any, Any], path: Place) -> dict[str, Any]:
+        if not RESERVED.isdisjoint(value) and not self.store.knows(value):
+            raise self.refused(path, value, f"has the reserved key {KEY!r}", "rename the key")
+        return {self.key(key, path): self.visit(part, (*path, key)) for key, part in dict.items(value)}
+
+    def key(self, key: Any, path: Place) -> str:
+        if isinstance(key, str):
+            return self.text(str.__str__(key), path)
+        raise self.refused(
+            path,
+            key,
+            "is a key, and keys are text",
+            "use str(key), or a list of pairs",
+            what=f"a key of {type(key).__name__}",
+        )
+
+    def unusual(self, value: Any, path: Place) -> Any:
+        if isinstance(value, Enum):
+            return self.visit(value.value, path)
+        if isinstance(value, Artifact):
+            return self.visit(dict(value.reference), path)
+        if _is_missing(value):
+            return None
+        # The bases' own conversions, so that a subclass's overrides are never asked.
+        if isinstance(value, str):
+            return self.text(str.__str__(value), path)
+        if isinstance(value, int):
+            return self.integer(int.__int__(value), path)
+        if isinstance(value, float):
+            return self.number(float.__float__(value), path)
+        if isinstance(value, (dict, list, tuple)):
+            return self.container(value, path)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return self.data(bytes(value))
+        if isinstance(value, date):
+            return self.text(value.isoformat(), path)
+        return self.foreign(value, path)
+
+    def foreign(self, value: Any, path: Place) -> Any:
+        if _is_instance_of(value, "numpy", "datetime64"):
+            return str(value)
+        if _is_instance_of(value, "numpy", "generic") and type(value.item()) is not type(value):
+            return self.visit(value.item(), path)
+        if _is_instance_of(value, "PIL.Image", "Image"):
+            return self.store.save_picture(value)
+        if is_frame(value):
+            return self.store.save_table(*self.records(value, path))
+        raise self.refused(path, value, "cannot be stored")
+
+    def data(self, value: bytes) -> dict[str, Any]:
+        return (
+            self.store.save_image(value) if sniff_image(value) else self.store.save(value, "application/octet-stream")
+        )
+
+    def records(self, frame: Any, path: Place) -> tuple[list[str], list[dict[str, Any]]]:
+        names = [name for name in frame.index.names if name is not None and name not in frame.columns]
+        frame = frame.reset_index(names) if names else frame
+        columns = [self.column(name, path) for name in frame.columns]
+        if len(set(columns)) < len(columns):
+            double = next(name for name in columns if columns.count(name) > 1)
+            raise self.refused(path, frame, f"has the column {double!r} twice", "rename one of them")
+        self.parts += len(columns) * len(frame)
+        rows = zip(*(frame.iloc[:, place].tolist() for place in range(len(columns))), strict=True)
+        return columns, [
+            {name: self.cell(cell, (*path, row, name)) for name, cell in zip(columns, cells, strict=True)}
+            for row, cells in enumerate(rows)
+        ]
+
+    def column(self, name: Any, path: Place) -> str:
+        return self.text("_".join(map(str, name)) if isinstance(name, tuple) else str(name), path)
+
+    def cell(self, value: Any, path: Place) -> Any:
+        # In a table NaN is how pandas says missing, so it is no mistake there.
+        return None if isinstance(value, float) and value != value else self.visit(value, path)
+
+    def place(self, path: Place) -> str:
+        shown = [str(part) if isinstance(part, int) else json.dumps(str(part)[:40]) for part in path[:8]]
+        return self.where + "".join(f"[{part}]" for part in shown) + ("[...]" if len(path) > len(shown) else "")
+
+    def refused(self, path: Place, value: Any, why: str, hint: str = "", *, what: str = "") -> ValueNotPlain:
+        name = type(value).__name__
+        what = what or ("a lambda" if name == "function" and value.__name__ == "<lambda>" else f"a {name}")
+        return ValueNotPlain(f"{self.place(path)}, {what}, {why}", hint=hint or _HINTS.get(name, _USUAL), type=name)
+
+
+def _is_missing(value: object) -> bool:
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and (value is getattr(pandas, "NA", pandas) or value is getattr(pandas, "NaT", pandas)):
+        return True
+    return _is_instance_of(value, "numpy", "datetime64") and value != value
+
+
+def _is_instance_of(value: object, module: str, name: str) -> bool:
+    home: ModuleType | None = sys.modules.get(module)
+    kind = getattr(home, name, None)
+    return isinstance(kind, type) and isinstance(value, kind)
