@@ -1,0 +1,213 @@
+"""What a person may do to an execution: pause, resume, stop, retry, decide. Each is one transaction; a control that
+the state does not allow is refused with the state it found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Database, Transaction
+from xtyl_engine.errors import ControlRefused, DecisionRefused
+from xtyl_engine.events import Event, EventKind
+from xtyl_engine.ledger import Ledger
+from xtyl_engine.nodes.review import decide as make_decision
+from xtyl_engine.plan import head
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.schedule import End, Over
+from xtyl_engine.states import JOB_MOVES, ExecutionState, JobState
+from xtyl_engine.tables import decisions, jobs
+from xtyl_engine.values import encode
+
+_REVIEW = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.output).where(sql.AT)
+_DECISION = select(decisions.c.action, decisions.c.by, decisions.c.after).where(decisions.c.job_id == sql.B("job_id"))
+
+
+class Controls:
+    """The controls of every execution in one database."""
+
+    def __init__(self, database: Database, plans: PlanCache):
+        self._database = database
+        self._plans = plans
+
+    def pause(self, execution_id: str) -> list[Event]:
+        """Start nothing new; what runs finishes and is kept. Pausing a paused run changes nothing."""
+        return self._change(execution_id, _pause)
+
+    def resume(self, execution_id: str) -> list[Event]:
+        """Go on: a paused run where it was, a stopped or failed one with its completed jobs kept."""
+        return self._change(execution_id, _resume)
+
+    def stop(self, execution_id: str) -> list[Event]:
+        """End the run; completed jobs stay. Stopping a stopped run changes nothing."""
+        return self._change(execution_id, _stop)
+
+    def retry(self, execution_id: str) -> list[Event]:
+        """Try the failed jobs, and what hung on them, again."""
+        return self._change(execution_id, _retry)
+
+    def approve(
+        self,
+        execution_id: str,
+        node: str,
+        item: str,
+        *,
+        choose: Sequence[int],
+        edits: Mapping[int, Any] | None = None,
+        by: str = "",
+        comment: str | None = None,
+    ) -> list[Event]:
+        """Decide a review. The first decision wins. Raises DecisionRefused with what may be chosen."""
+
+        def decide(ledger: Ledger) -> None:
+            id, shown = _waiting_review(ledger, node, item)
+            done = make_decision(json.loads(shown), choose=choose, edits=edits, by=by, comment=comment)
+            _record_decision(ledger, id, "approve", by, comment, shown, encode(done.output))
+            ledger.transaction.run(sql.DECIDE, _decided(ledger, id, encode(done.output), "first"))
+            ledger.note(EventKind.JOB_DECIDED, node, item, action="approve", by=by)
+            ledger.settle([Over(node, item, End.LIVE, items=done.items)])
+
+        return self._change(execution_id, decide)
+
+    def reject(self, execution_id: str, node: str, item: str, *, reason: str, by: str = "") -> list[Event]:
+        """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
+
+        def decide(ledger: Ledger) -> None:
+            id, shown = _waiting_review(ledger, node, item)
+            after = encode({"rejected": reason, "by": by})
+            _record_decision(ledger, id, "reject", by, reason, shown, after)
+            ledger.transaction.run(sql.DECIDE, _decided(ledger, id, after, str(End.REJECTED)))
+            ledger.note(EventKind.JOB_DECIDED, node, item, action="reject", by=by)
+            ledger.settle([Over(node, item, End.REJECTED)])
+
+        return self._change(execution_id, decide)
+
+    def _change(self, execution_id: str, work: Any) -> list[Event]:
+        def apply(transaction: Transaction) -> list[Event]:
+            ledger = Ledger(transaction, execution_id, self._plans.load)
+            work(ledger)
+            if ledger.events:
+                ledger.save()
+            return ledger.events
+
+        return self._database.transact(apply)
+
+
+def _pause(ledger: Ledger) -> None:
+    if ledger.move("pause"):
+        ledger.note(EventKind.PAUSED)
+    elif ledger.state is not ExecutionState.PAUSED:
+        raise _refused(ledger, "paused", "Only a run that is going on can be paused.")
+
+
+def _resume(ledger: Ledger) -> None:
+    if ledger.move("resume"):
+        ledger.note(EventKind.RESUMED)
+    elif ledger.state in (ExecutionState.FAILED, ExecutionState.STOPPED):
+        _reopen(ledger)
+    elif ledger.state is ExecutionState.COMPLETED:
+        raise _refused(ledger, "resumed", "It is complete; submit the workflow again to run it again.")
+
+
+def _stop(ledger: Ledger) -> None:
+    if ledger.state is ExecutionState.STOPPED:
+        return
+    if not ledger.move("stop"):
+        raise _refused(ledger, "stopped", "It is already over.")
+    ledger.done += ledger.transaction.run(sql.STOP_JOBS, {"execution_id": ledger.id, "now": ledger.now})
+    ledger.note(EventKind.STOPPED)
+
+
+def _retry(ledger: Ledger) -> None:
+    if ledger.state is ExecutionState.COMPLETED or not ledger.failed:
+        raise _refused(ledger, "retried", "Nothing in it has failed; `resume()` continues a paused or stopped run.")
+    _reopen(ledger)
+
+
+def _reopen(ledger: Ledger) -> None:
+    """Put back what failed, was stopped, or hung on a failure; completed jobs and branches not taken stay."""
+    if ledger.move("reopen"):
+        ledger.epoch += 1
+    kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
+    opened = [
+        (id, node, item)
+        for id, node, item, state, because in ledger.transaction.rows(sql.REOPENED, {"execution_id": ledger.id})
+        if because not in kept.get(JobState(state), ())
+    ]
+    ledger.transaction.many(sql.REOPEN, [{"job_id": id} for id, _, _ in opened])
+    ledger.done -= len(opened)
+    ledger.failed = 0
+    ledger.note(EventKind.REOPENED, jobs=len(opened))
+    depth = {name: node.depth for name, node in ledger.plan.nodes.items()}
+    for id, node, item in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
+        _stand_again(ledger, id, node, item)
+
+
+def _stand_again(ledger: Ledger, id: int, node: str, item: str) -> None:
+    links = ledger.plan.nodes[node].parents
+    standings = [ledger.standing(link, head(item, link.level)) for link in links]
+    end = next((standing.end for standing in standings if standing.end is not None), None)
+    pending, live = (sum(getattr(standing, name) for standing in standings) for name in ("pending", "live"))
+    if end is None and links and not pending and not live:
+        end = End.BRANCH
+    waits = {
+        "job_id": id,
+        "state": str(JobState.BLOCKED if pending or end else JobState.READY),
+        "pending": pending,
+        "live": live,
+    }
+    ledger.transaction.run(sql.SET_WAITING_FOR, waits)
+    if end is not None:
+        reason = {"execution_id": ledger.id, "node": node, "item": item, "reason": str(end), "now": ledger.now}
+        ledger.transaction.rows(sql.SKIP_CUT[False], reason)
+        ledger.done += 1
+
+
+def _waiting_review(ledger: Ledger, node: str, item: str) -> tuple[int, str]:
+    found = ledger.transaction.row(_REVIEW, {"execution_id": ledger.id, "node": node, "item": item})
+    if found is None or ledger.plan.nodes[node].type != "review":
+        reviews = [name for name, each in ledger.plan.nodes.items() if each.type == "review"]
+        raise DecisionRefused(
+            f"there is no review {node!r} at {item}", hint=f"Reviews here: {', '.join(reviews) or 'none'}."
+        )
+    id, _, _, state, output = found
+    if state in JOB_MOVES["decide"].sources and not ledger.state.is_terminal:
+        return id, output
+    decided = ledger.transaction.row(_DECISION, {"job_id": id})
+    if decided is not None:
+        action, by, after = decided
+        raise DecisionRefused(
+            f"{node} was already decided: {action} by {by or 'somebody'}: {after[:300]}",
+            hint="The first decision stands. Run the workflow again to choose otherwise.",
+        )
+    raise DecisionRefused(
+        f"{node} is {state}, it does not wait for a decision",
+        hint="`run.reviews()` lists the decisions that are waited for.",
+    )
+
+
+def _record_decision(
+    ledger: Ledger, id: int, action: str, by: str, comment: str | None, before: str, after: str
+) -> None:
+    row = {
+        "job_id": id,
+        "action": action,
+        "by": by,
+        "time": ledger.now,
+        "before": before,
+        "after": after,
+        "comment": comment,
+    }
+    ledger.transaction.run(sql.ADD_DECISION, row)
+
+
+def _decided(ledger: Ledger, id: int, output: str, reason: str) -> dict[str, Any]:
+    return {"job_id": id, "output": output, "reason": reason, "now": ledger.now}
+
+
+def _refused(ledger: Ledger, verb: str, hint: str) -> ControlRefused:
+    return ControlRefused(f"the run is {ledger.state}, it cannot be {verb}", hint=hint, state=str(ledger.state))

@@ -1,0 +1,209 @@
+"""One connection to the truth. Statements are SQLAlchemy Core, compiled once per database and run on the driver's own cursor:
+the ORM, and even Core's execution, cost more than the scheduler's whole work on one job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import ClauseElement, ColumnElement
+from sqlalchemy.types import Float
+
+from xtyl_engine.errors import BackendError
+
+T = TypeVar("T")
+RETRYABLE_STATES = {"40P01", "40001", "55P03"}
+
+
+class Now(ColumnElement[float]):
+    """The database's own clock, in seconds since the epoch."""
+
+    inherit_cache = True
+    type = Float()
+
+
+@compiles(Now, "sqlite")
+def _now_sqlite(element: Now, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(Now, "postgresql")
+def _now_postgresql(element: Now, compiler: Any, **options: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement as the driver takes it. It is kept beside its text, so that its identity stays its own."""
+
+    statement: ClauseElement
+    text: str
+    constants: Mapping[str, Any]
+
+
+class Transaction:
+    """Statements inside one transaction. Parameters are mappings; what comes back are plain tuples."""
+
+    def __init__(self, cursor: Any, compiled: Callable[[ClauseElement], Compiled]):
+        self._cursor = cursor
+        self._compiled = compiled
+
+    def run(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> int:
+        """Execute once; how many rows it touched."""
+        self._execute(statement, parameters)
+        return int(self._cursor.rowcount)
+
+    def many(self, statement: ClauseElement, parameters: Sequence[Mapping[str, Any]]) -> int:
+        """Execute for each mapping; how many rows they touched together."""
+        if len(parameters) == 1:
+            return self.run(statement, parameters[0])
+        if not parameters:
+            return 0
+        compiled = self._compiled(statement)
+        if compiled.constants:
+            parameters = [{**compiled.constants, **each} for each in parameters]
+        self._cursor.executemany(compiled.text, parameters)
+        return int(self._cursor.rowcount)
+
+    def rows(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Execute once; every row it returns."""
+        self._execute(statement, parameters)
+        return list(self._cursor.fetchall())
+
+    def row(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
+        """Execute once; the first row it returns."""
+        found = self.rows(statement, parameters)
+        return found[0] if found else None
+
+    def _execute(self, statement: ClauseElement, parameters: Mapping[str, Any] | None) -> None:
+        compiled = self._compiled(statement)
+        given = parameters or {}
+        self._cursor.execute(compiled.text, {**compiled.constants, **given} if compiled.constants else given)
+
+
+class Database:
+    """A SQLite file in WAL mode or a PostgreSQL database, by SQLAlchemy URL. Safe to share between threads."""
+
+    def __init__(self, url: str, *, pool_size: int = 20):
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self.engine = _make_engine(url, self.is_sqlite, pool_size)
+        self._compiled: dict[int, Compiled] = {}
+
+    def compiled(self, statement: ClauseElement) -> Compiled:
+        """The statement in this database's own SQL, made once."""
+        known = self._compiled.get(id(statement))
+        if known is None:
+            made = statement.compile(dialect=self.engine.dialect)
+            binds = getattr(made, "binds", {})
+            constants = {name: value for name, value in made.params.items() if not binds[name].required}
+            known = self._compiled[id(statement)] = Compiled(statement, str(made), constants)
+        return known
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """One consistent look at the data."""
+        with self._connection() as connection, self._transaction(connection, "BEGIN") as transaction:
+            yield transaction
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """One transaction that may write; on SQLite it takes the write lock at once, for an upgraded read lock can only fail."""
+        with self._connection() as connection, self._transaction(connection, "BEGIN IMMEDIATE") as transaction:
+            yield transaction
+
+    def transact(self, work: Callable[[Transaction], T], *, seconds: float = 30.0) -> T:
+        """Run `work` in a write transaction, again after a lock, a deadlock or a lost connection, for `seconds` at most.
+
+        `work` must be safe to repeat: a commit may have succeeded although its answer was lost. Raises BackendError.
+        """
+        deadline = time.monotonic() + seconds
+        delay = 0.005
+        while True:
+            try:
+                with self.write() as transaction:
+                    return work(transaction)
+            except BackendError as error:
+                if not error.data.get("retryable") or time.monotonic() + delay > deadline:
+                    raise
+            time.sleep(delay * random.uniform(0.5, 1.5))
+            delay = min(delay * 2, 1.0)
+
+    def close(self) -> None:
+        """Give every connection back to the operating system."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[Any]:
+        driver_error = self.engine.dialect.loaded_dbapi.Error
+        try:
+            connection = self.engine.raw_connection()
+        except Exception as error:
+            raise self.translated(error) from error
+        try:
+            yield connection
+        except driver_error as error:
+            if not self.is_sqlite:
+                connection.invalidate(error)
+            raise self.translated(error) from error
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _transaction(self, connection: Any, begin: str) -> Iterator[Transaction]:
+        cursor = connection.cursor()
+        if self.is_sqlite:
+            cursor.execute(begin)
+        try:
+            yield Transaction(cursor, self.compiled)
+            connection.commit()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                connection.rollback()
+            raise
+        finally:
+            cursor.close()
+
+    def translated(self, error: BaseException) -> BackendError:
+        """A driver's error in our words; its cause is for the caller to chain."""
+        cause = getattr(error, "orig", None) or error
+        words = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        hint = (
+            "Is the disk full, or the folder read-only? `xtyl doctor` looks."
+            if self.is_sqlite
+            else ("Is the database running and reachable? `xtyl doctor` looks.")
+        )
+        return BackendError(f"the database answered: {words}", hint=hint, retryable=_is_retryable(cause))
+
+
+def _is_retryable(error: BaseException) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+    state = getattr(error, "sqlstate", None)
+    return state in RETRYABLE_STATES or state is None or state.startswith(("08", "57P"))
+
+
+def _make_engine(url: str, is_sqlite: bool, pool_size: int) -> Engine:
+    if not is_sqlite:
+        return create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=False)
+    engine = create_engine(url, paramstyle="named", pool_size=pool_size, max_overflow=pool_size)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("busy_timeout=15000", "journal_mode=wal", "synchronous=normal", "foreign_keys=off"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,214 @@
+"""From a Claim to an outcome: read what the job needs, render its config, look for a cached result, call the node type's
+handler, and say what became of it. Writes nothing to SQL; `record` does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from xtyl_engine import statements as sql
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.database import Database
+from xtyl_engine.errors import ErrorClass, FunctionRejected, LimitExceeded, NodeTimeout, PermanentError
+from xtyl_engine.failures import describe_error
+from xtyl_engine.functions import PackedFunction, load_key, load_reference, unpack
+from xtyl_engine.gather import read_row, read_upstream
+from xtyl_engine.limits import MAX_ITEMS
+from xtyl_engine.nodes import node_type
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Usage, Wait
+from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
+from xtyl_engine.plan import Plan, PlanNode
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.providers import get_provider
+from xtyl_engine.settings import Settings
+from xtyl_engine.template import render
+from xtyl_engine.values import encode, spill
+
+COMMON = frozenset(NodeConfig.model_fields)
+log = logging.getLogger("xtyl")
+
+
+@dataclass(eq=False)
+class Executor:
+    """Executes claims in the slots of one worker process."""
+
+    settings: Settings
+    database: Database
+    plans: PlanCache
+    store: ArtifactStore
+    stopped: set[str] = field(default_factory=set)
+    _functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
+
+    def execute(self, claim: Claim) -> Outcome:
+        """Do one job. Never raises: what goes wrong is an outcome too."""
+        retry = Retry()
+        try:
+            if claim.late_output is not None:
+                return _late(claim)
+            plan, node, context, names = self._read(claim)
+            kind = node_type(node.type)
+            config = kind.config.model_validate(_rendered(kind, node.config, names))
+            retry = config.retry
+            key = self._cache_key(kind, node, config, context.place)
+            cached = self._look_up(claim, node, key) if key else None
+            return cached or self._run(kind, config, context, claim, node, key)
+        except BaseException as error:
+            return _failed(claim, retry, error)
+
+    def pace_key(self, claim: Claim) -> str:
+        """Jobs with the same key are expected to take about as long: one type, and for calls one function."""
+        plan = self.plans.known(claim.template_id)
+        if plan is None:
+            return ""
+        node = plan.nodes[claim.node]
+        function = node.config.get("function")
+        return f"{node.type} {sorted(function.items())}" if isinstance(function, Mapping) else node.type
+
+    def _read(self, claim: Claim) -> tuple[Plan, PlanNode, Context, dict[str, Any]]:
+        with self.database.read() as transaction:
+            plan = self.plans.load(transaction, claim.template_id)
+            node = plan.nodes[claim.node]
+            row = read_row(transaction, claim) if node.reads.columns else {}
+            upstream = read_upstream(transaction, plan, claim, self.store) if node.reads.nodes else {}
+        place = int(claim.item.rpartition(".")[2]) if claim.node in plan.lengths else 0
+        context = Context(
+            execution_id=claim.execution_id,
+            node=claim.node,
+            item=claim.item,
+            attempt=claim.number,
+            key=f"{claim.execution_id}/{claim.node}/{claim.item}/{claim.epoch}",
+            place=place,
+            upstream=upstream,
+            artifacts=self.store,
+            provider=lambda name: get_provider(name or self.settings.provider),
+            function=lambda reference: self._function(claim.execution_id, reference),
+            cancelled=lambda: claim.execution_id in self.stopped,
+            log=log,
+        )
+        return plan, node, context, {**row, **upstream}
+
+    def _run(
+        self, kind: NodeType, config: NodeConfig, context: Context, claim: Claim, node: PlanNode, key: str | None
+    ) -> Outcome:
+        work = kind.run
+        done = work(config, context) if config.timeout is None else _within(config.timeout, work, config, context)
+        output = spill(encode(dict(done.output)), self.store)
+        if isinstance(done, Wait):
+            return Waiting(claim=claim, output=output)
+        return Completed(
+            claim=claim,
+            output=output,
+            items=_born(node, done) if node.bears else None,
+            branch=done.branch,
+            usage=done.usage,
+            cache_key=key,
+        )
+
+    def _cache_key(self, kind: NodeType, node: PlanNode, config: NodeConfig, place: int) -> str | None:
+        if not (kind.cached if config.cache is None else config.cache) or node.bears:
+            return None
+        facts = config.model_dump(mode="json", exclude=set(COMMON), fallback=str)
+        if "provider" in facts:
+            facts["provider"] = facts["provider"] or self.settings.provider
+        return sha256(json.dumps([kind.name, facts, place], sort_keys=True).encode()).hexdigest()
+
+    def _look_up(self, claim: Claim, node: PlanNode, key: str) -> Completed | None:
+        with self.database.read() as transaction:
+            found = transaction.row(sql.CACHED, {"cache_key": key})
+        if found is None:
+            return None
+        output, branch, provider, model = found
+        usage = Usage(provider=provider, model=model, tokens=0, cost=0.0) if provider else None
+        return Completed(claim=claim, output=output, branch=branch, usage=usage, cache_key=key, cached=True)
+
+    def _function(self, execution_id: str, reference: Mapping[str, Any]) -> Callable[..., Any]:
+        if "reference" in reference:
+            return load_reference(reference["reference"])
+        if not self.settings.accept_functions:
+            raise FunctionRejected(
+                f"this worker takes no functions from notebooks: {reference.get('name')}",
+                hint="Install the function on the workers as a module, or set XTYL_ACCEPT_FUNCTIONS=1 where every user is trusted.",
+            )
+        digest = reference["digest"]
+        known = self._functions.get((execution_id, digest))
+        if known is None:
+            known = self._functions[execution_id, digest] = self._unpack(execution_id, digest)
+        return known
+
+    def _unpack(self, execution_id: str, digest: str) -> Callable[..., Any]:
+        with self.database.read() as transaction:
+            found = transaction.row(sql.FUNCTION, {"execution_id": execution_id, "digest": digest})
+        if found is None:
+            raise FunctionRejected("the function was not submitted with this run", hint="Submit the workflow again.")
+        digest, name, python, blob, signature = found
+        packed = PackedFunction(digest=digest, name=name, python=python, blob=bytes(blob), signature=signature)
+        return unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
+
+
+def _rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: render(value, names) if name in kind.templates else value for name, value in config.items()}
+
+
+def _born(node: PlanNode, done: Done) -> int:
+    if done.items is None:
+        raise PermanentError(
+            "other nodes run over its list, but it did not return one",
+            hint="Return a list (or a DataFrame), or take `over=` off the nodes that follow.",
+        )
+    if done.items > MAX_ITEMS:
+        raise LimitExceeded(
+            f"it returned {done.items:,} items; at most {MAX_ITEMS:,}", hint="Return fewer, or split the row."
+        )
+    return done.items
+
+
+def _within(seconds: float, work: Callable[..., Done | Wait], *arguments: Any) -> Done | Wait:
+    """Run in a thread of its own and stop waiting after `seconds`: a thread cannot be killed, only left behind."""
+    box: list[Done | Wait | BaseException] = []
+
+    def target() -> None:
+        try:
+            box.append(work(*arguments))
+        except BaseException as error:
+            box.append(error)
+
+    thread = threading.Thread(target=target, name="xtyl-timed", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not box:
+        raise NodeTimeout(f"no result after {seconds:g} s", hint="Raise `timeout=`, or make the step smaller.")
+    if isinstance(box[0], BaseException):
+        raise box[0]
+    return box[0]
+
+
+def _failed(claim: Claim, retry: Retry, error: BaseException) -> Outcome:
+    described = describe_error(error)
+    error_class = getattr(error, "error_class", ErrorClass.PERMANENT)
+    traceback = None if isinstance(error, NodeTimeout) else described.traceback
+    failure = Failure(
+        error_class=error_class, message=_words(error, described.type, described.message), traceback=traceback
+    )
+    if error_class is not ErrorClass.TRANSIENT or claim.tries >= retry.attempts:
+        return Failed(claim=claim, failure=failure)
+    delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
+    return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, getattr(error, "retry_after", None) or 0.0))
+
+
+def _words(error: BaseException, kind: str, message: str) -> str:
+    return message if hasattr(error, "error_class") else f"{kind}: {message}".removesuffix(": ")
+
+
+def _late(claim: Claim) -> Completed:
+    """The result came after a stop and was kept: the effect is not paid again."""
+    output = claim.late_output or "{}"
+    found = json.loads(output)
+    items = len(found["items"]) if isinstance(found.get("items"), list) else None
+    return Completed(claim=claim, output=output, items=items, branch=found.get("branch"))

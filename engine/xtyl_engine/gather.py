@@ -1,0 +1,89 @@
+"""What a job reads: its row's values, and the outputs of the nodes it refers to, as its templates see them.
+Reads only; a job's parents are committed before it is claimed, so nothing here can change under it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from xtyl_engine import statements as sql
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.database import Transaction
+from xtyl_engine.nodes import node_type
+from xtyl_engine.outcomes import Claim
+from xtyl_engine.plan import Plan, PlanNode, head, shared_axes
+from xtyl_engine.states import JobState
+from xtyl_engine.template import SKIPPED, Output
+from xtyl_engine.values import unspill
+
+
+def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:
+    """The values of the job's row."""
+    position = int(head(claim.item, 1))
+    found = transaction.row(sql.ROW, {"execution_id": claim.execution_id, "position": position})
+    return {} if found is None else json.loads(found[0])
+
+
+def read_upstream(transaction: Transaction, plan: Plan, claim: Claim, store: ArtifactStore) -> dict[str, Any]:
+    """Per node that the job refers to: its output, the item of its list that the job runs over, or the list of what
+    the job gathers. A review reads its lineage item by item, aligned with what is reviewed."""
+    node = plan.nodes[claim.node]
+    if node.type == "review":
+        return _read_lineage(transaction, plan, node, claim, store)
+    return {name: _read(transaction, plan.nodes[name], node, claim, store) for name in node.reads.nodes}
+
+
+def _read(transaction: Transaction, source: PlanNode, reader: PlanNode, claim: Claim, store: ArtifactStore) -> Any:
+    shared = shared_axes(source.axes, reader.axes)
+    if shared < len(source.axes):
+        return [value for _, value in _read_below(transaction, source, claim, shared, store)]
+    at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, shared)}
+    state, output = transaction.row(sql.OUTPUT, at) or (JobState.SKIPPED, None)
+    place = int(claim.item.split(".")[shared]) if source.bears and source.id in reader.axes else None
+    return _visible(source, state, output, place, store)
+
+
+def _read_below(
+    transaction: Transaction, source: PlanNode, claim: Claim, level: int, store: ArtifactStore
+) -> Iterator[tuple[str, Any]]:
+    """What a job gathers, in item order; what was skipped is not there."""
+    at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, level)}
+    for item, state, output in transaction.rows(sql.OUTPUTS_BELOW, at):
+        if state == JobState.COMPLETED:
+            yield item, _visible(source, state, output, None, store)
+
+
+def _read_lineage(
+    transaction: Transaction, plan: Plan, review: PlanNode, claim: Claim, store: ArtifactStore
+) -> dict[str, Any]:
+    source = plan.nodes[review.config["of"]]
+    shared = shared_axes(source.axes, review.axes)
+    if shared == len(source.axes):
+        return {name: _read(transaction, plan.nodes[name], review, claim, store) for name in review.reads.nodes}
+    reviewed = dict(_read_below(transaction, source, claim, shared, store))
+    lineage: dict[str, Any] = {source.id: list(reviewed.values())}
+    for name in review.reads.nodes:
+        other = plan.nodes[name]
+        depth = len(other.axes)
+        if name == source.id:
+            continue
+        if depth <= shared:
+            lineage[name] = [_read(transaction, other, review, claim, store)] * len(reviewed)
+        else:
+            found = dict(_read_below(transaction, other, claim, shared, store))
+            lineage[name] = [found.get(head(item, depth), SKIPPED) for item in reviewed]
+    return lineage
+
+
+def _visible(source: PlanNode, state: str, output: str | None, place: int | None, store: ArtifactStore) -> Any:
+    if state != JobState.COMPLETED or output is None:
+        return SKIPPED
+    value = unspill(output, store)
+    kind = node_type(source.type)
+    if kind.bears and "items" in value:
+        return value["items"] if place is None else value["items"][place]
+    if kind.fields(source.config) is None:
+        return value["value"]
+    return Output(value, main=kind.main)

@@ -1,0 +1,218 @@
+"""From SQL to an Overview: counts per node, the last result of each, the reviews that wait. A few queries, whatever
+the number of jobs, so that a widget may look ten times a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+
+from xtyl_engine import statements as sql
+from xtyl_engine.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.database import Transaction
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.nodes import node_type
+from xtyl_engine.overview import NodeOverview, Option, Overview, Review
+from xtyl_engine.plan import Plan
+from xtyl_engine.query import Execution, Queries
+from xtyl_engine.states import ExecutionState, JobState
+from xtyl_engine.tables import jobs, rows
+from xtyl_engine.values import unspill
+
+MAX_REVIEWS = 50
+MAX_IMAGES = 4
+_J = jobs.c
+_COUNTS = (
+    select(_J.node, _J.state, func.count(), func.min(_J.started), func.max(_J.finished))
+    .where(_J.execution_id == sql.B("execution_id"))
+    .group_by(_J.node, _J.state)
+)
+_LATEST = (
+    select(_J.output)
+    .where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node"), _J.state == "completed")
+    .order_by(_J.id.desc())
+    .limit(MAX_IMAGES)
+)
+_ERROR = (
+    select(_J.item, _J.error)
+    .where(
+        _J.execution_id == sql.B("execution_id"),
+        _J.node == sql.B("node"),
+        sql.job_in(JobState.FAILED, JobState.QUARANTINED),
+    )
+    .order_by(_J.id)
+    .limit(1)
+)
+_REVIEWS = (
+    select(_J.node, _J.item, _J.output)
+    .where(_J.execution_id == sql.B("execution_id"), _J.state == "waiting")
+    .order_by(_J.id)
+    .limit(MAX_REVIEWS)
+)
+_LABEL = select(rows.c.label, rows.c["values"]).where(
+    rows.c.execution_id == sql.B("execution_id"), rows.c.position == sql.B("position")
+)
+
+
+class Glance:
+    """Looks at executions. Results already seen are remembered by node, for they are looked at again and again."""
+
+    def __init__(self, queries: Queries, store: ArtifactStore):
+        self._queries = queries
+        self._store = store
+        self._seen: dict[tuple[str, str, int], dict[str, Any]] = {}
+
+    def overview(self, execution_id: str) -> Overview:
+        """One execution at a glance. Raises RunNotFound."""
+        execution = self._queries.execution(execution_id)
+        with self._queries.database.read() as transaction:
+            plan = self._queries.plans.load(transaction, execution.template_id)
+            counted = _by_node(transaction.rows(_COUNTS, {"execution_id": execution_id}))
+            nodes = {name: self._node(transaction, plan, execution, name, counted.get(name, [])) for name in plan.nodes}
+            reviews = self._reviews(transaction, plan, execution)
+        return Overview(
+            id=execution.id,
+            name=execution.name,
+            state=execution.state,
+            sequence=execution.sequence,
+            total=execution.total,
+            done=execution.done,
+            failed=execution.failed,
+            rows=execution.rows,
+            started=execution.started,
+            finished=execution.finished,
+            waiting_for=self._waits(execution, nodes),
+            error=execution.error,
+            nodes=nodes,
+            reviews=reviews,
+        )
+
+    def _node(
+        self, transaction: Transaction, plan: Plan, execution: Execution, name: str, counted: list[tuple[Any, ...]]
+    ) -> NodeOverview:
+        counts = {JobState(state): count for state, count, _, _ in counted}
+        started = [time for _, _, time, _ in counted if time is not None]
+        finished = [time for _, _, _, time in counted if time is not None]
+        node = NodeOverview(counts=counts)
+        facts: dict[str, Any] = {}
+        if counts.get(JobState.COMPLETED):
+            facts = self._latest(transaction, plan, execution.id, name, counts[JobState.COMPLETED])
+        if counts.get(JobState.FAILED) or counts.get(JobState.QUARANTINED):
+            facts = {**facts, "error": _first_error(transaction, execution.id, name)}
+        return NodeOverview(
+            counts=counts,
+            started=min(started, default=None),
+            finished=max(finished, default=None) if node.done == node.total else None,
+            **facts,
+        )
+
+    def _latest(self, transaction: Transaction, plan: Plan, id: str, name: str, count: int) -> dict[str, Any]:
+        key = (id, name, count)
+        if key not in self._seen:
+            if len(self._seen) > 5_000:
+                self._seen.clear()
+            found = transaction.rows(_LATEST, {"execution_id": id, "node": name})
+            shown = [self._shown(plan, name, output) for (output,) in found if output]
+            texts = [text for text, _ in shown if text]
+            images = [image for _, image in shown if image]
+            self._seen[key] = {"text": texts[0] if texts else None, "images": tuple(images)}
+        return self._seen[key]
+
+    def _shown(self, plan: Plan, name: str, output: str) -> tuple[str | None, str | None]:
+        """Text and image of a result, whichever it has."""
+        try:
+            value = unspill(output, self._store)
+        except WorkflowException as error:
+            return str(error), None
+        kind = node_type(plan.nodes[name].type)
+        if kind.name in ("conditional", "parallel"):
+            return None, None
+        main = value.get(kind.main) if kind.main else value
+        return self._text(main), self._image(main if is_artifact(main) else value)
+
+    def _image(self, value: Any) -> str | None:
+        if is_artifact(value):
+            is_image = str(value.get("media_type", "")).startswith("image/")
+            return str(self._store.path(value)) if is_image else None
+        if isinstance(value, Mapping):
+            return next((image for each in value.values() if (image := self._image(each))), None)
+        return None
+
+    def _text(self, value: Any) -> str | None:
+        if isinstance(value, str):
+            return value[:300]
+        if isinstance(value, Mapping) and not is_artifact(value):
+            return next(
+                (text for key in ("text", "value", *value) if key in value and (text := self._text(value[key]))), None
+            )
+        if isinstance(value, list):
+            return f"{len(value)} items"
+        return None if value is None or is_artifact(value) else str(value)[:300]
+
+    def _reviews(self, transaction: Transaction, plan: Plan, execution: Execution) -> tuple[Review, ...]:
+        found = transaction.rows(_REVIEWS, {"execution_id": execution.id})
+        return tuple(
+            self._review(transaction, execution.id, node, item, unspill(shown, self._store))
+            for node, item, shown in found
+        )
+
+    def _review(self, transaction: Transaction, id: str, node: str, item: str, shown: Mapping[str, Any]) -> Review:
+        row = int(item.split(".")[0])
+        label = transaction.row(_LABEL, {"execution_id": id, "position": row})
+        return Review(
+            node=node,
+            item=item,
+            row=row,
+            label=_label(*label) if label else str(row),
+            choose=shown.get("choose", 1),
+            edit=shown.get("edit", False),
+            instructions=shown.get("instructions"),
+            options=tuple(
+                Option(index=index, text=self._text(dict(reversed(option.items()))), image=self._image(option))
+                for index, option in enumerate(shown.get("options", ()))
+            ),
+        )
+
+    def _waits(self, execution: Execution, nodes: Mapping[str, NodeOverview]) -> str | None:
+        """What the execution waits for, in words, when nothing of it runs."""
+        if execution.state.is_terminal:
+            return None
+        if execution.state is ExecutionState.PAUSED:
+            return "paused: `run.resume()` goes on"
+        sums = {state: sum(node.counts.get(state, 0) for node in nodes.values()) for state in JobState}
+        if sums[JobState.RUNNING]:
+            return None
+        if sums[JobState.READY]:
+            due = self._queries.next_retry(execution.id)
+            return "a retry" if due is not None else "a worker"
+        waiting = [name for name, node in nodes.items() if node.counts.get(JobState.WAITING)]
+        if not waiting:
+            return None
+        count = sums[JobState.WAITING]
+        return f"a person: {count} decision{'s' if count != 1 else ''} at {', '.join(waiting)}"
+
+
+def _by_node(found: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
+    grouped: dict[str, list[tuple[Any, ...]]] = {}
+    for node, *rest in found:
+        grouped.setdefault(node, []).append(tuple(rest))
+    return grouped
+
+
+def _first_error(transaction: Transaction, id: str, name: str) -> str | None:
+    found = transaction.row(_ERROR, {"execution_id": id, "node": name})
+    return (
+        None
+        if found is None
+        else f"row {found[0].split('.')[0]}: {(found[1] or '').splitlines()[0] if found[1] else ''}"
+    )
+
+
+def _label(label: str, values: str) -> str:
+    """The first text in the row says more than a number does."""
+    texts = [value for value in json.loads(values).values() if isinstance(value, str)]
+    name = json.loads(label)
+    return texts[0][:60] if texts and not isinstance(name, str) else str(name)[:60]

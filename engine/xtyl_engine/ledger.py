@@ -1,0 +1,250 @@
+"""One execution inside one write transaction: its row locked, its counters, the events it gains, and the cascade from
+each ended job to the jobs that waited for it. Everything that changes an execution goes through a Ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Transaction
+from xtyl_engine.errors import RunNotFound
+from xtyl_engine.events import Event, EventKind
+from xtyl_engine.plan import Link, Plan, head
+from xtyl_engine.schedule import (
+    FATAL,
+    Countdown,
+    Cut,
+    End,
+    Over,
+    Reach,
+    Seed,
+    bearers_below,
+    born_jobs,
+    consequences,
+    outer_links,
+)
+from xtyl_engine.states import EXECUTION_MOVES, OPEN, ExecutionState, JobState
+
+OPEN_NAMES = frozenset(str(state) for state in OPEN)
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a job stands towards its parents."""
+
+    pending: int = 0
+    live: int = 0
+    end: End | None = None
+
+
+class Ledger:
+    """The locked row of one execution. Call `save` once, last."""
+
+    def __init__(self, transaction: Transaction, execution_id: str, load: Callable[[Transaction, str], Plan]):
+        found = transaction.row(sql.LOCK, {"execution_id": execution_id})
+        if found is None:
+            raise RunNotFound(
+                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
+            )
+        state, self.epoch, self.total, self.done, self.failed, self.sequence, self.template_id, limit, now = found
+        self.transaction = transaction
+        self.id = execution_id
+        self.state = ExecutionState(state)
+        self.max_parallel: int | None = limit
+        self.now = float(now)
+        self.error: str | None = None
+        self.events: list[Event] = []
+        self._load = load
+        self._plan: Plan | None = None
+
+    @property
+    def plan(self) -> Plan:
+        if self._plan is None:
+            self._plan = self._load(self.transaction, self.template_id)
+        return self._plan
+
+    def note(self, kind: EventKind, node: str | None = None, item: str | None = None, **data: Any) -> None:
+        """Record one fact."""
+        self.sequence += 1
+        self.events.append(
+            Event(
+                execution_id=self.id, sequence=self.sequence, time=self.now, kind=kind, node=node, item=item, data=data
+            )
+        )
+
+    def move(self, name: str) -> bool:
+        """Make a move of the execution's own, if it may start from here."""
+        move = EXECUTION_MOVES[name]
+        if self.state not in move.sources:
+            return False
+        self.state = ExecutionState(move.target)
+        return True
+
+    def settle(self, overs: Iterable[Over]) -> None:
+        """Carry ended jobs through to everything that follows from them, in this transaction."""
+        overs = list(overs)
+        while overs:
+            self.done += len(overs)
+            born = [ended for over in overs if over.items is not None for ended in self._bear(over)]
+            steps = [step for over in overs for step in consequences(self.plan, over)]
+            self._count_down([step for step in steps if isinstance(step, Countdown)])
+            cut = [ended for step in steps if isinstance(step, Cut) for ended in self._cut(step)]
+            spent = self._skip_exhausted(steps)
+            overs = born + cut + spent
+
+    def standing(self, link: Link, item: str) -> Standing:
+        """How a job at `item` stands towards the parents along one edge, from what is recorded."""
+        standing = Standing()
+        source = self.plan.nodes[link.source]
+        found = self._tally(source.id, head(item, link.level), len(source.axes) > link.level)
+        for state, because, branch, count in found:
+            self._weigh(standing, link, state, because, branch, count)
+        for bearer in bearers_below(self.plan, link):
+            is_below = len(self.plan.nodes[bearer].axes) > link.level
+            for state, because, _, count in self._tally(bearer, head(item, link.level), is_below):
+                if state != JobState.COMPLETED or not found:
+                    self._weigh(standing, link, state, because, None, count)
+        return standing
+
+    def save(self) -> None:
+        """Write the row, and the events."""
+        if self.done >= self.total and not self.state.is_terminal:
+            self._finish()
+        self.transaction.run(
+            sql.SAVE_EXECUTION,
+            {
+                "execution_id": self.id,
+                "state": str(self.state),
+                "epoch": self.epoch,
+                "total": self.total,
+                "done": self.done,
+                "failed": self.failed,
+                "sequence": self.sequence,
+                "error": self.error,
+                "started": None if self.state is ExecutionState.PENDING else self.now,
+                "finished": self.now if self.state.is_terminal else None,
+            },
+        )
+        self.transaction.many(sql.ADD_EVENTS, [_event_row(event) for event in self.events])
+
+    def add_jobs(self, seeds: Iterable[dict[str, Any]]) -> int:
+        """Bring jobs into being."""
+        rows = list(seeds)
+        self.transaction.many(sql.ADD_JOBS, rows)
+        self.total += len(rows)
+        return len(rows)
+
+    def _finish(self) -> None:
+        self.state = ExecutionState.RUNNING if self.state is ExecutionState.PENDING else self.state
+        if self.failed:
+            self.move("fail")
+            self.error = f"{self.failed} of {self.total} jobs failed"
+            self.note(EventKind.FAILED, error=self.error)
+        else:
+            self.move("complete")
+            self.note(EventKind.COMPLETED)
+
+    def _tally(self, node: str, item: str, is_below: bool) -> list[tuple[Any, ...]]:
+        return self.transaction.rows(sql.TALLY[is_below], {"execution_id": self.id, "node": node, "item": item})
+
+    def _weigh(self, standing: Standing, link: Link, state: str, because: str, branch: str | None, count: int) -> None:
+        if state in OPEN_NAMES:
+            standing.pending += count
+        elif state == JobState.COMPLETED and because != End.REJECTED:
+            if link.branch is not None and branch is not None and link.branch != branch:
+                standing.end = standing.end or End.BRANCH
+            else:
+                standing.live += count
+        elif state != JobState.SKIPPED or because in FATAL:
+            standing.end = End.REJECTED if because == End.REJECTED else End.FAILURE
+
+    def _bear(self, over: Over) -> list[Over]:
+        """Bring the jobs of a newborn list into being; those that will never run are over at once."""
+        outer = {
+            node: [self.standing(link, over.item) for link in outer_links(self.plan, over, node)]
+            for node in self.plan.births.get(over.node, ())
+        }
+        rows, ended = [], []
+        for seed in born_jobs(self.plan, over):
+            row, end = self._born_row(seed, outer[seed.node])
+            rows.append(row)
+            if end is not None:
+                ended.append(Over(seed.node, seed.item, end))
+        self.add_jobs(rows)
+        if self.plan.nodes[over.node].bears:
+            self.note(EventKind.ITEMS_BORN, over.node, over.item, count=over.items, jobs=len(rows))
+        for each in ended:
+            reach = Reach(each.node, each.item, False)
+            self.transaction.rows(sql.SKIP_CUT[False], self._skip_parameters(reach, each.end))
+        return ended
+
+    def _born_row(self, seed: Seed, standings: list[Standing]) -> tuple[dict[str, Any], End | None]:
+        pending = seed.pending + sum(standing.pending for standing in standings)
+        end = next((standing.end for standing in standings if standing.end is not None), None)
+        return {
+            "execution_id": self.id,
+            "node": seed.node,
+            "item": seed.item,
+            "state": str(JobState.BLOCKED if pending or end else JobState.READY),
+            "pending": pending,
+            "live": 1 + sum(standing.live for standing in standings),
+        }, end
+
+    def _count_down(self, steps: list[Countdown]) -> None:
+        by: Counter[Reach] = Counter()
+        live: Counter[Reach] = Counter()
+        for step in steps:
+            by[step.reach] += step.by
+            live[step.reach] += step.live
+        for is_below, statement in sql.COUNT_DOWN.items():
+            parameters = [
+                {"execution_id": self.id, "node": r.node, "item": r.item, "by": n, "add": live[r]}
+                for r, n in by.items()
+                if r.below is is_below
+            ]
+            self.transaction.many(statement, parameters)
+
+    def _cut(self, step: Cut) -> list[Over]:
+        rows = self.transaction.rows(sql.SKIP_CUT[step.reach.below], self._skip_parameters(step.reach, step.end))
+        return [self._skipped(node, item, step.end) for node, item in rows]
+
+    def _skip_exhausted(self, steps: list[Countdown | Cut]) -> list[Over]:
+        """Only a parent that brought nothing can exhaust its children."""
+        reaches = {step.reach for step in steps if isinstance(step, Countdown) and not step.live}
+        return [
+            self._skipped(node, item, End.BRANCH)
+            for reach in sorted(reaches, key=lambda reach: (reach.node, reach.item))
+            for node, item in self.transaction.rows(
+                sql.SKIP_EXHAUSTED[reach.below], self._skip_parameters(reach, End.BRANCH)
+            )
+        ]
+
+    def _skip_parameters(self, reach: Reach, end: End) -> dict[str, Any]:
+        return {
+            "execution_id": self.id,
+            "node": reach.node,
+            "item": reach.item,
+            "reason": str(end),
+            "now": self.now,
+        }
+
+    def _skipped(self, node: str, item: str, end: End) -> Over:
+        self.note(EventKind.JOB_SKIPPED, node, item, reason=str(end))
+        return Over(node, item, end)
+
+
+def _event_row(event: Event) -> dict[str, Any]:
+    return {
+        "execution_id": event.execution_id,
+        "sequence": event.sequence,
+        "time": event.time,
+        "kind": str(event.kind),
+        "node": event.node,
+        "item": event.item,
+        "data": json.dumps(dict(event.data), separators=(",", ":")) if event.data else None,
+    }

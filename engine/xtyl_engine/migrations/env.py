@@ -1,0 +1,14 @@
+"""Alembic's entry: `schema` hands over an open connection."""
+
+from alembic import context
+
+from xtyl_engine.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,82 @@
+"""What goes between executing and recording: a Claim goes out to a slot, an outcome comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xtyl_engine.errors import ErrorClass
+from xtyl_engine.nodes.base import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One attempt at one job, ours until its lease runs out. `number` counts attempts, `tries` those that spend the
+    retry budget; `late_output` is a result that came after a stop and was kept."""
+
+    job_id: int
+    execution_id: str
+    node: str
+    item: str
+    number: int
+    tries: int
+    epoch: int
+    template_id: str
+    owner: str
+    late_output: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt failed, as text that is safe to store."""
+
+    error_class: ErrorClass
+    message: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """The job has its result. `output` is JSON text."""
+
+    claim: Claim
+    output: str
+    items: int | None = None
+    branch: str | None = None
+    usage: Usage | None = None
+    cache_key: str | None = None
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The job waits for a person; `output` is what the person is shown."""
+
+    claim: Claim
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """The job is to be tried again after a delay."""
+
+    claim: Claim
+    failure: Failure
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The job is over without a result. A partial failure pauses the execution and leaves the job ready instead."""
+
+    claim: Claim
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """The claim is given back; nothing was done."""
+
+    claim: Claim
+
+
+Outcome = Completed | Waiting | Retrying | Failed | Released

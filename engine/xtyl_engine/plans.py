@@ -1,0 +1,43 @@
+"""Plans by their digest, loaded from SQL once per process: a plan never changes, so that no copy is ever stale."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Transaction
+from xtyl_engine.errors import BackendError
+from xtyl_engine.plan import Plan, load_plan
+
+CAPACITY = 64
+
+
+class PlanCache:
+    """The plans a process has used lately."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def known(self, template_id: str) -> Plan | None:
+        """The plan, if this process has used it lately."""
+        return self._plans.get(template_id)
+
+    def load(self, transaction: Transaction, template_id: str) -> Plan:
+        """The plan with this digest. Raises BackendError if the template's row is gone."""
+        with self._lock:
+            if template_id in self._plans:
+                self._plans.move_to_end(template_id)
+                return self._plans[template_id]
+        found = transaction.row(sql.PLAN, {"template_id": template_id})
+        if found is None:
+            raise BackendError(
+                f"the template {template_id} is gone from the database", hint="Was a backup restored in part?"
+            )
+        plan = load_plan(found[0])
+        with self._lock:
+            self._plans[template_id] = plan
+            while len(self._plans) > CAPACITY:
+                self._plans.popitem(last=False)
+        return plan

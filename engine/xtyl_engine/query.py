@@ -1,0 +1,247 @@
+"""Reads: what an execution looks like now. Nothing here changes anything, and nothing here is cached, so that every
+answer is as true as SQL is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Database, Transaction
+from xtyl_engine.errors import RunNotFound
+from xtyl_engine.events import Event, EventKind
+from xtyl_engine.plan import Plan
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.states import ExecutionState, JobState
+from xtyl_engine.tables import attempts, events, executions, jobs, rows
+
+_E = executions.c
+_EXECUTION = select(
+    _E.id, _E.name, _E.template_id, _E.state, _E.epoch, _E.shape, _E.rows, _E.total, _E.done, _E.failed, _E.sequence,
+    _E.error, _E.created, _E.started, _E.finished,
+)  # fmt: skip
+_ONE = _EXECUTION.where(_E.id == sql.B("execution_id"))
+_ALL = _EXECUTION.order_by(_E.created.desc(), _E.id).limit(sql.B("limit"))
+_SEQUENCE = select(_E.sequence, _E.state).where(_E.id == sql.B("execution_id"))
+_ROWS = (
+    select(rows.c.label, rows.c["values"]).where(rows.c.execution_id == sql.B("execution_id")).order_by(rows.c.position)
+)
+_EVENTS = (
+    select(events.c.sequence, events.c.time, events.c.kind, events.c.node, events.c.item, events.c.data)
+    .where(events.c.execution_id == sql.B("execution_id"), events.c.sequence > sql.B("after"))
+    .order_by(events.c.sequence)
+    .limit(sql.B("limit"))
+)
+_J = jobs.c
+_JOB_COLUMNS = (
+    _J.id, _J.node, _J.item, _J.state, _J.attempt, _J.because, _J.started, _J.finished, _J.cached, _J.provider,
+    _J.model, _J.tokens, _J.cost, _J.error_class, _J.error, _J.traceback, _J.output,
+)  # fmt: skip
+_JOBS = select(*_JOB_COLUMNS[:-1]).where(_J.execution_id == sql.B("execution_id")).order_by(_J.id)
+_NODE_JOBS = (
+    select(*_JOB_COLUMNS).where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node")).order_by(_J.id)
+)
+_OUTPUTS = (
+    select(_J.node, _J.item, _J.state, _J.because, _J.output)
+    .where(_J.execution_id == sql.B("execution_id"))
+    .order_by(_J.id)
+)
+_ATTEMPTS = (
+    select(
+        attempts.c.number,
+        attempts.c.because,
+        attempts.c.started,
+        attempts.c.finished,
+        attempts.c.outcome,
+        attempts.c.error,
+    )
+    .where(attempts.c.job_id == sql.B("job_id"))
+    .order_by(attempts.c.number)
+)
+_WAITS = select(func.min(_J.due)).where(
+    _J.execution_id == sql.B("execution_id"), _J.state == "ready", _J.due > sql.Now()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One execution's own row. Times are seconds since the epoch, UTC."""
+
+    id: str
+    name: str
+    template_id: str
+    state: ExecutionState
+    epoch: int
+    shape: Mapping[str, Any]
+    rows: int
+    total: int
+    done: int
+    failed: int
+    sequence: int
+    error: str | None
+    created: float
+    started: float | None
+    finished: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job. `output` is JSON text, read only where outputs are asked for."""
+
+    id: int
+    node: str
+    item: str
+    state: JobState
+    attempts: int
+    because: str
+    started: float | None
+    finished: float | None
+    cached: bool
+    provider: str | None
+    model: str | None
+    tokens: int | None
+    cost: float | None
+    error_class: str | None
+    error: str | None
+    traceback: str | None
+    output: str | None = None
+
+
+class Queries:
+    """Questions to one database."""
+
+    def __init__(self, database: Database, plans: PlanCache):
+        self.database = database
+        self.plans = plans
+
+    def execution(self, execution_id: str) -> Execution:
+        """Raises RunNotFound."""
+        with self.database.read() as transaction:
+            found = transaction.row(_ONE, {"execution_id": execution_id})
+        if found is None:
+            raise RunNotFound(
+                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
+            )
+        return _execution(found)
+
+    def executions(self, limit: int = 100) -> list[Execution]:
+        """The latest executions, newest first."""
+        with self.database.read() as transaction:
+            return [_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
+
+    def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
+        """The number of the last event, and the state: the cheapest look there is."""
+        with self.database.read() as transaction:
+            found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
+        if found is None:
+            raise RunNotFound(
+                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
+            )
+        return int(found[0]), ExecutionState(found[1])
+
+    def plan(self, execution_id: str) -> Plan:
+        """The plan the execution runs by."""
+        with self.database.read() as transaction:
+            return self.plans.load(transaction, self._template(transaction, execution_id))
+
+    def rows(self, execution_id: str) -> list[tuple[Any, dict[str, Any]]]:
+        """Label and values of each input row, in order."""
+        with self.database.read() as transaction:
+            found = transaction.rows(_ROWS, {"execution_id": execution_id})
+        return [(json.loads(label), json.loads(values)) for label, values in found]
+
+    def jobs(self, execution_id: str) -> list[Job]:
+        """Every job, outputs left out."""
+        with self.database.read() as transaction:
+            return [_job((*row, None)) for row in transaction.rows(_JOBS, {"execution_id": execution_id})]
+
+    def node_jobs(self, execution_id: str, node: str) -> list[Job]:
+        """Every job of one node, with its output."""
+        with self.database.read() as transaction:
+            return [_job(row) for row in transaction.rows(_NODE_JOBS, {"execution_id": execution_id, "node": node})]
+
+    def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]:
+        """Node, item, state, reason and output text of every job."""
+        with self.database.read() as transaction:
+            found = transaction.rows(_OUTPUTS, {"execution_id": execution_id})
+        return [(node, item, JobState(state), because, output) for node, item, state, because, output in found]
+
+    def attempts(self, job_id: int) -> list[tuple[Any, ...]]:
+        """Number, reason, started, finished, outcome and error of each attempt at a job."""
+        with self.database.read() as transaction:
+            return transaction.rows(_ATTEMPTS, {"job_id": job_id})
+
+    def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
+        """The events with a sequence number greater than `after`, in order, without a gap."""
+        with self.database.read() as transaction:
+            found = transaction.rows(_EVENTS, {"execution_id": execution_id, "after": after, "limit": limit})
+        return [
+            Event(
+                execution_id=execution_id,
+                sequence=sequence,
+                time=time,
+                kind=EventKind(kind),
+                node=node,
+                item=item,
+                data=json.loads(data) if data else {},
+            )
+            for sequence, time, kind, node, item, data in found
+        ]
+
+    def next_retry(self, execution_id: str) -> float | None:
+        """When the next retry is due, if one is waited for."""
+        with self.database.read() as transaction:
+            found = transaction.row(_WAITS, {"execution_id": execution_id})
+        return found[0] if found else None
+
+    def _template(self, transaction: Transaction, execution_id: str) -> str:
+        found = transaction.row(_ONE, {"execution_id": execution_id})
+        if found is None:
+            raise RunNotFound(
+                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
+            )
+        return str(found[2])
+
+
+def has_active_work(database_url: str) -> bool:
+    """Whether any execution has jobs that a worker could be running now."""
+    database = Database(database_url, pool_size=1)
+    try:
+        with database.read() as transaction:
+            return transaction.row(sql.ACTIVE) is not None
+    finally:
+        database.close()
+
+
+def _execution(row: tuple[Any, ...]) -> Execution:
+    id, name, template_id, state, epoch, shape, count, total, done, failed, sequence, error, *times = row
+    created, started, finished = times
+    return Execution(
+        id=id,
+        name=name,
+        template_id=template_id,
+        state=ExecutionState(state),
+        epoch=epoch,
+        shape=json.loads(shape),
+        rows=count,
+        total=total,
+        done=done,
+        failed=failed,
+        sequence=sequence,
+        error=error,
+        created=created,
+        started=started,
+        finished=finished,
+    )
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    names = ("id", "node", "item", "state", "attempts", "because", "started", "finished", "cached", "provider", "model")
+    names += ("tokens", "cost", "error_class", "error", "traceback", "output")
+    values = dict(zip(names, row, strict=True))
+    return Job(**(values | {"state": JobState(values["state"]), "cached": bool(values["cached"])}))

@@ -1,0 +1,180 @@
+"""The scheduler's decisions, pure: given the plan and one job that is over, what to count down, cut off or bring into being.
+No state, no I/O; `record` applies what is decided here.
+
+A job waits for its parent jobs: `pending` counts those not over yet, `live` those that brought a value. When the last
+is over it runs if any was live, and is skipped if none was. A branch not taken and an upstream failure cut it off at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+
+from xtyl_engine.plan import Link, Plan, head, iterate_items
+
+
+class End(StrEnum):
+    """How a job ended, as its children see it. The last three are also the reasons a job is skipped for."""
+
+    LIVE = "live"
+    BRANCH = "branch not taken"
+    FAILURE = "upstream failure"
+    REJECTED = "rejected"
+
+
+FATAL = (End.FAILURE, End.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A job that is over. `branch` is the way a conditional took; `items` the length of the list it bore."""
+
+    node: str
+    item: str
+    end: End
+    branch: str | None = None
+    items: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The jobs of a node at an item, or, with `below`, at every item under it."""
+
+    node: str
+    item: str
+    below: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Countdown:
+    """Parents that are over: subtract `by` from pending, add `live`."""
+
+    reach: Reach
+    by: int
+    live: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Jobs that will never run, and why."""
+
+    reach: Reach
+    end: End
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A job to bring into being. `pending` parents are to be waited for; none makes it ready."""
+
+    node: str
+    item: str
+    pending: int
+
+
+def consequences(plan: Plan, over: Over) -> Iterator[Countdown | Cut]:
+    """What one ended job means for the jobs that wait for it."""
+    node = plan.nodes[over.node]
+    for link in node.children:
+        reach = _reach(plan, link, over.item)
+        if over.end in FATAL:
+            yield Cut(reach, over.end)
+        elif over.branch is not None and link.branch is not None and link.branch != over.branch:
+            yield Cut(reach, End.BRANCH)
+        else:
+            yield Countdown(reach, 1, int(over.end is End.LIVE))
+    if node.bears:
+        yield from _birth_consequences(plan, over)
+
+
+def _birth_consequences(plan: Plan, over: Over) -> Iterator[Countdown | Cut]:
+    """A job that gathers a list waits with one token for each bearer that may still add to it; the birth swaps the
+    token for the jobs it brings."""
+    depth = len(plan.nodes[over.node].axes)
+    for name, node in plan.nodes.items():
+        if over.node not in node.axes:
+            continue
+        born = 0 if over.items is None else over.items * _known_length(plan, node.axes[depth + 1 :])
+        for link in node.children:
+            if link.level > depth:
+                continue
+            reach = _reach(plan, link, over.item)
+            if over.end in FATAL:
+                yield Cut(reach, over.end)
+            elif born != 1:
+                # An empty list is a value too: whoever gathers it runs.
+                yield Countdown(reach, 1 - born, int(born == 0 and over.end is End.LIVE))
+
+
+def initial_jobs(plan: Plan, rows: int) -> Iterator[Seed]:
+    """Every job that exists from the start, row by row, so that the first rows are finished first."""
+    static = [
+        (name, tuple(plan.lengths[axis] for axis in node.axes[1:]), sum(expected(plan, link) for link in node.parents))
+        for name, node in plan.nodes.items()
+        if plan.birth(name) is None
+    ]
+    for row in range(rows):
+        for name, lengths, pending in static:
+            for item in iterate_items(str(row), lengths):
+                yield Seed(name, item, pending)
+
+
+def count_initial_jobs(plan: Plan, rows: int) -> int:
+    """How many jobs `initial_jobs` makes, without making them."""
+    return rows * sum(
+        prod(plan.lengths[axis] for axis in node.axes[1:])
+        for name, node in plan.nodes.items()
+        if plan.birth(name) is None
+    )
+
+
+def born_jobs(plan: Plan, over: Over) -> Iterator[Seed]:
+    """The jobs a newborn list brings, item by item. `pending` counts only parents that share the new list: the others
+    may be over already, which only the record knows."""
+    depth = len(plan.nodes[over.node].axes)
+    newborn = [
+        (
+            name,
+            tuple(plan.lengths[axis] for axis in plan.nodes[name].axes[depth + 1 :]),
+            sum(expected(plan, link) for link in plan.nodes[name].parents if link.level > depth),
+        )
+        for name in plan.births.get(over.node, ())
+    ]
+    for place in range(over.items or 0):
+        for name, lengths, pending in newborn:
+            for item in iterate_items(f"{over.item}.{place}", lengths):
+                yield Seed(name, item, pending)
+
+
+def outer_links(plan: Plan, over: Over, node: str) -> tuple[Link, ...]:
+    """The parents of a newborn job that do not share the new list, the bearer itself left out: it is over."""
+    depth = len(plan.nodes[over.node].axes)
+    return tuple(link for link in plan.nodes[node].parents if link.level <= depth and link.source != over.node)
+
+
+def expected(plan: Plan, link: Link) -> int:
+    """How many ends a fresh job waits for along one edge: the parent jobs it gathers, or, where their number is not
+    known yet, the jobs that will bear them."""
+    return _known_length(plan, plan.nodes[link.source].axes[link.level :])
+
+
+def bearers_below(plan: Plan, link: Link) -> tuple[str, ...]:
+    """The nodes that bear the lists a job gathers along one edge."""
+    return tuple(
+        axis for axis in plan.nodes[link.source].axes[link.level :] if axis not in plan.lengths and axis != "$rows"
+    )
+
+
+def _known_length(plan: Plan, axes: tuple[str, ...]) -> int:
+    length = 1
+    for axis in axes:
+        if axis not in plan.lengths:
+            break
+        length *= plan.lengths[axis]
+    return length
+
+
+def _reach(plan: Plan, link: Link, item: str) -> Reach:
+    below = len(plan.nodes[link.target].axes) > link.level
+    return Reach(link.target, head(item, link.level), below)

@@ -1,0 +1,114 @@
+"""What a worker's slot does with a hint: claim, execute, record and claim the next, until nothing is ready or its time slice
+is used up; and when to ask for more slots. One Slots per worker process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from xtyl_engine.execute import Executor
+from xtyl_engine.outcomes import Claim, Outcome, Released
+from xtyl_engine.record import Recorder
+
+QUICK_SECONDS = 0.002
+QUICK_CLAIMS = 16
+PATIENCE_SECONDS = 0.02
+FORGET_HINT_SECONDS = 1.0
+
+Hint = Callable[[str], None]
+
+
+@dataclass(eq=False)
+class Slots:
+    """The slots of one process, `count` of them. `hint` asks the fleet for a slot for an execution."""
+
+    recorder: Recorder
+    executor: Executor
+    hint: Hint
+    count: int
+    slice_seconds: float
+    closing: bool = False
+    _active: Counter[str] = field(default_factory=Counter)
+    _hinted: dict[str, list[float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _pace: dict[str, float] = field(default_factory=dict)
+
+    def advance(self, execution_id: str) -> int:
+        """Work on one execution; how many jobs were done."""
+        with self._lock:
+            self._active[execution_id] += 1
+            if self._hinted.get(execution_id):
+                self._hinted[execution_id].pop()
+        try:
+            return self._work(execution_id)
+        finally:
+            with self._lock:
+                self._active[execution_id] -= 1
+                if not self._active[execution_id]:
+                    del self._active[execution_id]
+
+    def free(self) -> int:
+        """How many slots have nothing to do."""
+        with self._lock:
+            return max(0, self.count - self._active.total())
+
+    def executions(self) -> tuple[str, ...]:
+        """The executions that some slot works on."""
+        with self._lock:
+            return tuple(self._active)
+
+    def ask(self, execution_id: str, ready: int) -> None:
+        """Hint for as many further slots as are free and not asked for yet, `ready` at most."""
+        with self._lock:
+            recent = [at for at in self._hinted.get(execution_id, ()) if time.monotonic() - at < FORGET_HINT_SECONDS]
+            idle = self.count - self._active.total() - sum(map(len, self._hinted.values()))
+            wanted = max(0, min(ready - len(recent), idle))
+            self._hinted[execution_id] = recent + [time.monotonic()] * wanted
+            if not self._hinted[execution_id]:
+                del self._hinted[execution_id]
+        for _ in range(wanted):
+            self.hint(execution_id)
+
+    def _work(self, execution_id: str) -> int:
+        deadline = time.monotonic() + self.slice_seconds
+        outcomes: list[Outcome] = []
+        done, want = 0, int(not self.closing)
+        while True:
+            grant = self.recorder.record(outcomes, execution_id, want)
+            if not grant.claims:
+                return done
+            quick = all(self._is_quick(claim) for claim in grant.claims)
+            if grant.more and not quick:
+                self.ask(execution_id, grant.more)
+            outcomes = self._execute_all(grant.claims)
+            done += len(outcomes)
+            want = QUICK_CLAIMS if quick else 1
+            if self.closing or time.monotonic() > deadline:
+                self.recorder.record(outcomes, execution_id, 0)
+                self.hint(execution_id)
+                return done
+
+    def _execute_all(self, claims: tuple[Claim, ...]) -> list[Outcome]:
+        """A batch of quick jobs that turns out slow is given back, for other slots to take."""
+        began = time.monotonic()
+        outcomes: list[Outcome] = []
+        for claim in claims:
+            started = time.monotonic()
+            if started - began > PATIENCE_SECONDS:
+                outcomes.append(Released(claim=claim))
+                continue
+            outcomes.append(self.executor.execute(claim))
+            self._learn(claim, time.monotonic() - started)
+        return outcomes
+
+    def _is_quick(self, claim: Claim) -> bool:
+        return self._pace.get(self.executor.pace_key(claim), 1.0) < QUICK_SECONDS
+
+    def _learn(self, claim: Claim, seconds: float) -> None:
+        key = self.executor.pace_key(claim)
+        known = self._pace.get(key)
+        self._pace[key] = seconds if known is None else 0.8 * known + 0.2 * seconds

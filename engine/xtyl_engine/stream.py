@@ -1,0 +1,104 @@
+"""The one home of Redis: live events for whoever watches. Everything here may be lost without harm: a watcher that is woken
+reads SQL, and one that is not woken looks there by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from xtyl_engine.events import Event
+
+log = logging.getLogger("xtyl")
+KEEP_EVENTS = 10_000
+KEEP_SECONDS = 24 * 3600
+_TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
+
+
+def connect(url: str) -> redis.Redis:
+    """A client that gives up soon rather than repeat a command whose answer was lost."""
+    return redis.Redis.from_url(url, retry=None, decode_responses=True, **_TIMEOUTS)
+
+
+def stream_key(execution_id: str) -> str:
+    return f"xtyl:events:{execution_id}"
+
+
+class Publisher:
+    """Sends committed events to their streams from a thread of its own, so that no commit waits for Redis."""
+
+    def __init__(self, url: str):
+        self._client = connect(url)
+        self._queue: queue.SimpleQueue[Sequence[Event] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._send_all, name="xtyl-publisher", daemon=True)
+        self._thread.start()
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Hand events over; returns at once."""
+        if events:
+            self._queue.put(events)
+
+    def close(self) -> None:
+        """Send what is left, then end."""
+        self._queue.put(None)
+        self._thread.join(timeout=5)
+        self._client.close()
+
+    def _send_all(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            events = list(batch)
+            with contextlib.suppress(queue.Empty):
+                while (more := self._queue.get_nowait()) is not None:
+                    events += more
+            self._send(events)
+
+    def _send(self, events: Sequence[Event]) -> None:
+        """One entry per execution says how far its events have come; the facts themselves are in SQL."""
+        latest = {event.execution_id: event for event in events}
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                for execution_id, event in latest.items():
+                    entry = json.dumps({"sequence": event.sequence, "kind": str(event.kind)})
+                    pipe.xadd(stream_key(execution_id), {"event": entry}, maxlen=KEEP_EVENTS, approximate=True)
+                    pipe.expire(stream_key(execution_id), KEEP_SECONDS)
+                pipe.execute()
+        except redis.RedisError as error:
+            log.warning("live events could not be sent: %s; watchers look in the database", error)
+
+
+class Listener:
+    """Waits for news of one execution."""
+
+    def __init__(self, url: str, execution_id: str):
+        self._client = connect(url)
+        self._key = stream_key(execution_id)
+        self._last = "0-0"
+        self._lock = threading.Lock()
+
+    def mark(self) -> None:
+        """Take the place to wait from. Call before looking in SQL: an event after the look then ends the wait."""
+        try:
+            newest = self._client.xrevrange(self._key, count=1)
+        except redis.RedisError:
+            return
+        if newest:
+            self._last = newest[0][0]  # type: ignore[index]
+
+    def wait(self, seconds: float) -> bool:
+        """Block until there is news, or for `seconds`, five at most. False also when Redis cannot be reached."""
+        try:
+            with self._lock:
+                return bool(self._client.xread({self._key: self._last}, block=max(1, int(min(seconds, 4.0) * 1000))))
+        except redis.RedisError:
+            threading.Event().wait(min(seconds, 0.25))
+            return False
+
+    def close(self) -> None:
+        self._client.close()

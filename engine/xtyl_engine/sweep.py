@@ -1,0 +1,124 @@
+"""What keeps executions going when something died: leases renewed for the jobs that run here, expired leases put back,
+hints again for ready jobs that nobody took. Every worker process runs one; there is no leader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Database, Transaction
+from xtyl_engine.errors import ErrorClass, WorkflowException
+from xtyl_engine.events import Event, EventKind
+from xtyl_engine.ledger import Ledger
+from xtyl_engine.plan import Plan
+from xtyl_engine.record import Publish
+from xtyl_engine.schedule import End, Over
+from xtyl_engine.slots import Slots
+from xtyl_engine.states import ExecutionState
+
+log = logging.getLogger("xtyl")
+MAX_LOST = 3
+
+
+@dataclass(eq=False)
+class Sweeper:
+    """Beats and sweeps for one worker process, in two threads: a slow sweep must not cost a lease."""
+
+    database: Database
+    slots: Slots
+    owner: str
+    publish: Publish
+    load: Callable[[Transaction, str], Plan]
+    lease_seconds: float
+    beat_seconds: float
+    sweep_seconds: float
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        for name, work, seconds in (("beat", self.beat, self.beat_seconds), ("sweep", self.sweep, self.sweep_seconds)):
+            threading.Thread(target=self._repeat, args=(work, seconds), name=f"xtyl-{name}", daemon=True).start()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def beat(self) -> None:
+        """Renew the lease of every job that this process runs."""
+        parameters = {"owner": self.owner, "lease_seconds": self.lease_seconds}
+        self.database.transact(lambda transaction: transaction.run(sql.BEAT, parameters), seconds=self.beat_seconds)
+
+    def sweep(self) -> None:
+        """One round: lost jobs, unclaimed jobs, executions that were stopped."""
+        with self.database.read() as transaction:
+            expired = transaction.rows(sql.EXPIRED)
+        for execution_id in sorted({row[0] for row in expired}):
+            self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
+        self._note_stopped()
+        if self.slots.free():
+            with self.database.read() as transaction:
+                waiting = transaction.rows(sql.UNCLAIMED)
+            for execution_id, ready in waiting:
+                self.slots.ask(execution_id, ready)
+
+    def _put_back(self, execution_id: str, lost: list[tuple[Any, ...]]) -> None:
+        def apply(transaction: Transaction) -> list[Event]:
+            ledger = Ledger(transaction, execution_id, self.load)
+            overs = [over for row in lost for over in _lose(ledger, *row)]
+            if overs:
+                ledger.settle(overs)
+            if ledger.events:
+                ledger.save()
+            return ledger.events
+
+        self.publish(self.database.transact(apply))
+
+    def _note_stopped(self) -> None:
+        """Let handlers that ask `context.cancelled()` know of a stop."""
+        stopped = set()
+        with self.database.read() as transaction:
+            for execution_id in self.slots.executions():
+                found = transaction.row(sql.STATE, {"execution_id": execution_id})
+                if found is None or found[0] == ExecutionState.STOPPED:
+                    stopped.add(execution_id)
+        self.slots.executor.stopped = stopped
+
+    def _repeat(self, work: Callable[[], None], seconds: float) -> None:
+        while not self._ended.wait(seconds):
+            began = time.monotonic()
+            try:
+                work()
+            except WorkflowException as error:
+                log.warning("%s: %s", threading.current_thread().name, error)
+            except Exception:
+                log.exception("%s failed and goes on", threading.current_thread().name)
+            with contextlib.suppress(ValueError):
+                log.debug("%s took %.3f s", threading.current_thread().name, time.monotonic() - began)
+
+
+def _lose(ledger: Ledger, id: int, node: str, item: str, attempt: int, lost: int) -> list[Over]:
+    words = f"its worker died or lost touch {lost + 1} times"
+    parameters = {
+        "job_id": id,
+        "number": attempt,
+        "now": ledger.now,
+        "reason": "lost",
+        "outcome": "lost",
+        "error_class": str(ErrorClass.PERMANENT),
+        "error": f"quarantined: {words}",
+    }
+    poisoned = lost + 1 >= MAX_LOST
+    if not ledger.transaction.run(sql.QUARANTINE if poisoned else sql.LOSE, parameters):
+        return []
+    ledger.transaction.run(sql.END_ATTEMPT, parameters | {"error": words})
+    if not poisoned:
+        ledger.note(EventKind.JOB_LOST, node, item, lost=lost + 1)
+        return []
+    ledger.failed += 1
+    ledger.note(EventKind.JOB_QUARANTINED, node, item, error=words)
+    return [Over(node, item, End.FAILURE)]

@@ -1,0 +1,136 @@
+"""The one home of Celery: the app, the task `xtyl.advance`, and what a worker process owns. A message is a hint that
+an execution has ready jobs; losing one, doubling one or replaying an old one changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+import uuid
+from typing import Any
+
+from celery import Celery, signals
+
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.database import Database
+from xtyl_engine.execute import Executor
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.record import Recorder
+from xtyl_engine.settings import Settings, load_settings
+from xtyl_engine.slots import Slots
+from xtyl_engine.stream import Publisher
+from xtyl_engine.sweep import Sweeper
+
+log = logging.getLogger("xtyl")
+TASK = "xtyl.advance"
+QUEUE = "xtyl"
+
+CONFIGURATION: dict[str, Any] = {
+    "task_default_queue": QUEUE,
+    "task_ignore_result": True,
+    "task_acks_late": False,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "task_publish_retry": False,
+    "worker_disable_prefetch": True,
+    "worker_prefetch_multiplier": 1,
+    "worker_soft_shutdown_timeout": 30,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_hijack_root_logger": True,
+    "broker_connection_retry_on_startup": True,
+    "broker_transport_options": {
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+        "retry_on_timeout": False,
+    },
+}
+
+
+def make_app(broker_url: str | None) -> Celery:
+    """A Celery app that can send and take hints over this broker."""
+    app = Celery("xtyl", broker=broker_url)
+    app.conf.update(CONFIGURATION)
+    return app
+
+
+class Process:
+    """Everything one worker process owns: made when the worker starts, in the process that runs the jobs."""
+
+    def __init__(self, settings: Settings, app: Celery):
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.database = Database(settings.database_url, pool_size=settings.slots + 4)
+        self.publisher = Publisher(settings.event_url)
+        plans = PlanCache()
+        recorder = Recorder(self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load)
+        executor = Executor(settings, self.database, plans, ArtifactStore(settings.artifacts_folder))
+        self.slots = Slots(recorder, executor, lambda id: send_hint(app, id), settings.slots, settings.slice_seconds)
+        self.sweeper = Sweeper(
+            self.database,
+            self.slots,
+            self.owner,
+            self.publisher.publish,
+            plans.load,
+            settings.lease_seconds,
+            settings.beat_seconds,
+            settings.sweep_seconds,
+        )
+        self.sweeper.start()
+
+    def close(self) -> None:
+        self.sweeper.end()
+        self.publisher.close()
+        self.database.close()
+
+
+_process: Process | None = None
+_making = threading.Lock()
+
+
+def process() -> Process:
+    """This process's own, made at first use: a pool child must not share its parent's connections."""
+    global _process
+    with _making:
+        if _process is None or not _process.owner.split(":")[1] == str(os.getpid()):
+            _process = Process(load_settings(), app)
+        return _process
+
+
+def send_hint(app: Celery, execution_id: str) -> None:
+    """Say that an execution has ready jobs. A hint that cannot be sent is left to the sweeper."""
+    try:
+        app.send_task(TASK, (execution_id,), retry=False, ignore_result=True)
+    except Exception as error:
+        log.warning("a hint could not be sent: %s; the sweep will see to it", error)
+
+
+app = make_app(load_settings().celery_url)
+
+
+@app.task(name=TASK, ignore_result=True)
+def advance(execution_id: str) -> None:
+    """A hint: work on this execution until nothing is ready or the time slice is used."""
+    process().slots.advance(str(execution_id))
+
+
+@signals.worker_ready.connect
+def _begin(**_: Any) -> None:
+    # Threads hand work to each other all the time here; the default of 5 ms would be most of a short job's latency.
+    sys.setswitchinterval(0.0005)
+    process()
+
+
+@signals.worker_shutting_down.connect
+def _finish(**_: Any) -> None:
+    if _process is not None:
+        _process.slots.closing = True
+
+
+@signals.worker_shutdown.connect
+def _end(**_: Any) -> None:
+    if _process is not None:
+        _process.close()
