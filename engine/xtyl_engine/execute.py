@@ -16,12 +16,19 @@ from typing import Any
 from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database
-from xtyl_engine.errors import ErrorClass, FunctionRejected, LimitExceeded, NodeTimeout, PermanentError
+from xtyl_engine.errors import (
+    ErrorClass,
+    FunctionRejected,
+    LimitExceeded,
+    NodeTimeout,
+    PermanentError,
+    WorkflowException,
+)
 from xtyl_engine.failures import describe_error
 from xtyl_engine.functions import PackedFunction, load_key, load_reference, unpack
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.limits import MAX_ITEMS
-from xtyl_engine.nodes import node_type
+from xtyl_engine.nodes import configure, node_type
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Usage, Wait
 from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
 from xtyl_engine.plan import Plan, PlanNode
@@ -54,7 +61,7 @@ class Executor:
                 return _late(claim)
             plan, node, context, names = self._read(claim)
             kind = node_type(node.type)
-            config = kind.config.model_validate(_rendered(kind, node.config, names))
+            config = configure(kind, _rendered(kind, node.config, names))
             retry = config.retry
             key = self._cache_key(kind, node, config, context.place)
             cached = self._look_up(claim, node, key) if key else None
@@ -192,18 +199,16 @@ def _within(seconds: float, work: Callable[..., Done | Wait], *arguments: Any) -
 def _failed(claim: Claim, retry: Retry, error: BaseException) -> Outcome:
     described = describe_error(error)
     error_class = getattr(error, "error_class", ErrorClass.PERMANENT)
-    traceback = None if isinstance(error, NodeTimeout) else described.traceback
+    is_ours = isinstance(error, WorkflowException)
     failure = Failure(
-        error_class=error_class, message=_words(error, described.type, described.message), traceback=traceback
+        error_class=error_class,
+        message=str(error) if is_ours else f"{described.type}: {described.message}",
+        traceback=error.data.get("traceback") if isinstance(error, WorkflowException) else described.traceback,
     )
     if error_class is not ErrorClass.TRANSIENT or claim.tries >= retry.attempts:
         return Failed(claim=claim, failure=failure)
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
     return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, getattr(error, "retry_after", None) or 0.0))
-
-
-def _words(error: BaseException, kind: str, message: str) -> str:
-    return message if hasattr(error, "error_class") else f"{kind}: {message}".removesuffix(": ")
 
 
 def _late(claim: Claim) -> Completed:

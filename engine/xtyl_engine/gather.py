@@ -84,6 +84,6 @@ def _visible(source: PlanNode, state: str, output: str | None, place: int | None
     kind = node_type(source.type)
     if kind.bears and "items" in value:
         return value["items"] if place is None else value["items"][place]
-    if kind.fields(source.config) is None:
-        return value["value"]
+    if kind.main is not None and kind.fields(source.config) is None:
+        return value[kind.main]
     return Output(value, main=kind.main)

@@ -14,7 +14,7 @@ from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.database import Transaction
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.nodes import node_type
+from xtyl_engine.nodes import main_value, node_type
 from xtyl_engine.overview import NodeOverview, Option, Overview, Review
 from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution, Queries
@@ -128,10 +128,9 @@ class Glance:
         except WorkflowException as error:
             return str(error), None
         kind = node_type(plan.nodes[name].type)
-        if kind.name in ("conditional", "parallel"):
+        if kind.branches(plan.nodes[name].config):
             return None, None
-        main = value.get(kind.main) if kind.main else value
-        return self._text(main), self._image(main if is_artifact(main) else value)
+        return self._text(main_value(kind, value)), self._image(value)
 
     def _image(self, value: Any) -> str | None:
         if is_artifact(value):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -74,6 +74,11 @@ class Plan:
         """The node whose list must be born before this node's jobs can exist, or None if they exist from the start."""
         dynamic = [axis for axis in self.nodes[node].axes[1:] if axis not in self.lengths]
         return dynamic[-1] if dynamic else None
+
+    def with_configs(self, configs: Mapping[str, Mapping[str, Any]]) -> Plan:
+        """The same plan with other configs for some nodes, the links left as they are."""
+        nodes = {name: replace(node, config=configs.get(name, node.config)) for name, node in self.nodes.items()}
+        return replace(self, nodes=nodes)
 
     @cached_property
     def births(self) -> Mapping[str, tuple[str, ...]]:
@@ -203,21 +208,10 @@ def _tied(nodes: Iterable[PlanNode], links: Iterable[Link]) -> Mapping[str, Plan
     for link in links:
         parents.setdefault(link.target, []).append(link)
         children.setdefault(link.source, []).append(link)
-    return {node.id: _with_links(node, parents.get(node.id, []), children.get(node.id, [])) for node in nodes}
-
-
-def _with_links(node: PlanNode, parents: list[Link], children: list[Link]) -> PlanNode:
-    return PlanNode(
-        id=node.id,
-        type=node.type,
-        config=node.config,
-        axes=node.axes,
-        reads=node.reads,
-        depth=node.depth,
-        bears=node.bears,
-        parents=tuple(parents),
-        children=tuple(children),
-    )
+    return {
+        node.id: replace(node, parents=tuple(parents.get(node.id, ())), children=tuple(children.get(node.id, ())))
+        for node in nodes
+    }
 
 
 def head(item: str, level: int) -> str:

@@ -1,0 +1,186 @@
+"""The way to a back end: submit a workflow, look at its execution, control it. `DirectBackend` speaks to the database
+and the broker; which ones, `connect` says, and without it the embedded back end is found or started.
+"""
+
+from __future__ import annotations
+
+import getpass
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from xtyl_engine.errors import BackendError
+from xtyl_engine.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from xtyl_engine.events import Event
+    from xtyl_engine.overview import Overview
+    from xtyl_engine.query import Queries
+    from xtyl_engine.settings import Settings
+    from xtyl_engine.stream import Listener
+    from xtyl_engine.submit import Row
+
+_backend: DirectBackend | None = None
+_lock = threading.Lock()
+
+
+class DirectBackend:
+    """A back end whose database and broker can be reached from here. Safe to share between threads."""
+
+    def __init__(self, settings: Settings):
+        from xtyl_engine.artifacts import ArtifactStore
+        from xtyl_engine.control import Controls
+        from xtyl_engine.database import Database
+        from xtyl_engine.glance import Glance
+        from xtyl_engine.local import ensure
+        from xtyl_engine.plans import PlanCache
+        from xtyl_engine.query import Queries
+        from xtyl_engine.schema import ensure_schema
+        from xtyl_engine.stream import Publisher
+        from xtyl_engine.worker import make_app
+
+        self.settings = settings
+        self.connection = ensure(settings)
+        self.database = Database(self.connection.database_url)
+        ensure_schema(self.database)
+        plans = PlanCache()
+        self.store = ArtifactStore(settings.artifacts_folder)
+        self.queries: Queries = Queries(self.database, plans)
+        self._glance = Glance(self.queries, self.store)
+        self._controls = Controls(self.database, plans)
+        self._publisher = Publisher(self.connection.redis_url)
+        self._app = make_app(self.connection.celery_url)
+
+    def submit(
+        self,
+        plan: Plan,
+        rows: Sequence[Row],
+        *,
+        shape: Mapping[str, Any],
+        functions: Mapping[str, Callable[..., Any]],
+        max_parallel: int | None,
+    ) -> str:
+        """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
+        from xtyl_engine.submit import Submission, new_execution_id, submit
+
+        id = new_execution_id(plan.name)
+        configs, packed = self._pack(plan, functions, id)
+        submission = Submission(
+            id=id,
+            plan=plan.with_configs(configs),
+            rows=rows,
+            shape=shape,
+            functions=packed,
+            max_parallel=max_parallel,
+        )
+        self._publisher.publish(submit(self.database, submission))
+        self._hint(id)
+        return id
+
+    def overview(self, id: str) -> Overview:
+        """One execution at a glance."""
+        return self._glance.overview(id)
+
+    def control(self, id: str, action: str) -> None:
+        """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
+        self._change(id, getattr(self._controls, action)(id))
+
+    def approve(self, id: str, node: str, item: str, **decision: Any) -> None:
+        """Decide a review. Raises DecisionRefused."""
+        self._change(id, self._controls.approve(id, node, item, by=_who(), **decision))
+
+    def reject(self, id: str, node: str, item: str, *, reason: str) -> None:
+        """Decide a review: nothing here will do. Raises DecisionRefused."""
+        self._change(id, self._controls.reject(id, node, item, reason=reason, by=_who()))
+
+    def listen(self, id: str) -> Listener:
+        """Something to wait on for news of one execution."""
+        from xtyl_engine.stream import Listener
+
+        return Listener(self.connection.redis_url, id)
+
+    def check(self) -> None:
+        """Raise BackendStartError when the embedded worker could not be kept running."""
+        if self.settings.redis_url is None:
+            from xtyl_engine.local import check
+
+            check(self.settings)
+
+    def close(self) -> None:
+        """Let go of every connection; runs go on."""
+        self._publisher.close()
+        self.database.close()
+
+    def _change(self, id: str, events: list[Event]) -> None:
+        self._publisher.publish(events)
+        self._hint(id)
+
+    def _hint(self, id: str) -> None:
+        from xtyl_engine.worker import send_hint
+
+        send_hint(self._app, id)
+
+    def _pack(
+        self, plan: Plan, functions: Mapping[str, Callable[..., Any]], id: str
+    ) -> tuple[dict[str, dict[str, Any]], list[Any]]:
+        from xtyl_engine.functions import load_key, pack, reference
+
+        configs: dict[str, dict[str, Any]] = {}
+        packed = {}
+        for node, function in functions.items():
+            name = reference(function)
+            if name is not None:
+                stored: dict[str, Any] = {"reference": name}
+            else:
+                made = pack(function, key=load_key(self.settings.key_file), execution_id=id)
+                packed[made.digest] = made
+                stored = {"digest": made.digest, "name": made.name, "python": made.python}
+            configs[node] = {**plan.nodes[node].config, "function": stored}
+        return configs, list(packed.values())
+
+
+def backend() -> DirectBackend:
+    """The back end in use: the one `connect` named, or else the embedded one, found or started now."""
+    global _backend
+    with _lock:
+        if _backend is None:
+            from xtyl_engine.settings import load_settings
+
+            _backend = DirectBackend(load_settings())
+        return _backend
+
+
+def connect(*, database: str | None = None, redis: str | None = None) -> None:
+    """Use another back end than the embedded one, or, with nothing named, go back to it.
+
+    `database` is a SQLAlchemy URL, `redis` the URL of the broker; both together, for workers must see the same truth.
+    Raises BackendError if they cannot be reached.
+    """
+    global _backend
+    from xtyl_engine.settings import load_settings
+
+    environ = {}
+    if database is not None or redis is not None:
+        if database is None or redis is None:
+            missing = "redis" if redis is None else "database"
+            raise BackendError(
+                f"`{missing}` is missing", hint='Name both: xt.connect(database="postgresql://…", redis="redis://…").'
+            )
+        environ = {"XTYL_DATABASE_URL": database, "XTYL_REDIS_URL": redis}
+    with _lock:
+        if _backend is not None:
+            _backend.close()
+            _backend = None
+        if environ:
+            import os
+
+            _backend = DirectBackend(load_settings({**os.environ, **environ}))
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,31 @@
+"""Where a run is shown: the live graph in a notebook, nothing elsewhere. The widget's libraries are imported only in a notebook."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xtyl_nb.run import Run
+
+
+def in_notebook() -> bool:
+    """Whether this is a Jupyter kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def show_run(run: Run) -> None:
+    """Show the live graph below the cell, if there is one."""
+    if in_notebook():
+        from xtyl_nb.widget import show
+
+        show(run)
+
+
+def wake_widgets(run_id: str) -> None:
+    """Let the widgets of a run that goes on again follow it again."""
+    widget = sys.modules.get("xtyl_nb.widget")
+    if widget is not None:
+        widget.wake(run_id)

@@ -1,0 +1,342 @@
+"""The one home of pandas: the user's frame in, the run's frames out. Cells hold text, numbers, paths and lists, never
+bytes or dicts; status is an ordered Categorical, times are UTC, durations timedelta64, numbers nullable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from xtyl_engine.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.errors import FrameError
+from xtyl_engine.nodes import main_value, node_type
+from xtyl_engine.plan import ROWS, Plan
+from xtyl_engine.schedule import FATAL, End
+from xtyl_engine.states import JobState
+from xtyl_engine.submit import Row
+from xtyl_engine.values import plain, unspill
+from xtyl_nb.table import ResultFrame
+
+if TYPE_CHECKING:
+    from xtyl_engine.overview import Overview
+    from xtyl_engine.query import Execution, Job
+    from xtyl_nb.client import DirectBackend
+
+JOB_STATUS = pd.CategoricalDtype([str(state) for state in JobState], ordered=True)
+ROW_STATUS = pd.CategoricalDtype(
+    ["pending", "running", "waiting", "completed", "rejected", "stopped", "failed"], ordered=True
+)
+RESERVED_COLUMNS = ("status", "error")
+
+
+def read_inputs(frame: Any, inputs: Mapping[str, Any], store: ArtifactStore) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of a frame (or of anything a DataFrame can be made of) and the inputs that hold for every row; and
+    the shape to build the frame from again. Raises FrameError."""
+    table = _checked(frame, inputs)
+    constants = plain(dict(inputs), store, where="inputs")
+    columns = {name: [_cell_in(cell, store, name, place) for place, cell in enumerate(table[name])] for name in table}
+    rows = [
+        Row(label=_label(label), values={**{name: cells[place] for name, cells in columns.items()}, **constants})
+        for place, label in enumerate(table.index)
+    ]
+    shape = {
+        "columns": list(table.columns),
+        "inputs": list(inputs),
+        "dtypes": {name: str(dtype) for name, dtype in table.dtypes.items()},
+        "index": {"names": list(table.index.names), "dtype": str(table.index.dtype)},
+    }
+    return rows, shape
+
+
+def input_columns(frame: Any, inputs: Mapping[str, Any]) -> list[str]:
+    """The names that a workflow's templates may use. Raises FrameError."""
+    return [*_checked(frame, inputs).columns, *inputs]
+
+
+def same_label(stored: Any, given: Any) -> bool:
+    """Whether a stored index label is the one a person names."""
+    return bool(stored == _label(given))
+
+
+def result_frame(backend: DirectBackend, id: str, plan: Plan, frame: pd.DataFrame | None) -> pd.DataFrame:
+    """The input rows, index kept, then one column per node with its main value, then status and error."""
+    execution = backend.queries.execution(id)
+    inputs = _inputs_again(backend, execution) if frame is None else frame.copy(deep=False)
+    by_node: dict[str, dict[int, list[tuple[str, Any]]]] = {name: {} for name in plan.nodes}
+    states: list[dict[JobState, int]] = [{} for _ in range(execution.rows)]
+    rejected: dict[int, str] = {}
+    for node, item, state, because, output in backend.queries.outputs(id):
+        row = int(item.split(".")[0])
+        states[row][state] = states[row].get(state, 0) + 1
+        if state is JobState.COMPLETED and output is not None:
+            if because == End.REJECTED:
+                rejected[row] = f"rejected: {json.loads(output).get('rejected') or 'no reason given'}"
+            else:
+                by_node[node].setdefault(row, []).append((item, _main(backend.store, plan, node, output)))
+    columns: dict[str, Any] = {
+        name: [_gathered(plan, name, by_node[name].get(row)) for row in range(execution.rows)] for name in plan.nodes
+    }
+    errors = _row_errors(backend, id) | rejected
+    columns["status"] = pd.Categorical(
+        [_row_status(counts, row in rejected) for row, counts in enumerate(states)], dtype=ROW_STATUS
+    )
+    columns["error"] = pd.array([errors.get(row) for row in range(execution.rows)], dtype="str")
+    results = pd.DataFrame(columns, index=inputs.index)
+    constants = {name: inputs[name] for name in inputs.columns}
+    made = ResultFrame(pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1))
+    return made
+
+
+def outputs_frame(backend: DirectBackend, id: str, plan: Plan, node: str) -> pd.DataFrame:
+    """One row per job of a node, indexed by row (and item), one column per field. A list that a job made is one row per item."""
+    _known_node(plan, node)
+    labels = [label for label, _ in backend.queries.rows(id)]
+    records, index = [], []
+    for job in backend.queries.node_jobs(id, node):
+        if job.state is not JobState.COMPLETED or job.output is None or job.because in FATAL:
+            continue
+        row, *places = (int(part) for part in job.item.split("."))
+        value = unspill(job.output, backend.store)
+        items = value["items"] if isinstance(value.get("items"), list) else None
+        for place, each in enumerate([value] if items is None else items):
+            records.append(_fields(each if isinstance(each, Mapping) else {"value": each}, backend.store))
+            index.append((_hashable(labels[row]), *places, *([] if items is None else [place])))
+    depth = max((len(each) for each in index), default=len(plan.nodes[node].axes))
+    names = ["row", "item", *[f"item_{place}" for place in range(2, depth)]][:depth]
+    table = ResultFrame(records)
+    if depth > 1:
+        table.index = pd.MultiIndex.from_tuples(index, names=names) if index else pd.MultiIndex.from_arrays([[]] * depth, names=names)
+    else:
+        table.index = pd.Index([each[0] for each in index], name="row")
+    return table
+
+
+def jobs_frame(backend: DirectBackend, id: str, plan: Plan) -> pd.DataFrame:
+    """One row per job."""
+    labels = [_hashable(label) for label, _ in backend.queries.rows(id)]
+    jobs = backend.queries.jobs(id)
+    started, finished = (_times(getattr(job, name) for job in jobs) for name in ("started", "finished"))
+    columns = {
+        "node": _texts(job.node for job in jobs),
+        "row": [labels[int(job.item.split(".")[0])] for job in jobs],
+        "item": _texts(job.item.partition(".")[2] or None for job in jobs),
+        "type": _texts(plan.nodes[job.node].type for job in jobs),
+        "status": pd.Categorical([str(job.state) for job in jobs], dtype=JOB_STATUS),
+        "attempts": pd.array([job.attempts for job in jobs], dtype="Int64"),
+        "started": started,
+        "finished": finished,
+        "duration": finished - started,
+        "cached": pd.array([job.cached for job in jobs], dtype="boolean"),
+        "provider": _texts(job.provider for job in jobs),
+        "model": _texts(job.model for job in jobs),
+        "tokens": pd.array([job.tokens for job in jobs], dtype="Int64"),
+        "cost": pd.array([job.cost for job in jobs], dtype="Float64"),
+        "error_class": _texts(_open_error(job, job.error_class) for job in jobs),
+        "error": _texts(_open_error(job, job.error) for job in jobs),
+    }
+    return ResultFrame(columns)
+
+
+def events_frame(backend: DirectBackend, id: str) -> pd.DataFrame:
+    """One row per event, in order."""
+    labels = [_hashable(label) for label, _ in backend.queries.rows(id)]
+    events = backend.queries.events(id)
+    rows = [None if event.item is None else labels[int(event.item.split(".")[0])] for event in events]
+    return ResultFrame(
+        {
+            "sequence": pd.array([event.sequence for event in events], dtype="Int64"),
+            "time": _times(event.time for event in events),
+            "kind": _texts(str(event.kind) for event in events),
+            "node": _texts(event.node for event in events),
+            "row": pd.Series(rows, dtype=None if rows else "object"),
+            "item": _texts(event.item.partition(".")[2] or None if event.item else None for event in events),
+        }
+    )
+
+
+def reviews_frame(backend: DirectBackend, id: str, overview: Overview) -> pd.DataFrame:
+    """One row per option of every decision that is waited for."""
+    labels = [_hashable(label) for label, _ in backend.queries.rows(id)]
+    options = [(review, option) for review in overview.reviews for option in review.options]
+    index = pd.MultiIndex.from_tuples(
+        [(review.node, labels[review.row], option.index) for review, option in options] or [],
+        names=["node", "row", "option"],
+    )
+    columns = {
+        "text": _texts(option.text for _, option in options),
+        "image": _texts(option.image for _, option in options),
+        "choose": pd.array([review.choose for review, _ in options], dtype="Int64"),
+    }
+    return ResultFrame(pd.DataFrame({name: list(cells) for name, cells in columns.items()}, index=index))
+
+
+def runs_frame(executions: Iterable[Execution]) -> pd.DataFrame:
+    """Past executions, newest first."""
+    found = list(executions)
+    created, finished = (_times(getattr(each, name) for each in found) for name in ("created", "finished"))
+    columns = {
+        "name": _texts(each.name for each in found),
+        "state": _texts(str(each.state) for each in found),
+        "rows": pd.array([each.rows for each in found], dtype="Int64"),
+        "jobs": pd.array([each.total for each in found], dtype="Int64"),
+        "done": pd.array([each.done for each in found], dtype="Int64"),
+        "failed": pd.array([each.failed for each in found], dtype="Int64"),
+        "created": created,
+        "finished": finished,
+    }
+    table = pd.DataFrame(columns)
+    table.index = pd.Index([each.id for each in found], name="run", dtype="str")
+    return ResultFrame(table)
+
+
+def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
+    if frame is None:
+        return pd.DataFrame(index=pd.RangeIndex(1))
+    if not isinstance(frame, pd.DataFrame):
+        try:
+            frame = pd.DataFrame(frame)
+        except Exception as error:
+            raise FrameError(
+                f"a {type(frame).__name__} is no table: {error}", hint="Pass a DataFrame, or a list of dicts."
+            ) from error
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise FrameError("the columns have several levels", hint='Flatten them: frame.columns = frame.columns.map("_".join).')
+    wrong = [name for name in frame.columns if not isinstance(name, str)]
+    if wrong:
+        raise FrameError(
+            f"the column {wrong[0]!r} has no text for a name", hint="Rename it: frame.rename(columns={...}), or frame.columns.map(str)."
+        )
+    twice = sorted(set(frame.columns[frame.columns.duplicated()]))
+    if twice:
+        raise FrameError(f"the column {twice[0]!r} is there twice", hint="Rename or drop one of them.")
+    both = [name for name in inputs if name in frame.columns]
+    if both:
+        raise FrameError(f"{both[0]!r} is a column and an input", hint="Drop one of them, or give it another name.")
+    taken = [name for name in (*frame.columns, *inputs) if name in RESERVED_COLUMNS]
+    if taken:
+        raise FrameError(
+            f"the column {taken[0]!r} would collide with a column of the results", hint=f"Rename it, such as to 'input_{taken[0]}'."
+        )
+    return frame
+
+
+def _cell_in(cell: Any, store: ArtifactStore, column: str, place: int) -> Any:
+    if isinstance(cell, (str, bool, int)):
+        return plain(cell, store, where=f"{column}[{place}]")
+    if not isinstance(cell, (list, dict, tuple)) and pd.api.types.is_scalar(cell) and pd.isna(cell):
+        return None
+    return plain(cell, store, where=f"{column}[{place}]")
+
+
+def _label(label: Any) -> Any:
+    """An index label as JSON can hold it; text where JSON has nothing like it."""
+    if isinstance(label, tuple):
+        return [_label(part) for part in label]
+    if hasattr(label, "item"):
+        label = label.item()
+    if isinstance(label, (str, bool, int)) or label is None:
+        return label
+    return None if pd.isna(label) else label if isinstance(label, float) else str(label)
+
+
+def _hashable(label: Any) -> Any:
+    return tuple(map(_hashable, label)) if isinstance(label, list) else label
+
+
+def _inputs_again(backend: DirectBackend, execution: Execution) -> pd.DataFrame:
+    """The user's frame, from what was stored: same columns, same index, same dtypes where they can be made again."""
+    rows = backend.queries.rows(execution.id)
+    shape = execution.shape
+    columns = shape.get("columns", [])
+    table = pd.DataFrame([[values.get(name) for name in columns] for _, values in rows], columns=columns)
+    for name, dtype in shape.get("dtypes", {}).items():
+        table[name] = _as_dtype(table[name], dtype)
+    names = shape.get("index", {}).get("names", [None])
+    labels = [_hashable(label) for label, _ in rows]
+    if len(names) > 1:
+        table.index = pd.MultiIndex.from_tuples(labels, names=names)
+    else:
+        index = pd.Series(labels, dtype="object").infer_objects()
+        table.index = pd.Index(_as_dtype(index, shape.get("index", {}).get("dtype", "object")), name=names[0])
+    return table
+
+
+def _as_dtype(column: pd.Series[Any], dtype: str) -> pd.Series[Any]:
+    try:
+        return pd.to_datetime(column) if dtype.startswith("datetime64") else column.astype(dtype)
+    except (TypeError, ValueError):
+        return column
+
+
+def _main(store: ArtifactStore, plan: Plan, node: str, output: str) -> Any:
+    return _cell(main_value(node_type(plan.nodes[node].type), unspill(output, store)), store)
+
+
+def _gathered(plan: Plan, node: str, found: list[tuple[str, Any]] | None) -> Any:
+    """A node's cell in one row: the value, or the list of its items' values."""
+    if plan.nodes[node].axes == (ROWS,):
+        return found[0][1] if found else None
+    return [value for _, value in found] if found else []
+
+
+def _cell(value: Any, store: ArtifactStore) -> Any:
+    if is_artifact(value):
+        return str(store.path(value))
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
+    return [_cell(each, store) for each in value] if isinstance(value, list) else value
+
+
+def _fields(value: Mapping[str, Any], store: ArtifactStore) -> dict[str, Any]:
+    """The fields of an output; those of a nested output under `node.field`."""
+    fields: dict[str, Any] = {}
+    for name, part in value.items():
+        if isinstance(part, Mapping) and not is_artifact(part):
+            fields |= {f"{name}.{key}": _cell(each, store) for key, each in part.items()}
+        else:
+            fields[name] = _cell(part, store)
+    return fields
+
+
+def _row_errors(backend: DirectBackend, id: str) -> dict[int, str]:
+    errors: dict[int, str] = {}
+    for job in backend.queries.jobs(id):
+        if job.error and job.state in (JobState.FAILED, JobState.QUARANTINED):
+            errors.setdefault(int(job.item.split(".")[0]), f"{job.node}: {job.error}")
+    return errors
+
+
+def _row_status(counts: Mapping[JobState, int], is_rejected: bool) -> str:
+    if counts.get(JobState.FAILED) or counts.get(JobState.QUARANTINED):
+        return "failed"
+    for state in (JobState.STOPPED, JobState.RUNNING, JobState.WAITING):
+        if counts.get(state):
+            return str(state)
+    if counts.get(JobState.READY) or counts.get(JobState.BLOCKED):
+        return "running" if counts.get(JobState.COMPLETED) else "pending"
+    return "rejected" if is_rejected else "completed"
+
+
+def _open_error(job: Job, words: str | None) -> str | None:
+    """An error that a later attempt made good is history, and in the attempts."""
+    return None if job.state is JobState.COMPLETED else words
+
+
+def _known_node(plan: Plan, node: str) -> None:
+    if node not in plan.nodes:
+        from difflib import get_close_matches
+
+        close = get_close_matches(node, plan.nodes, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Its nodes: {', '.join(plan.nodes)}."
+        raise FrameError(f"there is no node {node!r} in this run", hint=hint)
+
+
+def _times(seconds: Iterable[float | None]) -> pd.Series[Any]:
+    return pd.Series(pd.to_datetime(pd.Series(list(seconds), dtype="float64"), unit="s", utc=True)).dt.round("us")
+
+
+def _texts(values: Iterable[str | None]) -> pd.Series[Any]:
+    return pd.Series(list(values), dtype="str")

@@ -1,0 +1,68 @@
+"""From a Workflow and a table to a Run: read the inputs, validate against them, submit. Also the dry run, `plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from xtyl_engine.plan import Plan
+from xtyl_nb.client import DirectBackend, backend
+from xtyl_nb.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from xtyl_engine.workflow import Document
+
+
+def run_document(document: Document, frame: Any, inputs: Mapping[str, Any], max_parallel: int | None = None) -> Run:
+    """Validate against the data, submit, show. Raises WorkflowError, FrameError, BackendError; then nothing has run."""
+    from xtyl_nb.display import show_run
+    from xtyl_nb.frame import read_inputs
+
+    plan = _validated(document, frame, inputs)
+    used = backend()
+    rows, shape = read_inputs(frame, inputs, used.store)
+    id = used.submit(plan, rows, shape=shape, functions=_functions(plan), max_parallel=max_parallel)
+    run = Run(id, used)
+    show_run(run)
+    return run
+
+
+def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
+    """Per node: its type, how many jobs it would run, and how many of them have a cached result. Runs none."""
+    from xtyl_nb.frame import plan_frame, read_inputs
+
+    plan = _validated(document, frame, inputs)
+    used = backend()
+    rows, _ = read_inputs(frame, inputs, used.store)
+    return plan_frame(plan, used.forecast(plan, rows))
+
+
+def attach(run_id: str) -> Run:
+    """The run with this id, from any kernel, also after the one that started it is gone. Raises RunNotFound."""
+    used = backend()
+    used.queries.execution(run_id)
+    return Run(run_id, used)
+
+
+def runs(limit: int = 100) -> pd.DataFrame:
+    """The latest runs of this back end, newest first, indexed by id."""
+    from xtyl_nb.frame import runs_frame
+
+    return runs_frame(backend().queries.executions(limit))
+
+
+def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Plan:
+    from xtyl_engine.validate import validate
+    from xtyl_nb.frame import input_columns
+
+    return validate(document, columns=input_columns(frame, inputs))
+
+
+def _functions(plan: Plan) -> dict[str, Callable[..., Any]]:
+    found = {name: node.config.get("function") for name, node in plan.nodes.items() if node.type == "call"}
+    return {name: function for name, function in found.items() if callable(function)}
+
+
+__all__ = ["DirectBackend", "attach", "plan_document", "run_document", "runs"]

@@ -1,0 +1,284 @@
+"""Run: a handle on one execution. It holds an id and a way to the back end, no state of its own, so that any number of
+handles in any number of kernels show the same thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from xtyl_engine.errors import DecisionRefused, FrameError, WaitTimeout
+from xtyl_engine.events import Event
+from xtyl_engine.states import OPEN, ExecutionState, JobState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from xtyl_engine.overview import Overview
+    from xtyl_engine.plan import Plan
+    from xtyl_nb.client import DirectBackend
+
+LOOK_SECONDS = 1.0
+
+
+class Run:
+    """One execution of a workflow. Made by `Workflow.run` or `xt.attach`."""
+
+    def __init__(self, id: str, backend: DirectBackend, *, frame: pd.DataFrame | None = None):
+        self.id = id
+        self._backend = backend
+        self._frame = frame
+        self._plan: Plan | None = None
+
+    def __repr__(self) -> str:
+        return f"Run({self.plan.name!r})"
+
+    @property
+    def plan(self) -> Plan:
+        """The plan the execution runs by."""
+        if self._plan is None:
+            self._plan = self._backend.queries.plan(self.id)
+        return self._plan
+
+    @property
+    def state(self) -> ExecutionState:
+        """pending, running, paused, completed, failed or stopped."""
+        return self._backend.queries.sequence(self.id)[1]
+
+    @property
+    def progress(self) -> float:
+        """Percent of jobs that are over, 0-100."""
+        return self.overview().progress
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What the run waits for, in words: a person, a retry, a worker; None while something runs."""
+        return self.overview().waiting_for
+
+    def overview(self) -> Overview:
+        """State, counts per node, last results and open reviews, at one glance."""
+        return self._backend.overview(self.id)
+
+    def changed(self, after: int, timeout: float) -> bool:
+        """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
+        listener = self._backend.listen(self.id)
+        try:
+            deadline = time.monotonic() + timeout
+            while True:
+                listener.mark()
+                if self._backend.queries.sequence(self.id)[0] > after:
+                    return True
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                listener.wait(min(left, LOOK_SECONDS))
+        finally:
+            listener.close()
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Block until the run is completed, failed or stopped, or `timeout` seconds have passed (WaitTimeout).
+
+        An interrupt leaves the run going: `run.stop()` ends it, `xt.attach(id)` finds it again.
+        """
+        try:
+            self._wait_until(lambda: self.state.is_terminal, timeout)
+        except KeyboardInterrupt:
+            self._say(f"\nStopped waiting; {self.id} goes on. `run.wait()` waits again, `run.stop()` ends it.")
+            raise
+        return self
+
+    def __await__(self) -> Generator[Any, None, Run]:
+        async def until_over() -> Run:
+            while not self.state.is_terminal:
+                after = self._backend.queries.sequence(self.id)[0]
+                await asyncio.to_thread(self.changed, after, LOOK_SECONDS)
+                self._backend.check()
+            return self
+
+        return until_over().__await__()
+
+    def pause(self) -> Run:
+        """Start nothing new; what runs finishes and is kept."""
+        self._backend.control(self.id, "pause")
+        return self
+
+    def resume(self) -> Run:
+        """Go on after a pause, a stop or a failure; completed jobs are kept."""
+        self._backend.control(self.id, "resume")
+        return self._followed()
+
+    def stop(self) -> Run:
+        """End the run; completed jobs are kept, and `resume` continues from them."""
+        self._backend.control(self.id, "stop")
+        return self
+
+    def retry(self) -> Run:
+        """Try the failed jobs, and what hung on them, again."""
+        self._backend.control(self.id, "retry")
+        return self._followed()
+
+    def approve(
+        self,
+        node: str,
+        *,
+        choose: Sequence[int],
+        edits: Mapping[int, Any] | None = None,
+        row: Any = None,
+        comment: str | None = None,
+        timeout: float | None = None,
+        row_position: int | None = None,
+        item: str | None = None,
+    ) -> Run:
+        """Decide a review: `choose` names options by position, `edits` gives new texts by option.
+
+        `row` is a label of the frame's index; without it every row is decided so, each as soon as it waits. Blocks until
+        then, `timeout` seconds at most. Raises DecisionRefused with what may be chosen.
+        """
+        items = self._review_items(node, row, row_position, item)
+        decision = {"choose": list(choose), "edits": edits, "comment": comment}
+        self._decide(node, items, lambda item: self._backend.approve(self.id, node, item, **decision), timeout)
+        return self
+
+    def reject(
+        self, node: str, *, reason: str, row: Any = None, timeout: float | None = None, item: str | None = None
+    ) -> Run:
+        """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
+        items = self._review_items(node, row, None, item)
+        self._decide(node, items, lambda item: self._backend.reject(self.id, node, item, reason=reason), timeout)
+        return self
+
+    def reviews(self) -> pd.DataFrame:
+        """The decisions that are waited for: one row per option, indexed by node, row and option."""
+        from xtyl_nb.frame import reviews_frame
+
+        return reviews_frame(self._backend, self.id, self.overview())
+
+    def watch(self) -> Iterator[Event]:
+        """The run's events from the first on, as they happen, without a gap; ends with the run."""
+        after = 0
+        while True:
+            over = self.state.is_terminal
+            for event in self._backend.queries.events(self.id, after):
+                after = event.sequence
+                yield event
+            if over:
+                return
+            self.changed(after, LOOK_SECONDS)
+
+    def frame(self) -> pd.DataFrame:
+        """The input rows, index kept, with one column per node, `status` and `error`."""
+        from xtyl_nb.frame import result_frame
+
+        return result_frame(self._backend, self.id, self.plan, self._frame)
+
+    def outputs(self, node: str) -> pd.DataFrame:
+        """One row per job of a node, indexed by row (and item), one column per field of its output."""
+        from xtyl_nb.frame import outputs_frame
+
+        return outputs_frame(self._backend, self.id, self.plan, node)
+
+    def jobs(self) -> pd.DataFrame:
+        """One row per job: what it did, how long it took, what it cost, how it failed."""
+        from xtyl_nb.frame import jobs_frame
+
+        return jobs_frame(self._backend, self.id, self.plan)
+
+    def events(self) -> pd.DataFrame:
+        """One row per event, in order."""
+        from xtyl_nb.frame import events_frame
+
+        return events_frame(self._backend, self.id)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write what the run made into a folder, one subfolder per row: texts as .txt, images as files; the paths."""
+        from xtyl_nb.export import save_results
+
+        return save_results(self._backend, self.id, self.plan, folder)
+
+    def show(self) -> None:
+        """Show the live graph below the cell; outside a notebook, nothing."""
+        from xtyl_nb.display import show_run
+
+        show_run(self)
+
+    def _ipython_display_(self) -> None:
+        self.show()
+
+    def _followed(self) -> Run:
+        from xtyl_nb.display import wake_widgets
+
+        wake_widgets(self.id)
+        return self
+
+    def _wait_until(self, is_over: Any, timeout: float | None) -> None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            after = self._backend.queries.sequence(self.id)[0]
+            if is_over():
+                return
+            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                raise self._too_late(timeout)
+            if not self.changed(after, left):
+                self._backend.check()
+
+    def _too_late(self, timeout: float | None) -> WaitTimeout:
+        seen = self.overview()
+        waits = f", waiting for {seen.waiting_for}" if seen.waiting_for else ""
+        return WaitTimeout(
+            f"{self.id} is {seen.state} after {timeout:g} s: {seen.done} of {seen.total} jobs are over{waits}",
+            hint="It goes on: `run.wait()` waits again, `run.stop()` ends it.",
+        )
+
+    def _review_items(self, node: str, row: Any, row_position: int | None, item: str | None) -> list[str]:
+        known = self.plan.nodes.get(node)
+        if known is None or known.type != "review":
+            reviews = [name for name, each in self.plan.nodes.items() if each.type == "review"]
+            raise DecisionRefused(
+                f"there is no review {node!r} in this run", hint=f"Its reviews: {', '.join(reviews) or 'none'}."
+            )
+        if item is not None:
+            return [item]
+        position = row_position if row is None else self._position(row)
+        jobs = [job.item for job in self._backend.queries.node_jobs(self.id, node)]
+        return jobs if position is None else [each for each in jobs if each.split(".")[0] == str(position)]
+
+    def _position(self, row: Any) -> int:
+        from xtyl_nb.frame import same_label
+
+        labels = [label for label, _ in self._backend.queries.rows(self.id)]
+        found = [place for place, label in enumerate(labels) if same_label(label, row)]
+        if len(found) != 1:
+            words = "no row" if not found else f"{len(found)} rows"
+            shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
+            raise FrameError(
+                f"{words} with the label {row!r}", hint=f"Labels of this run: {shown}; or give row_position=."
+            )
+        return found[0]
+
+    def _decide(self, node: str, items: list[str], decide: Any, timeout: float | None) -> None:
+        if not items:
+            raise DecisionRefused(f"{node} has no decision to make yet", hint="`run.reviews()` lists what waits.")
+        left = set(items)
+
+        def all_decided() -> bool:
+            states = {job.item: job.state for job in self._backend.queries.node_jobs(self.id, node)}
+            for item in sorted(left, key=items.index):
+                if states.get(item) not in OPEN or states.get(item) is JobState.WAITING or self.state.is_terminal:
+                    # A row that can no longer be decided is only an error when it was asked for by itself.
+                    if states.get(item) is JobState.WAITING or len(items) == 1:
+                        decide(item)
+                    left.discard(item)
+            return not left
+
+        self._wait_until(all_decided, timeout)
+
+    @staticmethod
+    def _say(words: str) -> None:
+        import sys
+
+        sys.stderr.write(words + "\n")
