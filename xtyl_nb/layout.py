@@ -10,9 +10,9 @@ from itertools import pairwise
 
 from xtyl_engine.workflow import Edge
 
-CARD_WIDTH = 196.0
+CARD_WIDTH = 216.0
 PORT = 27.0
-COLUMN_GAP = 60.0
+COLUMN_GAP = 52.0
 ROW_GAP = 20.0
 LANE_GAP = 10.0
 MARGIN = 24.0
@@ -216,7 +216,9 @@ def _settle(layer: list[_Slot], wanted: Sequence[float]) -> None:
 
 
 def _rows(layer: Sequence[_Slot]) -> int:
-    return max(1, len(layer) if len(layer) <= TALLEST_COLUMN else max(TALLEST_COLUMN, round(len(layer) ** 0.5)))
+    tallest = max(TALLEST_COLUMN, round(len(layer) ** 0.5))
+    columns = max(1, -(-len(layer) // tallest))
+    return max(1, -(-len(layer) // columns))
 
 
 def _columns(layers: list[list[_Slot]]) -> float:

@@ -1,0 +1,159 @@
+"""A run that follows a script: what displays are tested with. It is a real `Live` over Overviews written by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+from xtyl_engine.errors import ControlRefused
+from xtyl_engine.overview import NodeOverview, Option, Overview, Review
+from xtyl_engine.plan import Plan, Reading, make_plan
+from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
+from xtyl_engine.workflow import Document, Edge, Node
+
+from xtyl_nb.layout import rank_levels
+
+STARTED = 1_700_000_000.0
+SUMMER = {
+    "headline": ("generate_copy", {"prompt": "A {{ tone }} headline for {{ product }}", "n": 3}),
+    "poster": ("generate_image", {"prompt": "Poster for {{ product }}: {{ headline.text }}", "over": "headline"}),
+    "premium": ("conditional", {"when": "{{ price > 100 }}"}),
+    "pick": ("review", {"of": "poster", "choose": 1}),
+    "score": ("call", {"function": "score"}),
+    "kit": ("attach", {"assets": {"title": "{{ pick.headline.text }}"}}),
+}
+SUMMER_EDGES = (
+    ("headline", "poster", None),
+    ("headline", "premium", None),
+    ("poster", "pick", None),
+    ("premium", "score", "then"),
+    ("pick", "kit", None),
+    ("score", "kit", None),
+)
+
+
+def plan_of(nodes: Mapping[str, tuple[str, dict[str, Any]]], edges: Any, *, name: str = "summer-launch") -> Plan:
+    """A plan, made without validation."""
+    wired = tuple(Edge(source=source, target=target, branch=branch) for source, target, branch in edges)
+    document = Document(
+        name=name,
+        nodes=tuple(Node(id=id, type=type, config=config) for id, (type, config) in nodes.items()),
+        edges=wired,
+    )
+    depths = rank_levels(nodes, wired)
+    return make_plan(
+        document,
+        order=sorted(nodes, key=depths.__getitem__),
+        depths=depths,
+        edges=wired,
+        readings=dict.fromkeys(nodes, Reading()),
+        bearers=frozenset({"headline"}),
+        inputs=("product", "tone", "price"),
+    )
+
+
+def summer_plan() -> Plan:
+    return plan_of(SUMMER, SUMMER_EDGES)
+
+
+def glance(**fields: Any) -> NodeOverview:
+    """A node's overview; states as keywords are counts."""
+    counts = {JobState(key): fields.pop(key) for key in list(fields) if key in set(JobState)}
+    return NodeOverview(counts=counts, **fields)
+
+
+def overview_of(plan: Plan, state: str = "running", *, sequence: int = 1, **fields: Any) -> Overview:
+    """An overview whose totals are the sums of its nodes'."""
+    nodes = {id: fields.get("nodes", {}).get(id, glance(blocked=2)) for id in plan.nodes}
+    failed = sum(node.counts.get(JobState.FAILED, 0) for node in nodes.values())
+    values: dict[str, Any] = {
+        "id": "run-1",
+        "name": plan.name,
+        "state": ExecutionState(state),
+        "sequence": sequence,
+        "total": sum(node.total for node in nodes.values()),
+        "done": sum(node.done for node in nodes.values()),
+        "failed": failed,
+        "rows": 2,
+        "started": STARTED,
+        "finished": STARTED + 41 if ExecutionState(state).is_terminal else None,
+    }
+    return Overview(**(values | fields | {"nodes": nodes}))
+
+
+def draw_image(path: Path, *, top: str, bottom: str, size: int = 512) -> str:
+    """A small poster, so that there is something to look at."""
+    image = Image.linear_gradient("L").resize((size, size))
+    poster = Image.composite(Image.new("RGB", image.size, bottom), Image.new("RGB", image.size, top), image)
+    ImageDraw.Draw(poster).ellipse((size // 3, size // 5, size * 2 // 3, size // 5 + size // 3), fill="#fff6")
+    poster.save(path)
+    return str(path)
+
+
+def review_of(images: list[str], *, item: str = "0", label: str = "Aurora lamp", **fields: Any) -> Review:
+    texts = ("Light that leaves the lamp behind", "For rooms that dream", "Dawn, on a switch")
+    options = tuple(Option(index=place, text=texts[place % 3], image=image) for place, image in enumerate(images))
+    return Review(
+        **({"node": "pick", "item": item, "row": int(item), "label": label, "choose": 1, "options": options} | fields)
+    )
+
+
+class ScriptedRun:
+    """Shows one overview after another; an approval or `step` moves on. Controls are kept, and refused when illegal."""
+
+    def __init__(self, plan: Plan, *overviews: Overview, id: str = "run-1"):
+        self.id = id
+        self.plan = plan
+        self.controls: list[tuple[Any, ...]] = []
+        self._script = list(overviews)
+        self._at = 0
+        self._moved = threading.Condition()
+
+    def overview(self) -> Overview:
+        return replace(self._script[self._at], sequence=self._at)
+
+    def changed(self, after: int, timeout: float) -> bool:
+        with self._moved:
+            return self._moved.wait_for(lambda: self._at > after, timeout)
+
+    def step(self) -> None:
+        with self._moved:
+            self._at = min(self._at + 1, len(self._script) - 1)
+            self._moved.notify_all()
+
+    def pause(self) -> None:
+        self._move("pause")
+
+    def resume(self) -> None:
+        self._move("resume")
+
+    def stop(self) -> None:
+        self._move("stop")
+
+    def retry(self) -> None:
+        self._move("reopen")
+
+    def approve(
+        self, node: str, *, choose: list[int], edits: Any = None, row_position: Any = None, item: Any = None
+    ) -> None:
+        self.controls.append(("approve", node, item, choose, edits))
+        self.step()
+
+    def reject(self, node: str, *, reason: str, item: str | None = None) -> None:
+        self.controls.append(("reject", node, item, reason))
+        self.step()
+
+    def _move(self, name: str) -> None:
+        now = self.overview().state
+        if now not in EXECUTION_MOVES[name].sources:
+            raise ControlRefused(f"a {now} run cannot {name}", hint="Look at run.state first.")
+        self.controls.append((name,))
+        with self._moved:
+            target = ExecutionState(EXECUTION_MOVES[name].target)
+            self._script.insert(self._at + 1, replace(self._script[self._at], state=target))
+            self._at += 1
+            self._moved.notify_all()

@@ -1,0 +1,120 @@
+"""Still pictures hold what was true, and nothing that could run."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
+from xtyl_engine.errors import Problem
+from xtyl_engine.workflow import Document, Edge, Node
+
+from xtyl_nb.picture import clock, run_html, workflow_svg
+
+HOSTILE = "<script>alert(1)</script>\" onload='x' &amp; \x00\x1b"
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: tags, attributes, text."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data}\n"
+
+
+def document(*ids: str, edges: tuple[tuple[str, str], ...] = ()) -> Document:
+    return Document(
+        name="w",
+        nodes=tuple(Node(id=id, type="call") for id in ids),
+        edges=tuple(Edge(source=source, target=target) for source, target in edges),
+    )
+
+
+def svg_texts(svg: str) -> str:
+    return "\n".join("".join(text.itertext()) for text in ElementTree.fromstring(svg).iterfind(".//{*}text"))
+
+
+def test_a_workflow_is_drawn_with_names_and_types() -> None:
+    """Every node shows its id and its type."""
+    texts = svg_texts(workflow_svg(summer_plan().document))
+    assert all(word in texts for word in ("headline", "generate_copy · 3 each", "pick", "review · choose 1", "kit"))
+
+
+def test_culprits_are_marked_with_their_problem() -> None:
+    """A node with a problem carries a cross and the problem's words; the others do not."""
+    problem = Problem(code="workflow/cycle", node="b", message="b -> b", hint="Remove one.")
+    texts = svg_texts(workflow_svg(document("a", "b", edges=(("a", "b"), ("b", "b"))), problems=[problem])).splitlines()
+    assert "✕ b" in texts
+    assert "cycle: b -> b" in texts
+    assert "a" in texts
+
+
+def test_broken_workflows_are_still_drawn() -> None:
+    """Cycles, unknown ends, doubled and hostile ids, and nothing at all give well-formed SVG."""
+    broken = document("a", "b", "a", HOSTILE, "", edges=(("a", "b"), ("b", "a"), ("a", "ghost"), ("a", "a")))
+    assert svg_texts(workflow_svg(broken)).splitlines().count("a") == 2
+    assert ElementTree.fromstring(workflow_svg(document())) is not None
+
+
+def test_edges_made_by_references_can_be_given() -> None:
+    """The caller may know edges that the document does not write down."""
+    bare = workflow_svg(document("a", "b"))
+    assert (
+        workflow_svg(document("a", "b"), edges=[Edge(source="a", target="b")]).count("<path") == bare.count("<path") + 2
+    )
+
+
+def test_a_run_shows_state_counts_times_and_errors() -> None:
+    """The picture says in words how the run and each node stand."""
+    nodes = {
+        "headline": glance(completed=6, started=5.0, finished=14.0, text="Hello"),
+        "score": glance(failed=1, completed=1, error="TimeoutError after 30 s"),
+    }
+    page = Page(run_html(summer_plan(), overview_of(summer_plan(), "failed", nodes=nodes, error="1 job failed")))
+    for words in (
+        "summer-launch",
+        "failed",
+        "6 / 6",
+        "0:09",
+        "Hello",
+        "TimeoutError after 30 s",
+        "not started",
+        "0:41",
+    ):
+        assert words in page.text
+
+
+def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
+    """Whatever nodes and outputs are called, the picture has no script, no style sheet and no handler."""
+    plan = plan_of({HOSTILE: ("call", {"function": HOSTILE})}, [], name=HOSTILE)
+    image = draw_image(tmp_path / "poster.png", top="red", bottom="blue")
+    nodes = {HOSTILE: glance(completed=1, text=HOSTILE, error=HOSTILE, images=(image, str(tmp_path / "gone.png")))}
+    page = Page(run_html(plan, overview_of(plan, "running", nodes=nodes, waiting_for=HOSTILE, error=HOSTILE)))
+    assert set(page.tags) <= {"div", "span", "b", "img", "table", "tr", "th", "td"}
+    assert {name for name, _ in page.attributes} <= {"style", "title", "alt", "src"}
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_images_come_along_small(tmp_path: Path) -> None:
+    """Images are inside the picture, as data, a few kilobytes each."""
+    images = [draw_image(tmp_path / f"{i}.png", top="#fa0", bottom="#048", size=1024) for i in range(4)]
+    nodes = {"poster": glance(completed=4, images=tuple(images))}
+    html = run_html(summer_plan(), overview_of(summer_plan(), "completed", nodes=nodes))
+    assert html.count("data:image/jpeg;base64,") == 4
+    assert len(html) < 60_000
+
+
+def test_durations_read_as_people_write_them() -> None:
+    """Minutes and seconds, and hours when there are any."""
+    assert [clock(seconds) for seconds in (-1, 9.9, 61, 3723)] == ["0:00", "0:09", "1:01", "1:02:03"]

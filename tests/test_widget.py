@@ -1,0 +1,238 @@
+"""The widget sends the graph once, then only what changed, and answers every click."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_run import ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
+from xtyl_engine.overview import Overview
+
+from xtyl_nb import widget as widget_module
+from xtyl_nb.thumbnail import thumbnail
+from xtyl_nb.view import describe, difference, draw_graph, node_state
+from xtyl_nb.widget import RunWidget, wake
+
+PLAN = summer_plan()
+DEADLINE_SECONDS = 20
+
+
+class Recorder(RunWidget):
+    """A widget whose messages to the page are kept."""
+
+    def __init__(self, live: ScriptedRun):
+        self.sent: list[dict[str, Any]] = []
+        super().__init__(live)
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        self.sent.append(json.loads(json.dumps(content)))
+
+    def click(self, kind: str, **details: Any) -> dict[str, Any]:
+        self._handle_custom_msg({"kind": kind, "ask": "1", **details}, [])
+        return next(message for message in reversed(self.sent) if message["kind"] != "patch")
+
+
+def scripted(*states: str) -> ScriptedRun:
+    return ScriptedRun(PLAN, *(overview_of(PLAN, state) for state in states))
+
+
+def caught_up(shown: Recorder) -> dict[str, Any]:
+    """The state as a page sees it that was there from the beginning."""
+    state = json.loads(json.dumps(describe(overview_of(PLAN)) | {"number": 0}))
+    for message in shown.sent:
+        if message["kind"] == "patch":
+            assert message["number"] == state["number"] + 1
+            patch = dict(message["patch"])
+            nodes = state["nodes"] | patch.pop("nodes", {})
+            gone = patch.pop("gone", [])
+            reviews = {key: value for key, value in state["reviews"].items() if key not in gone}
+            state = state | patch | {"nodes": nodes, "reviews": reviews | patch.get("reviews", {})}
+            state["number"] = message["number"]
+    return state
+
+
+def test_the_graph_has_a_card_for_each_node_and_a_wire_for_each_edge() -> None:
+    """Cards have places and what was asked of them; wires have paths."""
+    graph = draw_graph(PLAN, "key")
+    assert [node["id"] for node in graph["nodes"]] == list(PLAN.nodes)
+    assert ["prompt", "A {{ tone }} headline for {{ product }}"] in [list(pair) for pair in graph["nodes"][0]["asked"]]
+    assert len(graph["wires"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("counts", "state"),
+    [
+        ({}, "pending"),
+        ({"blocked": 2}, "pending"),
+        ({"blocked": 1, "completed": 1}, "open"),
+        ({"ready": 1, "completed": 1}, "ready"),
+        ({"running": 1, "waiting": 1, "failed": 1}, "running"),
+        ({"waiting": 1, "blocked": 1}, "waiting"),
+        ({"failed": 1, "completed": 9}, "failed"),
+        ({"quarantined": 1}, "failed"),
+        ({"stopped": 1, "completed": 1}, "stopped"),
+        ({"skipped": 1, "completed": 1}, "completed"),
+        ({"skipped": 3}, "skipped"),
+    ],
+)
+def test_a_node_has_one_word_for_all_its_jobs(counts: dict[str, int], state: str) -> None:
+    """What goes on comes first, then what is left to do, then what went wrong."""
+    assert node_state(glance(**counts)) == state
+
+
+def test_only_what_changed_is_sent() -> None:
+    """A patch holds the nodes that changed and nothing of the others; no change is no patch."""
+    before = describe(overview_of(PLAN))
+    after = describe(overview_of(PLAN, nodes={"headline": glance(running=1, blocked=1)}))
+    assert set(difference(before, after)["nodes"]) == {"headline"}
+    assert difference(before, before | {"elapsed": before["elapsed"] + 1}) == {}
+
+
+def test_a_review_that_ended_is_taken_away(tmp_path: Path) -> None:
+    """Reviews come and go one by one."""
+    image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
+    first, second = review_of([image], item="0"), review_of([image], item="1")
+    before, after = (describe(overview_of(PLAN, reviews=reviews)) for reviews in ((first, second), (second,)))
+    patch = difference(before, after)
+    assert patch["gone"] == ["pick/0"]
+    assert "reviews" not in patch
+    assert before["reviews"]["pick/0"]["options"][0]["image"].startswith("data:image/jpeg")
+
+
+def test_patches_add_up_to_the_state_of_a_page_just_opened() -> None:
+    """A page that was there from the start and one that opens at the end show the same."""
+    nodes = {"headline": glance(completed=2, text="Hello")}
+    live = ScriptedRun(
+        PLAN, overview_of(PLAN), overview_of(PLAN, nodes=nodes), overview_of(PLAN, "completed", nodes=nodes)
+    )
+    shown = Recorder(live)
+    live.step()
+    live.step()
+    assert shown.join(DEADLINE_SECONDS)
+    assert caught_up(shown) == json.loads(json.dumps(shown.get_state("state")["state"]))
+    assert shown.get_state("state")["state"]["state"] == "completed"
+
+
+def test_controls_reach_the_run_and_are_answered() -> None:
+    """Pause, resume and stop arrive in order, each answered with the number it was asked under."""
+    live = scripted("running")
+    shown = Recorder(live)
+    assert [shown.click(kind) for kind in ("pause", "resume", "stop")] == [
+        {"kind": "answer", "ask": "1", "ok": True}
+    ] * 3
+    assert live.controls == [("pause",), ("resume",), ("stop",)]
+    assert shown.join(DEADLINE_SECONDS)
+
+
+def test_a_refusal_is_answered_with_reason_and_hint() -> None:
+    """A control that the state does not allow comes back in words."""
+    answer = Recorder(scripted("completed")).click("pause")
+    assert answer["ok"] is False
+    assert answer["error"] == "a completed run cannot pause"
+    assert answer["hint"]
+
+
+def test_decisions_carry_choice_edits_and_item(tmp_path: Path) -> None:
+    """Approve and reject name the node and the item that was looked at."""
+    live = ScriptedRun(PLAN, overview_of(PLAN), overview_of(PLAN), overview_of(PLAN, "completed"))
+    shown = Recorder(live)
+    shown.click("approve", node="pick", item="0", choose=[2], edits={"2": "Dusk"})
+    shown.click("reject", node="pick", item="1", reason="too dark")
+    assert live.controls == [("approve", "pick", "0", [2], {2: "Dusk"}), ("reject", "pick", "1", "too dark")]
+
+
+def test_nonsense_from_the_page_is_refused_or_ignored() -> None:
+    """Malformed messages neither raise nor move anything."""
+    live = scripted("completed")
+    shown = Recorder(live)
+    assert shown.click("approve", node="pick")["ok"] is False
+    for nonsense in (None, "pause", [], {"kind": ["pause"]}, {"kind": "__init__"}):
+        shown._handle_custom_msg(nonsense, [])
+    assert live.controls == []
+
+
+def test_a_page_that_missed_a_patch_gets_everything() -> None:
+    """Asked to, the widget sends its whole state again."""
+    answer = Recorder(scripted("completed")).click("sync")
+    assert answer["kind"] == "state"
+    assert set(answer["state"]["nodes"]) == set(PLAN.nodes)
+
+
+def test_a_page_cannot_write_the_state() -> None:
+    """State written from the page side is dropped."""
+    shown = Recorder(scripted("completed"))
+    shown.set_state({"state": {"state": "running"}})
+    assert shown.get_state("state")["state"]["state"] == "completed"
+
+
+def test_following_ends_when_the_last_view_closes_and_begins_again_with_the_next() -> None:
+    """No view, no thread."""
+    live = scripted("running", "completed")
+    shown = Recorder(live)
+    for message in ({"kind": "opened", "view": "a"}, {"kind": "closed", "view": "a"}):
+        shown._handle_custom_msg(message, [])
+    assert shown.join(DEADLINE_SECONDS)
+    live.step()
+    assert shown.full_state()["state"] == "running"
+    shown._handle_custom_msg({"kind": "opened", "view": "b"}, [])
+    assert shown.join(DEADLINE_SECONDS)
+    assert shown.full_state()["state"] == "completed"
+
+
+def test_a_run_that_goes_on_can_be_followed_again() -> None:
+    """After a retry elsewhere, `wake` brings the widget back to life."""
+    live = scripted("failed", "completed")
+    shown = Recorder(live)
+    assert shown.join(DEADLINE_SECONDS)
+    live.step()
+    wake(live.id)
+    assert shown.join(DEADLINE_SECONDS)
+    assert shown.full_state()["state"] == "completed"
+
+
+class Flaky(ScriptedRun):
+    """Fails to show itself once, in the middle."""
+
+    failures = 1
+
+    def overview(self) -> Overview:
+        if self._at == 1 and self.failures:
+            self.failures -= 1
+            raise ConnectionError("the database went away")
+        return super().overview()
+
+
+def test_trouble_while_following_is_shown_and_goes_away() -> None:
+    """An error reaches the page in words; the next good look clears it."""
+    live = Flaky(PLAN, overview_of(PLAN), overview_of(PLAN, "completed"))
+    shown = Recorder(live)
+    live.step()
+    assert shown.join(DEADLINE_SECONDS)
+    troubles = [message["patch"]["trouble"] for message in shown.sent if "trouble" in message.get("patch", {})]
+    assert troubles == ["ConnectionError: the database went away. Trying again.", None]
+
+
+def test_the_repr_is_short_and_stable() -> None:
+    """Two looks at the same run read the same, and the bundle has a picture for those without a kernel."""
+    shown = Recorder(scripted("completed"))
+    data, _ = shown._repr_mimebundle_()
+    assert repr(shown) == data["text/plain"] == "RunWidget(summer-launch)"
+    assert "<script" not in data["text/html"]
+    assert data[widget_module.VIEW_MIME]["model_id"] == shown.model_id
+
+
+def test_a_thousand_nodes_are_a_small_message() -> None:
+    """The graph and the state of 1,000 nodes stay well below a megabyte."""
+    ids = [f"n{i}" for i in range(1000)]
+    plan = plan_of({id: ("call", {}) for id in ids}, [(a, b, None) for a, b in pairwise(ids)])
+    assert len(json.dumps([draw_graph(plan, "k"), describe(overview_of(plan))])) < 800_000
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"<svg onload='x'/>"])
+def test_files_that_are_no_images_have_no_thumbnail(tmp_path: Path, content: bytes) -> None:
+    """What cannot be decoded is not shown, and does no harm."""
+    (tmp_path / "poster.png").write_bytes(content)
+    assert thumbnail(str(tmp_path / "poster.png"), 64) is None

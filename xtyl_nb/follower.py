@@ -1,0 +1,86 @@
+"""A daemon thread that looks at a run whenever something happened to it, and hands what it sees to a display. It ends
+with the run; `start` sets it off again after a retry.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from xtyl_engine.overview import Overview
+
+from xtyl_nb.view import Live
+
+SHORTEST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 10.0
+PATIENCE_SECONDS = 1.0
+
+
+class Follower:
+    """Calls `seen` with each new Overview, at most ten times a second, and `failed` with whatever went wrong."""
+
+    def __init__(self, live: Live, *, seen: Callable[[Overview], None], failed: Callable[[Exception], None]):
+        self._live = live
+        self._seen = seen
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._leave = threading.Event()
+        self._again = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Follow the run, if nobody does."""
+        with self._lock:
+            self._again = True
+            self._leave.clear()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._follow, name=f"xtyl-{self._live.id}", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Stop soon; nothing is waited for."""
+        with self._lock:
+            self._again = False
+            self._leave.set()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until nobody follows; False if somebody still does after `timeout` seconds."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        return thread is None or not thread.is_alive()
+
+    def _follow(self) -> None:
+        pause = SHORTEST_PAUSE_SECONDS
+        while self._goes_on():
+            began = monotonic()
+            try:
+                over, sequence = self._look()
+                pause = max(SHORTEST_PAUSE_SECONDS, 3 * (monotonic() - began))
+                if not over:
+                    with self._lock:
+                        self._again = True
+                    self._leave.wait(pause)
+                    while not self._leave.is_set() and not self._live.changed(sequence, PATIENCE_SECONDS):
+                        pass
+            except Exception as error:
+                self._failed(error)
+                with self._lock:
+                    self._again = True
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                self._leave.wait(pause)
+
+    def _look(self) -> tuple[bool, int]:
+        overview = self._live.overview()
+        self._seen(overview)
+        return overview.state.is_terminal, overview.sequence
+
+    def _goes_on(self) -> bool:
+        """Whether to look once more. Asked and answered under the lock, so that no `start` falls between."""
+        with self._lock:
+            goes_on = self._again and not self._leave.is_set()
+            self._again = False
+            if not goes_on:
+                self._thread = None
+            return goes_on

@@ -1,0 +1,51 @@
+"""Small copies of images as data URIs, made once per file and size. Files are not trusted: their size is checked before
+they are decoded, and only PNG, JPEG and WEBP are opened.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from functools import lru_cache
+from io import BytesIO
+
+from xtyl_engine.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+QUALITY = 82
+
+
+def thumbnail(path: str, size: int) -> str | None:
+    """The image at `path`, no side longer than `size` pixels, as a data URI; None if it cannot be shown."""
+    try:
+        return _made(path, size, os.stat(path).st_mtime_ns)
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _made(path: str, size: int, changed: int) -> str | None:
+    from PIL import Image, UnidentifiedImageError
+
+    if os.path.getsize(path) > MAX_IMAGE_BYTES:
+        return None
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                return None
+            image.draft("RGB", (size, size))
+            image.thumbnail((size, size))
+            return _encoded(image)
+    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError):
+        return None
+
+
+def _encoded(image: object) -> str:
+    from PIL import Image
+
+    assert isinstance(image, Image.Image)
+    transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa")
+    kind, mode = ("png", "RGBA") if transparent else ("jpeg", "RGB")
+    buffer = BytesIO()
+    image.convert(mode).save(buffer, format=kind, quality=QUALITY, optimize=True)
+    return f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,241 @@
+"""A run as the front ends show it: plain JSON for the widget, words for all of them, and the seam to whatever runs it.
+Nothing here draws, and nothing here waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import time
+from typing import Any, Protocol
+
+from xtyl_engine.overview import NodeOverview, Overview, Review
+from xtyl_engine.plan import Plan, PlanNode
+from xtyl_engine.states import JobState
+from xtyl_engine.workflow import Edge
+
+from xtyl_nb.layout import Card, arrange
+from xtyl_nb.thumbnail import thumbnail
+
+Json = dict[str, Any]
+
+CARD_HEIGHT = 96.0
+CARD_HEIGHTS = {"generate_image": 110.0, "review": 110.0, "attach": 110.0, "conditional": 66.0, "parallel": 66.0}
+THUMB_PIXELS = 120
+THUMBS_SHOWN = 4
+MANY_NODES = 100
+REVIEWS_SHOWN = 6
+OPTIONS_SHOWN = 60
+LARGE_OPTIONS = 8
+TEXT_SHOWN = 600
+
+WORDS = {
+    "pending": "not started",
+    "ready": "ready",
+    "running": "running",
+    "waiting": "waits for you",
+    "open": "partly done",
+    "completed": "completed",
+    "failed": "failed",
+    "skipped": "skipped",
+    "stopped": "stopped",
+    "paused": "paused",
+}
+
+
+class Live(Protocol):
+    """One execution, as far as a display needs it. Every method may be called from any thread."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def plan(self) -> Plan: ...
+
+    def overview(self) -> Overview: ...
+
+    def changed(self, after: int, timeout: float) -> bool:
+        """Wait until there is an event newer than number `after`; False if there was none within `timeout` seconds."""
+
+    def pause(self) -> object: ...
+
+    def resume(self) -> object: ...
+
+    def stop(self) -> object: ...
+
+    def retry(self) -> object: ...
+
+    def approve(
+        self,
+        node: str,
+        *,
+        choose: list[int],
+        edits: Mapping[int, str] | None = None,
+        row_position: int | None = None,
+        item: str | None = None,
+    ) -> object: ...
+
+    def reject(self, node: str, *, reason: str, item: str | None = None) -> object: ...
+
+
+def node_state(node: NodeOverview) -> str:
+    """The one word, a key of WORDS, for all of a node's jobs."""
+    counts = {state: node.counts.get(state, 0) for state in JobState}
+    if counts[JobState.RUNNING]:
+        return "running"
+    if counts[JobState.WAITING]:
+        return "waiting"
+    if counts[JobState.READY]:
+        return "ready"
+    if counts[JobState.BLOCKED]:
+        return "open" if node.done else "pending"
+    if counts[JobState.FAILED] or counts[JobState.QUARANTINED]:
+        return "failed"
+    for state in (JobState.STOPPED, JobState.COMPLETED, JobState.SKIPPED):
+        if counts[state]:
+            return state.value
+    return "pending"
+
+
+def node_kind(type: str, config: Mapping[str, Any]) -> str:
+    """The node's type, and the one parameter that says most about it."""
+    parts = [type]
+    if type == "review":
+        parts.append(f"choose {config.get('choose', 1)}")
+    elif isinstance(n := config.get("n"), int) and n > 1:
+        parts.append(f"{n} each")
+    if over := config.get("over"):
+        parts.append(f"over {over}")
+    return " · ".join(parts)
+
+
+def spans(node: NodeOverview) -> list[tuple[str, int]]:
+    """How many of a node's jobs to paint in which colour, in the order they are painted."""
+    counts = {state: node.counts.get(state, 0) for state in JobState}
+    return [
+        ("completed", counts[JobState.COMPLETED]),
+        ("skipped", counts[JobState.SKIPPED] + counts[JobState.STOPPED]),
+        ("failed", counts[JobState.FAILED] + counts[JobState.QUARANTINED]),
+        ("waiting", counts[JobState.WAITING]),
+        ("running", counts[JobState.RUNNING]),
+    ]
+
+
+def card_height(type: str) -> float:
+    """The height of a card: room for images where they may come, none where there is nothing to look at."""
+    return CARD_HEIGHTS.get(type, CARD_HEIGHT)
+
+
+def elapsed_seconds(overview: Overview) -> float:
+    """How long the run has taken so far, by the server's clock."""
+    if overview.started is None:
+        return 0.0
+    return max(0.0, (overview.finished or time()) - overview.started)
+
+
+def draw_graph(plan: Plan, key: str) -> Json:
+    """What never changes about a run: cards with their places, wires, and what each node was asked to do."""
+    layout = arrange(
+        [Card(id=node.id, level=node.depth, height=card_height(node.type)) for node in plan.nodes.values()],
+        plan_edges(plan),
+    )
+    return {
+        "key": key,
+        "name": plan.name,
+        "words": WORDS,
+        "width": layout.width,
+        "height": layout.height,
+        "nodes": [_card(node, *layout.places[node.id]) for node in plan.nodes.values()],
+        "wires": [[wire.source, wire.target, wire.branch, wire.path] for wire in layout.wires],
+    }
+
+
+def plan_edges(plan: Plan) -> list[Edge]:
+    """Every edge of a plan, also those that references made."""
+    links = (link for node in plan.nodes.values() for link in node.parents)
+    return [Edge(source=link.source, target=link.target, branch=link.branch) for link in links]
+
+
+def describe(overview: Overview) -> Json:
+    """Everything that may change about a run, as plain JSON."""
+    began = overview.started
+    thumbs = THUMBS_SHOWN if len(overview.nodes) <= MANY_NODES else 1
+    return {
+        "state": overview.state.value,
+        "total": overview.total,
+        "done": overview.done,
+        "failed": overview.failed,
+        "rows": overview.rows,
+        "elapsed": elapsed_seconds(overview),
+        "started": began is not None,
+        "waiting_for": overview.waiting_for,
+        "error": clip(overview.error),
+        "trouble": None,
+        "nodes": {id: _node(node, began, thumbs) for id, node in overview.nodes.items()},
+        "reviews": {f"{each.node}/{each.item}": _review(each) for each in overview.reviews[:REVIEWS_SHOWN]},
+        "reviews_total": len(overview.reviews),
+    }
+
+
+def difference(before: Json, after: Json) -> Json:
+    """What changed between two descriptions: nodes and reviews one by one, `gone` the reviews that ended."""
+    patch = {key: value for key, value in after.items() if key not in ("nodes", "reviews") and before.get(key) != value}
+    for part in ("nodes", "reviews"):
+        if found := {id: value for id, value in after[part].items() if before[part].get(id) != value}:
+            patch[part] = found
+    if gone := [key for key in before["reviews"] if key not in after["reviews"]]:
+        patch["gone"] = gone
+    if patch.keys() <= {"elapsed"}:
+        return {}
+    return patch | {"elapsed": after["elapsed"]}
+
+
+def clip(text: str | None, length: int = TEXT_SHOWN) -> str | None:
+    """No more text than a card or panel can use."""
+    return text if text is None or len(text) <= length else text[: length - 1] + "…"
+
+
+def _card(node: PlanNode, x: float, y: float) -> Json:
+    asked = {key: clip(str(value)) for key, value in node.config.items() if value not in (None, (), [], {})}
+    return {
+        "id": node.id,
+        "type": node.type,
+        "kind": node_kind(node.type, node.config),
+        "x": x,
+        "y": y,
+        "height": card_height(node.type),
+        "asked": list(asked.items()),
+    }
+
+
+def _node(node: NodeOverview, began: float | None, thumbs: int) -> Json:
+    images = (thumbnail(path, THUMB_PIXELS) for path in node.images[:thumbs])
+    return {
+        "state": node_state(node),
+        "counts": {state.value: count for state, count in node.counts.items() if count},
+        "spans": spans(node),
+        "total": node.total,
+        "done": node.done,
+        "start": None if node.started is None else node.started - (began or node.started),
+        "end": None if node.finished is None else node.finished - (began or node.finished),
+        "text": clip(node.text),
+        "images": [image for image in images if image],
+        "error": clip(node.error),
+    }
+
+
+def _review(review: Review) -> Json:
+    size = 512 if len(review.options) <= LARGE_OPTIONS else 200
+    return {
+        "node": review.node,
+        "item": review.item,
+        "row": review.row,
+        "label": clip(review.label, 80),
+        "choose": review.choose,
+        "edit": review.edit,
+        "instructions": clip(review.instructions),
+        "hidden": max(0, len(review.options) - OPTIONS_SHOWN),
+        "options": [
+            {"index": o.index, "text": o.text, "image": thumbnail(o.image, size) if o.image else None}
+            for o in review.options[:OPTIONS_SHOWN]
+        ],
+    }

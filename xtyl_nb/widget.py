@@ -1,0 +1,197 @@
+"""The live picture of a run in a notebook. Python computes, JavaScript draws: the graph is sent once, then small
+patches; clicks come back as messages and are answered where they were made. Beside the widget stands a still picture,
+seen only when no kernel feeds the widget.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+from weakref import WeakSet
+
+import anywidget
+import traitlets
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.overview import Overview
+
+from xtyl_nb.follower import Follower
+from xtyl_nb.picture import run_html
+from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds
+
+STATIC = Path(__file__).parent / "static"
+VIEW_MIME = "application/vnd.jupyter.widget-view+json"
+
+_shown: WeakSet[RunWidget] = WeakSet()
+
+
+def show(live: Live) -> None:
+    """Display a run below the cell, live, with a still picture that stays in the saved notebook."""
+    RunWidget(live).display()
+
+
+def wake(id: str) -> None:
+    """Let every widget of this run follow it again: call it after a run that was over goes on."""
+    for widget in tuple(_shown):
+        if widget.live.id == id:
+            widget.follow()
+
+
+class RunWidget(anywidget.AnyWidget):
+    """One run, live. `graph` is sent once; `state` is worked out for each page that asks, and patched in between."""
+
+    _esm = STATIC / "widget.js"
+    _css = STATIC / "widget.css"
+
+    graph = traitlets.Dict().tag(sync=True)
+    # Never assigned: the front end asks for it when a page opens, and keeps its own copy up to date with patches.
+    state = traitlets.Dict(read_only=True).tag(
+        sync=True, to_json=lambda value, widget: widget.full_state(), from_json=lambda value, widget: widget.state
+    )
+
+    def __init__(self, live: Live):
+        self.live = live
+        self._lock = threading.RLock()
+        self._number = 0
+        self._still: Any = None
+        self._still_shows: tuple[Any, ...] = ()
+        self._views: set[str] = set()
+        self._overview = live.overview()
+        self._current = describe(self._overview)
+        self._key = uuid4().hex[:12]
+        self._follower = Follower(live, seen=self._see, failed=self._fail)
+        super().__init__(graph=draw_graph(live.plan, self._key))
+        self.on_msg(self._receive)
+        _serve_while_busy(self.comm)
+        _shown.add(self)
+        self.follow()
+
+    def __repr__(self) -> str:
+        return f"RunWidget({self.live.plan.name})"
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data = {"text/plain": repr(self), VIEW_MIME: self._view_data(), "text/html": self._picture()}
+        return data, {}
+
+    def _ipython_display_(self) -> None:
+        self.display()
+
+    def display(self) -> None:
+        """Emit two outputs: the widget, and the still picture that it hides for as long as it lives."""
+        from IPython.display import display
+
+        display({VIEW_MIME: self._view_data(), "text/plain": repr(self)}, raw=True)
+        self._still = display({"text/html": self._picture()}, raw=True, display_id=f"xtyl-{self._key}")
+        self._still_shows = self._moment()
+
+    def follow(self) -> None:
+        """Keep the picture up to date until the run is over or no view is left."""
+        self._follower.start()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until the picture is final; False if it is not after `timeout` seconds."""
+        return self._follower.join(timeout)
+
+    def snapshot(self) -> None:
+        """Bring the still picture in the notebook up to date."""
+        with self._lock:
+            self._still_shows = self._moment()
+            if self._still is not None:
+                self._still.update({"text/html": self._picture()}, raw=True)
+
+    def full_state(self) -> Json:
+        """All that a newly opened page has to know, with the number of the last patch in it."""
+        with self._lock:
+            return self._current | {"number": self._number, "elapsed": elapsed_seconds(self._overview)}
+
+    def _view_data(self) -> Json:
+        return {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
+
+    def _picture(self) -> str:
+        hide_broken = f".jp-OutputArea:has(.xtyl-still-{self._key}) .jupyter-widgets:not(:has(*)){{display:none}}"
+        picture = run_html(self.live.plan, self._overview)
+        return f'<div class="xtyl-still-{self._key}"><style>{hide_broken}</style>{picture}</div>'
+
+    def _moment(self) -> tuple[Any, ...]:
+        """What has to change for the still picture to be drawn again while the run goes on."""
+        return self._overview.state, self._overview.waiting_for, len(self._overview.reviews)
+
+    def _see(self, overview: Overview) -> None:
+        with self._lock:
+            self._overview = overview
+            self._publish(describe(overview))
+            if self._moment() != self._still_shows:
+                self.snapshot()
+
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            self._publish(self._current | {"trouble": f"{_words(error)['error']} Trying again."})
+
+    def _publish(self, now: Json) -> None:
+        if patch := difference(self._current, now):
+            self._number += 1
+            self._current = now
+            self.send({"kind": "patch", "number": self._number, "patch": patch})
+
+    def _receive(self, _widget: Any, message: Any, _buffers: Any) -> None:
+        kind = message.get("kind") if isinstance(message, dict) else None
+        if kind in ("opened", "closed"):
+            self._count_view(str(message.get("view")), opened=kind == "opened")
+        elif kind == "sync":
+            self.send({"kind": "state", "state": self.full_state()})
+        elif (control := _CONTROLS.get(str(kind))) is not None:
+            self.send({"kind": "answer", "ask": message.get("ask")} | self._obey(control, message))
+
+    def _count_view(self, view: str, *, opened: bool) -> None:
+        with self._lock:
+            if opened:
+                self._views.add(view)
+            else:
+                self._views.discard(view)
+            if self._views:
+                self.follow()
+            else:
+                self._follower.stop()
+
+    def _obey(self, control: Callable[[Live, Json], object], message: Json) -> Json:
+        try:
+            control(self.live, message)
+        except Exception as error:
+            return {"ok": False} | _words(error)
+        self.follow()
+        return {"ok": True}
+
+
+def _approve(live: Live, message: Mapping[str, Any]) -> None:
+    edits = {int(index): str(text) for index, text in dict(message.get("edits") or {}).items()}
+    choose = [int(index) for index in message["choose"]]
+    live.approve(str(message["node"]), choose=choose, edits=edits or None, item=str(message["item"]))
+
+
+def _reject(live: Live, message: Mapping[str, Any]) -> None:
+    live.reject(str(message["node"]), reason=str(message.get("reason") or ""), item=str(message["item"]))
+
+
+_CONTROLS: Mapping[str, Callable[[Live, Json], object]] = {
+    "pause": lambda live, message: live.pause(),
+    "resume": lambda live, message: live.resume(),
+    "stop": lambda live, message: live.stop(),
+    "retry": lambda live, message: live.retry(),
+    "approve": _approve,
+    "reject": _reject,
+}
+
+
+def _words(error: Exception) -> Json:
+    if isinstance(error, WorkflowException):
+        return {"error": error.message, "hint": error.hint}
+    return {"error": f"{type(error).__name__}: {error}.", "hint": None}
+
+
+def _serve_while_busy(comm: Any) -> None:
+    """Let clicks be served on a subshell thread while a cell runs, as ipykernel 7.0 to 7.3 do by themselves; 7.4 sends
+    them to the subshell that last heard of the comm, which is the busy one."""
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
