@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xtyl_engine.events import Event
+    from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import Overview
     from xtyl_engine.query import Queries
     from xtyl_engine.settings import Settings
@@ -78,6 +79,14 @@ class DirectBackend:
         self._publisher.publish(submit(self.database, submission))
         self._hint(id)
         return id
+
+    def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
+        """Per node, how many jobs it would run and how many of them are cached."""
+        from xtyl_engine.forecast import forecast
+
+        values = [row.values for row in rows]
+        provider = self.settings.provider
+        return forecast(plan, values, database=self.database, store=self.store, provider=provider)
 
     def overview(self, id: str) -> Overview:
         """One execution at a glance."""

@@ -21,6 +21,7 @@ from xtyl_engine.values import plain, unspill
 from xtyl_nb.table import ResultFrame
 
 if TYPE_CHECKING:
+    from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import Overview
     from xtyl_engine.query import Execution, Job
     from xtyl_nb.client import DirectBackend
@@ -108,7 +109,11 @@ def outputs_frame(backend: DirectBackend, id: str, plan: Plan, node: str) -> pd.
     names = ["row", "item", *[f"item_{place}" for place in range(2, depth)]][:depth]
     table = ResultFrame(records)
     if depth > 1:
-        table.index = pd.MultiIndex.from_tuples(index, names=names) if index else pd.MultiIndex.from_arrays([[]] * depth, names=names)
+        table.index = (
+            pd.MultiIndex.from_tuples(index, names=names)
+            if index
+            else pd.MultiIndex.from_arrays([[]] * depth, names=names)
+        )
     else:
         table.index = pd.Index([each[0] for each in index], name="row")
     return table
@@ -173,6 +178,23 @@ def reviews_frame(backend: DirectBackend, id: str, overview: Overview) -> pd.Dat
     return ResultFrame(pd.DataFrame({name: list(cells) for name, cells in columns.items()}, index=index))
 
 
+def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:
+    """One row per node: its type, how many jobs it would run, how many have a cached result, what is left to run."""
+    found = list(forecasts)
+    jobs, cached = (pd.array([getattr(each, name) for each in found], dtype="Int64") for name in ("jobs", "cached"))
+    table = pd.DataFrame(
+        {
+            "type": _texts(each.type for each in found),
+            "level": pd.array([plan.nodes[each.node].depth for each in found], dtype="Int64"),
+            "jobs": jobs,
+            "cached": cached,
+            "to_run": jobs - cached,
+        }
+    )
+    table.index = pd.Index([each.node for each in found], name="node", dtype="str")
+    return ResultFrame(table)
+
+
 def runs_frame(executions: Iterable[Execution]) -> pd.DataFrame:
     """Past executions, newest first."""
     found = list(executions)
@@ -203,11 +225,14 @@ def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
                 f"a {type(frame).__name__} is no table: {error}", hint="Pass a DataFrame, or a list of dicts."
             ) from error
     if isinstance(frame.columns, pd.MultiIndex):
-        raise FrameError("the columns have several levels", hint='Flatten them: frame.columns = frame.columns.map("_".join).')
+        raise FrameError(
+            "the columns have several levels", hint='Flatten them: frame.columns = frame.columns.map("_".join).'
+        )
     wrong = [name for name in frame.columns if not isinstance(name, str)]
     if wrong:
         raise FrameError(
-            f"the column {wrong[0]!r} has no text for a name", hint="Rename it: frame.rename(columns={...}), or frame.columns.map(str)."
+            f"the column {wrong[0]!r} has no text for a name",
+            hint="Rename it: frame.rename(columns={...}), or frame.columns.map(str).",
         )
     twice = sorted(set(frame.columns[frame.columns.duplicated()]))
     if twice:
@@ -218,7 +243,8 @@ def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
     taken = [name for name in (*frame.columns, *inputs) if name in RESERVED_COLUMNS]
     if taken:
         raise FrameError(
-            f"the column {taken[0]!r} would collide with a column of the results", hint=f"Rename it, such as to 'input_{taken[0]}'."
+            f"the column {taken[0]!r} would collide with a column of the results",
+            hint=f"Rename it, such as to 'input_{taken[0]}'.",
         )
     return frame
 

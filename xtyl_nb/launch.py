@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.plan import Plan
-from xtyl_nb.client import DirectBackend, backend
+from xtyl_nb.client import backend
 from xtyl_nb.run import Run
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any], max_
     used = backend()
     rows, shape = read_inputs(frame, inputs, used.store)
     id = used.submit(plan, rows, shape=shape, functions=_functions(plan), max_parallel=max_parallel)
-    run = Run(id, used)
+    run = Run(id, used, frame=frame)
     show_run(run)
     return run
 
@@ -63,6 +63,3 @@ def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Pla
 def _functions(plan: Plan) -> dict[str, Callable[..., Any]]:
     found = {name: node.config.get("function") for name, node in plan.nodes.items() if node.type == "call"}
     return {name: function for name, function in found.items() if callable(function)}
-
-
-__all__ = ["DirectBackend", "attach", "plan_document", "run_document", "runs"]

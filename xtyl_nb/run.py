@@ -28,10 +28,10 @@ LOOK_SECONDS = 1.0
 class Run:
     """One execution of a workflow. Made by `Workflow.run` or `xt.attach`."""
 
-    def __init__(self, id: str, backend: DirectBackend, *, frame: pd.DataFrame | None = None):
+    def __init__(self, id: str, backend: DirectBackend, *, frame: Any = None):
         self.id = id
         self._backend = backend
-        self._frame = frame
+        self._frame = frame.copy() if hasattr(frame, "columns") and hasattr(frame, "copy") else None
         self._plan: Plan | None = None
 
     def __repr__(self) -> str:

@@ -10,11 +10,11 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.cache import cache_key, look_up
 from xtyl_engine.database import Database
 from xtyl_engine.errors import (
     ErrorClass,
@@ -29,16 +29,17 @@ from xtyl_engine.functions import PackedFunction, load_key, load_reference, unpa
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes import configure, node_type
-from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Usage, Wait
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.providers import get_provider
-from xtyl_engine.settings import Settings
 from xtyl_engine.template import render
 from xtyl_engine.values import encode, spill
 
-COMMON = frozenset(NodeConfig.model_fields)
+if TYPE_CHECKING:
+    from xtyl_engine.settings import Settings
+
 log = logging.getLogger("xtyl")
 
 
@@ -61,11 +62,10 @@ class Executor:
                 return _late(claim)
             plan, node, context, names = self._read(claim)
             kind = node_type(node.type)
-            config = configure(kind, _rendered(kind, node.config, names))
+            config = configure(kind, rendered(kind, node.config, names))
             retry = config.retry
-            key = self._cache_key(kind, node, config, context.place)
-            cached = self._look_up(claim, node, key) if key else None
-            return cached or self._run(kind, config, context, claim, node, key)
+            key = cache_key(kind, node, config, context.place, self.settings.provider)
+            return self._cached(claim, key) or self._run(kind, config, context, claim, node, key)
         except BaseException as error:
             return _failed(claim, retry, error)
 
@@ -118,22 +118,11 @@ class Executor:
             cache_key=key,
         )
 
-    def _cache_key(self, kind: NodeType, node: PlanNode, config: NodeConfig, place: int) -> str | None:
-        if not (kind.cached if config.cache is None else config.cache) or node.bears:
+    def _cached(self, claim: Claim, key: str | None) -> Completed | None:
+        if key is None:
             return None
-        facts = config.model_dump(mode="json", exclude=set(COMMON), fallback=str)
-        if "provider" in facts:
-            facts["provider"] = facts["provider"] or self.settings.provider
-        return sha256(json.dumps([kind.name, facts, place], sort_keys=True).encode()).hexdigest()
-
-    def _look_up(self, claim: Claim, node: PlanNode, key: str) -> Completed | None:
         with self.database.read() as transaction:
-            found = transaction.row(sql.CACHED, {"cache_key": key})
-        if found is None:
-            return None
-        output, branch, provider, model = found
-        usage = Usage(provider=provider, model=model, tokens=0, cost=0.0) if provider else None
-        return Completed(claim=claim, output=output, branch=branch, usage=usage, cache_key=key, cached=True)
+            return look_up(transaction, claim, key)
 
     def _function(self, execution_id: str, reference: Mapping[str, Any]) -> Callable[..., Any]:
         if "reference" in reference:
@@ -159,7 +148,8 @@ class Executor:
         return unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
 
 
-def _rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """A node's config for one job: its templates filled in with the names the job can see."""
     return {name: render(value, names) if name in kind.templates else value for name, value in config.items()}
 
 

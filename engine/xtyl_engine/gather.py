@@ -42,7 +42,7 @@ def _read(transaction: Transaction, source: PlanNode, reader: PlanNode, claim: C
     at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, shared)}
     state, output = transaction.row(sql.OUTPUT, at) or (JobState.SKIPPED, None)
     place = int(claim.item.split(".")[shared]) if source.bears and source.id in reader.axes else None
-    return _visible(source, state, output, place, store)
+    return visible(source, state, output, place, store)
 
 
 def _read_below(
@@ -52,7 +52,7 @@ def _read_below(
     at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, level)}
     for item, state, output in transaction.rows(sql.OUTPUTS_BELOW, at):
         if state == JobState.COMPLETED:
-            yield item, _visible(source, state, output, None, store)
+            yield item, visible(source, state, output, None, store)
 
 
 def _read_lineage(
@@ -77,7 +77,8 @@ def _read_lineage(
     return lineage
 
 
-def _visible(source: PlanNode, state: str, output: str | None, place: int | None, store: ArtifactStore) -> Any:
+def visible(source: PlanNode, state: str, output: str | None, place: int | None, store: ArtifactStore) -> Any:
+    """One output as templates see it: SKIPPED where there is none, `place` for an item of its list."""
     if state != JobState.COMPLETED or output is None:
         return SKIPPED
     value = unspill(output, store)

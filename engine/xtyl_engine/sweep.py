@@ -55,16 +55,20 @@ class Sweeper:
 
     def sweep(self) -> None:
         """One round: lost jobs, unclaimed jobs, executions that were stopped."""
-        with self.database.read() as transaction:
-            expired = transaction.rows(sql.EXPIRED)
-        for execution_id in sorted({row[0] for row in expired}):
-            self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
+        self.put_back_lost()
         self._note_stopped()
         if self.slots.free():
             with self.database.read() as transaction:
                 waiting = transaction.rows(sql.UNCLAIMED)
             for execution_id, ready in waiting:
                 self.slots.ask(execution_id, ready)
+
+    def put_back_lost(self) -> None:
+        """Make the jobs ready again whose lease has run out; quarantine those that were lost too often."""
+        with self.database.read() as transaction:
+            expired = transaction.rows(sql.EXPIRED)
+        for execution_id in sorted({row[0] for row in expired}):
+            self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
 
     def _put_back(self, execution_id: str, lost: list[tuple[Any, ...]]) -> None:
         def apply(transaction: Transaction) -> list[Event]:

@@ -1,0 +1,36 @@
+"""When a job's result may be taken from an earlier one: same node type, same rendered parameters, same provider and
+model, same place in its node's list. The results themselves are the completed jobs in SQL; nothing else is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Transaction
+from xtyl_engine.nodes.base import NodeConfig, NodeType, Usage
+from xtyl_engine.outcomes import Claim, Completed
+from xtyl_engine.plan import PlanNode
+
+_COMMON = set(NodeConfig.model_fields)
+
+
+def cache_key(kind: NodeType, node: PlanNode, config: NodeConfig, place: int, provider: str) -> str | None:
+    """What names an equal job, None where the node takes no cached results. `provider` is used where none is named."""
+    if not (kind.cached if config.cache is None else config.cache) or node.bears:
+        return None
+    facts = config.model_dump(mode="json", exclude=_COMMON, fallback=str)
+    if "provider" in facts:
+        facts["provider"] = facts["provider"] or provider
+    return sha256(json.dumps([kind.name, facts, place], sort_keys=True).encode()).hexdigest()
+
+
+def look_up(transaction: Transaction, claim: Claim, key: str) -> Completed | None:
+    """The result of an equal job, if there is one; it costs nothing again."""
+    found = transaction.row(sql.CACHED, {"cache_key": key})
+    if found is None:
+        return None
+    output, branch, provider, model = found
+    usage = Usage(provider=provider, model=model, tokens=0, cost=0.0) if provider else None
+    return Completed(claim=claim, output=output, branch=branch, usage=usage, cache_key=key, cached=True)

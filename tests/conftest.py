@@ -1,0 +1,55 @@
+"""What every test may ask for: real databases, and homes of their own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers import postgres_server
+from sqlalchemy import create_engine, text
+
+from xtyl_engine.database import Database
+from xtyl_engine.schema import ensure_schema
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL, started for this session."""
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'xtyl.db'}"
+        return
+    server = request.getfixturevalue("postgres_url")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    base, _, query = server.partition("?")
+    yield f"{base.rpartition('/')[0]}/{name}?{query}"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database of each kind with the schema in it."""
+    opened = Database(database_url)
+    ensure_schema(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches the home of the person who runs it."""
+    for name in [name for name in os.environ if name.startswith("XTYL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XTYL_HOME", str(tmp_path / "home"))

@@ -1,0 +1,107 @@
+"""Drives the scheduler in a test without a worker: claims jobs, answers them as told, and reads what was recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from xtyl_engine.control import Controls
+from xtyl_engine.database import Database
+from xtyl_engine.errors import ErrorClass
+from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
+from xtyl_engine.plan import Plan
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.query import Job, Queries
+from xtyl_engine.record import Recorder
+from xtyl_engine.submit import Row, Submission, new_execution_id, submit
+
+Answer = Callable[[Claim], Outcome]
+
+
+def completed(claim: Claim, *, items: int | None = None, branch: str | None = None) -> Completed:
+    """A result as a handler would give it."""
+    output = {"value": claim.item} if items is None else {"items": list(range(items))}
+    return Completed(claim=claim, output=json.dumps(output), items=items, branch=branch)
+
+
+def failed(claim: Claim, error_class: ErrorClass = ErrorClass.PERMANENT) -> Failed:
+    """A failure for good."""
+    return Failed(claim=claim, failure=Failure(error_class=error_class, message="it broke"))
+
+
+def retrying(claim: Claim, delay_seconds: float = 0.0) -> Retrying:
+    """A failure to be tried again."""
+    failure = Failure(error_class=ErrorClass.TRANSIENT, message="try again")
+    return Retrying(claim=claim, failure=failure, delay_seconds=delay_seconds)
+
+
+def waiting(claim: Claim, options: int = 3, choose: int = 1) -> Waiting:
+    """A review that shows texts."""
+    shown = {
+        "options": [{"draft": {"text": f"option {place}"}} for place in range(options)],
+        "choose": choose,
+        "edit": True,
+        "instructions": None,
+        "of": "draft",
+    }
+    return Waiting(claim=claim, output=json.dumps(shown))
+
+
+class Driver:
+    """One database, one worker process's recorder, and the questions a test asks."""
+
+    def __init__(self, database: Database, owner: str = "worker-1", lease_seconds: float = 10.0):
+        self.database = database
+        self.plans = PlanCache()
+        self.published: list[Any] = []
+        self.recorder = Recorder(database, owner, lease_seconds, self.published.extend, self.plans.load)
+        self.queries = Queries(database, self.plans)
+        self.controls = Controls(database, self.plans)
+
+    def submit(self, plan: Plan, rows: int = 1, *, max_parallel: int | None = None) -> str:
+        """Submit a plan over `rows` empty rows."""
+        id = new_execution_id(plan.name)
+        table = [Row(label=place, values={}) for place in range(rows)]
+        submit(self.database, Submission(id=id, plan=plan, rows=table, max_parallel=max_parallel))
+        return id
+
+    def claim(self, id: str, want: int = 1) -> tuple[Claim, ...]:
+        """Claim up to `want` jobs."""
+        return self.recorder.record([], id, want).claims
+
+    def record(self, id: str, *outcomes: Outcome) -> None:
+        """Record outcomes, claim nothing."""
+        self.recorder.record(outcomes, id, 0)
+
+    def drain(self, id: str, answers: Mapping[str, Answer] | None = None, *, batch: int = 4) -> list[tuple[str, str]]:
+        """Work until nothing is ready; the jobs in the order they were started. Nodes without an answer complete."""
+        started: list[tuple[str, str]] = []
+        outcomes: Sequence[Outcome] = ()
+        while claims := self.recorder.record(outcomes, id, batch).claims:
+            started += [(claim.node, claim.item) for claim in claims]
+            outcomes = [(answers or {}).get(claim.node, completed)(claim) for claim in claims]
+        return started
+
+    def jobs(self, id: str) -> dict[tuple[str, str], Job]:
+        """Every job by node and item."""
+        return {(job.node, job.item): job for job in self.queries.jobs(id)}
+
+    def states(self, id: str) -> dict[str, str]:
+        """State by `node@item`."""
+        return {f"{node}@{item}": str(job.state) for (node, item), job in self.jobs(id).items()}
+
+    def state(self, id: str) -> str:
+        """The execution's state."""
+        return str(self.queries.sequence(id)[1])
+
+    def kinds(self, id: str) -> list[str]:
+        """The kinds of its events, in order."""
+        return [str(event.kind) for event in self.queries.events(id)]
+
+    def expire_leases(self) -> None:
+        """Let every lease have run out, as if its worker had died long ago."""
+        with self.database.engine.begin() as connection:
+            connection.execute(text("UPDATE agent_jobs SET lease = 1 WHERE state = 'running'"))

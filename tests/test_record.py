@@ -1,0 +1,457 @@
+"""What is promised of the record, held on every database: moves and their guards, cascades, fences, controls."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+from engine_driver import Driver, completed, failed, retrying, waiting
+from plans import chain, fan, layered, plan_of
+
+from xtyl_engine.database import Database
+from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, RunNotFound
+from xtyl_engine.outcomes import Completed, Released
+from xtyl_engine.slots import Slots
+from xtyl_engine.sweep import MAX_LOST, Sweeper
+
+BRANCHES = [("c", "a", "then"), ("c", "b", "otherwise"), ("a", "join"), ("b", "join"), ("c", "join")]
+
+
+@pytest.fixture
+def driver(database: Database) -> Driver:
+    return Driver(database)
+
+
+def sweep(driver: Driver) -> None:
+    """One round of a sweeper that has no slots to fill."""
+    slots = Slots(driver.recorder, None, lambda id: None, 0, 1.0)  # type: ignore[arg-type]
+    Sweeper(driver.database, slots, "sweeper", driver.published.extend, driver.plans.load, 10, 3, 1).put_back_lost()
+
+
+@pytest.mark.parametrize("plan", [chain(30), fan(30), layered(5, 8)], ids=["chain", "fan", "layered"])
+def test_every_job_runs_once_and_after_its_parents(driver: Driver, plan) -> None:  # type: ignore[no-untyped-def]
+    """Each job starts exactly once, when all its parents are committed, in every row; then the run is completed."""
+    id = driver.submit(plan, rows=2)
+    order = driver.drain(id)
+    assert len(order) == len(set(order)) == 2 * len(plan.nodes)
+    place = {job: number for number, job in enumerate(order)}
+    for node in plan.nodes.values():
+        for link in node.parents:
+            assert all(place[link.source, row] < place[node.id, row] for row in "01")
+    assert driver.state(id) == "completed"
+
+
+def test_events_are_numbered_without_a_gap(driver: Driver) -> None:
+    """The recorded events are 1..n, and what was published is what was recorded."""
+    id = driver.submit(fan(5))
+    driver.drain(id)
+    events = driver.queries.events(id)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert driver.published == events[1:]
+    assert driver.kinds(id)[-1] == "completed"
+
+
+def test_a_join_after_branches_runs_when_one_was_skipped(driver: Driver) -> None:
+    """The branch not taken is skipped, with what hangs on it alone; the join runs."""
+    plan = plan_of({"c": {}, "a": {}, "b": {}, "b2": {}, "join": {}}, [*BRANCHES, ("b", "b2")])
+    id = driver.submit(plan)
+    driver.drain(id, {"c": lambda claim: completed(claim, branch="then")})
+    assert driver.states(id) == {
+        "c@0": "completed",
+        "a@0": "completed",
+        "b@0": "skipped",
+        "b2@0": "skipped",
+        "join@0": "completed",
+    }
+    assert driver.state(id) == "completed"
+
+
+def test_a_failure_skips_what_hangs_on_it_and_no_other_row(driver: Driver) -> None:
+    """One row's permanent failure leaves the others to complete; the run is failed."""
+    id = driver.submit(chain(3), rows=2)
+    driver.drain(id, {"n0": lambda claim: failed(claim) if claim.item == "1" else completed(claim)})
+    assert driver.states(id) == {
+        "n0@0": "completed",
+        "n1@0": "completed",
+        "n2@0": "completed",
+        "n0@1": "failed",
+        "n1@1": "skipped",
+        "n2@1": "skipped",
+    }
+    assert driver.state(id) == "failed"
+
+
+def test_a_list_born_at_run_time_is_run_over_and_gathered(driver: Driver) -> None:
+    """Each row's list brings its own number of jobs, an empty one none; the gatherer runs after all of them."""
+    nodes = {"ideas": {}, "draw": {"over": "ideas"}, "frame": {"over": "draw"}, "kit": {}}
+    plan = plan_of(nodes, [("draw", "frame"), ("frame", "kit")], bearers=["ideas"])
+    id = driver.submit(plan, rows=3)
+    order = driver.drain(id, {"ideas": lambda claim: completed(claim, items=int(claim.item))})
+    assert Counter(node for node, _ in order) == {"ideas": 3, "draw": 3, "frame": 3, "kit": 3}
+    assert order.index(("kit", "2")) > max(order.index(("frame", item)) for item in ("2.0", "2.1"))
+    assert driver.state(id) == "completed"
+    assert driver.queries.execution(id).total == 12
+
+
+def test_lists_within_lists_are_gathered_whole(driver: Driver) -> None:
+    """A list born over another list's items: the outer gatherer waits for every inner job."""
+    nodes = {"a": {}, "b": {"over": "a"}, "c": {"over": "b"}, "kit": {}}
+    plan = plan_of(nodes, [("c", "kit")], bearers=["a", "b"])
+    id = driver.submit(plan)
+    order = driver.drain(
+        id,
+        {
+            "a": lambda claim: completed(claim, items=2),
+            "b": lambda claim: completed(claim, items=3 if claim.item == "0.0" else 0),
+        },
+    )
+    assert Counter(node for node, _ in order) == {"a": 1, "b": 2, "c": 3, "kit": 1}
+    assert order[-1] == ("kit", "0")
+
+
+def test_a_failed_list_skips_its_gatherer(driver: Driver) -> None:
+    """A list that was never born fails whoever waits for its items."""
+    plan = plan_of({"a": {}, "b": {"over": "a"}, "kit": {}}, [("b", "kit")], bearers=["a"])
+    id = driver.submit(plan)
+    driver.drain(id, {"a": failed})
+    assert driver.states(id) == {"a@0": "failed", "kit@0": "skipped"}
+    assert driver.state(id) == "failed"
+
+
+def test_a_newborn_job_whose_other_parent_failed_is_skipped(driver: Driver) -> None:
+    """What failed before a list was born still cuts the jobs the list brings."""
+    plan = plan_of({"x": {}, "a": {}, "b": {"over": "a"}, "kit": {}}, [("x", "b"), ("b", "kit")], bearers=["a"])
+    id = driver.submit(plan)
+    driver.drain(id, {"x": failed, "a": lambda claim: completed(claim, items=2)}, batch=1)
+    assert driver.states(id) == {
+        "x@0": "failed",
+        "a@0": "completed",
+        "b@0.0": "skipped",
+        "b@0.1": "skipped",
+        "kit@0": "skipped",
+    }
+
+
+def test_a_retry_waits_for_its_time(driver: Driver) -> None:
+    """A transient failure leaves the job ready at a later time, with its error and a new attempt to come."""
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    driver.record(id, retrying(claim, delay_seconds=3600))
+    assert driver.claim(id) == ()
+    assert driver.states(id) == {"n0@0": "ready"}
+    assert driver.kinds(id) == ["submitted", "job_started", "job_retrying"]
+
+
+def test_a_retry_counts_its_tries(driver: Driver) -> None:
+    """Each start is an attempt with its reason."""
+    id = driver.submit(chain(1))
+    (first,) = driver.claim(id)
+    driver.record(id, retrying(first))
+    (second,) = driver.claim(id)
+    assert (second.number, second.tries) == (2, 2)
+    driver.record(id, completed(second))
+    attempts = driver.queries.attempts(second.job_id)
+    assert [(number, because, outcome) for number, because, _, _, outcome, _ in attempts] == [
+        (1, "first", "retrying"),
+        (2, "retry", "completed"),
+    ]
+
+
+def test_a_lost_job_starts_again_and_the_first_result_wins(driver: Driver) -> None:
+    """After a lease ran out another worker may start; a slow worker's result is still taken, once."""
+    id = driver.submit(chain(2))
+    (slow,) = driver.claim(id)
+    driver.expire_leases()
+    sweep(driver)
+    other = Driver(driver.database, owner="worker-2")
+    (again,) = other.claim(id)
+    assert (again.job_id, again.number, again.tries) == (slow.job_id, 2, 1)
+    driver.record(id, completed(slow))
+    other.record(id, completed(again))
+    assert driver.kinds(id).count("job_completed") == 1
+    assert driver.drain(id) == [("n1", "0")]
+    outcomes = [outcome for *_, outcome, _ in driver.queries.attempts(slow.job_id)]
+    assert outcomes == ["completed", "duplicate"]
+
+
+def test_a_zombies_failure_does_not_fail_the_new_attempt(driver: Driver) -> None:
+    """Failure is fenced on owner and attempt."""
+    id = driver.submit(chain(1))
+    (zombie,) = driver.claim(id)
+    driver.expire_leases()
+    sweep(driver)
+    other = Driver(driver.database, owner="worker-2")
+    (fresh,) = other.claim(id)
+    driver.record(id, failed(zombie))
+    assert driver.states(id) == {"n0@0": "running"}
+    other.record(id, completed(fresh))
+    assert driver.state(id) == "completed"
+
+
+def test_a_lease_that_has_not_run_out_is_left_alone(driver: Driver) -> None:
+    """A sweep takes nothing from a worker that is alive."""
+    id = driver.submit(chain(1))
+    driver.claim(id)
+    sweep(driver)
+    assert driver.states(id) == {"n0@0": "running"}
+
+
+def test_poison_is_quarantined_after_three_losses(driver: Driver) -> None:
+    """A job that takes its worker down each time stops being tried, and says why."""
+    id = driver.submit(chain(2))
+    for _ in range(MAX_LOST):
+        assert driver.claim(id)
+        driver.expire_leases()
+        sweep(driver)
+    assert driver.states(id) == {"n0@0": "quarantined", "n1@0": "skipped"}
+    assert driver.state(id) == "failed"
+    assert "3 times" in str(driver.jobs(id)["n0", "0"].error)
+
+
+def test_a_released_claim_is_ready_again(driver: Driver) -> None:
+    """Giving a claim back costs no try."""
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    driver.record(id, Released(claim=claim))
+    (again,) = driver.claim(id)
+    assert (again.number, again.tries) == (2, 1)
+
+
+def test_the_same_outcome_twice_changes_nothing(driver: Driver) -> None:
+    """A commit whose answer was lost is repeated without harm."""
+    id = driver.submit(fan(3))
+    (claim,) = driver.claim(id)
+    driver.record(id, completed(claim))
+    before = driver.queries.events(id)
+    driver.record(id, completed(claim))
+    assert driver.queries.events(id) == before
+    assert [outcome for *_, outcome, _ in driver.queries.attempts(claim.job_id)] == ["completed"]
+
+
+def test_a_lost_race_in_a_batch_spoils_no_other_outcome(driver: Driver) -> None:
+    """One outcome that comes too late is set apart; the others of its batch are recorded."""
+    id = driver.submit(fan(3))
+    driver.record(id, *[completed(claim) for claim in driver.claim(id)])
+    first, second, third = driver.claim(id, 3)
+    driver.record(id, completed(first))
+    driver.record(id, completed(first), completed(second), completed(third))
+    assert driver.drain(id) == [("last", "0")]
+
+
+def test_nothing_starts_while_paused(driver: Driver) -> None:
+    """After a pause no job is claimed; what ran is kept; resuming goes on."""
+    id = driver.submit(chain(3))
+    (claim,) = driver.claim(id)
+    driver.controls.pause(id)
+    driver.record(id, completed(claim))
+    assert driver.claim(id) == ()
+    assert driver.states(id)["n0@0"] == "completed"
+    driver.controls.resume(id)
+    assert driver.drain(id) == [("n1", "0"), ("n2", "0")]
+
+
+def test_a_result_after_a_stop_is_kept_and_used_on_resume(driver: Driver) -> None:
+    """It fires nothing while stopped; when the run is resumed the job is not paid again."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    driver.controls.stop(id)
+    driver.record(id, completed(claim))
+    assert driver.states(id) == {"n0@0": "stopped", "n1@0": "stopped"}
+    assert driver.kinds(id)[-1] == "job_late"
+    driver.controls.resume(id)
+    (again,) = driver.claim(id)
+    assert again.late_output == '{"value": "0"}'
+
+
+def test_a_result_from_before_a_resume_is_fenced(driver: Driver) -> None:
+    """An epoch's late result does not complete the next epoch's job twice."""
+    id = driver.submit(chain(2))
+    (old,) = driver.claim(id)
+    driver.controls.stop(id)
+    driver.controls.resume(id)
+    driver.record(id, completed(old))
+    assert driver.states(id) == {"n0@0": "ready", "n1@0": "blocked"}
+    assert driver.drain(id) == [("n0", "0"), ("n1", "0")]
+
+
+def test_resume_after_a_stop_keeps_completed_jobs(driver: Driver) -> None:
+    """Only what was not completed runs again."""
+    id = driver.submit(layered(4, 4), rows=2)
+    first = [claim for _ in range(3) for claim in driver.claim(id)]
+    driver.record(id, *map(completed, first))
+    driver.controls.stop(id)
+    driver.controls.resume(id)
+    again = driver.drain(id)
+    assert len(again) == 2 * 16 - 3
+    assert not {(claim.node, claim.item) for claim in first} & set(again)
+    assert driver.state(id) == "completed"
+
+
+def test_retry_runs_failed_jobs_and_what_hung_on_them(driver: Driver) -> None:
+    """Completed jobs and branches not taken stay as they are."""
+    plan = plan_of({"c": {}, "a": {}, "b": {}, "join": {}, "end": {}}, [*BRANCHES, ("join", "end")])
+    id = driver.submit(plan)
+    answers = {"c": lambda claim: completed(claim, branch="then")}
+    driver.drain(id, {**answers, "join": failed})
+    assert driver.state(id) == "failed"
+    driver.controls.retry(id)
+    assert driver.drain(id) == [("join", "0"), ("end", "0")]
+    assert driver.states(id)["b@0"] == "skipped"
+    assert driver.state(id) == "completed"
+
+
+def test_retry_of_a_list_that_failed_brings_it_to_be(driver: Driver) -> None:
+    """A bearer retried bears; its gatherer waits for the items and runs."""
+    plan = plan_of({"a": {}, "b": {"over": "a"}, "kit": {}}, [("b", "kit")], bearers=["a"])
+    id = driver.submit(plan)
+    driver.drain(id, {"a": failed})
+    driver.controls.retry(id)
+    assert driver.drain(id, {"a": lambda claim: completed(claim, items=2)})[-1] == ("kit", "0")
+    assert driver.state(id) == "completed"
+
+
+def test_a_partial_failure_pauses_for_a_person(driver: Driver) -> None:
+    """The run is paused, the job tried again on resume."""
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    driver.record(id, failed(claim, ErrorClass.PARTIAL))
+    assert driver.state(id) == "paused"
+    driver.controls.resume(id)
+    assert driver.drain(id) == [("n0", "0")]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "action"),
+    [("complete", "pause"), ("complete", "resume"), ("complete", "stop"), ("complete", "retry"), ("stop", "pause")],
+)
+def test_a_control_that_the_state_forbids_is_refused(driver: Driver, prepare: str, action: str) -> None:
+    """It says which state it found, and changes nothing."""
+    id = driver.submit(chain(1))
+    if prepare == "complete":
+        driver.drain(id)
+    else:
+        driver.controls.stop(id)
+    before = driver.queries.events(id)
+    with pytest.raises(ControlRefused, match=driver.state(id)):
+        getattr(driver.controls, action)(id)
+    assert driver.queries.events(id) == before
+
+
+def test_stop_and_pause_twice_are_quiet(driver: Driver) -> None:
+    """Asking for what already is changes nothing."""
+    id = driver.submit(chain(1))
+    driver.controls.pause(id)
+    assert driver.controls.pause(id) == []
+    driver.controls.stop(id)
+    assert driver.controls.stop(id) == []
+
+
+def test_a_control_of_an_unknown_run_says_so(driver: Driver) -> None:
+    """The id is named."""
+    with pytest.raises(RunNotFound, match="nope"):
+        driver.controls.pause("nope")
+
+
+def review_of(driver: Driver, **plan_facts: object) -> str:
+    plan = plan_of(
+        {"draft": {"n": 3}, "pick": {"type": "review"}, "kit": dict(plan_facts)},
+        [("draft", "pick"), ("pick", "kit")],
+        bearers=["pick"],
+    )
+    id = driver.submit(plan, rows=2)
+    driver.drain(id, {"pick": lambda claim: waiting(claim, choose=2 if plan_facts else 1)})
+    return id
+
+
+def test_a_review_waits_and_its_decision_goes_on(driver: Driver) -> None:
+    """Each row waits on its own; a decision lets that row go on."""
+    id = review_of(driver)
+    assert driver.states(id)["pick@0"] == driver.states(id)["pick@1"] == "waiting"
+    driver.controls.approve(id, "pick", "1", choose=[2], by="ada")
+    assert driver.drain(id) == [("kit", "1")]
+    assert driver.states(id)["pick@0"] == "waiting"
+    assert driver.state(id) == "running"
+
+
+def test_the_first_decision_wins(driver: Driver) -> None:
+    """A second one is refused and shows the first."""
+    id = review_of(driver)
+    driver.controls.approve(id, "pick", "0", choose=[1], by="ada")
+    with pytest.raises(DecisionRefused, match="already decided: approve by ada"):
+        driver.controls.approve(id, "pick", "0", choose=[2], by="bob")
+
+
+def test_a_rejected_review_skips_its_row_without_failing(driver: Driver) -> None:
+    """What hangs on it is skipped; the run completes."""
+    id = review_of(driver)
+    driver.controls.reject(id, "pick", "0", reason="dull", by="ada")
+    driver.controls.approve(id, "pick", "1", choose=[0], by="ada")
+    driver.drain(id)
+    assert driver.states(id)["kit@0"] == "skipped"
+    assert driver.states(id)["kit@1"] == "completed"
+    assert driver.state(id) == "completed"
+
+
+def test_choosing_several_bears_a_list(driver: Driver) -> None:
+    """A review that chooses two brings two jobs to whoever runs over it."""
+    id = review_of(driver, over="pick")
+    driver.controls.approve(id, "pick", "0", choose=[0, 2], by="ada")
+    assert sorted(driver.drain(id)) == [("kit", "0.0"), ("kit", "0.1")]
+
+
+def test_a_decision_after_a_stop_is_refused(driver: Driver) -> None:
+    """A stopped run takes no decisions."""
+    id = review_of(driver)
+    driver.controls.stop(id)
+    with pytest.raises(DecisionRefused, match="stopped"):
+        driver.controls.approve(id, "pick", "0", choose=[1])
+
+
+def test_max_parallel_bounds_what_runs(driver: Driver) -> None:
+    """No more than so many jobs of one execution are claimed at a time."""
+    id = driver.submit(fan(10), max_parallel=3)
+    driver.record(id, *[completed(claim) for claim in driver.claim(id)])
+    first = driver.claim(id, 10)
+    assert len(first) == 3
+    assert driver.claim(id, 10) == ()
+    driver.record(id, completed(first[0]))
+    assert len(driver.claim(id, 10)) == 1
+
+
+def test_an_empty_frame_is_complete_at_once(driver: Driver) -> None:
+    """No rows, no jobs, no waiting."""
+    assert driver.state(driver.submit(chain(3), rows=0)) == "completed"
+
+
+def test_many_workers_share_without_doubling(database: Database) -> None:
+    """Eight threads in four recorders run every job of several executions exactly once."""
+    drivers = [Driver(database, owner=f"worker-{number}") for number in range(4)]
+    ids = [drivers[0].submit(layered(6, 6), rows=2) for _ in range(3)]
+    ran: list[tuple[str, str, str]] = []
+    errors: list[BaseException] = []
+
+    def work(driver: Driver, shift: int) -> None:
+        try:
+            for id in ids[shift:] + ids[:shift]:
+                while driver.state(id) != "completed":
+                    ran.extend((id, node, item) for node, item in driver.drain(id, batch=3))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(drivers[n % 4], n % 3)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert errors == []
+    assert len(ran) == len(set(ran)) == 3 * 2 * 36
+
+
+def test_a_late_duplicate_keeps_the_first_output(driver: Driver) -> None:
+    """The output is the one of the commit that won."""
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    driver.record(id, Completed(claim=claim, output='{"value": 1}'))
+    driver.record(id, Completed(claim=claim, output='{"value": 2}'))
+    assert driver.queries.node_jobs(id, "n0")[0].output == '{"value": 1}'

@@ -1,0 +1,58 @@
+"""A run's results as files: one folder per row, texts as .txt, images and other files as they are."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xtyl_engine.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.states import JobState
+from xtyl_engine.values import encode, unspill
+
+if TYPE_CHECKING:
+    from xtyl_engine.plan import Plan
+    from xtyl_nb.client import DirectBackend
+
+
+def save_results(backend: DirectBackend, id: str, plan: Plan, folder: str | Path) -> list[Path]:
+    """Write the outputs of every attach node, or, where there is none, of the last nodes; the paths written."""
+    root = Path(folder)
+    kits = [name for name, node in plan.nodes.items() if node.type == "attach"]
+    wanted = set(kits or [name for name, node in plan.nodes.items() if not node.children])
+    rows = backend.queries.rows(id)
+    written = []
+    for node, item, state, _, output in backend.queries.outputs(id):
+        if node in wanted and state is JobState.COMPLETED and output is not None:
+            row, *places = item.split(".")
+            place = root / _row_name(int(row), *rows[int(row)])
+            prefix = "-".join([node, *places])
+            written += _save(unspill(output, backend.store), place, prefix, backend.store)
+    return written
+
+
+def _save(value: Mapping[str, Any], folder: Path, prefix: str, store: ArtifactStore) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in value.items():
+        stem = folder / f"{prefix}-{_safe(name)}"
+        if is_artifact(part):
+            source = store.path(part)
+            path = stem.with_suffix(source.suffix)
+            shutil.copyfile(source, path)
+        else:
+            path = stem.with_suffix(".txt")
+            path.write_text(part if isinstance(part, str) else encode(part), encoding="utf-8")
+        yield path
+
+
+def _row_name(position: int, label: Any, values: Mapping[str, Any]) -> str:
+    texts = [value for value in values.values() if isinstance(value, str)]
+    name = label if isinstance(label, str) else texts[0] if texts else ""
+    return "-".join(filter(None, [f"{position:03}", _safe(name)]))
+
+
+def _safe(name: str) -> str:
+    """Letters, digits and hyphens only: a user's name is a label, never a path."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
