@@ -1,0 +1,156 @@
+"""Which names a parsed template reads, as paths, and whether all of it is allowed. Names that `for` and `set` make are
+followed to what they stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from jinja2 import nodes
+from jinja2.exceptions import TemplateSyntaxError
+
+from xtyl_engine.sandbox import FILTERS, METHODS, TESTS
+
+Path = tuple[str | int, ...]
+Scope = dict[str, Path | None]
+
+ANY = -1
+ALLOWED = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Name, nodes.Const,
+    nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair, nodes.Keyword, nodes.Getattr, nodes.Getitem, nodes.Slice,
+    nodes.Filter, nodes.Test, nodes.Compare, nodes.Operand, nodes.BinExpr, nodes.UnaryExpr, nodes.CondExpr,
+    nodes.Concat, nodes.Call,
+)  # fmt: skip
+RESERVED = frozenset({"self", "super", "caller", "varargs", "kwargs"})
+CALLABLE = frozenset().union(*METHODS.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One reading of a name. `path` is the name, then fields (text) and positions (numbers, ANY for each or some) read
+    from it; `optional` says that the template copes without it."""
+
+    path: Path
+    line: int
+    optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What a template reads."""
+
+    uses: tuple[Use, ...] = ()
+
+    @cached_property
+    def roots(self) -> tuple[str, ...]:
+        """The names themselves, in order of first use."""
+        return tuple(dict.fromkeys(str(use.path[0]) for use in self.uses))
+
+
+def collect_uses(tree: nodes.Template) -> Names:
+    """The names a template reads. Raises jinja2's TemplateSyntaxError for a construct that templates may not use."""
+    _check_allowed(tree)
+    return Names(uses=tuple(dict.fromkeys(_body(tree.body, {}))))
+
+
+def _check_allowed(tree: nodes.Template) -> None:
+    waiting: list[nodes.Node] = [tree]
+    while waiting:
+        node = waiting.pop()
+        waiting.extend(node.iter_child_nodes())
+        if reason := _objection(node):
+            raise TemplateSyntaxError(reason, node.lineno or 1)
+
+
+def _objection(node: nodes.Node) -> str | None:
+    if not isinstance(node, ALLOWED):
+        return f"`{type(node).__name__.lower()}` is not allowed; templates have if, for, set and filters"
+    if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+        return f"there is no filter `{node.name}`; there are {', '.join(FILTERS)}"
+    if isinstance(node, nodes.Test) and node.name not in TESTS:
+        return f"there is no test `{node.name}`; there are {', '.join(TESTS)}"
+    if isinstance(node, nodes.For) and node.recursive:
+        return "`recursive` loops are not allowed"
+    if isinstance(node, nodes.Call) and not (isinstance(node.node, nodes.Getattr) and node.node.attr in CALLABLE):
+        return "only methods of text can be called, such as `name.upper()`"
+    if isinstance(node, nodes.Name) and node.name in RESERVED:
+        return f"`{node.name}` is a reserved word"
+    if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+        return f"`{node.attr}` is private"
+    return None
+
+
+def _body(body: list[nodes.Node], scope: Scope) -> Iterator[Use]:
+    for node in body:
+        yield from _uses(node, scope)
+
+
+def _uses(node: nodes.Node, scope: Scope, *, optional: bool = False) -> Iterator[Use]:
+    if isinstance(node, (nodes.Name, nodes.Getattr, nodes.Getitem)):
+        yield from _read(node, scope, optional)
+    elif isinstance(node, nodes.For):
+        yield from _loop(node, scope)
+    elif isinstance(node, nodes.Assign):
+        yield from _uses(node.node, scope)
+        _bind(node.target, _path(node.node, scope), scope)
+    elif isinstance(node, (nodes.Filter, nodes.Test)) and node.name in ("default", "d", "defined", "undefined"):
+        for child in node.iter_child_nodes():
+            yield from _uses(child, scope, optional=child is node.node or optional)
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
+        yield from _uses(node.node.node, scope)
+        for child in (*node.args, *node.kwargs):
+            yield from _uses(child, scope)
+    else:
+        for child in node.iter_child_nodes():
+            yield from _uses(child, scope, optional=optional)
+
+
+def _read(node: nodes.Expr, scope: Scope, optional: bool) -> Iterator[Use]:
+    if path := _path(node, scope):
+        yield Use(path=path, line=node.lineno or 1, optional=optional)
+    base: nodes.Node = node
+    while isinstance(base, (nodes.Getattr, nodes.Getitem)):
+        if isinstance(base, nodes.Getitem) and not isinstance(base.arg, nodes.Const):
+            yield from _uses(base.arg, scope)
+        base = base.node
+    if not isinstance(base, nodes.Name):
+        yield from _uses(base, scope, optional=optional)
+
+
+def _loop(node: nodes.For, scope: Scope) -> Iterator[Use]:
+    yield from _uses(node.iter, scope)
+    path = _path(node.iter, scope)
+    inner: Scope = {**scope, "loop": None}
+    _bind(node.target, (*path, ANY) if path else None, inner)
+    if path:
+        yield Use(path=(*path, ANY), line=node.lineno or 1)
+    yield from _body([node.test] if node.test else [], inner)
+    yield from _body(node.body, inner)
+    yield from _body(node.else_, dict(scope))
+
+
+def _bind(target: nodes.Node, path: Path | None, scope: Scope) -> None:
+    names: Mapping[str, Path | None] = (
+        {target.name: path} if isinstance(target, nodes.Name) else {n.name: None for n in target.find_all(nodes.Name)}
+    )
+    scope.update(names)
+
+
+def _path(node: nodes.Node, scope: Scope) -> Path | None:
+    """The path that a chain of fields and positions reads, None where it starts from no free name."""
+    steps: list[str | int] = []
+    while isinstance(node, (nodes.Getattr, nodes.Getitem)):
+        steps.append(node.attr if isinstance(node, nodes.Getattr) else _step(node.arg))
+        node = node.node
+    if not isinstance(node, nodes.Name):
+        return None
+    base = scope.get(node.name, (node.name,))
+    return None if base is None else (*base, *reversed(steps))
+
+
+def _step(argument: nodes.Expr) -> str | int:
+    if isinstance(argument, nodes.Const) and isinstance(argument.value, (str, int)):
+        return argument.value
+    return ANY

@@ -1,0 +1,187 @@
+"""Templates: which names a text reads, and the text or value it gives for a row. The rules of what a template may do
+are in `sandbox`; together they are the home of jinja2. Values are data: braces in them are never rendered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from jinja2 import Template, Undefined, nodes
+from jinja2.exceptions import TemplateSyntaxError, UndefinedError
+from jinja2.runtime import Context
+
+from xtyl_engine.errors import LimitExceeded, TemplateError, WorkflowException
+from xtyl_engine.limits import MAX_PROMPT_BYTES, MAX_VALUE_DEPTH
+from xtyl_engine.names import Names, Use, collect_uses
+from xtyl_engine.sandbox import METER, SKIPPED, CountedLoops, Meter, Output, Sandbox, check_size
+
+T = TypeVar("T")
+_RESULT = "value"
+_environment = Sandbox()
+
+
+def is_template(text: str) -> bool:
+    """Whether a text holds anything to render."""
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+@lru_cache(maxsize=16_384)
+def read_names(text: str) -> Names:
+    """The names a template reads. Raises TemplateError with the line for what is no template, or not allowed in one."""
+    if not is_template(text):
+        return Names()
+    return _guarded(text, lambda: collect_uses(_parsed(text)))
+
+
+@lru_cache(maxsize=16_384)
+def is_expression(text: str) -> bool:
+    """Whether a text is exactly one `{{ ... }}`, which passes its value and not its text."""
+    if not (text.lstrip().startswith("{{") and text.rstrip().endswith("}}")):
+        return False
+    try:
+        return _expression(_guarded(text, lambda: _parsed(text))) is not None
+    except TemplateError:
+        return False
+
+
+def iterate_texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """Every text in a value of lists and dicts. Raises LimitExceeded where they nest too deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        _check_depth(depth)
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from iterate_texts(part, depth + 1)
+
+
+def render(value: Any, context: Mapping[str, Any]) -> Any:
+    """A config value with its templates filled in; texts inside lists and dicts too.
+
+    A text that is exactly one expression gives that expression's value, None for what was skipped. Raises
+    TemplateError for names and fields that are not there, LimitExceeded for what is too large or too long.
+    """
+    if isinstance(value, str) and not is_template(value):
+        return value
+    return _rendered(value, {**context, METER: Meter()}, 0)
+
+
+def _rendered(value: Any, names: dict[str, Any], depth: int) -> Any:
+    if isinstance(value, str):
+        return _filled(value, names) if is_template(value) else value
+    if not isinstance(value, (list, tuple, dict)):
+        return value
+    _check_depth(depth)
+    if isinstance(value, dict):
+        return {key: _rendered(part, names, depth + 1) for key, part in value.items()}
+    return [_rendered(part, names, depth + 1) for part in value]
+
+
+def _filled(text: str, names: dict[str, Any]) -> Any:
+    compiled, is_value = _compiled(text)
+    try:
+        context = compiled.new_context(names, shared=True)
+        if is_value:
+            return _evaluated(compiled, context)
+        return _joined(compiled.root_render_func(context))
+    except WorkflowException:
+        raise
+    except UndefinedError as error:
+        raise _wrong(
+            text, str(error), hint="check the spelling, or give it a value: `{{ name|default('') }}`"
+        ) from error
+    except Exception as error:
+        raise _wrong(text, f"{type(error).__name__}: {error}"[:500]) from error
+
+
+def _evaluated(compiled: Template, context: Context) -> Any:
+    for _ in compiled.root_render_func(context):
+        pass
+    value = context.vars[_RESULT]
+    if isinstance(value, Undefined):
+        # A strict undefined value raises when it is used.
+        str(value)
+    return None if value is SKIPPED else value
+
+
+def _joined(pieces: Iterator[str]) -> str:
+    parts, size = [], 0
+    for piece in pieces:
+        size += len(piece)
+        check_size(size)
+        parts.append(piece)
+    text = "".join(parts)
+    if size * 4 > MAX_PROMPT_BYTES:
+        check_size(len(text.encode("utf-8", "surrogatepass")))
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> tuple[Template, bool]:
+    """The code of a template, and whether it gives a value."""
+
+    def compile_template() -> tuple[Template, bool]:
+        tree = _parsed(text)
+        collect_uses(tree)
+        expression = _expression(tree)
+        if expression is not None:
+            assignment = nodes.Assign(nodes.Name(_RESULT, "store", lineno=1), expression, lineno=1)
+            tree = nodes.Template([assignment], lineno=1)
+        tree.set_environment(_environment)
+        return _environment.from_string(CountedLoops().visit(tree)), expression is not None
+
+    return _guarded(text, compile_template)
+
+
+def _parsed(text: str) -> nodes.Template:
+    if len(text) > MAX_PROMPT_BYTES:
+        raise LimitExceeded(
+            f"a template of {len(text):,} characters; {MAX_PROMPT_BYTES:,} is the most", hint="shorten it"
+        )
+    return _environment.parse(text)
+
+
+def _expression(tree: nodes.Template) -> nodes.Expr | None:
+    """The one expression that a template consists of, blanks around it left aside."""
+    if len(tree.body) != 1 or not isinstance(output := tree.body[0], nodes.Output):
+        return None
+    parts = [part for part in output.nodes if not (isinstance(part, nodes.TemplateData) and not part.data.strip())]
+    return parts[0] if len(parts) == 1 and not isinstance(parts[0], nodes.TemplateData) else None
+
+
+def _guarded(text: str, work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except WorkflowException:
+        raise
+    except TemplateSyntaxError as error:
+        raise _wrong(text, error.message or "not a template", line=error.lineno) from error
+    except (RecursionError, MemoryError) as error:
+        raise _wrong(text, "it is nested too deep") from error
+    except (SyntaxError, ValueError, OverflowError) as error:
+        raise _wrong(text, str(error)[:300]) from error
+
+
+def _wrong(text: str, message: str, *, line: int | None = None, hint: str | None = None) -> TemplateError:
+    shown = text if len(text) <= 80 else f"{text[:77]}..."
+    where = f" (line {line})" if line else ""
+    return TemplateError(f"{message}{where}, in the template {shown!r}", hint=hint, line=line, template=shown)
+
+
+def _check_depth(depth: int) -> None:
+    if depth >= MAX_VALUE_DEPTH:
+        raise LimitExceeded(f"values are nested deeper than {MAX_VALUE_DEPTH} levels", hint="flatten them")
+
+
+__all__ = [
+    "SKIPPED",
+    "Names",
+    "Output",
+    "Use",
+    "is_expression",
+    "is_template",
+    "iterate_texts",
+    "read_names",
+    "render",
+]
