@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_engine.values import mend
 
 MAX_MESSAGE = 2_000
 MAX_TRACEBACK = 16_000
@@ -77,7 +78,7 @@ def _is_plumbing(filename: str) -> bool:
 
 
 def _clean(text: str, limit: int) -> str:
-    text = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    text = mend(text)
     if len(text) <= limit:
         return text
     half = limit // 2

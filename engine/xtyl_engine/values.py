@@ -82,6 +82,11 @@ def unspill(text: str, store: ArtifactStore) -> Any:
     return value
 
 
+def mend(text: str) -> str:
+    """Text from outside as it can be stored anywhere: NUL and lone surrogates replaced."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
 class _Walk:
     """One pass over one value. Holds the containers it is inside of, to see cycles, and counts what it has met."""
 

@@ -1,0 +1,41 @@
+"""The node that chooses a way: `then` where its expression holds, else `otherwise`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
+from xtyl_engine.values import plain
+
+BRANCHES = ("then", "otherwise")
+# A template that mixes text and expressions gives text, and these are how Python and people write no.
+_NO = frozenset({"", "false", "no", "0", "none"})
+
+
+class Conditional(NodeConfig):
+    """The expression; for a job, its value."""
+
+    when: Any
+
+
+def holds(value: Any) -> bool:
+    """Whether a rendered `when` is true."""
+    return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
+
+
+def run(config: Conditional, context: Context) -> Done:
+    """Choose the branch."""
+    branch = BRANCHES[0] if holds(config.when) else BRANCHES[1]
+    value = plain(config.when, context.artifacts, where="when")
+    return Done(output={"branch": branch, "value": value}, branch=branch)
+
+
+NODE_TYPE = NodeType(
+    name="conditional",
+    config=Conditional,
+    run=run,
+    fields=lambda config: ("branch", "value"),
+    main="branch",
+    templates=("when",),
+    branches=lambda config: BRANCHES,
+)

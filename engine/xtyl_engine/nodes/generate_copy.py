@@ -1,0 +1,56 @@
+"""The node that writes text with a provider. With `n` it writes several, each from its own seed."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from xtyl_engine.limits import MAX_ITEMS
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
+from xtyl_engine.nodes.prompt import Prompt, variant
+from xtyl_engine.providers.base import TextRequest
+from xtyl_engine.values import mend
+
+FIELDS = ("text", "provider", "model", "tokens", "cost")
+
+
+class GenerateCopy(NodeConfig):
+    """What to write, and how."""
+
+    prompt: Prompt
+    n: int = Field(default=1, ge=1, le=MAX_ITEMS)
+    system: Prompt | None = None
+    provider: str | None = None
+    model: str | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+
+def run(config: GenerateCopy, context: Context) -> Done:
+    """Write one text."""
+    result = context.provider(config.provider or "").write(
+        TextRequest(
+            prompt=config.prompt,
+            system=config.system,
+            model=config.model,
+            temperature=config.temperature,
+            max_tokens=config.max_tokens,
+            seed=config.seed + variant(context.item),
+            key=context.key,
+            timeout_seconds=config.timeout or 60.0,
+        )
+    )
+    usage = result.usage
+    output = (mend(result.text), usage.provider, usage.model, usage.tokens, usage.cost)
+    return Done(output=dict(zip(FIELDS, output, strict=True)), usage=usage)
+
+
+NODE_TYPE = NodeType(
+    name="generate_copy",
+    config=GenerateCopy,
+    run=run,
+    fields=lambda config: FIELDS,
+    main="text",
+    templates=("prompt", "system"),
+    cached=True,
+)

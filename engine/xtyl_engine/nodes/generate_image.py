@@ -1,0 +1,72 @@
+"""The node that draws an image with a provider and keeps it as an artifact."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from xtyl_engine.limits import MAX_IMAGE_PIXELS, MAX_ITEMS
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
+from xtyl_engine.nodes.prompt import Prompt, variant
+from xtyl_engine.providers.base import ImageRequest
+
+FIELDS = ("image", "width", "height", "provider", "model", "prompt", "tokens", "cost")
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels from text such as `1024x768`. Raises ValueError."""
+    width, cross, height = text.lower().partition("x")
+    if not (cross and all(side.isascii() and side.isdigit() and 1 <= len(side) <= 5 for side in (width, height))):
+        raise ValueError(f"a size is width x height in pixels, such as 1024x1024, not {text[:40]!r}")
+    if not 0 < int(width) * int(height) <= MAX_IMAGE_PIXELS:
+        raise ValueError(f"{text} is not between 1 and {MAX_IMAGE_PIXELS:,} pixels")
+    return int(width), int(height)
+
+
+def _check_size(text: str) -> str:
+    if "{{" not in text and "{%" not in text:
+        read_size(text)
+    return text
+
+
+class GenerateImage(NodeConfig):
+    """What to draw, and how large."""
+
+    prompt: Prompt
+    n: int = Field(default=1, ge=1, le=MAX_ITEMS)
+    size: Annotated[str, AfterValidator(_check_size)] = "1024x1024"
+    provider: str | None = None
+    model: str | None = None
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+
+def run(config: GenerateImage, context: Context) -> Done:
+    """Draw one image and store it; the reference is the output's main value."""
+    width, height = read_size(config.size)
+    result = context.provider(config.provider or "").draw(
+        ImageRequest(
+            prompt=config.prompt,
+            width=width,
+            height=height,
+            model=config.model,
+            seed=config.seed + variant(context.item),
+            key=context.key,
+            timeout_seconds=config.timeout or 180.0,
+        )
+    )
+    image, usage = context.artifacts.save_image(result.data), result.usage
+    facts = (usage.provider, usage.model, config.prompt, usage.tokens, usage.cost)
+    output = (image, image["width"], image["height"], *facts)
+    return Done(output=dict(zip(FIELDS, output, strict=True)), usage=usage)
+
+
+NODE_TYPE = NodeType(
+    name="generate_image",
+    config=GenerateImage,
+    run=run,
+    fields=lambda config: FIELDS,
+    main="image",
+    templates=("prompt", "size"),
+    cached=True,
+)

@@ -1,0 +1,43 @@
+"""What text fields of generating nodes accept: at build time a template, for a job whatever the template gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from xtyl_engine.limits import MAX_ITEMS, MAX_PROMPT_BYTES
+from xtyl_engine.values import encode
+
+
+def as_text(value: Any) -> str:
+    """A rendered value as text: lists line by line, a node's output by its text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int, float)):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return "\n".join(as_text(part) for part in value)
+    if isinstance(value, Mapping):
+        return value["text"] if isinstance(value.get("text"), str) else encode(value)
+    raise ValueError("there is no text here; the template gave nothing" if value is None else "this is not text")
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("the text is empty")
+    if len(text) * 4 > MAX_PROMPT_BYTES and len(text.encode("utf-8", "replace")) > MAX_PROMPT_BYTES:
+        raise ValueError(f"the text has more than {MAX_PROMPT_BYTES:,} bytes")
+    return text
+
+
+Prompt = Annotated[str, BeforeValidator(as_text), AfterValidator(_filled)]
+
+
+def variant(item: str) -> int:
+    """A number that tells apart the items of one row, the place itself where there is one axis; equal in every row."""
+    number = 0
+    for place in item.split(".")[1:]:
+        number = number * MAX_ITEMS + int(place)
+    return number

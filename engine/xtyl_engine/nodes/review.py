@@ -1,0 +1,186 @@
+"""The node that waits for a person to choose. The handler lays out the options; `decide` turns a person's decision
+into the node's output, and is pure.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from xtyl_engine.errors import DecisionRefused, PermanentError
+from xtyl_engine.limits import MAX_ITEMS
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
+
+Option = dict[str, Any]
+Edits = Mapping[int, str | Mapping[str, str]]
+
+
+class Review(NodeConfig):
+    """Which node's items to choose from, how many, and whether texts may be edited."""
+
+    of: str
+    choose: int = Field(default=1, ge=1, le=MAX_ITEMS)
+    edit: bool = False
+    instructions: str | None = None
+    auto: Literal["first"] | None = None
+
+
+def run(config: Review, context: Context) -> Done | Wait:
+    """Lay out the options; decide at once where `auto` says so."""
+    options = make_options(config.of, context.upstream)
+    if not options:
+        raise PermanentError(
+            f"there is nothing to review: {config.of} has no items here",
+            hint=f"look why {config.of} made none, or put the review in the branch that makes them",
+        )
+    shown = {
+        "options": options,
+        "choose": config.choose,
+        "edit": config.edit,
+        "instructions": config.instructions,
+        "of": config.of,
+    }
+    if config.auto is None:
+        return Wait(output=shown)
+    return decide(shown, choose=range(_required(shown)), edits=None, by="auto", comment=None)
+
+
+def make_options(of: str, upstream: Mapping[str, Any]) -> list[Option]:
+    """One option per item of `of`, each with the outputs of every upstream node that belong to that item."""
+    reviewed = upstream.get(of)
+    items = reviewed if isinstance(reviewed, list) else [reviewed]
+    return [
+        {
+            node: value[place] if isinstance(value, list) else value
+            for node, value in upstream.items()
+            if _fits(value, items)
+        }
+        for place, item in enumerate(items)
+        if _is_there(item)
+    ]
+
+
+def decide(
+    waiting: Mapping[str, Any],
+    *,
+    choose: Sequence[int],
+    edits: Edits | None = None,
+    by: str | None = None,
+    comment: str | None = None,
+) -> Done:
+    """The outcome of a decision about what a review shows.
+
+    `edits` maps a chosen option to its new text, or to new texts by node. The output holds the chosen option's nodes,
+    or for `choose > 1` a list of such options under `items`; besides `choice`, `by` and `comment`, and in an edited
+    option the texts before under `original`. Raises DecisionRefused, saying what is allowed.
+    """
+    choice = _checked_choice(waiting, choose)
+    texts = _checked_edits(waiting, edits or {}, choice)
+    options = [_edited(waiting["options"][place], waiting["of"], texts.get(place)) for place in choice]
+    decision = {"choice": choice, "by": by, "comment": comment, "of": waiting["of"]}
+    if waiting["choose"] == 1:
+        return Done(output={**decision, **options[0]})
+    return Done(output={**decision, "items": options}, items=len(options))
+
+
+def _fits(value: Any, items: list[Any]) -> bool:
+    return _is_there(value) and (not isinstance(value, list) or len(value) == len(items))
+
+
+def _is_there(value: Any) -> bool:
+    # What a skipped node gave is no plain value.
+    return isinstance(value, (Mapping, list, str, int, float))
+
+
+def _required(waiting: Mapping[str, Any]) -> int:
+    # Fewer options than asked for, after failures: all that is there may be chosen.
+    return min(int(waiting["choose"]), len(waiting["options"]))
+
+
+def _checked_choice(waiting: Mapping[str, Any], choose: Sequence[int]) -> list[int]:
+    count, required = len(waiting["options"]), _required(waiting)
+    allowed = f"choose {required} of the options 0 to {count - 1}, such as choose={list(range(required))[:5]}"
+    if isinstance(choose, (str, bytes)) or not isinstance(choose, Sequence):
+        raise DecisionRefused(f"choose is a {type(choose).__name__}, not a list of options", hint=allowed)
+    choice = [_option_number(place, allowed) for place in choose]
+    if unknown := [place for place in choice if not 0 <= place < count]:
+        raise DecisionRefused(f"there is no option {unknown[0]}: there are {count}", hint=allowed)
+    if len(set(choice)) < len(choice):
+        raise DecisionRefused(f"an option is chosen twice in {choice[:20]}", hint=allowed)
+    if len(choice) != required:
+        raise DecisionRefused(f"{len(choice)} options are chosen where {required} must be", hint=allowed)
+    return choice
+
+
+def _option_number(place: Any, allowed: str) -> int:
+    try:
+        if isinstance(place, bool):
+            raise TypeError
+        return operator.index(place)
+    except TypeError:
+        raise DecisionRefused(f"{str(place)[:40]!r} is not the number of an option", hint=allowed) from None
+
+
+def _checked_edits(waiting: Mapping[str, Any], edits: Mapping[Any, Any], choice: list[int]) -> dict[int, Any]:
+    if edits and not waiting["edit"]:
+        raise DecisionRefused("this review takes no edits", hint="write .review(..., edit=True) to allow them")
+    texts = {}
+    for place, text in edits.items():
+        # JSON has only text as keys.
+        number = int(place) if isinstance(place, str) and place.isdecimal() else place
+        if isinstance(number, bool) or number not in choice:
+            raise DecisionRefused(
+                f"option {str(place)[:40]} is edited and not chosen", hint=f"edit only what is chosen: {choice[:20]}"
+            )
+        texts[number] = text
+    return texts
+
+
+def _edited(option: Option, of: str, edit: Any) -> Option:
+    if edit is None:
+        return option
+    if isinstance(edit, str):
+        edit = {_text_node(option, of): edit}
+    if not isinstance(edit, Mapping):
+        raise DecisionRefused(f"an edit is a {type(edit).__name__}", hint='write text, or {"headline": "new text"}')
+    original = {node: _text(option.get(node)) for node in edit}
+    for node, text in edit.items():
+        if original[node] is None or not isinstance(text, str):
+            able = [node for node in option if _text(option[node]) is not None]
+            raise DecisionRefused(
+                f"{str(node)[:40]!r} has no text to edit", hint=f"texts here: {', '.join(able) or 'none'}"
+            )
+    return {**option, **{node: _with_text(option[node], text) for node, text in edit.items()}, "original": original}
+
+
+def _text_node(option: Option, of: str) -> str:
+    nearest = [of, *reversed(option)]
+    found = next((node for node in nearest if _text(option.get(node)) is not None), None)
+    if found is None:
+        raise DecisionRefused("nothing in this option is text", hint="choose it without edits")
+    return found
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        value = value.get("text", value.get("value"))
+    return value if isinstance(value, str) else None
+
+
+def _with_text(value: Any, text: str) -> Any:
+    if isinstance(value, Mapping):
+        return {**value, "text" if "text" in value else "value": text}
+    return text
+
+
+NODE_TYPE = NodeType(
+    name="review",
+    config=Review,
+    run=run,
+    fields=lambda config: ("choice", "by", "comment"),
+    main=None,
+    bears=True,
+)

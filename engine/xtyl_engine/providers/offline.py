@@ -1,0 +1,51 @@
+"""The default provider: no key, no network, no cost. Text comes from templates and images from a small drawing
+program; both say so in their model names, and both depend on prompt and seed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xtyl_engine.errors import PermanentError
+from xtyl_engine.nodes.base import Usage
+from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult
+from xtyl_engine.providers.phrases import write_copy
+
+COPY_MODEL = "offline/copy-1"
+POSTER_MODEL = "offline/poster-1"
+
+
+class OfflineProvider:
+    """Seeded template copy and drawn posters."""
+
+    name = "offline"
+
+    def __init__(self, environment: Mapping[str, str] | None = None):
+        del environment
+
+    def write(self, request: TextRequest) -> TextResult:
+        """Template copy. `tokens` counts the words read and written."""
+        model = _known(request.model, COPY_MODEL)
+        text = write_copy(request.prompt, request.seed)
+        if request.max_tokens is not None:
+            text = " ".join(text.split(" ")[: request.max_tokens])
+        tokens = sum(len(part.split()) for part in (request.system or "", request.prompt, text))
+        return TextResult(text=text, usage=Usage(provider=self.name, model=model, tokens=tokens, cost=0.0))
+
+    def draw(self, request: ImageRequest) -> ImageResult:
+        """A poster as PNG."""
+        model = _known(request.model, POSTER_MODEL)
+        from xtyl_engine.providers.poster import draw_poster
+
+        data = draw_poster(request.prompt, request.seed, request.width, request.height)
+        tokens = len(request.prompt.split())
+        return ImageResult(data=data, usage=Usage(provider=self.name, model=model, tokens=tokens, cost=0.0))
+
+
+def _known(model: str | None, only: str) -> str:
+    if model not in (None, only):
+        raise PermanentError(
+            f"the offline provider has no model {model!r}",
+            hint=f"leave model= out or write {only!r}; for other models set provider='openai' or XTYL_PROVIDER=openai",
+        )
+    return only

@@ -1,0 +1,156 @@
+"""Any service that speaks OpenAI's protocol: OpenAI itself, Azure, Ollama, vLLM, llama.cpp. The SDK is an optional
+extra, imported at the first call; its errors are sorted into those another try may cure and those it would repeat.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from xtyl_engine.errors import PermanentError, TransientError
+from xtyl_engine.limits import MAX_IMAGE_BYTES
+from xtyl_engine.nodes.base import Usage
+from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult
+from xtyl_engine.providers.refusals import translate
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+TEXT_MODEL = "gpt-4.1-mini"
+IMAGE_MODEL = "gpt-image-1"
+
+
+class OpenAIProvider:
+    """Text by chat completions and images by generations, at `OPENAI_BASE_URL` with `OPENAI_API_KEY`."""
+
+    name = "openai"
+
+    def __init__(self, environment: Mapping[str, str]):
+        self._environment = environment
+
+    def write(self, request: TextRequest) -> TextResult:
+        """One chat completion."""
+        messages = [{"role": "system", "content": request.system}] if request.system else []
+        messages.append({"role": "user", "content": request.prompt})
+        model = request.model or TEXT_MODEL
+        optional = {"temperature": request.temperature, "max_tokens": request.max_tokens, "seed": request.seed}
+        with self._client() as client:
+            answer: Any = client.chat.completions.create(
+                model=model,
+                messages=messages,
+                timeout=request.timeout_seconds,
+                extra_headers=_headers(request.key),
+                **{name: value for name, value in optional.items() if value is not None},
+            )
+        return TextResult(text=_text(answer), usage=self._usage(answer, model))
+
+    def draw(self, request: ImageRequest) -> ImageResult:
+        """One generated image. It is asked for as data: a link is refused, not followed."""
+        model = request.model or IMAGE_MODEL
+        # GPT image models always answer with data and refuse to be asked for it.
+        wanted: dict[str, Any] = {} if model.startswith("gpt-image") else {"response_format": "b64_json"}
+        with self._client() as client:
+            answer: Any = client.images.generate(
+                model=model,
+                prompt=request.prompt,
+                n=1,
+                size=f"{request.width}x{request.height}",
+                timeout=request.timeout_seconds,
+                extra_headers=_headers(request.key),
+                **wanted,
+            )
+        return ImageResult(data=_image(answer), usage=self._usage(answer, model))
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        key = self._environment.get("OPENAI_API_KEY", "").strip()
+        if not key:
+            raise PermanentError(
+                "the openai provider has no key",
+                hint="set OPENAI_API_KEY where the worker runs (any text for a local server), or provider='offline'",
+            )
+        address = self._environment.get("OPENAI_BASE_URL", "").strip() or None
+        try:
+            yield _connected(key, address)
+        except Exception as error:
+            # `from None`: the SDK's own error can quote the request, and the key with it.
+            raise translate(error, secret=key, address=address or "https://api.openai.com/v1") from None
+
+    def _usage(self, answer: Any, model: str) -> Usage:
+        usage = getattr(answer, "usage", None)
+        tokens = getattr(usage, "total_tokens", None)
+        answered = getattr(answer, "model", None)
+        return Usage(
+            provider=self.name,
+            model=answered if isinstance(answered, str) else model,
+            tokens=tokens if isinstance(tokens, int) else None,
+        )
+
+
+_clients: dict[tuple[str, str | None], OpenAI] = {}
+_lock = threading.Lock()
+
+
+def _connected(key: str, address: str | None) -> OpenAI:
+    """One client per server and key: building one takes tens of milliseconds, and it pools connections."""
+    try:
+        from openai import OpenAI
+    except ImportError:
+        raise PermanentError(
+            "the openai provider needs the openai package, which is not installed here",
+            hint='pip install "xtyl-nb[openai]"',
+        ) from None
+    with _lock:
+        if (key, address) not in _clients:
+            # The engine retries, visibly and with a bound; the SDK must not do so behind its back.
+            _clients[key, address] = OpenAI(api_key=key, base_url=address, max_retries=0)
+        return _clients[key, address]
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
+def _text(answer: Any) -> str:
+    choices = getattr(answer, "choices", None)
+    if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
+        raise _malformed("it holds no message")
+    message, reason = choices[0].message, choices[0].finish_reason
+    if reason == "content_filter" or getattr(message, "refusal", None):
+        said = getattr(message, "refusal", None) or "its content filter stopped the answer"
+        raise PermanentError(f"the model refused to write this: {str(said)[:300]}", hint="change the prompt")
+    if not isinstance(message.content, str) or not message.content.strip():
+        if reason == "length":
+            raise PermanentError("the model used up max_tokens before it wrote anything", hint="raise max_tokens=")
+        raise _malformed("its message is empty")
+    return message.content.strip()
+
+
+def _image(answer: Any) -> bytes:
+    images = getattr(answer, "data", None)
+    if not isinstance(images, list) or not images:
+        raise _malformed("it holds no image")
+    encoded = getattr(images[0], "b64_json", None)
+    if not isinstance(encoded, str):
+        if getattr(images[0], "url", None):
+            raise PermanentError(
+                "the server answered with a link to the image, and links are not followed",
+                hint="set the server or the model to answer with b64_json",
+            )
+        raise _malformed("its image is empty")
+    if len(encoded) > MAX_IMAGE_BYTES * 4 // 3 + 4:
+        raise PermanentError(f"the image has more than {MAX_IMAGE_BYTES:,} bytes", hint="ask for a smaller size=")
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise _malformed("its image is not whole base64") from None
+
+
+def _malformed(why: str) -> TransientError:
+    return TransientError(
+        f"the server's answer cannot be used: {why}", hint="if it happens again, check OPENAI_BASE_URL"
+    )

@@ -1,0 +1,133 @@
+"""A local server that speaks OpenAI's protocol and misbehaves on purpose: the model's name says how. It keeps every
+request it gets. Standard library only.
+"""
+
+import base64
+import io
+import json
+import struct
+import threading
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ERRORS = {
+    "bad-request": (400, "unknown parameter", "invalid_request_error", {}),
+    "content-policy": (400, "your prompt was rejected", "content_policy_violation", {}),
+    "bad-key": (401, "Incorrect API key provided: {key}", "invalid_api_key", {}),
+    "forbidden": (403, "no access", None, {}),
+    "no-model": (404, "the model does not exist", "model_not_found", {}),
+    "rate-limit": (429, "slow down", "rate_limit_exceeded", {"Retry-After": "7"}),
+    "rate-limit-date": (429, "slow down", None, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    "rate-limit-nonsense": (429, "slow down", None, {"Retry-After": "soon"}),
+    "no-quota": (429, "you exceeded your quota", "insufficient_quota", {"Retry-After": "1"}),
+    "broken": (500, "oops", None, {}),
+    "overloaded": (503, "overloaded", None, {"Retry-After": "2"}),
+}
+BODIES = {
+    "no-choices": '{"id":"x","object":"chat.completion","choices":[]}',
+    "null-choices": '{"choices":null,"data":null}',
+    "empty-text": '{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":""}}]}',
+    "no-room": '{"choices":[{"index":0,"finish_reason":"length","message":{"role":"assistant","content":null}}]}',
+    "filtered": '{"choices":[{"index":0,"finish_reason":"content_filter","message":{"content":"half"}}]}',
+    "refused": '{"choices":[{"index":0,"finish_reason":"stop","message":{"content":null,"refusal":"I cannot"}}]}',
+    "half-json": '{"choices":[{"index":0,"mess',
+    "list": "[1,2]",
+    "number": "7",
+    "link": '{"data":[{"url":"http://127.0.0.1:9/secret.png"}]}',
+    "half-base64": '{"data":[{"b64_json":"iVBORw0KGgo"}]}',
+    "no-data": '{"data":[]}',
+    "empty-image": '{"data":[{}]}',
+}
+
+
+@dataclass
+class OpenAIServer:
+    """Where the server listens, and what it was asked."""
+
+    url: str
+    requests: list = field(default_factory=list)
+    release: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def openai_server():
+    """Run the server in a thread; hanging answers are released at the end."""
+    served = OpenAIServer(url="")
+    handler = type("Bound", (_Handler,), {"served": served})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = False
+    served.url = f"http://127.0.0.1:{server.server_port}/v1"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield served
+    finally:
+        served.release.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    served: OpenAIServer
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.served.requests.append((self.path, body, {name.lower(): value for name, value in self.headers.items()}))
+        model = body["model"]
+        if model in ERRORS:
+            self._refuse(*ERRORS[model])
+        elif model in BODIES:
+            self._answer(200, BODIES[model])
+        elif model == "hang":
+            self.served.release.wait()
+        elif model == "web-page":
+            self._answer(200, "<html>captive portal</html>", {"Content-Type": "text/html"})
+        elif model == "cut-off":
+            self._answer(200, '{"choices":[', {"Content-Length": "5000"})
+        elif self.path.endswith("/chat/completions"):
+            self._answer(200, json.dumps(_completion(body)))
+        else:
+            self._answer(200, json.dumps({"data": [{"b64_json": _png(*map(int, body["size"].split("x")))}]}))
+
+    def _refuse(self, status, message, code, headers):
+        key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        self._answer(status, json.dumps({"error": {"message": message.format(key=key), "code": code}}), headers)
+
+    def _answer(self, status, text, headers=()):
+        data = text.encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), "Connection": "close"} | dict(
+            headers
+        )
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+        self.close_connection = True
+
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
+def _completion(body):
+    text = f" {body['messages'][-1]['content']} by {body['model']} "
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "model": f"{body['model']}-2026",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11},
+    }
+
+
+def _png(width, height):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    buffer = io.BytesIO(b"")
+    buffer.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)))
+    buffer.write(chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * width) * height)) + chunk(b"IEND", b""))
+    return base64.b64encode(buffer.getvalue()).decode()
