@@ -74,23 +74,20 @@ def main_value(kind: NodeType, output: Mapping[str, Any]) -> Any:
     """The one value that stands for an output in text and in a frame: the list of main values where it holds items."""
     if kind.main is not None and kind.main in output:
         return output[kind.main]
-    if isinstance(items := output.get("items"), list):
-        return [_standing(item) for item in items]
-    return _standing(output)
+    if not kind.bears:
+        return next((part for part in output.values() if isinstance(part, str)), next(iter(output.values()), None))
+    reviewed = output.get("of")
+    items = output.get("items")
+    return [_standing(item, reviewed) for item in items] if isinstance(items, list) else _standing(output, reviewed)
 
 
-def _standing(value: Any) -> Any:
+def _standing(value: Any, reviewed: str | None) -> Any:
+    """What stands for one item: the value itself, or the telling part of a node's output."""
+    if reviewed is not None and isinstance(value, Mapping):
+        value = value.get(reviewed)
     if not isinstance(value, Mapping) or is_artifact(value):
         return value
-    found = [part for name, part in value.items() if name not in ("choice", "by", "comment", "original")]
-    nested = [part for part in found if isinstance(part, Mapping) and not is_artifact(part)]
-    if "of" in value and value["of"] in value:
-        return _standing(value[value["of"]])
-    for kind in ("image", "text", "value"):
-        if kind in value:
-            return value[kind]
-    texts = [part for part in found if isinstance(part, str)]
-    return texts[0] if texts else _standing(nested[0]) if nested else next(iter(found), None)
+    return next((value[name] for name in ("image", "text", "value") if name in value), value)
 
 
 @cache

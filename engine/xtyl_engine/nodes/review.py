@@ -52,12 +52,10 @@ def make_options(of: str, upstream: Mapping[str, Any]) -> list[Option]:
     """One option per item of `of`, each with the outputs of every upstream node that belong to that item."""
     reviewed = upstream.get(of)
     items = reviewed if isinstance(reviewed, list) else [reviewed]
+    columns = {node: value if isinstance(value, list) else [value] * len(items) for node, value in upstream.items()}
+    aligned = {node: column for node, column in columns.items() if len(column) == len(items)}
     return [
-        {
-            node: value[place] if isinstance(value, list) else value
-            for node, value in upstream.items()
-            if _fits(value, items)
-        }
+        {node: column[place] for node, column in aligned.items() if _is_there(column[place])}
         for place, item in enumerate(items)
         if _is_there(item)
     ]
@@ -84,10 +82,6 @@ def decide(
     if waiting["choose"] == 1:
         return Done(output={**decision, **options[0]})
     return Done(output={**decision, "items": options}, items=len(options))
-
-
-def _fits(value: Any, items: list[Any]) -> bool:
-    return _is_there(value) and (not isinstance(value, list) or len(value) == len(items))
 
 
 def _is_there(value: Any) -> bool:

@@ -37,7 +37,7 @@ class OpenAIProvider:
         messages = [{"role": "system", "content": request.system}] if request.system else []
         messages.append({"role": "user", "content": request.prompt})
         model = request.model or TEXT_MODEL
-        optional = {"temperature": request.temperature, "max_tokens": request.max_tokens, "seed": request.seed}
+        optional = {"temperature": request.temperature, "max_tokens": request.max_tokens, "seed": request.seed % 2**31}
         with self._client() as client:
             answer: Any = client.chat.completions.create(
                 model=model,

@@ -12,7 +12,8 @@ from hashlib import sha256
 from PIL import Image, ImageDraw, ImageFont
 
 from xtyl_engine.providers.phrases import find_product
-from xtyl_engine.providers.scenes import PALETTES, SCENES, Colour, Sheet
+from xtyl_engine.providers.scenes import SCENES
+from xtyl_engine.providers.sheet import PALETTES, Colour, Sheet
 
 MARK = "offline draft"
 MAX_DRAWN_PIXELS = 4_200_000
@@ -40,7 +41,7 @@ def draw_poster(prompt: str, seed: int, width: int, height: int) -> bytes:
         max(1, round(width * scale)),
         max(1, round(height * scale)),
         palettes[seed % len(palettes)],
-        random.Random(key + seed.to_bytes(8, "big", signed=True)),
+        random.Random(key + str(seed).encode()),
         subject=f"{title.small} {title.large}",
     )
     scenes[seed % len(scenes)](sheet)
@@ -73,7 +74,7 @@ def set_type(image: Image.Image, title: Title, light: Colour, dark: Colour) -> N
         font = _font(0.026 * unit)
         _spaced(draw, (margin, top), _known(title.small.upper(), font), font, ink)
         top += 0.055 * unit
-    _set_large(draw, title.large, (margin, top, width - 2 * margin, 0.37 * height - top), unit, ink)
+    _set_large(draw, title.large, (margin, top, width - 2 * margin, 0.335 * height - top), unit, ink)
     font = _font(0.016 * unit)
     _spaced(draw, (width - margin - _spaced_length(MARK, font), 0.03 * unit), MARK, font, ink)
 

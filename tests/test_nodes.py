@@ -1,0 +1,222 @@
+"""The registry of node types, their configs, and the small node types' work."""
+
+import logging
+from importlib.metadata import EntryPoint
+
+import pytest
+from pydantic import ValidationError
+from xtyl_engine import nodes
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.errors import PermanentError, ValueNotPlain
+from xtyl_engine.nodes import UnknownNodeType, configure, main_value, node_type, node_types
+from xtyl_engine.nodes.base import Context, NodeType
+from xtyl_engine.nodes.conditional import holds
+from xtyl_engine.nodes.generate_image import read_size
+from xtyl_engine.nodes.prompt import variant
+from xtyl_engine.providers import get_provider
+
+
+@pytest.fixture
+def context(tmp_path):
+    def make(item="0", **facts):
+        return Context(
+            execution_id="e1",
+            node="n",
+            item=item,
+            attempt=1,
+            key="e1/n/0",
+            artifacts=ArtifactStore(tmp_path),
+            provider=lambda name: get_provider(name or "offline"),
+            function=lambda function: function,
+            cancelled=lambda: False,
+            log=logging.getLogger("test"),
+            **facts,
+        )
+
+    return make
+
+
+def run(name, context, **config):
+    kind = node_type(name)
+    return kind.run(configure(kind, config), context)
+
+
+def test_every_built_in_type_is_there():
+    """Each built-in name gives a NodeType of that name whose templates are parameters of its config."""
+    for name in nodes.BUILTIN:
+        kind = node_types()[name]
+        assert kind.name == name
+        assert isinstance(kind, NodeType)
+        assert set(kind.templates) <= set(kind.config.model_fields)
+
+
+def test_an_unknown_type_gets_its_closest_name():
+    """A misspelt type is refused with the name that was probably meant."""
+    with pytest.raises(UnknownNodeType, match="did you mean 'generate_copy'"):
+        node_type("generate_cpy")
+
+
+def test_other_packages_offer_types(monkeypatch):
+    """A type from an entry point is found; one that does not load is left out of the list and named when asked for."""
+    good = EntryPoint("conditional_too", "xtyl_engine.nodes.conditional:NODE_TYPE", nodes.GROUP)
+    bad = EntryPoint("broken", "no_such_module:NODE_TYPE", nodes.GROUP)
+    monkeypatch.setattr(nodes, "_offered", lambda: {"conditional_too": good, "broken": bad})
+    node_type.cache_clear()
+    try:
+        assert node_type("conditional_too").name == "conditional"
+        assert set(node_types()) == {*nodes.BUILTIN, "conditional_too"}
+        with pytest.raises(UnknownNodeType, match="no_such_module"):
+            node_type("broken")
+    finally:
+        node_type.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        (
+            "generate_copy",
+            {"prompt": "A {{ tone }} headline", "n": 3, "over": "x", "retry": {"attempts": 2}, "timeout": 5},
+        ),
+        ("generate_image", {"prompt": "{{ headline.text }}", "size": "{{ size }}"}),
+        ("attach", {"assets": {"title": "{{ pick.text }}"}}),
+        ("review", {"of": "poster", "choose": 2, "edit": True, "instructions": "Pick", "auto": "first"}),
+        ("conditional", {"when": "{{ score > 3 }}"}),
+        ("parallel", {"branches": ["a", "b"]}),
+        ("call", {"function": "json:dumps", "arguments": {"obj": "{{ x }}"}}),
+        ("call", {"function": {"digest": "0", "name": "f"}}),
+        ("call", {"function": print}),
+    ],
+)
+def test_configs_accept_templates_unrendered(name, config):
+    """What a workflow writes, templates unrendered, is a valid config."""
+    assert node_type(name).config.model_validate(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "parameter"),
+    [
+        ("generate_copy", {"prompt": "  "}, "prompt"),
+        ("generate_copy", {"prompt": None}, "prompt"),
+        ("generate_copy", {"prompt": "x", "n": 0}, "n"),
+        ("generate_copy", {"prompt": "x", "temprature": 1}, "temprature"),
+        ("generate_copy", {"prompt": "x" * 1_100_000}, "prompt"),
+        ("generate_image", {"prompt": "x", "size": "huge"}, "size"),
+        ("generate_image", {"prompt": "x", "size": "50000x50000"}, "size"),
+        ("attach", {"assets": {}}, "assets"),
+        ("attach", {"assets": {"$artifact": "x"}}, "assets"),
+        ("review", {"of": "x", "choose": 0}, "choose"),
+        ("review", {"of": "x", "auto": "last"}, "auto"),
+        ("conditional", {}, "when"),
+        ("parallel", {"branches": []}, "branches"),
+        ("parallel", {"branches": ["a", "a"]}, "branches"),
+        ("call", {"function": 3}, "function"),
+    ],
+)
+def test_configs_refuse_by_parameter(name, config, parameter):
+    """A wrong parameter is named, both at build and for a job."""
+    with pytest.raises(ValidationError) as caught:
+        node_type(name).config.model_validate(config)
+    assert {error["loc"][0] for error in caught.value.errors()} == {parameter}
+    with pytest.raises(PermanentError, match=parameter):
+        configure(node_type(name), config)
+
+
+def test_copy_has_its_fields(context):
+    """Text comes with provider, model, tokens and cost, and usage for the books."""
+    done = run("generate_copy", context(), prompt="A playful headline for Aurora lamp")
+    assert tuple(done.output) == node_type("generate_copy").fields({})
+    assert (done.output["model"], done.output["cost"]) == ("offline/copy-1", 0.0)
+    assert done.usage.tokens == done.output["tokens"] > 0
+
+
+def test_items_differ_and_repeat(context):
+    """The items of one row differ, and the same item of another run or row is the same."""
+    texts = [
+        run("generate_copy", context(f"0.{n}"), prompt="A headline for Aurora lamp").output["text"] for n in range(5)
+    ]
+    assert len(set(texts)) == 5
+    assert run("generate_copy", context("7.3"), prompt="A headline for Aurora lamp").output["text"] == texts[3]
+    assert [variant(item) for item in ("4", "4.2", "4.2.1", "4.1.2")] == [0, 2, 10_001, 5_002]
+
+
+def test_a_prompt_may_be_any_value(context):
+    """A prompt that is one expression may give a number, a list or another node's output."""
+    for prompt in (3, ["Aurora lamp", "Tidal mug"], {"text": "Aurora lamp", "cost": 0}):
+        assert run("generate_copy", context(), prompt=prompt).output["text"]
+
+
+def test_an_image_is_an_artifact(context):
+    """An image is stored, and its output says where, how large and by whom."""
+    here = context()
+    output = run("generate_image", here, prompt="Poster for Aurora lamp", size="64x48").output
+    assert tuple(output) == node_type("generate_image").fields({})
+    assert (output["width"], output["height"], output["model"]) == (64, 48, "offline/poster-1")
+    assert here.artifacts.artifact(output["image"]).open().size == (64, 48)
+
+
+def test_sizes_are_read():
+    """A size is width x height; anything else says what a size is."""
+    assert read_size("1024X768") == (1024, 768)
+    for text in ("1024", "0x5", "-1x5", "x", "1e3x10", "١x١", "999999x1"):
+        with pytest.raises(ValueError, match=r"pixels"):
+            read_size(text)
+
+
+def test_attach_gathers(context):
+    """Assets keep their names and order; what cannot be stored is refused by the asset's name."""
+    here = context()
+    image = run("generate_image", here, prompt="x", size="8x8").output["image"]
+    done = run("attach", here, assets={"image": image, "title": "Hello", "raw": b"\0", "none": None})
+    assert list(done.output) == ["image", "title", "raw", "none"]
+    assert done.output["image"] == image
+    assert done.output["raw"]["media_type"] == "application/octet-stream"
+    with pytest.raises(ValueNotPlain, match=r"odd"):
+        run("attach", here, assets={"odd": {1, 2}})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (True, 1),
+        (3, 1),
+        ("yes", 1),
+        ([0], 1),
+        ("False", 0),
+        (" no ", 0),
+        ("0", 0),
+        ("None", 0),
+        (0, 0),
+        ([], 0),
+        (None, 0),
+    ],
+)
+def test_what_holds(context, value, expected):
+    """Empty, zero, false and how they are written choose `otherwise`; everything else `then`."""
+    assert holds(value) is bool(expected)
+    done = run("conditional", context(), when=value)
+    assert done.branch == done.output["branch"] == ("then" if expected else "otherwise")
+    assert done.branch in node_type("conditional").branches({})
+
+
+def test_parallel_opens_its_branches(context):
+    """A parallel node offers the branches it was given."""
+    assert run("parallel", context(), branches=["a", "b"]).output == {"branches": ["a", "b"]}
+    assert node_type("parallel").branches({"branches": ["a", "b"]}) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "main"),
+    [
+        ("generate_copy", {"text": "Hi", "provider": "offline"}, "Hi"),
+        ("attach", {"image": {"$artifact": "0"}, "title": "Hi"}, "Hi"),
+        ("attach", {"image": {"$artifact": "0"}, "count": 3}, {"$artifact": "0"}),
+        ("call", {"value": [1]}, [1]),
+        ("call", {"items": [1, {"text": "a", "n": 1}]}, [1, "a"]),
+        ("review", {"choice": [0], "by": "me", "of": "poster", "poster": {"image": 1}, "headline": {"text": "a"}}, 1),
+        ("review", {"choice": [0], "of": "p", "items": [{"p": {"image": 1}}, {"p": {"image": 2}}]}, [1, 2]),
+    ],
+)
+def test_one_value_stands_for_an_output(name, output, main):
+    """Each output has one main value, and a list of items the list of theirs."""
+    assert main_value(node_type(name), output) == main

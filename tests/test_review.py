@@ -1,0 +1,166 @@
+"""The review node: which options a person sees, which decisions are taken, and what comes of them."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.errors import DecisionRefused, PermanentError
+from xtyl_engine.nodes import configure, node_type
+from xtyl_engine.nodes.base import Context, Done, Wait
+from xtyl_engine.nodes.review import decide, make_options
+from xtyl_engine.values import encode
+
+HEADLINES = [{"text": "a"}, {"text": "b"}, {"text": "c"}]
+POSTERS = [{"image": {"$artifact": "0"}}, {"image": {"$artifact": "1"}}, {"image": {"$artifact": "2"}}]
+UPSTREAM = {"brand": {"text": "Acme"}, "headline": HEADLINES, "poster": POSTERS, "other": [1]}
+
+
+class Skipped:
+    """Stands for what a skipped node gives: no plain value."""
+
+
+def review(upstream=UPSTREAM, **config):
+    kind = node_type("review")
+    context = Context(
+        execution_id="e1",
+        node="pick",
+        item="0",
+        attempt=1,
+        key="k",
+        upstream=upstream,
+        artifacts=ArtifactStore(Path("unused")),
+        provider=lambda name: None,
+        function=lambda function: None,
+        cancelled=lambda: False,
+        log=logging.getLogger("test"),
+    )
+    return kind.run(configure(kind, {"of": "poster", **config}), context)
+
+
+def test_options_are_aligned():
+    """Each option holds the reviewed item with what belongs to it; lists of another length are left out."""
+    shown = review(instructions="Pick one")
+    assert isinstance(shown, Wait)
+    assert shown.output["options"][1] == {"brand": {"text": "Acme"}, "headline": {"text": "b"}, "poster": POSTERS[1]}
+    assert [len(shown.output["options"]), shown.output["choose"], shown.output["of"]] == [3, 1, "poster"]
+    assert encode(shown.output)
+
+
+def test_a_single_output_is_one_option():
+    """Without items there is one option."""
+    assert make_options("poster", {"poster": POSTERS[0]}) == [{"poster": POSTERS[0]}]
+
+
+def test_what_was_skipped_is_no_option():
+    """Items that were skipped are not shown; with none left the review says so."""
+    upstream = {"headline": [*HEADLINES[:2], Skipped()], "poster": [POSTERS[0], Skipped(), POSTERS[2]]}
+    options = make_options("poster", upstream)
+    assert options == [{"headline": HEADLINES[0], "poster": POSTERS[0]}, {"poster": POSTERS[2]}]
+    for nothing in ([], Skipped(), None):
+        with pytest.raises(PermanentError, match="nothing to review"):
+            review({"poster": nothing})
+
+
+def test_auto_takes_the_first():
+    """`auto="first"` decides at once, for one and for several."""
+    done = review(auto="first")
+    assert isinstance(done, Done)
+    assert done.output["poster"] == POSTERS[0]
+    assert (done.output["choice"], done.output["by"], done.items) == ([0], "auto", None)
+    several = review(auto="first", choose=2)
+    assert (several.items, several.output["items"][1]["headline"]) == (2, HEADLINES[1])
+
+
+def test_one_choice_is_the_option_itself():
+    """The chosen option's nodes are the output, with who chose and why."""
+    done = decide(review().output, choose=[2], by="ann", comment="calm")
+    assert done.output["headline"] == {"text": "c"}
+    assert {name: done.output[name] for name in ("choice", "by", "comment")} == {
+        "choice": [2],
+        "by": "ann",
+        "comment": "calm",
+    }
+    assert done.items is None
+
+
+def test_several_choices_are_items():
+    """With `choose=2` the output is a list of options in the order chosen."""
+    done = decide(review(choose=2).output, choose=(2, 0))
+    assert done.items == 2
+    assert [option["headline"]["text"] for option in done.output["items"]] == ["c", "a"]
+
+
+def test_fewer_options_than_asked_for():
+    """Where fewer options are there than must be chosen, all of them may be."""
+    shown = review({"poster": POSTERS[:1]}, choose=2).output
+    assert decide(shown, choose=[0]).items == 1
+
+
+@pytest.mark.parametrize(
+    ("choose", "words"),
+    [
+        ([], "0 options are chosen"),
+        ([0, 1], "2 options are chosen"),
+        ([3], "no option 3"),
+        ([-1], "no option -1"),
+        ([0, 0], "twice"),
+        (["poster"], "not the number"),
+        ([True], "not the number"),
+        ([1.0], "not the number"),
+        ("0", "not a list"),
+        (0, "not a list"),
+    ],
+)
+def test_other_choices_are_refused(choose, words):
+    """Wrong counts, unknown options, repeats and other types are refused, and what is allowed is said."""
+    with pytest.raises(DecisionRefused, match=words) as caught:
+        decide(review().output, choose=choose)
+    assert "choose 1 of the options 0 to 2" in str(caught.value)
+
+
+def test_an_edit_changes_the_nearest_text():
+    """An edit replaces the text nearest to what is reviewed, keeps the one before, and leaves the options alone."""
+    shown = review(edit=True).output
+    done = decide(shown, choose=[1], edits={1: "better"})
+    assert done.output["headline"] == {"text": "better"}
+    assert done.output["original"] == {"headline": "b"}
+    assert done.output["brand"] == {"text": "Acme"}
+    assert shown["options"][1]["headline"] == {"text": "b"}
+
+
+def test_an_edit_may_name_its_nodes():
+    """Texts may be given by node, and option numbers as JSON writes them."""
+    done = decide(review(edit=True).output, choose=[0], edits={"0": {"brand": "Other", "headline": "x"}})
+    assert (done.output["brand"]["text"], done.output["headline"]["text"]) == ("Other", "x")
+
+
+def test_items_of_a_function_are_edited_too():
+    """Options that are plain text, or a function's value, take edits as well."""
+    shown = review({"poster": ["a", "b"]}, edit=True).output
+    assert decide(shown, choose=[1], edits={1: "c"}).output["poster"] == "c"
+    shown = review({"poster": {"value": "a"}}, edit=True).output
+    assert decide(shown, choose=[0], edits={0: "c"}).output["poster"] == {"value": "c"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "edits", "words"),
+    [
+        (False, {0: "x"}, "takes no edits"),
+        (True, {1: "x"}, "not chosen"),
+        (True, {0: {"poster": "x"}}, "no text to edit"),
+        (True, {0: {"nobody": "x"}}, "no text to edit"),
+        (True, {0: {"headline": 3}}, "no text to edit"),
+        (True, {0: 3}, "an edit is a int"),
+    ],
+)
+def test_other_edits_are_refused(edit, edits, words):
+    """Edits where none are taken, of what is not chosen or has no text, are refused."""
+    with pytest.raises(DecisionRefused, match=words):
+        decide(review(edit=edit).output, choose=[0], edits=edits)
+
+
+def test_nothing_textual_takes_no_edit():
+    """An option without any text says so."""
+    with pytest.raises(DecisionRefused, match="nothing in this option is text"):
+        decide(review({"poster": POSTERS}, edit=True).output, choose=[0], edits={0: "x"})
