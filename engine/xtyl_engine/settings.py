@@ -1,0 +1,199 @@
+"""What can be set, all of it by `XTYL_*` variables: where things are kept, which back end serves, how patient it is.
+Nothing is read at import; a bad value is named with its variable and what is allowed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from xtyl_engine.errors import WorkflowException
+
+BROKER_SCHEMES = ("redis://", "rediss://", "unix://", "redis+socket://")
+
+
+class SettingsError(WorkflowException, ValueError):
+    """A setting has a value that cannot be used."""
+
+    code = "settings/invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One field per variable: `lease_seconds` is XTYL_LEASE_SECONDS. `redis_url` None means the embedded back end."""
+
+    home: Path
+    database_url: str = field(repr=False)
+    redis_url: str | None = field(default=None, repr=False)
+    provider: str = "offline"
+    accept_functions: bool = False
+    slots: int = 16
+    max_parallel: int | None = None
+    lease_seconds: float = 10.0
+    beat_seconds: float = 3.0
+    sweep_seconds: float = 1.0
+    slice_seconds: float = 1.0
+    idle_seconds: float = 60.0
+    start_seconds: float = 15.0
+
+    @property
+    def artifacts_folder(self) -> Path:
+        return self.home / "artifacts"
+
+    @property
+    def key_file(self) -> Path:
+        return self.home / "key"
+
+    @property
+    def log_folder(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def celery_url(self) -> str | None:
+        """The broker as Celery names it, or None while the embedded one is not known."""
+        return self.redis_url and self.redis_url.replace("unix://", "redis+socket://", 1)
+
+    @property
+    def event_url(self) -> str:
+        """The broker as redis-py names it. Raises SettingsError while the embedded one is not known."""
+        if self.redis_url is None:
+            raise SettingsError(
+                "XTYL_REDIS_URL is not set, and a worker needs it",
+                hint="Set it to the broker's URL, or let `xtyl up` start the embedded back end with its own worker.",
+            )
+        return self.redis_url.replace("redis+socket://", "unix://", 1)
+
+    @property
+    def database_digest(self) -> str:
+        """Tells databases apart without giving a password away."""
+        return hashlib.sha256(self.database_url.encode()).hexdigest()[:16]
+
+    def to_environ(self) -> dict[str, str]:
+        """The variables from which a child process reads these same settings."""
+        values = {variable(each.name): getattr(self, each.name) for each in fields(self)}
+        return {name: _written(value) for name, value in values.items() if value is not None}
+
+    def child_environ(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """A whole environment for a child process: no other setting of ours is left in it."""
+        names = {variable(each.name) for each in fields(self)}
+        return {name: value for name, value in environ.items() if name not in names} | self.to_environ()
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field."""
+    return f"XTYL_{name.upper()}"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; an empty variable counts as not set. Raises SettingsError."""
+    given = {each.name: environ.get(variable(each.name), "").strip() for each in fields(Settings)}
+    values: dict[str, Any] = {name: _READERS[name](variable(name), text) for name, text in given.items() if text}
+    home = values.setdefault("home", _folder("XTYL_HOME", "~/.xtyl"))
+    values.setdefault("database_url", f"sqlite:///{home}/xtyl.db")
+    values.setdefault("accept_functions", values.get("redis_url") is None)
+    settings = Settings(**values)
+    if settings.lease_seconds < 2 * settings.beat_seconds:
+        _refuse("XTYL_LEASE_SECONDS", str(settings.lease_seconds), "at least twice XTYL_BEAT_SECONDS")
+    return settings
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the home folder and SQLite's database file, both for their owner's eyes only. Raises SettingsError."""
+    home = settings.home
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.log_folder.mkdir(mode=0o700, exist_ok=True)
+        if settings.database_url == f"sqlite:///{home}/xtyl.db":
+            os.close(os.open(home / "xtyl.db", os.O_RDWR | os.O_CREAT, 0o600))
+        found = home.stat()
+    except OSError as error:
+        raise SettingsError(
+            f"the home folder {home} cannot be used: {error.strerror}",
+            hint="Set XTYL_HOME to a folder you can write to.",
+        ) from error
+    if found.st_uid != os.geteuid() or found.st_mode & 0o002:
+        raise SettingsError(
+            f"the home folder {home} belongs to somebody else or can be written to by everybody",
+            hint=f"Make it yours (`chmod 700 {home}`) or set XTYL_HOME to another folder.",
+        )
+
+
+def _written(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _refuse(name: str, text: str, allowed: str) -> NoReturn:
+    raise SettingsError(f"{name} is {text[:80]!r}", hint=f"Allowed: {allowed}.", variable=name, value=text)
+
+
+def _folder(name: str, text: str) -> Path:
+    path = os.path.expanduser(text)
+    if not os.path.isabs(path) or any(char in path for char in "?\0\n"):
+        _refuse(name, text, "an absolute path without `?`, or one that starts with ~")
+    return Path(os.path.realpath(path))
+
+
+def _database(name: str, text: str) -> str:
+    if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        _refuse(name, text.partition("://")[0], "sqlite:////absolute/path or postgresql://user@host/database")
+    return text
+
+
+def _broker(name: str, text: str) -> str:
+    if not text.startswith(BROKER_SCHEMES):
+        # A URL may hold a password, so the error shows its scheme only.
+        _refuse(name, text.partition("://")[0], "a URL that starts with " + ", ".join(BROKER_SCHEMES))
+    return text
+
+
+def _provider(name: str, text: str) -> str:
+    return text
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
+        _refuse(name, text, "1 or 0")
+    return text.lower() in ("1", "true", "yes")
+
+
+def _whole(highest: int) -> Callable[[str, str], int]:
+    def read(name: str, text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= highest):
+            _refuse(name, text, f"a whole number from 1 to {highest:,}")
+        return int(text)
+
+    return read
+
+
+def _seconds(lowest: float, highest: float) -> Callable[[str, str], float]:
+    def read(name: str, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not lowest <= value <= highest:
+            _refuse(name, text, f"seconds from {lowest:g} to {highest:g}")
+        return value
+
+    return read
+
+
+_READERS: Mapping[str, Callable[[str, str], Any]] = {
+    "home": _folder,
+    "database_url": _database,
+    "redis_url": _broker,
+    "provider": _provider,
+    "accept_functions": _switch,
+    "slots": _whole(1024),
+    "max_parallel": _whole(100_000),
+    "lease_seconds": _seconds(0.1, 3600),
+    "beat_seconds": _seconds(0.01, 1200),
+    "sweep_seconds": _seconds(0.01, 600),
+    "slice_seconds": _seconds(0.01, 600),
+    "idle_seconds": _seconds(0, 31_536_000),
+    "start_seconds": _seconds(0.1, 600),
+}
