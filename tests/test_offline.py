@@ -1,11 +1,13 @@
 """The offline provider: deterministic, honest, and a pleasure to look at in any size."""
 
 import io
+from importlib.metadata import EntryPoint
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from xtyl_engine import providers
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers import UnknownProvider, get_provider, provider_names
 from xtyl_engine.providers.base import ImageRequest, TextRequest
@@ -119,3 +121,17 @@ def test_any_prompt_gives_a_poster(prompt, seed):
     """Whatever the prompt, emoji, surrogate-free nonsense or nothing, there is a picture."""
     result = offline.draw(ImageRequest(prompt=prompt, width=48, height=64, seed=seed))
     assert Image.open(io.BytesIO(result.data)).size == (48, 64)
+
+
+def test_other_packages_offer_providers(monkeypatch):
+    """A provider from an entry point is made with the environment; one that does not load is named."""
+    good = EntryPoint("mine", "xtyl_engine.providers.offline:OfflineProvider", providers.GROUP)
+    bad = EntryPoint("broken", "no_such_module:Provider", providers.GROUP)
+    monkeypatch.setattr(providers, "_offered", lambda: {"mine": good, "broken": bad})
+    providers._factory.cache_clear()
+    try:
+        assert get_provider("mine", {}).name == "offline"
+        with pytest.raises(UnknownProvider, match="no_such_module"):
+            get_provider("broken")
+    finally:
+        providers._factory.cache_clear()

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.errors import PermanentError, TransientError
+from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError, WorkflowException
 from xtyl_engine.limits import MAX_IMAGE_BYTES
 from xtyl_engine.nodes.base import Usage
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult
-from xtyl_engine.providers.refusals import translate
+from xtyl_engine.providers.refusals import read_status
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -78,7 +78,7 @@ class OpenAIProvider:
             yield _connected(key, address)
         except Exception as error:
             # `from None`: the SDK's own error can quote the request, and the key with it.
-            raise translate(error, secret=key, address=address or "https://api.openai.com/v1") from None
+            raise _translated(error, key, address or "https://api.openai.com/v1") from None
 
     def _usage(self, answer: Any, model: str) -> Usage:
         usage = getattr(answer, "usage", None)
@@ -109,6 +109,36 @@ def _connected(key: str, address: str | None) -> OpenAI:
             # The engine retries, visibly and with a bound; the SDK must not do so behind its back.
             _clients[key, address] = OpenAI(api_key=key, base_url=address, max_retries=0)
         return _clients[key, address]
+
+
+def _translated(error: Exception, secret: str, address: str) -> WorkflowException:
+    """The error in the engine's own classes, the secret removed from its words."""
+    if isinstance(error, WorkflowException):
+        return error
+    import openai
+
+    if isinstance(error, openai.APITimeoutError):
+        return NodeTimeout(f"{address} did not answer in time", hint="raise timeout=, or try later")
+    if isinstance(error, openai.APIConnectionError):
+        cause = type(error.__cause__ or error).__name__
+        return TransientError(f"{address} cannot be reached: {cause}", hint="check the network and OPENAI_BASE_URL")
+    if isinstance(error, openai.APIStatusError):
+        headers = {name.lower(): value for name, value in error.response.headers.items()}
+        return read_status(error.status_code, _words(error, secret), str(error.code or ""), headers)
+    if isinstance(error, ValueError | openai.APIError):
+        return TransientError(
+            f"the answer of {address} is malformed: {type(error).__name__}", hint="check OPENAI_BASE_URL if it stays so"
+        )
+    return PermanentError(
+        f"the openai provider failed: {type(error).__name__}: {str(error).replace(secret, '***')[:300]}"
+    )
+
+
+def _words(error: Any, secret: str) -> str:
+    body = error.body
+    said = body.get("message") if isinstance(body, dict) else None
+    text = said if isinstance(said, str) else error.response.reason_phrase or "no reason given"
+    return " ".join(text.replace(secret, "***").split())[:300]
 
 
 def _headers(key: str) -> dict[str, str]:
