@@ -1,0 +1,84 @@
+"""Progress in a terminal, and in what is none."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+from scripted_run import ScriptedRun, glance, overview_of, review_of, summer_plan
+from xtyl_engine.overview import Overview
+
+from xtyl_nb.terminal import watch
+
+PLAN = summer_plan()
+DONE = {id: glance(completed=2) for id in PLAN.nodes}
+WAITING = {"headline": glance(completed=2), "pick": glance(waiting=1, blocked=1)}
+
+
+class Hasty(ScriptedRun):
+    """Moves on by itself, each time somebody waits."""
+
+    def changed(self, after: int, timeout: float) -> bool:
+        self.step()
+        return True
+
+
+class Interrupted(ScriptedRun):
+    """Somebody presses Ctrl-C while watching."""
+
+    def changed(self, after: int, timeout: float) -> bool:
+        raise KeyboardInterrupt
+
+
+def hasty(*overviews: Overview) -> Hasty:
+    return Hasty(PLAN, *overviews)
+
+
+def watched(live: ScriptedRun, *, terminal: bool) -> str:
+    console = Console(file=StringIO(), force_terminal=terminal, width=120, height=40, color_system=None)
+    watch(live, console)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_a_terminal_shows_every_node_with_bar_and_counts() -> None:
+    """One line per node: sign, name, bar, done of total, state."""
+    text = watched(hasty(overview_of(PLAN), overview_of(PLAN, "completed", nodes=DONE)), terminal=True)
+    line = next(line for line in reversed(text.splitlines()) if "headline" in line)
+    assert "✓ headline" in line
+    assert "━" * 24 in line
+    assert "2/2" in line
+    assert "completed" in line
+
+
+def test_what_waits_is_named() -> None:
+    """Reviews are listed with the row they are about."""
+    waiting = overview_of(PLAN, nodes=WAITING, reviews=(review_of([]),), waiting_for="a person")
+    text = watched(hasty(waiting, overview_of(PLAN, "completed", nodes=DONE)), terminal=True)
+    assert "waits for a person" in text
+    assert "pick: Aurora lamp" in text
+
+
+def test_without_a_terminal_each_change_of_a_node_is_one_line() -> None:
+    """Plain lines, each said once, the run's end last."""
+    waiting = overview_of(PLAN, nodes=WAITING, reviews=(review_of([]),))
+    lines = watched(hasty(waiting, waiting, overview_of(PLAN, "completed", nodes=DONE)), terminal=False).splitlines()
+    assert lines[:3] == ["headline: completed, 2 / 2", "pick: waits for you: Aurora lamp", "summer-launch: running"]
+    assert lines.count("headline: completed, 2 / 2") == 1
+    assert lines[-1] == "summer-launch: completed: 12 / 12 jobs"
+
+
+def test_failures_are_said_in_one_line() -> None:
+    """A failed node says why, also when its error has several lines."""
+    nodes = DONE | {"score": glance(failed=2, error="Boom\n  [bold]at line 2")}
+    lines = watched(hasty(overview_of(PLAN, "failed", nodes=nodes)), terminal=False).splitlines()
+    assert "score: failed, 2 / 2: Boom [bold]at line 2" in lines
+    assert lines[-1] == "summer-launch: failed: 12 / 12 jobs, 2 failed"
+
+
+def test_an_interrupt_ends_the_watching_only() -> None:
+    """Ctrl-C says that the run goes on, and how to stop it."""
+    live = Interrupted(PLAN, overview_of(PLAN))
+    for terminal in (True, False):
+        assert "the run goes on. To stop it: xtyl stop run-1" in watched(live, terminal=terminal)
+    assert live.controls == []

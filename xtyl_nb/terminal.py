@@ -1,0 +1,165 @@
+"""A run's progress in a terminal: one line per node, and what is waited for. Where there is no terminal, one plain line
+for each thing that happened to a node as a whole. Watching changes nothing: stop watching, and the run goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xtyl_engine.overview import NodeOverview, Overview
+
+from xtyl_nb.picture import SIGNS, clock
+from xtyl_nb.view import WORDS, Live, clip, elapsed_seconds, node_state, spans
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.live import Live as Screen
+    from rich.table import Table
+    from rich.text import Text
+
+STYLES = {"running": "blue", "completed": "green", "failed": "red", "waiting": "yellow", "paused": "magenta"}
+BAR_WIDTH = 24
+PATIENCE_SECONDS = 0.5
+MOST_LINES = 30
+
+
+def watch(live: Live, console: Console | None = None) -> Overview:
+    """Show a run until it is over; returns its last overview.
+
+    Ctrl-C ends the watching and not the run.
+    """
+    from rich.console import Console
+
+    console = console or Console()
+    try:
+        return _watch_screen(live, console) if console.is_terminal else _watch_lines(live, console)
+    except KeyboardInterrupt:
+        _print(console, f"No longer watching; the run goes on. To stop it: xtyl stop {live.id}")
+        return live.overview()
+
+
+def _watch_screen(live: Live, console: Console) -> Overview:
+    from rich.live import Live as Screen
+
+    overview = live.overview()
+    with Screen(_picture(overview, console.height), console=console, auto_refresh=False) as screen:
+        while not overview.state.is_terminal:
+            live.changed(overview.sequence, PATIENCE_SECONDS)
+            overview = live.overview()
+            _refresh(screen, overview, console.height)
+    return overview
+
+
+def _refresh(screen: Screen, overview: Overview, height: int) -> None:
+    screen.update(_picture(overview, height), refresh=True)
+
+
+def _picture(overview: Overview, height: int) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[Table | Text] = [_title(overview), _nodes(overview, max(4, min(MOST_LINES, height - 6)))]
+    if overview.waiting_for and not overview.state.is_terminal:
+        parts.append(Text(f"waits for {overview.waiting_for}", style="yellow"))
+    parts += [Text(f"  {review.node}: {review.label}", style="yellow") for review in overview.reviews[:5]]
+    if overview.error:
+        parts.append(Text(overview.error, style="red"))
+    return Group(*parts)
+
+
+def _title(overview: Overview) -> Text:
+    from rich.text import Text
+
+    state = overview.state.value
+    return Text.assemble(
+        (overview.name, "bold"),
+        "  ",
+        (f"{SIGNS[state]} {state}", STYLES.get(state, "")),
+        f"  {overview.done} / {overview.total}  {clock(elapsed_seconds(overview))}",
+    )
+
+
+def _nodes(overview: Overview, most: int) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for id, node in _most_telling(overview, most):
+        state = node_state(node)
+        style = STYLES.get(state, "dim")
+        table.add_row(
+            Text(f"{SIGNS[state]} {id}", style=style, no_wrap=True, overflow="ellipsis"),
+            _bar(node),
+            Text(f"{node.done}/{node.total}", justify="right"),
+            Text(WORDS[state], style=style),
+            Text(_took(node, overview)),
+            Text(" ".join((clip(node.error, 80) or "").split()), style="red", no_wrap=True, overflow="ellipsis"),
+        )
+    if len(overview.nodes) > most:
+        table.add_row(Text(f"and {len(overview.nodes) - most} more nodes", style="dim"))
+    return table
+
+
+def _most_telling(overview: Overview, most: int) -> list[tuple[str, NodeOverview]]:
+    """The nodes to show when not all fit: what goes on or went wrong first, in the order of the plan."""
+    nodes = list(overview.nodes.items())
+    quiet = ("pending", "completed", "skipped")
+    kept = sorted(nodes, key=lambda pair: node_state(pair[1]) in quiet)[:most]
+    names = {id for id, _ in kept}
+    return [pair for pair in nodes if pair[0] in names]
+
+
+def _bar(node: NodeOverview) -> Text:
+    from rich.text import Text
+
+    bar, filled, reached = Text(), 0, 0
+    for state, count in spans(node):
+        reached += count
+        end = round(BAR_WIDTH * reached / node.total) if node.total else 0
+        bar.append("━" * (end - filled), style=STYLES.get(state, "bright_black"))
+        filled = end
+    return bar.append("─" * (BAR_WIDTH - filled), style="bright_black")
+
+
+def _took(node: NodeOverview, overview: Overview) -> str:
+    if node.started is None or overview.started is None:
+        return ""
+    end = node.finished if node.finished is not None else overview.started + elapsed_seconds(overview)
+    return clock(end - node.started)
+
+
+def _watch_lines(live: Live, console: Console) -> Overview:
+    said: dict[str, str] = {}
+    while True:
+        overview = live.overview()
+        for key, line in _lines(overview):
+            if said.get(key) != line:
+                said[key] = line
+                _print(console, line)
+        if overview.state.is_terminal:
+            return overview
+        live.changed(overview.sequence, PATIENCE_SECONDS)
+
+
+def _lines(overview: Overview) -> list[tuple[str, str]]:
+    """What is worth a line: nodes that are done or wait, reviews, and the run itself. Each with what it is about."""
+    lines = [
+        (id, _node_line(id, node)) for id, node in overview.nodes.items() if node.total and node.done == node.total
+    ]
+    if not overview.state.is_terminal:
+        lines += [
+            (f"{each.node}/{each.item}", f"{each.node}: waits for you: {each.label}") for each in overview.reviews
+        ]
+    failed = f", {overview.failed} failed" if overview.failed else ""
+    jobs = f": {overview.done} / {overview.total} jobs{failed}" if overview.state.is_terminal else ""
+    error = f": {overview.error}" if overview.error else ""
+    return [*lines, ("", f"{overview.name}: {overview.state.value}{jobs}{error}")]
+
+
+def _node_line(id: str, node: NodeOverview) -> str:
+    error = f": {' '.join(node.error.split())}" if node.error else ""
+    return f"{id}: {WORDS[node_state(node)]}, {node.done} / {node.total}{error}"
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
