@@ -35,12 +35,14 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A workflow as written. `inputs` None means: whatever names the templates use that are no node."""
+    """A workflow as written. `inputs` None means: whatever names the templates use that are no node. `starts` holds
+    what a written `start` node leads to, None if there was none."""
 
     name: str
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
     inputs: tuple[str, ...] | None = None
+    starts: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The versioned document, JSON-able when every config is."""
@@ -73,6 +75,7 @@ def parse_document(source: str | Mapping[str, Any]) -> Document:
     nodes = tuple(_node(entry, place) for place, entry in enumerate(_entries(source, "nodes")))
     edges = tuple(_edge(entry, place) for place, entry in enumerate(_entries(source, "edges")))
     markers = {node.id for node in nodes if node.type in MARKERS}
+    starts = {node.id for node in nodes if node.type == "start"}
     inputs = source.get("inputs")
     if inputs is not None and not (isinstance(inputs, (list, tuple)) and all(isinstance(i, str) for i in inputs)):
         raise _malformed("`inputs` is not a list of names", 'write "inputs": ["product", "tone"]')
@@ -84,6 +87,7 @@ def parse_document(source: str | Mapping[str, Any]) -> Document:
         nodes=tuple(node for node in nodes if node.id not in markers),
         edges=tuple(edge for edge in edges if not markers & {edge.source, edge.target}),
         inputs=None if inputs is None else tuple(inputs),
+        starts=tuple(edge.target for edge in edges if edge.source in starts) if starts else None,
     )
 
 

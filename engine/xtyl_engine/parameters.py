@@ -1,0 +1,122 @@
+"""Whether one node's own parameters are right: those its type's config model takes, its templates, and whether the
+function of a `call` can be called as written.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+
+from xtyl_engine.errors import LimitExceeded, Problem
+from xtyl_engine.nodes.base import NodeType
+from xtyl_engine.survey import Texts
+from xtyl_engine.template import is_expression, is_template
+from xtyl_engine.wording import Suggestions, list_names, show_name, show_value
+from xtyl_engine.workflow import Node
+
+CODE = "workflow/bad-parameter"
+
+
+def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
+    """What is wrong with a node's config, taken by itself."""
+    try:
+        kind.config.model_validate(dict(node.config))
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            if not _is_unrendered(detail, kind):
+                yield _reworded(node, kind, detail, suggestions)
+    except (TypeError, RecursionError) as error:
+        yield _problem(node, f"its parameters cannot be read: {error}", "use plain names and values")
+    yield from _check_misplaced(node, kind)
+    if node.type == "call" and callable(node.config.get("function")):
+        yield from _check_function(node, suggestions)
+
+
+def check_templates(node: Node, texts: Texts) -> Iterator[Problem]:
+    """What is wrong with a node's templates as such."""
+    for error in texts.errors:
+        hint = error.hint or "templates are Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`"
+        code = "workflow/too-large" if isinstance(error, LimitExceeded) else "workflow/template"
+        yield Problem(code=code, node=show_name(node.id), message=error.message, hint=hint)
+    when = node.config.get("when") if node.type == "conditional" else None
+    if isinstance(when, str) and not texts.errors and not is_expression(when):
+        hint = "write one expression, such as when=\"{{ tone == 'calm' }}\""
+        yield _problem(node, f"`when` is text, which is never false: {show_value(when)}", hint)
+
+
+def _reworded(node: Node, kind: NodeType, detail: Any, suggestions: Suggestions) -> Problem:
+    where = ".".join(str(part) for part in detail["loc"]) or "config"
+    name = show_name(where)
+    if detail["type"] == "missing":
+        return _problem(node, f"`{name}` is missing", f"write {name}=...")
+    if detail["type"] == "extra_forbidden":
+        known = list(kind.config.model_fields)
+        hint = suggestions.hint(where, known, f"{kind.name} takes {list_names(known, 30)}")
+        return _problem(node, f"`{name}` is no parameter of {kind.name}", hint)
+    reason = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    hint = f"change {name}=; {reason}" if reason.startswith("it should") else f"change {name}="
+    return _problem(node, f"`{name}` is {show_value(detail['input'])}: {reason}", hint)
+
+
+def _is_unrendered(detail: Any, kind: NodeType) -> bool:
+    """Whether a value is a template still, so that nothing can be said about what it will give."""
+    given = detail["input"]
+    return detail["loc"][:1] in [(name,) for name in kind.templates] and isinstance(given, str) and is_template(given)
+
+
+def _check_misplaced(node: Node, kind: NodeType) -> Iterator[Problem]:
+    for name, value in node.config.items():
+        if name in kind.config.model_fields and name not in kind.templates and isinstance(value, str) and "{{" in value:
+            fields = list_names(kind.templates)
+            hint = f"write the value itself; templates go in {fields}" if kind.templates else "write the value itself"
+            yield _problem(node, f"`{name}` is not rendered, and holds a template: {show_value(value)}", hint)
+
+
+def _check_function(node: Node, suggestions: Suggestions) -> Iterator[Problem]:
+    function = node.config["function"]
+    bare = function
+    while isinstance(bare, partial):
+        bare = bare.func
+    bare = bare if inspect.isroutine(bare) or inspect.isclass(bare) else type(bare).__call__
+    name = show_name(getattr(bare, "__name__", "function"))
+    if inspect.isgeneratorfunction(bare) or inspect.isasyncgenfunction(bare):
+        yield _problem(node, f"{name}() is a generator, which cannot be stored", "return a list instead of yielding")
+        return
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return
+    arguments = node.config.get("arguments", {})
+    if isinstance(arguments, Mapping):
+        yield from _check_arguments(node, name, parameters, arguments, suggestions)
+
+
+def _check_arguments(
+    node: Node,
+    name: str,
+    parameters: Mapping[str, inspect.Parameter],
+    arguments: Mapping[str, Any],
+    suggestions: Suggestions,
+) -> Iterator[Problem]:
+    kinds = inspect.Parameter
+    takes = [key for key, one in parameters.items() if one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
+    for key in [] if any(one.kind is kinds.VAR_KEYWORD for one in parameters.values()) else arguments:
+        if key not in takes:
+            hint = suggestions.hint(key, takes, f"it takes {list_names(takes)}")
+            yield _problem(node, f"{name}() takes no argument `{show_name(key)}`", hint)
+    for key, one in parameters.items():
+        if one.default is not kinds.empty or key in arguments or one.kind in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL):
+            continue
+        if one.kind is kinds.POSITIONAL_ONLY:
+            yield _problem(node, f"{name}() takes `{key}` by position only", "remove the `/` from its signature")
+        else:
+            hint = f'pass it to call(): {key}="{{{{ ... }}}}", or give it a default'
+            yield _problem(node, f"{name}() needs an argument `{key}`", hint)
+
+
+def _problem(node: Node, message: str, hint: str) -> Problem:
+    return Problem(code=CODE, node=show_name(node.id), message=message, hint=hint)

@@ -1,0 +1,154 @@
+"""Whether what nodes read from each other is there: names, fields, lists and items, reviews and what they carry, and
+the columns of the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from math import prod
+
+from xtyl_engine.errors import Problem
+from xtyl_engine.names import Path
+from xtyl_engine.plan import ROWS, shared_axes
+from xtyl_engine.survey import MAX_AXES, NODE_PARAMETERS, REVIEW_FIELDS, Survey, named
+from xtyl_engine.template import Use
+from xtyl_engine.wording import Suggestions, list_names, show_name
+from xtyl_engine.workflow import Node
+
+
+class References:
+    """The checks of one document's references. `known` are the inputs that will be given, None if not known."""
+
+    def __init__(self, survey: Survey, known: Collection[str] | None, suggestions: Suggestions):
+        self.survey = survey
+        self.known = known
+        self.suggestions = suggestions
+
+    def check(self, node: Node) -> Iterator[Problem]:
+        """All that is wrong with what one node reads."""
+        yield from self._check_named(node)
+        told: set[Path] = set()
+        for use in self.survey.texts[node.id].uses:
+            root = str(use.path[0])
+            found = self._check_node(node, use) if root in self.survey.nodes else self._check_input(node, use)
+            if found is not None and use.path[:2] not in told:
+                told.add(use.path[:2])
+                yield found
+
+    def _check_named(self, node: Node) -> Iterator[Problem]:
+        for parameter in NODE_PARAMETERS:
+            if (name := named(node, parameter)) and name not in self.survey.nodes:
+                hint = self.suggestions.hint(name, self.survey.nodes, f"{parameter}= takes the id of another node")
+                yield _problem("unknown-reference", node, f"{parameter}=`{show_name(name)}` is no node", hint)
+        yield from self._check_over(node)
+        if node.type == "review" and named(node, "of") in self.survey.nodes:
+            yield from self._check_review(node, named(node, "of"))
+
+    def _check_over(self, node: Node) -> Iterator[Problem]:
+        over, survey = named(node, "over"), self.survey
+        if over == node.id:
+            yield _problem("cycle", node, f"it runs over itself: {over} -> {over}", "name another node in over=")
+        elif (
+            over in survey.nodes
+            and survey.axes[over] == (ROWS,)
+            and over not in survey.bearers
+            and over in survey.kinds
+        ):
+            hint = f"give {over} n=2 or more, or drop over="
+            yield _problem("over-not-list", node, f"it runs over {over}, which makes one item and no list", hint)
+        if len(survey.axes[node.id]) > MAX_AXES >= len(survey.axes.get(over, ())):
+            yield _problem(
+                "too-large", node, f"it runs over more than {MAX_AXES} lists within lists", "use fewer over="
+            )
+
+    def _check_review(self, node: Node, of: str) -> Iterator[Problem]:
+        survey = self.survey
+        if of == node.id:
+            yield _problem("cycle", node, f"it reviews itself: {of} -> {of}", "name another node in of=")
+        elif survey.branches(of):
+            hint = "review a node that makes texts, images or values"
+            yield _problem("review-of-nothing", node, f"it reviews {of}, a {survey.nodes[of].type} with no items", hint)
+        choose, axes = node.config.get("choose", 1), survey.axes[of]
+        gathered = axes[shared_axes(axes, survey.axes[node.id]) :]
+        if isinstance(choose, int) and of != node.id and survey.bearers.isdisjoint({of, *gathered}):
+            count = prod(survey.length(axis) for axis in gathered)
+            if choose > count:
+                hint = f"choose at most {count}, or let {of} make more with n="
+                yield _problem("bad-parameter", node, f"`choose` is {choose}, and {of} makes {count} for a row", hint)
+
+    def _check_node(self, node: Node, use: Use) -> Problem | None:
+        source, rest = str(use.path[0]), use.path[1:]
+        if source == node.id:
+            hint = "read another node, or a column"
+            return _problem("cycle", node, f"it reads its own output: {source} -> {source}", hint)
+        if excluded := self._exclusion(node.id, source):
+            return excluded
+        is_list = self.survey.gives_list(source, node.id)
+        if is_list is None:
+            return None
+        if is_list and rest and isinstance(rest[0], str):
+            shown = show_name(str(rest[0]))
+            hint = f'use over="{source}" for one item at a time, or `{source}[0].{shown}`, or a for loop'
+            return _problem("list-as-item", node, f"`{source}.{shown}` reads a list as one item", hint)
+        if not is_list and rest and isinstance(rest[0], int) and self._has_fields(source):
+            hint = f"write `{source}` without `[...]` or a loop; here it is one item"
+            return _problem("item-as-list", node, f"`{source}` is one item and is read as a list", hint)
+        return None if use.optional else self._check_fields(node, source, rest[1:] if is_list else rest, source)
+
+    def _has_fields(self, source: str) -> bool:
+        kind = self.survey.kinds.get(source)
+        return kind is not None and kind.fields(self.survey.nodes[source].config) is not None
+
+    def _check_fields(self, node: Node, source: str, rest: Path, shown: str) -> Problem | None:
+        if not rest or not isinstance(field := rest[0], str) or source not in self.survey.kinds:
+            return None
+        lineage = self.survey.lineages.get(source)
+        if lineage is not None:
+            if field in lineage:
+                return self._check_fields(node, field, rest[1:], f"{shown}.{field}")
+            fields: Collection[str] = (*lineage, *REVIEW_FIELDS)
+            if field in self.survey.nodes:
+                hint = f"it carries {list_names(lineage)}; read `{field}` itself, or make it part of what is reviewed"
+                return _problem(
+                    "not-upstream", node, f"`{shown}.{field}`: {field} is not upstream of {lineage[0]}", hint
+                )
+        else:
+            given = self.survey.kinds[source].fields(self.survey.nodes[source].config)
+            if given is None:
+                return None
+            fields = given
+        if field in fields:
+            return None
+        hint = self.suggestions.hint(field, fields, f"it has {list_names(fields)}")
+        kind = self.survey.nodes[source].type
+        return _problem("unknown-field", node, f"`{shown}` ({kind}) has no field `{show_name(field)}`", hint)
+
+    def _exclusion(self, reader: str, source: str) -> Problem | None:
+        memberships = self.survey.memberships
+        mine, theirs = memberships.get(reader, {}), memberships.get(source, {})
+        for conditional in mine.keys() & theirs.keys():
+            if mine[conditional] != theirs[conditional] and self.survey.nodes[conditional].type == "conditional":
+                message = (
+                    f"{source} is in the branch `{theirs[conditional]}` of {conditional}, never run together with this"
+                )
+                hint = f"read it in its own branch, or after {conditional}"
+                return _problem("not-upstream", self.survey.nodes[reader], message, hint)
+        return None
+
+    def _check_input(self, node: Node, use: Use) -> Problem | None:
+        name, reads_field = str(use.path[0]), any(isinstance(step, str) for step in use.path[1:])
+        if use.optional or (name in self.known if self.known is not None else not reads_field):
+            return None
+        candidates = [*(self.known or ()), *self.survey.nodes]
+        close = self.suggestions.closest(name, candidates)
+        shown = show_name(name)
+        if close in self.survey.nodes or reads_field or (close is None and not self.known):
+            otherwise = f'write a node {shown} before it, or declare it: Workflow(name, inputs=["{shown}"])'
+            hint = f"did you mean `{close}`?" if close else otherwise
+            return _problem("unknown-reference", node, f"`{shown}` is no node and no input", hint)
+        hint = f"did you mean `{close}`?" if close else f"the inputs are {list_names(self.known or ())}"
+        return _problem("missing-column", node, f"there is no column or input `{shown}`", hint)
+
+
+def _problem(code: str, node: Node, message: str, hint: str) -> Problem:
+    return Problem(code=f"workflow/{code}", node=show_name(node.id), message=message, hint=hint)

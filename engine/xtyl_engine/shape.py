@@ -1,0 +1,152 @@
+"""Whether the nodes and edges of a document fit together: ids, edges, branches, loops, what is cut off, sizes."""
+
+from __future__ import annotations
+
+import keyword
+import unicodedata
+from collections.abc import Iterator
+from math import prod
+
+from xtyl_engine.errors import Problem
+from xtyl_engine.graph import find_downstream, loop_problem
+from xtyl_engine.limits import MAX_EDGES, MAX_ID_LENGTH, MAX_ITEMS, MAX_NODES
+from xtyl_engine.names import RESERVED
+from xtyl_engine.plan import shared_axes
+from xtyl_engine.survey import REVIEW_FIELDS, Survey
+from xtyl_engine.wording import Suggestions, list_names, show_name
+from xtyl_engine.workflow import Document, Edge, Node
+
+TEMPLATE_WORDS = RESERVED | {"loop", "true", "false", "none"}
+RESULT_WORDS = frozenset({*REVIEW_FIELDS, "of", "items", "status", "error"})
+
+
+def check_size(document: Document) -> Iterator[Problem]:
+    """What makes a document not worth reading further: nothing in it, or far too much."""
+    if not document.nodes:
+        yield _problem(
+            "empty", None, "the workflow has no nodes", 'add one, such as .generate_copy("headline", prompt=...)'
+        )
+    for count, most, what in ((len(document.nodes), MAX_NODES, "nodes"), (len(document.edges), MAX_EDGES, "edges")):
+        if count > most:
+            hint = "run over the rows of a frame, or over a list with over=, instead of writing a node for each"
+            yield _problem("too-large", None, f"{count:,} {what}; {most:,} is the most", hint)
+
+
+def check_ids(document: Document) -> Iterator[Problem]:
+    """Ids that are no names, used twice, or easily taken for each other."""
+    seen: dict[str, str] = {}
+    exact: set[str] = set()
+    for node in document.nodes:
+        if reason := _objection(node.id):
+            hint = f"use letters, digits and underscores, at most {MAX_ID_LENGTH}, such as `headline` or `hero_image`"
+            yield _problem("bad-id", node.id, f"the id `{show_name(node.id)}` {reason}", hint)
+        alike = unicodedata.normalize("NFKC", node.id).casefold()
+        if node.id in exact:
+            yield _problem("duplicate-id", node.id, "two nodes have this id", "give each node its own id")
+        elif alike in seen:
+            message = (
+                f"`{show_name(node.id)}` and `{show_name(seen[alike])}` differ only in case or in how letters are coded"
+            )
+            yield _problem("similar-id", node.id, message, "rename one of them")
+        exact.add(node.id)
+        seen.setdefault(alike, node.id)
+
+
+def _objection(id: str) -> str | None:
+    if not id:
+        return "is empty"
+    if len(id) > MAX_ID_LENGTH:
+        return f"has {len(id):,} characters"
+    if not id.isidentifier():
+        return "is no Python identifier"
+    if not unicodedata.is_normalized("NFC", id):
+        return "is not in Unicode normal form C"
+    if keyword.iskeyword(id):
+        return "is a Python keyword"
+    if id in TEMPLATE_WORDS:
+        return "means something else in templates"
+    return "is a name that results use" if id in RESULT_WORDS else None
+
+
+def check_type(node: Node, known: tuple[str, ...], suggestions: Suggestions) -> Iterator[Problem]:
+    """A node of a type that does not exist."""
+    if node.type not in known:
+        hint = suggestions.hint(node.type, known, f"there are {list_names(known)}")
+        yield _problem("unknown-type", node.id, f"there is no node type `{show_name(node.type)}`", hint)
+
+
+def check_edge(survey: Survey, edge: Edge, suggestions: Suggestions) -> Iterator[Problem]:
+    """An edge that joins nothing, or leaves by a branch that is not there."""
+    shown = f"{show_name(edge.source)} -> {show_name(edge.target)}"
+    ends = [edge.source, edge.target]
+    here = next((end for end in reversed(ends) if end in survey.nodes), None)
+    for end in ends:
+        if end not in survey.nodes:
+            hint = suggestions.hint(end, survey.nodes, "remove the edge, or add the node")
+            yield _problem("bad-edge", here, f"the edge {shown}: there is no node `{show_name(end)}`", hint)
+    if edge.source == edge.target:
+        yield _problem("bad-edge", here, f"the edge {shown} leads a node to itself", "remove it")
+    if edge.branch is not None and edge.source in survey.kinds:
+        offered = survey.branches(edge.source)
+        if edge.branch not in offered:
+            otherwise = f"{edge.source} has {list_names(offered)}" if offered else f"{edge.source} has no branches"
+            hint = suggestions.hint(edge.branch, offered, otherwise)
+            yield _problem("bad-branch", edge.source, f"the edge {shown} leaves by `{show_name(edge.branch)}`", hint)
+
+
+def check_branching(survey: Survey) -> Iterator[Problem]:
+    """Conditionals and parallels that lead nowhere, and nodes that no decision can reach."""
+    left = {edge.source for edge in survey.edges if edge.branch is not None}
+    for id, node in survey.nodes.items():
+        if node.type in ("conditional", "parallel") and id not in left:
+            hint = (
+                "then=lambda flow: flow.generate_copy(...)"
+                if node.type == "conditional"
+                else "name a branch: a=lambda flow: ..."
+            )
+            yield _problem("bad-branch", id, f"no node is in a branch of this {node.type}", f"add one: {hint}")
+    taken: dict[tuple[str, str], str] = {}
+    for edge in survey.document.edges:
+        if edge.branch is None or edge.source not in survey.nodes or edge.target not in survey.nodes:
+            continue
+        first = taken.setdefault((edge.source, edge.target), edge.branch)
+        if first != edge.branch and survey.nodes[edge.source].type == "conditional":
+            message = f"it is in both `{first}` and `{edge.branch}` of {edge.source}, and would never run"
+            yield _problem("unreachable", edge.target, message, "take `branch` off both edges: then it runs either way")
+        yield from _check_alignment(survey, edge)
+
+
+def _check_alignment(survey: Survey, edge: Edge) -> Iterator[Problem]:
+    outer, inner = survey.axes[edge.source], survey.axes[edge.target]
+    if shared_axes(outer, inner) < len(outer):
+        message = f"it is in a branch of {edge.source}, which decides for each item of {outer[-1]}"
+        yield _problem("branch-not-aligned", edge.target, message, f'run it for each item too: over="{outer[-1]}"')
+
+
+def check_reach(survey: Survey) -> Iterator[Problem]:
+    """Loops, and nodes that the start does not lead to where a document has one."""
+    yield from (loop_problem(loop) for loop in survey.loops)
+    if survey.document.starts is not None:
+        reached = find_downstream(survey.graph, survey.document.starts)
+        for id in survey.nodes:
+            if id not in reached:
+                yield _problem(
+                    "unreachable", id, "no way leads to it from the start", "add an edge or a reference to it"
+                )
+
+
+def check_counts(survey: Survey) -> Iterator[Problem]:
+    """Edges, with those of references, and items of lists within lists: too many of them."""
+    if len(survey.edges) > MAX_EDGES:
+        message = f"{len(survey.edges):,} edges with those of references; {MAX_EDGES:,} is the most"
+        yield _problem("too-large", None, message, "let a node in between gather what many nodes read")
+    for id, axes in survey.axes.items():
+        count = prod(survey.length(axis) for axis in axes if axis in survey.nodes)
+        if axes[-1] == id and survey.length(id) <= MAX_ITEMS < count:
+            yield _problem(
+                "too-large", id, f"it makes {count:,} items for one row; {MAX_ITEMS:,} is the most", "lower n="
+            )
+
+
+def _problem(code: str, node: str | None, message: str, hint: str) -> Problem:
+    return Problem(code=f"workflow/{code}", node=None if node is None else show_name(node), message=message, hint=hint)

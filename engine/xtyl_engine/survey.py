@@ -1,0 +1,189 @@
+"""What a document says, right or wrong, in the form that checks and drawings ask for: which names each node reads, the
+edges that references make, the lists each node runs over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.graph import find_loops, find_upstream, make_graph, order_nodes
+from xtyl_engine.nodes import node_type, node_types
+from xtyl_engine.nodes.base import NodeType
+from xtyl_engine.plan import ROWS, shared_axes
+from xtyl_engine.template import Use, iterate_texts, read_names
+from xtyl_engine.workflow import Document, Edge, Node
+
+if TYPE_CHECKING:
+    from xtyl_engine.graph import Graph
+
+MAX_AXES = 16
+REVIEW_FIELDS = ("choice", "by", "comment", "original")
+# Parameters whose value is the id of another node.
+NODE_PARAMETERS = ("over", "of")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """What the templates of one node read, and what is wrong with those that cannot be read."""
+
+    uses: tuple[Use, ...] = ()
+    errors: tuple[WorkflowException, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """A document, read. `nodes` has the first of each id, `kinds` those of a known type."""
+
+    document: Document
+    nodes: Mapping[str, Node]
+    kinds: Mapping[str, NodeType]
+    texts: Mapping[str, Texts]
+    edges: tuple[Edge, ...]
+
+    @cached_property
+    def graph(self) -> Graph:
+        return make_graph(self.document, self.edges)
+
+    @cached_property
+    def loops(self) -> list[list[str]]:
+        return find_loops(self.graph)
+
+    @cached_property
+    def bearers(self) -> frozenset[str]:
+        """The nodes whose output may be a list at run time."""
+        return frozenset(
+            id for id, kind in self.kinds.items() if kind.bears and (kind.name != "review" or self.picks(id))
+        )
+
+    def picks(self, id: str) -> bool:
+        """Whether a node is a review that gives a list of picks."""
+        return self.nodes[id].type == "review" and self.nodes[id].config.get("choose", 1) != 1
+
+    @cached_property
+    def overs(self) -> Mapping[str, str]:
+        """Per node, the node it runs over."""
+        return {id: over for id, node in self.nodes.items() if (over := named(node, "over")) in self.nodes}
+
+    def length(self, id: str) -> int:
+        """How many items a node makes for each of its inputs, 1 where that is not known."""
+        count = self.nodes[id].config.get("n", 1)
+        return count if isinstance(count, int) and count > 1 else 1
+
+    @cached_property
+    def axes(self) -> Mapping[str, tuple[str, ...]]:
+        """Per node its axes, as `make_plan` will have them; cut short where `over` goes in a circle or too deep."""
+        borne = self.bearers & set(self.overs.values())
+        axes: dict[str, tuple[str, ...]] = {}
+        for id in self.nodes:
+            chain, last = {id: None}, id
+            while (over := self.overs.get(last)) is not None and over not in axes and over not in chain:
+                chain[last := over] = None
+            for link in reversed(chain):
+                over = self.overs.get(link)
+                base = (ROWS,) if over is None else axes.get(over, (ROWS,)) + ((over,) if over in borne else ())
+                axes[link] = (base + ((link,) if self.length(link) > 1 else ()))[: MAX_AXES + 1]
+        return axes
+
+    def gives_list(self, source: str, reader: str) -> bool | None:
+        """Whether a reader sees a list of a node's outputs; None where only the run can tell."""
+        axes = self.axes[source]
+        if len(axes) > shared_axes(axes, self.axes[reader]):
+            return True
+        if source in self.bearers and source not in self.axes[reader]:
+            return True if self.picks(source) else None
+        return False
+
+    @cached_property
+    def lineages(self) -> Mapping[str, tuple[str, ...]]:
+        """Per review: the node it is of, then those upstream of that whose outputs belong to its single items."""
+        reviews = {id: named(node, "of") for id, node in self.nodes.items() if node.type == "review"}
+        return {id: self._lineage(of) for id, of in reviews.items() if of in self.nodes}
+
+    def _lineage(self, of: str) -> tuple[str, ...]:
+        upstream, axes = find_upstream(self.graph, of) - {of}, self.axes[of]
+        aligned = [
+            id
+            for id in sorted(upstream, key=lambda id: self.graph.nodes[id]["place"])
+            if self.axes[id] == axes[: len(self.axes[id])] and not self.branches(id)
+        ]
+        return (of, *aligned)
+
+    def branches(self, id: str) -> tuple[str, ...]:
+        """The branches that a node offers."""
+        if id not in self.kinds:
+            return ()
+        offered = self.kinds[id].branches(self.nodes[id].config)
+        return tuple(name for name in offered if isinstance(name, str))
+
+    @cached_property
+    def memberships(self) -> Mapping[str, Mapping[str, str]]:
+        """Per node the branches it is in, enclosing ones too: the conditional's or parallel's id, and the branch."""
+        branched: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            if edge.branch is not None:
+                branched.setdefault(edge.target, []).append(edge)
+        found: dict[str, dict[str, str]] = {}
+        for id in [] if self.loops else order_nodes(self.graph):
+            for edge in branched.get(id, ()):
+                inner = found.setdefault(id, {})
+                inner.update(found.get(edge.source, {}))
+                inner[edge.source] = edge.branch or ""
+        return found
+
+
+def survey(document: Document) -> Survey:
+    """Read a document, right or wrong."""
+    nodes: dict[str, Node] = {}
+    for node in document.nodes:
+        nodes.setdefault(node.id, node)
+    known = node_types()
+    kinds = {id: node_type(node.type) for id, node in nodes.items() if node.type in known}
+    texts = {id: _read_texts(node, kinds.get(id)) for id, node in nodes.items()}
+    return Survey(
+        document=document, nodes=nodes, kinds=kinds, texts=texts, edges=_all_edges(document.edges, nodes, texts)
+    )
+
+
+def all_edges(document: Document) -> tuple[Edge, ...]:
+    """The edges of a document between nodes that are there: those written, then those that references make."""
+    return survey(document).edges
+
+
+def named(node: Node, parameter: str) -> str:
+    """The node that a parameter such as `over` names, empty if it names none."""
+    value = node.config.get(parameter)
+    return value if isinstance(value, str) else ""
+
+
+def _read_texts(node: Node, kind: NodeType | None) -> Texts:
+    uses: dict[Use, None] = {}
+    errors = []
+    for parameter in kind.templates if kind else ():
+        try:
+            for text in iterate_texts(node.config.get(parameter)):
+                try:
+                    uses.update(dict.fromkeys(read_names(text).uses))
+                except WorkflowException as error:
+                    errors.append(error)
+        except WorkflowException as error:
+            errors.append(error)
+    return Texts(uses=tuple(uses), errors=tuple(errors))
+
+
+def _all_edges(written: Iterable[Edge], nodes: Mapping[str, Node], texts: Mapping[str, Texts]) -> tuple[Edge, ...]:
+    found: dict[tuple[str, str], Edge] = {}
+    for edge in written:
+        if edge.source in nodes and edge.target in nodes and edge.source != edge.target:
+            known = found.setdefault((edge.source, edge.target), edge)
+            if known.branch is None and edge.branch is not None:
+                found[edge.source, edge.target] = edge
+    for id, node in nodes.items():
+        roots = [str(use.path[0]) for use in texts[id].uses]
+        for source in (*(named(node, parameter) for parameter in NODE_PARAMETERS), *roots):
+            if source in nodes and source != id:
+                found.setdefault((source, id), Edge(source=source, target=id))
+    return tuple(found.values())

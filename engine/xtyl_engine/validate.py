@@ -1,0 +1,126 @@
+"""From a Document to a Plan, or to all that is wrong with it at once, in the order it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from xtyl_engine.errors import Problem, WorkflowError
+from xtyl_engine.graph import level_nodes, order_nodes
+from xtyl_engine.nodes import node_types
+from xtyl_engine.parameters import check_parameters, check_templates
+from xtyl_engine.plan import Plan, Reading, make_plan
+from xtyl_engine.references import References
+from xtyl_engine.shape import (
+    check_branching,
+    check_counts,
+    check_edge,
+    check_ids,
+    check_reach,
+    check_size,
+    check_type,
+)
+from xtyl_engine.survey import Survey, survey
+from xtyl_engine.wording import Suggestions, list_names, show_name
+from xtyl_engine.workflow import Document, Node
+
+
+def validate(document: Document, *, columns: Collection[str] | None = None, defined: Collection[str] = ()) -> Plan:
+    """The plan of a document.
+
+    `columns` are those of the frame, `defined` the inputs given by keyword; None and nothing mean that the data is
+    not known yet, and any name that is no node passes as an input. Raises WorkflowError with every problem.
+    """
+    problems, read = _examined(document, columns, defined)
+    if problems or read is None:
+        raise WorkflowError(problems, workflow=document.name, document=document)
+    return _planned(read)
+
+
+def find_problems(
+    document: Document, *, columns: Collection[str] | None = None, defined: Collection[str] = ()
+) -> tuple[Problem, ...]:
+    """All that is wrong with a document, in the order it was written; nothing if it is right."""
+    return _examined(document, columns, defined)[0]
+
+
+def _examined(
+    document: Document, columns: Collection[str] | None, defined: Collection[str]
+) -> tuple[tuple[Problem, ...], Survey | None]:
+    if unreadable := tuple(check_size(document)):
+        return unreadable, None
+    read = survey(document)
+    given = None if columns is None and not defined else (*(columns or ()), *defined)
+    found = _check_all(read, given, Suggestions())
+    places = {show_name(node.id): place for place, node in reversed(list(enumerate(document.nodes)))}
+    unique = dict.fromkeys(found)
+    return tuple(sorted(unique, key=lambda problem: places.get(problem.node or "", -1))), read
+
+
+def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggestions) -> Iterator[Problem]:
+    document = read.document
+    known = tuple(node_types())
+    names = None if document.inputs is None and given is None else {*(document.inputs or ()), *(given or ())}
+    references = References(read, names, suggestions)
+    yield from _check_inputs(document, given, suggestions)
+    yield from check_ids(document)
+    for node in read.nodes.values():
+        yield from check_type(node, known, suggestions)
+        if node.id in read.kinds:
+            yield from check_parameters(node, read.kinds[node.id], suggestions)
+        yield from check_templates(node, read.texts[node.id])
+        yield from references.check(node)
+    for edge in document.edges:
+        yield from check_edge(read, edge, suggestions)
+    yield from check_branching(read)
+    yield from check_reach(read)
+    yield from check_counts(read)
+
+
+def _check_inputs(document: Document, given: Collection[str] | None, suggestions: Suggestions) -> Iterator[Problem]:
+    ids = {node.id for node in document.nodes}
+    for name in dict.fromkeys((*(document.inputs or ()), *(given or ()))):
+        if name in ids:
+            message = f"`{show_name(name)}` is both a node and an input or column"
+            yield _input_problem("column-is-node", name, message, "rename the node, or the column of the frame")
+    for name in document.inputs or ():
+        if given is not None and name not in given:
+            hint = suggestions.hint(name, given, f"the frame and keywords give {list_names(given)}")
+            yield _input_problem(
+                "missing-column", None, f"the input `{show_name(name)}` is declared and not given", hint
+            )
+
+
+def _input_problem(code: str, node: str | None, message: str, hint: str) -> Problem:
+    return Problem(code=f"workflow/{code}", node=None if node is None else show_name(node), message=message, hint=hint)
+
+
+def _planned(read: Survey) -> Plan:
+    declared = read.document.inputs
+    readings = {id: _reading(read, node) for id, node in read.nodes.items()}
+    used = tuple(dict.fromkeys(name for reading in readings.values() for name in reading.columns))
+    return make_plan(
+        read.document,
+        order=order_nodes(read.graph),
+        depths=level_nodes(read.graph),
+        edges=read.edges,
+        readings=readings,
+        bearers=read.bearers,
+        inputs=used if declared is None else declared,
+    )
+
+
+def _reading(read: Survey, node: Node) -> Reading:
+    roots = _unique(str(use.path[0]) for use in read.texts[node.id].uses)
+    carried = read.lineages.get(node.id, ())
+    over = (read.overs[node.id],) if node.id in read.overs else ()
+    return Reading(
+        nodes=tuple(_unique((*carried, *over, *(name for name in roots if name in read.nodes)))),
+        columns=tuple(name for name in roots if name not in read.nodes),
+    )
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+__all__ = ["find_problems", "validate"]
