@@ -7,15 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import isqrt
 
 from xtyl_engine.workflow import Edge
 
-CARD_WIDTH = 216.0
+CARD_WIDTH = 206.0
 PORT = 27.0
-COLUMN_GAP = 52.0
+COLUMN_GAP = 42.0
 ROW_GAP = 20.0
 LANE_GAP = 10.0
-MARGIN = 24.0
+MARGIN = 18.0
 SWEEPS = 4
 TALLEST_COLUMN = 30
 MOST_LANES = 20_000
@@ -201,6 +202,8 @@ def _stack(layers: list[list[_Slot]]) -> None:
 def _settle(layer: list[_Slot], wanted: Sequence[float]) -> None:
     """Isotonic regression: least squares distance from what is wanted, kept in order and apart. Tall columns wrap."""
     rows = _rows(layer)
+    if rows < len(layer):
+        wanted = [sum(wanted) / len(wanted)] * len(wanted)
     for start in range(0, len(layer), rows):
         column, offset, offsets, blocks = layer[start : start + rows], 0.0, [], list[tuple[float, int]]()
         for place, slot in enumerate(column):
@@ -216,7 +219,7 @@ def _settle(layer: list[_Slot], wanted: Sequence[float]) -> None:
 
 
 def _rows(layer: Sequence[_Slot]) -> int:
-    tallest = max(TALLEST_COLUMN, round(len(layer) ** 0.5))
+    tallest = max(TALLEST_COLUMN, isqrt(len(layer)))
     columns = max(1, -(-len(layer) // tallest))
     return max(1, -(-len(layer) // columns))
 

@@ -82,8 +82,9 @@ class RunWidget(anywidget.AnyWidget):
         """Emit two outputs: the widget, and the still picture that it hides for as long as it lives."""
         from IPython.display import display
 
-        display({VIEW_MIME: self._view_data(), "text/plain": repr(self)}, raw=True)
-        self._still = display({"text/html": self._picture()}, raw=True, display_id=f"xtyl-{self._key}")
+        emit: Callable[..., Any] = display
+        emit({VIEW_MIME: self._view_data(), "text/plain": repr(self)}, raw=True)
+        self._still = emit({"text/html": self._picture()}, raw=True, display_id=f"xtyl-{self._key}")
         self._still_shows = self._moment()
 
     def follow(self) -> None:
@@ -110,9 +111,11 @@ class RunWidget(anywidget.AnyWidget):
         return {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
 
     def _picture(self) -> str:
-        hide_broken = f".jp-OutputArea:has(.xtyl-still-{self._key}) .jupyter-widgets:not(:has(*)){{display:none}}"
+        # JupyterLab says "Loading widget" or "model not found" in the output above when no kernel feeds it.
+        output = ".jp-OutputArea-child"
+        hide = f"{output}:not(:has(.xtyl)):has(+ {output} .xtyl-still-{self._key}){{display:none}}"
         picture = run_html(self.live.plan, self._overview)
-        return f'<div class="xtyl-still-{self._key}"><style>{hide_broken}</style>{picture}</div>'
+        return f'<div class="xtyl-still-{self._key}"><style>{hide}</style>{picture}</div>'
 
     def _moment(self) -> tuple[Any, ...]:
         """What has to change for the still picture to be drawn again while the run goes on."""

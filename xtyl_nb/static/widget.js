@@ -154,7 +154,7 @@ function header(graph, act) {
     const open = ["pending", "running"].includes(state.state);
     all.pause.hidden = !open;
     all.resume.hidden = !["paused", "stopped"].includes(state.state);
-    all.retry.hidden = !state.failed || !["failed", "paused", "completed"].includes(state.state);
+    all.retry.hidden = !state.failed || !["failed", "stopped"].includes(state.state);
     all.stop.hidden = isOver(state);
   };
   return { bar, update, tick };
@@ -219,7 +219,7 @@ function stage(graph, choose) {
   function fit() {
     const width = box.clientWidth || 900;
     const all = Math.min(1, width / graph.width, (graph.height > 520 ? 520 : Infinity) / graph.height);
-    const near = Math.max(0.72, Math.min(1, width / graph.width));
+    const near = Math.max(0.78, Math.min(1, width / graph.width));
     const scale = whole ? all : near;
     zoom.hidden = all >= near;
     zoom.textContent = whole ? "Readable size" : "Whole graph";

@@ -1,0 +1,136 @@
+"""The widget in a real JupyterLab: it shows, it obeys, it survives."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from playwright.sync_api import TimeoutError
+
+pytestmark = pytest.mark.browser
+
+START = """
+import os
+from pathlib import Path
+from scripted_run import *
+from xtyl_nb.widget import show
+folder = Path(os.environ["LAB_FOLDER"])
+images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]
+waiting = {"headline": glance(completed=2, text="Hello <b>you</b>"), "pick": glance(waiting=1, blocked=1)}
+done = {id: glance(completed=2) for id in SUMMER}
+plan = summer_plan()
+run = ScriptedRun(
+    plan,
+    overview_of(plan, nodes=waiting, reviews=(review_of(images, edit=True),)),
+    overview_of(plan, "completed", nodes=done),
+)
+show(run)
+"""
+
+
+def start(page: Any, address: str) -> None:
+    page.goto(address)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    run_cell(page, 0)
+
+
+def run_cell(page: Any, place: int) -> object:
+    cell = page.locator(".jp-CodeCell").nth(place)
+    cell.locator(".cm-content").click()
+    begun = cell.locator(".jp-InputPrompt").get_by_text(re.compile(r"\[[*\d]+\]"))
+    # A notebook that is still opening may drop the first key presses.
+    for _ in range(5):
+        page.keyboard.press("Control+Enter")
+        with suppress(TimeoutError):
+            return begun.wait_for(timeout=4000)
+    raise AssertionError(f"cell {place} did not run")
+
+
+def save(page: Any) -> None:
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    page.wait_for_selector(".jp-mod-dirty", state="detached")
+
+
+def test_a_choice_made_in_the_page_reaches_the_run(lab: Any, page: Any) -> None:
+    """Choose, edit, approve: the run hears it, and the page shows the end."""
+    start(page, lab.write("approve.ipynb", START, "print(run.controls)"))
+    page.wait_for_selector(".xtyl .pill.running")
+    assert page.locator(".xtyl .card").count() == 6
+    assert page.locator('.xtyl .card[data-node="headline"] p').inner_text() == "Hello <b>you</b>"
+    assert page.get_by_role("button", name="Approve", exact=True).is_disabled()
+    page.locator(".xtyl .pick input").nth(1).check()
+    page.locator(".xtyl .pick textarea:visible").fill("For rooms that sing")
+    page.get_by_role("button", name="Approve", exact=True).click()
+    page.wait_for_selector(".xtyl .pill.completed")
+    assert page.locator(".xtyl .review").is_hidden()
+    run_cell(page, 1)
+    page.get_by_text("[('approve', 'pick', '0', [1], {1: 'For rooms that sing'})]").wait_for()
+
+
+def test_a_click_is_served_while_a_cell_runs(lab: Any, page: Any) -> None:
+    """A cell that waits for the run does not keep the person from approving."""
+    busy = "while run.overview().state != 'completed': run.changed(0, 1)\nprint('went', 'on')"
+    start(page, lab.write("busy.ipynb", START, busy))
+    page.wait_for_selector(".xtyl .pill.running")
+    run_cell(page, 1)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="busy"]')
+    page.locator(".xtyl .pick input").first.check()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    page.get_by_text("went on", exact=True).wait_for()
+    page.wait_for_selector(".xtyl .pill.completed")
+
+
+def test_refusals_are_shown_in_place(lab: Any, page: Any) -> None:
+    """A control that came too late is answered under the bar."""
+    start(page, lab.write("refuse.ipynb", START, "run._moved = type(run._moved)()\nrun._at = 1"))
+    page.wait_for_selector(".xtyl .pill.running")
+    run_cell(page, 1)
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_text("a completed run cannot pause").wait_for()
+
+
+def test_a_reloaded_page_shows_the_present(lab: Any, page: Any) -> None:
+    """After a reload with the kernel alive, the widget shows what happened meanwhile."""
+    start(page, lab.write("reload.ipynb", START, "run.step()"))
+    page.wait_for_selector(".xtyl .pill.running")
+    run_cell(page, 1)
+    page.wait_for_selector(".xtyl .pill.completed")
+    save(page)
+    page.reload()
+    page.wait_for_selector(".xtyl .pill.completed")
+    assert page.locator("[class^=xtyl-still]").is_hidden()
+
+
+def test_without_a_kernel_the_last_picture_stays(lab: Any, page: Any) -> None:
+    """A saved notebook, opened when its kernel is gone, shows the still picture and no broken widget."""
+    start(page, lab.write("still.ipynb", START, "run.step()"))
+    page.wait_for_selector(".xtyl .pill.running")
+    run_cell(page, 1)
+    page.wait_for_selector(".xtyl .pill.completed")
+    page.wait_for_selector('[class^="xtyl-still"]:has-text("completed")', state="attached")
+    save(page)
+    lab.stop_kernels()
+    page.goto(lab.open("still.ipynb"))
+    page.wait_for_selector('[class^="xtyl-still"]:has-text("12 / 12")')
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    page.get_by_text("model not found").wait_for(state="hidden")
+    assert page.get_by_text("Loading widget").is_hidden()
+
+
+def test_an_untrusted_notebook_shows_the_picture_too(lab: Any, page: Any) -> None:
+    """What the sanitiser leaves of the picture still has cards where they belong."""
+    from scripted_run import overview_of, summer_plan
+
+    from xtyl_nb.picture import run_html
+
+    html = run_html(summer_plan(), overview_of(summer_plan(), "completed"))
+    output = {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}
+    page.goto(lab.write("foreign.ipynb", "run", outputs=(json.loads(json.dumps(output)),)))
+    card = page.locator('[title="kit: not started"]')
+    card.wait_for()
+    assert card.evaluate("node => getComputedStyle(node).position") == "absolute"
+    assert page.locator('.jp-OutputArea img[src^="data:image/svg+xml"]').count() == 1
