@@ -1,0 +1,95 @@
+"""Drawings of a workflow as written, right or wrong: the home of graphviz, imported when something is drawn. Where there is
+no `dot` program, the picture is our own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from html import escape
+from typing import TYPE_CHECKING
+
+from xtyl_engine.errors import Problem
+from xtyl_engine.workflow import Document, Edge
+
+if TYPE_CHECKING:
+    import graphviz
+
+INK, SOFT, LINE, CARD, FAULT = "#1c2430", "#5d6b7e", "#98a3b3", "#ffffff", "#c8372d"
+MOST_CHARACTERS = 40
+
+
+def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digraph:
+    """A document as a Graphviz graph, left to right: a card for each node, the culprits of problems marked."""
+    import graphviz
+    from xtyl_engine.wording import show_name
+
+    faulty = {problem.node for problem in problems}
+    keys = {node.id: f"n{place}" for place, node in reversed(list(enumerate(document.nodes)))}
+    font = {"fontname": "system-ui, Segoe UI, Helvetica, sans-serif", "fontsize": "11"}
+    picture = graphviz.Digraph(
+        name=escape(document.name.encode("ascii", "replace").decode().replace("\\", "/")),
+        graph_attr={"rankdir": "LR", "bgcolor": "transparent", "nodesep": "0.3", "ranksep": "0.5"},
+        node_attr={"shape": "box", "style": "rounded,filled", "fillcolor": CARD, "margin": "0.16,0.09", **font},
+        edge_attr={"color": LINE, "fontcolor": SOFT, "arrowsize": "0.7", **font},
+    )
+    for place, node in enumerate(document.nodes):
+        is_faulty = show_name(node.id) in faulty
+        mark = {"color": FAULT, "penwidth": "2"} if is_faulty else {"color": LINE}
+        picture.node(f"n{place}", label=_card(node.id, node.type, is_faulty), **mark)
+    for edge in _drawn(document):
+        label = {"label": f"<{_text(edge.branch)}>"} if edge.branch else {}
+        picture.edge(keys[edge.source], keys[edge.target], **label)
+    return picture
+
+
+def draw_html(document: Document, problems: Sequence[Problem] = ()) -> str:
+    """A document as SVG inside HTML, drawn by `dot` where it is installed."""
+    svg = _drawn_by_dot(document, problems) if shutil.which("dot") else None
+    if svg is None:
+        from xtyl_engine.wording import show_name
+
+        from xtyl_nb.picture import workflow_svg
+
+        ids = {show_name(node.id): node.id for node in reversed(document.nodes)}
+        marked = [replace(problem, node=ids.get(problem.node or "", problem.node)) for problem in problems]
+        svg = workflow_svg(document, problems=marked, edges=_all_edges(document))
+    return f'<div style="overflow-x:auto">{svg}</div>'
+
+
+def _drawn_by_dot(document: Document, problems: Sequence[Problem]) -> str | None:
+    import subprocess
+
+    try:
+        svg = draw(document, problems).pipe(format="svg", encoding="utf-8")
+    except (OSError, subprocess.SubprocessError, ValueError):
+        # A `dot` that is broken or refuses is no reason to show nothing.
+        return None
+    return str(svg[svg.index("<svg") :]) if "<svg" in svg else None
+
+
+def _card(id: str, type: str, is_faulty: bool) -> str:
+    sign = f'<font color="{FAULT}">✕ </font>' if is_faulty else ""
+    return (
+        f'<{sign}<font color="{INK}"><b>{_text(id)}</b></font><br align="left"/>'
+        f'<font color="{SOFT}" point-size="9">{_text(type)}</font><br align="left"/>>'
+    )
+
+
+def _text(text: str | None) -> str:
+    """Any text, fit for a label: Graphviz labels in angle brackets are XML."""
+    shown = (text or " ")[:MOST_CHARACTERS] + ("…" if len(text or "") > MOST_CHARACTERS else "")
+    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in shown))
+
+
+def _all_edges(document: Document) -> tuple[Edge, ...]:
+    from xtyl_engine.survey import all_edges
+
+    return all_edges(document)
+
+
+def _drawn(document: Document) -> Iterable[Edge]:
+    from xtyl_nb.layout import drawn_edges
+
+    return drawn_edges(_all_edges(document))
