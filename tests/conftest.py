@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from servers import postgres_server
 from sqlalchemy import create_engine, text
-
 from xtyl_engine.database import Database
 from xtyl_engine.schema import ensure_schema
 

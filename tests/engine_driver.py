@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
-
+from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.control import Controls
 from xtyl_engine.database import Database
 from xtyl_engine.errors import ErrorClass
@@ -59,7 +60,7 @@ class Driver:
         self.published: list[Any] = []
         self.recorder = Recorder(database, owner, lease_seconds, self.published.extend, self.plans.load)
         self.queries = Queries(database, self.plans)
-        self.controls = Controls(database, self.plans)
+        self.controls = Controls(database, self.plans, ArtifactStore(tempfile.mkdtemp()))
 
     def submit(self, plan: Plan, rows: int = 1, *, max_parallel: int | None = None) -> str:
         """Submit a plan over `rows` empty rows."""

@@ -50,7 +50,7 @@ class DirectBackend:
         self.store = ArtifactStore(settings.artifacts_folder)
         self.queries: Queries = Queries(self.database, plans)
         self._glance = Glance(self.queries, self.store)
-        self._controls = Controls(self.database, plans)
+        self._controls = Controls(self.database, plans, self.store)
         self._publisher = Publisher(self.connection.redis_url)
         self._app = make_app(self.connection.celery_url)
 

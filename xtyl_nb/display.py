@@ -1,4 +1,4 @@
-"""Where a run is shown: the live graph in a notebook, nothing elsewhere. The widget's libraries are imported only in a notebook."""
+"""Where a run is shown: the live graph in a notebook, nothing elsewhere, where the widget's libraries are not imported."""
 
 from __future__ import annotations
 

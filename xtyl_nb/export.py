@@ -14,6 +14,7 @@ from xtyl_engine.values import encode, unspill
 
 if TYPE_CHECKING:
     from xtyl_engine.plan import Plan
+
     from xtyl_nb.client import DirectBackend
 
 
@@ -23,7 +24,7 @@ def save_results(backend: DirectBackend, id: str, plan: Plan, folder: str | Path
     kits = [name for name, node in plan.nodes.items() if node.type == "attach"]
     wanted = set(kits or [name for name, node in plan.nodes.items() if not node.children])
     rows = backend.queries.rows(id)
-    written = []
+    written: list[Path] = []
     for node, item, state, _, output in backend.queries.outputs(id):
         if node in wanted and state is JobState.COMPLETED and output is not None:
             row, *places = item.split(".")

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
-
 from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.errors import FrameError
 from xtyl_engine.nodes import main_value, node_type
@@ -18,12 +17,14 @@ from xtyl_engine.schedule import FATAL, End
 from xtyl_engine.states import JobState
 from xtyl_engine.submit import Row
 from xtyl_engine.values import plain, unspill
+
 from xtyl_nb.table import ResultFrame
 
 if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import Overview
     from xtyl_engine.query import Execution, Job
+
     from xtyl_nb.client import DirectBackend
 
 JOB_STATUS = pd.CategoricalDtype([str(state) for state in JobState], ordered=True)
@@ -38,7 +39,9 @@ def read_inputs(frame: Any, inputs: Mapping[str, Any], store: ArtifactStore) -> 
     the shape to build the frame from again. Raises FrameError."""
     table = _checked(frame, inputs)
     constants = plain(dict(inputs), store, where="inputs")
-    columns = {name: [_cell_in(cell, store, name, place) for place, cell in enumerate(table[name])] for name in table}
+    columns = {
+        name: [_cell_in(cell, store, name, place) for place, cell in enumerate(table[name])] for name in map(str, table)
+    }
     rows = [
         Row(label=_label(label), values={**{name: cells[place] for name, cells in columns.items()}, **constants})
         for place, label in enumerate(table.index)
@@ -46,7 +49,7 @@ def read_inputs(frame: Any, inputs: Mapping[str, Any], store: ArtifactStore) -> 
     shape = {
         "columns": list(table.columns),
         "inputs": list(inputs),
-        "dtypes": {name: str(dtype) for name, dtype in table.dtypes.items()},
+        "dtypes": {str(name): str(dtype) for name, dtype in table.dtypes.items()},
         "index": {"names": list(table.index.names), "dtype": str(table.index.dtype)},
     }
     return rows, shape
@@ -87,8 +90,7 @@ def result_frame(backend: DirectBackend, id: str, plan: Plan, frame: pd.DataFram
     columns["error"] = pd.array([errors.get(row) for row in range(execution.rows)], dtype="str")
     results = pd.DataFrame(columns, index=inputs.index)
     constants = {name: inputs[name] for name in inputs.columns}
-    made = ResultFrame(pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1))
-    return made
+    return ResultFrame(pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1))
 
 
 def outputs_frame(backend: DirectBackend, id: str, plan: Plan, node: str) -> pd.DataFrame:
@@ -170,12 +172,15 @@ def reviews_frame(backend: DirectBackend, id: str, overview: Overview) -> pd.Dat
         [(review.node, labels[review.row], option.index) for review, option in options] or [],
         names=["node", "row", "option"],
     )
-    columns = {
-        "text": _texts(option.text for _, option in options),
-        "image": _texts(option.image for _, option in options),
-        "choose": pd.array([review.choose for review, _ in options], dtype="Int64"),
-    }
-    return ResultFrame(pd.DataFrame({name: list(cells) for name, cells in columns.items()}, index=index))
+    table = pd.DataFrame(
+        {
+            "text": _texts(option.text for _, option in options),
+            "image": _texts(option.image for _, option in options),
+            "choose": pd.array([review.choose for review, _ in options], dtype="Int64"),
+        }
+    )
+    table.index = index
+    return ResultFrame(table)
 
 
 def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:
@@ -188,7 +193,7 @@ def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:
             "level": pd.array([plan.nodes[each.node].depth for each in found], dtype="Int64"),
             "jobs": jobs,
             "cached": cached,
-            "to_run": jobs - cached,
+            "to_run": pd.Series(jobs) - pd.Series(cached),
         }
     )
     table.index = pd.Index([each.node for each in found], name="node", dtype="str")
@@ -246,7 +251,7 @@ def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
             f"the column {taken[0]!r} would collide with a column of the results",
             hint=f"Rename it, such as to 'input_{taken[0]}'.",
         )
-    return frame
+    return cast(pd.DataFrame, frame)
 
 
 def _cell_in(cell: Any, store: ArtifactStore, column: str, place: int) -> Any:
@@ -292,7 +297,7 @@ def _inputs_again(backend: DirectBackend, execution: Execution) -> pd.DataFrame:
 
 def _as_dtype(column: pd.Series[Any], dtype: str) -> pd.Series[Any]:
     try:
-        return pd.to_datetime(column) if dtype.startswith("datetime64") else column.astype(dtype)
+        return pd.to_datetime(column) if dtype.startswith("datetime64") else column.astype(cast(Any, dtype))
     except (TypeError, ValueError):
         return column
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-
     from xtyl_engine.overview import Overview
     from xtyl_engine.plan import Plan
+
     from xtyl_nb.client import DirectBackend
 
 LOOK_SECONDS = 1.0

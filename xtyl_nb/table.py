@@ -26,7 +26,9 @@ class ResultFrame(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         shown = self.head(MAX_ROWS)
-        head = "".join(f"<th>{escape(str(name))}</th>" for name in (*self.index.names, *self.columns) if name is not None)
+        head = "".join(
+            f"<th>{escape(str(name))}</th>" for name in (*self.index.names, *self.columns) if name is not None
+        )
         named = sum(name is not None for name in self.index.names)
         corner = "" if named == self.index.nlevels else "<th></th>" * (self.index.nlevels - named)
         rows = (

@@ -10,20 +10,21 @@ from hashlib import sha256
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
 from xtyl_engine.nodes.base import NodeConfig, NodeType, Usage
+from xtyl_engine.nodes.prompt import variant
 from xtyl_engine.outcomes import Claim, Completed
 from xtyl_engine.plan import PlanNode
 
 _COMMON = set(NodeConfig.model_fields)
 
 
-def cache_key(kind: NodeType, node: PlanNode, config: NodeConfig, place: int, provider: str) -> str | None:
+def cache_key(kind: NodeType, node: PlanNode, config: NodeConfig, item: str, provider: str) -> str | None:
     """What names an equal job, None where the node takes no cached results. `provider` is used where none is named."""
     if not (kind.cached if config.cache is None else config.cache) or node.bears:
         return None
     facts = config.model_dump(mode="json", exclude=_COMMON, fallback=str)
     if "provider" in facts:
         facts["provider"] = facts["provider"] or provider
-    return sha256(json.dumps([kind.name, facts, place], sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps([kind.name, facts, variant(item)], sort_keys=True).encode()).hexdigest()
 
 
 def look_up(transaction: Transaction, claim: Claim, key: str) -> Completed | None:

@@ -4,13 +4,13 @@ the state does not allow is refused with the state it found.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 
 from xtyl_engine import statements as sql
+from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
@@ -21,7 +21,7 @@ from xtyl_engine.plans import PlanCache
 from xtyl_engine.schedule import End, Over
 from xtyl_engine.states import JOB_MOVES, ExecutionState, JobState
 from xtyl_engine.tables import decisions, jobs
-from xtyl_engine.values import encode
+from xtyl_engine.values import encode, spill, unspill
 
 _REVIEW = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.output).where(sql.AT)
 _DECISION = select(decisions.c.action, decisions.c.by, decisions.c.after).where(decisions.c.job_id == sql.B("job_id"))
@@ -30,9 +30,10 @@ _DECISION = select(decisions.c.action, decisions.c.by, decisions.c.after).where(
 class Controls:
     """The controls of every execution in one database."""
 
-    def __init__(self, database: Database, plans: PlanCache):
+    def __init__(self, database: Database, plans: PlanCache, store: ArtifactStore):
         self._database = database
         self._plans = plans
+        self._store = store
 
     def pause(self, execution_id: str) -> list[Event]:
         """Start nothing new; what runs finishes and is kept. Pausing a paused run changes nothing."""
@@ -65,9 +66,10 @@ class Controls:
 
         def decide(ledger: Ledger) -> None:
             id, shown = _waiting_review(ledger, node, item)
-            done = make_decision(json.loads(shown), choose=choose, edits=edits, by=by, comment=comment)
-            _record_decision(ledger, id, "approve", by, comment, shown, encode(done.output))
-            ledger.transaction.run(sql.DECIDE, _decided(ledger, id, encode(done.output), "first"))
+            done = make_decision(unspill(shown, self._store), choose=choose, edits=edits, by=by, comment=comment)
+            output = spill(encode(dict(done.output)), self._store)
+            _record_decision(ledger, id, "approve", by, comment, shown, output)
+            ledger.transaction.run(sql.DECIDE, _decided(ledger, id, output, "first"))
             ledger.note(EventKind.JOB_DECIDED, node, item, action="approve", by=by)
             ledger.settle([Over(node, item, End.LIVE, items=done.items)])
 

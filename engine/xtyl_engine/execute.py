@@ -1,10 +1,9 @@
-"""From a Claim to an outcome: read what the job needs, render its config, look for a cached result, call the node type's
-handler, and say what became of it. Writes nothing to SQL; `record` does.
+"""From a Claim to an outcome: read what the job needs, render its config, look for a cached result, call the node
+type's handler, and say what became of it. Writes nothing to SQL; `record` does.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
@@ -35,7 +34,7 @@ from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.providers import get_provider
 from xtyl_engine.template import render
-from xtyl_engine.values import encode, spill
+from xtyl_engine.values import encode, spill, unspill
 
 if TYPE_CHECKING:
     from xtyl_engine.settings import Settings
@@ -59,12 +58,12 @@ class Executor:
         retry = Retry()
         try:
             if claim.late_output is not None:
-                return _late(claim)
-            plan, node, context, names = self._read(claim)
+                return _late(claim, self.store)
+            node, context, names = self._read(claim)
             kind = node_type(node.type)
             config = configure(kind, rendered(kind, node.config, names))
             retry = config.retry
-            key = cache_key(kind, node, config, context.place, self.settings.provider)
+            key = cache_key(kind, node, config, claim.item, self.settings.provider)
             return self._cached(claim, key) or self._run(kind, config, context, claim, node, key)
         except BaseException as error:
             return _failed(claim, retry, error)
@@ -78,12 +77,15 @@ class Executor:
         function = node.config.get("function")
         return f"{node.type} {sorted(function.items())}" if isinstance(function, Mapping) else node.type
 
-    def _read(self, claim: Claim) -> tuple[Plan, PlanNode, Context, dict[str, Any]]:
-        with self.database.read() as transaction:
-            plan = self.plans.load(transaction, claim.template_id)
-            node = plan.nodes[claim.node]
-            row = read_row(transaction, claim) if node.reads.columns else {}
-            upstream = read_upstream(transaction, plan, claim, self.store) if node.reads.nodes else {}
+    def _read(self, claim: Claim) -> tuple[PlanNode, Context, dict[str, Any]]:
+        plan = self.plans.known(claim.template_id) or self._load(claim)
+        node = plan.nodes[claim.node]
+        row: dict[str, Any] = {}
+        upstream: dict[str, Any] = {}
+        if node.reads.columns or node.reads.nodes:
+            with self.database.read() as transaction:
+                row = read_row(transaction, claim) if node.reads.columns else row
+                upstream = read_upstream(transaction, plan, claim, self.store)
         place = int(claim.item.rpartition(".")[2]) if claim.node in plan.lengths else 0
         context = Context(
             execution_id=claim.execution_id,
@@ -99,7 +101,11 @@ class Executor:
             cancelled=lambda: claim.execution_id in self.stopped,
             log=log,
         )
-        return plan, node, context, {**row, **upstream}
+        return node, context, {**row, **upstream}
+
+    def _load(self, claim: Claim) -> Plan:
+        with self.database.read() as transaction:
+            return self.plans.load(transaction, claim.template_id)
 
     def _run(
         self, kind: NodeType, config: NodeConfig, context: Context, claim: Claim, node: PlanNode, key: str | None
@@ -130,7 +136,7 @@ class Executor:
         if not self.settings.accept_functions:
             raise FunctionRejected(
                 f"this worker takes no functions from notebooks: {reference.get('name')}",
-                hint="Install the function on the workers as a module, or set XTYL_ACCEPT_FUNCTIONS=1 where every user is trusted.",
+                hint="Install it on the workers as a module, or set XTYL_ACCEPT_FUNCTIONS=1 where every user is trusted.",
             )
         digest = reference["digest"]
         known = self._functions.get((execution_id, digest))
@@ -201,9 +207,9 @@ def _failed(claim: Claim, retry: Retry, error: BaseException) -> Outcome:
     return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, getattr(error, "retry_after", None) or 0.0))
 
 
-def _late(claim: Claim) -> Completed:
+def _late(claim: Claim, store: ArtifactStore) -> Completed:
     """The result came after a stop and was kept: the effect is not paid again."""
     output = claim.late_output or "{}"
-    found = json.loads(output)
+    found = unspill(output, store)
     items = len(found["items"]) if isinstance(found.get("items"), list) else None
     return Completed(claim=claim, output=output, items=items, branch=found.get("branch"))

@@ -80,8 +80,7 @@ def _look(
         config = configure(kind, rendered(kind, node.config, {**rows[int(head(item, 1))], **upstream}))
     except WorkflowException:
         return _UNKNOWN
-    place = int(item.rpartition(".")[2]) if node.id in plan.lengths else 0
-    key = cache_key(kind, node, config, place, provider)
+    key = cache_key(kind, node, config, item, provider)
     found = transaction.row(sql.CACHED, {"cache_key": key}) if key else None
     return _UNKNOWN if found is None else visible(node, JobState.COMPLETED, found[0], None, store)
 

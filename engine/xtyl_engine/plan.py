@@ -3,8 +3,8 @@ the same for every execution of it, cached per process by its digest.
 
 **Axes.** Every node has axes: first the frame's rows, then the lists it runs `over`, then its own list if `n > 1`.
 An axis is named by the node that makes the list. Its length is known when the plan is made (`n`), at submit (rows), or only
-when the list is born at run time (a function's list, a review's picks). A job is a node and an item, the item a path of positions,
-one for each axis: `3` is row 3, `3.0` the first item there.
+when the list is born at run time (a function's list, a review's picks). A job is a node and an item, the item a path of
+positions, one for each axis: `3` is row 3, `3.0` the first item there.
 """
 
 from __future__ import annotations

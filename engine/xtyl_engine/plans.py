@@ -27,17 +27,17 @@ class PlanCache:
     def load(self, transaction: Transaction, template_id: str) -> Plan:
         """The plan with this digest. Raises BackendError if the template's row is gone."""
         with self._lock:
-            if template_id in self._plans:
-                self._plans.move_to_end(template_id)
-                return self._plans[template_id]
+            if template_id not in self._plans:
+                self._plans[template_id] = self._read(transaction, template_id)
+            self._plans.move_to_end(template_id)
+            while len(self._plans) > CAPACITY:
+                self._plans.popitem(last=False)
+            return self._plans[template_id]
+
+    def _read(self, transaction: Transaction, template_id: str) -> Plan:
         found = transaction.row(sql.PLAN, {"template_id": template_id})
         if found is None:
             raise BackendError(
                 f"the template {template_id} is gone from the database", hint="Was a backup restored in part?"
             )
-        plan = load_plan(found[0])
-        with self._lock:
-            self._plans[template_id] = plan
-            while len(self._plans) > CAPACITY:
-                self._plans.popitem(last=False)
-        return plan
+        return load_plan(found[0])

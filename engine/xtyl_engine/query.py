@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import func, select
 
 from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database import Database, Now, Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.plan import Plan
@@ -63,9 +63,7 @@ _ATTEMPTS = (
     .where(attempts.c.job_id == sql.B("job_id"))
     .order_by(attempts.c.number)
 )
-_WAITS = select(func.min(_J.due)).where(
-    _J.execution_id == sql.B("execution_id"), _J.state == "ready", _J.due > sql.Now()
-)
+_WAITS = select(func.min(_J.due)).where(_J.execution_id == sql.B("execution_id"), _J.state == "ready", _J.due > Now())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +239,6 @@ def _execution(row: tuple[Any, ...]) -> Execution:
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    names = ("id", "node", "item", "state", "attempts", "because", "started", "finished", "cached", "provider", "model")
-    names += ("tokens", "cost", "error_class", "error", "traceback", "output")
+    names = [each.name for each in fields(Job)]
     values = dict(zip(names, row, strict=True))
     return Job(**(values | {"state": JobState(values["state"]), "cached": bool(values["cached"])}))

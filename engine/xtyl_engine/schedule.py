@@ -92,7 +92,7 @@ def _birth_consequences(plan: Plan, over: Over) -> Iterator[Countdown | Cut]:
     """A job that gathers a list waits with one token for each bearer that may still add to it; the birth swaps the
     token for the jobs it brings."""
     depth = len(plan.nodes[over.node].axes)
-    for name, node in plan.nodes.items():
+    for node in plan.nodes.values():
         if over.node not in node.axes:
             continue
         born = 0 if over.items is None else over.items * _known_length(plan, node.axes[depth + 1 :])

@@ -4,6 +4,7 @@ is used up; and when to ask for more slots. One Slots per worker process.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -35,6 +36,7 @@ class Slots:
     _active: Counter[str] = field(default_factory=Counter)
     _hinted: dict[str, list[float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lane: threading.Lock = field(default_factory=threading.Lock)
     _pace: dict[str, float] = field(default_factory=dict)
 
     def advance(self, execution_id: str) -> int:
@@ -76,15 +78,17 @@ class Slots:
     def _work(self, execution_id: str) -> int:
         deadline = time.monotonic() + self.slice_seconds
         outcomes: list[Outcome] = []
-        done, want = 0, int(not self.closing)
+        done, want, quick = 0, int(not self.closing), False
         while True:
-            grant = self.recorder.record(outcomes, execution_id, want)
-            if not grant.claims:
-                return done
-            quick = all(self._is_quick(claim) for claim in grant.claims)
-            if grant.more and not quick:
-                self.ask(execution_id, grant.more)
-            outcomes = self._execute_all(grant.claims)
+            # Python runs one thread at a time: quick jobs in many slots at once would only fight over the interpreter.
+            with self._lane if quick else contextlib.nullcontext():
+                grant = self.recorder.record(outcomes, execution_id, want)
+                if not grant.claims:
+                    return done
+                quick = all(self._is_quick(claim) for claim in grant.claims)
+                if grant.more and not quick:
+                    self.ask(execution_id, grant.more)
+                outcomes = self._execute_all(grant.claims)
             done += len(outcomes)
             want = QUICK_CLAIMS if quick else 1
             if self.closing or time.monotonic() > deadline:

@@ -18,7 +18,7 @@ B = bindparam
 
 def among(column: ColumnElement[Any], *values: str) -> ColumnElement[bool]:
     """The column holds one of these states, written as literals: partial indexes match only literals."""
-    literals = [literal_column(f"'{value}'") for value in values]
+    literals: list[Any] = [literal_column(f"'{value}'") for value in values]
     return column == literals[0] if len(literals) == 1 else column.in_(literals)
 
 

@@ -19,6 +19,7 @@ from xtyl_engine.events import Event
 log = logging.getLogger("xtyl")
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 24 * 3600
+GATHER_SECONDS = 0.005
 _TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
 
 
@@ -37,6 +38,7 @@ class Publisher:
     def __init__(self, url: str):
         self._client = connect(url)
         self._queue: queue.SimpleQueue[Sequence[Event] | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="xtyl-publisher", daemon=True)
         self._thread.start()
 
@@ -47,21 +49,30 @@ class Publisher:
 
     def close(self) -> None:
         """Send what is left, then end."""
+        self._ended.set()
         self._queue.put(None)
         self._thread.join(timeout=5)
         self._client.close()
 
     def _send_all(self) -> None:
         while (batch := self._queue.get()) is not None:
-            events = list(batch)
-            with contextlib.suppress(queue.Empty):
-                while (more := self._queue.get_nowait()) is not None:
-                    events += more
-            self._send(events)
+            self._send([*batch, *self._gathered()])
+            # A watcher cannot tell milliseconds apart, and a busy worker has better use for its processor.
+            self._ended.wait(GATHER_SECONDS)
+        self._send(self._gathered())
+
+    def _gathered(self) -> list[Event]:
+        events: list[Event] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                events += self._queue.get_nowait() or ()
+        return events
 
     def _send(self, events: Sequence[Event]) -> None:
         """One entry per execution says how far its events have come; the facts themselves are in SQL."""
         latest = {event.execution_id: event for event in events}
+        if not latest:
+            return
         try:
             with self._client.pipeline(transaction=False) as pipe:
                 for execution_id, event in latest.items():
@@ -89,7 +100,7 @@ class Listener:
         except redis.RedisError:
             return
         if newest:
-            self._last = newest[0][0]  # type: ignore[index]
+            self._last = str(newest[0][0])
 
     def wait(self, seconds: float) -> bool:
         """Block until there is news, or for `seconds`, five at most. False also when Redis cannot be reached."""

@@ -4,6 +4,7 @@ an execution has ready jobs; losing one, doubling one or replaying an old one ch
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -13,6 +14,7 @@ import uuid
 from typing import Any
 
 from celery import Celery, signals
+from kombu.asynchronous import get_event_loop
 
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database
@@ -27,6 +29,7 @@ from xtyl_engine.sweep import Sweeper
 log = logging.getLogger("xtyl")
 TASK = "xtyl.advance"
 QUEUE = "xtyl"
+SLOT_FREED_SECONDS = 0.002
 
 CONFIGURATION: dict[str, Any] = {
     "task_default_queue": QUEUE,
@@ -87,7 +90,30 @@ class Process:
         self.database.close()
 
 
+class Waker:
+    """Lets Celery's loop look at the queue again when a slot becomes free. With every slot taken the loop stops taking messages,
+    and by itself it starts again only at its next timer, up to a second later."""
+
+    def __init__(self) -> None:
+        self._hub: Any = get_event_loop()
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        if self._hub is not None:
+            self._hub.add_reader(self._read, self._look)
+
+    def wake(self) -> None:
+        """Called in a slot's thread, a moment before Celery counts the slot as free."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b".")
+
+    def _look(self) -> None:
+        os.read(self._read, 4096)
+        self._hub.call_later(SLOT_FREED_SECONDS, lambda: None)
+
+
 _process: Process | None = None
+_waker: Waker | None = None
 _making = threading.Lock()
 
 
@@ -95,7 +121,7 @@ def process() -> Process:
     """This process's own, made at first use: a pool child must not share its parent's connections."""
     global _process
     with _making:
-        if _process is None or not _process.owner.split(":")[1] == str(os.getpid()):
+        if _process is None or _process.owner.split(":")[1] != str(os.getpid()):
             _process = Process(load_settings(), app)
         return _process
 
@@ -114,14 +140,20 @@ app = make_app(load_settings().celery_url)
 @app.task(name=TASK, ignore_result=True)
 def advance(execution_id: str) -> None:
     """A hint: work on this execution until nothing is ready or the time slice is used."""
-    process().slots.advance(str(execution_id))
+    try:
+        process().slots.advance(str(execution_id))
+    finally:
+        if _waker is not None:
+            _waker.wake()
 
 
 @signals.worker_ready.connect
 def _begin(**_: Any) -> None:
+    global _waker
     # Threads hand work to each other all the time here; the default of 5 ms would be most of a short job's latency.
     sys.setswitchinterval(0.0005)
     process()
+    _waker = Waker()
 
 
 @signals.worker_shutting_down.connect

@@ -1,0 +1,148 @@
+"""The `xtyl` command: the main job without a notebook, and the back end's switches."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from xtyl_engine.errors import WorkflowException
+
+
+class Commands(click.Group):
+    """Our errors are told in our words, without a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except WorkflowException as error:
+            click.echo(f"{error.code}: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="xtyl-nb")
+def main() -> None:
+    """Creative workflows: build a graph, see it run, lose nothing."""
+
+
+@main.command()
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default="xtyl-demo", show_default=True)
+@click.option("--rows", type=click.IntRange(1, 24), default=None, help="How many briefs; all 24 by default.")
+def demo(folder: Path, rows: int | None) -> None:
+    """Run the launch workflow over the shipped briefs and write its images."""
+    from xtyl_nb.demo import run_demo
+
+    sys.exit(0 if run_demo(folder, rows) else 1)
+
+
+@main.command()
+def up() -> None:
+    """Start the embedded back end, or find it running."""
+    from xtyl_engine.local import ensure, status
+    from xtyl_engine.settings import load_settings
+
+    settings = load_settings()
+    ensure(settings)
+    _print_status(status(settings))
+
+
+@main.command()
+def down() -> None:
+    """End the embedded back end; runs stay where they are and go on at the next start."""
+    from xtyl_engine.local import down as end
+    from xtyl_engine.settings import load_settings
+
+    click.echo("The back end has ended." if end(load_settings()) else "No back end was running.")
+
+
+@main.command()
+def status() -> None:
+    """Say what of the embedded back end runs."""
+    from xtyl_engine.local import status as look
+    from xtyl_engine.settings import load_settings
+
+    _print_status(look(load_settings()))
+
+
+@main.command()
+def doctor() -> None:
+    """Check what a run needs, and say what to do about what is missing."""
+    from xtyl_engine.local import doctor as examine
+    from xtyl_engine.settings import load_settings
+
+    checks = examine(load_settings())
+    for check in checks:
+        click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.detail}")
+        if not check.ok and check.hint:
+            click.echo(f"     {check.hint}")
+    sys.exit(0 if all(check.ok for check in checks) else 1)
+
+
+@main.command()
+@click.option("--slots", type=click.IntRange(1, 1000), default=None, help="Jobs at a time; XTYL_SLOTS by default.")
+def worker(slots: int | None) -> None:
+    """Work for the back end that the XTYL_ variables name, until ended."""
+    import os
+    from dataclasses import replace
+
+    from xtyl_engine.local import worker_command
+    from xtyl_engine.settings import load_settings
+
+    settings = load_settings()
+    settings = settings if slots is None else replace(settings, slots=slots)
+    command = worker_command(settings)
+    os.execve(command[0], command, {**os.environ, **settings.to_environ()})
+
+
+@main.command()
+@click.option("--limit", default=20, show_default=True)
+def runs(limit: int) -> None:
+    """List the latest runs."""
+    from xtyl_nb.launch import runs as list_runs
+
+    table = list_runs(limit)
+    click.echo(
+        "No runs yet."
+        if table.empty
+        else table[["name", "state", "rows", "done", "jobs", "failed", "created"]].to_string()
+    )
+
+
+@main.command()
+@click.argument("run")
+def show(run: str) -> None:
+    """Watch a run's progress."""
+    from xtyl_nb.launch import attach
+    from xtyl_nb.terminal import watch
+
+    watch(attach(run))
+
+
+def _control(action: str, words: str) -> click.Command:
+    @click.argument("run")
+    def control(run: str) -> None:
+        from xtyl_nb.launch import attach
+
+        found = attach(run)
+        getattr(found, action)()
+        click.echo(f"{run} is {found.state}.")
+
+    return main.command(name=action, help=words)(control)
+
+
+for _action, _words in (
+    ("pause", "Start nothing new in a run; what runs finishes."),
+    ("resume", "Let a paused, stopped or failed run go on."),
+    ("stop", "End a run; completed jobs are kept."),
+    ("retry", "Try a run's failed jobs again."),
+):
+    _control(_action, _words)
+
+
+def _print_status(found: Any) -> None:
+    import dataclasses
+
+    for name, value in dataclasses.asdict(found).items():
+        click.echo(f"{name.replace('_', ' '):>16}: {value}")
