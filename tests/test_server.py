@@ -130,7 +130,7 @@ FORBIDDEN = (
 @pytest.mark.parametrize("command", FORBIDDEN)
 def test_admin_commands_are_refused(client, command):
     """Nobody can read the configuration, empty the server, load code into it or stop it."""
-    with pytest.raises(redis.exceptions.NoPermissionError):
+    with pytest.raises(redis.exceptions.ResponseError, match=r"no permissions|not allowed"):
         client.execute_command(*command.split())
 
 

@@ -1,5 +1,5 @@
-"""A Redis-compatible server of our own: find a binary, run it on a private unix socket, ask it things
-without a client library. It holds nothing that may not be lost, so it is ended by SIGKILL, which also leaves a successor's socket alone.
+"""A Redis-compatible server of our own: find a binary, run it on a private unix socket, ask it things without a client
+library. It holds nothing that may not be lost, so it is ended by SIGKILL, which also leaves a successor's socket alone.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def socket_path(home: Path, environ: Mapping[str, str] = os.environ) -> Path:
     bases = [environ.get("XDG_RUNTIME_DIR", ""), environ.get("TMPDIR", ""), "/tmp"]
     for base in bases:
         path = Path(base, name, "redis.sock")
-        if os.path.isdir(base) and os.access(base, os.W_OK) and len(os.fsencode(path)) <= LONGEST_PATH:
+        if _is_plain(base) and os.access(base, os.W_OK | os.X_OK) and len(os.fsencode(path)) <= LONGEST_PATH:
             secure_folder(path.parent)
             return path
     raise BackendStartError(
-        "no folder is short enough for a unix socket and writable: tried XDG_RUNTIME_DIR, TMPDIR and /tmp",
+        "no folder is plain, writable and short enough for a unix socket: tried XDG_RUNTIME_DIR, TMPDIR and /tmp",
         hint=f"Set TMPDIR to a folder whose path has less than {LONGEST_PATH - len(name) - 12} characters.",
     )
 
@@ -168,6 +168,11 @@ def _bundled() -> Iterator[Path]:
         binary = Path(folder, "_binaries", _platform(), "valkey-server")
         if os.access(binary, os.X_OK):
             yield binary
+
+
+def _is_plain(folder: str) -> bool:
+    # The path goes into URLs, which Celery and redis-py unquote each in its own way.
+    return re.fullmatch(r"/[\w./+-]*", folder, re.ASCII) is not None and os.path.isdir(folder)
 
 
 def _platform() -> str:

@@ -1,0 +1,262 @@
+"""The client's side of the embedded back end: find the one of this home or start it, look at it, stop it. With a configured
+broker there is nothing to start.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from signal import SIGTERM
+
+import xtyl_engine
+from xtyl_engine.errors import BackendError, BackendStartError
+from xtyl_engine.logs import open_log, read_tail
+from xtyl_engine.presence import (
+    Presence,
+    SupervisorState,
+    alone,
+    clients_lock,
+    holder,
+    is_same_file,
+    join,
+    read_presence,
+    supervisor_lock,
+)
+from xtyl_engine.server import has_worker, ping, socket_path
+from xtyl_engine.settings import Settings, prepare_home
+
+POLL_SECONDS = 0.005
+MOST_STARTS = 3
+DOCTOR = "Run `xtyl doctor`; it looks for the cause."
+# `exec` in the background: the supervisor is nobody's child, so it is no zombie of a notebook and dies with no process tree.
+LAUNCH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
+
+_joined: dict[Path, int] = {}
+_joining = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where a back end is reached: the truth, and its broker as Celery and as redis-py name it."""
+
+    database_url: str = field(repr=False)
+    celery_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    home: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A look at the embedded back end of a home. `worker` is `ready`, `starting` or `none`."""
+
+    running: bool
+    home: Path
+    state: SupervisorState | None
+    pid: int | None
+    worker: str
+    worker_pid: int | None
+    server: str | None
+    socket: Path | None
+    clients: bool
+    error: str | None
+    versions: Mapping[str, str]
+
+
+def ensure(settings: Settings) -> Connection:
+    """The way to the back end, which is started if it is an embedded one and not there. Cheap when it runs: call it often.
+
+    Returns when the server answers; the worker may still be starting. Raises BackendStartError.
+    """
+    if settings.redis_url is None:
+        prepare_home(settings)
+        deadline = time.monotonic() + settings.start_seconds
+        _join_clients(settings, deadline)
+        settings = replace(settings, redis_url=f"unix://{_find_or_start(settings, deadline)}")
+    return Connection(
+        database_url=settings.database_url,
+        celery_url=str(settings.celery_url),
+        redis_url=settings.event_url,
+        home=settings.home,
+    )
+
+
+def check(settings: Settings) -> None:
+    """Make sure that a back end which was there still is: one that was killed is started again.
+
+    Raises BackendStartError if it failed or somebody stopped it.
+    """
+    if settings.redis_url is not None or holder(supervisor_lock(settings.home)) is not None:
+        return
+    presence = read_presence(settings.home)
+    if presence is not None and presence.state is SupervisorState.FAILED:
+        raise _failure(presence)
+    if presence is not None and presence.state is SupervisorState.STOPPED:
+        raise BackendStartError(
+            "the embedded back end was stopped",
+            hint="Nothing is lost: it goes on when `xtyl up` or the next run starts it again.",
+        )
+    ensure(settings)
+
+
+def status(settings: Settings) -> Status:
+    """How the embedded back end of this home is; changes nothing."""
+    pid = holder(supervisor_lock(settings.home))
+    found = read_presence(settings.home)
+    here = found if pid is not None and found is not None and found.pid == pid else None
+    socket = Path(here.socket) if here else None
+    is_ready = socket is not None and has_worker(socket)
+    return Status(
+        running=here is not None and ping(Path(here.socket)),
+        home=settings.home,
+        state=found.state if found else None,
+        pid=pid,
+        worker="ready" if is_ready else "starting" if here else "none",
+        worker_pid=here.worker_pid if here else None,
+        server=here.server if here else None,
+        socket=socket,
+        clients=_has_clients(settings.home),
+        error=found.error if found else None,
+        versions={
+            "xtyl": here.version if here else xtyl_engine.__version__,
+            "python": here.python if here else sys.executable,
+            "client": f"{xtyl_engine.__version__} on Python {platform.python_version()}",
+        },
+    )
+
+
+def down(settings: Settings, timeout: float = 40.0) -> bool:
+    """Stop the embedded back end of this home, its runs kept; False if there was none. Raises BackendError if it will not end."""
+    path = supervisor_lock(settings.home)
+    pid = holder(path)
+    if pid is None:
+        return False
+    if pid == 0:
+        message, hint = _elsewhere(settings.home)
+        raise BackendError(message, hint=hint)
+    with suppress(ProcessLookupError):
+        os.kill(pid, SIGTERM)
+    deadline = time.monotonic() + timeout
+    while holder(path) == pid:
+        if time.monotonic() > deadline:
+            raise BackendError(
+                f"the embedded back end (process {pid}) is still ending after {timeout:g} s",
+                hint=f"A job may take its time; wait, or end it at once with `kill -9 {pid}`: no finished job is lost.",
+            )
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _join_clients(settings: Settings, deadline: float) -> None:
+    """Be counted as a client until this process ends. While a supervisor is ending, this waits for its end."""
+    path = clients_lock(settings.home)
+    with _joining:
+        known = _joined.get(settings.home)
+        if known is not None and is_same_file(known, path):
+            return
+        while (handle := join(path)) is None:
+            if time.monotonic() > deadline:
+                raise BackendStartError(
+                    f"an embedded back end in {settings.home} has been ending for {settings.start_seconds:g} s",
+                    hint="Try again in a moment. " + DOCTOR,
+                )
+            time.sleep(POLL_SECONDS)
+        if known is not None:
+            os.close(known)
+        _joined[settings.home] = handle
+
+
+def _find_or_start(settings: Settings, deadline: float) -> str:
+    """The socket of a server that answers."""
+    path, starts, child = supervisor_lock(settings.home), 0, None
+    while time.monotonic() < deadline:
+        pid = holder(path)
+        presence = read_presence(settings.home)
+        if pid is not None:
+            if presence is not None and presence.pid == pid and _answers(presence, settings):
+                return presence.socket
+        elif child is None or not _is_alive(child):
+            if presence is not None and presence.pid == child and presence.state is SupervisorState.FAILED:
+                raise _failure(presence)
+            if starts == MOST_STARTS:
+                break
+            child, starts = _start_supervisor(settings), starts + 1
+        time.sleep(POLL_SECONDS)
+    raise _late(settings)
+
+
+def _answers(presence: Presence, settings: Settings) -> bool:
+    if presence.state not in (SupervisorState.STARTING, SupervisorState.READY) or not ping(Path(presence.socket)):
+        return False
+    if presence.database != settings.database_digest:
+        raise BackendStartError(
+            f"the back end that runs in {settings.home} works on another database than XTYL_DATABASE_URL names",
+            hint="Stop it with `xtyl down`, or set XTYL_HOME to a folder of its own for this database.",
+        )
+    return True
+
+
+def _start_supervisor(settings: Settings) -> int:
+    # Here rather than there: what is wrong with the folder is then said in the user's own process.
+    socket_path(settings.home)
+    path = settings.log_folder / "supervisor.log"
+    os.close(open_log(path))
+    # -P: nothing in the notebook's folder may shadow what the supervisor imports.
+    command = [sys.executable, "-P", "-m", "xtyl_engine.supervisor"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", LAUNCH, "sh", str(path), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        cwd=settings.home,
+        env=settings.child_environ(),
+        # An interrupt in Jupyter goes to the kernel's whole process group.
+        start_new_session=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _has_clients(home: Path) -> bool:
+    if not clients_lock(home).exists():
+        return False
+    with alone(clients_lock(home)) as nobody:
+        return not nobody
+
+
+def _failure(presence: Presence) -> BackendStartError:
+    tail = f"\nIts log ends with:\n{presence.log}" if presence.log else ""
+    return BackendStartError(f"the embedded back end failed: {presence.error}{tail}", hint=DOCTOR)
+
+
+def _late(settings: Settings) -> BackendStartError:
+    pid, presence = holder(supervisor_lock(settings.home)), read_presence(settings.home)
+    if pid is not None and (presence is None or presence.pid != pid):
+        message, hint = _elsewhere(settings.home)
+        return BackendStartError(message, hint=hint)
+    path = settings.log_folder / "supervisor.log"
+    return BackendStartError(
+        f"the embedded back end did not answer within {settings.start_seconds:g} s\n{path} ends with:\n{read_tail(path)}",
+        hint=f"{DOCTOR} On a slow machine set XTYL_START_SECONDS higher.",
+    )
+
+
+def _elsewhere(home: Path) -> tuple[str, str]:
+    return (
+        f"the back end of {home} runs where this process cannot reach it: in another container or on another machine",
+        "Set XTYL_HOME to a folder that only this machine uses, or share a back end by XTYL_REDIS_URL.",
+    )

@@ -1,0 +1,325 @@
+"""The process that owns the embedded back end of one home: it starts the server and the worker, starts them again when they
+die, and ends with them when nobody needs them. It imports little: a notebook waits for it. Run as `-m xtyl_engine.supervisor`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import xtyl_engine
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.logs import open_log, read_tail
+from xtyl_engine.presence import (
+    Presence,
+    SupervisorState,
+    alone,
+    claim,
+    clients_lock,
+    is_same_file,
+    supervisor_lock,
+    write_presence,
+)
+from xtyl_engine.server import end_stray, find_server, has_worker, secure_folder, socket_path, start_server
+from xtyl_engine.settings import Settings, load_settings, prepare_home
+
+log = logging.getLogger("xtyl.supervisor")
+TICK_SECONDS = 0.5
+STARTING_TICK_SECONDS = 0.05
+MOST_DEATHS = 5
+DEATHS_WITHIN_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 5.0
+SOFT_SECONDS = 30.0
+ASK_SECONDS = 5.0
+MOST_UNKNOWNS = 3
+
+# It learns pids from its input, which ends when the supervisor does, be it by SIGKILL; then it ends what was left behind.
+KEEPER = """
+while read -r name pid; do case $name in server) server=$pid ;; worker) worker=$pid ;; esac; done
+[ "$server" ] && kill -KILL "$server"
+[ "$worker" ] && kill -TERM "$worker" && sleep 3 && kill -KILL "-$worker"
+"""
+
+
+def worker_command(settings: Settings) -> list[str]:
+    """The command line of a worker; its settings come by its environment."""
+    # -P: a celery.py in the folder we were started from must not shadow the real one.
+    start = [sys.executable, "-P", "-m", "celery", "-A", "xtyl_engine.worker", "worker"]
+    pool = ["--pool", "threads", "--concurrency", str(settings.slots), "--loglevel", "INFO"]
+    return [*start, *pool, "--without-gossip", "--without-mingle", "--without-heartbeat"]
+
+
+class GaveUp(Exception):
+    """A process died too often to be started once more."""
+
+    def __init__(self, name: str, message: str):
+        self.name = name
+        super().__init__(message)
+
+
+class Keeper:
+    """A shell that outlives us by a moment to end our children, should we be killed."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def tell(self, name: str, pid: int | None) -> None:
+        """Say which process has this role now, if any."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{name} {pid or ''}\n".encode())
+            self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Let it go; call when the children are gone."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+
+
+class Child:
+    """A process that is started again when it dies, after longer and longer pauses, until it has died too often."""
+
+    def __init__(self, name: str, start: Callable[[], subprocess.Popen[bytes]], keeper: Keeper):
+        self.name = name
+        self.restarts = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+        self._start = start
+        self._keeper = keeper
+        self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
+        self._start_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process else None
+
+    def tend(self) -> bool:
+        """Start the process, or start it again, if it is time. True if anything changed. Raises GaveUp."""
+        now = time.monotonic()
+        if self.process is not None:
+            return self.process.poll() is not None and self._mourn(self.process.returncode, now)
+        if now < self._start_at:
+            return False
+        self.process, self.started = self._start(), now
+        self._keeper.tell(self.name, self.process.pid)
+        log.info("the %s runs as process %d", self.name, self.process.pid)
+        return True
+
+    def end(self, soft_seconds: float) -> None:
+        """SIGTERM and that many seconds, then SIGKILL to it and its own children."""
+        if self.process is None:
+            return
+        if soft_seconds:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(soft_seconds)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+        self._keeper.tell(self.name, None)
+
+    def _mourn(self, status: int, now: float) -> bool:
+        self.process = None
+        self._keeper.tell(self.name, None)
+        self._deaths.append(now)
+        self.restarts += 1
+        log.warning("the %s ended with status %d", self.name, status)
+        recent = sum(death > now - DEATHS_WITHIN_SECONDS for death in self._deaths)
+        if recent == MOST_DEATHS:
+            raise GaveUp(
+                self.name,
+                f"the {self.name} ended {recent} times within {DEATHS_WITHIN_SECONDS:.0f} s, last with status {status}",
+            )
+        self._start_at = now + min(0.25 * 2 ** (recent - 1), LONGEST_PAUSE_SECONDS)
+        return True
+
+
+class Supervisor:
+    """One home's back end, from start to end."""
+
+    def __init__(self, settings: Settings, lock: int):
+        self._settings = settings
+        self._lock = lock
+        self._alarm = _catch_signals()
+        self._keeper = Keeper()
+        self._socket = socket_path(settings.home)
+        self._server = Child("server", self._start_server, self._keeper)
+        self._worker = Child("worker", self._start_worker, self._keeper)
+        self._last_client = time.monotonic()
+        self._unknowns = 0
+        self._presence = Presence(
+            pid=os.getpid(),
+            state=SupervisorState.STARTING,
+            started=time.time(),
+            socket=str(self._socket),
+            database=settings.database_digest,
+            version=xtyl_engine.__version__,
+            python=sys.executable,
+        )
+        self._say()
+
+    def run(self) -> int:
+        """Tend the children until told to stop, idle, or at the end of our means; the exit status."""
+        try:
+            end_stray(self._socket)
+            while self._tend():
+                if self._rest():
+                    return self._end(SupervisorState.STOPPED)
+                if self._is_idle() and self._end_idle():
+                    return 0
+        except (GaveUp, WorkflowException, OSError) as error:
+            return self._fail(error)
+        return self._end(SupervisorState.STOPPED)
+
+    def _tend(self) -> bool:
+        """Look after the children; False if our home is gone."""
+        # Somebody who cleans up /tmp takes the socket away from under the server.
+        if self._server.process and time.monotonic() - self._server.started > 5 and not self._socket.exists():
+            self._server.process.kill()
+        server_changed, worker_changed = self._server.tend(), self._worker.tend()
+        if server_changed or worker_changed:
+            self._say(SupervisorState.STARTING)
+        elif self._presence.state is SupervisorState.STARTING and has_worker(self._socket):
+            self._say(SupervisorState.READY)
+        return self._is_home()
+
+    def _rest(self) -> bool:
+        """Wait for a signal or the next tick; whether we were asked to stop."""
+        is_starting = self._presence.state is SupervisorState.STARTING
+        if not select.select([self._alarm], [], [], STARTING_TICK_SECONDS if is_starting else TICK_SECONDS)[0]:
+            return False
+        return any(number in (signal.SIGTERM, signal.SIGINT) for number in os.read(self._alarm, 64))
+
+    def _is_idle(self) -> bool:
+        now = time.monotonic()
+        with alone(clients_lock(self._settings.home)) as nobody:
+            if not nobody:
+                self._last_client = now
+        return nobody and now - self._last_client >= self._settings.idle_seconds
+
+    def _end_idle(self) -> bool:
+        """End, with the clients' lock kept until our own is free, so that a new client starts afresh; False if needed."""
+        with alone(clients_lock(self._settings.home)) as nobody:
+            if nobody and not self._has_work():
+                log.info("nobody needs this back end")
+                self._end(SupervisorState.STOPPED)
+                return True
+        self._last_client = time.monotonic() - max(0.0, self._settings.idle_seconds - ASK_SECONDS)
+        return False
+
+    def _has_work(self) -> bool:
+        from xtyl_engine.query import has_active_work
+
+        try:
+            is_active = has_active_work(self._settings.database_url)
+        except Exception as error:
+            # Where we cannot read, our worker cannot write: work that seems to go on there does not.
+            self._unknowns += 1
+            log.warning("the database does not say whether there is work: %s", error)
+            return self._unknowns < MOST_UNKNOWNS
+        self._unknowns = 0
+        return is_active
+
+    def _start_server(self) -> subprocess.Popen[bytes]:
+        secure_folder(self._socket.parent)
+        binary = find_server()
+        self._presence = replace(self._presence, server=str(binary))
+        with open(open_log(self._log_file("server")), "ab") as file:
+            return start_server(binary, self._socket, file)
+
+    def _start_worker(self) -> subprocess.Popen[bytes]:
+        settings = replace(self._settings, redis_url=f"unix://{self._socket}")
+        with open(open_log(self._log_file("worker")), "ab") as file:
+            return subprocess.Popen(
+                worker_command(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                # Celery puts its working folder on the import path: let it be one that nobody else writes to.
+                cwd=settings.home,
+                env=settings.child_environ(),
+                start_new_session=True,
+            )
+
+    def _fail(self, error: Exception) -> int:
+        log.error("%s", error)
+        tail = read_tail(self._log_file(error.name)) if isinstance(error, GaveUp) else ""
+        return self._end(SupervisorState.FAILED, error=str(error), tail=tail)
+
+    def _end(self, state: SupervisorState, *, error: str | None = None, tail: str = "") -> int:
+        self._say(SupervisorState.STOPPING)
+        self._worker.end(SOFT_SECONDS)
+        self._server.end(0)
+        self._keeper.close()
+        if self._is_home():
+            with suppress(OSError):
+                self._socket.unlink(missing_ok=True)
+                self._socket.parent.rmdir()
+        self._say(state, error=error, tail=tail)
+        os.close(self._lock)
+        return 0 if error is None else 1
+
+    def _say(self, state: SupervisorState | None = None, *, error: str | None = None, tail: str = "") -> None:
+        self._presence = replace(
+            self._presence,
+            state=state or self._presence.state,
+            server_pid=self._server.pid,
+            worker_pid=self._worker.pid,
+            restarts=self._server.restarts + self._worker.restarts,
+            error=error,
+            log=tail,
+        )
+        if self._is_home():
+            with suppress(OSError):
+                write_presence(self._settings.home, self._presence)
+
+    def _is_home(self) -> bool:
+        """False once somebody removed our home or made it anew: then nobody finds us, and what is there is not ours."""
+        return is_same_file(self._lock, supervisor_lock(self._settings.home))
+
+    def _log_file(self, name: str) -> Path:
+        return self._settings.log_folder / f"{name}.log"
+
+
+def _catch_signals() -> int:
+    """Turn signals into bytes on a pipe, so that they and the death of a child end a wait at once."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, _ignore)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return reader
+
+
+def _ignore(number: int, frame: object) -> None:
+    """A handler must exist for the signal to reach the pipe."""
+
+
+def main() -> int:
+    """Be the supervisor of this home, or leave quietly if it has one."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    os.umask(0o077)
+    settings = load_settings()
+    prepare_home(settings)
+    lock = claim(supervisor_lock(settings.home))
+    return 0 if lock is None else Supervisor(settings, lock).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
