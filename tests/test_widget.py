@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,14 @@ def test_the_repr_is_short_and_stable() -> None:
     assert repr(shown) == data["text/plain"] == "RunWidget(summer-launch)"
     assert "<script" not in data["text/html"]
     assert data[widget_module.VIEW_MIME]["model_id"] == shown.model_id
+
+
+def test_the_page_side_is_one_small_file_that_writes_only_text() -> None:
+    """No markup from data, nothing loaded from elsewhere."""
+    source = (widget_module.STATIC / "widget.js").read_text()
+    assert not any(word in source for word in ("innerHTML", "insertAdjacentHTML", "document.write", "import "))
+    assert re.findall(r"https?://[^\"]*", source) == ["http://www.w3.org/2000/svg"]
+    assert len(source) < 40_000
 
 
 def test_a_thousand_nodes_are_a_small_message() -> None:

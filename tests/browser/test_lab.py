@@ -71,6 +71,21 @@ def test_a_choice_made_in_the_page_reaches_the_run(lab: Any, page: Any) -> None:
     page.get_by_text("[('approve', 'pick', '0', [1], {1: 'For rooms that sing'})]").wait_for()
 
 
+def test_everything_can_be_reached_by_keyboard(lab: Any, page: Any) -> None:
+    """Arrows move between cards, Enter opens the details, Space chooses, and Approve is a button."""
+    start(page, lab.write("keyboard.ipynb", START))
+    page.locator('.xtyl .card[tabindex="0"]').focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    focused = page.locator(".xtyl .card:focus")
+    assert focused.get_attribute("data-node") in ("poster", "premium")
+    assert page.locator(".xtyl dl").inner_text().startswith("state")
+    page.locator(".xtyl .pick input").first.focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Approve", exact=True).press("Enter")
+    page.wait_for_selector(".xtyl .pill.completed")
+
+
 def test_a_click_is_served_while_a_cell_runs(lab: Any, page: Any) -> None:
     """A cell that waits for the run does not keep the person from approving."""
     busy = "while run.overview().state != 'completed': run.changed(0, 1)\nprint('went', 'on')"
