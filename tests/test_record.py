@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 from engine_driver import Driver, completed, failed, retrying, waiting
 from plans import chain, fan, layered, plan_of
-
 from xtyl_engine.database import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, RunNotFound
 from xtyl_engine.outcomes import Completed, Released

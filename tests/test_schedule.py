@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from plans import chain, fan, plan_of
-
 from xtyl_engine.plan import load_plan
 from xtyl_engine.schedule import (
     Countdown,

@@ -158,7 +158,7 @@ def events_frame(backend: DirectBackend, id: str) -> pd.DataFrame:
             "time": _times(event.time for event in events),
             "kind": _texts(str(event.kind) for event in events),
             "node": _texts(event.node for event in events),
-            "row": pd.Series(rows, dtype=None if rows else "object"),
+            "row": pd.Series(rows, dtype="object").convert_dtypes(),
             "item": _texts(event.item.partition(".")[2] or None if event.item else None for event in events),
         }
     )

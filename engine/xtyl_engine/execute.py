@@ -130,9 +130,9 @@ class Executor:
         with self.database.read() as transaction:
             return look_up(transaction, claim, key)
 
-    def _function(self, execution_id: str, reference: Mapping[str, Any]) -> Callable[..., Any]:
-        if "reference" in reference:
-            return load_reference(reference["reference"])
+    def _function(self, execution_id: str, reference: Mapping[str, Any] | str) -> Callable[..., Any]:
+        if isinstance(reference, str) or "reference" in reference:
+            return load_reference(reference if isinstance(reference, str) else reference["reference"])
         if not self.settings.accept_functions:
             raise FunctionRejected(
                 f"this worker takes no functions from notebooks: {reference.get('name')}",
