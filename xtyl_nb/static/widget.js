@@ -554,7 +554,6 @@ function render({ model, el }) {
   const sizes = new ResizeObserver(() => graphic.fit());
   sizes.observe(graphic.box);
   model.on("change:state", update);
-  graphic.fit();
   update();
   model.send({ kind: "opened", view });
   return () => {
