@@ -54,27 +54,29 @@ class Follower:
     def _follow(self) -> None:
         pause = SHORTEST_PAUSE_SECONDS
         while self._goes_on():
-            began = monotonic()
             try:
-                over, sequence = self._look()
-                pause = max(SHORTEST_PAUSE_SECONDS, 3 * (monotonic() - began))
-                if not over:
-                    with self._lock:
-                        self._again = True
-                    self._leave.wait(pause)
-                    while not self._leave.is_set() and not self._live.changed(sequence, PATIENCE_SECONDS):
-                        pass
+                if not self._look_and_wait():
+                    continue
+                pause = SHORTEST_PAUSE_SECONDS
             except Exception as error:
                 self._failed(error)
-                with self._lock:
-                    self._again = True
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 self._leave.wait(pause)
+            with self._lock:
+                self._again = True
 
-    def _look(self) -> tuple[bool, int]:
+    def _look_and_wait(self) -> bool:
+        """Show how the run stands and wait until that is old; False if it is over."""
+        began = monotonic()
         overview = self._live.overview()
         self._seen(overview)
-        return overview.state.is_terminal, overview.sequence
+        if overview.state.is_terminal:
+            return False
+        # A run that is dear to look at is looked at less often.
+        self._leave.wait(max(SHORTEST_PAUSE_SECONDS, 3 * (monotonic() - began)))
+        while not self._leave.is_set() and not self._live.changed(overview.sequence, PATIENCE_SECONDS):
+            pass
+        return True
 
     def _goes_on(self) -> bool:
         """Whether to look once more. Asked and answered under the lock, so that no `start` falls between."""

@@ -8,8 +8,12 @@ import os
 from base64 import b64encode
 from functools import lru_cache
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from xtyl_engine.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 QUALITY = 82
@@ -40,10 +44,7 @@ def _made(path: str, size: int, changed: int) -> str | None:
         return None
 
 
-def _encoded(image: object) -> str:
-    from PIL import Image
-
-    assert isinstance(image, Image.Image)
+def _encoded(image: Image.Image) -> str:
     transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa")
     kind, mode = ("png", "RGBA") if transparent else ("jpeg", "RGB")
     buffer = BytesIO()
