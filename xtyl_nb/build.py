@@ -27,10 +27,12 @@ _NODE_PARAMETERS = ("over", "of")
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Workflow:
-    """A workflow under construction: a document, the nodes that the next step follows, and the branches it is in."""
+    """A workflow under construction: a document, the nodes that the next step follows (whatever it reads, if it joins a
+    parallel), and the branches it is in."""
 
     document: Document
     _after: tuple[str, ...]
+    _joins: bool
     _inside: tuple[tuple[str, str], ...]
 
     def __init__(self, name: str = "workflow", *, inputs: Iterable[str] | None = None):
@@ -39,7 +41,7 @@ class Workflow:
             raise TypeError(f"a workflow's name is text, not a {type(name).__name__}")
         if isinstance(inputs, str):
             raise TypeError(f"inputs is a list of names: inputs=[{inputs!r}]")
-        _fill(self, Document(name=name, inputs=None if inputs is None else tuple(inputs)), (), ())
+        _fill(self, Document(name=name, inputs=None if inputs is None else tuple(inputs)))
 
     @property
     def name(self) -> str:
@@ -267,7 +269,7 @@ class Workflow:
         from xtyl_nb.document import read_document
 
         document = read_document(source)
-        return _filled(document, tuple(node.id for node in document.nodes[-1:]), ())
+        return _fill(object.__new__(Workflow), document, after=tuple(node.id for node in document.nodes[-1:]))
 
     def __repr__(self) -> str:
         count = len(self.document.nodes)
@@ -287,6 +289,7 @@ class Workflow:
         nodes: tuple[Node, ...] | None = None,
         edges: tuple[Edge, ...] | None = None,
         after: tuple[str, ...] | None = None,
+        joins: bool = False,
         inside: tuple[tuple[str, str], ...] | None = None,
     ) -> Workflow:
         old = self.document
@@ -297,7 +300,13 @@ class Workflow:
             inputs=old.inputs,
             starts=old.starts,
         )
-        return _filled(document, self._after if after is None else after, self._inside if inside is None else inside)
+        return _fill(
+            object.__new__(Workflow),
+            document,
+            after=self._after if after is None else after,
+            joins=joins,
+            inside=self._inside if inside is None else inside,
+        )
 
     def _add(self, type: str, id: str, config: dict[str, Any], after: Iterable[str] | None) -> Workflow:
         if not isinstance(id, str):
@@ -305,10 +314,11 @@ class Workflow:
         if isinstance(after, str):
             raise TypeError(f"after is a list of ids: after=[{after!r}]")
         node = Node(id=id, type=type, config=config)
-        follows = after if after is not None else () if self._reads_any(node) else self._after
+        if after is None:
+            after = self._after if self._joins or not self._reads_any(node) else ()
         edges = (
             *self.document.edges,
-            *(Edge(source=source, target=id) for source in dict.fromkeys(follows)),
+            *(Edge(source=source, target=id) for source in dict.fromkeys(after)),
             *(Edge(source=source, target=id, branch=branch) for source, branch in self._inside),
         )
         return self._replace(nodes=(*self.document.nodes, node), edges=edges, after=(id,))
@@ -327,17 +337,19 @@ class Workflow:
             start = flow._replace(after=(), inside=(*self._inside, (id, name)))
             flow = _checked(start, build(start), name)
             tails += _ends(flow.document, len(start.document.nodes), len(start.document.edges))
-        return flow._replace(after=tails, inside=self._inside)
+        return flow._replace(after=tails, joins=self.document.nodes[-1].type == "parallel", inside=self._inside)
 
 
-def _fill(flow: Workflow, document: Document, after: tuple[str, ...], inside: tuple[tuple[str, str], ...]) -> None:
-    for name, value in (("document", document), ("_after", after), ("_inside", inside)):
+def _fill(
+    flow: Workflow,
+    document: Document,
+    *,
+    after: tuple[str, ...] = (),
+    joins: bool = False,
+    inside: tuple[tuple[str, str], ...] = (),
+) -> Workflow:
+    for name, value in (("document", document), ("_after", after), ("_joins", joins), ("_inside", inside)):
         object.__setattr__(flow, name, value)
-
-
-def _filled(document: Document, after: tuple[str, ...], inside: tuple[tuple[str, str], ...]) -> Workflow:
-    flow = object.__new__(Workflow)
-    _fill(flow, document, after, inside)
     return flow
 
 

@@ -5,6 +5,7 @@ function of a `call` can be called as written.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -19,6 +20,8 @@ from xtyl_engine.wording import Suggestions, list_names, show_name, show_value
 from xtyl_engine.workflow import Node
 
 CODE = "workflow/bad-parameter"
+# What pydantic calls the value at fault.
+SUBJECT = re.compile("^(Input|String|List|Dictionary|Tuple|Value) should")
 
 
 def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
@@ -57,7 +60,7 @@ def _reworded(node: Node, kind: NodeType, detail: Any, suggestions: Suggestions)
         known = list(kind.config.model_fields)
         hint = suggestions.hint(where, known, f"{kind.name} takes {list_names(known, 30)}")
         return _problem(node, f"`{name}` is no parameter of {kind.name}", hint)
-    reason = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    reason = SUBJECT.sub("it should", detail["msg"].removeprefix("Value error, ")).replace(" after validation", "")
     hint = f"change {name}=; {reason}" if reason.startswith("it should") else f"change {name}="
     return _problem(node, f"`{name}` is {show_value(detail['input'])}: {reason}", hint)
 
@@ -105,15 +108,15 @@ def _check_arguments(
     kinds = inspect.Parameter
     takes = [key for key, one in parameters.items() if one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
     for key in [] if any(one.kind is kinds.VAR_KEYWORD for one in parameters.values()) else arguments:
-        if key not in takes:
+        if key not in takes and key not in parameters:
             hint = suggestions.hint(key, takes, f"it takes {list_names(takes)}")
             yield _problem(node, f"{name}() takes no argument `{show_name(key)}`", hint)
     for key, one in parameters.items():
-        if one.default is not kinds.empty or key in arguments or one.kind in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL):
+        if one.default is not kinds.empty or one.kind in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL):
             continue
         if one.kind is kinds.POSITIONAL_ONLY:
             yield _problem(node, f"{name}() takes `{key}` by position only", "remove the `/` from its signature")
-        else:
+        elif key not in arguments:
             hint = f'pass it to call(): {key}="{{{{ ... }}}}", or give it a default'
             yield _problem(node, f"{name}() needs an argument `{key}`", hint)
 

@@ -46,6 +46,8 @@ class References:
 
     def _check_over(self, node: Node) -> Iterator[Problem]:
         over, survey = named(node, "over"), self.survey
+        if not over:
+            return
         if over == node.id:
             yield _problem("cycle", node, f"it runs over itself: {over} -> {over}", "name another node in over=")
         elif (
@@ -65,12 +67,14 @@ class References:
         survey = self.survey
         if of == node.id:
             yield _problem("cycle", node, f"it reviews itself: {of} -> {of}", "name another node in of=")
-        elif survey.branches(of):
+            return
+        if survey.branches(of):
             hint = "review a node that makes texts, images or values"
             yield _problem("review-of-nothing", node, f"it reviews {of}, a {survey.nodes[of].type} with no items", hint)
+            return
         choose, axes = node.config.get("choose", 1), survey.axes[of]
         gathered = axes[shared_axes(axes, survey.axes[node.id]) :]
-        if isinstance(choose, int) and of != node.id and survey.bearers.isdisjoint({of, *gathered}):
+        if isinstance(choose, int) and survey.bearers.isdisjoint({of, *gathered}):
             count = prod(survey.length(axis) for axis in gathered)
             if choose > count:
                 hint = f"choose at most {count}, or let {of} make more with n="

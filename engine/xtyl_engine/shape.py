@@ -84,7 +84,7 @@ def check_edge(survey: Survey, edge: Edge, suggestions: Suggestions) -> Iterator
         if end not in survey.nodes:
             hint = suggestions.hint(end, survey.nodes, "remove the edge, or add the node")
             yield _problem("bad-edge", here, f"the edge {shown}: there is no node `{show_name(end)}`", hint)
-    if edge.source == edge.target:
+    if edge.source == edge.target and edge.source not in survey.repeated:
         yield _problem("bad-edge", here, f"the edge {shown} leads a node to itself", "remove it")
     if edge.branch is not None and edge.source in survey.kinds:
         offered = survey.branches(edge.source)

@@ -4,6 +4,7 @@ edges that references make, the lists each node runs over.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,12 @@ class Survey:
         return make_graph(self.document, self.edges)
 
     @cached_property
+    def repeated(self) -> frozenset[str]:
+        """The ids that several nodes have."""
+        counts = Counter(node.id for node in self.document.nodes)
+        return frozenset(id for id, count in counts.items() if count > 1)
+
+    @cached_property
     def loops(self) -> list[list[str]]:
         return find_loops(self.graph)
 
@@ -66,7 +73,7 @@ class Survey:
     @cached_property
     def overs(self) -> Mapping[str, str]:
         """Per node, the node it runs over."""
-        return {id: over for id, node in self.nodes.items() if (over := named(node, "over")) in self.nodes}
+        return {id: over for id, node in self.nodes.items() if (over := named(node, "over")) and over in self.nodes}
 
     def length(self, id: str) -> int:
         """How many items a node makes for each of its inputs, 1 where that is not known."""
@@ -101,7 +108,7 @@ class Survey:
     def lineages(self) -> Mapping[str, tuple[str, ...]]:
         """Per review: the node it is of, then those upstream of that whose outputs belong to its single items."""
         reviews = {id: named(node, "of") for id, node in self.nodes.items() if node.type == "review"}
-        return {id: self._lineage(of) for id, of in reviews.items() if of in self.nodes}
+        return {id: self._lineage(of) for id, of in reviews.items() if of and of in self.nodes}
 
     def _lineage(self, of: str) -> tuple[str, ...]:
         upstream, axes = find_upstream(self.graph, of) - {of}, self.axes[of]
@@ -184,6 +191,6 @@ def _all_edges(written: Iterable[Edge], nodes: Mapping[str, Node], texts: Mappin
     for id, node in nodes.items():
         roots = [str(use.path[0]) for use in texts[id].uses]
         for source in (*(named(node, parameter) for parameter in NODE_PARAMETERS), *roots):
-            if source in nodes and source != id:
+            if source and source in nodes and source != id:
                 found.setdefault((source, id), Edge(source=source, target=id))
     return tuple(found.values())

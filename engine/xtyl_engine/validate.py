@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from xtyl_engine.errors import Problem, WorkflowError
 from xtyl_engine.graph import level_nodes, order_nodes
-from xtyl_engine.nodes import node_types
+from xtyl_engine.nodes import node_type, node_types
 from xtyl_engine.parameters import check_parameters, check_templates
 from xtyl_engine.plan import Plan, Reading, make_plan
 from xtyl_engine.references import References
@@ -63,10 +63,11 @@ def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggest
     references = References(read, names, suggestions)
     yield from _check_inputs(document, given, suggestions)
     yield from check_ids(document)
-    for node in read.nodes.values():
+    for node in document.nodes:
         yield from check_type(node, known, suggestions)
-        if node.id in read.kinds:
-            yield from check_parameters(node, read.kinds[node.id], suggestions)
+        if node.type in known:
+            yield from check_parameters(node, node_type(node.type), suggestions)
+    for node in read.nodes.values():
         yield from check_templates(node, read.texts[node.id])
         yield from references.check(node)
     for edge in document.edges:

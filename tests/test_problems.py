@@ -1,0 +1,70 @@
+"""A wrong workflow in a notebook: a table and a picture, with the plain text kept; and without IPython just the text."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from xtyl_engine import errors
+
+from xtyl_nb.build import Workflow
+from xtyl_nb.problems import MOST_ROWS, WorkflowError, problems_html
+
+BROKEN = Workflow("<b>w</b>").generate_copy("a", prompt="{{ a.text }}", n=0).generate_copy("<script>", prompt="x")
+CELL = """
+from xtyl_nb.build import Workflow
+Workflow("w").generate_copy("headline", prompt="x").generate_copy("b", prompt="{{ headlin.text }}").validate()
+"""
+
+
+def raised():
+    with pytest.raises(errors.WorkflowError) as caught:
+        BROKEN.validate()
+    return caught.value
+
+
+def test_shows_a_table_and_the_graph():
+    """Every problem is a row with its cure, user text is escaped, and the graph is below."""
+    error = raised()
+    html = error._repr_html_()
+    assert isinstance(error, WorkflowError)
+    assert html.count("<tr>") == 1 + len(error.problems)
+    assert all(problem.code in html for problem in error.problems)
+    assert "<script>" not in html
+    assert "<b>w</b>" not in html
+    assert "<svg" in html
+
+
+def test_long_lists_are_cut():
+    """A table of very many problems ends, and says that it does."""
+    problems = [errors.Problem(code="workflow/x", node="n", message=str(i), hint="h") for i in range(MOST_ROWS + 7)]
+    assert "and 7 more" in problems_html(errors.WorkflowError(problems))
+
+
+def test_keeps_the_text_in_a_terminal():
+    """Where there is no kernel, IPython shows the plain text."""
+    (text,) = raised()._render_traceback_()
+    assert text.startswith("WorkflowError: <b>w</b>: ")
+
+
+def test_in_a_notebook():
+    """In a kernel the table is displayed and the error's own text follows."""
+    jupyter_client = pytest.importorskip("jupyter_client")
+    manager, client = jupyter_client.manager.start_new_kernel(kernel_name="python3")
+    shown = []
+    try:
+        client.execute_interactive(CELL, timeout=60, output_hook=shown.append)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    kinds = {message["msg_type"]: message["content"] for message in shown}
+    assert "did you mean" in kinds["display_data"]["data"]["text/html"]
+    assert "did you mean `headline`?" in "\n".join(kinds["error"]["traceback"])
+
+
+def test_without_ipython():
+    """Plain Python prints the problems with the traceback."""
+    done = subprocess.run([sys.executable, "-c", CELL], capture_output=True, text=True, check=False)
+    assert "did you mean `headline`?" in done.stderr
+    assert "During handling" not in done.stderr
