@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.workflow import Document, Edge, Node
 
+from xtyl_nb.follow import branch_ends, names_read
+
 if TYPE_CHECKING:
     import graphviz
     import networkx
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from xtyl_nb.run import Run
 
 Branch = Callable[["Workflow"], "Workflow"]
-
-# Parameters of verbs that name nodes.
-_NODE_PARAMETERS = ("over", "of")
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -324,7 +323,7 @@ class Workflow:
         return self._replace(nodes=(*self.document.nodes, node), edges=edges, after=(id,))
 
     def _reads_any(self, node: Node) -> bool:
-        names = _names_read(node)
+        names = names_read(node)
         return bool(names) and any(other.id in names for other in self.document.nodes)
 
     def _branch(self, id: str, branches: Mapping[str, Branch]) -> Workflow:
@@ -336,7 +335,7 @@ class Workflow:
                 raise TypeError(f"{name}= takes a function: {name}=lambda flow: flow.generate_copy(...)")
             start = flow._replace(after=(), inside=(*self._inside, (id, name)))
             flow = _checked(start, build(start), name)
-            tails += _ends(flow.document, len(start.document.nodes), len(start.document.edges))
+            tails += branch_ends(flow.document, len(start.document.nodes), len(start.document.edges))
         return flow._replace(after=tails, joins=self.document.nodes[-1].type == "parallel", inside=self._inside)
 
 
@@ -374,29 +373,6 @@ def _checked(start: Workflow, built: Any, name: str) -> Workflow:
     if built.document.nodes[:count] != start.document.nodes or built._inside != start._inside:
         raise ValueError(f"the function of {name}= returned another workflow; let it extend the one it is given")
     return built
-
-
-def _names_read(node: Node) -> set[str]:
-    from xtyl_engine.errors import WorkflowException
-    from xtyl_engine.template import iterate_texts, read_names
-
-    names = {value for name in _NODE_PARAMETERS if isinstance(value := node.config.get(name), str)}
-    try:
-        for text in iterate_texts({name: value for name, value in node.config.items() if name != "function"}):
-            names.update(read_names(text).roots)
-    except WorkflowException:
-        # What cannot be read is told by `validate`.
-        return names
-    return names
-
-
-def _ends(document: Document, first_node: int, first_edge: int) -> tuple[str, ...]:
-    """The nodes of a branch that no other node of it follows."""
-    nodes = document.nodes[first_node:]
-    followed = {edge.source for edge in document.edges[first_edge:] if edge.branch is None}
-    for node in nodes:
-        followed |= _names_read(node)
-    return tuple(node.id for node in nodes if node.id not in followed)
 
 
 __all__ = ["Workflow"]
