@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from xtyl_engine.local import down
 from xtyl_engine.server import find_server, ping, start_server
+from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
@@ -44,3 +49,48 @@ def postgres_server(folder: Path) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@contextlib.contextmanager
+def embedded_home(folder: Path, **variables: str) -> Iterator[Settings]:
+    """Settings for an embedded back end of its own, not started yet; whatever was started is stopped at the end."""
+    settings = load_settings({"XTYL_HOME": str(folder / "home"), "XTYL_SLOTS": "2", **variables})
+    prepare_home(settings)
+    try:
+        yield settings
+    finally:
+        down(settings)
+
+
+def start_client(settings: Settings, code: str = "") -> subprocess.Popen[str]:
+    """Another process that has found or started this back end. It prints the supervisor's pid, runs `code`, then waits for
+    its input to end."""
+    script = f"""
+import sys
+from xtyl_engine.local import ensure, status
+from xtyl_engine.settings import load_settings
+settings = load_settings()
+ensure(settings)
+print(status(settings).pid, flush=True)
+{code}
+sys.stdin.read()
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=settings.child_environ(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has reaped yet has ended too."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()[:1] in ("", "Z")
+
+
+def kill(pid: int) -> None:
+    """End a process as a crash would."""
+    os.kill(pid, 9)

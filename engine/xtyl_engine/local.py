@@ -1,28 +1,27 @@
 """The client's side of the embedded back end: find the one of this home or start it, look at it, stop it. With a configured
-broker there is nothing to start.
+broker there is nothing to start. Importing it is cheap.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGTERM
+from typing import Self
 
-import xtyl_engine
+from xtyl_engine.children import worker_command
+from xtyl_engine.diagnose import Check, Status, doctor, status
 from xtyl_engine.errors import BackendError, BackendStartError
 from xtyl_engine.logs import open_log, read_tail
 from xtyl_engine.presence import (
     Presence,
     SupervisorState,
-    alone,
     clients_lock,
     holder,
     is_same_file,
@@ -30,14 +29,17 @@ from xtyl_engine.presence import (
     read_presence,
     supervisor_lock,
 )
-from xtyl_engine.server import has_worker, ping, socket_path
+from xtyl_engine.server import ping, socket_path
 from xtyl_engine.settings import Settings, prepare_home
+
+__all__ = ["Check", "Connection", "Status", "check", "doctor", "down", "ensure", "status", "worker_command"]
 
 POLL_SECONDS = 0.005
 MOST_STARTS = 3
 DOCTOR = "Run `xtyl doctor`; it looks for the cause."
-# `exec` in the background: the supervisor is nobody's child, so it is no zombie of a notebook and dies with no process tree.
-LAUNCH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
+# Through a shell that ends at once, so that the supervisor is nobody's child: it leaves no zombie in a notebook, and who ends
+# a kernel with all its children does not end it. It keeps the shell's output open, and so its end can be seen.
+LAUNCH = 'log=$1; shift; "$@" 3>&1 >>"$log" 2>&1 </dev/null & echo $!'
 
 _joined: dict[Path, int] = {}
 _joining = threading.Lock()
@@ -51,23 +53,6 @@ class Connection:
     celery_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     home: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """A look at the embedded back end of a home. `worker` is `ready`, `starting` or `none`."""
-
-    running: bool
-    home: Path
-    state: SupervisorState | None
-    pid: int | None
-    worker: str
-    worker_pid: int | None
-    server: str | None
-    socket: Path | None
-    clients: bool
-    error: str | None
-    versions: Mapping[str, str]
 
 
 def ensure(settings: Settings) -> Connection:
@@ -106,34 +91,8 @@ def check(settings: Settings) -> None:
     ensure(settings)
 
 
-def status(settings: Settings) -> Status:
-    """How the embedded back end of this home is; changes nothing."""
-    pid = holder(supervisor_lock(settings.home))
-    found = read_presence(settings.home)
-    here = found if pid is not None and found is not None and found.pid == pid else None
-    socket = Path(here.socket) if here else None
-    is_ready = socket is not None and has_worker(socket)
-    return Status(
-        running=here is not None and ping(Path(here.socket)),
-        home=settings.home,
-        state=found.state if found else None,
-        pid=pid,
-        worker="ready" if is_ready else "starting" if here else "none",
-        worker_pid=here.worker_pid if here else None,
-        server=here.server if here else None,
-        socket=socket,
-        clients=_has_clients(settings.home),
-        error=found.error if found else None,
-        versions={
-            "xtyl": here.version if here else xtyl_engine.__version__,
-            "python": here.python if here else sys.executable,
-            "client": f"{xtyl_engine.__version__} on Python {platform.python_version()}",
-        },
-    )
-
-
 def down(settings: Settings, timeout: float = 40.0) -> bool:
-    """Stop the embedded back end of this home, its runs kept; False if there was none. Raises BackendError if it will not end."""
+    """Stop the embedded back end of this home, its runs kept; False if there was none. Raises BackendError if it stays."""
     path = supervisor_lock(settings.home)
     pid = holder(path)
     if pid is None:
@@ -175,20 +134,21 @@ def _join_clients(settings: Settings, deadline: float) -> None:
 
 def _find_or_start(settings: Settings, deadline: float) -> str:
     """The socket of a server that answers."""
-    path, starts, child = supervisor_lock(settings.home), 0, None
-    while time.monotonic() < deadline:
-        pid = holder(path)
-        presence = read_presence(settings.home)
-        if pid is not None:
-            if presence is not None and presence.pid == pid and _answers(presence, settings):
-                return presence.socket
-        elif child is None or not _is_alive(child):
-            if presence is not None and presence.pid == child and presence.state is SupervisorState.FAILED:
-                raise _failure(presence)
-            if starts == MOST_STARTS:
-                break
-            child, starts = _start_supervisor(settings), starts + 1
-        time.sleep(POLL_SECONDS)
+    path, starts = supervisor_lock(settings.home), 0
+    with ExitStack() as kept:
+        started: _Started | None = None
+        while time.monotonic() < deadline:
+            pid, presence = holder(path), read_presence(settings.home)
+            if pid is not None:
+                if presence is not None and presence.pid == pid and _answers(presence, settings):
+                    return presence.socket
+            elif started is None or started.has_ended():
+                if started is not None and presence is not None:
+                    started.raise_if_failed(presence)
+                if starts == MOST_STARTS:
+                    break
+                started, starts = kept.enter_context(_Started(settings)), starts + 1
+            time.sleep(POLL_SECONDS)
     raise _late(settings)
 
 
@@ -203,39 +163,47 @@ def _answers(presence: Presence, settings: Settings) -> bool:
     return True
 
 
-def _start_supervisor(settings: Settings) -> int:
-    # Here rather than there: what is wrong with the folder is then said in the user's own process.
-    socket_path(settings.home)
-    path = settings.log_folder / "supervisor.log"
-    os.close(open_log(path))
-    # -P: nothing in the notebook's folder may shadow what the supervisor imports.
-    command = [sys.executable, "-P", "-m", "xtyl_engine.supervisor"]
-    done = subprocess.run(
-        ["/bin/sh", "-c", LAUNCH, "sh", str(path), *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        cwd=settings.home,
-        env=settings.child_environ(),
-        # An interrupt in Jupyter goes to the kernel's whole process group.
-        start_new_session=True,
-        check=True,
-    )
-    return int(done.stdout)
+class _Started:
+    """A supervisor that was just started, and may turn out to be one too many."""
 
+    def __init__(self, settings: Settings):
+        # Here rather than there: what is wrong with the folder is then said in the user's own process.
+        socket_path(settings.home)
+        path = settings.log_folder / "supervisor.log"
+        os.close(open_log(path))
+        # -P: nothing in the notebook's folder may shadow what the supervisor imports.
+        command = [sys.executable, "-P", "-m", "xtyl_engine.supervisor"]
+        with subprocess.Popen(
+            ["/bin/sh", "-c", LAUNCH, "sh", str(path), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            cwd=settings.home,
+            env=settings.child_environ(),
+            # An interrupt in Jupyter goes to the kernel's whole process group.
+            start_new_session=True,
+        ) as shell:
+            assert shell.stdout is not None
+            self._pid = int(shell.stdout.readline())
+            self._output = os.dup(shell.stdout.fileno())
+            os.set_blocking(self._output, False)
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        os.close(self._output)
 
-def _has_clients(home: Path) -> bool:
-    if not clients_lock(home).exists():
-        return False
-    with alone(clients_lock(home)) as nobody:
-        return not nobody
+    def has_ended(self) -> bool:
+        """Whether the process is gone: it never writes, so that only its end can be read."""
+        try:
+            return os.read(self._output, 1) == b""
+        except BlockingIOError:
+            return False
+
+    def raise_if_failed(self, presence: Presence) -> None:
+        """Raise BackendStartError if this very process wrote that it failed; it may also just have come second."""
+        if presence.pid == self._pid and presence.state is SupervisorState.FAILED:
+            raise _failure(presence)
 
 
 def _failure(presence: Presence) -> BackendStartError:

@@ -1,0 +1,127 @@
+"""The children of a supervisor: how the worker is called, how one that dies is started again, and how none outlives its
+parent, not even one that is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from xtyl_engine.settings import Settings
+
+log = logging.getLogger("xtyl.supervisor")
+MOST_DEATHS = 5
+DEATHS_WITHIN_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 5.0
+
+# It learns pids from its input, which ends when the supervisor does, be it by SIGKILL; then it ends what was left behind.
+KEEPER = """
+while read -r name pid; do case $name in server) server=$pid ;; worker) worker=$pid ;; esac; done
+[ "$server" ] && kill -KILL "$server"
+[ "$worker" ] && kill -TERM "$worker" && sleep 3 && kill -KILL "-$worker"
+"""
+
+
+def worker_command(settings: Settings) -> list[str]:
+    """The command line of a worker; its settings come by its environment."""
+    # -P: a celery.py in the folder we were started from must not shadow the real one.
+    start = [sys.executable, "-P", "-m", "celery", "-A", "xtyl_engine.worker", "worker"]
+    pool = ["--pool", "threads", "--concurrency", str(settings.slots), "--loglevel", "INFO"]
+    return [*start, *pool, "--without-gossip", "--without-mingle", "--without-heartbeat"]
+
+
+class GaveUp(Exception):
+    """A process died too often to be started once more."""
+
+    def __init__(self, name: str, message: str):
+        self.name = name
+        super().__init__(message)
+
+
+class Keeper:
+    """A shell that outlives us by a moment to end our children, should we be killed."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def tell(self, name: str, pid: int | None) -> None:
+        """Say which process has this role now, if any."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{name} {pid or ''}\n".encode())
+            self._process.stdin.flush()
+
+    def close(self) -> None:
+        """Let it go; call when the children are gone."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+
+
+class Child:
+    """A process that is started again when it dies, after longer and longer pauses, until it has died too often."""
+
+    def __init__(self, name: str, start: Callable[[], subprocess.Popen[bytes]], keeper: Keeper):
+        self.name = name
+        self.restarts = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+        self._start = start
+        self._keeper = keeper
+        self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
+        self._start_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process else None
+
+    def tend(self) -> bool:
+        """Start the process, or start it again, if it is time. True if anything changed. Raises GaveUp."""
+        now = time.monotonic()
+        if self.process is not None:
+            return self.process.poll() is not None and self._mourn(self.process.returncode, now)
+        if now < self._start_at:
+            return False
+        self.process, self.started = self._start(), now
+        self._keeper.tell(self.name, self.process.pid)
+        log.info("the %s runs as process %d", self.name, self.process.pid)
+        return True
+
+    def end(self, soft_seconds: float) -> None:
+        """SIGTERM and that many seconds, then SIGKILL to it and its own children."""
+        if self.process is None:
+            return
+        if soft_seconds:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(soft_seconds)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+        self._keeper.tell(self.name, None)
+
+    def _mourn(self, status: int, now: float) -> bool:
+        self.process = None
+        self._keeper.tell(self.name, None)
+        self._deaths.append(now)
+        self.restarts += 1
+        log.warning("the %s ended with status %d", self.name, status)
+        recent = sum(death > now - DEATHS_WITHIN_SECONDS for death in self._deaths)
+        if recent == MOST_DEATHS:
+            raise GaveUp(
+                self.name,
+                f"the {self.name} ended {recent} times within {DEATHS_WITHIN_SECONDS:.0f} s, last with status {status}",
+            )
+        self._start_at = now + min(0.25 * 2 ** (recent - 1), LONGEST_PAUSE_SECONDS)
+        return True

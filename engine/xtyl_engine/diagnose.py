@@ -1,0 +1,231 @@
+"""A look at the embedded back end, and the doctor, which checks all that a run needs and says what to do about what is
+missing. Neither starts anything; heavy libraries are imported only where a check needs one.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import xtyl_engine
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.presence import SupervisorState, alone, clients_lock, holder, read_presence, supervisor_lock
+from xtyl_engine.server import find_server, has_worker, ping, read_version, socket_path
+from xtyl_engine.settings import Settings, prepare_home
+
+OLDEST_PYTHON = (3, 11)
+# RETURNING came with 3.35.
+OLDEST_SQLITE = (3, 35, 0)
+LEAST_FREE_BYTES = 200 * 1024 * 1024
+NETWORK_DRIVES = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "lustre", "gpfs", "beegfs")
+MOVE_HOME = "Set XTYL_HOME to a folder on a local disk."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A look at the embedded back end of a home. `worker` is `ready`, `starting` or `none`."""
+
+    running: bool
+    home: Path
+    state: SupervisorState | None
+    pid: int | None
+    worker: str
+    worker_pid: int | None
+    server: str | None
+    socket: Path | None
+    clients: bool
+    error: str | None
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing the doctor looked at. `hint` says what to do, even about something that may stay as it is."""
+
+    name: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+def status(settings: Settings) -> Status:
+    """How the embedded back end of this home is; changes nothing."""
+    pid = holder(supervisor_lock(settings.home))
+    found = read_presence(settings.home)
+    here = found if pid is not None and found is not None and found.pid == pid else None
+    socket = Path(here.socket) if here else None
+    is_ready = socket is not None and has_worker(socket)
+    return Status(
+        running=here is not None and ping(Path(here.socket)),
+        home=settings.home,
+        state=found.state if found else None,
+        pid=pid,
+        worker="ready" if is_ready else "starting" if here else "none",
+        worker_pid=here.worker_pid if here else None,
+        server=here.server if here else None,
+        socket=socket,
+        clients=_has_clients(settings.home),
+        error=found.error if found else None,
+        versions={
+            "xtyl": here.version if here else xtyl_engine.__version__,
+            "python": here.python if here else sys.executable,
+            "client": f"{xtyl_engine.__version__} on Python {platform.python_version()}",
+        },
+    )
+
+
+def doctor(settings: Settings) -> list[Check]:
+    """Look at everything a run needs. What goes wrong in a check is its finding; nothing is raised."""
+    checks: list[tuple[str, Callable[[Settings], Check]]] = [
+        ("python", _python),
+        ("home", _home),
+        ("disk", _disk),
+        ("sqlite", _sqlite),
+        *([("server", _server), ("socket", _socket), ("back end", _back_end)] if settings.redis_url is None else []),
+        *([("broker", _broker)] if settings.redis_url is not None else []),
+        ("database", _database),
+        ("dot", _dot),
+    ]
+    return [_examined(name, check, settings) for name, check in checks]
+
+
+def _examined(name: str, check: Callable[[Settings], Check], settings: Settings) -> Check:
+    try:
+        return check(settings)
+    except WorkflowException as error:
+        return Check(name=name, ok=False, detail=error.message, hint=error.hint or "")
+    except Exception as error:
+        return Check(name=name, ok=False, detail=f"{type(error).__name__}: {error}")
+
+
+def _has_clients(home: Path) -> bool:
+    if not clients_lock(home).exists():
+        return False
+    with alone(clients_lock(home)) as nobody:
+        return not nobody
+
+
+def _python(settings: Settings) -> Check:
+    return Check(
+        name="python",
+        ok=sys.version_info >= OLDEST_PYTHON,
+        detail=f"{platform.python_version()} at {sys.executable}",
+        hint="Python 3.11 or newer is needed.",
+    )
+
+
+def _home(settings: Settings) -> Check:
+    prepare_home(settings)
+    with tempfile.TemporaryFile(dir=settings.home) as file:
+        file.write(b"x")
+    return Check(name="home", ok=True, detail=f"{settings.home} is private and can be written to")
+
+
+def _disk(settings: Settings) -> Check:
+    found = os.statvfs(settings.home)
+    free = found.f_bavail * found.f_frsize
+    return Check(
+        name="disk",
+        ok=free >= LEAST_FREE_BYTES,
+        detail=f"{free / 1e9:.1f} GB free in {settings.home}",
+        hint="Make room: images and results are kept there. " + MOVE_HOME,
+    )
+
+
+def _sqlite(settings: Settings) -> Check:
+    drive = drive_kind(settings.home)
+    if drive.startswith(NETWORK_DRIVES):
+        detail = f"{settings.home} is on a network drive ({drive}), where SQLite's locks cannot be trusted"
+        return Check(name="sqlite", ok=not settings.database_url.startswith("sqlite"), detail=detail, hint=MOVE_HOME)
+    with tempfile.TemporaryDirectory(dir=settings.home) as folder:
+        path = Path(folder) / "check.db"
+        with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as reader:
+            mode = writer.execute("PRAGMA journal_mode=wal").fetchone()[0]
+            writer.execute("CREATE TABLE seen (x)")
+            writer.execute("INSERT INTO seen VALUES (1)")
+            writer.commit()
+            is_shared = reader.execute("SELECT x FROM seen").fetchall() == [(1,)]
+    return Check(
+        name="sqlite",
+        ok=mode == "wal" and is_shared and sqlite3.sqlite_version_info >= OLDEST_SQLITE,
+        detail=f"{sqlite3.sqlite_version}, journal mode {mode}",
+        hint=f"SQLite 3.35 or newer in WAL mode is needed. {MOVE_HOME}",
+    )
+
+
+def drive_kind(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """The kind of file system a path is on, or nothing where the system does not say."""
+    try:
+        lines = [line.split() for line in mounts.read_text(errors="replace").splitlines()]
+    except OSError:
+        return ""
+    # A mount point's spaces are written as octal escapes.
+    points = {fields[1].replace("\\040", " "): fields[2] for fields in lines if len(fields) > 2}
+    return next((points[str(folder)] for folder in (path, *path.parents) if str(folder) in points), "")
+
+
+def _server(settings: Settings) -> Check:
+    binary = find_server()
+    version = ".".join(map(str, read_version(binary)))
+    return Check(name="server", ok=True, detail=f"{binary} {version}")
+
+
+def _socket(settings: Settings) -> Check:
+    path = socket_path(settings.home)
+    with suppress(OSError):
+        path.parent.rmdir()
+    return Check(name="socket", ok=True, detail=f"{path}, {len(os.fsencode(path))} of at most 103 bytes")
+
+
+def _back_end(settings: Settings) -> Check:
+    found = status(settings)
+    if found.pid is None and found.state is SupervisorState.FAILED:
+        hint = f"Read the logs in {settings.log_folder}; the next run or `xtyl up` tries again."
+        return Check(name="back end", ok=False, detail=f"failed: {found.error}", hint=hint)
+    if found.pid is None:
+        return Check(name="back end", ok=True, detail="not running; the first run or `xtyl up` starts it")
+    return Check(
+        name="back end",
+        ok=found.running and found.worker == "ready",
+        detail=f"process {found.pid}, server {'answers' if found.running else 'silent'}, worker {found.worker}",
+        hint=f"It may still be starting. Otherwise read the logs in {settings.log_folder}, then `xtyl down`.",
+    )
+
+
+def _broker(settings: Settings) -> Check:
+    import redis
+
+    with redis.Redis.from_url(settings.event_url, socket_connect_timeout=2, socket_timeout=2) as client:
+        client.ping()
+    return Check(name="broker", ok=True, detail="XTYL_REDIS_URL answers")
+
+
+def _database(settings: Settings) -> Check:
+    from xtyl_engine.database import Database
+    from xtyl_engine.schema import HEAD, revision
+
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        found = revision(database)
+    finally:
+        database.close()
+    return Check(
+        name="database",
+        ok=found in (None, HEAD),
+        detail="no tables yet; the first run makes them" if found is None else f"schema {found}",
+        hint=f"This release works with schema {HEAD}; an older one is upgraded by the next run.",
+    )
+
+
+def _dot(settings: Settings) -> Check:
+    found = shutil.which("dot")
+    detail = found or "not installed: flow.draw() makes DOT text only, which is fine"
+    return Check(name="dot", ok=True, detail=detail, hint="" if found else "Install Graphviz if you want its drawings.")

@@ -1,0 +1,96 @@
+"""Locks that are true after any death, and a record that may be damaged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from xtyl_engine.presence import (
+    Presence,
+    SupervisorState,
+    alone,
+    claim,
+    holder,
+    is_same_file,
+    join,
+    read_presence,
+    write_presence,
+)
+
+PRESENCE = Presence(
+    pid=7, state=SupervisorState.READY, started=1.0, socket="/s", database="d", version="1", python="/p", error="é"
+)
+
+
+def hold(path, how):
+    """Another process that holds a lock until its input ends."""
+    code = f"import sys, pathlib, xtyl_engine.presence as p; kept = p.{how}(pathlib.Path({str(path)!r}))\n"
+    code += "print(kept is not None, flush=True); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "True\n"
+    return process
+
+
+def test_a_record_is_read_as_written(tmp_path):
+    """A record comes back equal, and nothing half-written stays beside it."""
+    write_presence(tmp_path, PRESENCE)
+    assert read_presence(tmp_path) == PRESENCE
+    assert [path.name for path in tmp_path.iterdir()] == ["supervisor.json"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", '{"pid": 1}', '{"pid": "x", "state": "ready"}', "\udcff", "9" * 5000]
+)
+def test_a_damaged_record_is_none(tmp_path, text):
+    """Whatever stands in the file, reading it raises nothing."""
+    (tmp_path / "supervisor.json").write_text(text, errors="surrogateescape")
+    assert read_presence(tmp_path) is None
+
+
+def test_a_newer_record_is_read(tmp_path):
+    """Fields that another release added are passed over."""
+    write_presence(tmp_path, PRESENCE)
+    text = (tmp_path / "supervisor.json").read_text()
+    (tmp_path / "supervisor.json").write_text(text.replace("{", '{"new": 1, ', 1))
+    assert read_presence(tmp_path) == PRESENCE
+
+
+def test_one_claims_and_all_see_who(tmp_path):
+    """A second process cannot claim, anybody can ask who did, and death gives the lock back."""
+    path = tmp_path / "lock"
+    assert holder(path) is None
+    process = hold(path, "claim")
+    with process:
+        assert holder(path) == process.pid
+        assert claim(path) is None
+        process.kill()
+    assert holder(path) is None
+    handle = claim(path)
+    assert handle is not None
+    os.close(handle)
+
+
+def test_many_join_and_none_is_alone(tmp_path):
+    """A shared lock has many holders; while there is one, nobody has it alone, and while one is alone, nobody joins."""
+    path = tmp_path / "lock"
+    with hold(path, "join") as process:
+        handle = join(path)
+        assert handle is not None
+        os.close(handle)
+        with alone(path) as nobody:
+            assert not nobody
+        process.kill()
+    with alone(path) as nobody:
+        assert nobody
+        assert join(path) is None
+
+
+def test_a_file_made_anew_is_another(tmp_path):
+    """A handle no longer belongs to its path when the file was removed or replaced."""
+    handle = join(tmp_path / "lock")
+    assert is_same_file(handle, tmp_path / "lock")
+    (tmp_path / "lock").unlink()
+    assert not is_same_file(handle, tmp_path / "lock")
+    os.close(handle)

@@ -1,0 +1,106 @@
+"""The supervisor keeps its children running while somebody needs them, and never leaves one behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from servers import embedded_home, is_gone, kill, start_client, wait_until
+from xtyl_engine.database import Database
+from xtyl_engine.errors import BackendStartError
+from xtyl_engine.local import SupervisorState, check, ensure, status
+from xtyl_engine.presence import read_presence
+from xtyl_engine.schema import ensure_schema
+from xtyl_engine.server import ping
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings of an embedded back end for this test, with a database it can work on."""
+    with embedded_home(tmp_path, XTYL_IDLE_SECONDS="0.3") as settings:
+        database = Database(settings.database_url)
+        ensure_schema(database)
+        database.close()
+        yield settings
+
+
+def ready(settings):
+    """Start it, wait until its worker takes hints, and return its record."""
+    ensure(settings)
+    wait_until(lambda: read_presence(settings.home).state is SupervisorState.READY)
+    return read_presence(settings.home)
+
+
+def test_a_dead_worker_is_replaced(settings):
+    """A worker that is killed is started again and takes hints."""
+    before = ready(settings)
+    kill(before.worker_pid)
+    wait_until(lambda: read_presence(settings.home).restarts == 1)
+    after = ready(settings)
+    assert after.worker_pid not in (None, before.worker_pid)
+    assert (after.pid, after.server_pid) == (before.pid, before.server_pid)
+
+
+def test_a_dead_server_is_replaced(settings):
+    """A server that is killed is started again on the same socket, and the worker finds it."""
+    before = ready(settings)
+    kill(before.server_pid)
+    wait_until(lambda: read_presence(settings.home).restarts == 1)
+    after = ready(settings)
+    assert after.socket == before.socket
+    assert after.worker_pid == before.worker_pid
+
+
+def test_a_removed_socket_is_made_anew(settings):
+    """When somebody cleans the temporary folder, the socket comes back."""
+    before = ready(settings)
+    shutil.rmtree(os.path.dirname(before.socket))
+    wait_until(lambda: ping(before.socket))
+
+
+def test_nothing_outlives_a_killed_supervisor(settings):
+    """After SIGKILL of the supervisor its server and its worker end by themselves."""
+    found = ready(settings)
+    kill(found.pid)
+    wait_until(lambda: is_gone(found.server_pid) and is_gone(found.worker_pid))
+
+
+def test_a_worker_that_cannot_start_fails_the_back_end(settings, tmp_path, monkeypatch):
+    """A worker that dies again and again ends it all with a reason, and a repaired one starts afresh."""
+    (tmp_path / "path" / "celery").mkdir(parents=True)
+    (tmp_path / "path" / "celery" / "__init__.py").write_text("raise SystemExit('broken library')")
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(tmp_path / "path"))
+        ensure(settings)
+        wait_until(lambda: status(settings).pid is None)
+    with pytest.raises(BackendStartError, match="the worker ended 5 times") as caught:
+        check(settings)
+    assert "broken library" in str(caught.value)
+    assert ready(settings).error is None
+
+
+def test_it_stays_for_a_client_and_ends_without(settings):
+    """It runs while a client lives, ends when the last one has died, and leaves nothing."""
+    client = start_client(settings)
+    pid = int(client.stdout.readline())
+    wait_until(lambda: read_presence(settings.home).state is SupervisorState.READY)
+    found = read_presence(settings.home)
+    assert found.pid == pid
+    assert not is_gone(pid)
+    client.kill()
+    client.communicate()
+    wait_until(lambda: status(settings).pid is None)
+    assert read_presence(settings.home).state is SupervisorState.STOPPED
+    assert is_gone(found.worker_pid)
+    assert is_gone(found.server_pid)
+    assert not os.path.exists(os.path.dirname(found.socket))
+
+
+def test_it_ends_when_its_home_is_gone(settings):
+    """Without a home nobody can find it, so it ends."""
+    found = ready(settings)
+    shutil.rmtree(settings.home)
+    wait_until(lambda: is_gone(found.pid))
+    assert is_gone(found.server_pid)
+    assert not settings.home.exists()
