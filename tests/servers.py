@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from xtyl_engine.local import down
-from xtyl_engine.server import find_server, ping, start_server
+from xtyl_engine.server import find_server, ping, socket_path, start_server
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 
@@ -60,6 +61,7 @@ def embedded_home(folder: Path, **variables: str) -> Iterator[Settings]:
         yield settings
     finally:
         down(settings)
+        shutil.rmtree(socket_path(settings.home).parent)
 
 
 def start_client(settings: Settings, code: str = "") -> subprocess.Popen[str]:

@@ -104,3 +104,4 @@ def test_it_ends_when_its_home_is_gone(settings):
     wait_until(lambda: is_gone(found.pid))
     assert is_gone(found.server_pid)
     assert not settings.home.exists()
+    assert not os.path.exists(found.socket)

@@ -162,7 +162,7 @@ class Supervisor:
         self._worker.end(SOFT_SECONDS)
         self._server.end(0)
         self._keeper.close()
-        if self._is_home():
+        if self._is_home() or not supervisor_lock(self._settings.home).exists():
             with suppress(OSError):
                 self._socket.unlink(missing_ok=True)
                 self._socket.parent.rmdir()
