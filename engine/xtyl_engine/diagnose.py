@@ -201,9 +201,9 @@ def _back_end(settings: Settings) -> Check:
 
 
 def _broker(settings: Settings) -> Check:
-    import redis
+    from xtyl_engine.stream import connect
 
-    with redis.Redis.from_url(settings.event_url, socket_connect_timeout=2, socket_timeout=2) as client:
+    with connect(settings.event_url) as client:
         client.ping()
     return Check(name="broker", ok=True, detail="XTYL_REDIS_URL answers")
 
