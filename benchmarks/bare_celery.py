@@ -12,7 +12,11 @@ from celery import Celery
 
 app = Celery("bare", broker=os.environ["BARE_BROKER"])
 app.conf.update(
-    task_ignore_result=True, task_serializer="json", accept_content=["json"], task_default_queue="bare", worker_prefetch_multiplier=16
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    task_default_queue="bare",
+    worker_prefetch_multiplier=16,
 )
 
 _lock = threading.Lock()

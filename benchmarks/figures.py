@@ -1,7 +1,7 @@
 """The figures we print: `python benchmarks/figures.py` prints a table in Markdown; `--quick` for a first look.
 
-Every graph runs on the embedded back end with each job durable, and, in the same run and interleaved with ours, on bare Celery with one
-message per node, which keeps nothing. Medians; times in seconds.
+Every graph runs on the embedded back end with each job durable, and, in the same run and by turns with ours, on bare
+Celery with one message per node, which keeps nothing. Medians; times in seconds.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pathlib import Path
 
 import redis
 from graphs import Graph, chain, document, fan, layered
-
-import xtyl_nb as xt
 from xtyl_engine import local
 from xtyl_engine.plan import Plan
 from xtyl_engine.settings import load_settings
 from xtyl_engine.submit import Row
 from xtyl_engine.validate import validate
 from xtyl_engine.workflow import parse_document
+
+import xtyl_nb as xt
 from xtyl_nb.client import backend
 
 GRAPHS: dict[str, tuple[Graph, int]] = {
@@ -70,7 +70,7 @@ def print_machine(runs: int) -> None:
 def print_start(runs: int) -> None:
     """Import, cold start and warm latency."""
     imports = [timed(lambda: python("import xtyl_nb")) - timed(lambda: python("pass")) for _ in range(runs)]
-    cold = [timed(cold_result) for _ in range(runs)]
+    cold = [cold_result() for _ in range(runs)]
     flow = xt.Workflow("warm").call("first", "time:perf_counter")
     flow.run().wait()
     events, results = zip(*(warm(flow) for _ in range(20)), strict=True)
@@ -81,10 +81,11 @@ def print_start(runs: int) -> None:
     print(f"| warm: submit to the first result | {median(results):.3f} | 0.05 |\n")
 
 
-def cold_result() -> None:
-    """A fresh interpreter starts the back end and gets a result."""
+def cold_result() -> float:
+    """Seconds for a fresh interpreter to start the back end and get a result."""
     local.down(load_settings())
-    python("import xtyl_nb as xt; xt.Workflow('cold').generate_copy('a', prompt='A headline').run().wait(30).frame()")
+    code = "import xtyl_nb as xt; xt.Workflow('cold').generate_copy('a', prompt='A headline').run().wait(30).frame()"
+    return timed(lambda: python(code))
 
 
 def warm(flow: xt.Workflow) -> tuple[float, float]:
@@ -135,7 +136,9 @@ def run_plan(plan: Plan, count: int) -> float:
     """Seconds from the first submission to the end of the last execution."""
     used = backend()
     began = time.perf_counter()
-    ids = [used.submit(plan, [Row(label=0, values={})], shape={}, functions={}, max_parallel=None) for _ in range(count)]
+    ids = [
+        used.submit(plan, [Row(label=0, values={})], shape={}, functions={}, max_parallel=None) for _ in range(count)
+    ]
     runs = [xt.Run(id, used).wait(300) for id in ids]
     seconds = time.perf_counter() - began
     assert all(run.state == "completed" for run in runs)
@@ -148,7 +151,14 @@ def bare_worker(folder: Path) -> Iterator[Callable[[Graph, int], float]]:
     found = local.ensure(load_settings())
     environ = {**os.environ, "BARE_BROKER": str(found.celery_url), "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "bare_celery", "worker", "--pool", "threads"]
-    command += ["--concurrency", str(load_settings().slots), "--without-gossip", "--without-mingle", "--loglevel", "ERROR"]
+    command += [
+        "--concurrency",
+        str(load_settings().slots),
+        "--without-gossip",
+        "--without-mingle",
+        "--loglevel",
+        "ERROR",
+    ]
     with open(folder / "bare.log", "w") as log:
         worker = subprocess.Popen(command, env=environ, stdout=log, stderr=log, start_new_session=True)
     os.environ["BARE_BROKER"] = str(found.celery_url)

@@ -15,8 +15,8 @@ PACKAGES = {"xtyl_nb": ROOT / "xtyl_nb", "xtyl_engine": ROOT / "engine" / "xtyl_
 
 # What decides: values, states, plans, schedules. It imports nothing that runs, stores or sends.
 PURE = {
-    "errors", "states", "limits", "events", "workflow", "plan", "schedule", "overview", "names", "template", "sandbox", "graph",
-    "validate", "outcomes",
+    "errors", "states", "limits", "events", "workflow", "plan", "schedule", "overview", "outcomes", "names", "template",
+    "sandbox", "graph", "survey", "references", "parameters", "shape", "wording", "validate",
 }  # fmt: skip
 
 HOMES = {

@@ -64,8 +64,10 @@ class DirectBackend:
         max_parallel: int | None,
     ) -> str:
         """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
+        from xtyl_engine.local import ensure
         from xtyl_engine.submit import Submission, new_execution_id, submit
 
+        ensure(self.settings)
         id = new_execution_id(plan.name)
         configs, packed = self._pack(plan, functions, id)
         submission = Submission(
@@ -74,7 +76,7 @@ class DirectBackend:
             rows=rows,
             shape=shape,
             functions=packed,
-            max_parallel=max_parallel,
+            max_parallel=max_parallel or self.settings.max_parallel,
         )
         self._publisher.publish(submit(self.database, submission))
         self._hint(id)
@@ -111,11 +113,10 @@ class DirectBackend:
         return Listener(self.connection.redis_url, id)
 
     def check(self) -> None:
-        """Raise BackendStartError when the embedded worker could not be kept running."""
-        if self.settings.redis_url is None:
-            from xtyl_engine.local import check
+        """See that the embedded back end runs. Raises BackendStartError when it could not be kept running."""
+        from xtyl_engine.local import check
 
-            check(self.settings)
+        check(self.settings)
 
     def close(self) -> None:
         """Let go of every connection; runs go on."""
@@ -123,6 +124,9 @@ class DirectBackend:
         self.database.close()
 
     def _change(self, id: str, events: list[Event]) -> None:
+        from xtyl_engine.local import ensure
+
+        ensure(self.settings)
         self._publisher.publish(events)
         self._hint(id)
 

@@ -5,6 +5,8 @@ the ORM, and even Core's execution, cost more than the scheduler's whole work on
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import random
 import sqlite3
 import time
@@ -20,6 +22,7 @@ from sqlalchemy.types import Float
 from xtyl_engine.errors import BackendError
 
 T = TypeVar("T")
+TURN_SECONDS = 15.0
 RETRYABLE_STATES = {"40P01", "40001", "55P03"}
 
 
@@ -96,6 +99,8 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self.engine = _make_engine(url, self.is_sqlite, pool_size)
+        file = self.engine.url.database if self.is_sqlite else None
+        self._gate = f"{file}-turn" if file and file != ":memory:" else None
         self._compiled: dict[int, Compiled] = {}
 
     def compiled(self, statement: ClauseElement) -> Compiled:
@@ -117,7 +122,11 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
         """One transaction that may write; on SQLite it takes the write lock at once, for an upgraded read lock can only fail."""
-        with self._connection() as connection, self._transaction(connection, "BEGIN IMMEDIATE") as transaction:
+        with (
+            self._turn(),
+            self._connection() as connection,
+            self._transaction(connection, "BEGIN IMMEDIATE") as transaction,
+        ):
             yield transaction
 
     def transact(self, work: Callable[[Transaction], T], *, seconds: float = 30.0) -> T:
@@ -140,6 +149,25 @@ class Database:
     def close(self) -> None:
         """Give every connection back to the operating system."""
         self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """On SQLite, wait for the turn to write at a file lock: its own waiting sleeps for up to 100 ms at a time."""
+        if self._gate is None:
+            yield
+            return
+        try:
+            gate = os.open(self._gate, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self.translated(error) from error
+        try:
+            deadline = time.monotonic() + TURN_SECONDS
+            while not _is_locked(gate) and time.monotonic() < deadline:
+                time.sleep(0.0002)
+            # Whoever waited in vain goes on: SQLite's own lock still holds, and says what is wrong.
+            yield
+        finally:
+            os.close(gate)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Any]:
@@ -182,6 +210,14 @@ class Database:
             else ("Is the database running and reachable? `xtyl doctor` looks.")
         )
         return BackendError(f"the database answered: {words}", hint=hint, retryable=_is_retryable(cause))
+
+
+def _is_locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_retryable(error: BaseException) -> bool:

@@ -78,16 +78,16 @@ class Slots:
     def _work(self, execution_id: str) -> int:
         deadline = time.monotonic() + self.slice_seconds
         outcomes: list[Outcome] = []
-        done, want, quick = 0, int(not self.closing), False
+        done, want = 0, int(not self.closing)
         while True:
+            grant = self.recorder.record(outcomes, execution_id, want)
+            if not grant.claims:
+                return done
+            quick = all(self._is_quick(claim) for claim in grant.claims)
+            if grant.more and not quick:
+                self.ask(execution_id, grant.more)
             # Python runs one thread at a time: quick jobs in many slots at once would only fight over the interpreter.
             with self._lane if quick else contextlib.nullcontext():
-                grant = self.recorder.record(outcomes, execution_id, want)
-                if not grant.claims:
-                    return done
-                quick = all(self._is_quick(claim) for claim in grant.claims)
-                if grant.more and not quick:
-                    self.ask(execution_id, grant.more)
                 outcomes = self._execute_all(grant.claims)
             done += len(outcomes)
             want = QUICK_CLAIMS if quick else 1

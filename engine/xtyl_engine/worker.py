@@ -21,6 +21,7 @@ from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
+from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.slots import Slots
 from xtyl_engine.stream import Publisher
@@ -67,6 +68,7 @@ class Process:
     def __init__(self, settings: Settings, app: Celery):
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.database = Database(settings.database_url, pool_size=settings.slots + 4)
+        ensure_schema(self.database)
         self.publisher = Publisher(settings.event_url)
         plans = PlanCache()
         recorder = Recorder(self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load)
@@ -100,7 +102,7 @@ class Waker:
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         if self._hub is not None:
-            self._hub.add_reader(self._read, self._look)
+            self._hub.add_reader(self._read, self._look)  # type: ignore[no-untyped-call,unused-ignore]
 
     def wake(self) -> None:
         """Called in a slot's thread, a moment before Celery counts the slot as free."""
