@@ -68,7 +68,7 @@ def test_a_list_born_brings_its_jobs_and_swaps_the_token() -> None:
     """Two items bring two jobs; whoever gathers them waits for two in place of the one token."""
     plan = plan_of({"ideas": {}, "draw": {"over": "ideas"}, "kit": {}}, [("draw", "kit")], bearers=["ideas"])
     over = Over("ideas", "0", End.LIVE, items=2)
-    assert list(born_jobs(plan, over)) == [Seed("draw", "0.0", 0), Seed("draw", "0.1", 0)]
+    assert list(born_jobs(plan, over)) == [Seed("draw", "0.0", 0, 1), Seed("draw", "0.1", 0, 1)]
     assert Countdown(Reach("kit", "0", False), -1, 0) in list(consequences(plan, over))
 
 

@@ -14,7 +14,7 @@ from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.ledger import Ledger
+from xtyl_engine.ledger import Ledger, first_end
 from xtyl_engine.nodes.review import decide as make_decision
 from xtyl_engine.plan import head
 from xtyl_engine.plans import PlanCache
@@ -136,37 +136,36 @@ def _reopen(ledger: Ledger) -> None:
         ledger.epoch += 1
     kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
     opened = [
-        (id, node, item)
+        (id, node, item, state)
         for id, node, item, state, because in ledger.transaction.rows(sql.REOPENED, {"execution_id": ledger.id})
         if because not in kept.get(JobState(state), ())
     ]
-    ledger.transaction.many(sql.REOPEN, [{"job_id": id} for id, _, _ in opened])
-    ledger.done -= len(opened)
+    ledger.transaction.many(sql.REOPEN, [{"job_id": id} for id, *_ in opened])
+    ledger.done -= sum(JobState(state).is_terminal for *_, state in opened)
     ledger.failed = 0
     ledger.note(EventKind.REOPENED, jobs=len(opened))
     depth = {name: node.depth for name, node in ledger.plan.nodes.items()}
-    for id, node, item in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
+    for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
         _stand_again(ledger, id, node, item)
 
 
 def _stand_again(ledger: Ledger, id: int, node: str, item: str) -> None:
     links = ledger.plan.nodes[node].parents
     standings = [ledger.standing(link, head(item, link.level)) for link in links]
-    end = next((standing.end for standing in standings if standing.end is not None), None)
+    end = first_end(standings)
     pending, live = (sum(getattr(standing, name) for standing in standings) for name in ("pending", "live"))
     if end is None and links and not pending and not live:
         end = End.BRANCH
+    pending += end is not None
     waits = {
         "job_id": id,
-        "state": str(JobState.BLOCKED if pending or end else JobState.READY),
+        "state": str(JobState.BLOCKED if pending else JobState.READY),
         "pending": pending,
         "live": live,
     }
     ledger.transaction.run(sql.SET_WAITING_FOR, waits)
     if end is not None:
-        reason = {"execution_id": ledger.id, "node": node, "item": item, "reason": str(end), "now": ledger.now}
-        ledger.transaction.rows(sql.SKIP_CUT[False], reason)
-        ledger.done += 1
+        ledger.done += len(ledger.end_early(node, item, end))
 
 
 def _waiting_review(ledger: Ledger, node: str, item: str) -> tuple[int, str]:

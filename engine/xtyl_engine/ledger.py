@@ -42,6 +42,12 @@ class Standing:
     end: End | None = None
 
 
+def first_end(standings: Iterable[Standing]) -> End | None:
+    """What ends a job before it runs: a branch that is not taken, before anything else."""
+    ends = [standing.end for standing in standings if standing.end is not None]
+    return End.BRANCH if End.BRANCH in ends else next(iter(ends), None)
+
+
 class Ledger:
     """The locked row of one execution. Call `save` once, last."""
 
@@ -90,12 +96,14 @@ class Ledger:
         overs = list(overs)
         while overs:
             self.done += len(overs)
-            born = [ended for over in overs if over.items is not None for ended in self._bear(over)]
             steps = [step for over in overs for step in consequences(self.plan, over)]
+            # Newborn jobs see in the record who is over already; counting down after the birth would count those twice.
             self._count_down([step for step in steps if isinstance(step, Countdown)])
-            cut = [ended for step in steps if isinstance(step, Cut) for ended in self._cut(step)]
+            born = [ended for over in overs if over.items is not None for ended in self._bear(over)]
+            cut = [ended for step in steps if isinstance(step, Cut) for ended in self._cut_off(step.reach, step.end)]
+            doomed = self._judge_doomed(steps)
             spent = self._skip_exhausted(steps)
-            overs = born + cut + spent
+            overs = born + cut + doomed + spent
 
     def standing(self, link: Link, item: str) -> Standing:
         """How a job at `item` stands towards the parents along one edge, from what is recorded."""
@@ -171,29 +179,25 @@ class Ledger:
         }
         rows, ended = [], []
         for seed in born_jobs(self.plan, over):
-            row, end = self._born_row(seed, outer[seed.node])
-            rows.append(row)
+            end = first_end(outer[seed.node])
+            rows.append(self._born_row(seed, outer[seed.node], end))
             if end is not None:
-                ended.append(Over(seed.node, seed.item, end))
+                ended.append((seed.node, seed.item, end))
         self.add_jobs(rows)
-        if self.plan.nodes[over.node].bears:
-            self.note(EventKind.ITEMS_BORN, over.node, over.item, count=over.items, jobs=len(rows))
-        for each in ended:
-            reach = Reach(each.node, each.item, False)
-            self.transaction.rows(sql.SKIP_CUT[False], self._skip_parameters(reach, each.end))
-        return ended
+        self.note(EventKind.ITEMS_BORN, over.node, over.item, count=over.items, jobs=len(rows))
+        return [over for node, item, end in ended for over in self.end_early(node, item, end)]
 
-    def _born_row(self, seed: Seed, standings: list[Standing]) -> tuple[dict[str, Any], End | None]:
-        pending = seed.pending + sum(standing.pending for standing in standings)
-        end = next((standing.end for standing in standings if standing.end is not None), None)
+    def _born_row(self, seed: Seed, standings: list[Standing], end: End | None) -> dict[str, Any]:
+        # A parent that failed counts as one that is never over, as it does for jobs that were there before it failed.
+        pending = seed.pending + sum(standing.pending for standing in standings) + (end is not None)
         return {
             "execution_id": self.id,
             "node": seed.node,
             "item": seed.item,
-            "state": str(JobState.BLOCKED if pending or end else JobState.READY),
+            "state": str(JobState.BLOCKED if pending else JobState.READY),
             "pending": pending,
-            "live": 1 + sum(standing.live for standing in standings),
-        }, end
+            "live": seed.live + sum(standing.live for standing in standings),
+        }
 
     def _count_down(self, steps: list[Countdown]) -> None:
         by: Counter[Reach] = Counter()
@@ -209,9 +213,45 @@ class Ledger:
             ]
             self.transaction.many(statement, parameters)
 
-    def _cut(self, step: Cut) -> list[Over]:
-        rows = self.transaction.rows(sql.SKIP_CUT[step.reach.below], self._skip_parameters(step.reach, step.end))
-        return [self._skipped(node, item, step.end) for node, item in rows]
+    def end_early(self, node: str, item: str, end: End) -> list[Over]:
+        """End a job that will never run; nothing comes back while that hangs on a branch that is not decided."""
+        return self._cut_off(Reach(node, item, False), end)
+
+    def _cut_off(self, reach: Reach, end: End) -> list[Over]:
+        """A failure upstream of a step in a branch counts only once the branch is taken: until then the step is doomed, and
+        how it ends does not hang on which of the two is known first."""
+        parameters = self._skip_parameters(reach, end)
+        if end in FATAL and reach.node in self.plan.guarded:
+            return self._judge(self.transaction.rows(sql.DOOM[reach.below], parameters))
+        return [
+            self._skipped(node, item, end)
+            for node, item in self.transaction.rows(sql.SKIP_CUT[reach.below], parameters)
+        ]
+
+    def _judge_doomed(self, steps: list[Countdown | Cut]) -> list[Over]:
+        reaches = {step.reach for step in steps if isinstance(step, Countdown) and step.reach.node in self.plan.guarded}
+        return [
+            ended
+            for reach in sorted(reaches, key=lambda reach: (reach.node, reach.item))
+            for ended in self._judge(
+                self.transaction.rows(
+                    sql.DOOMED[reach.below], {"execution_id": self.id, "node": reach.node, "item": reach.item}
+                )
+            )
+        ]
+
+    def _judge(self, doomed: list[tuple[Any, ...]]) -> list[Over]:
+        """End the doomed jobs whose branches are decided."""
+        ended = []
+        for node, item, because in doomed:
+            links = [link for link in self.plan.nodes[node].parents if link.branch is not None]
+            standings = [self.standing(link, item) for link in links]
+            if any(standing.pending for standing in standings):
+                continue
+            end = End.BRANCH if any(standing.end is End.BRANCH for standing in standings) else End(because)
+            self.transaction.rows(sql.SKIP_CUT[False], self._skip_parameters(Reach(node, item, False), end))
+            ended.append(self._skipped(node, item, end))
+        return ended
 
     def _skip_exhausted(self, steps: list[Countdown | Cut]) -> list[Over]:
         """Only a parent that brought nothing can exhaust its children."""

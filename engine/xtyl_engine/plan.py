@@ -89,6 +89,12 @@ class Plan:
                 found.setdefault(bearer, []).append(node)
         return {bearer: tuple(nodes) for bearer, nodes in found.items()}
 
+    @cached_property
+    def guarded(self) -> frozenset[str]:
+        """The nodes inside a branch."""
+        nodes = self.nodes.values()
+        return frozenset(node.id for node in nodes if any(link.branch is not None for link in node.parents))
+
     def to_json(self) -> str:
         """Canonical JSON, enough for a worker to schedule and execute without validating again."""
         return json.dumps(

@@ -66,11 +66,12 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A job to bring into being. `pending` parents are to be waited for; none makes it ready."""
+    """A job to bring into being. `pending` parents are to be waited for, `live` ones have brought their value."""
 
     node: str
     item: str
     pending: int
+    live: int = 0
 
 
 def consequences(plan: Plan, over: Over) -> Iterator[Countdown | Cut]:
@@ -130,21 +131,22 @@ def count_initial_jobs(plan: Plan, rows: int) -> int:
 
 
 def born_jobs(plan: Plan, over: Over) -> Iterator[Seed]:
-    """The jobs a newborn list brings, item by item. `pending` counts only parents that share the new list: the others
-    may be over already, which only the record knows."""
+    """The jobs a newborn list brings, item by item. `pending` counts only parents that share the new list, `live` only the
+    bearer: the others may be over already, which only the record knows."""
     depth = len(plan.nodes[over.node].axes)
     newborn = [
         (
             name,
             tuple(plan.lengths[axis] for axis in plan.nodes[name].axes[depth + 1 :]),
             sum(expected(plan, link) for link in plan.nodes[name].parents if link.level > depth),
+            sum(link.source == over.node for link in plan.nodes[name].parents),
         )
         for name in plan.births.get(over.node, ())
     ]
     for place in range(over.items or 0):
-        for name, lengths, pending in newborn:
+        for name, lengths, pending, live in newborn:
             for item in iterate_items(f"{over.item}.{place}", lengths):
-                yield Seed(name, item, pending)
+                yield Seed(name, item, pending, live)
 
 
 def outer_links(plan: Plan, over: Over, node: str) -> tuple[Link, ...]:

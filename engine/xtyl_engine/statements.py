@@ -6,10 +6,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, Text, and_, bindparam, case, func, insert, literal_column, select, type_coerce, update
+from sqlalchemy import (
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database import Now
+from xtyl_engine.schedule import FATAL
 from xtyl_engine.states import JOB_MOVES, ExecutionState, JobState, Move
 from xtyl_engine.tables import attempts, decisions, events, executions, functions, jobs, rows, templates
 
@@ -122,6 +136,24 @@ def _skip(condition: ColumnElement[bool]) -> Any:
     )
 
 
+def doom(is_below: bool) -> Any:
+    """A failure upstream, while it is not decided whether the job's branch is taken."""
+    return (
+        update(jobs)
+        .where(WHERE[is_below], job_in(JobState.BLOCKED))
+        .values(because=B("reason"))
+        .returning(jobs.c.node, jobs.c.item, jobs.c.because)
+    )
+
+
+def doomed(is_below: bool) -> Any:
+    """The jobs that wait for their branch to be decided, only to be skipped."""
+    return select(jobs.c.node, jobs.c.item, jobs.c.because).where(WHERE[is_below], IS_DOOMED)
+
+
+IS_DOOMED = and_(job_in(JobState.BLOCKED), jobs.c.because.in_([literal_column(f"'{end}'") for end in FATAL]))
+DOOM = {False: doom(False), True: doom(True)}
+DOOMED = {False: doomed(False), True: doomed(True)}
 COUNT_DOWN = {False: count_down(False), True: count_down(True)}
 SKIP_EXHAUSTED = {False: skip_exhausted(False), True: skip_exhausted(True)}
 SKIP_CUT = {False: skip_cut(False), True: skip_cut(True)}
@@ -300,13 +332,14 @@ STOP_JOBS = (
     .values(state=target(JOB_MOVES["stop"]), finished=B("now"))
 )
 
+REOPENABLE = or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)
 REOPENED = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.because).where(
-    jobs.c.execution_id == B("execution_id"), guard(jobs.c.state, JOB_MOVES["reopen"])
+    jobs.c.execution_id == B("execution_id"), REOPENABLE
 )
 
 REOPEN = (
     update(jobs)
-    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["reopen"]))
+    .where(jobs.c.id == B("job_id"), REOPENABLE)
     .values(
         state=target(JOB_MOVES["reopen"]),
         because="reopened",
