@@ -1,0 +1,145 @@
+"""A whole back end for the tests of this folder: embedded, and shared over PostgreSQL. Each is started once a session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import xtyl_nb as xt
+from servers import embedded_home, valkey_server, wait_until
+from sqlalchemy import create_engine, text
+from xtyl_engine.local import worker_command
+from xtyl_engine.presence import SupervisorState, read_presence
+from xtyl_engine.settings import Settings, load_settings, prepare_home
+
+QUICK = {"XTYL_SLOTS": "6", "XTYL_LEASE_SECONDS": "1.5", "XTYL_BEAT_SECONDS": "0.3", "XTYL_SWEEP_SECONDS": "0.2"}
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """An embedded back end of this session's own, with short leases."""
+    with embedded_home(tmp_path_factory.mktemp("embedded"), **QUICK) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """PostgreSQL, a broker and one worker, as a team would run them."""
+    server = request.getfixturevalue("postgres_url")
+    name = f"shared_{uuid.uuid4().hex[:12]}"
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    base, _, query = server.partition("?")
+    home = tmp_path_factory.mktemp("shared") / "home"
+    with valkey_server() as broker:
+        settings = load_settings(
+            {
+                "XTYL_HOME": str(home),
+                "XTYL_DATABASE_URL": f"{base.rpartition('/')[0]}/{name}?{query}",
+                "XTYL_REDIS_URL": broker,
+                **QUICK,
+            }
+        )
+        prepare_home(settings)
+        yield from _with_worker(settings)
+
+
+def _with_worker(settings: Settings) -> Iterator[Settings]:
+    with open(settings.log_folder / "worker.log", "ab") as log:
+        worker = subprocess.Popen(
+            worker_command(replace(settings, accept_functions=True)),
+            env=replace(settings, accept_functions=True).child_environ(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield settings
+    finally:
+        worker.terminate()
+        worker.wait(40)
+
+
+@pytest.fixture(autouse=True)
+def own_home(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test here uses the session's embedded back end, unless it asks for another."""
+    for name in [name for name in os.environ if name.startswith(("XTYL_", "OPENAI_"))]:
+        monkeypatch.delenv(name)
+    for name, value in embedded.to_environ().items():
+        monkeypatch.setenv(name, value)
+    yield
+    xt.connect()
+
+
+@pytest.fixture(params=["embedded", "shared"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The back end in use: the embedded one, then the shared one."""
+    settings: Settings = request.getfixturevalue(request.param)
+    for name, value in settings.to_environ().items():
+        monkeypatch.setenv(name, value)
+    if settings.redis_url is not None:
+        xt.connect(database=settings.database_url, redis=settings.redis_url)
+    return settings
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Callable[[str], object]:
+    """Evaluates an expression in another process, which has imported xtyl_nb as xt; its value comes back."""
+
+    def evaluate(expression: str) -> object:
+        path = tmp_path / f"{uuid.uuid4().hex}.pickle"
+        code = f"import pandas as pd, xtyl_nb as xt; pd.to_pickle({expression}, {str(path)!r})"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=60)
+        return pd.read_pickle(path)
+
+    return evaluate
+
+
+@pytest.fixture
+def effects(tmp_path: Path) -> Effects:
+    """A file that a job adds one line to each time it starts."""
+    return Effects(tmp_path / "effects")
+
+
+class Effects:
+    """What jobs did, one durable line per start. Its methods run in workers, so it holds nothing but a path."""
+
+    def __init__(self, path: Path):
+        self.path = str(path)
+
+    def note(self, line: object) -> int:
+        """Add a line; how many equal ones there are now."""
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(handle, f"{line}\n".encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        return self.lines().count(str(line))
+
+    def lines(self) -> list[str]:
+        """Every line so far."""
+        try:
+            with open(self.path) as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
+
+def wait_ready(settings: Settings) -> None:
+    """Return when the embedded back end's worker takes hints."""
+
+    def is_ready() -> bool:
+        found = read_presence(settings.home)
+        return found is not None and found.state is SupervisorState.READY
+
+    wait_until(is_ready)
