@@ -20,8 +20,8 @@ PURE = {
 }  # fmt: skip
 
 HOMES = {
-    "celery": {"xtyl_engine.worker"},
-    "kombu": {"xtyl_engine.worker"},
+    "celery": {"xtyl_engine.broker", "xtyl_engine.worker"},
+    "kombu": {"xtyl_engine.broker", "xtyl_engine.worker"},
     "redis": {"xtyl_engine.stream"},
     "alembic": {"xtyl_engine.schema", "xtyl_engine.migrations"},
     "networkx": {"xtyl_engine.graph"},
@@ -30,7 +30,7 @@ HOMES = {
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget"},
     "graphviz": {"xtyl_nb.draw"},
-    "pandas": {"xtyl_nb.frame", "xtyl_nb.table", "xtyl_nb.briefs"},
+    "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},
     "click": {"xtyl_nb.cli"},
 }

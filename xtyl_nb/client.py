@@ -32,6 +32,7 @@ class DirectBackend:
 
     def __init__(self, settings: Settings):
         from xtyl_engine.artifacts import ArtifactStore
+        from xtyl_engine.broker import make_app
         from xtyl_engine.control import Controls
         from xtyl_engine.database import Database
         from xtyl_engine.glance import Glance
@@ -40,7 +41,6 @@ class DirectBackend:
         from xtyl_engine.query import Queries
         from xtyl_engine.schema import ensure_schema
         from xtyl_engine.stream import Publisher
-        from xtyl_engine.worker import make_app
 
         self.settings = settings
         self.connection = ensure(settings)
@@ -131,7 +131,7 @@ class DirectBackend:
         self._hint(id)
 
     def _hint(self, id: str) -> None:
-        from xtyl_engine.worker import send_hint
+        from xtyl_engine.broker import send_hint
 
         send_hint(self._app, id)
 

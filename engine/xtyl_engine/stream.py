@@ -14,12 +14,14 @@ from typing import Any
 
 import redis
 
-from xtyl_engine.events import Event
+from xtyl_engine.events import Event, EventKind
 
 log = logging.getLogger("xtyl")
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 24 * 3600
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.02
+# A stream whose end nobody could publish is as old as the executions that never ended, and as few.
+EXPIRING = (EventKind.SUBMITTED, EventKind.COMPLETED, EventKind.FAILED, EventKind.STOPPED)
 _TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
 
 
@@ -58,7 +60,9 @@ class Publisher:
         while (batch := self._queue.get()) is not None:
             self._send([*batch, *self._gathered()])
             # A watcher cannot tell milliseconds apart, and a busy worker has better use for its processor.
-            self._ended.wait(GATHER_SECONDS)
+            # Gathering may have taken the mark of the end along, so the end is looked for here too.
+            if self._ended.wait(GATHER_SECONDS):
+                break
         self._send(self._gathered())
 
     def _gathered(self) -> list[Event]:
@@ -78,7 +82,8 @@ class Publisher:
                 for execution_id, event in latest.items():
                     entry = json.dumps({"sequence": event.sequence, "kind": str(event.kind)})
                     pipe.xadd(stream_key(execution_id), {"event": entry}, maxlen=KEEP_EVENTS, approximate=True)
-                    pipe.expire(stream_key(execution_id), KEEP_SECONDS)
+                    if event.kind in EXPIRING:
+                        pipe.expire(stream_key(execution_id), KEEP_SECONDS)
                 pipe.execute()
         except redis.RedisError as error:
             log.warning("live events could not be sent: %s; watchers look in the database", error)

@@ -1,5 +1,5 @@
-"""The one home of Celery: the app, the task `xtyl.advance`, and what a worker process owns. A message is a hint that
-an execution has ready jobs; losing one, doubling one or replaying an old one changes nothing.
+"""A worker process: the task `xtyl.advance` and all that it owns. A message is a hint that an execution has ready jobs;
+losing one, doubling one or replaying an old one changes nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import uuid
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker.request import Request
 from kombu.asynchronous import get_event_loop
 
 from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.broker import TASK, make_app, send_hint
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.plans import PlanCache
@@ -28,38 +30,7 @@ from xtyl_engine.stream import Publisher
 from xtyl_engine.sweep import Sweeper
 
 log = logging.getLogger("xtyl")
-TASK = "xtyl.advance"
-QUEUE = "xtyl"
 SLOT_FREED_SECONDS = 0.002
-
-CONFIGURATION: dict[str, Any] = {
-    "task_default_queue": QUEUE,
-    "task_ignore_result": True,
-    "task_acks_late": False,
-    "task_serializer": "json",
-    "accept_content": ["json"],
-    "task_publish_retry": False,
-    "worker_disable_prefetch": True,
-    "worker_prefetch_multiplier": 1,
-    "worker_soft_shutdown_timeout": 30,
-    "worker_cancel_long_running_tasks_on_connection_loss": False,
-    "worker_hijack_root_logger": True,
-    "broker_connection_retry_on_startup": True,
-    "broker_transport_options": {
-        "socket_timeout": 5,
-        "socket_connect_timeout": 2,
-        "socket_keepalive": True,
-        "health_check_interval": 5,
-        "retry_on_timeout": False,
-    },
-}
-
-
-def make_app(broker_url: str | None) -> Celery:
-    """A Celery app that can send and take hints over this broker."""
-    app = Celery("xtyl", broker=broker_url)
-    app.conf.update(CONFIGURATION)
-    return app
 
 
 class Process:
@@ -102,7 +73,7 @@ class Waker:
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         if self._hub is not None:
-            self._hub.add_reader(self._read, self._look)  # type: ignore[no-untyped-call,unused-ignore]
+            self._hub.add_reader(self._read, self._look)
 
     def wake(self) -> None:
         """Called in a slot's thread, a moment before Celery counts the slot as free."""
@@ -128,18 +99,16 @@ def process() -> Process:
         return _process
 
 
-def send_hint(app: Celery, execution_id: str) -> None:
-    """Say that an execution has ready jobs. A hint that cannot be sent is left to the sweeper."""
-    try:
-        app.send_task(TASK, (execution_id,), retry=False, ignore_result=True)
-    except Exception as error:
-        log.warning("a hint could not be sent: %s; the sweep will see to it", error)
-
-
 app = make_app(load_settings().celery_url)
 
 
-@app.task(name=TASK, ignore_result=True)
+class HintRequest(Request):
+    """A hint was off the queue when it was read: there is nothing to acknowledge."""
+
+    acknowledged = True
+
+
+@app.task(name=TASK, ignore_result=True, Request="xtyl_engine.worker:HintRequest")
 def advance(execution_id: str) -> None:
     """A hint: work on this execution until nothing is ready or the time slice is used."""
     try:
@@ -154,6 +123,9 @@ def _begin(**_: Any) -> None:
     global _waker
     # Threads hand work to each other all the time here; the default of 5 ms would be most of a short job's latency.
     sys.setswitchinterval(0.0005)
+    # A line for each hint would say nothing of any job, and cost as much as a short one.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     process()
     _waker = Waker()
 

@@ -1,0 +1,56 @@
+"""How hints travel: one queue that keeps account of nothing. Whoever submits sends here; the worker's side is in `worker`,
+which no client needs to import.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+log = logging.getLogger("xtyl")
+TASK = "xtyl.advance"
+QUEUE = "xtyl"
+
+CONFIGURATION: dict[str, Any] = {
+    # A hint may be lost, so nothing keeps account of it: no acknowledgement, no redelivery, no lookup of an exchange's queues.
+    "task_queues": (Queue(QUEUE, Exchange(""), routing_key=QUEUE, no_ack=True),),
+    "task_default_queue": QUEUE,
+    "task_default_exchange": "",
+    "task_default_routing_key": QUEUE,
+    "task_ignore_result": True,
+    "task_acks_late": False,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "task_publish_retry": False,
+    "worker_disable_prefetch": True,
+    "worker_prefetch_multiplier": 1,
+    "worker_soft_shutdown_timeout": 30,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_hijack_root_logger": True,
+    "broker_connection_retry_on_startup": True,
+    "broker_transport_options": {
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+        "retry_on_timeout": False,
+    },
+}
+
+
+def make_app(broker_url: str | None) -> Celery:
+    """A Celery app that can send and take hints over this broker."""
+    app = Celery("xtyl", broker=broker_url)
+    app.conf.update(CONFIGURATION)
+    return app
+
+
+def send_hint(app: Celery, execution_id: str) -> None:
+    """Say that an execution has ready jobs. A hint that cannot be sent is left to the sweeper."""
+    try:
+        app.send_task(TASK, (execution_id,), retry=False, ignore_result=True)
+    except Exception as error:
+        log.warning("a hint could not be sent: %s; the sweep will see to it", error)
