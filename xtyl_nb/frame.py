@@ -18,6 +18,7 @@ from xtyl_engine.states import JobState
 from xtyl_engine.submit import Row
 from xtyl_engine.values import plain, unspill
 
+from xtyl_nb.dtypes import columns_again, describe_shape, index_again
 from xtyl_nb.table import ResultFrame
 
 if TYPE_CHECKING:
@@ -46,13 +47,7 @@ def read_inputs(frame: Any, inputs: Mapping[str, Any], store: ArtifactStore) -> 
         Row(label=_label(label), values={**{name: cells[place] for name, cells in columns.items()}, **constants})
         for place, label in enumerate(table.index)
     ]
-    shape = {
-        "columns": list(table.columns),
-        "inputs": list(inputs),
-        "dtypes": {str(name): str(dtype) for name, dtype in table.dtypes.items()},
-        "index": {"names": list(table.index.names), "dtype": str(table.index.dtype)},
-    }
-    return rows, shape
+    return rows, {**describe_shape(table, _label), "inputs": list(inputs)}
 
 
 def input_columns(frame: Any, inputs: Mapping[str, Any]) -> list[str]:
@@ -94,36 +89,29 @@ def result_frame(backend: DirectBackend, id: str, plan: Plan, frame: pd.DataFram
 
 
 def outputs_frame(backend: DirectBackend, id: str, plan: Plan, node: str) -> pd.DataFrame:
-    """One row per job of a node, indexed by row (and item), one column per field. A list that a job made is one row per item."""
+    """One row per job of a node, indexed by row (and item), one column per field. A list that a job made is one row per item.
+
+    Rows with labels of several levels keep those levels, by their own names.
+    """
     _known_node(plan, node)
-    labels = [label for label, _ in backend.queries.rows(id)]
-    records, index = [], []
+    records, places = [], []
     for job in backend.queries.node_jobs(id, node):
         if job.state is not JobState.COMPLETED or job.output is None or job.because in FATAL:
             continue
-        row, *places = (int(part) for part in job.item.split("."))
+        place = tuple(int(part) for part in job.item.split("."))
         value = unspill(job.output, backend.store)
         items = value["items"] if isinstance(value.get("items"), list) else None
-        for place, each in enumerate([value] if items is None else items):
+        for number, each in enumerate([value] if items is None else items):
             records.append(_fields(each if isinstance(each, Mapping) else {"value": each}, backend.store))
-            index.append((_hashable(labels[row]), *places, *([] if items is None else [place])))
-    depth = max((len(each) for each in index), default=len(plan.nodes[node].axes))
-    names = ["row", "item", *[f"item_{place}" for place in range(2, depth)]][:depth]
+            places.append(place if items is None else (*place, number))
     table = ResultFrame(records)
-    if depth > 1:
-        table.index = (
-            pd.MultiIndex.from_tuples(index, names=names)
-            if index
-            else pd.MultiIndex.from_arrays([[]] * depth, names=names)
-        )
-    else:
-        table.index = pd.Index([each[0] for each in index], name="row")
+    table.index = _output_index(_index(backend, id), places, len(plan.nodes[node].axes))
     return table
 
 
 def jobs_frame(backend: DirectBackend, id: str, plan: Plan) -> pd.DataFrame:
     """One row per job."""
-    labels = [_hashable(label) for label, _ in backend.queries.rows(id)]
+    labels = list(_index(backend, id))
     jobs = backend.queries.jobs(id)
     started, finished = (_times(getattr(job, name) for job in jobs) for name in ("started", "finished"))
     columns = {
@@ -149,7 +137,7 @@ def jobs_frame(backend: DirectBackend, id: str, plan: Plan) -> pd.DataFrame:
 
 def events_frame(backend: DirectBackend, id: str) -> pd.DataFrame:
     """One row per event, in order."""
-    labels = [_hashable(label) for label, _ in backend.queries.rows(id)]
+    labels = list(_index(backend, id))
     events = backend.queries.events(id)
     rows = [None if event.item is None else labels[int(event.item.split(".")[0])] for event in events]
     return ResultFrame(
@@ -166,7 +154,7 @@ def events_frame(backend: DirectBackend, id: str) -> pd.DataFrame:
 
 def reviews_frame(backend: DirectBackend, id: str, overview: Overview) -> pd.DataFrame:
     """One row per option of every decision that is waited for."""
-    labels = [_hashable(label) for label, _ in backend.queries.rows(id)]
+    labels = list(_index(backend, id))
     options = [(review, option) for review in overview.reviews for option in review.options]
     index = pd.MultiIndex.from_tuples(
         [(review.node, labels[review.row], option.index) for review, option in options] or [],
@@ -273,33 +261,27 @@ def _label(label: Any) -> Any:
     return None if pd.isna(label) else label if isinstance(label, float) else str(label)
 
 
-def _hashable(label: Any) -> Any:
-    return tuple(map(_hashable, label)) if isinstance(label, list) else label
-
-
 def _inputs_again(backend: DirectBackend, execution: Execution) -> pd.DataFrame:
     """The user's frame, from what was stored: same columns, same index, same dtypes where they can be made again."""
     rows = backend.queries.rows(execution.id)
-    shape = execution.shape
-    columns = shape.get("columns", [])
-    table = pd.DataFrame([[values.get(name) for name in columns] for _, values in rows], columns=columns)
-    for name, dtype in shape.get("dtypes", {}).items():
-        table[name] = _as_dtype(table[name], dtype)
-    names = shape.get("index", {}).get("names", [None])
-    labels = [_hashable(label) for label, _ in rows]
-    if len(names) > 1:
-        table.index = pd.MultiIndex.from_tuples(labels, names=names)
-    else:
-        index = pd.Series(labels, dtype="object").infer_objects()
-        table.index = pd.Index(_as_dtype(index, shape.get("index", {}).get("dtype", "object")), name=names[0])
+    table = pd.DataFrame(columns_again([values for _, values in rows], execution.shape), index=range(len(rows)))
+    table.index = index_again([label for label, _ in rows], execution.shape)
     return table
 
 
-def _as_dtype(column: pd.Series[Any], dtype: str) -> pd.Series[Any]:
-    try:
-        return pd.to_datetime(column) if dtype.startswith("datetime64") else column.astype(cast(Any, dtype))
-    except (TypeError, ValueError):
-        return column
+def _index(backend: DirectBackend, id: str) -> pd.Index[Any]:
+    """The user's own index."""
+    return index_again([label for label, _ in backend.queries.rows(id)], backend.queries.execution(id).shape)
+
+
+def _output_index(index: pd.Index[Any], places: list[tuple[int, ...]], depth: int) -> pd.Index[Any]:
+    rows = index.take([row for row, *_ in places])
+    levels: list[Any] = [rows.get_level_values(level) for level in range(rows.nlevels)]
+    names = ["row"] if rows.nlevels == 1 else [name or f"row_{level}" for level, name in enumerate(rows.names)]
+    for level in range(1, max(map(len, places), default=depth)):
+        levels.append(pd.array([place[level] if level < len(place) else None for place in places], dtype="Int64"))
+        names.append("item" if level == 1 else f"item_{level}")
+    return pd.MultiIndex.from_arrays(levels, names=names) if len(levels) > 1 else levels[0].rename(names[0])
 
 
 def _main(store: ArtifactStore, plan: Plan, node: str, output: str) -> Any:

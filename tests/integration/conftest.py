@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import xtyl_nb as xt
 from servers import embedded_home, valkey_server, wait_until
 from sqlalchemy import create_engine, text
 from xtyl_engine.local import worker_command
 from xtyl_engine.presence import SupervisorState, read_presence
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+
+import xtyl_nb as xt
 
 QUICK = {"XTYL_SLOTS": "6", "XTYL_LEASE_SECONDS": "1.5", "XTYL_BEAT_SECONDS": "0.3", "XTYL_SWEEP_SECONDS": "0.2"}
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import xtyl_nb as xt
 from pandas.testing import assert_frame_equal
 from servers import wait_until
 
+import xtyl_nb as xt
+
 pytestmark = pytest.mark.usefixtures("either")
 BRIEFS = pd.DataFrame(
-    {"product": ["Aurora lamp", "Tidal mug", "Moss rug"], "tone": ["playful", "calm", "bold"]}, index=["lamp", "mug", "rug"]
+    {"product": ["Aurora lamp", "Tidal mug", "Moss rug"], "tone": ["playful", "calm", "bold"]},
+    index=["lamp", "mug", "rug"],
 )
 
 
@@ -132,5 +134,7 @@ def test_a_run_without_a_frame_has_one_row():
     alone = xt.Workflow("one").generate_copy("line", prompt="{{ product }}").run(product="Lamp").wait(60).frame()
     assert len(alone) == 1
     assert isinstance(alone["line"][0], str)
-    both = xt.Workflow("both").attach("kit", title="{{ tone }} {{ season }}").run(BRIEFS, season="fall").wait(60).frame()
+    both = (
+        xt.Workflow("both").attach("kit", title="{{ tone }} {{ season }}").run(BRIEFS, season="fall").wait(60).frame()
+    )
     assert list(both["kit"]) == ["playful fall", "calm fall", "bold fall"]
