@@ -5,20 +5,24 @@ is used up; and when to ask for more slots. One Slots per worker process.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Claim, Outcome, Released
-from xtyl_engine.record import Recorder
+from xtyl_engine.record import Grant, Recorder
 
+log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
 QUICK_CLAIMS = 16
 PATIENCE_SECONDS = 0.02
 FORGET_HINT_SECONDS = 1.0
+KEEP_SECONDS = 3600.0
 
 Hint = Callable[[str], None]
 
@@ -80,7 +84,7 @@ class Slots:
         outcomes: list[Outcome] = []
         done, want = 0, int(not self.closing)
         while True:
-            grant = self.recorder.record(outcomes, execution_id, want)
+            grant = self._record(outcomes, execution_id, want)
             if not grant.claims:
                 return done
             quick = all(self._is_quick(claim) for claim in grant.claims)
@@ -92,9 +96,21 @@ class Slots:
             done += len(outcomes)
             want = QUICK_CLAIMS if quick else 1
             if self.closing or time.monotonic() > deadline:
-                self.recorder.record(outcomes, execution_id, 0)
+                self._record(outcomes, execution_id, 0)
                 self.hint(execution_id)
                 return done
+
+    def _record(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
+        """Results are paid for: while the database is away or its disk full, they are kept and the commit tried again."""
+        deadline = time.monotonic() + KEEP_SECONDS
+        while True:
+            try:
+                return self.recorder.record(outcomes, execution_id, want)
+            except BackendError as error:
+                if not outcomes or time.monotonic() > deadline:
+                    raise
+                log.error("%d results are not recorded yet, trying again: %s", len(outcomes), error)
+            time.sleep(1.0)
 
     def _execute_all(self, claims: tuple[Claim, ...]) -> list[Outcome]:
         """A batch of quick jobs that turns out slow is given back, for other slots to take."""

@@ -1,0 +1,97 @@
+"""What a slot does with hints: when it asks for more, when it keeps quick jobs together, when it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_driver import Driver, completed
+from plans import chain, fan
+
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.database import Database
+from xtyl_engine.execute import Executor
+from xtyl_engine.outcomes import Claim, Outcome
+from xtyl_engine.plan import Plan
+from xtyl_engine.schema import ensure_schema
+from xtyl_engine.settings import load_settings
+from xtyl_engine.slots import Slots
+
+
+class Answering(Executor):
+    """Answers every claim at once, and remembers it."""
+
+    ran: list[str]
+
+    def execute(self, claim: Claim) -> Outcome:
+        self.ran.append(claim.node)
+        return completed(claim)
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    database = Database(f"sqlite:///{tmp_path / 'xtyl.db'}")
+    ensure_schema(database)
+    yield Driver(database)
+    database.close()
+
+
+def slots_of(driver: Driver, hints: list[str], *, count: int = 4, slice_seconds: float = 60.0) -> Slots:
+    settings = load_settings()
+    executor = Answering(settings, driver.database, driver.plans, ArtifactStore(settings.artifacts_folder))
+    executor.ran = []
+    return Slots(driver.recorder, executor, hints.append, count, slice_seconds)
+
+
+@pytest.mark.parametrize(("plan", "jobs"), [(chain(20), 20), (fan(20), 22)], ids=["chain", "fan"])
+def test_one_hint_is_enough_for_all(driver: Driver, plan: Plan, jobs: int) -> None:
+    """A slot goes on until nothing is ready."""
+    id = driver.submit(plan)
+    assert slots_of(driver, []).advance(id) == jobs
+    assert driver.state(id) == "completed"
+
+
+def test_a_chain_asks_for_no_other_slot(driver: Driver) -> None:
+    """Nothing is ready but what the slot takes itself."""
+    hints: list[str] = []
+    slots_of(driver, hints).advance(driver.submit(chain(20)))
+    assert hints == []
+
+
+def test_more_ready_jobs_ask_for_free_slots_and_no_more(driver: Driver) -> None:
+    """A fan asks for as many further slots as are free."""
+    hints: list[str] = []
+    id = driver.submit(fan(20))
+    slots = slots_of(driver, hints)
+    driver.record(id, *map(completed, driver.claim(id)))
+    slots.advance(id)
+    assert hints == [id] * 3
+
+
+def test_a_spent_time_slice_hands_the_rest_over(driver: Driver) -> None:
+    """After its slice a slot records what it did, hints for the rest, and leaves."""
+    hints: list[str] = []
+    id = driver.submit(chain(20))
+    assert slots_of(driver, hints, slice_seconds=0.0).advance(id) == 1
+    assert hints == [id]
+    assert driver.states(id)["n0@0"] == "completed"
+
+
+def test_a_closing_slot_takes_nothing_new(driver: Driver) -> None:
+    """A worker that is ending leaves ready jobs to others."""
+    id = driver.submit(chain(3))
+    slots = slots_of(driver, [])
+    slots.closing = True
+    assert slots.advance(id) == 0
+    assert driver.states(id)["n0@0"] == "ready"
+
+
+def test_a_hint_for_a_finished_execution_does_nothing(driver: Driver) -> None:
+    """A stale or doubled hint is harmless."""
+    id = driver.submit(chain(2))
+    slots = slots_of(driver, [])
+    slots.advance(id)
+    before = driver.queries.events(id)
+    assert slots.advance(id) == 0
+    assert driver.queries.events(id) == before
