@@ -11,7 +11,9 @@ import linecache
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -24,6 +26,8 @@ from xtyl_engine.limits import MAX_FUNCTION_BYTES
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 KEY_BYTES = 32
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_packing = threading.RLock()
 Function = Callable[..., Any]
 
 
@@ -167,27 +171,44 @@ def _resolve(module: str, name: str) -> Any:
 
 
 def _is_local(module: ModuleType | None) -> bool:
+    """Whether a module lies beside the notebook, rather than being installed."""
     file = getattr(module, "__file__", None)
-    if not file or (module and module.__name__.partition(".")[0] in ("xtyl_engine", "xtyl_nb")):
+    if not isinstance(file, str) or (module and module.__name__.partition(".")[0] in ("xtyl_engine", "xtyl_nb")):
         return False
     path = Path(file)
-    return path.is_relative_to(Path.cwd()) and not path.is_relative_to(sys.prefix)
+    # A notebook may well be opened in a folder that holds the interpreter and all its packages.
+    is_installed = not _INSTALLED.isdisjoint(path.parts) or any(map(path.is_relative_to, (sys.prefix, sys.base_prefix)))
+    return path.is_relative_to(Path.cwd()) and not is_installed
 
 
 def _pickled(function: Function) -> bytes:
     import cloudpickle
 
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
-    local = module is not None and module.__name__ != "__main__" and _is_local(module)
-    if local:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps((function, *_source(function))))
-    except Exception as error:
-        raise _unpackable(function, error) from error
-    finally:
-        if local:
-            cloudpickle.unregister_pickle_by_value(module)
+    with _local_by_value():
+        try:
+            return bytes(cloudpickle.dumps((function, *_source(function))))
+        except Exception as error:
+            raise _unpackable(function, error) from error
+
+
+@contextmanager
+def _local_by_value() -> Iterator[None]:
+    """Let every module beside the notebook be packed whole wherever a function uses it: a worker cannot import it."""
+    import cloudpickle
+
+    with _packing:
+        local = [
+            module
+            for name, module in list(sys.modules.items())
+            if name != "__main__" and getattr(module, "__name__", None) == name and _is_local(module)
+        ]
+        for module in local:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            yield
+        finally:
+            for module in local:
+                cloudpickle.unregister_pickle_by_value(module)
 
 
 def _source(function: Function) -> tuple[str, tuple[str, ...]]:
