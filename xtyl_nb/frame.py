@@ -12,7 +12,7 @@ import pandas as pd
 from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.errors import FrameError
 from xtyl_engine.nodes import main_value, node_type
-from xtyl_engine.plan import ROWS, Plan
+from xtyl_engine.plan import ROWS, Plan, place_of
 from xtyl_engine.schedule import FATAL, End
 from xtyl_engine.states import JobState
 from xtyl_engine.submit import Row
@@ -95,10 +95,10 @@ def outputs_frame(backend: DirectBackend, id: str, plan: Plan, node: str) -> pd.
     """
     _known_node(plan, node)
     records, places = [], []
-    for job in backend.queries.node_jobs(id, node):
+    for job in sorted(backend.queries.node_jobs(id, node), key=lambda job: place_of(job.item)):
         if job.state is not JobState.COMPLETED or job.output is None or job.because in FATAL:
             continue
-        place = tuple(int(part) for part in job.item.split("."))
+        place = place_of(job.item)
         value = unspill(job.output, backend.store)
         items = value["items"] if isinstance(value.get("items"), list) else None
         for number, each in enumerate([value] if items is None else items):
@@ -292,7 +292,7 @@ def _gathered(plan: Plan, node: str, found: list[tuple[str, Any]] | None) -> Any
     """A node's cell in one row: the value, or the list of its items' values."""
     if plan.nodes[node].axes == (ROWS,):
         return found[0][1] if found else None
-    return [value for _, value in found] if found else []
+    return [value for _, value in sorted(found, key=lambda each: place_of(each[0]))] if found else []
 
 
 def _cell(value: Any, store: ArtifactStore) -> Any:

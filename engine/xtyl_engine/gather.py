@@ -13,7 +13,7 @@ from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Transaction
 from xtyl_engine.nodes import node_type
 from xtyl_engine.outcomes import Claim
-from xtyl_engine.plan import Plan, PlanNode, head, shared_axes
+from xtyl_engine.plan import Plan, PlanNode, head, place_of, shared_axes
 from xtyl_engine.states import JobState
 from xtyl_engine.template import SKIPPED, Output
 from xtyl_engine.values import unspill
@@ -50,7 +50,8 @@ def _read_below(
 ) -> Iterator[tuple[str, Any]]:
     """What a job gathers, in item order; what was skipped is not there."""
     at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, level)}
-    for item, state, output in transaction.rows(sql.OUTPUTS_BELOW, at):
+    found = sorted(transaction.rows(sql.OUTPUTS_BELOW, at), key=lambda row: place_of(row[0]))
+    for item, state, output in found:
         if state == JobState.COMPLETED:
             yield item, visible(source, state, output, None, store)
 

@@ -220,6 +220,11 @@ def _tied(nodes: Iterable[PlanNode], links: Iterable[Link]) -> Mapping[str, Plan
     }
 
 
+def place_of(item: str) -> tuple[int, ...]:
+    """An item's positions as numbers: what items are sorted by, for jobs come into being in any order."""
+    return tuple(map(int, item.split(".")))
+
+
 def head(item: str, level: int) -> str:
     """The first `level` positions of an item."""
     return ".".join(item.split(".")[:level])

@@ -362,7 +362,7 @@ SET_WAITING_FOR = (
 )
 
 OUTPUT = select(jobs.c.state, jobs.c.output).where(AT)
-OUTPUTS_BELOW = select(jobs.c.item, jobs.c.state, jobs.c.output).where(BELOW).order_by(jobs.c.id)
+OUTPUTS_BELOW = select(jobs.c.item, jobs.c.state, jobs.c.output).where(BELOW)
 
 ROW = select(rows.c["values"]).where(rows.c.execution_id == B("execution_id"), rows.c.position == B("position"))
 
