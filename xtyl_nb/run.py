@@ -138,17 +138,17 @@ class Run:
         `row` is a label of the frame's index; without it every row is decided so, each as soon as it waits. Blocks until
         then, `timeout` seconds at most. Raises DecisionRefused with what may be chosen.
         """
-        items = self._review_items(node, row, row_position, item)
+        place = self._reviewed(node, row, row_position, item)
         decision = {"choose": list(choose), "edits": edits, "comment": comment}
-        self._decide(node, items, lambda item: self._backend.approve(self.id, node, item, **decision), timeout)
+        self._decide(node, place, lambda item: self._backend.approve(self.id, node, item, **decision), timeout)
         return self
 
     def reject(
         self, node: str, *, reason: str, row: Any = None, timeout: float | None = None, item: str | None = None
     ) -> Run:
         """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
-        items = self._review_items(node, row, None, item)
-        self._decide(node, items, lambda item: self._backend.reject(self.id, node, item, reason=reason), timeout)
+        place = self._reviewed(node, row, None, item)
+        self._decide(node, place, lambda item: self._backend.reject(self.id, node, item, reason=reason), timeout)
         return self
 
     def reviews(self) -> pd.DataFrame:
@@ -234,18 +234,16 @@ class Run:
             hint="It goes on: `run.wait()` waits again, `run.stop()` ends it.",
         )
 
-    def _review_items(self, node: str, row: Any, row_position: int | None, item: str | None) -> list[str]:
+    def _reviewed(self, node: str, row: Any, row_position: int | None, item: str | None) -> str | None:
+        """Where on the review's axes to decide: an item, a row's position, None for everywhere."""
         known = self.plan.nodes.get(node)
         if known is None or known.type != "review":
             reviews = [name for name, each in self.plan.nodes.items() if each.type == "review"]
             raise DecisionRefused(
                 f"there is no review {node!r} in this run", hint=f"Its reviews: {', '.join(reviews) or 'none'}."
             )
-        if item is not None:
-            return [item]
         position = row_position if row is None else self._position(row)
-        jobs = [job.item for job in self._backend.queries.node_jobs(self.id, node)]
-        return jobs if position is None else [each for each in jobs if each.split(".")[0] == str(position)]
+        return item if item is not None or position is None else str(position)
 
     def _position(self, row: Any) -> int:
         from xtyl_nb.frame import same_label
@@ -260,22 +258,47 @@ class Run:
             )
         return found[0]
 
-    def _decide(self, node: str, items: list[str], decide: Any, timeout: float | None) -> None:
-        if not items:
-            raise DecisionRefused(f"{node} has no decision to make yet", hint="`run.reviews()` lists what waits.")
-        left = set(items)
+    def _decide(self, node: str, place: str | None, decide: Any, timeout: float | None) -> None:
+        """Decide everything at `place` as soon as it waits, also what is only brought into being meanwhile."""
+        done: set[str] = set()
 
         def all_decided() -> bool:
-            states = {job.item: job.state for job in self._backend.queries.node_jobs(self.id, node)}
-            for item in sorted(left, key=items.index):
-                if states.get(item) not in OPEN or states.get(item) is JobState.WAITING or self.state.is_terminal:
-                    # A row that can no longer be decided is only an error when it was asked for by itself.
-                    if states.get(item) is JobState.WAITING or len(items) == 1:
-                        decide(item)
-                    left.discard(item)
-            return not left
+            # In this order: what is brought into being after the first look is seen by the last.
+            is_over, more = self.state.is_terminal, self._may_be_born(node, place)
+            states = self._states_at(node, place)
+            if not states and (is_over or not more):
+                raise DecisionRefused(f"{node} has no decision to make", hint="`run.reviews()` lists what waits.")
+            for item in [item for item in states if item not in done]:
+                waits = states[item] is JobState.WAITING
+                if waits or states[item] not in OPEN or is_over:
+                    # What can no longer be decided is only an error when it was asked for by itself.
+                    if waits or (len(states) == 1 and not more):
+                        self._decide_one(node, item, decide, is_alone=len(states) == 1)
+                    done.add(item)
+            return len(done) == len(states) and (is_over or not more)
 
         self._wait_until(all_decided, timeout)
+
+    def _decide_one(self, node: str, item: str, decide: Any, *, is_alone: bool) -> None:
+        try:
+            decide(item)
+        except DecisionRefused:
+            if is_alone or self._states_at(node, item)[item] in OPEN:
+                raise
+
+    def _may_be_born(self, node: str, place: str | None) -> bool:
+        """Whether lists that the node runs over are still to come."""
+        row = None if place is None else place.split(".")[0]
+        bearers = [axis for axis in self.plan.nodes[node].axes[1:] if axis not in self.plan.lengths]
+        return any(state in OPEN for bearer in bearers for state in self._states_at(bearer, row).values())
+
+    def _states_at(self, node: str, place: str | None) -> dict[str, JobState]:
+        jobs = self._backend.queries.node_jobs(self.id, node)
+        return {
+            job.item: job.state
+            for job in jobs
+            if place is None or job.item == place or job.item.startswith(f"{place}.")
+        }
 
     @staticmethod
     def _say(words: str) -> None:
