@@ -42,7 +42,9 @@ def run_demo(folder: Path, rows: int | None = None) -> bool:
     console.print("The offline provider writes and draws: deterministic, no key, no cost.\n", style="dim")
     began = time.monotonic()
     run = launch_workflow().run(briefs)
-    watch(run, console=console)
+    if not watch(run, console=console).state.is_terminal:
+        console.print(f"To see it again: xtyl show {run.id}", soft_wrap=True)
+        return False
     seconds = time.monotonic() - began
     frame = run.frame()
     console.print(_table(frame))
