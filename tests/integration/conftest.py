@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from servers import embedded_home, valkey_server, wait_until
+from backend import QUICK, Effects
+from servers import embedded_home, valkey_server
 from sqlalchemy import create_engine, text
 from xtyl_engine.local import worker_command
-from xtyl_engine.presence import SupervisorState, read_presence
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 import xtyl_nb as xt
 
-QUICK = {"XTYL_SLOTS": "6", "XTYL_LEASE_SECONDS": "1.5", "XTYL_BEAT_SECONDS": "0.3", "XTYL_SWEEP_SECONDS": "0.2"}
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +73,8 @@ def _with_worker(settings: Settings) -> Iterator[Settings]:
 @pytest.fixture(autouse=True)
 def own_home(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test here uses the session's embedded back end, unless it asks for another."""
+    # Modules beside the tests count as the user's own there.
+    monkeypatch.chdir(TESTS)
     for name in [name for name in os.environ if name.startswith(("XTYL_", "OPENAI_"))]:
         monkeypatch.delenv(name)
     for name, value in embedded.to_environ().items():
@@ -109,38 +111,3 @@ def elsewhere(tmp_path: Path) -> Callable[[str], object]:
 def effects(tmp_path: Path) -> Effects:
     """A file that a job adds one line to each time it starts."""
     return Effects(tmp_path / "effects")
-
-
-class Effects:
-    """What jobs did, one durable line per start. Its methods run in workers, so it holds nothing but a path."""
-
-    def __init__(self, path: Path):
-        self.path = str(path)
-
-    def note(self, line: object) -> int:
-        """Add a line; how many equal ones there are now."""
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, f"{line}\n".encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        return self.lines().count(str(line))
-
-    def lines(self) -> list[str]:
-        """Every line so far."""
-        try:
-            with open(self.path) as file:
-                return file.read().splitlines()
-        except FileNotFoundError:
-            return []
-
-
-def wait_ready(settings: Settings) -> None:
-    """Return when the embedded back end's worker takes hints."""
-
-    def is_ready() -> bool:
-        found = read_presence(settings.home)
-        return found is not None and found.state is SupervisorState.READY
-
-    wait_until(is_ready)

@@ -1,0 +1,186 @@
+"""Processes killed and the broker emptied in the middle of a run: every job completes, none that was complete runs again, and
+each extra start is explained by an attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pandas as pd
+import pytest
+import redis
+from backend import QUICK, wait_ready
+from servers import embedded_home, kill, wait_until
+from xtyl_engine.local import check, ensure, status
+from xtyl_engine.presence import read_presence
+
+import xtyl_nb as xt
+
+ROWS = 12
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A back end of this test's own, ready to be harmed."""
+    with embedded_home(tmp_path, **{**QUICK, "XTYL_SLOTS": "3"}) as settings:
+        for name, value in settings.to_environ().items():
+            monkeypatch.setenv(name, value)
+        ensure(settings)
+        wait_ready(settings)
+        yield settings
+        xt.connect()
+
+
+def working(effects):
+    """Two steps per row, each noting its start, that take long enough to be caught at it."""
+
+    def step(name):
+        effects.note(name)
+        time.sleep(0.1)
+        return name
+
+    return (
+        xt.Workflow("working")
+        .call("first", step, name="first {{ n }}")
+        .call("second", step, name="second {{ n }}", after=["first"])
+    )
+
+
+def start(effects):
+    run = working(effects).run(pd.DataFrame({"n": range(ROWS)}))
+    wait_until(lambda: (run.jobs()["status"] == "completed").sum() >= 4)
+    return run
+
+
+def completed_jobs(run):
+    jobs = run.jobs()
+    done = jobs[jobs["status"] == "completed"]
+    return {f"{node} {row}" for node, row in zip(done["node"], done["row"], strict=True)}
+
+
+def assert_nothing_lost(run, effects, completed_before, lines_before):
+    """Every job is complete; what was complete did not start again; each start is an attempt."""
+    assert run.state == "completed", run.frame()["error"].dropna().tolist()
+    jobs = run.jobs()
+    assert (jobs["status"] == "completed").all()
+    starts = Counter(effects.lines())
+    assert set(starts) == {f"{step} {n}" for step in ("first", "second") for n in range(ROWS)}
+    again = Counter(effects.lines()[lines_before:])
+    assert not completed_before & set(again)
+    attempts = {f"{job.node} {job.row}": job.attempts for job in jobs.itertuples()}
+    assert {name: count for name, count in starts.items() if count > attempts[name]} == {}
+    assert sum(attempts.values()) - sum(starts.values()) <= 3
+    events = run.events()
+    lost = events[events["kind"] == "job_lost"]
+    assert sum(attempts.values()) - 2 * ROWS <= len(lost)
+
+
+def harm(run, effects, deed):
+    """Do it between two looks; returns what had been completed by then and how many starts there were after it."""
+    before = completed_jobs(run)
+    deed()
+    return before, len(effects.lines())
+
+
+def test_the_run_survives_the_worker_s_death(home, effects):
+    """After kill -9 of the worker a new one takes the lost jobs and goes on."""
+    run = start(effects)
+    worker = read_presence(home.home).worker_pid
+    seen = harm(run, effects, lambda: kill(worker))
+    run.wait(60)
+    assert_nothing_lost(run, effects, *seen)
+    assert read_presence(home.home).worker_pid != worker
+
+
+def test_the_run_survives_the_supervisor_s_death(home, effects):
+    """After kill -9 of the supervisor a waiting client starts everything anew, and the run goes on."""
+    run = start(effects)
+    before, supervisor = completed_jobs(run), status(home).pid
+    kill(supervisor)
+    run.wait(60)
+    assert run.state == "completed"
+    starts = Counter(effects.lines())
+    assert all(starts[name] == 1 for name in before)
+    assert len(starts) == 2 * ROWS
+    assert status(home).pid != supervisor
+    attempts = run.jobs()["attempts"].sum()
+    assert sum(starts.values()) <= attempts
+
+
+def test_the_run_survives_its_client_s_death(home, effects, tmp_path):
+    """A run whose kernel was killed goes on by itself, and another process finds it complete."""
+    script = tmp_path / "client.py"
+    script.write_text(
+        "import os, time, xtyl_nb as xt, pandas as pd\n"
+        f"path = {effects.path!r}\n"
+        "def step(n):\n"
+        "    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)\n"
+        "    os.write(handle, f'{n}\\n'.encode())\n"
+        "    os.fsync(handle)\n"
+        "    os.close(handle)\n"
+        "    time.sleep(0.1)\n"
+        "    return n\n"
+        f"run = xt.Workflow('orphan').call('made', step, n='{{{{ n }}}}').run(pd.DataFrame({{'n': range({ROWS})}}))\n"
+        "print(run.id, flush=True)\n"
+        "run.wait()\n"
+    )
+    client = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    id = client.stdout.readline().strip()
+    wait_until(effects.lines)
+    client.kill()
+    client.communicate()
+    run = xt.attach(id)
+    assert run.wait(60).state == "completed"
+    assert sorted(effects.lines(), key=int) == [str(n) for n in range(ROWS)]
+    assert list(run.frame()["made"]) == list(range(ROWS))
+
+
+def test_the_run_survives_an_emptied_broker(home, effects):
+    """After FLUSHALL, again and again, nothing is redone and nothing is forgotten."""
+    run = start(effects)
+    with redis.Redis(unix_socket_path=read_presence(home.home).socket) as client:
+        try:
+            client.flushall()
+        except redis.exceptions.NoPermissionError:
+            # The embedded server forbids it; delete key by key what it would have.
+            for key in client.scan_iter("*"):
+                client.delete(key)
+    run.wait(60)
+    assert run.state == "completed"
+    assert Counter(effects.lines()).most_common(1)[0][1] == 1
+    assert (run.jobs()["attempts"] == 1).all()
+
+
+def test_the_run_survives_the_server_s_death(home, effects):
+    """After kill -9 of the broker it is started again, what runs is not disturbed, and the run goes on."""
+    run = start(effects)
+    kill(read_presence(home.home).server_pid)
+    run.wait(60)
+    assert run.state == "completed"
+    assert Counter(effects.lines()).most_common(1)[0][1] == 1
+    assert (run.jobs()["attempts"] == 1).all()
+
+
+def test_a_job_that_kills_its_worker_is_quarantined(home, effects):
+    """After three deaths the job is not tried again, and says so; other rows complete."""
+
+    def poison(n):
+        if n == 0:
+            effects.note("poison")
+            os._exit(1)
+        return n
+
+    run = xt.Workflow("poison").call("made", poison, n="{{ n }}").run(pd.DataFrame({"n": [0, 1, 2]}))
+    run.wait(90)
+    frame = run.frame()
+    assert dict(frame["status"]) == {0: "failed", 1: "completed", 2: "completed"}
+    assert "its worker died or lost touch 3 times" in frame["error"][0]
+    assert effects.lines() == ["poison"] * 3
+    jobs = run.jobs().set_index("row")
+    assert jobs["status"][0] == "quarantined"
+    assert jobs["attempts"][0] == 3
+    check(home)
