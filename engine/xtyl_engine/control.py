@@ -4,6 +4,7 @@ the state does not allow is refused with the state it found.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -143,6 +144,7 @@ def _reopen(ledger: Ledger) -> None:
     ledger.transaction.many(sql.REOPEN, [{"job_id": id} for id, *_ in opened])
     ledger.done -= sum(JobState(state).is_terminal for *_, state in opened)
     ledger.failed = 0
+    ledger.error = None
     ledger.note(EventKind.REOPENED, jobs=len(opened))
     depth = {name: node.depth for name, node in ledger.plan.nodes.items()}
     for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
@@ -182,7 +184,7 @@ def _waiting_review(ledger: Ledger, node: str, item: str) -> tuple[int, str]:
     if decided is not None:
         action, by, after = decided
         raise DecisionRefused(
-            f"{node} was already decided: {action} by {by or 'somebody'}: {after[:300]}",
+            f"{node} was already decided: {action} by {by or 'somebody'}{_in_short(json.loads(after))}",
             hint="The first decision stands. Run the workflow again to choose otherwise.",
         )
     raise DecisionRefused(
@@ -204,6 +206,14 @@ def _record_decision(
         "comment": comment,
     }
     ledger.transaction.run(sql.ADD_DECISION, row)
+
+
+def _in_short(decision: Mapping[str, Any]) -> str:
+    """What a decision comes down to: the options taken, or the reason to take none."""
+    if choice := decision.get("choice"):
+        return f", option{'s' if len(choice) > 1 else ''} {', '.join(map(str, choice[:20]))}"
+    reason = decision.get("rejected")
+    return f": {str(reason)[:300]}" if reason else ""
 
 
 def _decided(ledger: Ledger, id: int, output: str, reason: str) -> dict[str, Any]:
