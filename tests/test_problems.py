@@ -16,6 +16,8 @@ CELL = """
 from xtyl_nb.build import Workflow
 Workflow("w").generate_copy("headline", prompt="x").generate_copy("b", prompt="{{ headlin.text }}").validate()
 """
+FRAME_CELL = """from xtyl_nb.build import Workflow; flow = Workflow("w").generate_copy("a", prompt="x")
+flow.plan({"status": [1]})"""
 
 
 def raised():
@@ -49,7 +51,7 @@ def test_keeps_the_text_in_a_terminal():
 
 
 def test_in_a_notebook():
-    """In a kernel the table is displayed and the error's own text follows."""
+    """In a kernel the table is displayed, once, and one line of error follows."""
     jupyter_client = pytest.importorskip("jupyter_client")
     manager, client = jupyter_client.manager.start_new_kernel(kernel_name="python3")
     shown = []
@@ -60,7 +62,10 @@ def test_in_a_notebook():
         manager.shutdown_kernel(now=True)
     kinds = {message["msg_type"]: message["content"] for message in shown}
     assert "did you mean" in kinds["display_data"]["data"]["text/html"]
-    assert "did you mean `headline`?" in "\n".join(kinds["error"]["traceback"])
+    assert "did you mean `headline`?" in kinds["display_data"]["data"]["text/plain"]
+    assert [message["msg_type"] for message in shown].count("display_data") == 1
+    assert kinds["error"]["traceback"] == ["WorkflowError: w: 1 problem, told above"]
+    assert "did you mean `headline`?" in kinds["error"]["evalue"]
 
 
 def test_without_ipython():
@@ -68,3 +73,21 @@ def test_without_ipython():
     done = subprocess.run([sys.executable, "-c", CELL], capture_output=True, text=True, check=False)
     assert "did you mean `headline`?" in done.stderr
     assert "During handling" not in done.stderr
+
+
+def test_other_errors_in_a_notebook_are_told_without_our_own_lines():
+    """The words, and in a cell of several lines which of them; not the story of how we found out."""
+    jupyter_client = pytest.importorskip("jupyter_client")
+    manager, client = jupyter_client.manager.start_new_kernel(kernel_name="python3")
+    told = []
+    try:
+        for cell in (FRAME_CELL, FRAME_CELL.replace("\n", ";")):
+            reply = client.execute_interactive(cell, timeout=60, output_hook=lambda message: None)
+            told.append(reply["content"]["traceback"])
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    where, words = told[0]
+    assert where == 'line 2: flow.plan({"status": [1]})'
+    assert words.startswith("FrameError: the column 'status' would collide")
+    assert told[1] == [words]

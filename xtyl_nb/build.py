@@ -240,13 +240,19 @@ class Workflow:
         """The nodes' ids, each after all it depends on. Raises WorkflowError for a cycle."""
         from xtyl_engine.graph import order_nodes
 
-        return order_nodes(self.graph())
+        from xtyl_nb.problems import readable
+
+        with readable():
+            return order_nodes(self.graph())
 
     def levels(self) -> dict[str, int]:
         """Each node's execution level, 0 for those that depend on none. Raises WorkflowError for a cycle."""
         from xtyl_engine.graph import level_nodes
 
-        return level_nodes(self.graph())
+        from xtyl_nb.problems import readable
+
+        with readable():
+            return level_nodes(self.graph())
 
     def draw(self) -> graphviz.Digraph:
         """The graph for Graphviz."""
@@ -258,16 +264,20 @@ class Workflow:
         """The versioned document as JSON text. Raises WorkflowError for functions and values that no other program
         could read."""
         from xtyl_nb.document import write_document
+        from xtyl_nb.problems import readable
 
-        return write_document(self.document)
+        with readable():
+            return write_document(self.document)
 
     @classmethod
     def from_json(cls, source: Mapping[str, Any] | str | PathLike[str]) -> Workflow:
         """The workflow of a document: a dict, JSON text, or the path of a file. Raises WorkflowError if it is no
         document; what is wrong with the workflow itself is for `validate`."""
         from xtyl_nb.document import read_document
+        from xtyl_nb.problems import readable
 
-        document = read_document(source)
+        with readable():
+            document = read_document(source)
         return _fill(object.__new__(Workflow), document, after=tuple(node.id for node in document.nodes[-1:]))
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ as plain text below it. Without IPython only the text is left.
 
 from __future__ import annotations
 
-import sys
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -14,6 +14,7 @@ from xtyl_engine import errors
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow import Document
 
+from xtyl_nb.display import cell_number, in_notebook
 from xtyl_nb.draw import draw_html
 
 MOST_ROWS = 50
@@ -24,17 +25,23 @@ CELL = "text-align:left;vertical-align:top;padding:4px 10px"
 class WorkflowError(errors.WorkflowError):
     """The workflow cannot run as it is written."""
 
+    _cell: int | None = None
+
     def _repr_html_(self) -> str:
         return problems_html(self)
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback; in a notebook, with the table before it."""
-        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        if hasattr(shell, "kernel"):
+        """What IPython shows in place of a traceback; in a notebook one line, with the table before it."""
+        if not in_notebook():
+            return [f"WorkflowError: {self}"]
+        # IPython asks twice, once to show and once to reply.
+        if self._cell != (cell := cell_number()):
+            self._cell = cell
             from IPython.display import display
 
-            display({"text/html": self._repr_html_(), "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
-        return [f"WorkflowError: {self}"]
+            shown = {"text/html": self._repr_html_(), "text/plain": str(self)}
+            display(shown, raw=True)  # type: ignore[no-untyped-call]
+        return [f"WorkflowError: {headline(self)}, told above"]
 
 
 @contextmanager
@@ -46,15 +53,20 @@ def readable() -> Iterator[None]:
         raise WorkflowError(error.problems, workflow=error.workflow, document=error.document) from None
 
 
+def headline(error: errors.WorkflowError) -> str:
+    """Which workflow it is, and how much is wrong with it."""
+    count = len(error.problems)
+    return f"{error.workflow or 'workflow'}: {count} problem{'' if count == 1 else 's'}"
+
+
 def problems_html(error: errors.WorkflowError) -> str:
     """The problems as an HTML table, all text escaped, and the graph below it where there is one to draw."""
     count = len(error.problems)
-    head = f"{error.workflow or 'workflow'}: {count} problem{'' if count == 1 else 's'}"
     rows = "".join(_row(number, problem) for number, problem in enumerate(error.problems[:MOST_ROWS], 1))
     rest = f'<div style="{CELL}">and {count - MOST_ROWS} more, in the text below</div>' if count > MOST_ROWS else ""
     titles = "".join(f'<th style="{CELL}">{title}</th>' for title in ("", "node", "what is wrong", "what to do"))
     return (
-        f'<div><div style="padding:4px 10px;font-weight:600">{escape(head)}</div>'
+        f'<div><div style="padding:4px 10px;font-weight:600">{escape(headline(error))}</div>'
         f'<table style="border-collapse:collapse"><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>'
         f"{rest}{_graph(error)}</div>"
     )
@@ -65,10 +77,14 @@ def _row(number: int, problem: Problem) -> str:
     cells: tuple[Any, ...] = (
         number,
         where,
-        f'{escape(problem.message)}<br><small style="opacity:.75">{escape(problem.code)}</small>',
-        escape(problem.hint),
+        f'{_words(problem.message)}<br><small style="opacity:.75">{escape(problem.code)}</small>',
+        _words(problem.hint),
     )
     return "<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def _words(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _graph(error: errors.WorkflowError) -> str:

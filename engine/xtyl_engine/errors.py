@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from linecache import getlines
+from traceback import walk_tb
 from typing import Any
 
 
@@ -35,6 +37,25 @@ class WorkflowException(Exception):
         where = f"[{self.node}] " if self.node else ""
         hint = f"\n  {self.hint}" if self.hint else ""
         return f"{where}{self.message}{hint}"
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the words, and the line of the user's that led here."""
+        line = _line_outside(self)
+        return [*([line] if line else []), f"{type(self).__name__}: {self}"]
+
+
+def _line_outside(error: BaseException) -> str | None:
+    """The last line of a traceback that is neither ours nor IPython's."""
+    found = None
+    for frame, number in walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] not in ("xtyl_engine", "xtyl_nb", "IPython", "contextlib"):
+            lines = getlines(frame.f_code.co_filename)
+            place = "" if module == "__main__" else f"{frame.f_code.co_filename}, "
+            source = lines[number - 1].strip() if number <= len(lines) else ""
+            # A cell of one line needs no telling which.
+            found = f"{place}line {number}: {source}" if place or len(lines) > 1 else None
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
