@@ -61,8 +61,7 @@ def _reworded(node: Node, kind: NodeType, detail: Any, suggestions: Suggestions)
         hint = suggestions.hint(where, known, f"{kind.name} takes {list_names(known, 30)}")
         return _problem(node, f"`{name}` is no parameter of {kind.name}", hint)
     reason = SUBJECT.sub("it should", detail["msg"].removeprefix("Value error, ")).replace(" after validation", "")
-    hint = f"change {name}=; {reason}" if reason.startswith("it should") else f"change {name}="
-    return _problem(node, f"`{name}` is {show_value(detail['input'])}: {reason}", hint)
+    return _problem(node, f"`{name}` is {show_value(detail['input'])}: {reason}", f"change {name}=")
 
 
 def _is_unrendered(detail: Any, kind: NodeType) -> bool:

@@ -118,7 +118,8 @@ class References:
                 )
         else:
             given = self.survey.kinds[source].fields(self.survey.nodes[source].config)
-            if given is None:
+            # What a review carries is not known while it is not known what it is of; that is a problem of its own.
+            if given is None or self.survey.nodes[source].type == "review":
                 return None
             fields = given
         if field in fields:

@@ -59,7 +59,9 @@ def _examined(
 def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggestions) -> Iterator[Problem]:
     document = read.document
     known = tuple(node_types())
-    names = None if document.inputs is None and given is None else {*(document.inputs or ()), *(given or ())}
+    names = (
+        None if document.inputs is None and given is None else dict.fromkeys((*(document.inputs or ()), *(given or ())))
+    )
     references = References(read, names, suggestions)
     yield from _check_inputs(document, given, suggestions)
     yield from check_ids(document)
