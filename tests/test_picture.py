@@ -10,7 +10,7 @@ from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow import Document, Edge, Node
 
-from xtyl_nb.picture import clock, run_html, workflow_svg
+from xtyl_nb.picture import clock, lasted, run_html, workflow_svg
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' &amp; \x00\x1b"
 
@@ -52,11 +52,13 @@ def test_a_workflow_is_drawn_with_names_and_types() -> None:
 
 
 def test_culprits_are_marked_with_their_problem() -> None:
-    """A node with a problem carries a cross and the problem's words; the others do not."""
+    """A node with a problem carries a cross and the problem's code, and its words on hover; the others do not."""
     problem = Problem(code="workflow/cycle", node="b", message="b -> b", hint="Remove one.")
-    texts = svg_texts(workflow_svg(document("a", "b", edges=(("a", "b"), ("b", "b"))), problems=[problem])).splitlines()
+    svg = workflow_svg(document("a", "b", edges=(("a", "b"), ("b", "b"))), problems=[problem])
+    texts = svg_texts(svg).splitlines()
     assert "✕ b" in texts
-    assert "cycle: b -> b" in texts
+    assert "cycle" in texts
+    assert "<title>b -&gt; b — Remove one.</title>" in svg
     assert "a" in texts
 
 
@@ -86,7 +88,7 @@ def test_a_run_shows_state_counts_times_and_errors() -> None:
         "summer-launch",
         "failed",
         "6 / 6",
-        "0:09",
+        "9.0 s",
         "Hello",
         "TimeoutError after 30 s",
         "not started",
@@ -118,3 +120,4 @@ def test_images_come_along_small(tmp_path: Path) -> None:
 def test_durations_read_as_people_write_them() -> None:
     """Minutes and seconds, and hours when there are any."""
     assert [clock(seconds) for seconds in (-1, 9.9, 61, 3723)] == ["0:00", "0:09", "1:01", "1:02:03"]
+    assert [lasted(seconds) for seconds in (-1, 0.44, 10)] == ["0.0 s", "0.4 s", "0:10"]

@@ -81,13 +81,15 @@ def arrange(cards: Sequence[Card], edges: Iterable[Edge]) -> Layout:
     for layer in layers:
         for slot in layer:
             slot.y += shift
-    height = max((slot.y + slot.below for layer in layers for slot in layer), default=MARGIN) + MARGIN
+    floor = max((slot.y + slot.below for layer in layers for slot in layer), default=MARGIN)
+    if any(_leads_back(route) for route in routes):
+        floor += LANE_GAP
     return Layout(
         width=width,
-        height=round(height, 1),
+        height=round(floor + MARGIN, 1),
         places={id: (round(slot.x, 1), round(slot.y - slot.above, 1)) for id, slot in slots.items()},
         wires=tuple(
-            Wire(source=edge.source, target=edge.target, branch=edge.branch, path=_path(route))
+            Wire(source=edge.source, target=edge.target, branch=edge.branch, path=_path(route, floor))
             for edge, route in zip(wanted, routes, strict=True)
         ),
     )
@@ -237,13 +239,19 @@ def _columns(layers: list[list[_Slot]]) -> float:
     return x - COLUMN_GAP + MARGIN
 
 
-def _path(route: Sequence[_Slot]) -> str:
+def _leads_back(route: Sequence[_Slot]) -> bool:
+    return route[-1].x <= route[0].x
+
+
+def _path(route: Sequence[_Slot], floor: float) -> str:
     first, last = route[0], route[-1]
-    if last.x <= first.x:
-        depth = max(first.y + first.below, last.y + last.below) + ROW_GAP
+    if _leads_back(route):
+        # Below all cards, and up again: only a loop has such an edge, and it must be seen.
+        outside, inside = first.right + MARGIN, last.x - MARGIN
         return (
-            f"M{first.right:.0f} {first.y:.0f}C{first.right + COLUMN_GAP:.0f} {depth:.0f} "
-            f"{last.x - COLUMN_GAP:.0f} {depth:.0f} {last.x:.0f} {last.y:.0f}"
+            f"M{first.right:.0f} {first.y:.0f}C{outside:.0f} {first.y:.0f} {outside:.0f} {floor:.0f} "
+            f"{first.right:.0f} {floor:.0f}H{last.x:.0f}"
+            f"C{inside:.0f} {floor:.0f} {inside:.0f} {last.y:.0f} {last.x:.0f} {last.y:.0f}"
         )
     parts = [f"M{first.right:.0f} {first.y:.0f}"]
     for left, right in pairwise(route):

@@ -130,7 +130,7 @@ def _svg_card(id: str, kind: str, place: tuple[float, float], problem: Problem |
     colour = COLOURS["failed" if problem else "pending"]
     ink = 'fill="#1c2430" style="fill:var(--jp-ui-font-color1,#1c2430)"'
     head = f'<tspan fill="{colour}">✕ </tspan>' if problem else ""
-    below = f"{problem.code.rpartition('/')[2]}: {problem.message}" if problem else kind
+    below = problem.code.rpartition("/")[2] if problem else kind
     hover = f"{problem.message} — {problem.hint}" if problem else f"{id} · {kind}"
     return (
         f'<g transform="translate({x:.0f} {y:.0f})"><title>{_text(hover)}</title>'
@@ -240,7 +240,7 @@ def _row(node: PlanNode, glance: NodeOverview) -> str:
     state = node_state(glance)
     failed = next(count for name, count in spans(glance) if name == "failed")
     known = glance.started is not None and glance.finished is not None
-    took = clock((glance.finished or 0) - (glance.started or 0)) if known else ""
+    took = lasted((glance.finished or 0) - (glance.started or 0)) if known else ""
     cells = (
         f"<b>{_text(node.id)}</b>",
         f"{_sign(state)} {WORDS[state]}",
@@ -260,6 +260,11 @@ def _text(text: str, length: int = 300) -> str:
     """Escaped, on one line, without what XML cannot hold."""
     plain = " ".join((clip(text, length) or "").split())
     return escape("".join(letter for letter in plain if letter.isprintable()))
+
+
+def lasted(seconds: float) -> str:
+    """How long a step took: `0.4 s`, and from ten seconds on as `clock` has it."""
+    return f"{max(0.0, seconds):.1f} s" if seconds < 10 else clock(seconds)
 
 
 def clock(seconds: float) -> str:

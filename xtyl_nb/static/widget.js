@@ -66,6 +66,10 @@ function paint(node, parts, total) {
   });
 }
 
+function lasted(seconds) {
+  return seconds < 10 ? `${Math.max(0, seconds).toFixed(1)} s` : clock(seconds);
+}
+
 function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
@@ -307,11 +311,11 @@ function timeline(graph, choose) {
       bar.className = node.state;
       bar.style.left = `${Math.min(99, (100 * node.start) / whole)}%`;
       bar.style.width = `${Math.max(0, (100 * (until - node.start)) / whole)}%`;
-      took.textContent = clock(until - node.start);
+      took.textContent = lasted(until - node.start);
       if (!row.isConnected) list.append(row);
     }
     const more = started.length - LANES;
-    end.textContent = started.length ? (more > 0 ? `first ${LANES} of ${started.length} · ` : "") + clock(elapsed) : "nothing has started";
+    end.textContent = started.length ? (more > 0 ? `first ${LANES} of ${started.length} · ` : "") + lasted(elapsed) : "nothing has started";
   }
   return { box, update };
 }
@@ -330,7 +334,7 @@ function details(graph, choose) {
     const line = (name, value, className) => value && list.append(make("dt", "", name), make("dd", className, value));
     const counts = Object.entries(now.counts).map(([kind, count]) => `${count} ${kind}`).join(", ");
     line("state", `${graph.words[now.state]}${counts ? ` (${counts})` : ""}`);
-    line("time", now.start == null ? "" : clock((now.end ?? elapsed) - now.start));
+    line("time", now.start == null ? "" : lasted((now.end ?? elapsed) - now.start));
     line("error", now.error, "bad");
     line("last text", now.text);
     if (now.images.length) {
