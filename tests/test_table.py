@@ -1,0 +1,76 @@
+"""Frames in a notebook: pandas' own table, pictures for paths, and nothing from a cell as markup."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+from scripted_run import draw_image
+
+from xtyl_nb.table import MOST_ITEMS, ResultFrame
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def html(frame: pd.DataFrame) -> str:
+    shown = frame._repr_html_()  # type: ignore[operator]
+    assert isinstance(shown, str)
+    return shown
+
+
+def test_without_texts_and_images_it_is_the_table_of_pandas() -> None:
+    """Numbers, times, an index of several levels: all as pandas writes them."""
+    index = pd.MultiIndex.from_product([["a", "b"], [0, 1]], names=["row", "item"])
+    plain = pd.DataFrame({"x": [1.5, 2, 3, 4], "t": pd.to_datetime(["2026-01-01"] * 4, utc=True)}, index=index)
+    assert html(ResultFrame(plain)) == html(plain)
+
+
+def test_images_are_shown_also_in_lists_and_selections(tmp_path: Path) -> None:
+    """A path is a thumbnail, a list of them a row; what is selected shows them too."""
+    image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
+    frame = ResultFrame({"one": [image], "many": [[image] * (MOST_ITEMS + 2)], "n": [1]})
+    assert html(frame).count("<img") == MOST_ITEMS + 1
+    assert "+2" in html(frame)
+    assert html(frame[["one"]].head(1)).count("<img") == 1
+    assert html(frame.loc[:, ["n"]]).count("<img") == 0
+
+
+def test_only_what_is_seen_is_drawn(tmp_path: Path) -> None:
+    """Of a long frame the rows that pandas leaves out cost no thumbnails."""
+    image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
+    frame = ResultFrame({"image": [image] * 1000})
+    assert html(frame).count("<img") == pd.get_option("display.min_rows")
+
+
+def test_texts_are_escaped_wherever_they_stand() -> None:
+    """In cells short and long, lists, columns, index and its names."""
+    texts = [SCRIPT, SCRIPT * 3, [SCRIPT, SCRIPT], f"{SCRIPT}.png"]
+    frame = ResultFrame({SCRIPT: texts}, index=pd.Index([SCRIPT, "b", "c", "d"], name=SCRIPT))
+    assert "<script" not in html(frame)
+    assert html(frame).count("&lt;script") >= 8
+
+
+def test_long_texts_are_wrapped_and_lists_told_one_by_one() -> None:
+    """A prompt is readable, a list has a line for each item, a missing text is blank."""
+    shown = html(ResultFrame({"prompt": ["word " * 30, None], "list": [["first", "second"], []]}))
+    assert "word " * 30 in shown
+    assert "<div>first</div><div>second</div>" in shown
+    assert "None" not in shown
+    assert "NaN" not in shown
+
+
+def test_a_narrow_setting_does_not_break_it() -> None:
+    """Whatever pandas' own options say, no stand-in is left in the table."""
+    for width in (5, None):
+        with pd.option_context("display.max_colwidth", width):
+            shown = html(ResultFrame({"list": [["first"]], "text": ["x" * 100]}))
+        assert "first" in shown
+        assert re.search(r"[0-9a-f]{16}-", shown) is None
+
+
+def test_odd_frames_are_shown() -> None:
+    """No rows, no columns, the same column twice."""
+    assert "dataframe" in html(ResultFrame({"a": []}))
+    assert "dataframe" in html(ResultFrame(index=[1, 2]))
+    assert html(ResultFrame([["x", "y"]], columns=["a", "a"])).count("<td>") == 2
