@@ -16,6 +16,22 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
+def cell_number() -> int | None:
+    """The number of the cell that runs, None outside IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return None if shell is None else shell.execution_count
+
+
+def show_line(run: Run) -> None:
+    """Say which run this is, and how it ended."""
+    from IPython.display import display
+
+    state = run.state
+    words = f"{run!r} {state}" if state.is_terminal else repr(run)
+    display({"text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
+
+
 def show_run(run: Run) -> None:
     """Show the live graph below the cell, if there is one."""
     if in_notebook():

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 def run_document(document: Document, frame: Any, inputs: Mapping[str, Any], max_parallel: int | None = None) -> Run:
     """Validate against the data, submit, show. Raises WorkflowError, FrameError, BackendError; then nothing has run."""
-    from xtyl_nb.display import show_run
     from xtyl_nb.frame import read_inputs
 
     plan = _validated(document, frame, inputs)
@@ -25,7 +24,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any], max_
     rows, shape = read_inputs(frame, inputs, used.store)
     id = used.submit(plan, rows, shape=shape, functions=_functions(plan), max_parallel=max_parallel)
     run = Run(id, used, frame=frame)
-    show_run(run)
+    run.show()
     return run
 
 

@@ -33,6 +33,7 @@ class Run:
         self._backend = backend
         self._frame = frame.copy() if hasattr(frame, "columns") and hasattr(frame, "copy") else None
         self._plan: Plan | None = None
+        self._cell: int | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.plan.name!r})"
@@ -84,6 +85,7 @@ class Run:
 
         An interrupt leaves the run going: `run.stop()` ends it, `xt.attach(id)` finds it again.
         """
+        self._touched()
         try:
             self._wait_until(lambda: self.state.is_terminal, timeout)
         except KeyboardInterrupt:
@@ -97,14 +99,14 @@ class Run:
                 after = self._backend.queries.sequence(self.id)[0]
                 await asyncio.to_thread(self.changed, after, LOOK_SECONDS)
                 self._backend.check()
-            return self
+            return self._touched()
 
         return until_over().__await__()
 
     def pause(self) -> Run:
         """Start nothing new; what runs finishes and is kept."""
         self._backend.control(self.id, "pause")
-        return self
+        return self._touched()
 
     def resume(self) -> Run:
         """Go on after a pause, a stop or a failure; completed jobs are kept."""
@@ -114,7 +116,7 @@ class Run:
     def stop(self) -> Run:
         """End the run; completed jobs are kept, and `resume` continues from them."""
         self._backend.control(self.id, "stop")
-        return self
+        return self._touched()
 
     def retry(self) -> Run:
         """Try the failed jobs, and what hung on them, again."""
@@ -141,7 +143,7 @@ class Run:
         place = self._reviewed(node, row, row_position, item)
         decision = {"choose": list(choose), "edits": edits, "comment": comment}
         self._decide(node, place, lambda item: self._backend.approve(self.id, node, item, **decision), timeout)
-        return self
+        return self._touched()
 
     def reject(
         self, node: str, *, reason: str, row: Any = None, timeout: float | None = None, item: str | None = None
@@ -149,7 +151,7 @@ class Run:
         """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
         place = self._reviewed(node, row, None, item)
         self._decide(node, place, lambda item: self._backend.reject(self.id, node, item, reason=reason), timeout)
-        return self
+        return self._touched()
 
     def reviews(self) -> pd.DataFrame:
         """The decisions that are waited for: one row per option, indexed by node, row and option."""
@@ -203,16 +205,29 @@ class Run:
         """Show the live graph below the cell; outside a notebook, nothing."""
         from xtyl_nb.display import show_run
 
+        self._touched()
         show_run(self)
 
     def _ipython_display_(self) -> None:
-        self.show()
+        from xtyl_nb.display import cell_number, in_notebook, show_line
+
+        # A cell that ends in `run.wait()` or `flow.run(...)` asked for that, not for one more picture.
+        if self._cell == cell_number() or not in_notebook():
+            show_line(self)
+        else:
+            self.show()
+
+    def _touched(self) -> Run:
+        from xtyl_nb.display import cell_number
+
+        self._cell = cell_number()
+        return self
 
     def _followed(self) -> Run:
         from xtyl_nb.display import wake_widgets
 
         wake_widgets(self.id)
-        return self
+        return self._touched()
 
     def _wait_until(self, is_over: Any, timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
