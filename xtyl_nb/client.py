@@ -70,6 +70,7 @@ class DirectBackend:
         ensure(self.settings)
         id = new_execution_id(plan.name)
         configs, packed = self._pack(plan, functions, id)
+        configs |= self._providers(plan)
         submission = Submission(
             id=id,
             plan=plan.with_configs(configs),
@@ -87,7 +88,7 @@ class DirectBackend:
         from xtyl_engine.forecast import forecast
 
         values = [row.values for row in rows]
-        provider = self.settings.provider
+        provider = self._provider() or self.settings.provider
         return forecast(plan, values, database=self.database, store=self.store, provider=provider)
 
     def overview(self, id: str) -> Overview:
@@ -134,6 +135,28 @@ class DirectBackend:
         from xtyl_engine.broker import send_hint
 
         send_hint(self._app, id)
+
+    def _provider(self) -> str | None:
+        """The provider that is asked for here and now; None leaves it to the workers of a shared back end."""
+        import os
+
+        from xtyl_engine.settings import load_settings
+
+        return os.environ.get("XTYL_PROVIDER") or (
+            load_settings().provider if self.settings.redis_url is None else None
+        )
+
+    def _providers(self, plan: Plan) -> dict[str, dict[str, Any]]:
+        """Configs that name the provider, for nodes that name none: a worker keeps the settings it was started with, and
+        a run must not depend on when that was."""
+        from xtyl_engine.nodes import node_type
+
+        name = self._provider()
+        return {
+            id: {**node.config, "provider": name}
+            for id, node in plan.nodes.items()
+            if name and "provider" in node_type(node.type).config.model_fields and not node.config.get("provider")
+        }
 
     def _pack(
         self, plan: Plan, functions: Mapping[str, Callable[..., Any]], id: str

@@ -71,7 +71,8 @@ class OpenAIProvider:
         if not key:
             raise PermanentError(
                 "the openai provider has no key",
-                hint="set OPENAI_API_KEY where the worker runs (any text for a local server), or provider='offline'",
+                hint="set OPENAI_API_KEY where the worker runs (any text for a local server), or provider='offline'. "
+                "The embedded worker keeps the environment it was started in: set the key, `xtyl down`, then run again.",
             )
         address = self._environment.get("OPENAI_BASE_URL", "").strip() or None
         try:

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
 
 _CURES = {
-    401: "check OPENAI_API_KEY where the worker runs",
+    401: "check OPENAI_API_KEY where the worker runs; after a change, `xtyl down` lets the embedded one start afresh",
     403: "this key may not use the model or the service: check its project and rights",
     404: "check model= and OPENAI_BASE_URL; the address usually ends in /v1",
     413: "shorten the prompt",

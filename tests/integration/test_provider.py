@@ -1,0 +1,127 @@
+"""The openai provider through the whole engine: its answers, its refusals, its retries, and where its key may be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from backend import QUICK
+from openai_server import openai_server
+from servers import embedded_home, wait_until
+
+import xtyl_nb as xt
+
+KEY = "sk-canary-4711-0815"
+SOON = {"attempts": 2, "base_seconds": 0.05}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with openai_server() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def home(server, tmp_path_factory):
+    """A back end started where the key and the server's address are set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", KEY)
+        patch.setenv("OPENAI_BASE_URL", server.url)
+        with embedded_home(tmp_path_factory.mktemp("openai"), **QUICK) as settings:
+            from xtyl_engine.local import ensure
+
+            ensure(settings)
+            yield settings
+
+
+@pytest.fixture
+def openai(server, home, monkeypatch):
+    """The server that the runs of this test speak to."""
+    for name, value in home.to_environ().items():
+        monkeypatch.setenv(name, value)
+    server.requests.clear()
+    return server
+
+
+def copy(model, **more):
+    return xt.Workflow("asks").generate_copy("line", prompt="Hi {{ name }}", provider="openai", model=model, **more)
+
+
+def test_texts_and_images_come_with_model_and_usage(openai):
+    """Both kinds of answer reach the frames, each request carries the job's idempotency key, nothing is asked twice."""
+    flow = copy("m", n=2).generate_image(
+        "poster", prompt="{{ line.text }}", size="64x64", over="line", provider="openai"
+    )
+    run = flow.run(name="you").wait(60)
+    assert run.state == "completed", run.frame()["error"][0]
+    assert run.frame()["line"][0] == ["Hi you by m"] * 2
+    assert [Path(path).read_bytes()[:4] for path in run.frame()["poster"][0]] == [b"\x89PNG"] * 2
+    jobs = run.jobs().set_index("node")
+    assert set(jobs["provider"]) == {"openai"}
+    assert list(jobs["tokens"]["line"]) == [11, 11]
+    assert set(jobs["model"]["line"]) == {"m-2026"}
+    keys = [headers["idempotency-key"] for _, _, headers in openai.requests]
+    assert len(set(keys)) == len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    ("model", "requests", "error_class", "words"),
+    [
+        ("broken", 2, "transient", "500"),
+        ("half-json", 2, "transient", "malformed"),
+        ("no-choices", 2, "transient", "holds no message"),
+        ("content-policy", 1, "permanent", "content policy"),
+        ("no-quota", 1, "permanent", "quota is used up"),
+        ("bad-key", 1, "permanent", "xtyl down"),
+    ],
+)
+def test_a_refusal_is_tried_again_only_where_that_can_help(openai, model, requests, error_class, words):
+    """The server is asked as often as the error's class allows, and the row's error says what to do."""
+    run = copy(model, retry=SOON).run(name="you").wait(60)
+    assert run.state == "failed"
+    assert len(openai.requests) == requests
+    assert words in run.frame()["error"][0]
+    jobs = run.jobs()
+    assert jobs["error_class"][0] == error_class
+    assert jobs["attempts"][0] == requests
+
+
+def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(openai):
+    """After 429 with Retry-After the run waits for the retry and says so; nothing is asked meanwhile."""
+    run = copy("rate-limit", retry=SOON).run(name="you")
+    wait_until(lambda: run.waiting_for)
+    assert run.waiting_for == "a retry"
+    with pytest.raises(xt.WaitTimeout, match="waiting for a retry"):
+        run.wait(0.8)
+    assert len(openai.requests) == 1
+    run.stop()
+
+
+def test_the_key_is_written_nowhere(openai, home):
+    """Not in the database, a log, an artifact or any other file of the home, also after an error that quotes it."""
+    copy("bad-key").run(name="you").wait(60)
+    copy("m").run(name="me").wait(60)
+    files = [path for path in home.home.rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+
+
+def test_a_key_that_was_set_too_late_is_missed_with_words(monkeypatch):
+    """A back end that was started before the key was set says that it lacks it and how it gets it."""
+    warm = xt.Workflow("warm").attach("kit", title="x").run().wait(60)
+    assert warm.state == "completed"
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    run = copy("m").run(name="you").wait(60)
+    error = run.frame()["error"][0]
+    assert "the openai provider has no key" in error
+    assert "xtyl down" in error
+
+
+def test_the_provider_set_in_the_notebook_goes_with_the_run(monkeypatch):
+    """XTYL_PROVIDER counts from when it is set, whatever the worker was started with; a provider= in the node stands."""
+    flow = xt.Workflow("which").generate_copy("line", prompt="x {{ name }}")
+    assert flow.run(name="1").wait(60).jobs()["provider"][0] == "offline"
+    monkeypatch.setenv("XTYL_PROVIDER", "openai")
+    assert "the openai provider has no key" in flow.run(name="2").wait(60).frame()["error"][0]
+    named = xt.Workflow("named").generate_copy("line", prompt="x {{ name }}", provider="offline")
+    assert named.run(name="3").wait(60).state == "completed"
