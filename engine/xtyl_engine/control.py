@@ -144,7 +144,8 @@ def _reopen(ledger: Ledger) -> None:
     ledger.transaction.many(sql.REOPEN, [{"job_id": id} for id, *_ in opened])
     ledger.done -= sum(JobState(state).is_terminal for *_, state in opened)
     ledger.failed = 0
-    ledger.error = None
+    # None would leave what is there.
+    ledger.error = ""
     ledger.note(EventKind.REOPENED, jobs=len(opened))
     depth = {name: node.depth for name, node in ledger.plan.nodes.items()}
     for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):

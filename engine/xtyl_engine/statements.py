@@ -87,7 +87,7 @@ SAVE_EXECUTION = (
         done=B("done"),
         failed=B("failed"),
         sequence=B("sequence"),
-        error=func.coalesce(type_coerce(B("error"), Text), executions.c.error),
+        error=func.nullif(func.coalesce(type_coerce(B("error"), Text), executions.c.error), ""),
         started=func.coalesce(executions.c.started, B("started", type_=executions.c.started.type)),
         finished=B("finished", type_=executions.c.finished.type),
     )
