@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
 
 from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow import Document, Edge, Node
 
-from xtyl_nb.picture import clock, lasted, run_html, workflow_svg
+from xtyl_nb.picture import clock, lasted, run_html
+from xtyl_nb.sketch import workflow_html
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' &amp; \x00\x1b"
 
@@ -33,6 +34,11 @@ class Page(HTMLParser):
         self.text += f"{data}\n"
 
 
+def svg_of(html: str) -> str:
+    """The wires, which are an image."""
+    return b64decode(html.partition("svg+xml;base64,")[2].partition('"')[0]).decode()
+
+
 def document(*ids: str, edges: tuple[tuple[str, str], ...] = ()) -> Document:
     return Document(
         name="w",
@@ -41,40 +47,36 @@ def document(*ids: str, edges: tuple[tuple[str, str], ...] = ()) -> Document:
     )
 
 
-def svg_texts(svg: str) -> str:
-    return "\n".join("".join(text.itertext()) for text in ElementTree.fromstring(svg).iterfind(".//{*}text"))
-
-
 def test_a_workflow_is_drawn_with_names_and_types() -> None:
     """Every node shows its id and its type."""
-    texts = svg_texts(workflow_svg(summer_plan().document))
+    texts = Page(workflow_html(summer_plan().document)).text
     assert all(word in texts for word in ("headline", "generate_copy · 3 each", "pick", "review · choose 1", "kit"))
 
 
 def test_culprits_are_marked_with_their_problem() -> None:
     """A node with a problem carries a cross and the problem's code, and its words on hover; the others do not."""
     problem = Problem(code="workflow/cycle", node="b", message="b -> b", hint="Remove one.")
-    svg = workflow_svg(document("a", "b", edges=(("a", "b"), ("b", "b"))), problems=[problem])
-    texts = svg_texts(svg).splitlines()
-    assert "✕ b" in texts
-    assert "cycle" in texts
-    assert "<title>b -&gt; b — Remove one.</title>" in svg
-    assert "a" in texts
+    page = Page(workflow_html(document("a", "b", edges=(("a", "b"), ("b", "b"))), problems=[problem]))
+    assert page.text.split() == ["a", "call", "✕", "b", "cycle"]
+    assert ("title", "b -> b — Remove one.") in page.attributes
 
 
 def test_broken_workflows_are_still_drawn() -> None:
-    """Cycles, unknown ends, doubled and hostile ids, and nothing at all give well-formed SVG."""
+    """Cycles, unknown ends, doubled and hostile ids, and nothing at all: the page holds only what we wrote."""
     broken = document("a", "b", "a", HOSTILE, "", edges=(("a", "b"), ("b", "a"), ("a", "ghost"), ("a", "a")))
-    assert svg_texts(workflow_svg(broken)).splitlines().count("a") == 2
-    assert ElementTree.fromstring(workflow_svg(document())) is not None
+    page = Page(workflow_html(broken))
+    assert page.text.splitlines().count("a") == 2
+    assert set(page.tags) == {"div", "b", "img"}
+    assert "onload" not in {name for name, _ in page.attributes}
+    assert Page(workflow_html(document())).tags == ["div", "div", "img"]
 
 
 def test_edges_made_by_references_can_be_given() -> None:
     """The caller may know edges that the document does not write down."""
-    bare = workflow_svg(document("a", "b"))
-    assert (
-        workflow_svg(document("a", "b"), edges=[Edge(source="a", target="b")]).count("<path") == bare.count("<path") + 2
-    )
+    edges = [Edge(source="a", target="b", branch="then")]
+    bare, wired = workflow_html(document("a", "b")), workflow_html(document("a", "b"), edges=edges)
+    assert [svg_of(html).count("<path") for html in (bare, wired)] == [0, 2]
+    assert "then" in Page(wired).text
 
 
 def test_a_run_shows_state_counts_times_and_errors() -> None:

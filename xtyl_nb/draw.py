@@ -45,17 +45,17 @@ def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digra
 
 
 def draw_html(document: Document, problems: Sequence[Problem] = ()) -> str:
-    """A document as SVG inside HTML, drawn by `dot` where it is installed."""
-    svg = _drawn_by_dot(document, problems) if shutil.which("dot") else None
-    if svg is None:
+    """A document as HTML, drawn by `dot` where it is installed."""
+    picture = _drawn_by_dot(document, problems) if shutil.which("dot") else None
+    if picture is None:
         from xtyl_engine.wording import show_name
 
-        from xtyl_nb.picture import workflow_svg
+        from xtyl_nb.sketch import workflow_html
 
         ids = {show_name(node.id): node.id for node in reversed(document.nodes)}
         marked = [replace(problem, node=ids.get(problem.node or "", problem.node)) for problem in problems]
-        svg = workflow_svg(document, problems=marked, edges=_all_edges(document))
-    return f'<div style="overflow-x:auto">{svg}</div>'
+        picture = workflow_html(document, problems=marked, edges=_all_edges(document))
+    return f'<div style="overflow-x:auto">{picture}</div>'
 
 
 def _drawn_by_dot(document: Document, problems: Sequence[Problem]) -> str | None:
@@ -66,7 +66,13 @@ def _drawn_by_dot(document: Document, problems: Sequence[Problem]) -> str | None
     except (OSError, subprocess.SubprocessError, ValueError):
         # A `dot` that is broken or refuses is no reason to show nothing.
         return None
-    return str(svg[svg.index("<svg") :]) if "<svg" in svg else None
+    if "<svg" not in svg:
+        return None
+    from base64 import b64encode
+
+    # An image and no inline SVG: a notebook that is not trusted drops the latter, and leaves a heap of words.
+    source = b64encode(svg[svg.index("<svg") :].encode()).decode()
+    return f'<img alt="workflow {_text(document.name)}" src="data:image/svg+xml;base64,{source}">'
 
 
 def _card(id: str, type: str, is_faulty: bool) -> str:

@@ -1,19 +1,17 @@
-"""Still pictures: a workflow as SVG, a run as HTML. No script and no style sheet, so that they survive a notebook's
+"""The still picture of a run, as HTML. No script and no style sheet, so that they survive a notebook's
 sanitiser; every text is escaped. Colours are written twice, plain and as Jupyter's variable: sanitisers keep the first.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
-from xtyl_engine.errors import Problem
 from xtyl_engine.overview import NodeOverview, Overview
 from xtyl_engine.plan import Plan, PlanNode
-from xtyl_engine.workflow import Document, Edge
 
-from xtyl_nb.layout import CARD_WIDTH, Card, Layout, Wire, arrange, rank_levels
+from xtyl_nb.layout import CARD_WIDTH, Card, Layout, Wire, arrange
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import (
     WORDS,
@@ -61,33 +59,6 @@ SOFT = "opacity:.78"
 THUMB_PIXELS = 96
 MOST_THUMBS = 48
 MOST_TABLE_ROWS = 60
-SVG_CARD_HEIGHT = 54.0
-WIDEST_FITTED = 1500
-
-
-def workflow_svg(document: Document, *, problems: Iterable[Problem] = (), edges: Sequence[Edge] | None = None) -> str:
-    """A workflow that has not run, also one that cannot: the nodes that problems name are marked.
-
-    `edges` are all edges where the caller knows more than the document writes down, as those that references make.
-    """
-    faults: dict[str, Problem] = {}
-    for problem in problems:
-        if problem.node is not None:
-            faults.setdefault(problem.node, problem)
-    keys = {node.id: str(place) for place, node in reversed(list(enumerate(document.nodes)))}
-    known = [
-        Edge(source=keys[edge.source], target=keys[edge.target], branch=edge.branch)
-        for edge in (document.edges if edges is None else edges)
-        if edge.source in keys and edge.target in keys
-    ]
-    levels = rank_levels((str(place) for place in range(len(document.nodes))), known)
-    layout = arrange([Card(id=key, level=level, height=SVG_CARD_HEIGHT) for key, level in levels.items()], known)
-    faulty = {keys[id] for id in faults if id in keys}
-    shapes = [_svg_wire(wire, faulty) for wire in layout.wires]
-    for place, node in enumerate(document.nodes):
-        kind = node_kind(node.type, node.config)
-        shapes.append(_svg_card(node.id, kind, layout.places[str(place)], faults.get(node.id)))
-    return _svg(layout, "".join(shapes), label=f"workflow {document.name}")
 
 
 def run_html(plan: Plan, overview: Overview) -> str:
@@ -100,46 +71,8 @@ def run_html(plan: Plan, overview: Overview) -> str:
     frame = f"{FONT};font-size:13px;line-height:1.4;{INK};{PAPER};border:{LINE};border-radius:10px;overflow:hidden"
     parts = [_header(overview), _stage(plan, layout, glances)]
     if overview.error:
-        parts.insert(1, f'<div style="padding:6px 14px;border-bottom:{LINE}">✕ {_text(overview.error)}</div>')
+        parts.insert(1, f'<div style="padding:6px 14px;border-bottom:{LINE}">✕ {one_line(overview.error)}</div>')
     return f'<div style="{frame}">{"".join(parts)}{_table(plan, glances, overview)}</div>'
-
-
-def _svg(layout: Layout, shapes: str, *, label: str) -> str:
-    fit = "max-width:100%;height:auto;" if layout.width <= WIDEST_FITTED else ""
-    paper = "fill:#f5f7fa;fill:var(--jp-layout-color2,#f5f7fa)"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{layout.width:.0f}" height="{layout.height:.0f}" '
-        f'viewBox="0 0 {layout.width:.0f} {layout.height:.0f}" role="img" aria-label="{escape(label)}" '
-        f'style="{fit}{FONT}"><rect width="100%" height="100%" rx="10" fill="#f5f7fa" style="{paper}"/>{shapes}</svg>'
-    )
-
-
-def _svg_wire(wire: Wire, faulty: set[str]) -> str:
-    colour = COLOURS["failed" if {wire.source, wire.target} <= faulty else "pending"]
-    x, y = wire.path.replace("C", " ").replace("H", " ").split()[-2:]
-    tip = f"M{float(x) - 7:.0f} {float(y) - 4:.0f}L{x} {y}L{float(x) - 7:.0f} {float(y) + 4:.0f}z"
-    words = f"<title>{escape(wire.branch)}</title>" if wire.branch else ""
-    return (
-        f'<path d="{wire.path}" fill="none" stroke="{colour}" stroke-width="1.5">{words}</path>'
-        f'<path d="{tip}" fill="{colour}"/>'
-    )
-
-
-def _svg_card(id: str, kind: str, place: tuple[float, float], problem: Problem | None) -> str:
-    x, y = place
-    colour = COLOURS["failed" if problem else "pending"]
-    ink = 'fill="#1c2430" style="fill:var(--jp-ui-font-color1,#1c2430)"'
-    head = f'<tspan fill="{colour}">✕ </tspan>' if problem else ""
-    below = problem.code.rpartition("/")[2] if problem else kind
-    hover = f"{problem.message} — {problem.hint}" if problem else f"{id} · {kind}"
-    return (
-        f'<g transform="translate({x:.0f} {y:.0f})"><title>{_text(hover)}</title>'
-        f'<rect width="{CARD_WIDTH:.0f}" height="{SVG_CARD_HEIGHT:.0f}" rx="8" fill="#ffffff" stroke="{colour}" '
-        f'stroke-width="{2 if problem else 1}" style="fill:var(--jp-layout-color0,#ffffff)"/>'
-        f'<rect y="8" width="3" height="{SVG_CARD_HEIGHT - 16:.0f}" rx="1.5" fill="{colour}"/>'
-        f'<text x="14" y="23" font-size="13" font-weight="600" {ink}>{head}{_text(id, 26)}</text>'
-        f'<text x="14" y="41" font-size="11" opacity=".8" {ink}>{_text(below, 34)}</text></g>'
-    )
 
 
 def _header(overview: Overview) -> str:
@@ -149,10 +82,10 @@ def _header(overview: Overview) -> str:
     numbers = f"{overview.done} / {overview.total} · {clock(elapsed_seconds(overview))}"
     return (
         f'<div style="display:flex;flex-wrap:wrap;align-items:center;gap:12px;padding:9px 14px;border-bottom:{LINE}">'
-        f"<b>{_text(overview.name)}</b>"
+        f"<b>{one_line(overview.name)}</b>"
         f'<span style="border:1px solid {COLOURS[state]};border-radius:99px;padding:1px 9px">'
         f"{_sign(state)} {state}</span>"
-        + (f'<span style="{SOFT}">waits for {_text(waits)}</span>' if waits else "")
+        + (f'<span style="{SOFT}">waits for {one_line(waits)}</span>' if waits else "")
         + f'<div style="flex:1 1 120px">{_track(counts, overview.total, 6)}</div>'
         f'<span style="{SOFT};font-variant-numeric:tabular-nums">{numbers}</span></div>'
     )
@@ -166,19 +99,21 @@ def _stage(plan: Plan, layout: Layout, glances: dict[str, NodeOverview]) -> str:
         left -= len(images)
         cards.append(_card(node, glances[node.id], layout.places[node.id], images))
     size = f"width:{layout.width:.0f}px;height:{layout.height:.0f}px"
-    wires = "".join(_html_wire(wire, glances) for wire in layout.wires)
-    # An image and no inline SVG: sanitisers drop the latter, and its texts with it.
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{layout.width:.0f}" height="{layout.height:.0f}">{wires}</svg>'
-    )
-    image = f'<img alt="" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}" style="position:absolute;'
-    image += f'left:0px;top:0px;max-width:none;{size}">'
+    image = wires_image(layout, "".join(_wire(wire, glances) for wire in layout.wires))
     return (
         f'<div style="overflow:auto;{WASH}"><div style="position:relative;{size}">{image}{"".join(cards)}</div></div>'
     )
 
 
-def _html_wire(wire: Wire, glances: dict[str, NodeOverview]) -> str:
+def wires_image(layout: Layout, wires: str) -> str:
+    """The wires as one image: no inline SVG, for sanitisers drop it, and its texts with it."""
+    width, height = f"{layout.width:.0f}", f"{layout.height:.0f}"
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">{wires}</svg>'
+    place = f"position:absolute;left:0px;top:0px;max-width:none;width:{width}px;height:{height}px"
+    return f'<img alt="" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}" style="{place}">'
+
+
+def _wire(wire: Wire, glances: dict[str, NodeOverview]) -> str:
     target = node_state(glances[wire.target])
     flowed = glances[wire.source].done and target not in ("pending", "skipped", "stopped")
     colour = COLOURS["completed" if flowed else "pending"]
@@ -196,12 +131,12 @@ def _card(node: PlanNode, glance: NodeOverview, place: tuple[float, float], imag
     line = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
     shown = "".join(f'<img alt="" src="{uri}" style="{_THUMB}">' for uri in images)
     words = glance.error or ("" if images else glance.text or "")
-    below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;margin-top:3px">{_text(words, 90)}</div>'
+    below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;margin-top:3px">{one_line(words, 90)}</div>'
     return (
-        f'<div style="{box}" title="{_text(f"{node.id}: {WORDS[state]}", 200)}">'
-        f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span><b style="flex:1;{line}">{_text(node.id)}</b>'
+        f'<div style="{box}" title="{one_line(f"{node.id}: {WORDS[state]}", 200)}">'
+        f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span><b style="flex:1;{line}">{one_line(node.id)}</b>'
         f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{glance.done} / {glance.total}</span></div>'
-        f'<div style="font-size:11px;{SOFT};{line}">{WORDS[state]} · {_text(node_kind(node.type, node.config))}</div>'
+        f'<div style="font-size:11px;{SOFT};{line}">{WORDS[state]} · {one_line(node_kind(node.type, node.config))}</div>'
         f'<div style="margin:5px 0px 3px">{_track(spans(glance), glance.total, 4)}</div>'
         f'{below if words else ""}<div style="display:flex">{shown}</div></div>'
     )
@@ -242,12 +177,12 @@ def _row(node: PlanNode, glance: NodeOverview) -> str:
     known = glance.started is not None and glance.finished is not None
     took = lasted((glance.finished or 0) - (glance.started or 0)) if known else ""
     cells = (
-        f"<b>{_text(node.id)}</b>",
+        f"<b>{one_line(node.id)}</b>",
         f"{_sign(state)} {WORDS[state]}",
         f"{glance.done} / {glance.total}",
         str(failed or ""),
         took,
-        _text(glance.error or glance.text or "", 120),
+        one_line(glance.error or glance.text or "", 120),
     )
     return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
 
@@ -256,7 +191,7 @@ def _sign(state: str) -> str:
     return f'<span style="color:{COLOURS[state]};font-weight:700">{SIGNS[state]}</span>'
 
 
-def _text(text: str, length: int = 300) -> str:
+def one_line(text: str, length: int = 300) -> str:
     """Escaped, on one line, without what XML cannot hold."""
     plain = " ".join((clip(text, length) or "").split())
     return escape("".join(letter for letter in plain if letter.isprintable()))

@@ -1,0 +1,82 @@
+"""The drawing of a workflow as written, right or wrong: cards and wires as HTML with inline styles, which a notebook that is
+not trusted shows too (inline SVG it drops, and leaves a heap of words). Every text is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from xtyl_engine.errors import Problem
+from xtyl_engine.workflow import Document, Edge
+
+from xtyl_nb.layout import CARD_WIDTH, Card, Wire, arrange, rank_levels
+from xtyl_nb.picture import COLOURS, FONT, INK, PAPER, SOFT, WASH, one_line, wires_image
+from xtyl_nb.view import node_kind
+
+CARD_HEIGHT = 54.0
+ELLIPSIS = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
+
+
+def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges: Sequence[Edge] | None = None) -> str:
+    """A workflow that has not run, also one that cannot: the nodes that problems name are marked.
+
+    `edges` are all edges where the caller knows more than the document writes down, as those that references make.
+    """
+    faults: dict[str, Problem] = {}
+    for problem in problems:
+        if problem.node is not None:
+            faults.setdefault(problem.node, problem)
+    keys = {node.id: str(place) for place, node in reversed(list(enumerate(document.nodes)))}
+    known = [
+        Edge(source=keys[edge.source], target=keys[edge.target], branch=edge.branch)
+        for edge in (document.edges if edges is None else edges)
+        if edge.source in keys and edge.target in keys
+    ]
+    levels = rank_levels((str(place) for place in range(len(document.nodes))), known)
+    layout = arrange([Card(id=key, level=level, height=CARD_HEIGHT) for key, level in levels.items()], known)
+    faulty = {keys[id] for id in faults if id in keys}
+    cards = "".join(
+        _card(node.id, node_kind(node.type, node.config), layout.places[str(place)], faults.get(node.id))
+        for place, node in enumerate(document.nodes)
+    )
+    image = wires_image(layout, "".join(_wire(wire, faulty) for wire in layout.wires))
+    names = "".join(_branch(wire) for wire in layout.wires if wire.branch)
+    box = f"position:relative;width:{layout.width:.0f}px;height:{layout.height:.0f}px"
+    stage = f'<div style="{box};{FONT};{INK};{WASH};border-radius:10px">{image}{cards}{names}</div>'
+    return f'<div role="img" aria-label="workflow {one_line(document.name, 200)}">{stage}</div>'
+
+
+def _wire(wire: Wire, faulty: set[str]) -> str:
+    colour = COLOURS["failed" if {wire.source, wire.target} <= faulty else "pending"]
+    x, y = _end(wire)
+    tip = f"M{x - 7:.0f} {y - 4:.0f}L{x:.0f} {y:.0f}L{x - 7:.0f} {y + 4:.0f}z"
+    return f'<path d="{wire.path}" fill="none" stroke="{colour}" stroke-width="1.5"/><path d="{tip}" fill="{colour}"/>'
+
+
+def _end(wire: Wire) -> tuple[float, float]:
+    x, y = wire.path.replace("C", " ").replace("H", " ").split()[-2:]
+    return float(x), float(y)
+
+
+def _branch(wire: Wire) -> str:
+    """A branch's name, over the end of its wire."""
+    x, y = _end(wire)
+    place = f"position:absolute;right:calc(100% - {x - 9:.0f}px);top:{y - 19:.0f}px;font-size:10px;line-height:1.2"
+    return f'<div style="{place};{SOFT};white-space:nowrap">{one_line(wire.branch or "", 12)}</div>'
+
+
+def _card(id: str, kind: str, place: tuple[float, float], problem: Problem | None) -> str:
+    colour = COLOURS["failed" if problem else "pending"]
+    box = (
+        f"position:absolute;left:{place[0]:.0f}px;top:{place[1]:.0f}px;width:{CARD_WIDTH:.0f}px;height:{CARD_HEIGHT:.0f}px;"
+        f"box-sizing:border-box;overflow:hidden;padding:8px 10px;border:{2 if problem else 1}px solid {colour};"
+        f"border-left:3px solid {colour};border-radius:8px;line-height:1.4;text-align:left;{PAPER}"
+    )
+    sign = f'<span style="color:{colour};font-weight:700">✕ </span>' if problem else ""
+    below = problem.code.rpartition("/")[2] if problem else kind
+    hover = f"{problem.message} — {problem.hint}" if problem else f"{id} · {kind}"
+    return (
+        f'<div style="{box}" title="{one_line(hover)}">'
+        f'<div style="font-size:13px;{ELLIPSIS}">{sign}<b>{one_line(id, 60)}</b></div>'
+        f'<div style="font-size:11px;{SOFT};{ELLIPSIS}">{one_line(below, 60)}</div></div>'
+    )
