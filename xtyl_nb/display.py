@@ -40,6 +40,13 @@ def show_run(run: Run) -> None:
         show(run)
 
 
+def settle_widgets(run_id: str) -> None:
+    """Let the still pictures of a run that is over show its end."""
+    widget = sys.modules.get("xtyl_nb.widget")
+    if widget is not None:
+        widget.settle(run_id)
+
+
 def wake_widgets(run_id: str) -> None:
     """Let the widgets of a run that goes on again follow it again."""
     widget = sys.modules.get("xtyl_nb.widget")

@@ -91,7 +91,7 @@ class Run:
         except KeyboardInterrupt:
             self._say(f"\nStopped waiting; {self.id} goes on. `run.wait()` waits again, `run.stop()` ends it.")
             raise
-        return self
+        return self._settled()
 
     def __await__(self) -> Generator[Any, None, Run]:
         async def until_over() -> Run:
@@ -99,7 +99,7 @@ class Run:
                 after = self._backend.queries.sequence(self.id)[0]
                 await asyncio.to_thread(self.changed, after, LOOK_SECONDS)
                 self._backend.check()
-            return self._touched()
+            return self._touched()._settled()
 
         return until_over().__await__()
 
@@ -221,6 +221,12 @@ class Run:
         from xtyl_nb.display import cell_number
 
         self._cell = cell_number()
+        return self
+
+    def _settled(self) -> Run:
+        from xtyl_nb.display import settle_widgets
+
+        settle_widgets(self.id)
         return self
 
     def _followed(self) -> Run:

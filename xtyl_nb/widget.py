@@ -22,6 +22,7 @@ from xtyl_nb.picture import run_html
 from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds
 
 STATIC = Path(__file__).parent / "static"
+SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
 _shown: WeakSet[RunWidget] = WeakSet()
@@ -30,6 +31,14 @@ _shown: WeakSet[RunWidget] = WeakSet()
 def show(live: Live) -> None:
     """Display a run below the cell, live, with a still picture that stays in the saved notebook."""
     RunWidget(live).display()
+
+
+def settle(id: str) -> None:
+    """Draw the still pictures of a run that is over once more, as part of the cell that runs: what executes notebooks with no
+    page open hears only that cell."""
+    for widget in tuple(_shown):
+        if widget.live.id == id and widget.join(SETTLE_SECONDS):
+            widget.snapshot()
 
 
 def wake(id: str) -> None:
