@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from errno import EROFS
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
@@ -223,6 +224,9 @@ def _is_locked(file: int) -> bool:
 def _is_retryable(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
         return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+    if isinstance(error, OSError):
+        # The file that orders SQLite's writers: a folder that is missing or forbidden stays so.
+        return not isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)) and error.errno != EROFS
     state = getattr(error, "sqlstate", None)
     return state in RETRYABLE_STATES or state is None or state.startswith(("08", "57P"))
 
