@@ -1,0 +1,84 @@
+"""The `xtyl` command against an embedded back end of its own, from start to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from servers import embedded_home
+
+import xtyl_nb as xt
+from xtyl_nb.cli import main
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with embedded_home(tmp_path_factory.mktemp("cli")) as settings:
+        yield settings.to_environ()
+
+
+@pytest.fixture
+def xtyl(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Runs the command with arguments; what it printed and its status come back."""
+    for name, value in home.items():
+        monkeypatch.setenv(name, value)
+    yield lambda *arguments: CliRunner().invoke(main, arguments, catch_exceptions=False)
+    xt.connect()
+
+
+def test_the_demo_completes_and_writes_its_files(xtyl: Callable[..., Result], tmp_path: Path) -> None:
+    """Two briefs run through; the results are printed and lie in the folder."""
+    done = xtyl("demo", "--rows", "2", "--folder", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert "run.frame()" in done.output
+    assert "16 jobs" in done.output
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 2
+
+
+def test_runs_are_listed_shown_and_controlled(xtyl: Callable[..., Result]) -> None:
+    """A waiting run is paused, resumed and stopped by its id; what makes no sense is refused by name, without a traceback."""
+    run = xt.Workflow("by-hand").generate_copy("line", prompt="x").review("pick", of="line").run()
+    with pytest.raises(xt.WaitTimeout):
+        run.wait(0.2)
+    assert run.id in xtyl("runs").output
+    assert xtyl("pause", run.id).output == f"{run.id} is paused.\n"
+    assert xtyl("resume", run.id).output == f"{run.id} is running.\n"
+    assert xtyl("stop", run.id).output == f"{run.id} is stopped.\n"
+    refused = xtyl("pause", run.id)
+    assert refused.exit_code == 1
+    assert "run/refused" in refused.output
+    assert "Traceback" not in refused.output
+    missing = xtyl("show", "no-such-run")
+    assert missing.exit_code == 1
+    assert "run/not-found" in missing.output
+    assert xtyl("show", run.id).exit_code == 0
+
+
+def test_the_back_end_is_started_examined_and_ended(xtyl: Callable[..., Result]) -> None:
+    """up, status, doctor and down say what they found; a second down finds nothing."""
+    assert "running: True" in xtyl("up").output
+    assert "running: True" in xtyl("status").output
+    doctor = xtyl("doctor")
+    assert "sqlite" in doctor.output
+    assert xtyl("down").output == "The back end has ended.\n"
+    assert xtyl("down").output == "No back end was running.\n"
+    assert "running: False" in xtyl("status").output
+
+
+def test_a_wrong_setting_is_named(xtyl: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable and what is allowed are said, and the status is 1."""
+    monkeypatch.setenv("XTYL_SLOTS", "many")
+    done = xtyl("up")
+    assert done.exit_code == 1
+    assert "settings/invalid" in done.output
+    assert "XTYL_SLOTS" in done.output
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("demo", "-h"), ("--version",)])
+def test_help_is_at_hand(xtyl: Callable[..., Result], arguments: tuple[str, ...]) -> None:
+    """Without a command, and with the usual options, it explains itself."""
+    done = xtyl(*arguments)
+    assert done.exit_code in (0, 2)
+    assert done.output

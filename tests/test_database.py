@@ -1,0 +1,149 @@
+"""A driver's errors come in our words, with what to do, and say whether another try may help."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from xtyl_engine.database import Database
+from xtyl_engine.errors import BackendError
+from xtyl_engine.schema import ensure_schema
+
+CREATE = text("CREATE TABLE t (x INTEGER)")
+ADD = text("INSERT INTO t VALUES (1)")
+COUNT = text("SELECT count(*) FROM t")
+
+
+def opened(path: Path) -> Database:
+    return Database(f"sqlite:///{path}")
+
+
+def test_a_write_is_there_for_every_reader(database: Database) -> None:
+    """What a transaction wrote is read by the next one, on each database."""
+    database.transact(lambda transaction: transaction.run(CREATE))
+    assert database.transact(lambda transaction: transaction.run(ADD)) == 1
+    with database.read() as transaction:
+        assert transaction.row(COUNT) == (1,)
+        assert transaction.rows(text("SELECT x FROM t WHERE x = 2")) == []
+
+
+def test_an_error_inside_undoes_all_of_it(database: Database) -> None:
+    """A transaction that raises leaves nothing behind, and its own error passes."""
+    database.transact(lambda transaction: transaction.run(CREATE))
+
+    def broken(transaction: object) -> None:
+        transaction.run(ADD)  # type: ignore[attr-defined]
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        database.transact(broken)
+    with database.read() as transaction:
+        assert transaction.row(COUNT) == (0,)
+
+
+def test_a_wrong_statement_is_told_once_and_not_repeated(database: Database) -> None:
+    """What another try would only repeat is raised at once, with the driver's cause kept."""
+    tries = []
+
+    def wrong(transaction: object) -> None:
+        tries.append(1)
+        transaction.run(text("SELECT * FROM missing"))  # type: ignore[attr-defined]
+
+    with pytest.raises(BackendError, match="missing") as caught:
+        database.transact(wrong)
+    assert tries == [1]
+    assert caught.value.__cause__ is not None
+    assert "xtyl doctor" in str(caught.value.hint)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    """A database whose folder is not there is a BackendError, not a driver's."""
+    database = opened(tmp_path / "nowhere" / "x.db")
+    with pytest.raises(BackendError, match="unable to open database file"):
+        ensure_schema(database)
+    with pytest.raises(BackendError), database.read():
+        pass
+    with pytest.raises(BackendError, match="No such file or directory") as caught:
+        database.transact(lambda transaction: transaction.run(CREATE))
+    assert not caught.value.data["retryable"]
+    database.close()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """A file of something else is refused, and left as it is."""
+    path = tmp_path / "x.db"
+    path.write_text("I am a poem, and I am not a database. " * 100)
+    database = opened(path)
+    with pytest.raises(BackendError, match="not a database"):
+        ensure_schema(database)
+    database.close()
+    assert path.read_text().startswith("I am a poem")
+
+
+def test_a_lock_held_too_long_is_retryable_and_named(tmp_path: Path) -> None:
+    """While another program holds the write lock, a write gives up in time, says locked, and works afterwards."""
+    path = tmp_path / "x.db"
+    database = opened(path)
+    database.transact(lambda transaction: transaction.run(CREATE))
+    with database.engine.connect() as connection:
+        connection.connection.execute("PRAGMA busy_timeout=20")  # type: ignore[attr-defined]
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(BackendError, match="locked") as caught:
+        database.transact(lambda transaction: transaction.run(ADD), seconds=0.1)
+    assert caught.value.data["retryable"]
+    with database.read() as transaction:
+        assert transaction.row(COUNT) == (0,)
+    other.execute("ROLLBACK")
+    other.close()
+    assert database.transact(lambda transaction: transaction.run(ADD)) == 1
+    database.close()
+
+
+def test_a_read_only_database_is_named(tmp_path: Path) -> None:
+    """A file that may only be read can be read, and a write says that it is read-only."""
+    path = tmp_path / "x.db"
+    database = opened(path)
+    database.transact(lambda transaction: transaction.run(CREATE))
+    database.close()
+    code = f"""
+import os, sqlite3
+from sqlalchemy import text
+from xtyl_engine.database import Database
+from xtyl_engine.errors import BackendError
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+database = Database("sqlite:///" + {str(path)!r})
+try:
+    database.transact(lambda transaction: transaction.run(text("INSERT INTO t VALUES (1)")), seconds=20)
+except BackendError as error:
+    print(error)
+"""
+    for file in tmp_path.iterdir():
+        file.chmod(0o444)
+    tmp_path.chmod(0o555)
+    for folder in [folder for folder in tmp_path.parents if "pytest" in str(folder)]:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    tmp_path.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert any(words in done.stdout for words in ("readonly", "read-only", "Permission denied", "unable to open"))
+    assert "xtyl doctor" in done.stdout
+
+
+def test_a_database_that_cannot_be_reached_is_retryable() -> None:
+    """A refused connection is a BackendError that another try may cure, without the password in its words."""
+    database = Database("postgresql://me:secret-4711@127.0.0.1:9/none?connect_timeout=2")
+    with pytest.raises(BackendError) as caught:
+        database.transact(lambda transaction: transaction.run(CREATE), seconds=0.05)
+    assert caught.value.data["retryable"]
+    assert "secret-4711" not in str(caught.value)
+    with pytest.raises(BackendError):
+        ensure_schema(database)
+    database.close()

@@ -1,0 +1,106 @@
+"""Frames out: one row per input row, plain cells, failed rows kept, also when nothing or half of it has run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from workbench import Workbench, workbench
+
+import xtyl_nb as xt
+
+BRIEFS = pd.DataFrame({"name": ["a", "b"]}, index=pd.Index(["x", "y"], name="key"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
+
+
+def shout(name: str) -> dict[str, object]:
+    if name == "b":
+        raise ValueError("no b")
+    return {"text": name.upper(), "more": {"n": [1, 2]}}
+
+
+def test_a_run_that_has_not_begun_has_whole_frames(bench: Workbench) -> None:
+    """Every column is there and empty; nothing raises."""
+    run = xt.Workflow("none").generate_copy("line", prompt="{{ name }}", n=2).attach("kit", title="x").run(BRIEFS)
+    frame = run.frame()
+    assert list(frame["line"]) == [[], []]
+    assert frame["kit"].isna().all()
+    assert list(frame["status"]) == ["pending", "pending"]
+    assert run.outputs("line").empty
+    assert list(run.outputs("line").index.names) == ["row", "item"]
+    jobs = run.jobs()
+    assert jobs["started"].isna().all()
+    assert str(jobs["duration"].dtype).startswith("timedelta64")
+    assert list(run.events()["kind"]) == ["submitted"]
+    assert run.reviews().empty
+    for table in (frame, jobs, run.events(), run.outputs("line"), run.reviews()):
+        assert table._repr_html_()
+
+
+def test_a_failed_row_stays_with_its_error(bench: Workbench) -> None:
+    """The row's cells before the failure are kept, its error names the node, the other row is whole."""
+    run = bench.done(
+        xt.Workflow("half").call("made", shout, name="{{ name }}").attach("kit", title="{{ made.text }}"), BRIEFS
+    )
+    frame = run.frame()
+    assert dict(frame["status"]) == {"x": "completed", "y": "failed"}
+    assert frame["status"].max() == "failed"
+    assert frame["error"]["y"] == "made: shout() raised ValueError: no b"
+    assert pd.isna(frame["error"]["x"])
+    assert frame["kit"]["x"] == "A"
+    assert list(run.outputs("made").index) == ["x"]
+
+
+def test_no_cell_holds_bytes_or_a_dict(bench: Workbench) -> None:
+    """Nested values are text or fields of their own; files are paths."""
+    run = bench.done(
+        xt.Workflow("deep").call("made", shout, name="{{ name }}").call("raw", lambda: b"\x00"), BRIEFS.head(1)
+    )
+    for table in (run.frame(), run.outputs("made"), run.outputs("raw"), run.jobs(), run.events()):
+        for column in table:
+            assert not [cell for cell in table[column] if isinstance(cell, (bytes, dict))]
+    outputs = run.outputs("made")
+    assert outputs["value.text"]["x"] == "A"
+    assert Path(run.frame()["raw"]["x"]).read_bytes() == b"\x00"
+
+
+def test_frames_are_copies(bench: Workbench) -> None:
+    """Changing the frame that was given, or one that came back, changes no other."""
+    mine = BRIEFS.copy()
+    run = xt.Workflow("copy").attach("kit", title="{{ name }}").run(mine)
+    mine.loc["x", "name"] = "changed"
+    mine["status"] = "mine"
+    bench.work(run)
+    first = run.frame()
+    assert list(first["name"]) == ["a", "b"]
+    assert list(first["kit"]) == ["a", "b"]
+    first["name"] = "gone"
+    assert list(run.frame()["name"]) == ["a", "b"]
+
+
+def test_a_frame_with_labels_twice_is_shown_and_joined_by_position(bench: Workbench) -> None:
+    """Equal labels are rows of their own, in order, in every frame and on the screen."""
+    frame = pd.DataFrame({"name": ["a", "b", "c"]}, index=["x", "x", "x"])
+    run = bench.done(xt.Workflow("twice").attach("kit", title="{{ name }}"), frame)
+    assert list(run.frame()["kit"]) == ["a", "b", "c"]
+    assert list(run.outputs("kit")["title"]) == ["a", "b", "c"]
+    assert run.frame()._repr_html_()
+    assert run.outputs("kit")._repr_html_()
+
+
+def test_results_leave_as_any_frame_does(bench: Workbench, tmp_path: Path) -> None:
+    """They are written and read, grouped and merged like every DataFrame."""
+    run = bench.done(xt.Workflow("leave").attach("kit", title="{{ name }}"), BRIEFS)
+    run.frame().to_csv(tmp_path / "x.csv")
+    assert list(pd.read_csv(tmp_path / "x.csv")["kit"]) == ["a", "b"]
+    run.frame().to_pickle(tmp_path / "x.pickle")
+    assert list(pd.read_pickle(tmp_path / "x.pickle")["kit"]) == ["a", "b"]
+    assert dict(run.jobs().groupby("node")["attempts"].sum()) == {"kit": 2}
+    assert len(run.frame().merge(run.outputs("kit"), left_index=True, right_index=True)) == 2

@@ -1,0 +1,103 @@
+"""The handle on one execution, where no worker is: what it says, what it waits for, what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from workbench import Workbench, workbench
+
+import xtyl_nb as xt
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
+
+
+FLOW = xt.Workflow("two").generate_copy("line", prompt="a {{ name }}", n=2).review("pick", of="line")
+
+
+def test_a_run_without_a_worker_says_so(bench: Workbench) -> None:
+    """It is pending, at nought percent, and waits for a worker; a wait ends with just that."""
+    run = FLOW.run(name="x")
+    assert repr(run) == "Run('two')"
+    assert (run.state, run.progress, run.waiting_for) == ("pending", 0, "a worker")
+    with pytest.raises(xt.WaitTimeout, match=r"0 of 3 jobs are over, waiting for a worker"):
+        run.wait(0.05)
+    assert not run.changed(1, 0.01)
+    assert run.changed(0, 0.01)
+
+
+def test_progress_counts_what_is_over(bench: Workbench) -> None:
+    """Each completed job moves it, and a decision completes it."""
+    run = bench.work(FLOW.run(name="x"), 1)
+    assert run.progress == pytest.approx(100 / 3, abs=0.1)
+    assert run.state == "running"
+    bench.work(run)
+    assert run.waiting_for == "a person: 1 decision at pick"
+    assert run.approve("pick", choose=[1]) is run
+    assert (run.state, run.progress, run.waiting_for) == ("completed", 100, None)
+
+
+def test_a_refused_decision_changes_nothing(bench: Workbench) -> None:
+    """What may be chosen is said, and the review still waits."""
+    run = bench.done(FLOW, name="x")
+    for choose in ([], [0, 1], [2], [-1], ["0"], [True]):
+        with pytest.raises(xt.DecisionRefused, match="choose 1 of the options 0 to 1"):
+            run.approve("pick", choose=choose)
+    with pytest.raises(xt.DecisionRefused, match="takes no edits"):
+        run.approve("pick", choose=[0], edits={0: "mine"})
+    assert len(run.reviews()) == 2
+
+
+def test_approving_ahead_waits_no_longer_than_told(bench: Workbench) -> None:
+    """A review that does not wait in time is a WaitTimeout, and stays to be decided."""
+    run = FLOW.run(name="x")
+    with pytest.raises(xt.WaitTimeout):
+        run.approve("pick", choose=[0], timeout=0.05)
+    bench.work(run)
+    run.approve("pick", choose=[0], timeout=0)
+    assert run.state == "completed"
+
+
+def test_a_decision_that_never_comes_is_refused(bench: Workbench) -> None:
+    """A review whose run is over, or that was skipped by a failure before it, cannot be decided."""
+    run = FLOW.run(name="x")
+    run.stop()
+    with pytest.raises(xt.DecisionRefused, match="does not wait for a decision"):
+        run.approve("pick", choose=[0])
+    with pytest.raises(xt.DecisionRefused, match="there is no review 'line'"):
+        run.reject("line", reason="no")
+
+
+def test_a_row_with_no_items_has_no_decision(bench: Workbench) -> None:
+    """A review over a list that turned out empty is told so rather than waited for."""
+    flow = (
+        xt.Workflow("none")
+        .call("list", list)
+        .generate_copy("line", prompt="{{ list }}", over="list")
+        .review("pick", of="line", over="list")
+    )
+    run = bench.done(flow)
+    with pytest.raises(xt.DecisionRefused, match="no decision to make"):
+        run.approve("pick", choose=[0])
+
+
+def test_two_handles_show_the_same(bench: Workbench) -> None:
+    """A handle keeps no state: what one does the other sees."""
+    run = FLOW.run(name="x")
+    other = xt.attach(run.id)
+    other.pause()
+    assert run.state == "paused"
+    assert run.waiting_for == "paused: `run.resume()` goes on"
+    assert bench.work(run).progress == 0
+    run.resume()
+    bench.work(other)
+    run.reject("pick", reason="no")
+    assert other.state == "completed"
+    assert [event.kind for event in other.watch()][-1] == "completed"
+    assert list(xt.runs().index) == [run.id]
+    assert list(xt.runs(1)["state"]) == ["completed"]

@@ -1,0 +1,57 @@
+"""A back end without a worker: a real database and a real broker, and the jobs executed by the test itself when it says so."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from servers import valkey_server
+from xtyl_engine.execute import Executor
+from xtyl_engine.outcomes import Outcome
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.record import Recorder
+from xtyl_engine.settings import load_settings
+
+import xtyl_nb.client
+from xtyl_nb.client import DirectBackend
+from xtyl_nb.run import Run
+
+
+class Workbench:
+    """One home, its back end as a client sees it, and hands that work for it."""
+
+    def __init__(self, home: Path, broker: str):
+        environ = {"XTYL_HOME": str(home), "XTYL_REDIS_URL": broker, "XTYL_ACCEPT_FUNCTIONS": "1"}
+        home.mkdir(mode=0o700, parents=True)
+        self.settings = load_settings(environ)
+        self.backend = DirectBackend(self.settings)
+        plans = PlanCache()
+        self.executor = Executor(self.settings, self.backend.database, plans, self.backend.store)
+        self.recorder = Recorder(self.backend.database, "hands", 10.0, lambda events: None, plans.load)
+
+    def work(self, run: Run, jobs: int = 1_000_000) -> Run:
+        """Execute and record what is ready, one job after the other, `jobs` at most."""
+        outcomes: list[Outcome] = []
+        while claims := self.recorder.record(outcomes, run.id, int(jobs > 0)).claims:
+            outcomes = [self.executor.execute(claim) for claim in claims]
+            jobs -= len(claims)
+        return run
+
+    def done(self, flow: Any, *arguments: Any, **inputs: Any) -> Run:
+        """Run a workflow to where it can get by itself."""
+        return self.work(flow.run(*arguments, **inputs))
+
+
+@contextlib.contextmanager
+def workbench(folder: Path) -> Iterator[Workbench]:
+    """A workbench that `xtyl_nb` uses until the block ends."""
+    with valkey_server() as broker:
+        made = Workbench(folder / "bench", broker)
+        xtyl_nb.client._backend = made.backend
+        try:
+            yield made
+        finally:
+            xtyl_nb.client._backend = None
+            made.backend.close()
