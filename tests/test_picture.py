@@ -76,7 +76,7 @@ def test_edges_made_by_references_can_be_given() -> None:
     edges = [Edge(source="a", target="b", branch="then")]
     bare, wired = workflow_html(document("a", "b")), workflow_html(document("a", "b"), edges=edges)
     assert [svg_of(html).count("<path") for html in (bare, wired)] == [0, 2]
-    assert "then" in Page(wired).text
+    assert "then: call" in Page(wired).text
 
 
 def test_a_run_shows_state_counts_times_and_errors() -> None:

@@ -1,5 +1,5 @@
-"""Drawings of a workflow as written, right or wrong: the home of graphviz, imported when something is drawn. Where there is
-no `dot` program, the picture is our own.
+"""Drawings of a workflow as written, right or wrong: one for Graphviz, whose home this is, imported when it is asked for; and
+our own, which needs no `dot` program, for whatever a notebook shows.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow import Document, Edge
@@ -22,13 +22,12 @@ MOST_CHARACTERS = 40
 
 def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digraph:
     """A document as a Graphviz graph, left to right: a card for each node, the culprits of problems marked."""
-    import graphviz
     from xtyl_engine.wording import show_name
 
     faulty = {problem.node for problem in problems}
     keys = {node.id: f"n{place}" for place, node in reversed(list(enumerate(document.nodes)))}
     font = {"fontname": "system-ui, Segoe UI, Helvetica, sans-serif", "fontsize": "11"}
-    picture = graphviz.Digraph(
+    picture = _digraph(document)(
         name=escape(document.name.encode("ascii", "replace").decode().replace("\\", "/")),
         graph_attr={"rankdir": "LR", "bgcolor": "transparent", "nodesep": "0.3", "ranksep": "0.5"},
         node_attr={"shape": "box", "style": "rounded,filled", "fillcolor": CARD, "margin": "0.16,0.09", **font},
@@ -45,34 +44,28 @@ def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digra
 
 
 def draw_html(document: Document, problems: Sequence[Problem] = ()) -> str:
-    """A document as HTML, drawn by `dot` where it is installed."""
-    picture = _drawn_by_dot(document, problems) if shutil.which("dot") else None
-    if picture is None:
-        from xtyl_engine.wording import show_name
+    """A document as HTML, the culprits of problems marked; the same on every machine, in the notebook's own colours."""
+    from xtyl_engine.wording import show_name
 
-        from xtyl_nb.sketch import workflow_html
+    from xtyl_nb.sketch import workflow_html
 
-        ids = {show_name(node.id): node.id for node in reversed(document.nodes)}
-        marked = [replace(problem, node=ids.get(problem.node or "", problem.node)) for problem in problems]
-        picture = workflow_html(document, problems=marked, edges=_all_edges(document))
-    return f'<div style="overflow-x:auto">{picture}</div>'
+    ids = {show_name(node.id): node.id for node in reversed(document.nodes)}
+    marked = [replace(problem, node=ids.get(problem.node or "", problem.node)) for problem in problems]
+    return f'<div style="overflow-x:auto">{workflow_html(document, problems=marked, edges=_all_edges(document))}</div>'
 
 
-def _drawn_by_dot(document: Document, problems: Sequence[Problem]) -> str | None:
-    import subprocess
+def _digraph(document: Document) -> type[graphviz.Digraph]:
+    import graphviz
 
-    try:
-        svg = draw(document, problems).pipe(format="svg", encoding="utf-8")
-    except (OSError, subprocess.SubprocessError, ValueError):
-        # A `dot` that is broken or refuses is no reason to show nothing.
-        return None
-    if "<svg" not in svg:
-        return None
-    from base64 import b64encode
+    class Digraph(graphviz.Digraph):  # type: ignore[misc]
+        """A graph that shows itself in a notebook also where there is no `dot` program."""
 
-    # An image and no inline SVG: a notebook that is not trusted drops the latter, and leaves a heap of words.
-    source = b64encode(svg[svg.index("<svg") :].encode()).decode()
-    return f'<img alt="workflow {_text(document.name)}" src="data:image/svg+xml;base64,{source}">'
+        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> Any:
+            if shutil.which("dot"):
+                return super()._repr_mimebundle_(include, exclude, **options)
+            return {"text/plain": repr(self), "text/html": draw_html(document)}
+
+    return Digraph
 
 
 def _card(id: str, type: str, is_faulty: bool) -> str:

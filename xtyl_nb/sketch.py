@@ -35,34 +35,27 @@ def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges
     levels = rank_levels((str(place) for place in range(len(document.nodes))), known)
     layout = arrange([Card(id=key, level=level, height=CARD_HEIGHT) for key, level in levels.items()], known)
     faulty = {keys[id] for id in faults if id in keys}
+    branches = {wire.target: f"{wire.branch}: " for wire in layout.wires if wire.branch}
     cards = "".join(
-        _card(node.id, node_kind(node.type, node.config), layout.places[str(place)], faults.get(node.id))
+        _card(
+            node.id,
+            branches.get(str(place), "") + node_kind(node.type, node.config),
+            layout.places[str(place)],
+            faults.get(node.id),
+        )
         for place, node in enumerate(document.nodes)
     )
     image = wires_image(layout, "".join(_wire(wire, faulty) for wire in layout.wires))
-    names = "".join(_branch(wire) for wire in layout.wires if wire.branch)
     box = f"position:relative;width:{layout.width:.0f}px;height:{layout.height:.0f}px"
-    stage = f'<div style="{box};{FONT};{INK};{WASH};border-radius:10px">{image}{cards}{names}</div>'
+    stage = f'<div style="{box};{FONT};{INK};{WASH};border-radius:10px">{image}{cards}</div>'
     return f'<div role="img" aria-label="workflow {one_line(document.name, 200)}">{stage}</div>'
 
 
 def _wire(wire: Wire, faulty: set[str]) -> str:
     colour = COLOURS["failed" if {wire.source, wire.target} <= faulty else "pending"]
-    x, y = _end(wire)
+    x, y = map(float, wire.path.replace("C", " ").replace("H", " ").split()[-2:])
     tip = f"M{x - 7:.0f} {y - 4:.0f}L{x:.0f} {y:.0f}L{x - 7:.0f} {y + 4:.0f}z"
     return f'<path d="{wire.path}" fill="none" stroke="{colour}" stroke-width="1.5"/><path d="{tip}" fill="{colour}"/>'
-
-
-def _end(wire: Wire) -> tuple[float, float]:
-    x, y = wire.path.replace("C", " ").replace("H", " ").split()[-2:]
-    return float(x), float(y)
-
-
-def _branch(wire: Wire) -> str:
-    """A branch's name, over the end of its wire."""
-    x, y = _end(wire)
-    place = f"position:absolute;right:calc(100% - {x - 9:.0f}px);top:{y - 19:.0f}px;font-size:10px;line-height:1.2"
-    return f'<div style="{place};{SOFT};white-space:nowrap">{one_line(wire.branch or "", 12)}</div>'
 
 
 def _card(id: str, kind: str, place: tuple[float, float], problem: Problem | None) -> str:
