@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from xtyl_engine.database import Database
+from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import BackendError
 from xtyl_engine.schema import ensure_schema
 
@@ -104,6 +104,26 @@ def test_a_lock_held_too_long_is_retryable_and_named(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_write_on_a_full_disk_is_repeated_until_there_is_room(tmp_path: Path) -> None:
+    """What could not be written for want of room is written, once, as soon as there is some."""
+    database = opened(tmp_path / "x.db")
+    database.transact(lambda transaction: transaction.run(CREATE))
+    fill = text("INSERT INTO t VALUES (zeroblob(100000))")
+    tries = []
+
+    def write(transaction: Transaction) -> int:
+        tries.append(
+            transaction.row(text("PRAGMA max_page_count = 2" if not tries else "PRAGMA max_page_count = 9999"))
+        )
+        return transaction.run(fill)
+
+    assert database.transact(write) == 1
+    assert len(tries) == 2
+    with database.read() as transaction:
+        assert transaction.row(COUNT) == (1,)
+    database.close()
+
+
 def test_a_read_only_database_is_named(tmp_path: Path) -> None:
     """A file that may only be read can be read, and a write says that it is read-only."""
     path = tmp_path / "x.db"
@@ -113,7 +133,7 @@ def test_a_read_only_database_is_named(tmp_path: Path) -> None:
     code = f"""
 import os, sqlite3
 from sqlalchemy import text
-from xtyl_engine.database import Database
+from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import BackendError
 if os.geteuid() == 0:
     os.setgroups([])

@@ -223,7 +223,8 @@ def _is_locked(file: int) -> bool:
 
 def _is_retryable(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+        passing = ("locked", "busy", "disk is full")
+        return isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in passing)
     if isinstance(error, OSError):
         # The file that orders SQLite's writers: a folder that is missing or forbidden stays so.
         return not isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)) and error.errno != EROFS

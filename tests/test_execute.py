@@ -1,0 +1,147 @@
+"""From a claim to an outcome, by the real executor on a real database: reading, rendering, caching, failing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from workbench import Workbench, workbench
+from xtyl_engine.errors import ErrorClass
+from xtyl_engine.outcomes import Completed, Failed, Outcome, Retrying, Waiting
+
+import xtyl_nb as xt
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
+
+
+def outcome(bench: Workbench, flow: xt.Workflow, **inputs: Any) -> Outcome:
+    """What became of the first job."""
+    (claim,) = bench.recorder.record([], flow.run(**inputs).id, 1).claims
+    return bench.executor.execute(claim)
+
+
+def call(function: Any, **more: Any) -> xt.Workflow:
+    return xt.Workflow("call").call("made", function, **more)
+
+
+def transient() -> None:
+    raise xt.TransientError("later", retry_after=9.0)
+
+
+def refused() -> None:
+    raise ConnectionRefusedError("nobody there")
+
+
+def partial() -> None:
+    raise xt.PartialFailureError("look")
+
+
+def wrong() -> None:
+    raise KeyError("k")
+
+
+def test_a_result_is_completed_with_its_output(bench: Workbench) -> None:
+    """The output is compact JSON; a list that nobody runs over is one value of the row."""
+    done = outcome(bench, call(lambda: {"a": "é"}))
+    assert isinstance(done, Completed)
+    assert done.output == '{"value":{"a":"é"}}'
+    assert done.items is None
+
+
+def test_a_review_waits_with_what_is_to_be_shown(bench: Workbench) -> None:
+    """The outcome of a review is a wait."""
+    run = xt.Workflow("r").generate_copy("line", prompt="x").review("pick", of="line").run()
+    bench.work(run, 1)
+    (claim,) = bench.recorder.record([], run.id, 1).claims
+    assert isinstance(bench.executor.execute(claim), Waiting)
+
+
+def test_each_class_of_error_has_its_outcome(bench: Workbench) -> None:
+    """Transient is tried again after what was asked for, permanent and unknown fail, partial is for a person."""
+    later = outcome(bench, call(transient))
+    assert isinstance(later, Retrying)
+    assert later.delay_seconds >= 9.0
+    assert isinstance(outcome(bench, call(refused)), Retrying)
+    assert isinstance(outcome(bench, call(transient, retry=1)), Failed)
+    for function, error_class in ((partial, ErrorClass.PARTIAL), (wrong, ErrorClass.PERMANENT)):
+        done = outcome(bench, call(function))
+        assert isinstance(done, Failed)
+        assert done.failure.error_class is error_class
+        assert done.failure.traceback is None or "xtyl_engine" not in done.failure.traceback
+
+
+def test_delays_double_up_to_their_limit(bench: Workbench) -> None:
+    """Each delay is about twice the one before, and never more than the most."""
+    run = call(refused, retry={"attempts": 6, "base_seconds": 0.001, "max_seconds": 0.004}).run()
+    delays = []
+    outcomes: list[Outcome] = []
+    while run.state != "failed":
+        grant = bench.recorder.record(outcomes, run.id, 1)
+        outcomes = [bench.executor.execute(claim) for claim in grant.claims]
+        delays += [each.delay_seconds for each in outcomes if isinstance(each, Retrying)]
+    assert len(delays) == 5
+    assert all(delay <= 0.004 for delay in delays)
+    assert 0.0005 <= delays[0] <= 0.0015
+    assert delays[-1] == 0.004
+
+
+def test_parameters_that_are_wrong_once_filled_in_are_named(bench: Workbench) -> None:
+    """A value that only the row has and that a parameter cannot take fails the row with its name."""
+    flow = xt.Workflow("prompt").generate_copy("line", prompt="{{ text }}")
+    done = outcome(bench, flow, text="x" * 2_000_000)
+    assert isinstance(done, Failed)
+    assert "prompt" in done.failure.message
+
+
+def test_upstream_text_is_data(bench: Workbench) -> None:
+    """Braces that came out of a step, or in with a row, are never rendered again."""
+    flow = (
+        xt.Workflow("data")
+        .call("made", lambda: "{{ secret }} {% for x in y %}")
+        .attach("kit", title="{{ made }} {{ cell }}")
+        .attach("again", title="{{ kit.title }}")
+    )
+    run = bench.done(flow, pd.DataFrame({"cell": ["{{ 7 * 7 }}"], "secret": ["s"]}))
+    assert run.frame()["again"][0] == "{{ secret }} {% for x in y %} {{ 7 * 7 }}"
+
+
+def test_functions_are_refused_where_they_are_not_accepted(bench: Workbench) -> None:
+    """A worker that takes no functions from notebooks says so, and what may be done."""
+    from dataclasses import replace
+
+    bench.executor.settings = replace(bench.settings, accept_functions=False)
+    done = outcome(bench, call(lambda: 1))
+    assert isinstance(done, Failed)
+    assert "takes no functions from notebooks" in done.failure.message
+    assert "XTYL_ACCEPT_FUNCTIONS" in done.failure.message
+
+
+def test_a_large_result_is_kept_as_a_file(bench: Workbench) -> None:
+    """A result too large for a row is read back whole by what follows."""
+    flow = call(lambda: ["x" * 1000] * 600).call("count", lambda rows: len(rows), rows="{{ made }}")
+    run = bench.done(flow)
+    assert run.frame()["count"][0] == 600
+    assert len(run.outputs("made")) == 600
+
+
+def test_nothing_that_is_skipped_is_gathered(bench: Workbench) -> None:
+    """A step that gathers sees the items that there are, in order, and `none` of a node that did not run."""
+    flow = (
+        xt.Workflow("gather")
+        .call("numbers", lambda: [1, 2, 3, 4])
+        .conditional(
+            "even",
+            when="{{ numbers % 2 == 0 }}",
+            over="numbers",
+            then=lambda flow: flow.call("half", lambda n: n // 2, n="{{ numbers }}", over="numbers"),
+        )
+        .call("all", lambda halves: halves, halves="{{ half }}")
+    )
+    assert bench.done(flow).frame()["all"][0] == [1, 2]
