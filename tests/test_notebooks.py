@@ -7,7 +7,16 @@ import re
 from pathlib import Path
 
 import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+from xtyl_engine.local import down
+from xtyl_engine.settings import load_settings
 
+START = """
+import xtyl_nb as xt
+run = xt.Workflow("w").generate_copy("line", prompt="a {{ name }}").run(name="x")
+run
+"""
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -43,3 +52,17 @@ def test_metadata_is_clean(path: Path) -> None:
     assert notebook["metadata"]["language_info"] == {"name": "python"}
     assert all(set(cell["metadata"]) <= {"tags"} for cell in notebook["cells"])
     assert str(Path.home()) + "/" not in json.dumps(notebook)
+
+
+def test_a_run_is_pictured_where_it_was_started_and_the_picture_shows_its_end() -> None:
+    """Once, by whoever executes it without a page; a cell that waits has one line, and `run` by itself shows it again."""
+    notebook = new_notebook(cells=[new_code_cell(source) for source in (START, "run.wait()", "run")])
+    try:
+        NotebookClient(notebook, timeout=60).execute()
+    finally:
+        down(load_settings())
+    started, waited, again = (cell.outputs for cell in notebook.cells)
+    assert [output.data.get("text/plain") for output in started] == ["RunWidget(w)", None, "Run('w')"]
+    assert "completed" in started[1].data["text/html"]
+    assert [output.data for output in waited] == [{"text/plain": "Run('w') completed"}]
+    assert [output.data.get("text/plain") for output in again] == ["RunWidget(w)", None]

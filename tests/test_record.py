@@ -294,10 +294,12 @@ def test_retry_runs_failed_jobs_and_what_hung_on_them(driver: Driver) -> None:
     answers = {"c": lambda claim: completed(claim, branch="then")}
     driver.drain(id, {**answers, "join": failed})
     assert driver.state(id) == "failed"
+    assert driver.queries.execution(id).error == "1 of 5 jobs failed"
     driver.controls.retry(id)
     assert driver.drain(id) == [("join", "0"), ("end", "0")]
     assert driver.states(id)["b@0"] == "skipped"
     assert driver.state(id) == "completed"
+    assert driver.queries.execution(id).error is None
 
 
 def test_retry_of_a_list_that_failed_brings_it_to_be(driver: Driver) -> None:
@@ -454,3 +456,15 @@ def test_a_late_duplicate_keeps_the_first_output(driver: Driver) -> None:
     driver.record(id, Completed(claim=claim, output='{"value": 1}'))
     driver.record(id, Completed(claim=claim, output='{"value": 2}'))
     assert driver.queries.node_jobs(id, "n0")[0].output == '{"value": 1}'
+
+
+def test_jobs_whose_worker_died_start_one_at_a_time(driver: Driver) -> None:
+    """A job that was merely near when a worker died is not lost along with the one to blame again."""
+    id = driver.submit(chain(1), rows=3)
+    assert len(driver.claim(id, 3)) == 3
+    driver.expire_leases()
+    sweep(driver)
+    (suspect,) = driver.claim(id, 3)
+    assert driver.claim(id, 3) == ()
+    driver.record(id, completed(suspect))
+    assert len(driver.claim(id, 3)) == 1

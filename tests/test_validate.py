@@ -393,3 +393,22 @@ def test_never_breaks(document):
     assert find_problems(document) == found
     if not found:
         assert set(validate(document).nodes) == {node.id for node in document.nodes}
+
+
+def test_lists_the_columns_in_their_order():
+    """A name that is like no column is told with all of them, as the frame has them."""
+    columns = ["tone", "product", "audience", "price"]
+    assert only(document(copy("a", "{{ xyzzy }}")), columns=columns).hint == (
+        "the inputs are `tone`, `product`, `audience`, `price`"
+    )
+
+
+def test_tells_causes_and_not_what_follows_from_them():
+    """What a review carries is not judged while it is of nothing known, nor what leads to a node of an unknown type."""
+    lost = document(copy("a"), ("pick", "review", {"of": "b"}), copy("c", "{{ pick.a.text }}"))
+    assert only(lost).code == "workflow/unknown-reference"
+    by_hand = Document(
+        name="w", nodes=(*document(copy("a")).nodes, Node(id="b", type="nope", config={"prompt": "{{ a.text }}"})),
+        starts=("a",),
+    )  # fmt: skip
+    assert only(by_hand).code == "workflow/unknown-type"
