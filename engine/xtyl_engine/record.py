@@ -145,7 +145,7 @@ def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float) -> t
     if room <= 0:
         return [], 0
     found = ledger.transaction.rows(sql.READY, {"execution_id": ledger.id, "now": ledger.now, "limit": room})
-    taken = found[:want]
+    taken = _without_crowds(ledger, found, owner)[:want]
     if taken:
         ledger.move("start")
         _write_claims(ledger, taken, owner, lease_seconds)
@@ -162,20 +162,30 @@ def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float) -> t
             owner=owner,
             late_output=output,
         )
-        for id, node, item, attempt, tries, _, output in taken
+        for id, node, item, attempt, tries, _, output, _ in taken
     ]
     return claims, len(found) - len(taken)
+
+
+def _without_crowds(ledger: Ledger, found: list[tuple[Any, ...]], owner: str) -> list[tuple[Any, ...]]:
+    """A job whose worker died may be what killed it. In one process such jobs start one at a time: the next death then
+    tells which it was, and no other is lost as often as the one to blame."""
+    suspects = [row for row in found if row[-1]]
+    if not suspects:
+        return found
+    is_taken = ledger.transaction.row(sql.SUSPECT_RUNNING, {"owner": owner}) is not None
+    return [row for row in found if not row[-1] or (row is suspects[0] and not is_taken)]
 
 
 def _write_claims(ledger: Ledger, taken: list[tuple[Any, ...]], owner: str, lease_seconds: float) -> None:
     lease = ledger.now + lease_seconds
     rows = [
         {"job_id": id, "number": attempt + 1, "because": because, "owner": owner, "lease": lease, "started": ledger.now}
-        for id, _, _, attempt, _, because, _ in taken
+        for id, _, _, attempt, _, because, *_ in taken
     ]
     ledger.transaction.many(sql.CLAIM, rows)
     ledger.transaction.many(sql.ADD_ATTEMPT, [{k: v for k, v in row.items() if k != "lease"} for row in rows])
-    for _, node, item, attempt, _, because, _ in taken:
+    for _, node, item, attempt, _, because, *_ in taken:
         ledger.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)
 
 

@@ -166,7 +166,9 @@ TALLY = {
 }
 
 READY = (
-    select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.tries, jobs.c.because, jobs.c.output)
+    select(
+        jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.tries, jobs.c.because, jobs.c.output, jobs.c.lost
+    )
     .where(jobs.c.execution_id == B("execution_id"), guard(jobs.c.state, JOB_MOVES["claim"]), jobs.c.due <= B("now"))
     .order_by(jobs.c.id)
     .limit(B("limit"))
@@ -183,6 +185,10 @@ CLAIM = (
         lease=B("lease"),
         started=B("started"),
     )
+)
+
+SUSPECT_RUNNING = (
+    select(jobs.c.id).where(jobs.c.owner == B("owner"), job_in(JobState.RUNNING), jobs.c.lost > 0).limit(1)
 )
 
 COUNT_RUNNING = select(func.count()).where(jobs.c.execution_id == B("execution_id"), job_in(JobState.RUNNING))

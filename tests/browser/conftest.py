@@ -83,13 +83,14 @@ def missing(what: str) -> None:
     pytest.skip(f"{what} is missing")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Debian's Chromium with a profile of its own."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         missing("Chromium")
     playwright = pytest.importorskip("playwright.sync_api")
+    # Until this block ends Playwright keeps an event loop running in this thread, where no other could run.
     with playwright.sync_playwright() as driver:
         profile = str(tmp_path_factory.mktemp("profile"))
         context = driver.chromium.launch_persistent_context(

@@ -161,7 +161,9 @@ def test_an_interrupt_while_waiting_leaves_the_run_going(gate, tmp_path):
     """Ctrl-C ends the wait, says how to find the run again, and the run completes."""
     run = gated(gate).run()
     wait_until(gate.started)
-    code = f"import xtyl_nb as xt\nrun = xt.attach({run.id!r})\nprint('waiting', flush=True)\nrun.wait()"
+    # A shell that runs tests in the background has them, and what they start, ignore the signal.
+    ready = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code = f"{ready}import xtyl_nb as xt\nrun = xt.attach({run.id!r})\nprint('waiting', flush=True)\nrun.wait()"
     client = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
