@@ -9,8 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from workbench import Workbench, workbench
-from xtyl_engine.errors import ErrorClass
-from xtyl_engine.outcomes import Completed, Failed, Outcome, Retrying, Waiting
+from xtyl_engine.database import Database
+from xtyl_engine.errors import BackendError, ErrorClass
+from xtyl_engine.execute import Executor
+from xtyl_engine.outcomes import Claim, Completed, Failed, Outcome, Retrying, Waiting
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.record import Recorder
+from xtyl_engine.slots import Slots
 
 import xtyl_nb as xt
 
@@ -145,3 +150,43 @@ def test_nothing_that_is_skipped_is_gathered(bench: Workbench) -> None:
         .call("all", lambda halves: halves, halves="{{ half }}")
     )
     assert bench.done(flow).frame()["all"][0] == [1, 2]
+
+
+class Flaky(Database):
+    """A database that cannot be reached for the next `failing` writes, as after a restart that takes long."""
+
+    failing = 0
+
+    def transact(self, work: Any, *, seconds: float = 30.0) -> Any:
+        if self.failing:
+            self.failing -= 1
+            raise BackendError("the connection is lost", retryable=True)
+        return super().transact(work, seconds=seconds)
+
+
+def test_a_result_outlives_a_long_loss_of_the_database(bench: Workbench, tmp_path: Path) -> None:
+    """A slot hands its result in until it is taken; the job is not done again."""
+    database = Flaky(bench.settings.database_url)
+    starts = tmp_path / "starts"
+
+    def work() -> int:
+        with open(starts, "a") as file:
+            file.write(".")
+        return 1
+
+    run = call(work).run()
+    plans = PlanCache()
+    recorder = Recorder(database, "slot", 10.0, lambda events: None, plans.load)
+
+    class Losing(Executor):
+        def execute(self, claim: Claim) -> Outcome:
+            done = super().execute(claim)
+            database.failing = 2
+            return done
+
+    executor = Losing(bench.settings, database, plans, bench.backend.store)
+    Slots(recorder, executor, lambda id: None, 1, 1.0).advance(run.id)
+    database.close()
+    assert run.state == "completed"
+    assert starts.read_text() == "."
+    assert list(run.jobs()["attempts"]) == [1]
