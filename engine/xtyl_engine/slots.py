@@ -107,7 +107,7 @@ class Slots:
             try:
                 return self.recorder.record(outcomes, execution_id, want)
             except BackendError as error:
-                if not outcomes or time.monotonic() > deadline:
+                if not outcomes or self.closing or time.monotonic() > deadline:
                     raise
                 log.error("%d results are not recorded yet, trying again: %s", len(outcomes), error)
             time.sleep(1.0)
