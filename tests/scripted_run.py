@@ -103,7 +103,8 @@ def review_of(images: list[str], *, item: str = "0", label: str = "Aurora lamp",
 
 
 class ScriptedRun:
-    """Shows one overview after another; an approval or `step` moves on. Controls are kept, and refused when illegal."""
+    """Shows one overview after another; an approval or `step` moves on. Controls are kept, and refused when illegal.
+    `ended_unseen` lets the run be over before anybody who watches it has heard."""
 
     def __init__(self, plan: Plan, *overviews: Overview, id: str = "run-1"):
         self.id = id
@@ -112,6 +113,7 @@ class ScriptedRun:
         self._script = list(overviews)
         self._at = 0
         self._moved = threading.Condition()
+        self.ended_unseen = False
 
     def overview(self) -> Overview:
         return replace(self._script[self._at], sequence=self._at)
@@ -148,7 +150,7 @@ class ScriptedRun:
         self.step()
 
     def _move(self, name: str) -> None:
-        now = self.overview().state
+        now = self._script[-1].state if self.ended_unseen else self.overview().state
         if now not in EXECUTION_MOVES[name].sources:
             raise ControlRefused(f"a {now} run cannot {name}", hint="Look at run.state first.")
         self.controls.append((name,))

@@ -101,9 +101,10 @@ def test_a_click_is_served_while_a_cell_runs(lab: Any, page: Any) -> None:
 
 def test_refusals_are_shown_in_place(lab: Any, page: Any) -> None:
     """A control that came too late is answered under the bar."""
-    start(page, lab.write("refuse.ipynb", START, "run._moved = type(run._moved)()\nrun._at = 1"))
+    start(page, lab.write("refuse.ipynb", START, "run.ended_unseen = True"))
     page.wait_for_selector(".xtyl .pill.running")
     run_cell(page, 1)
+    page.locator(".jp-InputPrompt").get_by_text("[2]:").wait_for()
     page.get_by_role("button", name="Pause", exact=True).click()
     page.get_by_text("a completed run cannot pause").wait_for()
 
