@@ -12,6 +12,7 @@ from sqlalchemy import text
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import BackendError
 from xtyl_engine.schema import ensure_schema
+from xtyl_engine.settings import load_settings, prepare_home
 
 CREATE = text("CREATE TABLE t (x INTEGER)")
 ADD = text("INSERT INTO t VALUES (1)")
@@ -167,3 +168,29 @@ def test_a_database_that_cannot_be_reached_is_retryable() -> None:
     with pytest.raises(BackendError):
         ensure_schema(database)
     database.close()
+
+
+def test_looking_for_the_back_end_leaves_the_database_s_locks_alone(tmp_path: Path) -> None:
+    """However often a process prepares its home, it reads what others commit and others keep what it commits."""
+    settings = load_settings({"XTYL_HOME": str(tmp_path / "home")})
+    prepare_home(settings)
+    database = Database(settings.database_url)
+    database.transact(lambda transaction: transaction.run(CREATE))
+    prepare_home(settings)
+    code = f"""
+from sqlalchemy import text
+from xtyl_engine.database import Database
+database = Database({settings.database_url!r})
+database.transact(lambda transaction: transaction.run(text("INSERT INTO t VALUES (1)")))
+database.close()
+"""
+    for others in (1, 2):
+        subprocess.run([sys.executable, "-c", code], check=True)
+        with database.read() as transaction:
+            assert transaction.row(COUNT) == (others,)
+    database.transact(lambda transaction: transaction.run(ADD))
+    database.close()
+    fresh = Database(settings.database_url)
+    with fresh.read() as transaction:
+        assert transaction.row(COUNT) == (3,)
+    fresh.close()

@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from errno import EACCES
 from pathlib import Path
 from typing import Any, NoReturn
 
 from xtyl_engine.errors import WorkflowException
 
+_making = threading.Lock()
 BROKER_SCHEMES = ("redis://", "rediss://", "unix://", "redis+socket://")
 
 
@@ -108,7 +112,7 @@ def prepare_home(settings: Settings) -> None:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.log_folder.mkdir(mode=0o700, exist_ok=True)
         if settings.database_url == f"sqlite:///{home}/xtyl.db":
-            os.close(os.open(home / "xtyl.db", os.O_RDWR | os.O_CREAT, 0o600))
+            _make_private(home / "xtyl.db")
         found = home.stat()
     except OSError as error:
         raise SettingsError(
@@ -120,6 +124,15 @@ def prepare_home(settings: Settings) -> None:
             f"the home folder {home} belongs to somebody else or can be written to by everybody",
             hint=f"Make it yours (`chmod 700 {home}`) or set XTYL_HOME to another folder.",
         )
+
+
+def _make_private(path: Path) -> None:
+    """Make a file if it is not there. One that is there is never opened: a process that closes any handle on a database loses
+    its SQLite locks on it, and others, who then believe it gone, delete the log from under it, results and all."""
+    with _making, suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(EACCES, os.strerror(EACCES), str(path))
 
 
 def _written(value: object) -> str:
