@@ -97,8 +97,7 @@ def test_rows_are_decided_by_label_with_edits_and_rejected_alone():
     assert list(reviews.index.names) == ["node", "row", "option"]
     assert set(reviews.index.get_level_values("row")) == {"lamp"}
     assert list(reviews.columns) == ["text", "image", "choose"]
-    wait_until(lambda: run.waiting_for)
-    assert "a person: 1 decision at pick" in run.waiting_for
+    wait_until(lambda: run.waiting_for == "a person: 1 decision at pick")
     with pytest.raises(xt.DecisionRefused, match="already decided"):
         run.approve("pick", choose=[0], row="mug")
     with pytest.raises(xt.DecisionRefused, match="no option 7"):
