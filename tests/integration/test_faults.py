@@ -140,7 +140,7 @@ def test_the_run_survives_its_client_s_death(home, effects, tmp_path):
 
 
 def test_the_run_survives_an_emptied_broker(home, effects):
-    """After FLUSHALL, again and again, nothing is redone and nothing is forgotten."""
+    """After every key of the broker is gone, nothing is redone and nothing is forgotten."""
     run = start(effects)
     with redis.Redis(unix_socket_path=read_presence(home.home).socket) as client:
         try:
