@@ -23,14 +23,14 @@ from pathlib import Path
 
 import redis
 from graphs import Graph, chain, document, fan, layered
+
+import xtyl_nb as xt
 from xtyl_engine import local
 from xtyl_engine.plan import Plan
 from xtyl_engine.settings import load_settings
 from xtyl_engine.submit import Row
 from xtyl_engine.validate import validate
 from xtyl_engine.workflow import parse_document
-
-import xtyl_nb as xt
 from xtyl_nb.client import backend
 
 GRAPHS: dict[str, tuple[Graph, int]] = {

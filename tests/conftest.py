@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import postgres_server
 from sqlalchemy import create_engine, text
+
+from servers import postgres_server
 from xtyl_engine.database import Database
 from xtyl_engine.schema import ensure_schema
 

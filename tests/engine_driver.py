@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
+
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.control import Controls
 from xtyl_engine.database import Database

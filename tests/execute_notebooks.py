@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+
 from xtyl_engine.local import down
 from xtyl_engine.settings import load_settings
 

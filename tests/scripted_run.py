@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
+
 from xtyl_engine.errors import ControlRefused
 from xtyl_engine.overview import NodeOverview, Option, Overview, Review
 from xtyl_engine.plan import Plan, Reading, make_plan
 from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
 from xtyl_engine.workflow import Document, Edge, Node
-
 from xtyl_nb.layout import rank_levels
 
 STARTED = 1_700_000_000.0

@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 
 import networkx
 import pytest
+
 from xtyl_engine.errors import WorkflowError
 from xtyl_engine.nodes.base import Retry
-
 from xtyl_nb.build import Workflow
 
 

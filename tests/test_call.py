@@ -5,6 +5,7 @@ import logging
 import pandas as pd
 import pytest
 from PIL import Image
+
 from xtyl_engine.artifacts import Artifact, ArtifactStore
 from xtyl_engine.errors import ErrorClass, PartialFailureError, PermanentError, TransientError, ValueNotPlain
 from xtyl_engine.failures import describe_error

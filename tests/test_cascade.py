@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from engine_driver import Driver, completed, failed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from engine_driver import Driver, completed, failed
 from plans import plan_of
 from xtyl_engine.database import Database
 from xtyl_engine.outcomes import Claim, Outcome

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from servers import embedded_home
 
 import xtyl_nb as xt
+from servers import embedded_home
 from xtyl_nb.cli import main
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import BackendError
 from xtyl_engine.schema import ensure_schema

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from servers import embedded_home, valkey_server, wait_until
 from test_server import fake_server
 from xtyl_engine.diagnose import doctor, drive_kind, status

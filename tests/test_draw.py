@@ -5,9 +5,9 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+
 from xtyl_engine.validate import find_problems
 from xtyl_engine.workflow import Document, Edge, Node
-
 from xtyl_nb.build import Workflow
 from xtyl_nb.draw import FAULT, draw, draw_html
 

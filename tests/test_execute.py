@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
+import xtyl_nb as xt
 from workbench import Workbench, workbench
 from xtyl_engine.database import Database
 from xtyl_engine.errors import BackendError, ErrorClass
@@ -16,8 +18,6 @@ from xtyl_engine.outcomes import Claim, Completed, Failed, Outcome, Retrying, Wa
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
 from xtyl_engine.slots import Slots
-
-import xtyl_nb as xt
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from workbench import workbench
 
 import xtyl_nb as xt
+from workbench import workbench
 
 
 def test_texts_and_images_are_written_per_row(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Exceptions become text that shows the user's code, whatever the exception does."""
 
 import pytest
+
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.failures import MAX_MESSAGE, MAX_TRACEBACK, describe_error
 from xtyl_engine.functions import load_reference

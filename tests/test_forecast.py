@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from workbench import Workbench, workbench
 
 import xtyl_nb as xt
+from workbench import Workbench, workbench
 
 BRIEFS = pd.DataFrame({"name": ["a", "b", "c"]})
 

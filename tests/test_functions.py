@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import cloudpickle
 import pytest
+
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
 from xtyl_engine.functions import load_key, load_reference, pack, reference, unpack
 

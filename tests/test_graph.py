@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+
 from xtyl_engine.errors import WorkflowError
 from xtyl_engine.graph import find_downstream, find_loops, find_upstream, level_nodes, make_graph, order_nodes
 from xtyl_engine.workflow import Document, Edge, Node

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import redis
+
 from servers import embedded_home, is_gone, kill, start_client, wait_until
 from test_server import fake_server
 from xtyl_engine.errors import BackendStartError

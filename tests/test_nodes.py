@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 from pydantic import ValidationError
+
 from xtyl_engine import nodes
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.errors import PermanentError, ValueNotPlain

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
+
 from xtyl_engine.local import down
 from xtyl_engine.settings import load_settings
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from xtyl_engine import providers
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers import UnknownProvider, get_provider, provider_names

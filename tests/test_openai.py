@@ -5,8 +5,9 @@ import socket
 import sys
 
 import pytest
-from openai_server import openai_server
 from PIL import Image
+
+from openai_server import openai_server
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError
 from xtyl_engine.failures import describe_error
 from xtyl_engine.providers import get_provider

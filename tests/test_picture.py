@@ -9,7 +9,6 @@ from pathlib import Path
 from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow import Document, Edge, Node
-
 from xtyl_nb.picture import clock, lasted, run_html
 from xtyl_nb.sketch import workflow_html
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from xtyl_engine.presence import (
     Presence,
     SupervisorState,

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from xtyl_engine import errors
 
+from xtyl_engine import errors
 from xtyl_nb.build import Workflow
 from xtyl_nb.problems import MOST_ROWS, WorkflowError, problems_html
 

@@ -6,11 +6,12 @@ import threading
 from collections import Counter
 
 import pytest
+
 from engine_driver import Driver, completed, failed, retrying, waiting
 from plans import chain, fan, layered, plan_of
 from xtyl_engine.database import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, RunNotFound
-from xtyl_engine.outcomes import Completed, Released
+from xtyl_engine.outcomes import Completed
 from xtyl_engine.slots import Slots
 from xtyl_engine.sweep import MAX_LOST, Sweeper
 
@@ -206,15 +207,6 @@ def test_poison_is_quarantined_after_three_losses(driver: Driver) -> None:
     assert driver.states(id) == {"n0@0": "quarantined", "n1@0": "skipped"}
     assert driver.state(id) == "failed"
     assert "3 times" in str(driver.jobs(id)["n0", "0"].error)
-
-
-def test_a_released_claim_is_ready_again(driver: Driver) -> None:
-    """Giving a claim back costs no try."""
-    id = driver.submit(chain(1))
-    (claim,) = driver.claim(id)
-    driver.record(id, Released(claim=claim))
-    (again,) = driver.claim(id)
-    assert (again.number, again.tries) == (2, 1)
 
 
 def test_the_same_outcome_twice_changes_nothing(driver: Driver) -> None:
@@ -468,3 +460,12 @@ def test_jobs_whose_worker_died_start_one_at_a_time(driver: Driver) -> None:
     assert driver.claim(id, 3) == ()
     driver.record(id, completed(suspect))
     assert len(driver.claim(id, 3)) == 1
+
+
+def test_an_open_review_is_asked_again_after_a_stop(driver: Driver) -> None:
+    """What a review shows is not taken for its result: only a person decides."""
+    id = review_of(driver)
+    driver.controls.stop(id)
+    driver.controls.resume(id)
+    again = {claim.item: claim.late_output for claim in driver.claim(id, 10)}
+    assert again == {"0": None, "1": None}

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.errors import DecisionRefused, PermanentError
 from xtyl_engine.nodes import configure, node_type

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workbench import Workbench, workbench
 
 import xtyl_nb as xt
+from workbench import Workbench, workbench
 
 
 @pytest.fixture

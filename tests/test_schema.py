@@ -9,6 +9,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+
 from xtyl_engine.database import Database
 from xtyl_engine.schema import HEAD, SchemaError, alembic_config, ensure_schema, revision
 from xtyl_engine.tables import metadata

@@ -11,6 +11,7 @@ import pytest
 import redis
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
+
 from servers import valkey_server, wait_until
 from xtyl_engine.errors import BackendStartError
 from xtyl_engine.server import (

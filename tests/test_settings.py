@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+
 from xtyl_engine.settings import Settings, SettingsError, load_settings, prepare_home, variable
 
 

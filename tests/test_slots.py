@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from engine_driver import Driver, completed
 from plans import chain, fan
-
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor

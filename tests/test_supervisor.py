@@ -6,6 +6,7 @@ import os
 import shutil
 
 import pytest
+
 from servers import embedded_home, is_gone, kill, start_client, wait_until
 from xtyl_engine.database import Database
 from xtyl_engine.errors import BackendStartError

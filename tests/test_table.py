@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pandas as pd
-from scripted_run import draw_image
 
+from scripted_run import draw_image
 from xtyl_nb.table import MOST_ITEMS, ResultFrame
 
 SCRIPT = "<script>alert(1)</script>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from xtyl_engine.errors import LimitExceeded, TemplateError
 from xtyl_engine.template import SKIPPED, Output, is_expression, iterate_texts, read_names, render
 

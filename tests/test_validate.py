@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from xtyl_engine.errors import WorkflowError
 from xtyl_engine.validate import find_problems, validate
 from xtyl_engine.workflow import Document, Edge, Node, parse_document

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from xtyl_engine.artifacts import TABLE, ArtifactStore
 from xtyl_engine.errors import LimitExceeded, ValueNotPlain
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from scripted_run import ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
 from xtyl_engine.overview import Overview
-
 from xtyl_nb import widget as widget_module
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import describe, difference, draw_graph, node_state

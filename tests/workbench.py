@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import xtyl_nb.client
 from servers import valkey_server
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Outcome
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
 from xtyl_engine.settings import load_settings
-
-import xtyl_nb.client
 from xtyl_nb.client import DirectBackend
 from xtyl_nb.run import Run
 

@@ -22,7 +22,6 @@ from xtyl_engine.errors import (
     WorkflowException,
 )
 from xtyl_engine.states import ExecutionState
-
 from xtyl_nb.briefs import load_briefs
 from xtyl_nb.build import Workflow
 from xtyl_nb.client import connect

@@ -10,15 +10,14 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.workflow import Document, Edge, Node
-
 from xtyl_nb.follow import branch_ends, names_read
 
 if TYPE_CHECKING:
     import graphviz
     import networkx
     import pandas as pd
-    from xtyl_engine.nodes.base import Retry
 
+    from xtyl_engine.nodes.base import Retry
     from xtyl_nb.run import Run
 
 Branch = Callable[["Workflow"], "Workflow"]
@@ -207,7 +206,6 @@ class Workflow:
     def validate(self) -> Workflow:
         """The workflow itself if it is right. Raises WorkflowError with every problem, shown as a table in a notebook."""
         from xtyl_engine.validate import validate
-
         from xtyl_nb.problems import readable
 
         with readable():
@@ -239,7 +237,6 @@ class Workflow:
     def order(self) -> list[str]:
         """The nodes' ids, each after all it depends on. Raises WorkflowError for a cycle."""
         from xtyl_engine.graph import order_nodes
-
         from xtyl_nb.problems import readable
 
         with readable():
@@ -248,7 +245,6 @@ class Workflow:
     def levels(self) -> dict[str, int]:
         """Each node's execution level, 0 for those that depend on none. Raises WorkflowError for a cycle."""
         from xtyl_engine.graph import level_nodes
-
         from xtyl_nb.problems import readable
 
         with readable():
@@ -322,6 +318,9 @@ class Workflow:
             raise TypeError(f"a node's id is text, not a {id.__class__.__name__}")
         if isinstance(after, str):
             raise TypeError(f"after is a list of ids: after=[{after!r}]")
+        after = None if after is None else tuple(after) if isinstance(after, Iterable) else (after,)
+        if wrong := [each for each in after or () if not isinstance(each, str)]:
+            raise TypeError(f"after is a list of ids, as text: after=[{wrong[0]!r}]")
         node = Node(id=id, type=type, config=config)
         if after is None:
             after = self._after if self._joins or not self._reads_any(node) else ()

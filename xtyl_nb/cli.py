@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from xtyl_engine.errors import WorkflowException
 
 
@@ -97,7 +98,7 @@ def worker(slots: int | None) -> None:
 
 
 @main.command()
-@click.option("--limit", default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 def runs(limit: int) -> None:
     """List the latest runs."""
     from xtyl_nb.launch import runs as list_runs

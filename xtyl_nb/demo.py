@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from xtyl_engine.errors import WorkflowException
 from xtyl_nb.briefs import load_briefs
 from xtyl_nb.build import Workflow
 from xtyl_nb.terminal import watch
@@ -34,6 +35,12 @@ def launch_workflow() -> Workflow:
 
 def run_demo(folder: Path, rows: int | None = None) -> bool:
     """Run the launch workflow, show it, print the results and write the images; whether all of it completed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkflowException(
+            f"the folder {folder} cannot be made: {error.strerror}", hint="Name another: --folder."
+        ) from error
     console = Console()
     briefs = load_briefs(rows)
     console.print(

@@ -46,7 +46,6 @@ def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digra
 def draw_html(document: Document, problems: Sequence[Problem] = ()) -> str:
     """A document as HTML, the culprits of problems marked; the same on every machine, in the notebook's own colours."""
     from xtyl_engine.wording import show_name
-
     from xtyl_nb.sketch import workflow_html
 
     ids = {show_name(node.id): node.id for node in reversed(document.nodes)}

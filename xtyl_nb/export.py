@@ -14,7 +14,6 @@ from xtyl_engine.values import encode, unspill
 
 if TYPE_CHECKING:
     from xtyl_engine.plan import Plan
-
     from xtyl_nb.client import DirectBackend
 
 

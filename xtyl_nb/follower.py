@@ -9,7 +9,6 @@ from collections.abc import Callable
 from time import monotonic
 
 from xtyl_engine.overview import Overview
-
 from xtyl_nb.view import Live
 
 SHORTEST_PAUSE_SECONDS = 0.1

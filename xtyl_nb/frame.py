@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
+
 from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.errors import FrameError
 from xtyl_engine.nodes import main_value, node_type
@@ -17,7 +18,6 @@ from xtyl_engine.schedule import FATAL, End
 from xtyl_engine.states import JobState
 from xtyl_engine.submit import Row
 from xtyl_engine.values import plain, unspill
-
 from xtyl_nb.dtypes import columns_again, describe_shape, index_again
 from xtyl_nb.table import ResultFrame
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import Overview
     from xtyl_engine.query import Execution, Job
-
     from xtyl_nb.client import DirectBackend
 
 JOB_STATUS = pd.CategoricalDtype([str(state) for state in JobState], ordered=True)
@@ -76,7 +75,8 @@ def result_frame(backend: DirectBackend, id: str, plan: Plan, frame: pd.DataFram
             else:
                 by_node[node].setdefault(row, []).append((item, _main(backend.store, plan, node, output)))
     columns: dict[str, Any] = {
-        name: [_gathered(plan, name, by_node[name].get(row)) for row in range(execution.rows)] for name in plan.nodes
+        name: _nullable([_gathered(plan, name, by_node[name].get(row)) for row in range(execution.rows)])
+        for name in plan.nodes
     }
     errors = _row_errors(backend, id) | rejected
     columns["status"] = pd.Categorical(
@@ -347,8 +347,17 @@ def _known_node(plan: Plan, node: str) -> None:
         raise FrameError(f"there is no node {node!r} in this run", hint=hint)
 
 
+def _nullable(cells: list[Any]) -> Any:
+    """Whole numbers stay whole where a row has none; anything but plain numbers stays as it is."""
+    kinds = {type(cell) for cell in cells if cell is not None}
+    dtype = {frozenset([bool]): "boolean", frozenset([int]): "Int64", frozenset([float]): "Float64"}.get(
+        frozenset(kinds)
+    )
+    return cells if dtype is None else pd.Series(cells, dtype=cast(Any, dtype)).array
+
+
 def _times(seconds: Iterable[float | None]) -> pd.Series[Any]:
-    return pd.Series(pd.to_datetime(pd.Series(list(seconds), dtype="float64"), unit="s", utc=True)).dt.round("us")
+    return pd.Series(pd.to_datetime(pd.Series(list(seconds), dtype="float64"), unit="s", utc=True)).dt.round("ms")
 
 
 def _texts(values: Iterable[str | None]) -> pd.Series[Any]:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.plan import Plan
-
 from xtyl_nb.client import backend
 from xtyl_nb.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
     from xtyl_engine.workflow import Document
 
 
@@ -54,7 +54,6 @@ def runs(limit: int = 100) -> pd.DataFrame:
 
 def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Plan:
     from xtyl_engine.validate import validate
-
     from xtyl_nb.frame import input_columns
 
     return validate(document, columns=input_columns(frame, inputs))

@@ -10,7 +10,6 @@ from html import escape
 
 from xtyl_engine.overview import NodeOverview, Overview
 from xtyl_engine.plan import Plan, PlanNode
-
 from xtyl_nb.layout import CARD_WIDTH, Card, Layout, Wire, arrange
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import (

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
     from xtyl_engine.overview import Overview
     from xtyl_engine.plan import Plan
-
     from xtyl_nb.client import DirectBackend
 
 LOOK_SECONDS = 1.0
@@ -141,7 +141,7 @@ class Run:
         then, `timeout` seconds at most. Raises DecisionRefused with what may be chosen.
         """
         place = self._reviewed(node, row, row_position, item)
-        decision = {"choose": list(choose), "edits": edits, "comment": comment}
+        decision = {"choose": choose, "edits": edits, "comment": comment}
         self._decide(node, place, lambda item: self._backend.approve(self.id, node, item, **decision), timeout)
         return self._touched()
 

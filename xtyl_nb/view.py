@@ -12,7 +12,6 @@ from xtyl_engine.overview import NodeOverview, Overview, Review
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow import Edge
-
 from xtyl_nb.layout import Card, arrange
 from xtyl_nb.thumbnail import thumbnail
 

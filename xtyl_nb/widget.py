@@ -14,9 +14,9 @@ from weakref import WeakSet
 
 import anywidget
 import traitlets
+
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.overview import Overview
-
 from xtyl_nb.follower import Follower
 from xtyl_nb.picture import run_html
 from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds

@@ -232,9 +232,18 @@ def _is_retryable(error: BaseException) -> bool:
     return state in RETRYABLE_STATES or state is None or state.startswith(("08", "57P"))
 
 
+def _make_server_engine(url: str, pool_size: int) -> Engine:
+    try:
+        return create_engine(url, pool_size=pool_size, max_overflow=pool_size)
+    except ModuleNotFoundError as error:
+        raise BackendError(
+            f"PostgreSQL's driver is not installed: {error}", hint='Install it: pip install "xtyl-nb[server]".'
+        ) from error
+
+
 def _make_engine(url: str, is_sqlite: bool, pool_size: int) -> Engine:
     if not is_sqlite:
-        return create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=False)
+        return _make_server_engine(url, pool_size)
     engine = create_engine(url, paramstyle="named", pool_size=pool_size, max_overflow=pool_size)
 
     @event.listens_for(engine, "connect")

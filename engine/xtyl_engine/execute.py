@@ -75,7 +75,9 @@ class Executor:
             return ""
         node = plan.nodes[claim.node]
         function = node.config.get("function")
-        return f"{node.type} {sorted(function.items())}" if isinstance(function, Mapping) else node.type
+        if function is not None:
+            return f"{node.type} {sorted(function.items()) if isinstance(function, Mapping) else function}"
+        return f"{node.type} {node.config.get('provider')} {node.config.get('model')}"
 
     def _read(self, claim: Claim) -> tuple[PlanNode, Context, dict[str, Any]]:
         plan = self.plans.known(claim.template_id) or self._load(claim)

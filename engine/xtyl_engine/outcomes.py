@@ -72,11 +72,4 @@ class Failed:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
-    """The claim is given back; nothing was done."""
-
-    claim: Claim
-
-
-Outcome = Completed | Waiting | Retrying | Failed | Released
+Outcome = Completed | Waiting | Retrying | Failed

@@ -5,6 +5,7 @@ function of a `call` can be called as written.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -35,8 +36,21 @@ def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> It
     except (TypeError, RecursionError) as error:
         yield _problem(node, f"its parameters cannot be read: {error}", "use plain names and values")
     yield from _check_misplaced(node, kind)
+    yield from _check_plain(node)
     if node.type == "call" and callable(node.config.get("function")):
         yield from _check_function(node, suggestions)
+
+
+def _check_plain(node: Node) -> Iterator[Problem]:
+    """What is written into a workflow is stored with it, as JSON; tables, images and dates come in by the frame."""
+    for field in ("arguments", "assets"):
+        given = node.config.get(field)
+        for key, value in given.items() if isinstance(given, Mapping) else ():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError, RecursionError):
+                hint = f'write text, numbers, lists or dicts, or let a column bring it: {show_name(str(key))}="{{{{ column }}}}"'
+                yield _problem(node, f"`{show_name(str(key))}` cannot be stored: it is {show_value(value)}", hint)
 
 
 def check_templates(node: Node, texts: Texts) -> Iterator[Problem]:

@@ -176,7 +176,7 @@ def make_plan(
     """
     written = {node.id: node for node in document.nodes}
     overs = {node.id: node.config["over"] for node in document.nodes if node.config.get("over")}
-    lengths = {node.id: node.config["n"] for node in document.nodes if node.config.get("n", 1) > 1}
+    lengths = {node.id: node.config["n"] for node in document.nodes if node.config.get("n", 1) != 1}
     borne = bearers & set(overs.values())
     axes: dict[str, tuple[str, ...]] = {}
     nodes = []

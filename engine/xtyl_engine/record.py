@@ -15,7 +15,7 @@ from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.ledger import Ledger
-from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
+from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
 from xtyl_engine.plan import Plan
 from xtyl_engine.schedule import End, Over
 from xtyl_engine.states import ExecutionState
@@ -204,8 +204,6 @@ def write_outcomes(ledger: Ledger, outcomes: Iterable[Outcome], alone: bool) -> 
                 _retry(ledger, outcome)
             case Waiting():
                 _wait(ledger, outcome)
-            case Released():
-                _release(ledger, outcome)
             case Completed():
                 pass
     if overs:
@@ -252,7 +250,7 @@ def _fail(ledger: Ledger, outcome: Failed) -> list[Over]:
 
 def _pause(ledger: Ledger, outcome: Failed) -> None:
     """A partial failure waits for a person: the job is ready again, and the execution paused."""
-    parameters = _mine(ledger, outcome.claim, outcome.failure) | {"due": 0.0, "reason": "resumed", "forgiven": 0}
+    parameters = _mine(ledger, outcome.claim, outcome.failure) | {"due": 0.0, "reason": "resumed"}
     if not ledger.transaction.run(sql.RETRY, parameters):
         return
     _end_attempts(ledger, [outcome.claim], "partial", outcome.failure)
@@ -265,7 +263,7 @@ def _pause(ledger: Ledger, outcome: Failed) -> None:
 def _retry(ledger: Ledger, outcome: Retrying) -> None:
     claim = outcome.claim
     due = ledger.now + outcome.delay_seconds
-    parameters = _mine(ledger, claim, outcome.failure) | {"due": due, "reason": "retry", "forgiven": 0}
+    parameters = _mine(ledger, claim, outcome.failure) | {"due": due, "reason": "retry"}
     if ledger.transaction.run(sql.RETRY, parameters):
         _end_attempts(ledger, [claim], "retrying", outcome.failure)
         error = outcome.failure.message[:500]
@@ -279,13 +277,6 @@ def _wait(ledger: Ledger, outcome: Waiting) -> None:
     if ledger.transaction.run(sql.WAIT, parameters):
         _end_attempts(ledger, [outcome.claim], "waiting")
         ledger.note(EventKind.JOB_WAITING, outcome.claim.node, outcome.claim.item)
-
-
-def _release(ledger: Ledger, outcome: Released) -> None:
-    parameters = _mine(ledger, outcome.claim) | {"due": 0.0, "reason": "released", "forgiven": 1}
-    if ledger.transaction.run(sql.RETRY, parameters):
-        _end_attempts(ledger, [outcome.claim], "released")
-        ledger.note(EventKind.JOB_LOST, outcome.claim.node, outcome.claim.item, reason="released")
 
 
 def _mine(ledger: Ledger, claim: Claim, failure: Failure | None = None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ is used up; and when to ask for more slots. One Slots per worker process.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -14,13 +13,11 @@ from dataclasses import dataclass, field
 
 from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
-from xtyl_engine.outcomes import Claim, Outcome, Released
+from xtyl_engine.outcomes import Claim, Completed, Outcome
 from xtyl_engine.record import Grant, Recorder
 
 log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
-QUICK_CLAIMS = 16
-PATIENCE_SECONDS = 0.02
 FORGET_HINT_SECONDS = 1.0
 KEEP_SECONDS = 3600.0
 
@@ -40,7 +37,6 @@ class Slots:
     _active: Counter[str] = field(default_factory=Counter)
     _hinted: dict[str, list[float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _lane: threading.Lock = field(default_factory=threading.Lock)
     _pace: dict[str, float] = field(default_factory=dict)
 
     def advance(self, execution_id: str) -> int:
@@ -70,12 +66,14 @@ class Slots:
     def ask(self, execution_id: str, ready: int) -> None:
         """Hint for as many further slots as are free and not asked for yet, `ready` at most."""
         with self._lock:
-            recent = [at for at in self._hinted.get(execution_id, ()) if time.monotonic() - at < FORGET_HINT_SECONDS]
+            now = time.monotonic()
+            fresh = {id: [at for at in sent if now - at < FORGET_HINT_SECONDS] for id, sent in self._hinted.items()}
+            self._hinted = {id: sent for id, sent in fresh.items() if sent}
+            recent = self._hinted.get(execution_id, [])
             idle = self.count - self._active.total() - sum(map(len, self._hinted.values()))
             wanted = max(0, min(ready - len(recent), idle))
-            self._hinted[execution_id] = recent + [time.monotonic()] * wanted
-            if not self._hinted[execution_id]:
-                del self._hinted[execution_id]
+            if wanted:
+                self._hinted[execution_id] = recent + [now] * wanted
         for _ in range(wanted):
             self.hint(execution_id)
 
@@ -87,14 +85,12 @@ class Slots:
             grant = self._record(outcomes, execution_id, want)
             if not grant.claims:
                 return done
-            quick = all(self._is_quick(claim) for claim in grant.claims)
-            if grant.more and not quick:
+            # Python runs one thread at a time: for quick jobs other slots would only fight over the interpreter. Should
+            # one turn out slow all the same, the next sweep asks for them.
+            if grant.more and not all(self._is_quick(claim) for claim in grant.claims):
                 self.ask(execution_id, grant.more)
-            # Python runs one thread at a time: quick jobs in many slots at once would only fight over the interpreter.
-            with self._lane if quick else contextlib.nullcontext():
-                outcomes = self._execute_all(grant.claims)
+            outcomes = [self._execute(claim) for claim in grant.claims]
             done += len(outcomes)
-            want = QUICK_CLAIMS if quick else 1
             if self.closing or time.monotonic() > deadline:
                 self._record(outcomes, execution_id, 0)
                 self.hint(execution_id)
@@ -112,18 +108,12 @@ class Slots:
                 log.error("%d results are not recorded yet, trying again: %s", len(outcomes), error)
             time.sleep(1.0)
 
-    def _execute_all(self, claims: tuple[Claim, ...]) -> list[Outcome]:
-        """A batch of quick jobs that turns out slow is given back, for other slots to take."""
+    def _execute(self, claim: Claim) -> Outcome:
         began = time.monotonic()
-        outcomes: list[Outcome] = []
-        for claim in claims:
-            started = time.monotonic()
-            if started - began > PATIENCE_SECONDS:
-                outcomes.append(Released(claim=claim))
-                continue
-            outcomes.append(self.executor.execute(claim))
-            self._learn(claim, time.monotonic() - started)
-        return outcomes
+        outcome = self.executor.execute(claim)
+        if not (isinstance(outcome, Completed) and outcome.cached):
+            self._learn(claim, time.monotonic() - began)
+        return outcome
 
     def _is_quick(self, claim: Claim) -> bool:
         return self._pace.get(self.executor.pace_key(claim), 1.0) < QUICK_SECONDS

@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
-    Select,
+    Float,
+    Integer,
     Text,
     and_,
     bindparam,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     or_,
     select,
     type_coerce,
@@ -210,10 +212,11 @@ COMPLETE = (
         branch=B("branch"),
         cache_key=B("cache_key"),
         cached=B("cached"),
-        provider=B("provider"),
-        model=B("model"),
-        tokens=B("tokens"),
-        cost=B("cost"),
+        # A result that was kept after a stop comes without its usage: it is in the row already.
+        provider=func.coalesce(type_coerce(B("provider"), Text), jobs.c.provider),
+        model=func.coalesce(type_coerce(B("model"), Text), jobs.c.model),
+        tokens=func.coalesce(type_coerce(B("tokens"), Integer), jobs.c.tokens),
+        cost=func.coalesce(type_coerce(B("cost"), Float), jobs.c.cost),
         finished=B("now"),
     )
 )
@@ -246,7 +249,6 @@ RETRY = (
         state=target(JOB_MOVES["retry"]),
         due=B("due"),
         because=B("reason"),
-        tries=jobs.c.tries - B("forgiven"),
         error_class=B("error_class"),
         error=B("error"),
         traceback=B("traceback"),
@@ -335,7 +337,12 @@ ACTIVE = (
 STOP_JOBS = (
     update(jobs)
     .where(jobs.c.execution_id == B("execution_id"), guard(jobs.c.state, JOB_MOVES["stop"]))
-    .values(state=target(JOB_MOVES["stop"]), finished=B("now"))
+    .values(
+        state=target(JOB_MOVES["stop"]),
+        finished=B("now"),
+        # What a review shows is no result; only a result may be found here when the run is resumed.
+        output=case((job_in(JobState.WAITING), null()), else_=jobs.c.output),
+    )
 )
 
 REOPENABLE = or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)
@@ -373,11 +380,6 @@ OUTPUTS_BELOW = select(jobs.c.item, jobs.c.state, jobs.c.output).where(BELOW)
 ROW = select(rows.c["values"]).where(rows.c.execution_id == B("execution_id"), rows.c.position == B("position"))
 
 PLAN = select(templates.c.plan).where(templates.c.id == B("template_id"))
-PLAN_OF = (
-    select(templates.c.plan, templates.c.id)
-    .join(executions, executions.c.template_id == templates.c.id)
-    .where(executions.c.id == B("execution_id"))
-)
 
 FUNCTION = select(
     functions.c.digest, functions.c.name, functions.c.python, functions.c.blob, functions.c.signature
@@ -391,8 +393,3 @@ CACHED = (
 )
 
 STATE = select(executions.c.state, executions.c.epoch).where(executions.c.id == B("execution_id"))
-
-
-def listing(*columns: ColumnElement[Any]) -> Select[Any]:
-    """A select of one execution's rows."""
-    return select(*columns).where(columns[0].table.c.execution_id == B("execution_id"))

@@ -140,7 +140,6 @@ def test_without_a_kernel_the_last_picture_stays(lab: Any, page: Any) -> None:
 def test_an_untrusted_notebook_shows_the_picture_too(lab: Any, page: Any) -> None:
     """What the sanitiser leaves of the picture still has cards where they belong."""
     from scripted_run import overview_of, summer_plan
-
     from xtyl_nb.picture import run_html
 
     html = run_html(summer_plan(), overview_of(summer_plan(), "completed"))

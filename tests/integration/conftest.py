@@ -13,12 +13,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from backend import QUICK, Effects
-from servers import embedded_home, valkey_server
 from sqlalchemy import create_engine, text
-from xtyl_engine.local import worker_command
-from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 import xtyl_nb as xt
+from servers import embedded_home, valkey_server
+from xtyl_engine.local import worker_command
+from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 TESTS = Path(__file__).parents[1]
 

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 import redis
 from backend import QUICK, wait_ready
+
+import xtyl_nb as xt
 from servers import embedded_home, kill, wait_until
 from xtyl_engine.local import check, ensure, status
 from xtyl_engine.presence import read_presence
-
-import xtyl_nb as xt
 
 ROWS = 12
 

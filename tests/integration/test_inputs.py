@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_index_equal
-from xtyl_engine.errors import LimitExceeded, ValueNotPlain
 
 import xtyl_nb as xt
+from xtyl_engine.errors import LimitExceeded, ValueNotPlain
 
 FLOW = xt.Workflow("echo").attach("kit", title="{{ name }}!")
 NAMES = ["ann", "bo", "cy"]

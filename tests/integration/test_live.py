@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from servers import wait_until
 
 import xtyl_nb as xt
+from servers import wait_until
 
 
 class Gate:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
-from servers import wait_until
 
 import xtyl_nb as xt
+from servers import wait_until
 
 pytestmark = pytest.mark.usefixtures("either")
 BRIEFS = pd.DataFrame(

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from neighbour import shout
 from PIL import Image
-from servers import wait_until
 
 import xtyl_nb as xt
+from servers import wait_until
 
 BRIEFS = pd.DataFrame({"name": ["ann", "bo"]}, index=["a", "b"])
 FACTOR = 3

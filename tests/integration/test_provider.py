@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from backend import QUICK
-from openai_server import openai_server
-from servers import embedded_home, wait_until
 
 import xtyl_nb as xt
+from openai_server import openai_server
+from servers import embedded_home, wait_until
 
 KEY = "sk-canary-4711-0815"
 SOON = {"attempts": 2, "base_seconds": 0.05}

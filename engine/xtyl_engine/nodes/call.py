@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import traceback
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
@@ -81,9 +82,17 @@ def _raise_for(function: Callable[..., Any], error: BaseException) -> NoReturn:
         hint = f"it is written {name}{_signature(function)}"
         raise PermanentError(f"{name}() does not take what it was given: {text.message}", hint=hint) from error
     message = f"{name}() raised {text.type}" + (f": {text.message}" if text.message != text.type else "")
+    message += _line(function, error)
     if isinstance(error, (ConnectionError, TimeoutError)):
         raise TransientError(message, traceback=trace, raised=text.type) from error
     raise PermanentError(message, traceback=trace, raised=text.type) from error
+
+
+def _line(function: Callable[..., Any], error: BaseException) -> str:
+    """The line of the user's own file or cell that the error came through last."""
+    file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def _signature(function: Callable[..., Any]) -> str:

@@ -17,7 +17,7 @@ class GenerateCopy(NodeConfig):
     """What to write, and how."""
 
     prompt: Prompt
-    n: int = Field(default=1, ge=1, le=MAX_ITEMS)
+    n: int = Field(default=1, ge=1, le=MAX_ITEMS, strict=True)
     system: Prompt | None = None
     provider: str | None = None
     model: str | None = None

@@ -34,7 +34,7 @@ class GenerateImage(NodeConfig):
     """What to draw, and how large."""
 
     prompt: Prompt
-    n: int = Field(default=1, ge=1, le=MAX_ITEMS)
+    n: int = Field(default=1, ge=1, le=MAX_ITEMS, strict=True)
     size: Annotated[str, AfterValidator(_check_size)] = "1024x1024"
     provider: str | None = None
     model: str | None = None

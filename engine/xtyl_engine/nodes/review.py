@@ -22,7 +22,7 @@ class Review(NodeConfig):
     """Which node's items to choose from, how many, and whether texts may be edited."""
 
     of: str
-    choose: int = Field(default=1, ge=1, le=MAX_ITEMS)
+    choose: int = Field(default=1, ge=1, le=MAX_ITEMS, strict=True)
     edit: bool = False
     instructions: str | None = None
     auto: Literal["first"] | None = None
@@ -121,6 +121,10 @@ def _option_number(place: Any, allowed: str) -> int:
 def _checked_edits(waiting: Mapping[str, Any], edits: Mapping[Any, Any], choice: list[int]) -> dict[int, Any]:
     if edits and not waiting["edit"]:
         raise DecisionRefused("this review takes no edits", hint="write .review(..., edit=True) to allow them")
+    if not isinstance(edits, Mapping):
+        raise DecisionRefused(
+            f"edits is a {type(edits).__name__}", hint='write {0: "new text"}, by the number of the option'
+        )
     texts = {}
     for place, text in edits.items():
         # JSON has only text as keys.
