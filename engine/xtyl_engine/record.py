@@ -21,12 +21,12 @@ from xtyl_engine.schedule import End, Over
 from xtyl_engine.states import ExecutionState
 
 Publish = Callable[[Sequence[Event]], None]
-PEEK = 64
+PEEK = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a slot gets back: its next claims, and how many more jobs were ready (counted up to a few dozen)."""
+    """What a slot gets back: its next claims, and how many more jobs were ready (counted up to a few)."""
 
     claims: tuple[Claim, ...] = ()
     more: int = 0
@@ -135,7 +135,7 @@ class Recorder:
 
 
 def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float) -> tuple[list[Claim], int]:
-    """Take up to `want` ready jobs; also how many more are ready, up to a few dozen."""
+    """Take up to `want` ready jobs; also how many more are ready, up to a few."""
     if ledger.state not in (ExecutionState.PENDING, ExecutionState.RUNNING):
         return [], 0
     room = PEEK + want
