@@ -138,7 +138,7 @@ class Ledger:
                 "finished": self.now if self.state.is_terminal else None,
             },
         )
-        self.transaction.many(sql.ADD_EVENTS, [_event_row(event) for event in self.events])
+        self.transaction.many(sql.ADD_EVENTS, [event_row(event) for event in self.events])
 
     def add_jobs(self, seeds: Iterable[dict[str, Any]]) -> int:
         """Bring jobs into being."""
@@ -278,7 +278,8 @@ class Ledger:
         return Over(node, item, end)
 
 
-def _event_row(event: Event) -> dict[str, Any]:
+def event_row(event: Event) -> dict[str, Any]:
+    """An event as its table takes it."""
     return {
         "execution_id": event.execution_id,
         "sequence": event.sequence,

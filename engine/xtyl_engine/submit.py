@@ -18,6 +18,7 @@ from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import LimitExceeded
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.functions import PackedFunction
+from xtyl_engine.ledger import event_row
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.plan import Plan
 from xtyl_engine.schedule import count_initial_jobs, initial_jobs
@@ -110,7 +111,7 @@ def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple
     transaction.many(sql.ADD_ROW, list(_row_parameters(submission)))
     transaction.many(sql.ADD_JOBS, list(_job_parameters(submission)))
     transaction.many(sql.ADD_FUNCTION, [_function_parameters(submission.id, f) for f in submission.functions])
-    transaction.run(sql.ADD_EVENTS, _event_parameters(event))
+    transaction.run(sql.ADD_EVENTS, event_row(event))
     return (event,)
 
 
@@ -154,16 +155,4 @@ def _function_parameters(execution_id: str, function: PackedFunction) -> dict[st
         "python": function.python,
         "blob": function.blob,
         "signature": function.signature,
-    }
-
-
-def _event_parameters(event: Event) -> dict[str, Any]:
-    return {
-        "execution_id": event.execution_id,
-        "sequence": event.sequence,
-        "time": event.time,
-        "kind": str(event.kind),
-        "node": None,
-        "item": None,
-        "data": json.dumps(dict(event.data)),
     }

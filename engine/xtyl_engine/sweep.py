@@ -4,10 +4,8 @@ hints again for ready jobs that nobody took. Every worker process runs one; ther
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,15 +92,12 @@ class Sweeper:
 
     def _repeat(self, work: Callable[[], None], seconds: float) -> None:
         while not self._ended.wait(seconds):
-            began = time.monotonic()
             try:
                 work()
             except WorkflowException as error:
                 log.warning("%s: %s", threading.current_thread().name, error)
             except Exception:
                 log.exception("%s failed and goes on", threading.current_thread().name)
-            with contextlib.suppress(ValueError):
-                log.debug("%s took %.3f s", threading.current_thread().name, time.monotonic() - began)
 
 
 def _lose(ledger: Ledger, id: int, node: str, item: str, attempt: int, lost: int) -> list[Over]:
