@@ -5,7 +5,7 @@ what, where, why, what to do now. The classes that say whether a retry makes sen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from linecache import getlines
 from traceback import walk_tb
@@ -66,9 +66,6 @@ class Problem:
     node: str | None
     message: str
     hint: str
-
-    def as_dict(self) -> dict[str, str | None]:
-        return asdict(self)
 
 
 class WorkflowError(WorkflowException, ValueError):
