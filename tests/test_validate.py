@@ -56,6 +56,7 @@ BROKEN = {
     "bad-branch": document(copy("a"), WAYS, edges=[("way", "a", "els")]),
     "bad-edge": document(copy("a"), edges=[("a", "b")]),
     "bad-id": document(copy("../x")),
+    "bad-name": Document(name=" ", nodes=document(copy("a")).nodes),
     "bad-parameter": document(copy("a", n=0)),
     "branch-not-aligned": document(
         copy("a", n=2),
@@ -75,6 +76,7 @@ BROKEN = {
     "template": document(copy("a", "{{ 1 + }}")),
     "too-large": document(copy("a", n=5000), copy("b", n=5000, over="a")),
     "unknown-field": document(copy("a"), copy("b", "{{ a.txt }}")),
+    "unknown-provider": document(copy("a", provider="nope")),
     "unknown-reference": document(copy("headline"), copy("b", "{{ headlin.text }}")),
     "unknown-type": document(("a", "generate_coppy", {})),
     "unreachable": document(copy("a"), copy("b"), starts=("a",)),
@@ -150,6 +152,7 @@ def test_tells_all_at_once_in_order():
         ([copy("headline"), copy("b", "{{ headline.tex }}")], "did you mean `text`?"),
         ([copy("headline", n=2), copy("b", over="hedline")], "did you mean `headline`?"),
         ([("a", "generate_cpy", {})], "did you mean `generate_copy`?"),
+        ([copy("a", provider="openia")], "did you mean `openai`?"),
         ([copy("a", promt="x")], "did you mean `prompt`?"),
         ([copy("a", n=2), copy("b", "{{ a.text }}")], 'use over="a"'),
         ([copy("a"), copy("b", "{{ brief.title }}")], 'inputs=["brief"]'),
@@ -285,33 +288,12 @@ def test_templates_only_where_they_are_rendered():
     assert codes(document(copy("a", model="{{ model }}"))) == ["bad-parameter"]
 
 
-NOT_NAMES = ("", "../x", "<script>", "a b", "cafe\u0301", "x" * 10_000, "\U0001f600", "a\0", "\ud800")
-TAKEN_NAMES = ("class", "loop", "true", "self", "status", "comment")
-
-
-@pytest.mark.parametrize("id", [*NOT_NAMES, *TAKEN_NAMES])
-def test_bad_ids(id):
-    """An id that is no plain name is told, shown escaped and cut, in text that can be printed."""
-    with pytest.raises(WorkflowError) as caught:
-        validate(document(copy(id)))
-    assert {problem.code for problem in caught.value.problems} == {"workflow/bad-id"}
-    text = str(caught.value)
-    text.encode()
-    assert len(text) < 600
-    assert "\0" not in text
-
-
 def test_a_start_must_lead_everywhere():
     """A document with a start node tells the nodes that no way leads to."""
     nodes = [{"id": id, "type": "generate_copy", "config": {"prompt": "x"}} for id in "abc"]
     edges = [{"source": "go", "target": "a"}, {"source": "a", "target": "b"}]
     written = {"nodes": [{"id": "go", "type": "start"}, *nodes], "edges": edges}
     assert only(parse_document(written)).node == "c"
-
-
-def test_ids_equal_to_the_eye():
-    """Ids that differ only by Unicode normalisation are told."""
-    assert "similar-id" in codes(document(copy("caf\u00e9"), copy("cafe\u0301")))
 
 
 def test_inputs_may_be_declared():
@@ -327,22 +309,6 @@ def test_inputs_may_be_declared():
 def test_optional_names():
     """A template that copes without a name does not need it."""
     assert codes(document(copy("a", "{{ note|default('') }}{% if x is defined %}x{% endif %}")), columns=["b"]) == []
-
-
-@pytest.mark.parametrize("count", [20_000, 50_000])
-def test_too_many_nodes(count):
-    """A chain or fan beyond the limits ends at once in a named error."""
-    chain = document(*(copy(f"n{i}") for i in range(count)), edges=[(f"n{i}", f"n{i + 1}") for i in range(count - 1)])
-    fan = document(*(copy(f"n{i}", "{{ n0.text }}") for i in range(count)))
-    assert set(codes(chain)) == set(codes(fan)) == {"too-large"}
-
-
-def test_long_chains_need_no_recursion():
-    """Chains of references and of over= as long as allowed are read, backwards too."""
-    chain = document(*(copy(f"n{i}", f"{i} {{{{ n{i + 1}.text }}}}") for i in range(2000)), copy("n2000"))
-    assert codes(chain) == []
-    nested = document(*(copy(f"n{i}", n=2, over=f"n{i + 1}") for i in range(2000)), copy("n2000", n=2))
-    assert set(codes(nested)) == {"too-large"}
 
 
 def test_over_in_a_circle():

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from xtyl_engine.errors import LimitExceeded, Problem
 from xtyl_engine.nodes.base import NodeType
+from xtyl_engine.providers import provider_names
 from xtyl_engine.survey import Texts
 from xtyl_engine.template import is_expression, is_template
 from xtyl_engine.wording import Suggestions, list_names, show_name, show_value
@@ -36,9 +37,18 @@ def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> It
     except (TypeError, RecursionError) as error:
         yield _problem(node, f"its parameters cannot be read: {error}", "use plain names and values")
     yield from _check_misplaced(node, kind)
+    yield from _check_provider(node, kind, suggestions)
     yield from _check_plain(node)
     if node.type == "call" and callable(node.config.get("function")):
         yield from _check_function(node, suggestions)
+
+
+def _check_provider(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
+    name, known = node.config.get("provider"), provider_names()
+    if "provider" in kind.config.model_fields and isinstance(name, str) and name and name not in known:
+        hint = suggestions.hint(name, known, f"there are {list_names(known)}")
+        message = f"there is no provider `{show_name(name)}`"
+        yield Problem(code="workflow/unknown-provider", node=show_name(node.id), message=message, hint=hint)
 
 
 def _check_plain(node: Node) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from math import prod
 
 from xtyl_engine.errors import Problem
 from xtyl_engine.graph import find_downstream, loop_problem
-from xtyl_engine.limits import MAX_EDGES, MAX_ID_LENGTH, MAX_ITEMS, MAX_NODES
+from xtyl_engine.limits import MAX_EDGES, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH, MAX_NODES
 from xtyl_engine.names import RESERVED
 from xtyl_engine.plan import shared_axes
 from xtyl_engine.survey import REVIEW_FIELDS, Survey
@@ -30,6 +30,17 @@ def check_size(document: Document) -> Iterator[Problem]:
         if count > most:
             hint = "run over the rows of a frame, or over a list with over=, instead of writing a node for each"
             yield _problem("too-large", None, f"{count:,} {what}; {most:,} is the most", hint)
+
+
+def check_name(document: Document) -> Iterator[Problem]:
+    """A name that nobody could read in a list of runs."""
+    name = document.name
+    reason = "is empty" if not name.strip() else f"has {len(name):,} characters" if len(name) > MAX_NAME_LENGTH else ""
+    if not reason and not name.isprintable():
+        reason = "holds characters that cannot be seen"
+    if reason:
+        hint = f"use a short text, at most {MAX_NAME_LENGTH} characters, such as Workflow('summer launch')"
+        yield _problem("bad-name", None, f"the workflow's name `{show_name(name)}` {reason}", hint)
 
 
 def check_ids(document: Document) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from xtyl_engine.shape import (
     check_counts,
     check_edge,
     check_ids,
+    check_name,
     check_reach,
     check_size,
     check_type,
@@ -32,7 +33,7 @@ def validate(document: Document, *, columns: Collection[str] | None = None, defi
     """
     problems, read = _examined(document, columns, defined)
     if problems or read is None:
-        raise WorkflowError(problems, workflow=document.name, document=document)
+        raise WorkflowError(problems, workflow=show_name(document.name), document=document)
     return _planned(read)
 
 
@@ -64,6 +65,7 @@ def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggest
     )
     references = References(read, names, suggestions)
     yield from _check_inputs(document, given, suggestions)
+    yield from check_name(document)
     yield from check_ids(document)
     for node in document.nodes:
         yield from check_type(node, known, suggestions)

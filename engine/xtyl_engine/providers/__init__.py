@@ -33,6 +33,12 @@ def get_provider(name: str, environment: Environment = os.environ) -> Provider:
     return _factory(name)(environment)
 
 
+def check_provider(name: str) -> None:
+    """Raise UnknownProvider, with the closest name, if there is none of this name; nothing is loaded."""
+    if name not in provider_names():
+        raise _unknown(name)
+
+
 def provider_names() -> tuple[str, ...]:
     """Every provider's name."""
     return (*BUILTIN, *_offered())
@@ -50,9 +56,13 @@ def _factory(name: str) -> Factory:
         return OpenAIProvider
     if (point := _offered().get(name)) is not None:
         return _loaded(point)
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UnknownProvider:
     close = get_close_matches(name, provider_names(), n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(provider_names())}"
-    raise UnknownProvider(f"there is no provider {name[:80]!r}", hint=hint)
+    return UnknownProvider(f"there is no provider {name[:80]!r}", hint=hint)
 
 
 @cache
