@@ -5,11 +5,13 @@ and the broker; which ones, `connect` says, and without it the embedded back end
 from __future__ import annotations
 
 import getpass
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.errors import BackendError
+from xtyl_engine.errors import BackendError, DecisionRefused
+from xtyl_engine.limits import MAX_COMMENT_LENGTH
 from xtyl_engine.plan import Plan
 
 if TYPE_CHECKING:
@@ -45,7 +47,11 @@ class DirectBackend:
         self.settings = settings
         self.connection = ensure(settings)
         self.database = Database(self.connection.database_url)
-        ensure_schema(self.database)
+        try:
+            ensure_schema(self.database)
+        except BaseException:
+            self.database.close()
+            raise
         plans = PlanCache()
         self.store = ArtifactStore(settings.artifacts_folder)
         self.queries: Queries = Queries(self.database, plans)
@@ -101,11 +107,13 @@ class DirectBackend:
 
     def approve(self, id: str, node: str, item: str, **decision: Any) -> None:
         """Decide a review. Raises DecisionRefused."""
+        decision["comment"] = _written("comment", decision.get("comment"))
         self._change(id, self._controls.approve(id, node, item, by=_who(), **decision))
 
     def reject(self, id: str, node: str, item: str, *, reason: str) -> None:
         """Decide a review: nothing here will do. Raises DecisionRefused."""
-        self._change(id, self._controls.reject(id, node, item, reason=reason, by=_who()))
+        words = _written("reason", reason)
+        self._change(id, self._controls.reject(id, node, item, reason=words or "", by=_who()))
 
     def listen(self, id: str) -> Listener:
         """Something to wait on for news of one execution."""
@@ -138,8 +146,6 @@ class DirectBackend:
 
     def _provider(self) -> str | None:
         """The provider that is asked for here and now; None leaves it to the workers of a shared back end."""
-        import os
-
         from xtyl_engine.settings import load_settings
 
         return os.environ.get("XTYL_PROVIDER") or (
@@ -150,8 +156,11 @@ class DirectBackend:
         """Configs that name the provider, for nodes that name none: a worker keeps the settings it was started with, and
         a run must not depend on when that was."""
         from xtyl_engine.nodes import node_type
+        from xtyl_engine.providers import check_provider
 
         name = self._provider()
+        if name:
+            check_provider(name)
         return {
             id: {**node.config, "provider": name}
             for id, node in plan.nodes.items()
@@ -192,10 +201,11 @@ def connect(*, database: str | None = None, redis: str | None = None) -> None:
     """Use another back end than the embedded one, or, with nothing named, go back to it.
 
     `database` is a SQLAlchemy URL, `redis` the URL of the broker; both together, for workers must see the same truth.
-    Raises BackendError if they cannot be reached.
+    Raises BackendError if they cannot be reached, SettingsError for what is no such URL; the one in use then stays.
     """
     global _backend
     from xtyl_engine.settings import load_settings
+    from xtyl_engine.stream import check_broker
 
     environ = {}
     if database is not None or redis is not None:
@@ -206,17 +216,33 @@ def connect(*, database: str | None = None, redis: str | None = None) -> None:
             )
         environ = {"XTYL_DATABASE_URL": database, "XTYL_REDIS_URL": redis}
     with _lock:
+        made = None
+        if environ:
+            settings = load_settings({**os.environ, **environ})
+            check_broker(settings.event_url)
+            made = DirectBackend(settings)
         if _backend is not None:
             _backend.close()
-            _backend = None
-        if environ:
-            import os
+        _backend = made
 
-            _backend = DirectBackend(load_settings({**os.environ, **environ}))
+
+def _written(name: str, text: str | None) -> str | None:
+    """What a person wrote about a decision, as it can be stored anywhere."""
+    from xtyl_engine.values import mend
+
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise DecisionRefused(f"{name} is a {type(text).__name__}, not text", hint=f'Write {name}="…".')
+    if len(text) > MAX_COMMENT_LENGTH:
+        raise DecisionRefused(
+            f"{name} has {len(text):,} characters; {MAX_COMMENT_LENGTH:,} is the most", hint="Keep it to what decided."
+        )
+    return mend(text)
 
 
 def _who() -> str:
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode("utf-8", "replace").decode()[:100]
     except (OSError, KeyError):
         return "unknown"

@@ -21,6 +21,7 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import Float
 
 from xtyl_engine.errors import BackendError
+from xtyl_engine.remedies import POSTGRESQL, SQLITE, remedy
 
 T = TypeVar("T")
 TURN_SECONDS = 15.0
@@ -205,12 +206,10 @@ class Database:
         """A driver's error in our words; its cause is for the caller to chain."""
         cause = getattr(error, "orig", None) or error
         words = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-        hint = (
-            "Is the disk full, or the folder read-only? `xtyl doctor` looks."
-            if self.is_sqlite
-            else ("Is the database running and reachable? `xtyl doctor` looks.")
-        )
-        return BackendError(f"the database answered: {words}", hint=hint, retryable=_is_retryable(cause))
+        url = self.engine.url
+        where = url.database or ":memory:" if self.is_sqlite else f"{url.database} at {url.host or 'its socket'}"
+        hint = remedy(words, SQLITE, "Is its folder yours to write?") if self.is_sqlite else remedy(words, POSTGRESQL)
+        return BackendError(f"the database {where} answered: {words}", hint=hint, retryable=_is_retryable(cause))
 
 
 def _is_locked(file: int) -> bool:

@@ -201,10 +201,9 @@ def _back_end(settings: Settings) -> Check:
 
 
 def _broker(settings: Settings) -> Check:
-    from xtyl_engine.stream import connect
+    from xtyl_engine.stream import check_broker
 
-    with connect(settings.event_url) as client:
-        client.ping()
+    check_broker(settings.event_url)
     return Check(name="broker", ok=True, detail="XTYL_REDIS_URL answers")
 
 

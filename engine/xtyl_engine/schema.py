@@ -62,11 +62,21 @@ def _revision(connection: Connection) -> str | None:
 def _bring_up(connection: Connection) -> None:
     found = _revision(connection)
     if found is None:
+        _check_bare(connection)
         metadata.create_all(connection)
-        _version.create(connection)
+        _version.create(connection, checkfirst=True)
         connection.execute(_version.insert().values(version_num=HEAD))
     elif found != HEAD:
         _upgrade(connection, found)
+
+
+def _check_bare(connection: Connection) -> None:
+    """A table of the same name that we did not make would be taken for ours."""
+    if taken := sorted(set(inspect(connection).get_table_names()) & set(metadata.tables)):
+        raise SchemaError(
+            f"the database has a table `{taken[0]}` that another program made",
+            hint="Give xtyl a database of its own: set XTYL_DATABASE_URL to another one.",
+        )
 
 
 def _upgrade(connection: Connection, found: str) -> None:
@@ -75,6 +85,11 @@ def _upgrade(connection: Connection, found: str) -> None:
 
     config = alembic_config(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found not in known and not inspect(connection).has_table("workflow_executions"):
+        raise SchemaError(
+            f"the database is kept by another program, which also uses Alembic: its schema is {found}",
+            hint="Give xtyl a database of its own: set XTYL_DATABASE_URL to another one.",
+        )
     if found not in known:
         raise SchemaError(
             f"the database has schema {found}, this release knows up to {HEAD}",

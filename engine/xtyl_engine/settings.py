@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from errno import EACCES
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from xtyl_engine.errors import WorkflowException
 
@@ -153,13 +154,23 @@ def _folder(name: str, text: str) -> Path:
 def _database(name: str, text: str) -> str:
     if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         _refuse(name, text.partition("://")[0], "sqlite:////absolute/path or postgresql://user@host/database")
-    return text
+    return text if text.startswith("sqlite") else _addressed(name, text)
 
 
 def _broker(name: str, text: str) -> str:
     if not text.startswith(BROKER_SCHEMES):
         # A URL may hold a password, so the error shows its scheme only.
         _refuse(name, text.partition("://")[0], "a URL that starts with " + ", ".join(BROKER_SCHEMES))
+    return _addressed(name, text)
+
+
+def _addressed(name: str, text: str) -> str:
+    """The URL itself, once its host and port can be read. Libraries quote what they cannot read, a password's end included."""
+    try:
+        _ = urlsplit(text).port
+    except ValueError:
+        allowed = "a URL whose port is a number; in a password write @ : / # ? as %40 %3A %2F %23 %3F"
+        _refuse(name, text.partition("://")[0], allowed)
     return text
 
 

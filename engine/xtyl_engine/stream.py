@@ -11,10 +11,13 @@ import queue
 import threading
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 
+from xtyl_engine.errors import BackendError
 from xtyl_engine.events import Event, EventKind
+from xtyl_engine.remedies import BROKER, remedy
 
 log = logging.getLogger("xtyl")
 KEEP_EVENTS = 10_000
@@ -28,6 +31,18 @@ _TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "
 def connect(url: str) -> redis.Redis:
     """A client that gives up soon rather than repeat a command whose answer was lost."""
     return redis.Redis.from_url(url, retry=None, decode_responses=True, **_TIMEOUTS)
+
+
+def check_broker(url: str) -> None:
+    """See that a broker answers and takes what is written. Raises BackendError."""
+    parts = urlsplit(url)
+    where = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+    try:
+        with connect(url) as client:
+            client.set("xtyl:check", "1", ex=5)
+    except redis.RedisError as error:
+        words = str(error).rstrip(".") or type(error).__name__
+        raise BackendError(f"the broker at {where} answered: {words}", hint=remedy(words, BROKER)) from error
 
 
 def stream_key(execution_id: str) -> str:
