@@ -131,13 +131,20 @@ def measured(meter: Meter, value: Any) -> Any:
 def _tame(meter: Meter, result: Any) -> Any:
     if isinstance(result, (Iterator, ItemsView, KeysView, ValuesView)):
         result = list(islice(result, MAX_STEPS))
+    if isinstance(result, list):
         for part in result:
-            if isinstance(part, Undefined):
-                str(part)  # strict: raises, naming what is missing
+            for each in part if isinstance(part, tuple) else (part,):
+                _refuse_missing(each)
     if isinstance(result, (str, list)):
         meter.spend(_effort(result))
         check_size(len(result))
     return result
+
+
+def _refuse_missing(value: Any) -> None:
+    if isinstance(value, Undefined):
+        # A strict undefined value raises when it is used, naming what is missing.
+        str(value)
 
 
 def _effort(value: Any) -> int:
@@ -210,6 +217,8 @@ def _compared(context: Context, value: Any) -> Any:
 def _built(context: Context, value: Any) -> Any:
     """A list, tuple or dict written in a template: counted in full, because parts may be shared many times."""
     measured(context[METER], value)
+    for part in value.values() if isinstance(value, dict) else value:
+        _refuse_missing(part)
     if isinstance(value, dict):
         return {key: None if part is SKIPPED else part for key, part in value.items()}
     return [None if part is SKIPPED else part for part in value]
@@ -341,7 +350,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def _missing(self, obj: Any, name: Any) -> Undefined:
-        known = f"; it has {', '.join(map(str, obj))}"[:300] if isinstance(obj, dict) and len(obj) < 50 else ""
+        if isinstance(obj, Undefined):
+            return obj
+        known = f"; it has {', '.join(map(str, obj))}"[:300] if isinstance(obj, dict) and 0 < len(obj) < 50 else ""
         what = "an output" if isinstance(obj, Output) else f"a {type(obj).__name__}"
         return StrictUndefined(f"there is no {str(name)[:80]!r} in {what}{known}", name=str(name))
 
