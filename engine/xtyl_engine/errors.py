@@ -36,7 +36,8 @@ class WorkflowException(Exception):
     def __str__(self) -> str:
         where = f"[{self.node}] " if self.node else ""
         hint = f"\n  {self.hint}" if self.hint else ""
-        return f"{where}{self.message}{hint}"
+        # It is stored and printed wherever it goes, and a user's own words may hold anything.
+        return f"{where}{self.message}{hint}".encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback: the words, and the line of the user's that led here."""
