@@ -40,7 +40,7 @@ def test_the_created_schema_is_the_tables(bare):
 
 
 def test_the_migrated_schema_is_the_tables_too(bare):
-    """Going through every migration ends at the same schema, and the way back leaves nothing."""
+    """Going through every migration ends at the same schema, and the way back leaves nothing, from where it is made anew."""
     with bare.engine.begin() as connection:
         command.upgrade(alembic_config(connection), "head")
     assert differences(bare) == []
@@ -49,6 +49,8 @@ def test_the_migrated_schema_is_the_tables_too(bare):
     with bare.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "base")
     assert {kind for kind, *_ in differences(bare)} == {"add_table", "add_index"}
+    ensure_schema(bare)
+    assert differences(bare) == []
 
 
 def test_a_database_of_a_newer_release_is_refused_by_name(bare):

@@ -80,6 +80,11 @@ def test_skipped(template, expected):
     ("template", "words"),
     [
         ("{{ nope }}", "'nope' is undefined"),
+        ("{{ nope.x }}", "'nope' is undefined"),
+        ("{{ [nope] }}", "'nope' is undefined"),
+        ("{{ {'a': nope} }}", "'nope' is undefined"),
+        ("{{ one.txt.x }}", "there is no 'txt' in an output; it has text"),
+        ("{{ headline|groupby('x') }}", "there is no 'x' in an output"),
         ("{{ one.txt }}", "there is no 'txt' in an output; it has text"),
         ("{{ headline.text }}", "there is no 'text' in a list"),
         ("{{ headline[7].text }}", "7"),
