@@ -33,27 +33,34 @@ class DirectBackend:
     """A back end whose database and broker can be reached from here. Safe to share between threads."""
 
     def __init__(self, settings: Settings):
+        from xtyl_engine.local import ensure
+        from xtyl_engine.schema import ensure_schema
+        from xtyl_nb.fork import outlive_forks
+
+        self.settings = settings
+        self.connection = ensure(settings)
+        self.open()
+        try:
+            ensure_schema(self.database)
+        except BaseException:
+            self.close()
+            raise
+        outlive_forks(self)
+
+    def open(self) -> None:
+        """Make all that speaks to the database and the broker; it connects at first use."""
         from xtyl_engine.artifacts import ArtifactStore
         from xtyl_engine.broker import make_app
         from xtyl_engine.control import Controls
         from xtyl_engine.database import Database
         from xtyl_engine.glance import Glance
-        from xtyl_engine.local import ensure
         from xtyl_engine.plans import PlanCache
         from xtyl_engine.query import Queries
-        from xtyl_engine.schema import ensure_schema
         from xtyl_engine.stream import Publisher
 
-        self.settings = settings
-        self.connection = ensure(settings)
         self.database = Database(self.connection.database_url)
-        try:
-            ensure_schema(self.database)
-        except BaseException:
-            self.database.close()
-            raise
         plans = PlanCache()
-        self.store = ArtifactStore(settings.artifacts_folder)
+        self.store = ArtifactStore(self.settings.artifacts_folder)
         self.queries: Queries = Queries(self.database, plans)
         self._glance = Glance(self.queries, self.store)
         self._controls = Controls(self.database, plans, self.store)
@@ -224,6 +231,15 @@ def connect(*, database: str | None = None, redis: str | None = None) -> None:
         if _backend is not None:
             _backend.close()
         _backend = made
+
+
+def _unlock() -> None:
+    """In a forked child: whoever held the lock is not here."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 def _written(name: str, text: str | None) -> str | None:

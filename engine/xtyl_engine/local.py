@@ -132,6 +132,18 @@ def _join_clients(settings: Settings, deadline: float) -> None:
         _joined[settings.home] = handle
 
 
+def _leave_clients() -> None:
+    """In a forked child: it is a client of its own once it uses the back end, and until then keeps none running."""
+    global _joining
+    _joining = threading.Lock()
+    for handle in _joined.values():
+        os.close(handle)
+    _joined.clear()
+
+
+os.register_at_fork(after_in_child=_leave_clients)
+
+
 def _find_or_start(settings: Settings, deadline: float) -> str:
     """The socket of a server that answers."""
     path, starts = supervisor_lock(settings.home), 0

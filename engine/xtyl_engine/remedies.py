@@ -10,6 +10,7 @@ Remedies = Iterable[tuple[str, str]]
 SQLITE: Remedies = (
     ("not a database", "The file is something else's: let XTYL_DATABASE_URL name another."),
     ("malformed", "The file is damaged: put a copy in its place, or let XTYL_DATABASE_URL name another."),
+    ("forked", "Start it with multiprocessing.get_context('spawn'), or use xtyl in the parent only."),
     ("locked", "Another program holds it, such as a database browser: close that and try again; nothing is lost."),
     ("full", "Make room on its disk, then try again."),
     ("readonly", "Make the file and its folder yours to write, or let XTYL_DATABASE_URL name another file."),

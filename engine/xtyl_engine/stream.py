@@ -56,20 +56,28 @@ class Publisher:
         self._client = connect(url)
         self._queue: queue.SimpleQueue[Sequence[Event] | None] = queue.SimpleQueue()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._send_all, name="xtyl-publisher", daemon=True)
-        self._thread.start()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def publish(self, events: Sequence[Event]) -> None:
         """Hand events over; returns at once."""
         if events:
             self._queue.put(events)
+            self._start()
 
     def close(self) -> None:
         """Send what is left, then end."""
         self._ended.set()
         self._queue.put(None)
-        self._thread.join(timeout=5)
+        if self._thread is not None:
+            self._thread.join(timeout=5)
         self._client.close()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._send_all, name="xtyl-publisher", daemon=True)
+                self._thread.start()
 
     def _send_all(self) -> None:
         while (batch := self._queue.get()) is not None:
