@@ -1,0 +1,137 @@
+"""Whoever reaches the queue can put anything there: the worker takes none of it for more than a hint, and goes on."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from backend import QUICK, wait_ready
+
+import xtyl_nb as xt
+from servers import embedded_home, wait_until
+from xtyl_engine.broker import QUEUE, TASK, make_app
+from xtyl_engine.local import ensure, status
+from xtyl_engine.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A back end of this file's own, whose queue is harmed."""
+    with embedded_home(tmp_path_factory.mktemp("forged"), **QUICK) as settings:
+        ensure(settings)
+        wait_ready(settings)
+        yield settings
+
+
+@pytest.fixture
+def broker(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """The broker of the back end in use, as whoever reaches its socket sees it."""
+    for name, value in home.to_environ().items():
+        monkeypatch.setenv(name, value)
+    with redis.Redis.from_url(ensure(home).redis_url) as client:
+        yield client
+
+
+class Bomb:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self.path, "w")
+
+
+def envelope(body: bytes, content_type: str = "application/json", **headers: Any) -> str:
+    """A message as Celery writes it."""
+    given = {"lang": "py", "task": TASK, "id": "forged", "root_id": "forged", "argsrepr": "()", "kwargsrepr": "{}"}
+    properties = {
+        "correlation_id": "forged",
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": QUEUE},
+        "delivery_tag": "forged",
+        "body_encoding": "base64",
+    }
+    message = {
+        "body": base64.b64encode(body).decode(),
+        "content-encoding": "binary" if "python" in content_type else "utf-8",
+        "content-type": content_type,
+        "headers": given | headers,
+        "properties": properties,
+    }
+    return json.dumps(message)
+
+
+def arguments(*values: Any, **keywords: Any) -> bytes:
+    return json.dumps([values, keywords, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]).encode()
+
+
+def forged(bomb: Bomb) -> dict[str, str | bytes]:
+    """Messages of every wrong kind."""
+    pickled = pickle.dumps(((bomb,), {}, {}))
+    return {
+        "other task": envelope(arguments("touch"), task="os.system"),
+        "no task": envelope(arguments("x"), task=None),
+        "pickled": envelope(pickled, "application/x-python-serialize"),
+        "pickled, called JSON": envelope(pickled),
+        "yaml": envelope(b"!!python/object/apply:os.system [exit]", "application/x-yaml"),
+        "compressed": envelope(b"\x00" * 64, compression="application/x-gzip"),
+        "half a body": envelope(arguments("x")[:-7]),
+        "no arguments": envelope(arguments()),
+        "many arguments": envelope(arguments("x", "y", 3)),
+        "keywords": envelope(arguments(evil=1)),
+        "null": envelope(arguments(None)),
+        "object": envelope(arguments({"$artifact": "../x"})),
+        "number": envelope(arguments(10**400)),
+        "huge": envelope(arguments("x" * 2_000_000)),
+        "nul": envelope(arguments("a\0b")),
+        "surrogate": envelope(arguments("\ud800")),
+        "no execution": envelope(arguments("summer-launch-zzzzzz-00000000")),
+        "traversal": envelope(arguments("../../etc/passwd")),
+        "next year": envelope(arguments("x"), eta="2199-01-01T00:00:00+00:00"),
+        "long ago": envelope(arguments("x"), expires="1999-01-01T00:00:00+00:00"),
+        "bad date": envelope(arguments("x"), eta="soon"),
+        "chain": envelope(json.dumps([["x"], {}, {"chain": [{"task": "os.system", "args": ["exit"]}]}]).encode()),
+        "time limit": envelope(arguments("x"), timelimit=["a", {}]),
+        "doubled": envelope(arguments("x")),
+    }
+
+
+@pytest.mark.parametrize("kind", forged(Bomb(Path())))
+def test_a_forged_hint_changes_nothing(kind: str, broker: redis.Redis, home: Settings, tmp_path: Path) -> None:
+    """Nothing in it is unpickled, called or looked for; the same worker does the next real run."""
+    before = status(home).worker_pid
+    message = forged(Bomb(tmp_path / "bomb"))[kind]
+    broker.lpush(QUEUE, *[message] * (100 if kind == "doubled" else 3))
+    wait_until(lambda: broker.llen(QUEUE) == 0)
+    run = xt.Workflow("real").call("shout", lambda name: name.upper(), name="{{ name }}").run(name=kind).wait(60)
+    assert list(run.frame()["shout"]) == [kind.upper()]
+    assert status(home).worker_pid == before
+    assert not (tmp_path / "bomb").exists()
+
+
+@pytest.mark.parametrize("message", [b"not JSON", b"{}"])
+def test_what_is_no_message_is_dropped(message: bytes, broker: redis.Redis) -> None:
+    """What is no message at all may cost the connection or the worker, never a run: the next one completes."""
+    broker.lpush(QUEUE, message)
+    run = xt.Workflow("real").attach("kit", title="{{ name }}").run(name="x").wait(60)
+    assert list(run.frame()["kit"]) == ["x"]
+
+
+def test_hints_of_a_run_that_is_over_redo_nothing(broker: redis.Redis, home: Settings) -> None:
+    """A hundred old hints of a completed run start nothing."""
+    run = xt.Workflow("over").attach("kit", title="x").run().wait(60)
+    app = make_app(ensure(home).celery_url)
+    for _ in range(100):
+        app.send_task(TASK, (run.id,))
+    app.close()
+    wait_until(lambda: broker.llen(QUEUE) == 0)
+    xt.Workflow("next").attach("kit", title="x").run().wait(60)
+    assert list(run.jobs()["attempts"]) == [1]
+    assert list(run.events()["kind"]).count("job_started") == 1
