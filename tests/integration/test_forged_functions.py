@@ -1,0 +1,149 @@
+"""Functions that were forged, swapped or cut in the database are refused by a real worker before anything of them is loaded; what
+does not depend on them goes on.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from os.path import basename
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+
+import xtyl_nb as xt
+from servers import valkey_server
+from xtyl_engine import functions
+from xtyl_engine.functions import PackedFunction, load_key, pack
+from xtyl_engine.local import worker_command
+from xtyl_engine.settings import load_settings, prepare_home
+from xtyl_engine.submit import Row, Submission, new_execution_id, submit
+from xtyl_engine.validate import validate
+from xtyl_nb.client import backend
+from xtyl_nb.run import Run
+
+FLOW = xt.Workflow("forged").call("made", lambda: "made").attach("fine", title="fine", after=[])
+
+
+class Bomb:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self.path, "w")
+
+
+def started(forge: Callable[[PackedFunction, str, bytes], PackedFunction | None]) -> Run:
+    """A run whose function is stored as `forge` makes it of the right one."""
+    used = backend()
+    id, key = new_execution_id("forged"), load_key(used.settings.key_file)
+    right = pack(lambda: "made", key=key, execution_id=id)
+    stored = forge(right, id, key)
+    plan = validate(FLOW.document)
+    config = {"function": {"digest": right.digest, "name": right.name, "python": right.python}}
+    made = Submission(
+        id=id,
+        plan=plan.with_configs({"made": {**plan.nodes["made"].config, **config}}),
+        rows=[Row(label=0, values={})],
+        shape={"inputs": []},
+        functions=[] if stored is None else [stored],
+    )
+    submit(used.database, made)
+    used._hint(id)
+    return Run(id, used)
+
+
+def of_another_python(right: PackedFunction, id: str, key: bytes) -> PackedFunction:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(functions, "PYTHON", "3.4")
+        other = pack(lambda: "made", key=key, execution_id=id)
+    return replace(other, digest=right.digest, signature=functions._sign(key, id, "3.4", right.digest, other.blob))
+
+
+def swapped(right: PackedFunction, id: str, key: bytes) -> PackedFunction:
+    """Another function of the same run, rightly signed, in this one's place."""
+    other = pack(lambda: "other", key=key, execution_id=id)
+    return replace(other, digest=right.digest)
+
+
+FORGED = {
+    "cut": (lambda right, id, key: replace(right, blob=right.blob[:-20]), "not packed for this run"),
+    "empty": (lambda right, id, key: replace(right, blob=b""), "not packed for this run"),
+    "renamed digest": (swapped, "not packed for this run"),
+    "another run": (
+        lambda right, id, key: pack(lambda: "made", key=key, execution_id="other"),
+        "not packed for this run",
+    ),
+    "wrong key": (
+        lambda right, id, key: pack(lambda: "made", key=key[::-1], execution_id=id),
+        "not packed for this run",
+    ),
+    "no signature": (lambda right, id, key: replace(right, signature=""), "not packed for this run"),
+    "another Python": (of_another_python, "packed by Python 3.4, and this worker runs 3."),
+    "missing": (lambda right, id, key: None, "was not submitted with this run"),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_forged_function_fails_its_own_job(kind: str) -> None:
+    """The job says why it was refused, without another try; the step beside it is complete."""
+    forge, words = FORGED[kind]
+
+    def stored(right: PackedFunction, id: str, key: bytes) -> PackedFunction | None:
+        found = forge(right, id, key)
+        # Its row must be found, or nothing of it is looked at.
+        return found and replace(found, digest=right.digest)
+
+    run = started(stored).wait(60)
+    frame = run.frame()
+    assert run.state == "failed"
+    assert words in frame["error"][0]
+    assert frame["fine"][0] == "fine"
+    jobs = run.jobs().set_index("node")
+    assert (jobs["attempts"]["made"], jobs["error_class"]["made"]) == (1, "permanent")
+
+
+def test_a_planted_pickle_is_not_loaded(tmp_path: Path) -> None:
+    """Bytes that would act when they are unpickled are refused by their signature: nothing happens."""
+    bomb = cloudpickle.dumps((Bomb(tmp_path / "bomb"), "", ()))
+    run = started(lambda right, id, key: replace(right, blob=bomb)).wait(60)
+    assert "not packed for this run" in run.frame()["error"][0]
+    assert not (tmp_path / "bomb").exists()
+
+
+def test_the_right_function_runs() -> None:
+    """What these tests submit by hand runs where nothing is forged."""
+    assert started(lambda right, id, key: right).wait(60).frame()["made"][0] == "made"
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[None]:
+    """A back end of a team, in use: its worker takes no functions from notebooks."""
+    with valkey_server() as redis:
+        environ = {"XTYL_HOME": str(tmp_path / "home"), "XTYL_DATABASE_URL": f"sqlite:///{tmp_path}/x.db"}
+        settings = load_settings(environ | {"XTYL_REDIS_URL": redis, "XTYL_SLOTS": "2"})
+        prepare_home(settings)
+        with open(settings.log_folder / "worker.log", "ab") as log:
+            worker = subprocess.Popen(
+                worker_command(settings), env=settings.child_environ(), stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            xt.connect(database=settings.database_url, redis=redis)
+            yield
+        finally:
+            worker.terminate()
+            worker.wait(40)
+
+
+def test_a_shared_worker_takes_no_functions(shared: None) -> None:
+    """A function of the notebook is refused by name, with both ways out; one that the worker can import runs."""
+    flow = xt.Workflow("team").call("own", lambda: 1).call("installed", basename, p="a/b", after=[])
+    frame = flow.run().wait(60).frame()
+    assert "this worker takes no functions from notebooks: <lambda>" in frame["error"][0]
+    assert "XTYL_ACCEPT_FUNCTIONS=1" in frame["error"][0]
+    assert frame["installed"][0] == "b"
