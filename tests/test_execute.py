@@ -184,7 +184,7 @@ def test_a_result_outlives_a_long_loss_of_the_database(bench: Workbench, tmp_pat
             database.failing = 2
             return done
 
-    executor = Losing(bench.settings, database, plans, bench.backend.store)
+    executor = Losing(bench.settings, database, plans, bench.backend.store, recorder.may_start)
     Slots(recorder, executor, lambda id: None, 1, 1.0).advance(run.id)
     database.close()
     assert run.state == "completed"

@@ -39,7 +39,8 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 
 def slots_of(driver: Driver, hints: list[str], *, count: int = 4, slice_seconds: float = 60.0) -> Slots:
     settings = load_settings()
-    executor = Answering(settings, driver.database, driver.plans, ArtifactStore(settings.artifacts_folder))
+    store = ArtifactStore(settings.artifacts_folder)
+    executor = Answering(settings, driver.database, driver.plans, store, driver.recorder.may_start)
     executor.ran = []
     return Slots(driver.recorder, executor, hints.append, count, slice_seconds)
 

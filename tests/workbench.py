@@ -27,8 +27,10 @@ class Workbench:
         self.settings = load_settings(environ)
         self.backend = DirectBackend(self.settings)
         plans = PlanCache()
-        self.executor = Executor(self.settings, self.backend.database, plans, self.backend.store)
         self.recorder = Recorder(self.backend.database, "hands", 10.0, lambda events: None, plans.load)
+        self.executor = Executor(
+            self.settings, self.backend.database, plans, self.backend.store, self.recorder.may_start
+        )
 
     def work(self, run: Run, jobs: int = 1_000_000) -> Run:
         """Execute and record what is ready, one job after the other, `jobs` at most."""

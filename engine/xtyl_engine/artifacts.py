@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from xtyl_engine.errors import LimitExceeded, PermanentError
 from xtyl_engine.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from xtyl_engine.points import Point, reach
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -229,6 +230,7 @@ def _write_durably(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        reach(Point.ARTIFACT_WRITTEN)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -238,3 +240,4 @@ def _write_durably(path: Path, data: bytes) -> None:
         os.fsync(folder_handle)
     finally:
         os.close(folder_handle)
+    reach(Point.ARTIFACT_KEPT)

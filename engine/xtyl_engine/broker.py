@@ -10,6 +10,8 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
+from xtyl_engine.points import Point, reach
+
 log = logging.getLogger("xtyl")
 TASK = "xtyl.advance"
 QUEUE = "xtyl"
@@ -51,6 +53,8 @@ def make_app(broker_url: str | None) -> Celery:
 def send_hint(app: Celery, execution_id: str) -> None:
     """Say that an execution has ready jobs. A hint that cannot be sent is left to the sweeper."""
     try:
+        reach(Point.HINT_BEFORE)
         app.send_task(TASK, (execution_id,), retry=False, ignore_result=True)
+        reach(Point.HINT_SENT)
     except Exception as error:
         log.warning("a hint could not be sent: %s; the sweep will see to it", error)

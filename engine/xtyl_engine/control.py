@@ -5,11 +5,13 @@ the state does not allow is refused with the state it found.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 
+from xtyl_engine import moves
 from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database, Transaction
@@ -17,8 +19,10 @@ from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.ledger import Ledger, first_end
 from xtyl_engine.nodes.review import decide as make_decision
+from xtyl_engine.outcomes import LICENCE_SECONDS
 from xtyl_engine.plan import head
 from xtyl_engine.plans import PlanCache
+from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import End, Over
 from xtyl_engine.states import JOB_MOVES, ExecutionState, JobState
 from xtyl_engine.tables import decisions, jobs
@@ -26,6 +30,10 @@ from xtyl_engine.values import encode, spill, unspill
 
 _REVIEW = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.output).where(sql.AT)
 _DECISION = select(decisions.c.action, decisions.c.by, decisions.c.after).where(decisions.c.job_id == sql.B("job_id"))
+
+
+# What a worker started at the last moment of its licence reaches the outside a little later.
+REACH_SECONDS = 0.05
 
 
 class Controls:
@@ -37,16 +45,17 @@ class Controls:
         self._store = store
 
     def pause(self, execution_id: str) -> list[Event]:
-        """Start nothing new; what runs finishes and is kept. Pausing a paused run changes nothing."""
-        return self._change(execution_id, _pause)
+        """Start nothing new; what runs finishes and is kept. No effect starts after this returns. Pausing a paused run changes
+        nothing."""
+        return self._quieten(execution_id, _pause)
 
     def resume(self, execution_id: str) -> list[Event]:
         """Go on: a paused run where it was, a stopped or failed one with its completed jobs kept."""
         return self._change(execution_id, _resume)
 
     def stop(self, execution_id: str) -> list[Event]:
-        """End the run; completed jobs stay. Stopping a stopped run changes nothing."""
-        return self._change(execution_id, _stop)
+        """End the run; completed jobs stay. No effect starts after this returns. Stopping a stopped run changes nothing."""
+        return self._quieten(execution_id, _stop)
 
     def retry(self, execution_id: str) -> list[Event]:
         """Try the failed jobs, and what hung on them, again."""
@@ -70,7 +79,7 @@ class Controls:
             done = make_decision(unspill(shown, self._store), choose=choose, edits=edits, by=by, comment=comment)
             output = spill(encode(dict(done.output)), self._store)
             _record_decision(ledger, id, "approve", by, comment, shown, output)
-            ledger.transaction.run(sql.DECIDE, _decided(ledger, id, output, "first"))
+            ledger.transaction.run(moves.DECIDE, _decided(ledger, id, output, "first"))
             ledger.note(EventKind.JOB_DECIDED, node, item, action="approve", by=by)
             ledger.settle([Over(node, item, End.LIVE, items=done.items)])
 
@@ -83,21 +92,50 @@ class Controls:
             id, shown = _waiting_review(ledger, node, item)
             after = encode({"rejected": reason, "by": by})
             _record_decision(ledger, id, "reject", by, reason, shown, after)
-            ledger.transaction.run(sql.DECIDE, _decided(ledger, id, after, str(End.REJECTED)))
+            ledger.transaction.run(moves.DECIDE, _decided(ledger, id, after, str(End.REJECTED)))
             ledger.note(EventKind.JOB_DECIDED, node, item, action="reject", by=by)
             ledger.settle([Over(node, item, End.REJECTED)])
 
         return self._change(execution_id, decide)
 
-    def _change(self, execution_id: str, work: Any) -> list[Event]:
+    def _quieten(self, execution_id: str, work: Callable[[Ledger], None]) -> list[Event]:
+        """Make a change after which nothing may start, and wait until nothing does: a claim that was made before the change is
+        a licence to start for a moment more."""
+        seconds = [0.0]
+
+        def change(ledger: Ledger) -> None:
+            last = ledger.transaction.row(sql.LAST_START, {"execution_id": ledger.id})
+            if last is not None and last[0] is not None:
+                seconds[0] = last[0] + LICENCE_SECONDS + REACH_SECONDS - ledger.now
+            work(ledger)
+
+        events = self._change(execution_id, change)
+        time.sleep(min(max(seconds[0], 0.0), LICENCE_SECONDS + REACH_SECONDS))
+        return events
+
+    def _change(self, execution_id: str, work: Callable[[Ledger], None]) -> list[Event]:
+        written: list[Event] = []
+
         def apply(transaction: Transaction) -> list[Event]:
             ledger = Ledger(transaction, execution_id, self._plans.load)
+            # A commit whose answer was lost: what it wrote says that it took place.
+            if written and _is_recorded(transaction, written[0]):
+                return written
             work(ledger)
             if ledger.events:
                 ledger.save()
+            written[:] = ledger.events
+            reach(Point.CONTROL_WRITTEN)
             return ledger.events
 
-        return self._database.transact(apply)
+        events = self._database.transact(apply)
+        reach(Point.CONTROL_COMMITTED)
+        return events
+
+
+def _is_recorded(transaction: Transaction, event: Event) -> bool:
+    found = transaction.row(sql.IS_RECORDED, {"execution_id": event.execution_id, "sequence": event.sequence})
+    return found == (event.time, str(event.kind), event.node, event.item)
 
 
 def _pause(ledger: Ledger) -> None:
@@ -121,7 +159,7 @@ def _stop(ledger: Ledger) -> None:
         return
     if not ledger.move("stop"):
         raise _refused(ledger, "stopped", "It is already over.")
-    ledger.done += ledger.transaction.run(sql.STOP_JOBS, {"execution_id": ledger.id, "now": ledger.now})
+    ledger.done += ledger.transaction.run(moves.STOP_JOBS, {"execution_id": ledger.id, "now": ledger.now})
     ledger.note(EventKind.STOPPED)
 
 
@@ -138,10 +176,10 @@ def _reopen(ledger: Ledger) -> None:
     kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
     opened = [
         (id, node, item, state)
-        for id, node, item, state, because in ledger.transaction.rows(sql.REOPENED, {"execution_id": ledger.id})
+        for id, node, item, state, because in ledger.transaction.rows(moves.REOPENED, {"execution_id": ledger.id})
         if because not in kept.get(JobState(state), ())
     ]
-    ledger.transaction.many(sql.REOPEN, [{"job_id": id} for id, *_ in opened])
+    ledger.transaction.many(moves.REOPEN, [{"job_id": id} for id, *_ in opened])
     ledger.done -= sum(JobState(state).is_terminal for *_, state in opened)
     ledger.failed = 0
     # None would leave what is there.
@@ -166,7 +204,7 @@ def _stand_again(ledger: Ledger, id: int, node: str, item: str) -> None:
         "pending": pending,
         "live": live,
     }
-    ledger.transaction.run(sql.SET_WAITING_FOR, waits)
+    ledger.transaction.run(moves.SET_WAITING_FOR, waits)
     if end is not None:
         ledger.done += len(ledger.end_early(node, item, end))
 

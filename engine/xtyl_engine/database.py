@@ -21,11 +21,24 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import Float
 
 from xtyl_engine.errors import BackendError
+from xtyl_engine.points import Point, reach
 from xtyl_engine.remedies import POSTGRESQL, SQLITE, remedy
 
 T = TypeVar("T")
 TURN_SECONDS = 15.0
-RETRYABLE_STATES = {"40P01", "40001", "55P03"}
+RETRYABLE_STATES = {"40P01", "40001", "55P03", "25P03", "57014"}
+# A machine that vanished must be noticed, on both sides, before the locks it held cost others their leases.
+SERVER_CONNECTION: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+SERVER_SESSION = """
+SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '5s';
+SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3
+"""
 
 
 class Now(ColumnElement[float]):
@@ -190,11 +203,16 @@ class Database:
     @contextlib.contextmanager
     def _transaction(self, connection: Any, begin: str) -> Iterator[Transaction]:
         cursor = connection.cursor()
+        writes = begin != "BEGIN"
         if self.is_sqlite:
             cursor.execute(begin)
         try:
             yield Transaction(cursor, self.compiled)
+            if writes:
+                reach(Point.COMMIT_BEFORE)
             connection.commit()
+            if writes:
+                reach(Point.COMMIT_AFTER)
         except BaseException:
             with contextlib.suppress(Exception):
                 connection.rollback()
@@ -233,11 +251,18 @@ def _is_retryable(error: BaseException) -> bool:
 
 def _make_server_engine(url: str, pool_size: int) -> Engine:
     try:
-        return create_engine(url, pool_size=pool_size, max_overflow=pool_size)
+        engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, connect_args=SERVER_CONNECTION)
     except ModuleNotFoundError as error:
         raise BackendError(
             f"PostgreSQL's driver is not installed: {error}", hint='Install it: pip install "xtyl-nb[server]".'
         ) from error
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.execute(SERVER_SESSION)
+        connection.commit()
+
+    return engine
 
 
 def _make_engine(url: str, is_sqlite: bool, pool_size: int) -> Engine:

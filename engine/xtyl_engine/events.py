@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     JOB_WAITING = "job_waiting"
     JOB_DECIDED = "job_decided"
     JOB_RETRYING = "job_retrying"
+    JOB_RELEASED = "job_released"
     JOB_LOST = "job_lost"
     JOB_FAILED = "job_failed"
     JOB_QUARANTINED = "job_quarantined"

@@ -7,15 +7,17 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.cache import cache_key, look_up
-from xtyl_engine.database import Database
+from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import (
+    BackendError,
     ErrorClass,
     FunctionRejected,
     LimitExceeded,
@@ -29,9 +31,10 @@ from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes import configure, node_type
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
-from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
+from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.plans import PlanCache
+from xtyl_engine.points import Point, reach
 from xtyl_engine.providers import get_provider
 from xtyl_engine.template import render
 from xtyl_engine.values import encode, spill, unspill
@@ -40,16 +43,22 @@ if TYPE_CHECKING:
     from xtyl_engine.settings import Settings
 
 log = logging.getLogger("xtyl")
+UNREAD_SECONDS = 1.0
+
+
+class _Unread(Exception):
+    """What a job needs could not be read from the database: no fault of the job's."""
 
 
 @dataclass(eq=False)
 class Executor:
-    """Executes claims in the slots of one worker process."""
+    """Executes claims in the slots of one worker process. `may_start` says, at the last moment, whether a claim is still good."""
 
     settings: Settings
     database: Database
     plans: PlanCache
     store: ArtifactStore
+    may_start: Callable[[Claim], bool]
     stopped: set[str] = field(default_factory=set)
     _functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
 
@@ -65,8 +74,19 @@ class Executor:
             retry = config.retry
             key = cache_key(kind, node, config, claim.item, self.settings.provider)
             return self._cached(claim, key) or self._run(kind, config, context, claim, node, key)
+        except _Unread as error:
+            log.warning("%s at %s is given back: %s", claim.node, claim.item, error)
+            return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
             return _failed(claim, retry, error)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Transaction]:
+        try:
+            with self.database.read() as transaction:
+                yield transaction
+        except BackendError as error:
+            raise _Unread(str(error)) from error
 
     def pace_key(self, claim: Claim) -> str:
         """Jobs with the same key are expected to take about as long: one type, and for calls one function."""
@@ -85,7 +105,7 @@ class Executor:
         row: dict[str, Any] = {}
         upstream: dict[str, Any] = {}
         if node.reads.columns or node.reads.nodes:
-            with self.database.read() as transaction:
+            with self._reading() as transaction:
                 row = read_row(transaction, claim) if node.reads.columns else row
                 upstream = read_upstream(transaction, plan, claim, self.store)
         place = int(claim.item.rpartition(".")[2]) if claim.node in plan.lengths else 0
@@ -106,14 +126,18 @@ class Executor:
         return node, context, {**row, **upstream}
 
     def _load(self, claim: Claim) -> Plan:
-        with self.database.read() as transaction:
+        with self._reading() as transaction:
             return self.plans.load(transaction, claim.template_id)
 
     def _run(
         self, kind: NodeType, config: NodeConfig, context: Context, claim: Claim, node: PlanNode, key: str | None
     ) -> Outcome:
+        if not self._may_start(claim):
+            return Released(claim=claim, because="released")
         work = kind.run
+        reach(Point.EFFECT_BEFORE)
         done = work(config, context) if config.timeout is None else _within(config.timeout, work, config, context)
+        reach(Point.EFFECT_DONE)
         output = spill(encode(dict(done.output)), self.store)
         if isinstance(done, Wait):
             return Waiting(claim=claim, output=output)
@@ -126,10 +150,16 @@ class Executor:
             cache_key=key,
         )
 
+    def _may_start(self, claim: Claim) -> bool:
+        try:
+            return self.may_start(claim)
+        except BackendError as error:
+            raise _Unread(str(error)) from error
+
     def _cached(self, claim: Claim, key: str | None) -> Completed | None:
         if key is None:
             return None
-        with self.database.read() as transaction:
+        with self._reading() as transaction:
             return look_up(transaction, claim, key)
 
     def _function(self, execution_id: str, reference: Mapping[str, Any] | str) -> Callable[..., Any]:
@@ -147,7 +177,7 @@ class Executor:
         return known
 
     def _unpack(self, execution_id: str, digest: str) -> Callable[..., Any]:
-        with self.database.read() as transaction:
+        with self._reading() as transaction:
             found = transaction.row(sql.FUNCTION, {"execution_id": execution_id, "digest": digest})
         if found is None:
             raise FunctionRejected("the function was not submitted with this run", hint="Submit the workflow again.")

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from xtyl_engine import moves
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.plan import Link, Plan, head
+from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import (
     FATAL,
     Countdown,
@@ -184,6 +186,7 @@ class Ledger:
             if end is not None:
                 ended.append((seed.node, seed.item, end))
         self.add_jobs(rows)
+        reach(Point.EXPANSION_WRITTEN)
         self.note(EventKind.ITEMS_BORN, over.node, over.item, count=over.items, jobs=len(rows))
         return [over for node, item, end in ended for over in self.end_early(node, item, end)]
 
@@ -205,7 +208,7 @@ class Ledger:
         for step in steps:
             by[step.reach] += step.by
             live[step.reach] += step.live
-        for is_below, statement in sql.COUNT_DOWN.items():
+        for is_below, statement in moves.COUNT_DOWN.items():
             parameters = [
                 {"execution_id": self.id, "node": r.node, "item": r.item, "by": n, "add": live[r]}
                 for r, n in by.items()
@@ -222,10 +225,10 @@ class Ledger:
         how it ends does not hang on which of the two is known first."""
         parameters = self._skip_parameters(reach, end)
         if end in FATAL and reach.node in self.plan.guarded:
-            return self._judge(self.transaction.rows(sql.DOOM[reach.below], parameters))
+            return self._judge(self.transaction.rows(moves.DOOM[reach.below], parameters))
         return [
             self._skipped(node, item, end)
-            for node, item in self.transaction.rows(sql.SKIP_CUT[reach.below], parameters)
+            for node, item in self.transaction.rows(moves.SKIP_CUT[reach.below], parameters)
         ]
 
     def _judge_doomed(self, steps: list[Countdown | Cut]) -> list[Over]:
@@ -249,7 +252,7 @@ class Ledger:
             if any(standing.pending for standing in standings):
                 continue
             end = End.BRANCH if any(standing.end is End.BRANCH for standing in standings) else End(because)
-            self.transaction.rows(sql.SKIP_CUT[False], self._skip_parameters(Reach(node, item, False), end))
+            self.transaction.rows(moves.SKIP_CUT[False], self._skip_parameters(Reach(node, item, False), end))
             ended.append(self._skipped(node, item, end))
         return ended
 
@@ -260,7 +263,7 @@ class Ledger:
             self._skipped(node, item, End.BRANCH)
             for reach in sorted(reaches, key=lambda reach: (reach.node, reach.item))
             for node, item in self.transaction.rows(
-                sql.SKIP_EXHAUSTED[reach.below], self._skip_parameters(reach, End.BRANCH)
+                moves.SKIP_EXHAUSTED[reach.below], self._skip_parameters(reach, End.BRANCH)
             )
         ]
 

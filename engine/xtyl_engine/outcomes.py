@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.nodes.base import Usage
 
+LICENCE_SECONDS = 0.2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """One attempt at one job, ours until its lease runs out. `number` counts attempts, `tries` those that spend the
-    retry budget; `late_output` is a result that came after a stop and was kept."""
+    retry budget; `asked` is when this process asked for it, by its own monotonic clock: what it may start by this claim, it must
+    start soon after; `late_output` is a result that came after a stop and was kept."""
 
     job_id: int
     execution_id: str
@@ -22,6 +25,7 @@ class Claim:
     epoch: int
     template_id: str
     owner: str
+    asked: float = 0.0
     late_output: str | None = None
 
 
@@ -72,4 +76,13 @@ class Failed:
     failure: Failure
 
 
-Outcome = Completed | Waiting | Retrying | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """The job is given back, its effect not started or not to be waited for; it spends nothing of the retry budget."""
+
+    claim: Claim
+    because: str
+    delay_seconds: float = 0.0
+
+
+Outcome = Completed | Waiting | Retrying | Failed | Released

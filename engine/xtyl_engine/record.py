@@ -5,23 +5,37 @@ everybody's in one transaction and hands back the next claims: alone it adds no 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xtyl_engine import moves
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.ledger import Ledger
-from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
+from xtyl_engine.outcomes import (
+    LICENCE_SECONDS,
+    Claim,
+    Completed,
+    Failed,
+    Failure,
+    Outcome,
+    Released,
+    Retrying,
+    Waiting,
+)
 from xtyl_engine.plan import Plan
+from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import End, Over
 from xtyl_engine.states import ExecutionState
 
 Publish = Callable[[Sequence[Event]], None]
 PEEK = 16
+OPEN_TO_CLAIMS = (ExecutionState.PENDING, ExecutionState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,20 @@ class Recorder:
             raise request.error
         return request.grant or Grant()
 
+    def may_start(self, claim: Claim) -> bool:
+        """Whether a claim's effect may start now. A claim is a licence for a moment only, so that whoever pauses or stops knows
+        when the last effect has started; later it is renewed, if the execution still goes on and the job is still ours."""
+        asked = claim.asked
+        while time.monotonic() - asked > LICENCE_SECONDS:
+            asked = time.monotonic()
+            if not self.database.transact(lambda transaction: self._renew(transaction, claim)):
+                return False
+        return True
+
+    def _renew(self, transaction: Transaction, claim: Claim) -> bool:
+        ledger = Ledger(transaction, claim.execution_id, self.load)
+        return ledger.state in OPEN_TO_CLAIMS and bool(transaction.run(moves.RENEW, _mine(ledger, claim)))
+
     def _commit(self, requests: list[_Request]) -> None:
         try:
             self._commit_together(requests)
@@ -105,28 +133,33 @@ class Recorder:
     def _deliver(self, requests: list[_Request], grants: list[Grant], events: list[Event]) -> None:
         for request, grant in zip(requests, grants, strict=True):
             request.grant = grant
+        reach(Point.OUTCOME_COMMITTED)
         self.publish(events)
 
     def _apply(
         self, transaction: Transaction, ids: list[str], requests: list[_Request], alone: bool
     ) -> tuple[list[Grant], list[Event]]:
+        asked = time.monotonic()
         ledgers = {id: Ledger(transaction, id, self.load) for id in ids}
         for id, ledger in ledgers.items():
             outcomes = [o for request in requests for o in request.outcomes if o.claim.execution_id == id]
             write_outcomes(ledger, outcomes, alone)
-        grants = self._grant(ledgers, requests)
+        reach(Point.OUTCOME_WRITTEN)
+        grants = self._grant(ledgers, requests, asked)
         for ledger in ledgers.values():
             if ledger.events:
                 ledger.save()
         return grants, [event for ledger in ledgers.values() for event in ledger.events]
 
-    def _grant(self, ledgers: dict[str, Ledger], requests: list[_Request]) -> list[Grant]:
+    def _grant(self, ledgers: dict[str, Ledger], requests: list[_Request], asked: float) -> list[Grant]:
         grants = [Grant() for _ in requests]
         for id, ledger in ledgers.items():
             asking = [place for place, r in enumerate(requests) if r.execution_id == id and r.want]
             if not asking:
                 continue
-            claims, more = claim_jobs(ledger, sum(requests[p].want for p in asking), self.owner, self.lease_seconds)
+            want = sum(requests[p].want for p in asking)
+            claims, more = claim_jobs(ledger, want, self.owner, self.lease_seconds, asked)
+            reach(Point.CLAIM_WRITTEN)
             queue = deque(claims)
             for place in asking:
                 mine = tuple(queue.popleft() for _ in range(min(requests[place].want, len(queue))))
@@ -134,9 +167,9 @@ class Recorder:
         return grants
 
 
-def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float) -> tuple[list[Claim], int]:
+def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float, asked: float) -> tuple[list[Claim], int]:
     """Take up to `want` ready jobs; also how many more are ready, up to a few."""
-    if ledger.state not in (ExecutionState.PENDING, ExecutionState.RUNNING):
+    if ledger.state not in OPEN_TO_CLAIMS:
         return [], 0
     room = PEEK + want
     if ledger.max_parallel is not None:
@@ -160,6 +193,7 @@ def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float) -> t
             epoch=ledger.epoch,
             template_id=ledger.template_id,
             owner=owner,
+            asked=asked,
             late_output=output,
         )
         for id, node, item, attempt, tries, _, output, _ in taken
@@ -183,7 +217,7 @@ def _write_claims(ledger: Ledger, taken: list[tuple[Any, ...]], owner: str, leas
         {"job_id": id, "number": attempt + 1, "because": because, "owner": owner, "lease": lease, "started": ledger.now}
         for id, _, _, attempt, _, because, *_ in taken
     ]
-    ledger.transaction.many(sql.CLAIM, rows)
+    ledger.transaction.many(moves.CLAIM, rows)
     ledger.transaction.many(sql.ADD_ATTEMPT, [{k: v for k, v in row.items() if k != "lease"} for row in rows])
     for _, node, item, attempt, _, because, *_ in taken:
         ledger.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)
@@ -204,6 +238,8 @@ def write_outcomes(ledger: Ledger, outcomes: Iterable[Outcome], alone: bool) -> 
                 _retry(ledger, outcome)
             case Waiting():
                 _wait(ledger, outcome)
+            case Released():
+                _release(ledger, outcome)
             case Completed():
                 pass
     if overs:
@@ -213,7 +249,7 @@ def write_outcomes(ledger: Ledger, outcomes: Iterable[Outcome], alone: bool) -> 
 def _complete(ledger: Ledger, outcomes: list[Completed], alone: bool) -> list[Over]:
     """Success is fenced on the epoch and not on the owner: the first commit wins."""
     current = [outcome for outcome in outcomes if outcome.claim.epoch == ledger.epoch]
-    won = ledger.transaction.many(sql.COMPLETE, [_completed_row(ledger, outcome) for outcome in current])
+    won = ledger.transaction.many(moves.COMPLETE, [_completed_row(ledger, outcome) for outcome in current])
     if len(current) != len(outcomes) or won != len(current):
         if not alone:
             raise _Raced
@@ -233,14 +269,14 @@ def _keep_late(ledger: Ledger, outcome: Completed) -> None:
     found = ledger.transaction.row(sql.ATTEMPT_OUTCOME, attempt)
     if found is not None and found[0] == "completed":
         return
-    kept = ledger.transaction.run(sql.KEEP_LATE, _completed_row(ledger, outcome))
+    kept = ledger.transaction.run(moves.KEEP_LATE, _completed_row(ledger, outcome))
     _end_attempts(ledger, [outcome.claim], "late" if kept else "duplicate")
     ledger.note(EventKind.JOB_LATE, outcome.claim.node, outcome.claim.item, kept=bool(kept))
 
 
 def _fail(ledger: Ledger, outcome: Failed) -> list[Over]:
     claim = outcome.claim
-    if not ledger.transaction.run(sql.FAIL, _mine(ledger, outcome.claim, outcome.failure)):
+    if not ledger.transaction.run(moves.FAIL, _mine(ledger, outcome.claim, outcome.failure)):
         return []
     _end_attempts(ledger, [claim], "failed", outcome.failure)
     ledger.failed += 1
@@ -251,7 +287,7 @@ def _fail(ledger: Ledger, outcome: Failed) -> list[Over]:
 def _pause(ledger: Ledger, outcome: Failed) -> None:
     """A partial failure waits for a person: the job is ready again, and the execution paused."""
     parameters = _mine(ledger, outcome.claim, outcome.failure) | {"due": 0.0, "reason": "resumed"}
-    if not ledger.transaction.run(sql.RETRY, parameters):
+    if not ledger.transaction.run(moves.RETRY, parameters):
         return
     _end_attempts(ledger, [outcome.claim], "partial", outcome.failure)
     ledger.move("start")
@@ -264,7 +300,7 @@ def _retry(ledger: Ledger, outcome: Retrying) -> None:
     claim = outcome.claim
     due = ledger.now + outcome.delay_seconds
     parameters = _mine(ledger, claim, outcome.failure) | {"due": due, "reason": "retry"}
-    if ledger.transaction.run(sql.RETRY, parameters):
+    if ledger.transaction.run(moves.RETRY, parameters):
         _end_attempts(ledger, [claim], "retrying", outcome.failure)
         error = outcome.failure.message[:500]
         ledger.note(
@@ -272,9 +308,17 @@ def _retry(ledger: Ledger, outcome: Retrying) -> None:
         )
 
 
+def _release(ledger: Ledger, outcome: Released) -> None:
+    claim = outcome.claim
+    parameters = _mine(ledger, claim) | {"due": ledger.now + outcome.delay_seconds, "reason": outcome.because}
+    if ledger.transaction.run(moves.RELEASE, parameters):
+        _end_attempts(ledger, [claim], "released")
+        ledger.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
+
+
 def _wait(ledger: Ledger, outcome: Waiting) -> None:
     parameters = _mine(ledger, outcome.claim) | {"output": outcome.output}
-    if ledger.transaction.run(sql.WAIT, parameters):
+    if ledger.transaction.run(moves.WAIT, parameters):
         _end_attempts(ledger, [outcome.claim], "waiting")
         ledger.note(EventKind.JOB_WAITING, outcome.claim.node, outcome.claim.item)
 

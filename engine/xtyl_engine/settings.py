@@ -44,6 +44,8 @@ class Settings:
     slice_seconds: float = 1.0
     idle_seconds: float = 60.0
     start_seconds: float = 15.0
+    shutdown_seconds: float = 30.0
+    crash: str | None = None
 
     @property
     def artifacts_folder(self) -> Path:
@@ -174,7 +176,7 @@ def _addressed(name: str, text: str) -> str:
     return text
 
 
-def _provider(name: str, text: str) -> str:
+def _text(name: str, text: str) -> str:
     return text
 
 
@@ -210,7 +212,7 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "home": _folder,
     "database_url": _database,
     "redis_url": _broker,
-    "provider": _provider,
+    "provider": _text,
     "accept_functions": _switch,
     "slots": _whole(1024),
     "max_parallel": _whole(100_000),
@@ -220,4 +222,6 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "slice_seconds": _seconds(0.01, 600),
     "idle_seconds": _seconds(0, 31_536_000),
     "start_seconds": _seconds(0.1, 600),
+    "shutdown_seconds": _seconds(0, 3600),
+    "crash": _text,
 }

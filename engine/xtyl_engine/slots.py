@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
-from xtyl_engine.outcomes import Claim, Completed, Outcome
+from xtyl_engine.outcomes import Claim, Completed, Outcome, Released
+from xtyl_engine.points import Point, reach
 from xtyl_engine.record import Grant, Recorder
 
 log = logging.getLogger("xtyl")
@@ -36,6 +37,7 @@ class Slots:
     closing: bool = False
     _active: Counter[str] = field(default_factory=Counter)
     _hinted: dict[str, list[float]] = field(default_factory=dict)
+    _held: dict[int, Claim] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pace: dict[str, float] = field(default_factory=dict)
 
@@ -62,6 +64,18 @@ class Slots:
         """The executions that some slot works on."""
         with self._lock:
             return tuple(self._active)
+
+    def held(self) -> tuple[Claim, ...]:
+        """The claims whose jobs are being executed here, or whose outcomes are not recorded yet."""
+        with self._lock:
+            return tuple(self._held.values())
+
+    def release(self) -> int:
+        """Give back every claim that is held, for this process ends; how many there were."""
+        held = self.held()
+        for claim in held:
+            self.recorder.record([Released(claim=claim, because="released")], claim.execution_id, 0)
+        return len(held)
 
     def ask(self, execution_id: str, ready: int) -> None:
         """Hint for as many further slots as are free and not asked for yet, `ready` at most."""
@@ -97,13 +111,27 @@ class Slots:
                 return done
 
     def _record(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
+        """Hand outcomes in, and keep account of the claims held: their leases are renewed, those of no others."""
+        granted: tuple[Claim, ...] = ()
+        try:
+            grant = self._insist(outcomes, execution_id, want)
+            granted = grant.claims
+        finally:
+            with self._lock:
+                for outcome in outcomes:
+                    self._held.pop(outcome.claim.job_id, None)
+                self._held.update({claim.job_id: claim for claim in granted})
+        reach(Point.CLAIM_COMMITTED)
+        return grant
+
+    def _insist(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
         """Results are paid for: while the database is away or its disk full, they are kept and the commit tried again."""
         deadline = time.monotonic() + KEEP_SECONDS
         while True:
             try:
                 return self.recorder.record(outcomes, execution_id, want)
             except BackendError as error:
-                if not outcomes or self.closing or time.monotonic() > deadline:
+                if not outcomes or time.monotonic() > deadline:
                     raise
                 log.error("%d results are not recorded yet, trying again: %s", len(outcomes), error)
             time.sleep(1.0)

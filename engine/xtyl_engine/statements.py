@@ -1,23 +1,16 @@
-"""The statements of the scheduler. Every change of state is one UPDATE whose guard names the states it may leave,
-taken from the tables of moves; the caller reads from the row count whether it won.
-"""
+"""What the scheduler reads and inserts, and how guards are written. The changes of a job's state are in `moves`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sqlalchemy import (
-    Float,
-    Integer,
     Text,
     and_,
     bindparam,
-    case,
     func,
     insert,
     literal_column,
-    null,
-    or_,
     select,
     type_coerce,
     update,
@@ -101,51 +94,7 @@ ADD_ATTEMPT = insert(attempts).values({name: B(name) for name in ("job_id", "num
 ADD_DECISION = insert(decisions)
 ADD_FUNCTION = insert(functions)
 ADD_ROW = insert(rows)
-ADD_TEMPLATE = insert(templates)
 ADD_EXECUTION = insert(executions)
-
-
-def count_down(is_below: bool) -> Any:
-    """Parents are over. A job whose last parent is over becomes ready if any parent was live."""
-    last = and_(jobs.c.pending == B("by"), jobs.c.live + B("add") > 0)
-    return (
-        update(jobs)
-        .where(WHERE[is_below], guard(jobs.c.state, JOB_MOVES["unblock"]))
-        .values(
-            pending=jobs.c.pending - B("by"),
-            live=jobs.c.live + B("add"),
-            state=case((last, target(JOB_MOVES["unblock"])), else_=jobs.c.state),
-        )
-    )
-
-
-def skip_exhausted(is_below: bool) -> Any:
-    """Every parent is over and none was live."""
-    return _skip(and_(WHERE[is_below], jobs.c.pending == 0, jobs.c.live == 0, job_in(JobState.BLOCKED)))
-
-
-def skip_cut(is_below: bool) -> Any:
-    """A branch not taken, or a failure upstream."""
-    return _skip(and_(WHERE[is_below], guard(jobs.c.state, JOB_MOVES["skip"])))
-
-
-def _skip(condition: ColumnElement[bool]) -> Any:
-    return (
-        update(jobs)
-        .where(condition)
-        .values(state=target(JOB_MOVES["skip"]), because=B("reason"), finished=B("now"))
-        .returning(jobs.c.node, jobs.c.item)
-    )
-
-
-def doom(is_below: bool) -> Any:
-    """A failure upstream, while it is not decided whether the job's branch is taken."""
-    return (
-        update(jobs)
-        .where(WHERE[is_below], job_in(JobState.BLOCKED))
-        .values(because=B("reason"))
-        .returning(jobs.c.node, jobs.c.item, jobs.c.because)
-    )
 
 
 def doomed(is_below: bool) -> Any:
@@ -154,11 +103,7 @@ def doomed(is_below: bool) -> Any:
 
 
 IS_DOOMED = and_(job_in(JobState.BLOCKED), jobs.c.because.in_([literal_column(f"'{end}'") for end in FATAL]))
-DOOM = {False: doom(False), True: doom(True)}
 DOOMED = {False: doomed(False), True: doomed(True)}
-COUNT_DOWN = {False: count_down(False), True: count_down(True)}
-SKIP_EXHAUSTED = {False: skip_exhausted(False), True: skip_exhausted(True)}
-SKIP_CUT = {False: skip_cut(False), True: skip_cut(True)}
 
 TALLY = {
     is_below: select(jobs.c.state, jobs.c.because, jobs.c.branch, func.count())
@@ -176,19 +121,6 @@ READY = (
     .limit(B("limit"))
 )
 
-CLAIM = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["claim"]))
-    .values(
-        state=target(JOB_MOVES["claim"]),
-        attempt=B("number"),
-        tries=jobs.c.tries + 1,
-        owner=B("owner"),
-        lease=B("lease"),
-        started=B("started"),
-    )
-)
-
 SUSPECT_RUNNING = (
     select(jobs.c.id).where(jobs.c.owner == B("owner"), job_in(JobState.RUNNING), jobs.c.lost > 0).limit(1)
 )
@@ -203,114 +135,8 @@ END_ATTEMPT = (
 
 ATTEMPT_OUTCOME = select(attempts.c.outcome).where(attempts.c.job_id == B("job_id"), attempts.c.number == B("number"))
 
-COMPLETE = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["complete"]))
-    .values(
-        state=target(JOB_MOVES["complete"]),
-        output=B("output"),
-        branch=B("branch"),
-        cache_key=B("cache_key"),
-        cached=B("cached"),
-        # A result that was kept after a stop comes without its usage: it is in the row already.
-        provider=func.coalesce(type_coerce(B("provider"), Text), jobs.c.provider),
-        model=func.coalesce(type_coerce(B("model"), Text), jobs.c.model),
-        tokens=func.coalesce(type_coerce(B("tokens"), Integer), jobs.c.tokens),
-        cost=func.coalesce(type_coerce(B("cost"), Float), jobs.c.cost),
-        finished=B("now"),
-    )
-)
-
-KEEP_LATE = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), job_in(JobState.STOPPED), jobs.c.output.is_(None))
-    .values(
-        output=B("output"),
-        branch=B("branch"),
-        provider=B("provider"),
-        model=B("model"),
-        tokens=B("tokens"),
-        cost=B("cost"),
-    )
-)
-
-_MINE = and_(jobs.c.id == B("job_id"), jobs.c.owner == B("owner"), jobs.c.attempt == B("number"))
-
-WAIT = (
-    update(jobs)
-    .where(_MINE, guard(jobs.c.state, JOB_MOVES["wait"]))
-    .values(state=target(JOB_MOVES["wait"]), output=B("output"))
-)
-
-RETRY = (
-    update(jobs)
-    .where(_MINE, guard(jobs.c.state, JOB_MOVES["retry"]))
-    .values(
-        state=target(JOB_MOVES["retry"]),
-        due=B("due"),
-        because=B("reason"),
-        error_class=B("error_class"),
-        error=B("error"),
-        traceback=B("traceback"),
-    )
-)
-
-FAIL = (
-    update(jobs)
-    .where(_MINE, guard(jobs.c.state, JOB_MOVES["fail"]))
-    .values(
-        state=target(JOB_MOVES["fail"]),
-        finished=B("now"),
-        error_class=B("error_class"),
-        error=B("error"),
-        traceback=B("traceback"),
-    )
-)
-
-DECIDE = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["decide"]))
-    .values(state=target(JOB_MOVES["decide"]), output=B("output"), because=B("reason"), finished=B("now"))
-)
-
-BEAT = update(jobs).where(jobs.c.owner == B("owner"), job_in(JobState.RUNNING)).values(lease=Now() + B("lease_seconds"))
-
 EXPIRED = select(jobs.c.execution_id, jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.lost).where(
     job_in(JobState.RUNNING), jobs.c.lease < Now()
-)
-
-LOSE = (
-    update(jobs)
-    .where(
-        jobs.c.id == B("job_id"),
-        jobs.c.attempt == B("number"),
-        guard(jobs.c.state, JOB_MOVES["lose"]),
-        jobs.c.lease < Now(),
-    )
-    .values(
-        state=target(JOB_MOVES["lose"]),
-        lost=jobs.c.lost + 1,
-        because=B("reason"),
-        tries=jobs.c.tries - 1,
-        due=0.0,
-    )
-)
-
-QUARANTINE = (
-    update(jobs)
-    .where(
-        jobs.c.id == B("job_id"),
-        jobs.c.attempt == B("number"),
-        guard(jobs.c.state, JOB_MOVES["quarantine"]),
-        jobs.c.lease < Now(),
-    )
-    .values(
-        state=target(JOB_MOVES["quarantine"]),
-        lost=jobs.c.lost + 1,
-        finished=B("now"),
-        error_class=B("error_class"),
-        error=B("error"),
-    )
 )
 
 UNCLAIMED = (
@@ -334,46 +160,6 @@ ACTIVE = (
     .limit(1)
 )
 
-STOP_JOBS = (
-    update(jobs)
-    .where(jobs.c.execution_id == B("execution_id"), guard(jobs.c.state, JOB_MOVES["stop"]))
-    .values(
-        state=target(JOB_MOVES["stop"]),
-        finished=B("now"),
-        # What a review shows is no result; only a result may be found here when the run is resumed.
-        output=case((job_in(JobState.WAITING), null()), else_=jobs.c.output),
-    )
-)
-
-REOPENABLE = or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)
-REOPENED = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.because).where(
-    jobs.c.execution_id == B("execution_id"), REOPENABLE
-)
-
-REOPEN = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), REOPENABLE)
-    .values(
-        state=target(JOB_MOVES["reopen"]),
-        because="reopened",
-        pending=0,
-        live=0,
-        tries=0,
-        lost=0,
-        due=0.0,
-        error=None,
-        error_class=None,
-        traceback=None,
-        finished=None,
-    )
-)
-
-SET_WAITING_FOR = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), job_in(JobState.BLOCKED))
-    .values(state=B("state"), pending=B("pending"), live=B("live"))
-)
-
 OUTPUT = select(jobs.c.state, jobs.c.output).where(AT)
 OUTPUTS_BELOW = select(jobs.c.item, jobs.c.state, jobs.c.output).where(BELOW)
 
@@ -390,6 +176,14 @@ CACHED = (
     .where(jobs.c.cache_key == B("cache_key"), job_in(JobState.COMPLETED), jobs.c.cache_key.is_not(None))
     .order_by(jobs.c.id.desc())
     .limit(1)
+)
+
+LAST_START = select(func.max(jobs.c.started)).where(
+    jobs.c.execution_id == B("execution_id"), job_in(JobState.RUNNING, JobState.STOPPED)
+)
+
+IS_RECORDED = select(events.c.time, events.c.kind, events.c.node, events.c.item).where(
+    events.c.execution_id == B("execution_id"), events.c.sequence == B("sequence")
 )
 
 STATE = select(executions.c.state, executions.c.epoch).where(executions.c.id == B("execution_id"))

@@ -74,6 +74,7 @@ JOB_MOVES = {
     "wait": Move((_J.RUNNING,), _J.WAITING),
     "decide": Move((_J.WAITING,), _J.COMPLETED),
     "retry": Move((_J.RUNNING,), _J.READY),
+    "release": Move((_J.RUNNING,), _J.READY),
     "lose": Move((_J.RUNNING,), _J.READY),
     "fail": Move((_J.RUNNING,), _J.FAILED),
     "quarantine": Move((_J.RUNNING,), _J.QUARANTINED),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Transaction
@@ -26,6 +26,10 @@ from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import templates
 
 MAX_JOBS = 1_000_000
+_ADD_TEMPLATE = text(
+    "INSERT INTO workflow_templates (id, name, version, plan, created) VALUES (:id, :name, :version, :plan, :created) "
+    "ON CONFLICT (id) DO NOTHING"
+)
 _VERSION = select(func.count()).where(templates.c.name == sql.B("name"))
 _KNOWN = select(templates.c.id).where(templates.c.id == sql.B("template_id"))
 
@@ -76,6 +80,9 @@ def submit(database: Database, submission: Submission) -> tuple[Event, ...]:
 
 
 def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple[Event, ...]:
+    if transaction.row(sql.STATE, {"execution_id": submission.id}) is not None:
+        # It was committed, and the answer was lost.
+        return ()
     found = transaction.row(sql.CLOCK)
     now = float(found[0]) if found else time.time()
     state = ExecutionState.PENDING if jobs else ExecutionState.COMPLETED
@@ -121,7 +128,7 @@ def _write_template(transaction: Transaction, plan: Plan, now: float) -> None:
     found = transaction.row(_VERSION, {"name": plan.name})
     version = 1 + (found[0] if found else 0)
     row = {"id": plan.digest, "name": plan.name, "version": version, "plan": plan.to_json(), "created": now}
-    transaction.run(sql.ADD_TEMPLATE, row)
+    transaction.run(_ADD_TEMPLATE, row)
 
 
 def _row_parameters(submission: Submission) -> Iterator[dict[str, Any]]:

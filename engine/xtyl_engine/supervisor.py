@@ -36,7 +36,7 @@ log = logging.getLogger("xtyl.supervisor")
 TICK_SECONDS = 0.5
 STARTING_TICK_SECONDS = 0.05
 BIND_SECONDS = 2.0
-SOFT_SECONDS = 30.0
+SOFT_SECONDS = 5.0
 ASK_SECONDS = 5.0
 MOST_UNKNOWNS = 3
 
@@ -159,7 +159,7 @@ class Supervisor:
 
     def _end(self, state: SupervisorState, *, error: str | None = None, tail: str = "") -> int:
         self._say(SupervisorState.STOPPING)
-        self._worker.end(SOFT_SECONDS)
+        self._worker.end(self._settings.shutdown_seconds + SOFT_SECONDS)
         self._server.end(0)
         self._keeper.close()
         if self._is_home() or not supervisor_lock(self._settings.home).exists():

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from xtyl_engine import moves
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ErrorClass, WorkflowException
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.plan import Plan
+from xtyl_engine.points import Point, reach
 from xtyl_engine.record import Publish
 from xtyl_engine.schedule import End, Over
 from xtyl_engine.slots import Slots
@@ -38,6 +41,8 @@ class Sweeper:
     beat_seconds: float
     sweep_seconds: float
     _ended: threading.Event = field(default_factory=threading.Event)
+    _touched: float = field(default_factory=time.monotonic)
+    _patient_until: float = 0.0
 
     def start(self) -> None:
         for name, work, seconds in (("beat", self.beat, self.beat_seconds), ("sweep", self.sweep, self.sweep_seconds)):
@@ -47,9 +52,21 @@ class Sweeper:
         self._ended.set()
 
     def beat(self) -> None:
-        """Renew the lease of every job that this process runs."""
-        parameters = {"owner": self.owner, "lease_seconds": self.lease_seconds}
-        self.database.transact(lambda transaction: transaction.run(sql.BEAT, parameters), seconds=self.beat_seconds)
+        """Renew the leases of the claims held here. One that got lost between us and the database is not held, and runs out."""
+        reach(Point.BEAT_BEFORE)
+        parameters = [
+            {
+                "job_id": claim.job_id,
+                "number": claim.number,
+                "owner": self.owner,
+                "lease_seconds": self.lease_seconds,
+            }
+            for claim in self.slots.held()
+        ]
+        if parameters:
+            work = lambda transaction: transaction.many(moves.BEAT, parameters)  # noqa: E731
+            self.database.transact(work, seconds=self.beat_seconds)
+        reach(Point.BEAT_AFTER)
 
     def sweep(self) -> None:
         """One round: lost jobs, unclaimed jobs, executions that were stopped."""
@@ -65,8 +82,19 @@ class Sweeper:
         """Make the jobs ready again whose lease has run out; quarantine those that were lost too often."""
         with self.database.read() as transaction:
             expired = transaction.rows(sql.EXPIRED)
+        if self._is_patient():
+            return
+        reach(Point.SWEEP_FOUND)
         for execution_id in sorted({row[0] for row in expired}):
             self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
+
+    def _is_patient(self) -> bool:
+        """After the database was out of reach, others could not renew their leases either: they get the time of one to do so."""
+        now = time.monotonic()
+        if now - self._touched > self.lease_seconds / 2:
+            self._patient_until = now + self.lease_seconds
+        self._touched = now
+        return now < self._patient_until
 
     def _put_back(self, execution_id: str, lost: list[tuple[Any, ...]]) -> None:
         def apply(transaction: Transaction) -> list[Event]:
@@ -78,7 +106,9 @@ class Sweeper:
                 ledger.save()
             return ledger.events
 
-        self.publish(self.database.transact(apply))
+        events = self.database.transact(apply)
+        reach(Point.SWEEP_COMMITTED)
+        self.publish(events)
 
     def _note_stopped(self) -> None:
         """Let handlers that ask `context.cancelled()` know of a stop."""
@@ -112,7 +142,7 @@ def _lose(ledger: Ledger, id: int, node: str, item: str, attempt: int, lost: int
         "error": f"quarantined: {words}",
     }
     poisoned = lost + 1 >= MAX_LOST
-    if not ledger.transaction.run(sql.QUARANTINE if poisoned else sql.LOSE, parameters):
+    if not ledger.transaction.run(moves.QUARANTINE if poisoned else moves.LOSE, parameters):
         return []
     ledger.transaction.run(sql.END_ATTEMPT, parameters | {"error": words})
     if not poisoned:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import socket
 import sys
@@ -22,6 +23,7 @@ from xtyl_engine.broker import TASK, make_app, send_hint
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.plans import PlanCache
+from xtyl_engine.points import Point, arm, reach
 from xtyl_engine.record import Recorder
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings, load_settings
@@ -31,19 +33,24 @@ from xtyl_engine.sweep import Sweeper
 
 log = logging.getLogger("xtyl")
 SLOT_FREED_SECONDS = 0.002
+# Made before a pool forks: its children hear of the end by it.
+_ending = multiprocessing.Event()
 
 
 class Process:
     """Everything one worker process owns: made when the worker starts, in the process that runs the jobs."""
 
     def __init__(self, settings: Settings, app: Celery):
+        arm(settings.crash, settings.home)
+        self.shutdown_seconds = settings.shutdown_seconds
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.database = Database(settings.database_url, pool_size=settings.slots + 4)
         ensure_schema(self.database)
         self.publisher = Publisher(settings.event_url)
         plans = PlanCache()
         recorder = Recorder(self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load)
-        executor = Executor(settings, self.database, plans, ArtifactStore(settings.artifacts_folder))
+        store = ArtifactStore(settings.artifacts_folder)
+        executor = Executor(settings, self.database, plans, store, recorder.may_start)
         self.slots = Slots(recorder, executor, lambda id: send_hint(app, id), settings.slots, settings.slice_seconds)
         self.sweeper = Sweeper(
             self.database,
@@ -56,6 +63,19 @@ class Process:
             settings.sweep_seconds,
         )
         self.sweeper.start()
+        threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
+
+    def _await_end(self) -> None:
+        """When the worker is told to end: start nothing new, and give back what is not finished in time. A thread cannot be
+        killed, so the process ends with it: what was given back must not go on here."""
+        _ending.wait()
+        self.slots.closing = True
+        reach(Point.SHUTDOWN_BEGUN)
+        threading.Event().wait(self.shutdown_seconds)
+        if held := self.slots.release():
+            log.warning("%d jobs were not finished in %g s and are given back", held, self.shutdown_seconds)
+            reach(Point.SHUTDOWN_RELEASED)
+            os._exit(0)
 
     def close(self) -> None:
         self.sweeper.end()
@@ -132,8 +152,7 @@ def _begin(**_: Any) -> None:
 
 @signals.worker_shutting_down.connect
 def _finish(**_: Any) -> None:
-    if _process is not None:
-        _process.slots.closing = True
+    _ending.set()
 
 
 @signals.worker_shutdown.connect
