@@ -80,6 +80,9 @@ BAD = [
     ("XTYL_IDLE_SECONDS", "soon"),
     ("XTYL_ACCEPT_FUNCTIONS", "maybe"),
     ("XTYL_REDIS_URL", "localhost:6379"),
+    ("XTYL_REDIS_URL", "redis://localhost:port"),
+    ("XTYL_REDIS_URL", "unix:///run/redis.sock?password=x"),
+    ("XTYL_DATABASE_URL", "postgresql://me@localhost:port/x"),
     ("XTYL_DATABASE_URL", "mysql://localhost/x"),
     ("XTYL_HOME", "relative/folder"),
 ]

@@ -163,6 +163,9 @@ def _broker(name: str, text: str) -> str:
     if not text.startswith(BROKER_SCHEMES):
         # A URL may hold a password, so the error shows its scheme only.
         _refuse(name, text.partition("://")[0], "a URL that starts with " + ", ".join(BROKER_SCHEMES))
+    if "password=" in text.partition("?")[2]:
+        # redis-py reads it there and Celery does not.
+        _refuse(name, text.partition("://")[0], "a password before the host or path, such as unix://:password@/path")
     return _addressed(name, text)
 
 

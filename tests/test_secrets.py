@@ -1,0 +1,194 @@
+"""Secrets are read where they are used and kept nowhere: a team's back end, every part of which has a password, is searched for
+them after runs that work and runs that fail in every way a provider can quote its key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import create_engine, inspect, text
+
+import xtyl_nb as xt
+from openai_server import openai_server
+from servers import wait_until
+from xtyl_engine.diagnose import doctor, status
+from xtyl_engine.local import worker_command
+from xtyl_engine.server import find_server
+from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_nb.client import backend
+from xtyl_nb.run import Run
+from xtyl_nb.widget import RunWidget
+
+KEY, DATABASE, BROKER = CANARIES = ("sk-canary-key-4711", "canary-database-4711", "canary-broker-4711")
+# How the server misbehaves; `bad-key` quotes the key in its answer.
+MODELS = ("m", "bad-key", "broken", "forbidden", "half-json", "cut-off")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """A shared back end after its runs."""
+
+    settings: Settings = field(repr=False)
+    runs: dict[str, Run]
+    worker: int
+
+
+@contextlib.contextmanager
+def guarded_broker(folder: Path) -> Iterator[str]:
+    """A broker that wants a password; its URL."""
+    socket = folder / "redis.sock"
+    command = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", "--requirepass", BROKER]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(socket.exists)
+        yield f"unix://:{BROKER}@{socket}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def guarded_database(server: str) -> str:
+    """A database whose user has a password; its URL."""
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        rules = Path(str(connection.execute(text("SHOW hba_file")).scalar()))
+        rules.write_text("local all team scram-sha-256\n" + rules.read_text())
+        for statement in (
+            f"CREATE ROLE team LOGIN PASSWORD '{DATABASE}'",
+            "CREATE DATABASE team OWNER team",
+            "SELECT pg_reload_conf()",
+        ):
+            connection.execute(text(statement))
+    admin.dispose()
+    return f"postgresql://team:{DATABASE}@/team?{server.partition('?')[2]}"
+
+
+@pytest.fixture(scope="module")
+def team(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """PostgreSQL, a broker and a worker, each behind a password, and runs that went every way."""
+    folder = tmp_path_factory.mktemp("team")
+    with contextlib.ExitStack() as kept:
+        served = kept.enter_context(openai_server())
+        broker = kept.enter_context(guarded_broker(folder))
+        patch = kept.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("XTYL_HOME", str(folder / "home"))
+        environ = {"XTYL_HOME": str(folder / "home"), "XTYL_DATABASE_URL": guarded_database(postgres_url)}
+        settings = load_settings(environ | {"XTYL_REDIS_URL": broker, "XTYL_SLOTS": "4"})
+        prepare_home(settings)
+        log = kept.enter_context(open(settings.log_folder / "worker.log", "ab"))
+        secrets = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": served.url}
+        worker = subprocess.Popen(
+            worker_command(settings),
+            env=settings.child_environ() | secrets,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        kept.callback(lambda: (worker.terminate(), worker.wait(40)))
+        xt.connect(database=settings.database_url, redis=settings.event_url)
+        kept.callback(xt.connect)
+        retry = {"attempts": 2, "base_seconds": 0.05}
+        flows = {
+            model: xt.Workflow("asks")
+            .generate_copy("line", prompt="Hi {{ name }}", provider="openai", model=model, retry=retry)
+            .generate_image(
+                "poster", prompt="{{ line.text }}", size="64x64", provider="openai", model=model, retry=retry
+            )
+            for model in MODELS
+        }
+        runs = {model: flow.run(name="you").wait(60) for model, flow in flows.items()}
+        yield Team(settings=settings, runs=runs, worker=worker.pid)
+
+
+def test_the_runs_did_what_they_should(team: Team) -> None:
+    """The key was used: one model answered, one refused the key and quoted it, the others failed otherwise."""
+    states = {model: str(run.state) for model, run in team.runs.items()}
+    assert states == {model: "completed" if model == "m" else "failed" for model in MODELS}
+    assert "Incorrect API key" in team.runs["bad-key"].frame()["error"][0]
+
+
+def test_no_file_holds_a_secret(team: Team) -> None:
+    """Neither logs nor artifacts nor any other file of the home; what is searched for otherwise is found."""
+    for canary in CANARIES:
+        found = subprocess.run(
+            ["grep", "-rlaF", canary, str(team.settings.home)], capture_output=True, text=True, check=False
+        )
+        assert (found.returncode, found.stdout, found.stderr) == (1, "", "")
+    assert "ready" in (team.settings.log_folder / "worker.log").read_text()
+
+
+def test_no_table_holds_a_secret(team: Team) -> None:
+    """Every column of every row of every table, events and errors among them."""
+    database = backend().database
+    with database.engine.connect() as connection:
+        tables = inspect(connection).get_table_names()
+        rows = [str(row) for table in tables for row in connection.execute(text(f'SELECT t::text FROM "{table}" t'))]
+    assert len(tables) > 7
+    everything = "\n".join(rows)
+    assert "Incorrect API key" in everything
+    assert [canary for canary in CANARIES if canary in everything] == []
+
+
+def test_nothing_in_redis_holds_a_secret(team: Team) -> None:
+    """Every key and every value of whatever type."""
+    reading = {"stream": lambda key: client.xrange(key), "list": lambda key: client.lrange(key, 0, -1)}
+    with redis.Redis.from_url(team.settings.event_url, decode_responses=True) as client:
+        found: dict[str, Any] = {}
+        for key in client.scan_iter():
+            kind = str(client.type(key))
+            found[key] = (
+                reading[kind](key) if kind in reading else client.dump(key) if kind != "set" else client.smembers(key)
+            )
+    assert any(key.startswith("xtyl:events:") for key in found)
+    assert [canary for canary in CANARIES if canary in repr(found)] == []
+
+
+def shown(run: Run) -> Iterator[str]:
+    """All that a notebook can show of a run."""
+    yield repr(run)
+    yield repr(run.overview())
+    yield run.frame().to_csv()
+    yield run.jobs().to_csv()
+    yield run.events().to_csv()
+    yield repr(list(run.watch()))
+    yield run.outputs("line").to_csv()
+    yield json.dumps(RunWidget(run).get_state(), default=repr)
+    yield repr(
+        [vars(attempt) if hasattr(attempt, "__dict__") else attempt for attempt in run._backend.queries.jobs(run.id)]
+    )
+
+
+def test_nothing_that_is_shown_holds_a_secret(team: Team) -> None:
+    """Frames, events, the widget's state, reprs, the doctor's findings and the worker's command line."""
+    used = backend()
+    texts = [each for run in team.runs.values() for each in shown(run)]
+    texts += [
+        repr(used),
+        repr(used.settings),
+        repr(used.connection),
+        repr(used.database),
+        repr(used.database.engine.url),
+    ]
+    texts += [repr(doctor(team.settings)), repr(status(team.settings)), xt.runs().to_csv(), repr(team)]
+    texts.append(" ".join(worker_command(team.settings)))
+    command = subprocess.run(["ps", "-o", "args=", "-p", str(team.worker)], capture_output=True, text=True, check=True)
+    assert "xtyl" in command.stdout
+    everything = "\n".join([*texts, command.stdout])
+    assert "Incorrect API key" in everything
+    assert [canary for canary in CANARIES if canary in everything] == []
+
+
+def test_no_plan_holds_the_environment(team: Team) -> None:
+    """A workflow, its document and its dry run know the provider's name and nothing of its key."""
+    flow = xt.Workflow("asks").generate_copy("line", prompt="Hi", provider="openai")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", KEY)
+        assert KEY not in flow.to_json() + repr(flow) + flow._repr_html_() + flow.plan().to_csv()
