@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+import xtyl_nb as xt
 from test_validate import codes, copy, document
+from workbench import workbench
 from xtyl_engine.errors import WorkflowError
 from xtyl_engine.validate import validate
 from xtyl_engine.workflow import Document
@@ -44,3 +49,19 @@ def test_other_names(name):
 def test_ids_equal_to_the_eye():
     """Ids that differ only by Unicode normalisation are told."""
     assert "similar-id" in codes(document(copy("caf\u00e9"), copy("cafe\u0301")))
+
+
+def test_labels_lead_nowhere(tmp_path: Path) -> None:
+    """Runs have plain ids whatever the workflow is called, and what is saved stays in its folder whatever the rows are."""
+    labels = ["../../x", "/etc/passwd", "CON", "", ".", "a\\b", "\U0001f600", "x" * 300, "\u202e"]
+    with workbench(tmp_path) as bench:
+        for name in ("../x", "health", "<script>", "\U0001f600", "{{ x }}"):
+            run = bench.done(xt.Workflow(name).attach("kit", title="{{ label }}"), [{"label": each} for each in labels])
+            assert re.fullmatch(r"[a-z0-9-]+", run.id)
+            assert "<script" not in run.frame()._repr_html_()
+        frame = run.frame().set_index("label")[[]].assign(x=1)
+        run = bench.done(xt.Workflow("saved").attach("kit", title="{{ x }}"), frame)
+        saved = run.save(tmp_path / "out")
+    assert len(saved) == len(set(saved)) == len(labels)
+    assert all(path.resolve().is_relative_to(tmp_path / "out") for path in saved)
+    assert {path.read_text() for path in saved} == {"1"}
