@@ -55,9 +55,11 @@ class DirectBackend:
         from xtyl_engine.database import Database
         from xtyl_engine.glance import Glance
         from xtyl_engine.plans import PlanCache
+        from xtyl_engine.points import arm
         from xtyl_engine.query import Queries
         from xtyl_engine.stream import Publisher
 
+        arm(self.settings.crash, self.settings.home)
         self.database = Database(self.connection.database_url)
         plans = PlanCache()
         self.store = ArtifactStore(self.settings.artifacts_folder)

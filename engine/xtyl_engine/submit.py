@@ -21,6 +21,7 @@ from xtyl_engine.functions import PackedFunction
 from xtyl_engine.ledger import event_row
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.plan import Plan
+from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import count_initial_jobs, initial_jobs
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import templates
@@ -76,7 +77,9 @@ def submit(database: Database, submission: Submission) -> tuple[Event, ...]:
         raise LimitExceeded(
             f"{jobs:,} jobs; at most {MAX_JOBS:,} in one run", hint="Run the table in parts, or lower `n`."
         )
-    return database.transact(lambda transaction: _write(transaction, submission, jobs))
+    events = database.transact(lambda transaction: _write(transaction, submission, jobs))
+    reach(Point.SUBMIT_COMMITTED)
+    return events
 
 
 def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple[Event, ...]:

@@ -1,0 +1,69 @@
+"""A worker that is started again whenever it dies, as a supervisor or a container platform would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+from xtyl_engine.local import worker_command
+from xtyl_engine.settings import Settings
+
+
+class Fleet:
+    """One worker after the other; `deaths` counts how many ended by themselves."""
+
+    def __init__(self, settings: Settings):
+        self.deaths = 0
+        self._settings = replace(settings, accept_functions=True)
+        self._ended = threading.Event()
+        self._worker = self._start()
+        self._thread = threading.Thread(target=self._tend)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._worker.pid
+
+    def terminate(self) -> None:
+        """Tell the worker to end, as a platform would; another takes its place."""
+        self._worker.terminate()
+
+    def close(self) -> None:
+        """End the worker for good."""
+        self._ended.set()
+        self._thread.join()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._worker.pid, signal.SIGKILL)
+        self._worker.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with open(self._settings.log_folder / "worker.log", "ab") as log:
+            return subprocess.Popen(
+                worker_command(self._settings),
+                env=self._settings.child_environ(),
+                stdout=log,
+                stderr=log,
+                cwd=self._settings.home,
+                start_new_session=True,
+            )
+
+    def _tend(self) -> None:
+        while not self._ended.wait(0.05):
+            if self._worker.poll() is not None:
+                self.deaths += 1
+                self._worker = self._start()
+
+
+@contextlib.contextmanager
+def fleet(settings: Settings) -> Iterator[Fleet]:
+    """Workers for these settings until the block ends."""
+    made = Fleet(settings)
+    try:
+        yield made
+    finally:
+        made.close()

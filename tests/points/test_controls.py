@@ -1,0 +1,88 @@
+"""Whoever pauses, stops, retries or decides may die at it, or lose the commit's answer: it took place once or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from control_client import control
+
+from engine_driver import Driver, failed, waiting
+from plans import plan_of
+from xtyl_engine.database import Database
+from xtyl_engine.errors import ControlRefused, DecisionRefused
+from xtyl_engine.points import arm
+
+TESTS = Path(__file__).parents[1]
+EVENT = {
+    "pause": "paused", "resume": "resumed", "stop": "stopped", "retry": "reopened",
+    "approve": "job_decided", "reject": "job_decided",
+}  # fmt: skip
+
+
+@pytest.fixture
+def driver(database: Database) -> Driver:
+    return Driver(database)
+
+
+@pytest.fixture(autouse=True)
+def disarmed(tmp_path: Path) -> Iterator[None]:
+    """What a test armed in its own process is gone after it."""
+    yield
+    arm(None, tmp_path)
+
+
+def standing(driver: Driver, verb: str) -> str:
+    """An execution to which this can be done: a step, a review of it, a step after."""
+    nodes = {"step": {}, "pick": {"type": "review", "of": "step"}, "after": {}}
+    id = driver.submit(plan_of(nodes, [("step", "pick"), ("pick", "after")]))
+    if verb in ("approve", "reject", "retry"):
+        driver.drain(id, {"pick": failed if verb == "retry" else waiting})
+    if verb == "resume":
+        driver.controls.pause(id)
+    return id
+
+
+@pytest.mark.parametrize("verb", EVENT)
+@pytest.mark.parametrize("point", ["control/written=cut", "commit/before=cut", "commit/after=cut"])
+def test_a_control_whose_connection_is_cut_takes_place_once(
+    driver: Driver, tmp_path: Path, verb: str, point: str
+) -> None:
+    """Cut before or after the commit, it succeeds, and its event is there once."""
+    id = standing(driver, verb)
+    arm(point, tmp_path)
+    control(driver.controls, verb, id)
+    assert driver.kinds(id).count(EVENT[verb]) == 1
+    assert (tmp_path / f"crashed-{point.split('=')[0].replace('/', '-')}").exists()
+
+
+@pytest.mark.parametrize("verb", EVENT)
+@pytest.mark.parametrize("point", ["control/written", "control/committed"])
+def test_a_control_whose_process_dies_takes_place_or_not(driver: Driver, tmp_path: Path, verb: str, point: str) -> None:
+    """Before the commit nothing has happened and it can be done again; after it, it is done, and doing it again says so."""
+    id = standing(driver, verb)
+    died = subprocess.run(
+        [
+            sys.executable,
+            str(Path(__file__).with_name("control_client.py")),
+            driver.database.url,
+            id,
+            verb,
+            str(tmp_path),
+        ],
+        env=os.environ | {"XTYL_CRASH": f"{point}=kill", "PYTHONPATH": str(TESTS)},
+        check=False,
+        timeout=60,
+    )
+    assert died.returncode == -signal.SIGKILL
+    assert driver.kinds(id).count(EVENT[verb]) == int(point == "control/committed")
+    is_refused = point == "control/committed" and verb in ("retry", "approve", "reject")
+    with pytest.raises((ControlRefused, DecisionRefused)) if is_refused else nullcontext():
+        control(driver.controls, verb, id)
+    assert driver.kinds(id).count(EVENT[verb]) == 1

@@ -1,0 +1,136 @@
+"""A worker dies or loses its database at each point that a job passes: the run completes, what was complete is not done again,
+and each extra start is an attempt that says why.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from client import ROWS
+from fleet import Fleet, fleet
+from sqlalchemy import create_engine, text
+
+from servers import kill, valkey_server, wait_until
+from xtyl_engine.points import Point
+from xtyl_engine.settings import Settings, load_settings, prepare_home
+
+QUICK = {"XTYL_SLOTS": "3", "XTYL_LEASE_SECONDS": "1", "XTYL_BEAT_SECONDS": "0.2", "XTYL_SWEEP_SECONDS": "0.1"}
+NAMES = [f"{step} {n}" for step in ("ideas", "count") for n in range(ROWS)] + [
+    f"large {n}{letter}" for n in range(ROWS) for letter in "ab"
+]
+CONTROLS = {Point.CONTROL_WRITTEN, Point.CONTROL_COMMITTED}
+SWEEPS = {Point.SWEEP_FOUND, Point.SWEEP_COMMITTED}
+SHUTDOWNS = {Point.SHUTDOWN_BEGUN, Point.SHUTDOWN_RELEASED}
+KILLS = [f"{point}=kill" for point in Point if point not in CONTROLS | {Point.SUBMIT_COMMITTED}]
+CUTS = [f"{point}=cut@{count}" for point in (Point.COMMIT_BEFORE, Point.COMMIT_AFTER) for count in (1, 2, 4, 7)]
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
+    with valkey_server() as url:
+        yield url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One back end and one run on it."""
+
+    settings: Settings
+    effects: Path
+    database_url: str
+
+    def submit(self, **variables: str) -> None:
+        """A kernel submits, or dies at it."""
+        command = [sys.executable, str(Path(__file__).with_name("client.py")), str(self.effects)]
+        environ = self.settings.child_environ(os.environ) | {"XTYL_ACCEPT_FUNCTIONS": "1"} | variables
+        subprocess.run(command, env=environ, stderr=subprocess.DEVNULL, check=False, timeout=60)
+
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
+        """What SQL says, past all of our own code."""
+        engine = create_engine(self.database_url)
+        with engine.connect() as connection:
+            found = [tuple(row) for row in connection.execute(text(statement))]
+        engine.dispose()
+        return found
+
+    def lines(self) -> list[str]:
+        return self.effects.read_text().splitlines() if self.effects.exists() else []
+
+    def is_over(self) -> bool:
+        return self.rows("SELECT state FROM workflow_executions") in ([("completed",)], [("failed",)])
+
+    def is_crashed(self, crash: str) -> bool:
+        return (self.settings.home / f"crashed-{crash.partition('=')[0].replace('/', '-')}").exists()
+
+
+@pytest.fixture
+def case(database_url: str, broker: str, tmp_path: Path) -> Case:
+    environ = {
+        "XTYL_HOME": str(tmp_path / "home"), "XTYL_DATABASE_URL": database_url, "XTYL_REDIS_URL": broker, **QUICK
+    }  # fmt: skip
+    settings = load_settings(environ)
+    prepare_home(settings)
+    return Case(settings=settings, effects=tmp_path / "effects", database_url=database_url)
+
+
+def assert_sound(case: Case) -> None:
+    """Complete, once each, and no start without its attempt."""
+    assert case.rows("SELECT state, done, total FROM workflow_executions") == [("completed", len(NAMES), len(NAMES))]
+    assert case.rows("SELECT DISTINCT state FROM agent_jobs") == [("completed",)]
+    assert set(case.lines()) == set(NAMES)
+    starts = Counter(case.lines())
+    attempts = case.rows(
+        "SELECT node, item, attempt, (SELECT count(*) FROM job_attempts WHERE job_id = id) FROM agent_jobs"
+    )
+    allowed = {job_name(str(node), str(item)): attempt for node, item, attempt, _ in attempts}
+    assert all(number == rows for _, _, number, rows in attempts)
+    assert {name: count for name, count in starts.items() if count > allowed[name]} == {}
+    completions = case.rows("SELECT count(*) FROM execution_events WHERE kind = 'job_completed' GROUP BY node, item")
+    assert completions == [(1,)] * len(NAMES)
+    sequences = [row[0] for row in case.rows("SELECT sequence FROM execution_events ORDER BY sequence")]
+    assert sequences == list(range(1, len(sequences) + 1))
+    reasons = case.rows("SELECT outcome FROM job_attempts WHERE outcome IS NULL OR outcome = ''")
+    assert reasons == []
+
+
+def job_name(node: str, item: str) -> str:
+    row, _, place = item.partition(".")
+    return f"{node} {row}{'ab'[int(place)] if place else ''}"
+
+
+def drive(case: Case, workers: Fleet, crash: str) -> None:
+    """Bring a run to the point, and to its end."""
+    case.submit()
+    if Point(crash.partition("=")[0]) in SWEEPS:
+        wait_until(case.lines)
+        kill(workers.pid)
+    if Point(crash.partition("=")[0]) in SHUTDOWNS:
+        wait_until(case.lines)
+        workers.terminate()
+    wait_until(case.is_over, 40)
+
+
+@pytest.mark.parametrize("crash", KILLS + CUTS)
+def test_a_worker_may_die_anywhere(case: Case, crash: str) -> None:
+    """The next one goes on where it was."""
+    settings = replace(case.settings, crash=crash, shutdown_seconds=0.1)
+    with fleet(settings) as workers:
+        drive(case, workers, crash)
+        assert case.is_crashed(crash)
+    assert_sound(case)
+
+
+@pytest.mark.parametrize("action", ["kill", "cut"])
+def test_a_kernel_may_die_once_it_has_submitted(case: Case, action: str) -> None:
+    """Without a hint from it, the sweep finds the run."""
+    with fleet(case.settings):
+        case.submit(XTYL_CRASH=f"submit/committed={action}")
+        wait_until(case.is_over, 40)
+    assert_sound(case)
