@@ -15,8 +15,8 @@ import xtyl_nb as xt
 ROWS = 3
 
 
-def workflow(path: str) -> xt.Workflow:
-    """Each job adds one durable line to the file at `path` when it starts."""
+def workflow(path: str, seconds: float) -> xt.Workflow:
+    """Each job adds one durable line to the file at `path` when it starts; those of the first step take `seconds`."""
 
     def note(name: str) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -26,7 +26,7 @@ def workflow(path: str) -> xt.Workflow:
 
     def ideas(n: int) -> list[str]:
         note(f"ideas {n}")
-        time.sleep(0.4)
+        time.sleep(seconds)
         return [f"{n}a", f"{n}b"]
 
     def large(idea: str) -> str:
@@ -46,4 +46,4 @@ def workflow(path: str) -> xt.Workflow:
 
 
 if __name__ == "__main__":
-    workflow(sys.argv[1]).run(pd.DataFrame({"n": range(ROWS)}))
+    workflow(sys.argv[1], float(sys.argv[2])).run(pd.DataFrame({"n": range(ROWS)}))

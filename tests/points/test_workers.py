@@ -46,9 +46,9 @@ class Case:
     effects: Path
     database_url: str
 
-    def submit(self, **variables: str) -> None:
+    def submit(self, seconds: float = 0.4, **variables: str) -> None:
         """A kernel submits, or dies at it."""
-        command = [sys.executable, str(Path(__file__).with_name("client.py")), str(self.effects)]
+        command = [sys.executable, str(Path(__file__).with_name("client.py")), str(self.effects), str(seconds)]
         environ = self.settings.child_environ(os.environ) | {"XTYL_ACCEPT_FUNCTIONS": "1"} | variables
         subprocess.run(command, env=environ, stderr=subprocess.DEVNULL, check=False, timeout=60)
 
@@ -107,11 +107,13 @@ def job_name(node: str, item: str) -> str:
 
 def drive(case: Case, workers: Fleet, crash: str) -> None:
     """Bring a run to the point, and to its end."""
-    case.submit()
-    if Point(crash.partition("=")[0]) in SWEEPS:
+    point = Point(crash.partition("=")[0])
+    # What is given back at the end of a worker must be running then.
+    case.submit(seconds=3.0 if point in SHUTDOWNS else 0.4)
+    if point in SWEEPS:
         wait_until(case.lines)
         kill(workers.pid)
-    if Point(crash.partition("=")[0]) in SHUTDOWNS:
+    if point in SHUTDOWNS:
         wait_until(case.lines)
         workers.terminate()
     wait_until(case.is_over, 40)
