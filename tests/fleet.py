@@ -17,8 +17,9 @@ from xtyl_engine.settings import Settings
 class Fleet:
     """One worker after the other; `deaths` counts how many ended by themselves."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, pool: str = "threads"):
         self.deaths = 0
+        self._pool = pool
         self._settings = replace(settings, accept_functions=True)
         self._ended = threading.Event()
         self._worker = self._start()
@@ -44,7 +45,7 @@ class Fleet:
     def _start(self) -> subprocess.Popen[bytes]:
         with open(self._settings.log_folder / "worker.log", "ab") as log:
             return subprocess.Popen(
-                worker_command(self._settings),
+                [self._pool if word == "threads" else word for word in worker_command(self._settings)],
                 env=self._settings.child_environ(),
                 stdout=log,
                 stderr=log,
@@ -60,9 +61,9 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(settings: Settings) -> Iterator[Fleet]:
-    """Workers for these settings until the block ends."""
-    made = Fleet(settings)
+def fleet(settings: Settings, pool: str = "threads") -> Iterator[Fleet]:
+    """Workers for these settings until the block ends; `pool` is Celery's, `threads` or `prefork`."""
+    made = Fleet(settings, pool)
     try:
         yield made
     finally:

@@ -1,0 +1,106 @@
+"""What must hold of a run, judged from the provider's log and from SQL alone: no code of the engine's has a say."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# What a worker sent may arrive a moment later.
+GRACE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One row of agent_jobs, with how many rows of job_attempts it has."""
+
+    node: str
+    item: str
+    state: str
+    attempt: int
+    attempts: int
+    finished: float | None
+    output: str | None
+
+    @property
+    def text(self) -> str | None:
+        return json.loads(self.output).get("text") if self.output else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All there is to judge by. `log` holds the provider's lines, `quiet` the times between a pause that returned and the resume
+    after it, `quotes` which node's texts each node's prompt repeats."""
+
+    execution: str
+    state: str
+    jobs: Sequence[Job]
+    events: Sequence[tuple[int, str, str | None, str | None]]
+    log: Sequence[Mapping[str, Any]]
+    quiet: Sequence[tuple[float, float]]
+    quotes: Mapping[str, str]
+
+    def key(self, job: Job) -> str:
+        return f"{self.execution}/{job.node}/{job.item}/0"
+
+    def lines(self, job: Job, kind: str) -> list[Mapping[str, Any]]:
+        return [line for line in self.log if line["kind"] == kind and line["key"] == self.key(job)]
+
+
+def judge(evidence: Evidence) -> list[str]:
+    """Every promise that was broken, in words; nothing when all hold."""
+    broken = [] if evidence.state == "completed" else [f"the run is {evidence.state}"]
+    broken += _events(evidence)
+    for job in evidence.jobs:
+        broken += [f"{job.node}@{job.item}: {words}" for words in _job(evidence, job)]
+    requests = [line for line in evidence.log if line["kind"] == "request"]
+    for begin, end in evidence.quiet:
+        loud = [line["key"] for line in requests if begin + GRACE_SECONDS < line["time"] < end]
+        broken += [f"{key} was requested while the run was paused" for key in loud]
+    known = {evidence.key(job) for job in evidence.jobs}
+    return broken + [f"{key} is the key of no job" for key in {line["key"] for line in requests} - known]
+
+
+def _job(evidence: Evidence, job: Job) -> Iterable[str]:
+    if job.state != "completed":
+        yield f"is {job.state}"
+        return
+    requests, answers = evidence.lines(job, "request"), evidence.lines(job, "answer")
+    if job.text not in {answer["text"] for answer in answers}:
+        yield "its text is none that the provider sent for it"
+    if job.attempts != job.attempt:
+        yield f"it is at attempt {job.attempt} and has {job.attempts} rows of them"
+    if len(requests) > job.attempts:
+        yield f"{len(requests)} requests, {job.attempts} attempts"
+    late = [line for line in requests if job.finished and line["time"] > job.finished + GRACE_SECONDS]
+    if late:
+        yield f"{len(late)} requests after it was complete"
+    for line in requests:
+        yield from _quotes(evidence, job, str(line["prompt"]))
+
+
+def _quotes(evidence: Evidence, job: Job, prompt: str) -> Iterable[str]:
+    """A request repeats the texts of its parents, those that were committed and no others."""
+    source = evidence.quotes.get(job.node)
+    for parent in evidence.jobs if source else ():
+        is_ours = parent.item == job.item or parent.item.startswith(f"{job.item}.")
+        if parent.node == source and is_ours and str(parent.text) not in prompt:
+            yield f"a request does not quote {parent.node}@{parent.item} as it was committed"
+
+
+def _events(evidence: Evidence) -> Iterable[str]:
+    sequences = [sequence for sequence, *_ in evidence.events]
+    if sequences != list(range(1, len(sequences) + 1)):
+        yield "the events have gaps"
+    completions = Counter((node, item) for _, kind, node, item in evidence.events if kind == "job_completed")
+    for job in evidence.jobs:
+        if completions[job.node, job.item] != 1:
+            yield f"{job.node}@{job.item}: {completions[job.node, job.item]} completions"
+
+
+def paid_twice(evidence: Evidence) -> dict[str, int]:
+    """Jobs that the provider answered more than once, and how often."""
+    answers = {f"{job.node}@{job.item}": len(evidence.lines(job, "answer")) for job in evidence.jobs}
+    return {name: count for name, count in answers.items() if count > 1}

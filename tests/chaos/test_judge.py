@@ -1,0 +1,67 @@
+"""The judge finds each promise broken in an account that was doctored so, and nothing in a sound one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from judge import Evidence, Job, judge, paid_twice
+
+
+def job(node: str, item: str, text: str, finished: float) -> Job:
+    output = f'{{"text":"{text}"}}'
+    return Job(node=node, item=item, state="completed", attempt=1, attempts=1, finished=finished, output=output)
+
+
+def line(kind: str, key: str, time: float, **facts: str) -> dict[str, object]:
+    return {"kind": kind, "key": f"run/{key}/0", "time": time, **facts}
+
+
+SOUND = Evidence(
+    execution="run",
+    state="completed",
+    jobs=[job("first", "0.0", "a", 3.0), job("second", "0", "b", 6.0)],
+    events=[(1, "submitted", None, None), (2, "job_completed", "first", "0.0"), (3, "job_completed", "second", "0")],
+    log=[
+        line("request", "first/0.0", 1.0, prompt="x"),
+        line("answer", "first/0.0", 2.0, text="a"),
+        line("request", "second/0", 4.0, prompt="quotes a"),
+        line("answer", "second/0", 5.0, text="b"),
+    ],
+    quiet=[(3.0, 3.5)],
+    quotes={"second": "first"},
+)
+FIRST, SECOND = SOUND.jobs
+
+
+def test_a_sound_account_is_sound() -> None:
+    """Nothing is found where nothing is."""
+    assert judge(SOUND) == []
+    assert paid_twice(SOUND) == {}
+
+
+@pytest.mark.parametrize(
+    ("doctored", "words"),
+    [
+        (replace(SOUND, state="running"), "the run is running"),
+        (replace(SOUND, jobs=[replace(FIRST, state="running"), SECOND]), "is running"),
+        (replace(SOUND, jobs=[replace(FIRST, output='{"text":"z"}'), SECOND]), "none that the provider sent"),
+        (replace(SOUND, jobs=[replace(FIRST, attempts=2), SECOND]), "rows of them"),
+        (replace(SOUND, log=[*SOUND.log, line("request", "first/0.0", 2.5, prompt="x")]), "2 requests, 1 attempts"),
+        (replace(SOUND, jobs=[replace(FIRST, finished=0.5), SECOND]), "after it was complete"),
+        (replace(SOUND, log=[*SOUND.log[:2], {**SOUND.log[2], "prompt": "quotes c"}, SOUND.log[3]]), "does not quote"),
+        (replace(SOUND, quiet=[(3.0, 4.5)]), "while the run was paused"),
+        (replace(SOUND, log=[*SOUND.log, line("request", "third/0", 2.5, prompt="x")]), "the key of no job"),
+        (replace(SOUND, events=[SOUND.events[0], SOUND.events[2]]), "gaps"),
+        (replace(SOUND, events=[*SOUND.events, (4, "job_completed", "first", "0.0")]), "2 completions"),
+    ],
+)
+def test_a_broken_promise_is_found(doctored: Evidence, words: str) -> None:
+    """Each by its own words."""
+    assert any(words in found for found in judge(doctored))
+
+
+def test_what_was_answered_twice_was_paid_twice() -> None:
+    """It is counted by job."""
+    again = replace(SOUND, log=[*SOUND.log, line("answer", "first/0.0", 2.5, text="other")])
+    assert paid_twice(again) == {"first@0.0": 2}
