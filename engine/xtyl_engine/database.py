@@ -249,6 +249,19 @@ def _is_retryable(error: BaseException) -> bool:
     return state in RETRYABLE_STATES or state is None or state.startswith(("08", "57P"))
 
 
+def _set(connection: sqlite3.Connection, pragma: str) -> None:
+    """Two that turn a fresh file to WAL at once get in each other's way, and there SQLite does not wait by itself."""
+    deadline = time.monotonic() + TURN_SECONDS
+    while True:
+        try:
+            connection.execute(f"PRAGMA {pragma}").close()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.005)
+
+
 def _make_server_engine(url: str, pool_size: int) -> Engine:
     try:
         engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, connect_args=SERVER_CONNECTION)
@@ -274,7 +287,7 @@ def _make_engine(url: str, is_sqlite: bool, pool_size: int) -> Engine:
     def prepare(connection: sqlite3.Connection, record: Any) -> None:
         connection.isolation_level = None
         for pragma in ("busy_timeout=15000", "journal_mode=wal", "synchronous=normal", "foreign_keys=off"):
-            connection.execute(f"PRAGMA {pragma}").close()
+            _set(connection, pragma)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
