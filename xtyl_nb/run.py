@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.errors import DecisionRefused, FrameError, WaitTimeout
+from xtyl_engine.errors import BackendError, DecisionRefused, FrameError, WaitTimeout
 from xtyl_engine.events import Event
 from xtyl_engine.states import OPEN, ExecutionState, JobState
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xtyl_nb.client import DirectBackend
 
 LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0
 
 
 class Run:
@@ -237,15 +238,23 @@ class Run:
 
     def _wait_until(self, is_over: Any, timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
+        patience = time.monotonic() + PATIENCE_SECONDS
         while True:
-            after = self._backend.queries.sequence(self.id)[0]
-            if is_over():
-                return
-            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
-            if left <= 0:
-                raise self._too_late(timeout)
-            if not self.changed(after, left):
-                self._backend.check()
+            try:
+                after = self._backend.queries.sequence(self.id)[0]
+                if is_over():
+                    return
+                left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+                if left <= 0:
+                    raise self._too_late(timeout)
+                if not self.changed(after, left):
+                    self._backend.check()
+                patience = time.monotonic() + PATIENCE_SECONDS
+            except BackendError as error:
+                # A database that restarts is no reason to stop waiting for what goes on there.
+                if not error.data.get("retryable") or time.monotonic() > patience:
+                    raise
+                time.sleep(0.2)
 
     def _too_late(self, timeout: float | None) -> WaitTimeout:
         seen = self.overview()

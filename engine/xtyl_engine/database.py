@@ -26,6 +26,7 @@ from xtyl_engine.remedies import POSTGRESQL, SQLITE, remedy
 
 T = TypeVar("T")
 TURN_SECONDS = 15.0
+LOST = ("08", "57P")
 RETRYABLE_STATES = {"40P01", "40001", "55P03", "25P03", "57014"}
 # A machine that vanished must be noticed, on both sides, before the locks it held cost others their leases.
 SERVER_CONNECTION: dict[str, Any] = {
@@ -196,6 +197,9 @@ class Database:
         except driver_error as error:
             if not self.is_sqlite:
                 connection.invalidate(error)
+                if getattr(error, "sqlstate", None) is None or error.sqlstate.startswith(LOST):
+                    # The server went away: connections that wait to be used are dead too, and need not fail one by one.
+                    self.engine.dispose()
             raise self.translated(error) from error
         finally:
             connection.close()
@@ -246,7 +250,7 @@ def _is_retryable(error: BaseException) -> bool:
         # The file that orders SQLite's writers: a folder that is missing or forbidden stays so.
         return not isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)) and error.errno != EROFS
     state = getattr(error, "sqlstate", None)
-    return state in RETRYABLE_STATES or state is None or state.startswith(("08", "57P"))
+    return state in RETRYABLE_STATES or state is None or state.startswith(LOST)
 
 
 def _set(connection: sqlite3.Connection, pragma: str) -> None:

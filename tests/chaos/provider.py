@@ -1,5 +1,5 @@
-"""The fake provider: a process of its own that speaks OpenAI's protocol and writes one durable line for each request and each answer.
-The engine never writes that log, so what was asked and paid can be judged from it.
+"""The fake provider: a process of its own that speaks OpenAI's protocol and writes a durable line for each request and each
+answer. The engine never writes that log, so what was asked and paid can be judged from it.
 
 `provider.py <log> <seed>` prints its port. No two answers are alike; some requests are refused or cut off, as the seed says.
 """
@@ -60,7 +60,11 @@ class Handler(BaseHTTPRequestHandler):
         data = json.dumps(body).encode()
         try:
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
+            for name, value in {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(data)),
+                **headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)

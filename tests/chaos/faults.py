@@ -1,0 +1,149 @@
+"""The faults, by name: each harms one part of a place, and lets it be well again before it returns."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from random import Random
+
+import redis
+from place import Place
+from sqlalchemy.exc import SQLAlchemyError
+
+Fault = Callable[[Place, Random], None]
+FROZEN_SECONDS = 2.5
+AWAY_SECONDS = 2.0
+
+
+def kill_worker(place: Place, draw: Random) -> None:
+    """A worker dies with all it holds."""
+    os.kill(draw.choice(place.workers).pid, signal.SIGKILL)
+
+
+def kill_pool_child(place: Place, draw: Random) -> None:
+    """A process of a prefork pool dies; of a threads pool, the worker."""
+    pid = draw.choice(place.workers).pid
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    os.kill(int(draw.choice(listed.stdout.split() or [str(pid)])), signal.SIGKILL)
+
+
+def end_worker(place: Place, draw: Random) -> None:
+    """A worker is told to end."""
+    draw.choice(place.workers).terminate()
+
+
+def freeze_worker(place: Place, draw: Random) -> None:
+    """A worker is frozen for longer than its lease, and goes on as if nothing had been."""
+    group = os.getpgid(draw.choice(place.workers).pid)
+    os.killpg(group, signal.SIGSTOP)
+    threading.Event().wait(FROZEN_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGCONT)
+
+
+def kill_broker(place: Place, draw: Random) -> None:
+    """The broker dies, and another starts empty."""
+    place.broker.kill()
+
+
+def flush_broker(place: Place, draw: Random) -> None:
+    """Everything in the broker is gone."""
+    with place.broker.client() as client:
+        client.flushall()
+
+
+def roll_back_broker(place: Place, draw: Random) -> None:
+    """The broker comes back as it was some time ago."""
+    with place.broker.client() as client:
+        then = {key: client.dump(key) for key in client.scan_iter("*")}
+        threading.Event().wait(AWAY_SECONDS / 4)
+        client.flushall()
+        for key, value in then.items():
+            if value is not None:
+                client.restore(key, 0, value, replace=True)
+
+
+def fill_broker(place: Place, draw: Random) -> None:
+    """The broker takes nothing more for a while."""
+    _configure(place, "maxmemory", "1", "0")
+
+
+def make_broker_read_only(place: Place, draw: Random) -> None:
+    """The broker answers reads alone for a while, as a replica does."""
+    with place.broker.client() as client:
+        client.replicaof("127.0.0.1", "1")
+        threading.Event().wait(AWAY_SECONDS)
+        client.replicaof("NO", "ONE")
+
+
+def send_bad_hints(place: Place, draw: Random) -> None:
+    """Hints a hundred times over, for nobody, and such as nobody can read."""
+    ids = [row[0] for row in place.rows("SELECT id FROM workflow_executions")]
+    with place.broker.client() as client:
+        real = list(client.lrange("xtyl", 0, -1))
+        for entry in real * 100:
+            client.lpush("xtyl", entry)
+        for junk in (b"junk", b"{}", b"[]", json.dumps({"body": "e30=", "headers": {"task": "os.system"}}).encode()):
+            client.lpush("xtyl", junk)
+    for id in (*ids * 100, "no-such-run", "", "x" * 10_000):
+        _hint(place, id)
+
+
+def crash_database(place: Place, draw: Random) -> None:
+    """PostgreSQL crashes: one of its processes is killed, so that all connections end and it recovers from its log."""
+    with contextlib.suppress(SQLAlchemyError):
+        pids = place.rows(
+            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        os.kill(draw.choice(pids)[0], signal.SIGKILL)
+
+
+def end_connections(place: Place, draw: Random) -> None:
+    """Every connection to PostgreSQL is cut, wherever it is in its transaction."""
+    with contextlib.suppress(SQLAlchemyError):
+        place.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+
+
+def lock_database(place: Place, draw: Random) -> None:
+    """Somebody else holds SQLite's write lock for longer than a lease."""
+    import sqlite3
+
+    connection = sqlite3.connect(place.settings.database_url.removeprefix("sqlite:///"), timeout=10)
+    connection.isolation_level = None
+    connection.execute("BEGIN IMMEDIATE")
+    threading.Event().wait(FROZEN_SECONDS)
+    connection.execute("ROLLBACK")
+    # A closed handle would drop this process's other locks on the file.
+    place.leftovers.append(connection)
+
+
+ANYWHERE: tuple[Fault, ...] = (
+    kill_worker, kill_pool_child, end_worker, freeze_worker, kill_broker, flush_broker, roll_back_broker, fill_broker,
+    make_broker_read_only, send_bad_hints,
+)  # fmt: skip
+FAULTS: dict[str, tuple[Fault, ...]] = {
+    "sqlite": (*ANYWHERE, lock_database),
+    "postgres": (*ANYWHERE, crash_database, end_connections),
+}
+
+
+def _configure(place: Place, name: str, bad: str, good: str) -> None:
+    with place.broker.client() as client:
+        client.config_set(name, bad)
+        threading.Event().wait(AWAY_SECONDS)
+        client.config_set(name, good)
+
+
+def _hint(place: Place, id: str) -> None:
+    from xtyl_engine.broker import make_app, send_hint
+
+    with contextlib.suppress(redis.RedisError):
+        send_hint(make_app(place.settings.celery_url), id)

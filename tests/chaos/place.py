@@ -1,0 +1,128 @@
+"""Where a case takes place: a real broker, a real database, workers that are started again, the provider."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+from sqlalchemy import create_engine, text
+
+from fleet import Fleet
+from servers import wait_until
+from xtyl_engine.server import find_server
+from xtyl_engine.settings import Settings, load_settings, prepare_home
+
+QUICK = {"XTYL_SLOTS": "4", "XTYL_LEASE_SECONDS": "1.5", "XTYL_BEAT_SECONDS": "0.3", "XTYL_SWEEP_SECONDS": "0.2"}
+CANARY = "sk-canary-5f2d9c"
+
+
+class Broker:
+    """A Valkey server that may be ended and started again."""
+
+    def __init__(self, folder: Path):
+        self._socket = folder / "broker.sock"
+        self.url = f"unix://{self._socket}"
+        self._process = self._start()
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self._socket))
+
+    def kill(self) -> None:
+        """End it as a crash would, everything in it gone, and start another."""
+        self.close()
+        self._process = self._start()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [
+            str(find_server()),
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self._socket),
+            "--save",
+            "",
+            "--loglevel",
+            "warning",
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        wait_until(self._answers)
+        return process
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.RedisError), self.client() as client:
+            return bool(client.ping())
+        return False
+
+
+@dataclass(kw_only=True)
+class Place:
+    """All of one case's parts."""
+
+    settings: Settings
+    broker: Broker
+    workers: list[Fleet]
+    log: Path
+    leftovers: list[Any] = field(default_factory=list)
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.settings.database_url.startswith("postgresql")
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What SQL says, past all of our own code."""
+        engine = create_engine(self.settings.database_url)
+        try:
+            with engine.connect() as connection:
+                return [tuple(row) for row in connection.execute(text(statement))]
+        finally:
+            engine.dispose()
+
+
+@contextlib.contextmanager
+def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2) -> Iterator[Place]:
+    """Everything started; everything gone when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="xtyl-") as short, _provider(folder / "provider.log", seed) as port:
+        broker = Broker(Path(short))
+        settings = load_settings(
+            {
+                "XTYL_HOME": str(folder / "home"),
+                "XTYL_DATABASE_URL": database_url,
+                "XTYL_REDIS_URL": broker.url,
+                **QUICK,
+            }
+        )
+        prepare_home(settings)
+        os.environ |= {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": CANARY}
+        made = Place(settings=settings, broker=broker, workers=[], log=folder / "provider.log")
+        try:
+            made.workers += [Fleet(settings, pool) for _ in range(count)]
+            yield made
+        finally:
+            for worker in made.workers:
+                worker.close()
+            broker.close()
+            del os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+
+
+@contextlib.contextmanager
+def _provider(log: Path, seed: int) -> Iterator[int]:
+    command = [sys.executable, str(Path(__file__).with_name("provider.py")), str(log), str(seed)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()

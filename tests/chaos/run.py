@@ -1,0 +1,120 @@
+"""Runs cases outside the test suite: `--seeds 50` plays many and prints what was survived, `--seed 7` plays one, `--replay FILE`
+plays one that failed before. A case that fails is saved, and its file is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from sqlalchemy import create_engine, text
+from story import Case, Report, draw_case, play
+
+from servers import postgres_server
+
+
+def say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def databases(folder: Path) -> Iterator[dict[str, str]]:
+    """Where each kind of database is made: a URL with a place for its name."""
+    with postgres_server(folder / "postgres") as url:
+        base, _, query = url.partition("?")
+        yield {
+            "sqlite": f"sqlite:///{folder}/{{name}}/home/chaos.db",
+            "postgres": f"{base.rpartition('/')[0]}/{{name}}?{query}",
+        }
+
+
+def played(case: Case, folder: Path, urls: dict[str, str]) -> Report:
+    """One case in a folder of its own; a failing one is saved."""
+    name = f"{case.database}_{case.seed}_{os.urandom(3).hex()}"
+    (folder / name).mkdir()
+    url = urls[case.database].format(name=name)
+    if case.database == "postgres":
+        admin = create_engine(urls["postgres"].format(name="postgres"), isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        admin.dispose()
+    report = play(case, folder / name, url)
+    say(f"seed {case.seed} {case.database} {case.pool} {' '.join(case.faults)}: {'; '.join(report.broken) or 'sound'}")
+    if report.broken:
+        saved = folder / f"failed-{case.database}-{case.seed}.json"
+        saved.write_text(json.dumps({"case": asdict(case), "broken": report.broken}, indent=2))
+        say(f"  replay: python {sys.argv[0]} --replay {saved}")
+    return report
+
+
+def table(reports: Iterable[Report]) -> str:
+    """What was survived, by fault and database, and what it cost."""
+    reports = list(reports)
+    sound = Counter((fault, r.case.database) for r in reports if not r.broken for fault in r.case.faults)
+    all_ = Counter((fault, r.case.database) for r in reports for fault in r.case.faults)
+    lines = ["| fault | SQLite | PostgreSQL |", "|---|---|---|"]
+    for fault in sorted({fault for fault, _ in all_}):
+        cells = [f"{sound[fault, d]} of {all_[fault, d]}" if all_[fault, d] else "" for d in ("sqlite", "postgres")]
+        lines.append(f"| {fault} | {cells[0]} | {cells[1]} |")
+    jobs, starts = sum(r.jobs for r in reports), sum(r.starts for r in reports)
+    twice = sum(count - 1 for r in reports for count in r.paid_twice.values())
+    reasons: Counter[str] = Counter()
+    for report in reports:
+        reasons.update(report.reasons)
+    drains = sorted(r.drain_seconds for r in reports)
+    p99 = drains[min(len(drains) - 1, int(len(drains) * 0.99))] if drains else 0.0
+    lines += [
+        "",
+        f"{len(reports)} cases, {sum(bool(r.broken) for r in reports)} not sound. {jobs} jobs, {starts} starts; attempts ended "
+        + ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        + f". Answers paid for more than once: {twice}, each with an attempt that says why.",
+        f"Seconds from the last fault to the end: p50 {statistics.median(drains or [0]):.1f}, p99 {p99:.1f}.",
+        f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}.",
+    ]
+    return "\n".join(lines)
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    if options.replay:
+        written = json.loads(Path(options.replay).read_text())["case"]
+        return [Case(**written | {"faults": tuple(written["faults"])})]
+    seeds = [options.seed] if options.seed is not None else range(1, options.seeds + 1)
+    kinds = [options.database] if options.database else ["sqlite", "postgres"]
+    return [draw_case(seed, kind, options.pool) for seed in seeds for kind in kinds]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--database", choices=["sqlite", "postgres"])
+    parser.add_argument("--pool", choices=["threads", "prefork"])
+    parser.add_argument("--replay")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    reports: list[Report] = []
+    with databases(folder) as urls:
+        try:
+            for case in cases(options):
+                reports.append(played(case, folder, urls))  # noqa: PERF401 - what there is counts when it is interrupted
+        except KeyboardInterrupt:
+            say("interrupted")
+    say(table(reports))
+    return int(any(report.broken for report in reports))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Runs that are harmed in every way known, each kind of fault at least once on each database, and judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from faults import FAULTS
+from story import Case, play
+
+CASES = [
+    Case(
+        seed=7 + place,
+        database=database,
+        pool="prefork" if place == 2 else "threads",
+        faults=tuple(fault.__name__ for fault in FAULTS[database][place::3]),
+    )
+    for database in ("sqlite", "postgres")
+    for place in range(3)
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.database}-{case.pool}-{case.seed}")
+def test_a_run_survives(case: Case, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Nothing is lost, nothing is paid twice without an attempt that says why, and it drains."""
+    file = f"sqlite:///{tmp_path / 'home' / 'chaos.db'}"
+    url = file if case.database == "sqlite" else request.getfixturevalue("own_postgres")
+    report = play(case, tmp_path, url)
+    assert report.broken == []
+    assert report.jobs == 40
