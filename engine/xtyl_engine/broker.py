@@ -39,6 +39,11 @@ CONFIGURATION: dict[str, Any] = {
         "socket_keepalive": True,
         "health_check_interval": 5,
         "retry_on_timeout": False,
+        # A hint that cannot be sent now is the sweep's: whoever pauses or submits does not wait for the broker.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+        "interval_max": 0,
     },
 }
 

@@ -230,7 +230,7 @@ def _failed(claim: Claim, retry: Retry, error: BaseException) -> Outcome:
     is_ours = isinstance(error, WorkflowException)
     failure = Failure(
         error_class=error_class,
-        message=str(error) if is_ours else f"{described.type}: {described.message}",
+        message=described.message if is_ours else f"{described.type}: {described.message}",
         traceback=error.data.get("traceback") if isinstance(error, WorkflowException) else described.traceback,
     )
     if error_class is not ErrorClass.TRANSIENT or claim.tries >= retry.attempts:

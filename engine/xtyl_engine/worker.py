@@ -15,12 +15,14 @@ import uuid
 from typing import Any
 
 from celery import Celery, signals
+from celery.exceptions import WorkerShutdown
 from celery.worker.request import Request
 from kombu.asynchronous import get_event_loop
 
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.broker import TASK, make_app, send_hint
 from xtyl_engine.database import Database
+from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import Executor
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.points import Point, arm, reach
@@ -30,6 +32,7 @@ from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.slots import Slots
 from xtyl_engine.stream import Publisher
 from xtyl_engine.sweep import Sweeper
+from xtyl_engine.transport import read_with_care
 
 log = logging.getLogger("xtyl")
 SLOT_FREED_SECONDS = 0.002
@@ -119,6 +122,7 @@ def process() -> Process:
         return _process
 
 
+read_with_care()
 app = make_app(load_settings().celery_url)
 
 
@@ -146,7 +150,12 @@ def _begin(**_: Any) -> None:
     # A line for each hint would say nothing of any job, and cost as much as a short one.
     for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    process()
+    try:
+        process()
+    except WorkflowException as error:
+        # Ready without a database it would take hints and do nothing with them.
+        log.critical("this worker cannot work: %s", error)
+        raise WorkerShutdown(1) from error
     _waker = Waker()
 
 

@@ -116,12 +116,27 @@ def test_a_forged_hint_changes_nothing(kind: str, broker: redis.Redis, home: Set
     assert not (tmp_path / "bomb").exists()
 
 
-@pytest.mark.parametrize("message", [b"not JSON", b"{}"])
-def test_what_is_no_message_is_dropped(message: bytes, broker: redis.Redis) -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"not JSON",
+        b"{}",
+        b"[]",
+        b"7",
+        b"\xff\xfe",
+        b'{"body": 1}',
+        b'{"body": 1, "properties": {}, "headers": 7}',
+        b"[" * 100000,
+    ],
+)
+def test_what_is_no_message_is_dropped(message: bytes, broker: redis.Redis, home: Settings) -> None:
     """What is no message at all may cost the connection or the worker, never a run: the next one completes."""
+    before = status(home).worker_pid
     broker.lpush(QUEUE, message)
     run = xt.Workflow("real").attach("kit", title="{{ name }}").run(name="x").wait(60)
     assert list(run.frame()["kit"]) == ["x"]
+    assert status(home).worker_pid == before
 
 
 def test_hints_of_a_run_that_is_over_redo_nothing(broker: redis.Redis, home: Settings) -> None:
