@@ -1,0 +1,163 @@
+"""What keeps an effect from starting too late, a lease from living too long, and a claim from being lost at the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from engine_driver import Driver, completed
+from plans import chain, fan
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.database import Database
+from xtyl_engine.execute import Executor
+from xtyl_engine.outcomes import LICENCE_SECONDS, Claim, Outcome, Released
+from xtyl_engine.settings import load_settings
+from xtyl_engine.slots import Slots
+from xtyl_engine.sweep import Sweeper
+
+
+@pytest.fixture
+def driver(database: Database) -> Driver:
+    return Driver(database)
+
+
+class Holding(Executor):
+    """Looks around while it executes."""
+
+    look: Any
+
+    def execute(self, claim: Claim) -> Outcome:
+        self.look(claim)
+        return completed(claim)
+
+
+def slots_of(driver: Driver, look: Any) -> Slots:
+    settings = load_settings()
+    store = ArtifactStore(settings.artifacts_folder)
+    executor = Holding(settings, driver.database, driver.plans, store, driver.recorder.may_start)
+    executor.look = look
+    return Slots(driver.recorder, executor, lambda id: None, 4, 60.0)
+
+
+def sweeper_of(driver: Driver, slots: Slots, lease_seconds: float = 10.0) -> Sweeper:
+    return Sweeper(driver.database, slots, "worker-1", lambda events: None, driver.plans.load, lease_seconds, 3.0, 1.0)
+
+
+def old(claim: Claim) -> Claim:
+    """The same claim, its licence run out."""
+    return replace(claim, asked=time.monotonic() - 2 * LICENCE_SECONDS)
+
+
+def test_a_fresh_claim_may_start(driver: Driver) -> None:
+    """Its licence is younger than the moment it is good for."""
+    (claim,) = driver.claim(driver.submit(chain(2)))
+    assert driver.recorder.may_start(claim)
+
+
+@pytest.mark.parametrize("control", ["pause", "stop"])
+def test_no_effect_starts_once_a_control_has_returned(driver: Driver, control: str) -> None:
+    """The claim was made just before; when the control returns its licence has run out, and is not renewed."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    getattr(driver.controls, control)(id)
+    assert not driver.recorder.may_start(claim)
+
+
+def test_an_old_claim_is_renewed_while_the_run_goes_on(driver: Driver) -> None:
+    """A job that took long to prepare starts late, and its start is recorded then."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    before = driver.jobs(id)["n0", "0"].started
+    assert driver.recorder.may_start(old(claim))
+    assert driver.jobs(id)["n0", "0"].started > before
+
+
+def test_an_old_claim_of_a_lost_job_may_not_start(driver: Driver) -> None:
+    """A worker that slept for longer than its lease does not pay for what another does already."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    driver.expire_leases()
+    sweeper_of(driver, slots_of(driver, None)).put_back_lost()
+    assert not driver.recorder.may_start(old(claim))
+    (again,) = driver.claim(id)
+    assert not driver.recorder.may_start(old(claim))
+    assert driver.recorder.may_start(old(again))
+
+
+def test_a_released_job_spends_no_try(driver: Driver) -> None:
+    """It is ready again at once, its attempt says so, and nothing counts against it."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    driver.record(id, Released(claim=claim, because="released"))
+    (again,) = driver.claim(id)
+    assert (again.number, again.tries) == (2, 1)
+    with driver.database.engine.connect() as connection:
+        found = connection.execute(text("SELECT because, outcome FROM job_attempts ORDER BY number"))
+        assert [tuple(row) for row in found] == [("first", "released"), ("released", None)]
+    assert "job_released" in driver.kinds(id)
+
+
+def test_a_release_of_what_is_not_ours_changes_nothing(driver: Driver) -> None:
+    """The job was lost and is another's now."""
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    driver.expire_leases()
+    sweeper_of(driver, slots_of(driver, None)).put_back_lost()
+    driver.claim(id)
+    driver.record(id, Released(claim=claim, because="released"))
+    assert driver.states(id) == {"n0@0": "running"}
+
+
+def test_leases_are_renewed_for_what_is_held_and_nothing_else(driver: Driver) -> None:
+    """A claim whose answer never arrived is held by nobody: its lease runs out although its worker lives."""
+    id = driver.submit(fan(3))
+    driver.record(id, completed(*driver.claim(id)))
+    (nobody,) = driver.claim(id)
+    leases: dict[int, bool] = {}
+
+    def beat(claim: Claim) -> None:
+        driver.expire_leases()
+        sweeper_of(driver, slots).beat()
+        with driver.database.engine.connect() as connection:
+            found = connection.execute(text("SELECT id, lease > 1 FROM agent_jobs WHERE state = 'running'"))
+            leases.update({row[0]: bool(row[1]) for row in found})
+
+    slots = slots_of(driver, beat)
+    slots.advance(id)
+    assert leases.pop(nobody.job_id) is False
+    assert set(leases.values()) == {True}
+    assert slots.held() == ()
+
+
+def test_claims_that_are_held_can_be_given_back(driver: Driver) -> None:
+    """At the end of a worker its jobs are ready for others at once."""
+    id = driver.submit(chain(1))
+    states: list[dict[str, str]] = []
+
+    def end(claim: Claim) -> None:
+        if claim.number == 1:
+            slots.closing = True
+            assert slots.release() == 1
+            states.append(driver.states(id))
+
+    slots = slots_of(driver, end)
+    slots.advance(id)
+    assert states == [{"n0@0": "ready"}]
+
+
+def test_after_an_outage_others_get_the_time_of_a_lease(driver: Driver) -> None:
+    """Nobody could renew a lease while the database was away: at its return nothing is lost yet."""
+    id = driver.submit(chain(1))
+    driver.claim(id)
+    driver.expire_leases()
+    sweeper = sweeper_of(driver, slots_of(driver, None), lease_seconds=1.0)
+    sweeper._touched -= 1.0
+    sweeper.put_back_lost()
+    assert driver.states(id) == {"n0@0": "running"}
+    sweeper._patient_until = 0.0
+    sweeper.put_back_lost()
+    assert driver.states(id) == {"n0@0": "ready"}
