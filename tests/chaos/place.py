@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from fleet import Fleet
 from servers import wait_until
@@ -81,13 +82,19 @@ class Place:
         return self.settings.database_url.startswith("postgresql")
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """What SQL says, past all of our own code."""
+        """What SQL says, past all of our own code; a server that recovers from a crash is waited for."""
         engine = create_engine(self.settings.database_url)
-        try:
-            with engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(text(statement))]
-        finally:
-            engine.dispose()
+        found: list[tuple[Any, ...]] = []
+
+        def is_answered() -> bool:
+            with contextlib.suppress(OperationalError), engine.connect() as connection:
+                found[:] = [tuple(row) for row in connection.execute(text(statement))]
+                return True
+            return False
+
+        wait_until(is_answered)
+        engine.dispose()
+        return found
 
 
 @contextlib.contextmanager

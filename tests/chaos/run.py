@@ -51,7 +51,10 @@ def played(case: Case, folder: Path, urls: dict[str, str]) -> Report:
         with admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
         admin.dispose()
-    report = play(case, folder / name, url)
+    try:
+        report = play(case, folder / name, url)
+    except Exception as error:
+        report = Report(case=case, broken=[f"it could not be played to its end: {error!r}"])
     say(f"seed {case.seed} {case.database} {case.pool} {' '.join(case.faults)}: {'; '.join(report.broken) or 'sound'}")
     if report.broken:
         saved = folder / f"failed-{case.database}-{case.seed}.json"
