@@ -451,11 +451,12 @@ def test_a_late_duplicate_keeps_the_first_output(driver: Driver) -> None:
 
 
 def test_jobs_whose_worker_died_start_one_at_a_time(driver: Driver) -> None:
-    """A job that was merely near when a worker died is not lost along with the one to blame again."""
+    """After one death all start again together; after two, a job that was merely near is not lost with the one to blame again."""
     id = driver.submit(chain(1), rows=3)
-    assert len(driver.claim(id, 3)) == 3
-    driver.expire_leases()
-    sweep(driver)
+    for _ in range(2):
+        assert len(driver.claim(id, 3)) == 3
+        driver.expire_leases()
+        sweep(driver)
     (suspect,) = driver.claim(id, 3)
     assert driver.claim(id, 3) == ()
     driver.record(id, completed(suspect))

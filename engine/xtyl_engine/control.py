@@ -33,7 +33,7 @@ _DECISION = select(decisions.c.action, decisions.c.by, decisions.c.after).where(
 
 
 # What a worker started at the last moment of its licence reaches the outside a little later.
-REACH_SECONDS = 0.05
+REACH_SECONDS = 0.1
 
 
 class Controls:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.nodes.base import Usage
 
-LICENCE_SECONDS = 0.2
+LICENCE_SECONDS = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,13 +202,13 @@ def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float, aske
 
 
 def _without_crowds(ledger: Ledger, found: list[tuple[Any, ...]], owner: str) -> list[tuple[Any, ...]]:
-    """A job whose worker died may be what killed it. In one process such jobs start one at a time: the next death then
-    tells which it was, and no other is lost as often as the one to blame."""
-    suspects = [row for row in found if row[-1]]
+    """A job whose worker died twice may be what killed it. In one process such jobs start one at a time: the next death then
+    tells which it was, and no other is lost as often as the one to blame. After one death all start again at once."""
+    suspects = [row for row in found if row[-1] >= sql.SUSPECT_LOST]
     if not suspects:
         return found
     is_taken = ledger.transaction.row(sql.SUSPECT_RUNNING, {"owner": owner}) is not None
-    return [row for row in found if not row[-1] or (row is suspects[0] and not is_taken)]
+    return [row for row in found if row[-1] < sql.SUSPECT_LOST or (row is suspects[0] and not is_taken)]
 
 
 def _write_claims(ledger: Ledger, taken: list[tuple[Any, ...]], owner: str, lease_seconds: float) -> None:

@@ -121,8 +121,9 @@ READY = (
     .limit(B("limit"))
 )
 
+SUSPECT_LOST = 2
 SUSPECT_RUNNING = (
-    select(jobs.c.id).where(jobs.c.owner == B("owner"), job_in(JobState.RUNNING), jobs.c.lost > 0).limit(1)
+    select(jobs.c.id).where(jobs.c.owner == B("owner"), job_in(JobState.RUNNING), jobs.c.lost >= SUSPECT_LOST).limit(1)
 )
 
 COUNT_RUNNING = select(func.count()).where(jobs.c.execution_id == B("execution_id"), job_in(JobState.RUNNING))

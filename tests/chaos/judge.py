@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 # What a worker sent may arrive a moment later.
-GRACE_SECONDS = 0.05
+GRACE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One row of agent_jobs, with how many rows of job_attempts it has."""
+    """One row of agent_jobs, with how many rows of job_attempts it has, and how many of them were given up."""
 
     node: str
     item: str
     state: str
     attempt: int
     attempts: int
+    given_up: int
     finished: float | None
     output: str | None
 
@@ -74,8 +75,9 @@ def _job(evidence: Evidence, job: Job) -> Iterable[str]:
         yield f"it is at attempt {job.attempt} and has {job.attempts} rows of them"
     if len(requests) > job.attempts:
         yield f"{len(requests)} requests, {job.attempts} attempts"
+    # A worker that was frozen and goes on sends what it was about to send: its attempt says that it was given up.
     late = [line for line in requests if job.finished and line["time"] > job.finished + GRACE_SECONDS]
-    if late:
+    if len(late) > job.given_up:
         yield f"{len(late)} requests after it was complete"
     for line in requests:
         yield from _quotes(evidence, job, str(line["prompt"]))

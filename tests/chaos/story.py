@@ -23,7 +23,8 @@ from xtyl_nb.run import Run
 ROWS = 8
 DRAIN_SECONDS = 30.0
 JOBS = (
-    "SELECT node, item, state, attempt, (SELECT count(*) FROM job_attempts WHERE job_id = id), finished, output "
+    "SELECT node, item, state, attempt, (SELECT count(*) FROM job_attempts WHERE job_id = id), "
+    "(SELECT count(*) FROM job_attempts WHERE job_id = id AND outcome IN ('lost', 'late', 'duplicate')), finished, output "
     "FROM agent_jobs"
 )
 EVENTS = "SELECT sequence, kind, node, item FROM execution_events ORDER BY sequence"

@@ -10,7 +10,9 @@ from judge import Evidence, Job, judge, paid_twice
 
 def job(node: str, item: str, text: str, finished: float) -> Job:
     output = f'{{"text":"{text}"}}'
-    return Job(node=node, item=item, state="completed", attempt=1, attempts=1, finished=finished, output=output)
+    return Job(
+        node=node, item=item, state="completed", attempt=1, attempts=1, given_up=0, finished=finished, output=output
+    )
 
 
 def line(kind: str, key: str, time: float, **facts: str) -> dict[str, object]:
