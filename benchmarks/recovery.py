@@ -1,5 +1,5 @@
-"""How soon a run goes on: `python benchmarks/recovery.py` kills workers, empties the broker, pauses under load, and prints what it
-saw on SQLite and PostgreSQL, with the default settings, two workers of 16 slots each.
+"""How soon a run goes on: `python benchmarks/recovery.py` kills workers, empties the broker, pauses under load, and prints what
+it saw on SQLite and PostgreSQL, with the default settings, two workers of 16 slots each.
 """
 
 from __future__ import annotations

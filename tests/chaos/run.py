@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -107,6 +108,8 @@ def main() -> int:
     parser.add_argument("--pool", choices=["threads", "prefork"])
     parser.add_argument("--replay")
     options = parser.parse_args()
+    # A run that is told to end takes its servers and workers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     reports: list[Report] = []
     with databases(folder) as urls:
