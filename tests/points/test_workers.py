@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from client import ROWS
-from fleet import Fleet, fleet
 from sqlalchemy import create_engine, text
 
+from fleet import Fleet, fleet
 from servers import kill, valkey_server, wait_until
 from xtyl_engine.points import Point
 from xtyl_engine.settings import Settings, load_settings, prepare_home
