@@ -1,0 +1,126 @@
+"""Takes one guard after the other out of a copy of the engine and runs the tests against it: each must turn one red.
+
+`python tests/remove_guards.py` prints a table in Markdown, and fails when a guard is missed by nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TESTS = ["tests/test_moves.py", "tests/test_record.py", "tests/test_fences.py", "tests/points/test_controls.py"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A piece of the engine's source, and what stands there without the guard."""
+
+    name: str
+    file: str
+    found: str
+    left: str
+
+
+MOVES = ["unblock", "claim", "complete", "wait", "retry", "release", "fail", "decide", "lose", "skip", "stop"]
+GUARDS = [
+    *[
+        Guard(f"{move}: the state it may leave", "moves.py", f'guard(jobs.c.state, JOB_MOVES["{move}"])', "true()")
+        for move in MOVES
+    ],
+    Guard(
+        "reopen: the states it may leave",
+        "moves.py",
+        'or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)',
+        "true()",
+    ),
+    Guard("retry, fail, wait, release: my attempt", "moves.py", ', jobs.c.attempt == B("number"))', ")"),
+    Guard("lose: the lease has run out", "moves.py", "        jobs.c.lease < Now(),\n", ""),
+    Guard("unblock: the last parent", "moves.py", 'last = and_(jobs.c.pending == B("by"), ', "last = and_("),
+    Guard(
+        "claim: the retry's time has come",
+        "statements.py",
+        ', jobs.c.due <= B("now"))\n    .order_by',
+        ")\n    .order_by",
+    ),
+    Guard(
+        "claim: the execution goes on",
+        "record.py",
+        "    if ledger.state not in OPEN_TO_CLAIMS:\n        return [], 0\n",
+        "",
+    ),
+    Guard("complete: the epoch", "record.py", "if outcome.claim.epoch == ledger.epoch]", "]"),
+    Guard("start: the licence", "record.py", "while time.monotonic() - asked > LICENCE_SECONDS:", "while False:"),
+    Guard("renew: the execution goes on", "record.py", "ledger.state in OPEN_TO_CLAIMS and bool(", "bool("),
+    Guard(
+        "late result: only of a stopped job", "moves.py", "job_in(JobState.STOPPED), jobs.c.output.is_(None)", "true()"
+    ),
+    Guard(
+        "control: recorded already", "control.py", "if written and _is_recorded(transaction, written[0]):", "if False:"
+    ),
+    Guard("sweep: patience after an outage", "sweep.py", "        if self._is_patient():\n            return\n", ""),
+    Guard("beat: only what is held", "moves.py", "BEAT = update(jobs).where(_MINE, ", "BEAT = update(jobs).where("),
+]
+
+
+def main() -> int:
+    missed = 0
+    sys.stdout.write("| guard | in | turns red |\n|---|---|---|\n")
+    for guard in GUARDS:
+        red = without(guard)
+        missed += red is None
+        cell = f"`{red}`" if red else "**nothing**"
+        sys.stdout.write(f"| {guard.name} | {guard.file} | {cell} |\n")
+        sys.stdout.flush()
+    return int(missed > 0)
+
+
+def without(guard: Guard) -> str | None:
+    """The first test that fails without the guard."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "engine" / "xtyl_engine", Path(folder) / "xtyl_engine")
+        path = Path(folder) / "xtyl_engine" / guard.file
+        source = path.read_text(encoding="utf-8")
+        assert guard.found in source, f"{guard.name}: the guard is not where it was"
+        mended = source.replace(guard.found, guard.left).replace("import Float,", "import Float, true,")
+        path.write_text(mended, encoding="utf-8")
+        return first_failure(folder)
+
+
+def first_failure(folder: str) -> str | None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *TESTS,
+        "-x",
+        "-q",
+        "-p",
+        "no:nbval",
+        "-o",
+        "addopts=",
+        "-k",
+        "not postgres",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": folder},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    failed = re.search(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.MULTILINE)
+    assert failed or done.returncode == 0, done.stdout[-2000:]
+    return failed.group(1) if failed else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

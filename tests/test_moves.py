@@ -1,0 +1,67 @@
+"""Each move of a job, tried from every state: it is made from those the table names, and from no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.sql.elements import ClauseElement
+
+from engine_driver import Driver
+from plans import chain
+from xtyl_engine import moves
+from xtyl_engine.database import Database
+from xtyl_engine.states import JOB_MOVES, JobState
+
+STATEMENTS: dict[str, ClauseElement] = {
+    "unblock": moves.COUNT_DOWN[False],
+    "claim": moves.CLAIM,
+    "complete": moves.COMPLETE,
+    "wait": moves.WAIT,
+    "decide": moves.DECIDE,
+    "retry": moves.RETRY,
+    "release": moves.RELEASE,
+    "lose": moves.LOSE,
+    "fail": moves.FAIL,
+    "quarantine": moves.QUARANTINE,
+    "skip": moves.SKIP_CUT[False],
+    "stop": moves.STOP_JOBS,
+    "reopen": moves.REOPEN,
+}
+GIVEN: dict[str, Any] = {
+    "node": "n0", "item": "0", "number": 1, "owner": "me", "by": 1, "add": 1, "now": 2.0, "due": 0.0, "lease": 1.0,
+    "started": 2.0, "cached": 0, "reason": "lost",
+}  # fmt: skip
+STAND = text(
+    "UPDATE agent_jobs SET state = :state, because = 'first', owner = 'me', attempt = 1, lease = 1, pending = 1, live = 0 "
+    "WHERE id = :id"
+)
+
+
+def test_every_move_has_its_statement() -> None:
+    """None is made anywhere else."""
+    assert set(STATEMENTS) == set(JOB_MOVES)
+
+
+@pytest.mark.parametrize("name", JOB_MOVES)
+def test_a_move_is_made_from_its_own_states_alone(database: Database, name: str) -> None:
+    """From each other state the statement touches nothing."""
+    driver = Driver(database)
+    id = driver.submit(chain(1))
+    job = driver.jobs(id)["n0", "0"].id
+    given = GIVEN | {"execution_id": id, "job_id": job}
+    names = STATEMENTS[name].compile(dialect=database.engine.dialect).params
+    became = {}
+    for state in JobState:
+        with database.engine.begin() as connection:
+            connection.execute(STAND, {"state": str(state), "id": job})
+        with database.write() as transaction:
+            # A statement that returns rows is over when they are read.
+            execute = transaction.rows if name == "skip" else transaction.run
+            execute(
+                STATEMENTS[name], {key: given.get(key) for key, kept in names.items() if key in given or kept is None}
+            )
+        became[state] = driver.states(id)["n0@0"]
+    move = JOB_MOVES[name]
+    assert became == {state: move.target if state in move.sources else state for state in JobState}
