@@ -28,7 +28,20 @@ class Guard:
     left: str
 
 
-MOVES = ["unblock", "claim", "complete", "wait", "retry", "release", "fail", "decide", "lose", "skip", "stop"]
+MOVES = [
+    "unblock",
+    "claim",
+    "complete",
+    "wait",
+    "retry",
+    "release",
+    "fail",
+    "decide",
+    "lose",
+    "quarantine",
+    "skip",
+    "stop",
+]
 GUARDS = [
     *[
         Guard(f"{move}: the state it may leave", "moves.py", f'guard(jobs.c.state, JOB_MOVES["{move}"])', "true()")

@@ -65,3 +65,16 @@ def test_a_move_is_made_from_its_own_states_alone(database: Database, name: str)
         became[state] = driver.states(id)["n0@0"]
     move = JOB_MOVES[name]
     assert became == {state: move.target if state in move.sources else state for state in JobState}
+
+
+@pytest.mark.parametrize("name", ["lose", "quarantine"])
+def test_a_lease_that_was_renewed_in_time_is_not_lost(database: Database, name: str) -> None:
+    """Its worker was heard of between the sweep's look and its write."""
+    driver = Driver(database)
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    with database.write() as transaction:
+        given = {"job_id": claim.job_id, "number": 1, "reason": "lost", "now": 2.0, "error_class": None, "error": None}
+        names = STATEMENTS[name].compile(dialect=database.engine.dialect).params
+        assert transaction.run(STATEMENTS[name], {key: given[key] for key in given if key in names}) == 0
+    assert driver.states(id) == {"n0@0": "running"}
