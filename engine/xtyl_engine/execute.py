@@ -132,6 +132,9 @@ class Executor:
     def _run(
         self, kind: NodeType, config: NodeConfig, context: Context, claim: Claim, node: PlanNode, key: str | None
     ) -> Outcome:
+        if "provider" in kind.config.model_fields:
+            # A provider's client may take a second to import: not between the last look and the effect.
+            context.provider(getattr(config, "provider", None) or "")
         if not self._may_start(claim):
             return Released(claim=claim, because="released")
         work = kind.run

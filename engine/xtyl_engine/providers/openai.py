@@ -8,7 +8,7 @@ import base64
 import binascii
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError, WorkflowException
@@ -31,6 +31,9 @@ class OpenAIProvider:
 
     def __init__(self, environment: Mapping[str, str]):
         self._environment = environment
+        # Made ready here, before a job's effect may start; what is wrong with it is told by the call.
+        with suppress(Exception), self._client():
+            pass
 
     def write(self, request: TextRequest) -> TextResult:
         """One chat completion."""
