@@ -30,7 +30,7 @@ STATEMENTS: dict[str, ClauseElement] = {
     "reopen": moves.REOPEN,
 }
 GIVEN: dict[str, Any] = {
-    "node": "n0", "item": "0", "number": 1, "owner": "me", "by": 1, "add": 1, "now": 2.0, "due": 0.0, "lease": 1.0,
+    "node": "n0", "item": "0", "number": 1, "owner": "me", "by": 1, "add": 1, "now": 2.0, "due": 0.0, "tries": 1, "lease": 1.0,
     "started": 2.0, "cached": 0, "reason": "lost",
 }  # fmt: skip
 STAND = text(

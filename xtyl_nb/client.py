@@ -54,6 +54,7 @@ class DirectBackend:
         from xtyl_engine.control import Controls
         from xtyl_engine.database import Database
         from xtyl_engine.glance import Glance
+        from xtyl_engine.permits import read_rates
         from xtyl_engine.plans import PlanCache
         from xtyl_engine.points import arm
         from xtyl_engine.query import Queries
@@ -64,7 +65,7 @@ class DirectBackend:
         plans = PlanCache()
         self.store = ArtifactStore(self.settings.artifacts_folder)
         self.queries: Queries = Queries(self.database, plans)
-        self._glance = Glance(self.queries, self.store)
+        self._glance = Glance(self.queries, self.store, read_rates(self.settings))
         self._controls = Controls(self.database, plans, self.store)
         self._publisher = Publisher(self.connection.redis_url)
         self._app = make_app(self.connection.celery_url)

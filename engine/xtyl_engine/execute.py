@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xtyl")
 UNREAD_SECONDS = 1.0
+MAX_TOLD = 50
 
 
 class _Unread(Exception):
@@ -64,12 +65,13 @@ class Executor:
 
     def execute(self, claim: Claim) -> Outcome:
         """Do one job. Never raises: what goes wrong is an outcome too."""
-        retry = Retry()
+        retry, asks_provider = Retry(), False
         try:
             if claim.late_output is not None:
                 return _late(claim, self.store)
             node, context, names = self._read(claim)
             kind = node_type(node.type)
+            asks_provider = "provider" in kind.config.model_fields
             config = configure(kind, rendered(kind, node.config, names))
             retry = config.retry
             key = cache_key(kind, node, config, claim.item, self.settings.provider)
@@ -78,7 +80,7 @@ class Executor:
             log.warning("%s at %s is given back: %s", claim.node, claim.item, error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
-            return _failed(claim, retry, error)
+            return _failed(claim, retry, error, asks_provider)
 
     @contextmanager
     def _reading(self) -> Iterator[Transaction]:
@@ -227,7 +229,7 @@ def _within(seconds: float, work: Callable[..., Done | Wait], *arguments: Any) -
     return box[0]
 
 
-def _failed(claim: Claim, retry: Retry, error: BaseException) -> Outcome:
+def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
     described = describe_error(error)
     error_class = getattr(error, "error_class", ErrorClass.PERMANENT)
     is_ours = isinstance(error, WorkflowException)
@@ -236,10 +238,13 @@ def _failed(claim: Claim, retry: Retry, error: BaseException) -> Outcome:
         message=described.message if is_ours else f"{described.type}: {described.message}",
         traceback=error.data.get("traceback") if isinstance(error, WorkflowException) else described.traceback,
     )
-    if error_class is not ErrorClass.TRANSIENT or claim.tries >= retry.attempts:
+    told = getattr(error, "retry_after", None) or 0.0
+    # A provider that says when to come back is busy, not broken. One that says so for ever is broken too.
+    hold = told if asks_provider and claim.number < MAX_TOLD else 0.0
+    if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
         return Failed(claim=claim, failure=failure)
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
-    return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, getattr(error, "retry_after", None) or 0.0))
+    return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
 
 
 def _late(claim: Claim, store: ArtifactStore) -> Completed:

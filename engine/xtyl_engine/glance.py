@@ -16,6 +16,7 @@ from xtyl_engine.database import Transaction
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes import main_value, node_type
 from xtyl_engine.overview import NodeOverview, Option, Overview, Review
+from xtyl_engine.permits import Rates, shut_keys
 from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution, Queries
 from xtyl_engine.states import ExecutionState, JobState
@@ -60,9 +61,10 @@ _LABEL = select(rows.c.label, rows.c["values"]).where(
 class Glance:
     """Looks at executions. Results already seen are remembered by node, for they are looked at again and again."""
 
-    def __init__(self, queries: Queries, store: ArtifactStore):
+    def __init__(self, queries: Queries, store: ArtifactStore, rates: Rates):
         self._queries = queries
         self._store = store
+        self._rates = rates
         self._seen: dict[tuple[str, str, int], dict[str, Any]] = {}
 
     def overview(self, execution_id: str) -> Overview:
@@ -73,6 +75,7 @@ class Glance:
             counted = _by_node(transaction.rows(_COUNTS, {"execution_id": execution_id}))
             nodes = {name: self._node(transaction, plan, execution, name, counted.get(name, [])) for name in plan.nodes}
             reviews = self._reviews(transaction, plan, execution)
+            waiting_for = self._waits(transaction, plan, execution, nodes)
         return Overview(
             id=execution.id,
             name=execution.name,
@@ -84,7 +87,7 @@ class Glance:
             rows=execution.rows,
             started=execution.started,
             finished=execution.finished,
-            waiting_for=self._waits(execution, nodes),
+            waiting_for=waiting_for,
             error=execution.error,
             nodes=nodes,
             reviews=reviews,
@@ -175,7 +178,9 @@ class Glance:
             ),
         )
 
-    def _waits(self, execution: Execution, nodes: Mapping[str, NodeOverview]) -> str | None:
+    def _waits(
+        self, transaction: Transaction, plan: Plan, execution: Execution, nodes: Mapping[str, NodeOverview]
+    ) -> str | None:
         """What the execution waits for, in words, when nothing of it runs."""
         if execution.state.is_terminal:
             return None
@@ -185,13 +190,17 @@ class Glance:
         if sums[JobState.RUNNING]:
             return None
         if sums[JobState.READY]:
-            due = self._queries.next_retry(execution.id)
-            return "a retry" if due is not None else "a worker"
+            ready = [name for name, node in nodes.items() if node.counts.get(JobState.READY)]
+            return self._limit(transaction, plan, ready) or self._queries.retry_or_worker(transaction, execution.id)
         waiting = [name for name, node in nodes.items() if node.counts.get(JobState.WAITING)]
         if not waiting:
             return None
         count = sums[JobState.WAITING]
         return f"a person: {count} decision{'s' if count != 1 else ''} at {', '.join(waiting)}"
+
+    def _limit(self, transaction: Transaction, plan: Plan, ready: list[str]) -> str | None:
+        shut = shut_keys(transaction, plan, ready, self._rates)
+        return f"the rate limit of {', '.join(shut)}: next start in {max(shut.values()):.0f} s" if shut else None
 
 
 def _by_node(found: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:

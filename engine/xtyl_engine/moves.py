@@ -125,6 +125,7 @@ RETRY = (
         state=target(JOB_MOVES["retry"]),
         due=B("due"),
         because=B("reason"),
+        tries=B("tries"),
         error_class=B("error_class"),
         error=B("error"),
         traceback=B("traceback"),

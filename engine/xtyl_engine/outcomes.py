@@ -61,11 +61,13 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
-    """The job is to be tried again after a delay."""
+    """The job is to be tried again after a delay. `hold_seconds` is how long its provider wants to be left alone by
+    everybody; being told so is no failure, and spends nothing of the retry budget."""
 
     claim: Claim
     failure: Failure
     delay_seconds: float
+    hold_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,11 +191,10 @@ class Queries:
             for sequence, time, kind, node, item, data in found
         ]
 
-    def next_retry(self, execution_id: str) -> float | None:
-        """When the next retry is due, if one is waited for."""
-        with self.database.read() as transaction:
-            found = transaction.row(_WAITS, {"execution_id": execution_id})
-        return found[0] if found else None
+    def retry_or_worker(self, transaction: Transaction, execution_id: str) -> str:
+        """What jobs that are ready wait for, in words."""
+        found = transaction.row(_WAITS, {"execution_id": execution_id})
+        return "a worker" if found is None or found[0] is None else "a retry"
 
     def _template(self, transaction: Transaction, execution_id: str) -> str:
         found = transaction.row(_ONE, {"execution_id": execution_id})

@@ -28,6 +28,7 @@ from xtyl_engine.outcomes import (
     Retrying,
     Waiting,
 )
+from xtyl_engine.permits import READY_OPEN, READY_SHUT, Gate, Rates, settle_permits
 from xtyl_engine.plan import Plan
 from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import End, Over
@@ -40,10 +41,12 @@ OPEN_TO_CLAIMS = (ExecutionState.PENDING, ExecutionState.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a slot gets back: its next claims, and how many more jobs were ready (counted up to a few)."""
+    """What a slot gets back: its next claims, how many more jobs were ready (counted up to a few), and, if there are ready jobs
+    which no rate allows to start now, in how many seconds one may."""
 
     claims: tuple[Claim, ...] = ()
     more: int = 0
+    wait_seconds: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +71,7 @@ class Recorder:
     lease_seconds: float
     publish: Publish
     load: Callable[[Transaction, str], Plan]
+    rates: Rates = field(default_factory=Rates)
     _queue: deque[_Request] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -144,6 +148,7 @@ class Recorder:
         for id, ledger in ledgers.items():
             outcomes = [o for request in requests for o in request.outcomes if o.claim.execution_id == id]
             write_outcomes(ledger, outcomes, alone)
+            settle_permits(ledger, outcomes, self.rates)
         reach(Point.OUTCOME_WRITTEN)
         grants = self._grant(ledgers, requests, asked)
         for ledger in ledgers.values():
@@ -158,31 +163,55 @@ class Recorder:
             if not asking:
                 continue
             want = sum(requests[p].want for p in asking)
-            claims, more = claim_jobs(ledger, want, self.owner, self.lease_seconds, asked)
+            grant = self._claim(ledger, want, asked)
             reach(Point.CLAIM_WRITTEN)
-            queue = deque(claims)
+            queue = deque(grant.claims)
             for place in asking:
                 mine = tuple(queue.popleft() for _ in range(min(requests[place].want, len(queue))))
-                grants[place] = Grant(mine, more)
+                grants[place] = Grant(mine, grant.more, grant.wait_seconds)
         return grants
 
+    def _claim(self, ledger: Ledger, want: int, asked: float) -> Grant:
+        """Take up to `want` ready jobs."""
+        room = _room(ledger, want)
+        if room <= 0:
+            return Grant()
+        gate = Gate(ledger, self.rates)
+        asked_for = {"execution_id": ledger.id, "now": ledger.now, "limit": room, "shut": gate.shut()}
+        found = ledger.transaction.rows(READY_OPEN if asked_for["shut"] else sql.READY, asked_for)
+        taken = _admitted(_without_crowds(ledger, found, self.owner), gate, want)
+        if taken:
+            ledger.move("start")
+            _write_claims(ledger, taken, self.owner, self.lease_seconds)
+            gate.save()
+        wait = None
+        if not taken and (shut := gate.shut()) and ledger.transaction.row(READY_SHUT, asked_for | {"shut": shut}):
+            wait = gate.seconds()
+        return Grant(_claims(ledger, taken, self.owner, asked), len(found) - len(taken), wait)
 
-def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float, asked: float) -> tuple[list[Claim], int]:
-    """Take up to `want` ready jobs; also how many more are ready, up to a few."""
+
+def _room(ledger: Ledger, want: int) -> int:
+    """How many ready jobs to look at: a few more than wanted, so that it is known whether to ask for other slots."""
     if ledger.state not in OPEN_TO_CLAIMS:
-        return [], 0
-    room = PEEK + want
-    if ledger.max_parallel is not None:
-        running = ledger.transaction.row(sql.COUNT_RUNNING, {"execution_id": ledger.id})
-        room = ledger.max_parallel - (running[0] if running else 0)
-    if room <= 0:
-        return [], 0
-    found = ledger.transaction.rows(sql.READY, {"execution_id": ledger.id, "now": ledger.now, "limit": room})
-    taken = _without_crowds(ledger, found, owner)[:want]
-    if taken:
-        ledger.move("start")
-        _write_claims(ledger, taken, owner, lease_seconds)
-    claims = [
+        return 0
+    if ledger.max_parallel is None:
+        return PEEK + want
+    running = ledger.transaction.row(sql.COUNT_RUNNING, {"execution_id": ledger.id})
+    return ledger.max_parallel - (running[0] if running else 0)
+
+
+def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple[Any, ...]]:
+    """The first jobs that have a permit. One whose result is there already, kept after a stop, needs none."""
+    taken: list[tuple[Any, ...]] = []
+    for row in found:
+        _, node, _, _, _, _, output, _ = row
+        if len(taken) < want and (output is not None or gate.admit(node)):
+            taken.append(row)
+    return taken
+
+
+def _claims(ledger: Ledger, taken: list[tuple[Any, ...]], owner: str, asked: float) -> tuple[Claim, ...]:
+    return tuple(
         Claim(
             job_id=id,
             execution_id=ledger.id,
@@ -197,8 +226,7 @@ def claim_jobs(ledger: Ledger, want: int, owner: str, lease_seconds: float, aske
             late_output=output,
         )
         for id, node, item, attempt, tries, _, output, _ in taken
-    ]
-    return claims, len(found) - len(taken)
+    )
 
 
 def _without_crowds(ledger: Ledger, found: list[tuple[Any, ...]], owner: str) -> list[tuple[Any, ...]]:
@@ -286,7 +314,8 @@ def _fail(ledger: Ledger, outcome: Failed) -> list[Over]:
 
 def _pause(ledger: Ledger, outcome: Failed) -> None:
     """A partial failure waits for a person: the job is ready again, and the execution paused."""
-    parameters = _mine(ledger, outcome.claim, outcome.failure) | {"due": 0.0, "reason": "resumed"}
+    given = {"due": 0.0, "reason": "resumed", "tries": outcome.claim.tries}
+    parameters = _mine(ledger, outcome.claim, outcome.failure) | given
     if not ledger.transaction.run(moves.RETRY, parameters):
         return
     _end_attempts(ledger, [outcome.claim], "partial", outcome.failure)
@@ -299,7 +328,8 @@ def _pause(ledger: Ledger, outcome: Failed) -> None:
 def _retry(ledger: Ledger, outcome: Retrying) -> None:
     claim = outcome.claim
     due = ledger.now + outcome.delay_seconds
-    parameters = _mine(ledger, claim, outcome.failure) | {"due": due, "reason": "retry"}
+    tries = claim.tries - bool(outcome.hold_seconds)
+    parameters = _mine(ledger, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
     if ledger.transaction.run(moves.RETRY, parameters):
         _end_attempts(ledger, [claim], "retrying", outcome.failure)
         error = outcome.failure.message[:500]

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_engine.rates import UnreadableRate, parse_rates
 
 _making = threading.Lock()
 BROKER_SCHEMES = ("redis://", "rediss://", "unix://", "redis+socket://")
@@ -45,6 +46,7 @@ class Settings:
     idle_seconds: float = 60.0
     start_seconds: float = 15.0
     shutdown_seconds: float = 30.0
+    rates: str = ""
     crash: str | None = None
 
     @property
@@ -183,6 +185,15 @@ def _text(name: str, text: str) -> str:
     return text
 
 
+def _rates(name: str, text: str) -> str:
+    try:
+        parse_rates(text)
+    except UnreadableRate as error:
+        allowed = "provider or node type, `=`, a whole number, and /s, /m or /h, each name once: openai=60/m generate_image=2/s"
+        _refuse(name, str(error), allowed)
+    return text
+
+
 def _switch(name: str, text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         _refuse(name, text, "1 or 0")
@@ -226,5 +237,6 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "idle_seconds": _seconds(0, 31_536_000),
     "start_seconds": _seconds(0.1, 600),
     "shutdown_seconds": _seconds(0, 3600),
+    "rates": _rates,
     "crash": _text,
 }

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from xtyl_engine.alarm import Alarm
 from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Claim, Completed, Outcome, Released
@@ -40,6 +41,10 @@ class Slots:
     _held: dict[int, Claim] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pace: dict[str, float] = field(default_factory=dict)
+    _alarm: Alarm = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._alarm = Alarm(self._wake)
 
     def advance(self, execution_id: str) -> int:
         """Work on one execution; how many jobs were done."""
@@ -91,6 +96,11 @@ class Slots:
         for _ in range(wanted):
             self.hint(execution_id)
 
+    def _wake(self, execution_id: str) -> None:
+        """Ask for a slot once a rate allows the next start: nobody's slot was held for it."""
+        if not self.closing and self.free():
+            self.hint(execution_id)
+
     def _work(self, execution_id: str) -> int:
         deadline = time.monotonic() + self.slice_seconds
         outcomes: list[Outcome] = []
@@ -98,6 +108,8 @@ class Slots:
         while True:
             grant = self._record(outcomes, execution_id, want)
             if not grant.claims:
+                if grant.wait_seconds is not None:
+                    self._alarm.set(execution_id, grant.wait_seconds)
                 return done
             # Python runs one thread at a time: for quick jobs other slots would only fight over the interpreter. Should
             # one turn out slow all the same, the next sweep asks for them.

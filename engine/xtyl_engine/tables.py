@@ -152,6 +152,14 @@ decisions = Table(
     Column("comment", Text),
 )
 
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("tat", Float, nullable=False),
+    Column("held_until", Float, nullable=False),
+)
+
 functions = Table(
     "execution_functions",
     metadata,

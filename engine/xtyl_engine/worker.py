@@ -24,6 +24,7 @@ from xtyl_engine.broker import TASK, make_app, send_hint
 from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import Executor
+from xtyl_engine.permits import read_rates
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.points import Point, arm, reach
 from xtyl_engine.record import Recorder
@@ -51,7 +52,10 @@ class Process:
         ensure_schema(self.database)
         self.publisher = Publisher(settings.event_url)
         plans = PlanCache()
-        recorder = Recorder(self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load)
+        rates = read_rates(settings)
+        recorder = Recorder(
+            self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load, rates
+        )
         store = ArtifactStore(settings.artifacts_folder)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
         self.slots = Slots(recorder, executor, lambda id: send_hint(app, id), settings.slots, settings.slice_seconds)

@@ -1,0 +1,42 @@
+"""Calls back after a while, for one thing or another. One thread, started when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(eq=False)
+class Alarm:
+    """`ring` is called with each name when its time has come. A name that is set twice rings once, at the earlier time."""
+
+    ring: Callable[[str], None]
+    _due: dict[str, float] = field(default_factory=dict)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _thread: threading.Thread | None = None
+
+    def set(self, name: str, seconds: float) -> None:
+        """Ring for a name in so many seconds, or before if that was asked for already."""
+        with self._changed:
+            due = time.monotonic() + seconds
+            self._due[name] = min(due, self._due.get(name, due))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="xtyl-alarm", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        while True:
+            for name in self._wait():
+                self.ring(name)
+
+    def _wait(self) -> list[str]:
+        with self._changed:
+            while not (ready := [name for name, due in self._due.items() if due <= time.monotonic()]):
+                next_due = min(self._due.values(), default=None)
+                self._changed.wait(None if next_due is None else max(0.0, next_due - time.monotonic()))
+            for name in ready:
+                del self._due[name]
+            return ready

@@ -1,0 +1,218 @@
+"""Rates over all workers: how many jobs start in any stretch of time, what does not count, and who waits meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from engine_driver import Driver, completed
+from plans import chain
+from scripted_run import plan_of
+from servers import wait_until
+from xtyl_engine.alarm import Alarm
+from xtyl_engine.database import Database
+from xtyl_engine.errors import ErrorClass
+from xtyl_engine.outcomes import Completed, Failure, Retrying
+from xtyl_engine.permits import Rates, read_rates
+from xtyl_engine.rates import Rate, UnreadableRate, parse_rates
+from xtyl_engine.record import Recorder
+from xtyl_engine.settings import SettingsError, load_settings
+
+ROWS = 12
+
+
+def texts(*, pictures: bool = False):
+    """Texts by one provider, and, if asked for, images by the other."""
+    nodes = {"draft": ("generate_copy", {"prompt": "Write", "provider": "offline"})}
+    if pictures:
+        nodes["picture"] = ("generate_image", {"prompt": "Draw", "provider": "openai"})
+    return plan_of(nodes, [])
+
+
+class Fleet:
+    """Two worker processes' recorders on one database, under the same rates."""
+
+    def __init__(self, database: Database, rates: str):
+        self.first, self.second = (Driver(database, owner) for owner in ("one", "two"))
+        for driver in (self.first, self.second):
+            driver.recorder.rates = Rates(parse_rates(rates), "offline")
+        self.database = database
+
+    def claim(self, id: str, want: int = ROWS) -> list:
+        """What both get when each asks for all there is."""
+        return [claim for driver in (self.first, self.second) for claim in driver.claim(id, want)]
+
+    def grant(self, id: str):
+        return self.second.recorder.record([], id, 1)
+
+    def shift(self, seconds: float) -> None:
+        """Let time pass, as far as rates can tell."""
+        with self.database.engine.begin() as connection:
+            connection.execute(
+                text("UPDATE rate_limits SET tat = tat - :s, held_until = held_until - :s"), {"s": seconds}
+            )
+
+
+@pytest.fixture
+def fleet(database: Database, request: pytest.FixtureRequest) -> Fleet:
+    """Two workers under the rates of the test's parameter."""
+    return Fleet(database, getattr(request, "param", "offline=30/m"))
+
+
+def test_two_workers_share_one_rate(fleet):
+    """Whoever asks, and for how many: one may start, and the next when its time has come."""
+    id = fleet.first.submit(texts(), ROWS)
+    assert len(fleet.claim(id)) == 1
+    assert fleet.claim(id) == []
+    fleet.shift(1.5)
+    assert fleet.claim(id) == []
+    fleet.shift(1.0)
+    assert len(fleet.claim(id)) == 1
+    assert fleet.claim(id) == []
+
+
+@pytest.mark.parametrize("fleet", ["offline=5/s"], indirect=True)
+def test_what_a_second_left_over_may_be_made_up_for(fleet):
+    """After a rest as many may start at once as the rate allows in a second, and no more however long the rest was."""
+    id = fleet.first.submit(texts(), ROWS)
+    assert len(fleet.claim(id)) == 5
+    fleet.shift(3600)
+    assert len(fleet.claim(id)) == 5
+
+
+def test_a_worker_is_told_when_to_ask_again(fleet):
+    """Nothing is claimed and no slot is held: the grant says in how many seconds the next job may start."""
+    id = fleet.first.submit(texts(), ROWS)
+    assert fleet.grant(id).wait_seconds is None
+    told = fleet.grant(id)
+    assert told.claims == ()
+    assert told.wait_seconds is not None
+    assert 0 < told.wait_seconds <= 2
+    fleet.shift(told.wait_seconds)
+    assert len(fleet.grant(id).claims) == 1
+
+
+def test_an_execution_without_ready_jobs_has_nothing_to_wait_for(fleet):
+    """A rate that is used up says nothing about an execution whose jobs have all been started."""
+    id = fleet.first.submit(texts(), 1)
+    assert len(fleet.claim(id)) == 1
+    assert fleet.grant(id).wait_seconds is None
+
+
+def test_other_jobs_go_on_behind_those_that_wait(fleet):
+    """More jobs than a worker looks at stand before them, without a permit."""
+    id = fleet.first.submit(texts(pictures=True), 40)
+    nodes = [claim.node for claim in fleet.claim(id, 60)]
+    assert nodes.count("draft") == 1
+    assert nodes.count("picture") == 40
+
+
+@pytest.mark.parametrize("fleet", ["generate_copy=30/m offline=5/s"], indirect=True)
+def test_a_job_needs_every_permit(fleet):
+    """A node type's rate and its provider's hold together, and what one forbids is not taken from the other."""
+    id = fleet.first.submit(texts(), ROWS)
+    assert len(fleet.claim(id)) == 1
+    fleet.shift(2.0)
+    assert len(fleet.claim(id)) == 1
+
+
+def test_a_cached_result_gives_its_permit_back(fleet):
+    """It asked nobody: a thousand of them in a row start as if there were no rate."""
+    id = fleet.first.submit(texts(), ROWS)
+    for _ in range(ROWS):
+        (claim,) = fleet.first.claim(id)
+        fleet.second.record(id, Completed(claim=claim, output='{"text": "known"}', cached=True))
+    assert fleet.first.state(id) == "completed"
+
+
+def test_a_kept_result_needs_no_permit(fleet):
+    """A result that came after a stop is taken up, whatever the rate says."""
+    id = fleet.first.submit(texts(), 2)
+    (claim,) = fleet.first.claim(id)
+    fleet.first.controls.stop(id)
+    fleet.first.record(id, completed(claim))
+    fleet.first.controls.resume(id)
+    assert [claim.late_output is not None for claim in fleet.claim(id)] == [True]
+
+
+@pytest.mark.parametrize("fleet", [""], indirect=True)
+def test_a_provider_that_says_when_to_come_back_is_left_alone_by_all(fleet):
+    """One job is told; no worker starts another of that provider's until then, others go on, and the try is not spent."""
+    id = fleet.first.submit(texts(pictures=True), 3)
+    (told,) = fleet.first.claim(id, 1)
+    failure = Failure(error_class=ErrorClass.TRANSIENT, message="busy")
+    fleet.first.record(id, Retrying(claim=told, failure=failure, delay_seconds=0.0, hold_seconds=30.0))
+    assert [claim.node for claim in fleet.claim(id)] == ["picture"] * 3
+    assert 29 < (fleet.grant(id).wait_seconds or 0) <= 30
+    fleet.shift(30)
+    again = {claim.item: claim for claim in fleet.claim(id)}
+    assert len(again) == 3
+    assert (again[told.item].number, again[told.item].tries) == (2, 1)
+
+
+@pytest.mark.parametrize("fleet", [""], indirect=True)
+def test_a_longer_wish_is_not_cut_short_by_a_shorter_one(fleet):
+    """Two jobs are told different times; the later one holds."""
+    id = fleet.first.submit(texts(), 3)
+    failure = Failure(error_class=ErrorClass.TRANSIENT, message="busy")
+    for claim, seconds in zip(fleet.first.claim(id, 2), (30.0, 5.0), strict=True):
+        fleet.first.record(id, Retrying(claim=claim, failure=failure, delay_seconds=0.0, hold_seconds=seconds))
+    fleet.shift(6)
+    assert fleet.claim(id) == []
+
+
+def test_rates_cost_nothing_where_none_can_hold(database):
+    """A plan of plain functions is claimed without a look at them."""
+    driver = Driver(database)
+    driver.recorder.rates = Rates(parse_rates("offline=1/h"), "offline")
+    id = driver.submit(chain(1), 2)
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE rate_limits"))
+    assert len(driver.claim(id, 2)) == 2
+
+
+def test_rates_are_read_from_a_setting():
+    """By provider or node type, per second, minute or hour."""
+    first, second = parse_rates("openai=90/m, generate_image=2/s")
+    assert first == Rate(key="openai", count=90, seconds=60.0)
+    assert (first.interval, first.burst) == (60 / 90, 1)
+    assert (second.interval, second.burst) == (0.5, 2)
+    assert parse_rates("") == ()
+
+
+@pytest.mark.parametrize(
+    "said", ["openai", "openai=0/s", "openai=1/d", "openai=1.5/s", "=1/s", "a=1/s a=2/s", "a=9999999/s"]
+)
+def test_a_rate_that_cannot_be_read_is_named(said):
+    """The setting is refused with what is allowed."""
+    with pytest.raises(UnreadableRate):
+        parse_rates(said)
+    with pytest.raises(SettingsError, match="XTYL_RATES is") as caught:
+        load_settings({"XTYL_RATES": said})
+    assert "openai=60/m" in caught.value.hint
+
+
+def test_a_rate_for_nothing_is_refused():
+    """A name that is misspelt would limit nothing, and cost money."""
+    with pytest.raises(SettingsError, match="'opneai'") as caught:
+        read_rates(load_settings({"XTYL_RATES": "opneai=1/s"}))
+    assert "'openai'" in caught.value.hint
+    assert read_rates(load_settings({"XTYL_RATES": "call=1/s"})).by_key["call"].count == 1
+
+
+def test_an_alarm_rings_once_at_the_earliest_time():
+    """However often it is set for one name, and for every name."""
+    rung: list[str] = []
+    alarm = Alarm(rung.append)
+    alarm.set("late", 60)
+    alarm.set("soon", 60)
+    alarm.set("soon", 0.01)
+    alarm.set("soon", 60)
+    alarm.set("other", 0.02)
+    wait_until(lambda: len(rung) == 2)
+    assert rung == ["soon", "other"]
+
+
+def test_recorders_without_rates_have_none(database):
+    """Rates are what the settings say and nothing else."""
+    assert Recorder(database, "me", 1.0, lambda events: None, Driver(database).plans.load).rates.by_key == {}
