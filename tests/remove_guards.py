@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TESTS = ["tests/test_moves.py", "tests/test_record.py", "tests/test_fences.py", "tests/points/test_controls.py"]
+TESTS = [
+    "tests/test_moves.py",
+    "tests/test_record.py",
+    "tests/test_fences.py",
+    "tests/test_rates.py",
+    "tests/points/test_controls.py",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ GUARDS = [
     Guard(
         "claim: the execution goes on",
         "record.py",
-        "    if ledger.state not in OPEN_TO_CLAIMS:\n        return [], 0\n",
+        "    if ledger.state not in OPEN_TO_CLAIMS:\n        return 0\n",
         "",
     ),
     Guard("complete: the epoch", "record.py", "if outcome.claim.epoch == ledger.epoch]", "]"),
@@ -78,6 +84,8 @@ GUARDS = [
         "control: recorded already", "control.py", "if written and _is_recorded(transaction, written[0]):", "if False:"
     ),
     Guard("sweep: patience after an outage", "sweep.py", "        if self._is_patient():\n            return\n", ""),
+    Guard("claim: a permit", "permits.py", "permits = max(0, int(ahead / rate.interval + 1e-6))", "permits = 1000"),
+    Guard("claim: the provider may be asked", "permits.py", "    if held_until > now:\n", "    if False:\n"),
     Guard("beat: only what is held", "moves.py", "BEAT = update(jobs).where(_MINE, ", "BEAT = update(jobs).where("),
 ]
 

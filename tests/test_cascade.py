@@ -5,6 +5,7 @@ order on a real database, end as a direct reading of the rules says, whatever th
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,11 +131,21 @@ def look(case: Case, link: Link, item: str) -> tuple[bool, bool, int]:
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Driver:
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     folder: Path = tmp_path_factory.mktemp("cascade")
-    database = Database(f"sqlite:///{folder / 'xtyl.db'}")
+    yield from fresh_driver(f"sqlite:///{folder / 'xtyl.db'}")
+
+
+@pytest.fixture(scope="module")
+def postgres_driver(postgres_url: str) -> Iterator[Driver]:
+    yield from fresh_driver(postgres_url)
+
+
+def fresh_driver(url: str) -> Iterator[Driver]:
+    database = Database(url)
     ensure_schema(database)
-    return Driver(database)
+    yield Driver(database)
+    database.close()
 
 
 def run_in_some_order(driver: Driver, case: Case) -> str:
@@ -152,10 +163,21 @@ def run_in_some_order(driver: Driver, case: Case) -> str:
         del held[:take]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
 def test_any_order_ends_as_the_rules_say(driver: Driver, case: Case) -> None:
     """Every job that should exist does, and ends as it should; the run is over, and counts right."""
+    check_end(driver, case)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases())
+def test_any_order_ends_so_on_postgresql(postgres_driver: Driver, case: Case) -> None:
+    """The same rules hold where many may write at once."""
+    check_end(postgres_driver, case)
+
+
+def check_end(driver: Driver, case: Case) -> None:
     id = run_in_some_order(driver, case)
     wanted = {job: "skipped" if state == FATAL else state for job, state in expect(case).items()}
     assert {job: str(found.state) for job, found in driver.jobs(id).items()} == wanted
