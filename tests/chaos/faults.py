@@ -13,11 +13,15 @@ from random import Random
 
 import redis
 from place import Place
+from proxy import Mode, Proxy
 from sqlalchemy.exc import SQLAlchemyError
+
+from servers import wait_until
 
 Fault = Callable[[Place, Random], None]
 FROZEN_SECONDS = 2.5
 AWAY_SECONDS = 2.0
+SWALLOWED = 5
 
 
 def kill_worker(place: Place, draw: Random) -> None:
@@ -125,14 +129,85 @@ def lock_database(place: Place, draw: Random) -> None:
     place.leftovers.append(connection)
 
 
+def cut_off_from_broker(place: Place, draw: Random) -> None:
+    """One worker's messages to and from the broker arrive nowhere for a while; nothing is closed."""
+    _for_a_while(draw.choice(place.ways).broker, Mode.HOLD)
+
+
+def refuse_broker(place: Place, draw: Random) -> None:
+    """One worker cannot reach the broker for a while."""
+    _for_a_while(draw.choice(place.ways).broker, Mode.REFUSE)
+
+
+def swallow_broker_answer(place: Place, draw: Random) -> None:
+    """The broker did what it was asked, and a worker is not told."""
+    _once(draw.choice(place.ways).broker, Mode.SWALLOW)
+
+
+def cut_broker_connection(place: Place, draw: Random) -> None:
+    """A message between a worker and the broker breaks off."""
+    _once(draw.choice(place.ways).broker, Mode.CUT, draw.randint(1, 400))
+
+
+def cut_off_from_database(place: Place, draw: Random) -> None:
+    """One worker's messages to and from the database arrive nowhere for longer than a lease; nothing is closed."""
+    _for_a_while(_database_way(place, draw), Mode.HOLD)
+
+
+def refuse_database(place: Place, draw: Random) -> None:
+    """One worker cannot reach the database for longer than a lease."""
+    _for_a_while(_database_way(place, draw), Mode.REFUSE)
+
+
+def slow_database(place: Place, draw: Random) -> None:
+    """Every message between a worker and the database takes its time."""
+    _for_a_while(_database_way(place, draw), Mode.DELAY, 0.1)
+
+
+def swallow_database_answer(place: Place, draw: Random) -> None:
+    """The database did what it was told, a commit perhaps, and the worker is not told."""
+    for _ in range(SWALLOWED):
+        _once(_database_way(place, draw), Mode.SWALLOW)
+
+
+def cut_database_connection(place: Place, draw: Random) -> None:
+    """A message between a worker and the database breaks off."""
+    for _ in range(SWALLOWED):
+        _once(_database_way(place, draw), Mode.CUT, draw.randint(1, 2_000))
+
+
 ANYWHERE: tuple[Fault, ...] = (
     kill_worker, kill_pool_child, end_worker, freeze_worker, kill_broker, flush_broker, roll_back_broker, fill_broker,
-    make_broker_read_only, send_bad_hints,
+    make_broker_read_only, send_bad_hints, cut_off_from_broker, refuse_broker, swallow_broker_answer, cut_broker_connection,
 )  # fmt: skip
 FAULTS: dict[str, tuple[Fault, ...]] = {
     "sqlite": (*ANYWHERE, lock_database),
-    "postgres": (*ANYWHERE, crash_database, end_connections),
-}
+    "postgres": (
+        *ANYWHERE, crash_database, end_connections, cut_off_from_database, refuse_database, slow_database,
+        swallow_database_answer, cut_database_connection,
+    ),
+}  # fmt: skip
+
+
+def _for_a_while(way: Proxy, mode: Mode, amount: float = 0.0) -> None:
+    way.set(mode, amount)
+    threading.Event().wait(FROZEN_SECONDS)
+    way.set(Mode.PASS)
+
+
+def _once(way: Proxy, mode: Mode, amount: float = 0.0) -> None:
+    """Until it has happened; where nothing passes any more it does not."""
+    before = way.harmed
+    way.set(mode, amount)
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: way.harmed > before, AWAY_SECONDS)
+    way.set(Mode.PASS)
+
+
+def _database_way(place: Place, draw: Random) -> Proxy:
+    way = draw.choice(place.ways).database
+    assert way is not None
+    return way
 
 
 def _configure(place: Place, name: str, bad: str, good: str) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import redis
-from sqlalchemy import create_engine, text
+from proxy import Proxy, proxy_loop
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from fleet import Fleet
@@ -67,13 +69,27 @@ class Broker:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One worker's ways to the servers; to a file there is none."""
+
+    broker: Proxy
+    database: Proxy | None
+
+    def close(self) -> None:
+        self.broker.close()
+        if self.database is not None:
+            self.database.close()
+
+
 @dataclass(kw_only=True)
 class Place:
-    """All of one case's parts."""
+    """All of one case's parts. The workers go to the servers by their ways, the settings lead there directly."""
 
     settings: Settings
     broker: Broker
     workers: list[Fleet]
+    ways: list[Way]
     log: Path
     leftovers: list[Any] = field(default_factory=list)
 
@@ -100,7 +116,11 @@ class Place:
 @contextlib.contextmanager
 def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2) -> Iterator[Place]:
     """Everything started; everything gone when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="xtyl-") as short, _provider(folder / "provider.log", seed) as port:
+    with (
+        tempfile.TemporaryDirectory(prefix="xtyl-") as short,
+        _provider(folder / "provider.log", seed) as port,
+        proxy_loop() as loop,
+    ):
         broker = Broker(Path(short))
         settings = load_settings(
             {
@@ -112,15 +132,39 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
         )
         prepare_home(settings)
         os.environ |= {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": CANARY}
-        made = Place(settings=settings, broker=broker, workers=[], log=folder / "provider.log")
+        made = Place(settings=settings, broker=broker, workers=[], ways=[], log=folder / "provider.log")
         try:
-            made.workers += [Fleet(settings, pool) for _ in range(count)]
+            for number in range(count):
+                made.ways.append(_way(loop, settings, Path(short), number))
+                made.workers.append(Fleet(_through(made.ways[-1], settings, Path(short), number), pool))
             yield made
         finally:
             for worker in made.workers:
                 worker.close()
+            for way in made.ways:
+                way.close()
             broker.close()
             del os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+
+
+def _way(loop: asyncio.AbstractEventLoop, settings: Settings, short: Path, number: int) -> Way:
+    broker = Proxy(loop, short / "broker.sock", short / f"way-{number}.sock")
+    if settings.database_url.startswith("sqlite"):
+        return Way(broker, None)
+    folder = make_url(settings.database_url).query["host"]
+    return Way(broker, Proxy(loop, Path(str(folder)) / ".s.PGSQL.5432"))
+
+
+def _through(way: Way, settings: Settings, short: Path, number: int) -> Settings:
+    """The same settings for a worker that goes this way."""
+    url = make_url(settings.database_url)
+    if way.database is not None:
+        url = url.set(host="127.0.0.1", port=way.database.port, query={})
+    return replace(
+        settings,
+        redis_url=f"unix://{short / f'way-{number}.sock'}",
+        database_url=url.render_as_string(hide_password=False),
+    )
 
 
 @contextlib.contextmanager

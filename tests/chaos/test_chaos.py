@@ -13,10 +13,10 @@ CASES = [
         seed=7 + place,
         database=database,
         pool="prefork" if place == 2 else "threads",
-        faults=tuple(fault.__name__ for fault in FAULTS[database][place::3]),
+        faults=tuple(fault.__name__ for fault in FAULTS[database][place::count]),
     )
-    for database in ("sqlite", "postgres")
-    for place in range(3)
+    for database, count in (("sqlite", 3), ("postgres", 4))
+    for place in range(count)
 ]
 
 
