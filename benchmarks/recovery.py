@@ -145,7 +145,7 @@ def after_kill(there: Place) -> list[float]:
 
 def after_emptied(there: Place) -> tuple[float, int]:
     """Everything in the broker is gone while nothing runs but is ready; when the first job starts, and what was redone."""
-    run = working(there, 60, 0.05)
+    run = working(there, 300, 0.05)
     wait_until(lambda: run.overview().done >= 10)
     run.pause()
     wait_until(lambda: not there.column("SELECT id FROM agent_jobs WHERE state = 'running'"))

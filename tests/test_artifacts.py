@@ -1,5 +1,6 @@
 """The artifact store keeps bytes whole, private and verified, and refuses what is no image."""
 
+import errno
 import io
 import os
 import stat
@@ -153,3 +154,24 @@ def test_many_writers_of_one_artifact_agree(store):
         thread.join()
     (path,) = (path for path in store.folder.rglob("*") if path.is_file())
     assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("patience_seconds", [0.0, 60.0])
+def test_a_full_disk_is_waited_for_by_whoever_holds_a_result(tmp_path, monkeypatch, patience_seconds):
+    """The operating system has no room twice: a worker keeps what was paid for and tries again, anybody else is told at once."""
+    store = ArtifactStore(tmp_path / "artifacts", patience_seconds=patience_seconds)
+    refusals = [OSError(errno.ENOSPC, "No space left on device")] * 2
+    replace = os.replace
+
+    def rename(source, target):
+        if refusals:
+            raise refusals.pop()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", rename)
+    if patience_seconds:
+        assert store.artifact(store.save(b"paid for", "text/plain")).open() == "paid for"
+    else:
+        with pytest.raises(OSError, match="No space left"):
+            store.save(b"paid for", "text/plain")
+    assert list(store.folder.rglob("*.partial")) == []

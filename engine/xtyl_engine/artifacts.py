@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -22,6 +25,7 @@ from xtyl_engine.points import Point, reach
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+log = logging.getLogger("xtyl")
 KEY = "$artifact"
 JSON = "application/json"
 TABLE = "application/vnd.xtyl.table+json"
@@ -34,6 +38,7 @@ SUFFIXES = {
     "text/csv": ".csv",
     "text/plain": ".txt",
 }
+FULL = (ENOSPC, EDQUOT)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -66,10 +71,12 @@ def sniff_image(data: bytes) -> str | None:
 
 
 class ArtifactStore:
-    """Files under one folder, private to its owner, each written whole or not at all."""
+    """Files under one folder, private to its owner, each written whole or not at all. While the disk is full a file is tried
+    again, for `patience_seconds`: a worker holds what was paid for, anybody else is told at once."""
 
-    def __init__(self, folder: str | os.PathLike[str]):
+    def __init__(self, folder: str | os.PathLike[str], *, patience_seconds: float = 0.0):
         self.folder = Path(folder)
+        self.patience_seconds = patience_seconds
 
     def __repr__(self) -> str:
         return f"ArtifactStore({str(self.folder)!r})"
@@ -79,8 +86,19 @@ class ArtifactStore:
         reference = {KEY: sha256(data).hexdigest(), "media_type": media_type, "size": len(data), **facts}
         path = self.path(reference)
         if not (path.exists() and path.stat().st_size == len(data)):
-            _write_durably(path, data)
+            self._insist(path, data)
         return reference
+
+    def _insist(self, path: Path, data: bytes) -> None:
+        deadline = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return _write_durably(path, data)
+            except OSError as error:
+                if error.errno not in FULL or time.monotonic() >= deadline:
+                    raise
+                log.error("the disk is full: a result of %d bytes waits for room in %s", len(data), self.folder)
+            time.sleep(1.0)
 
     def path(self, reference: Mapping[str, Any]) -> Path:
         """Where the file of a reference is, or would be. Refuses what is no sha256, so no name can lead elsewhere."""

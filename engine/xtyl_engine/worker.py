@@ -30,7 +30,7 @@ from xtyl_engine.points import Point, arm, reach
 from xtyl_engine.record import Recorder
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings, load_settings
-from xtyl_engine.slots import Slots
+from xtyl_engine.slots import KEEP_SECONDS, Slots
 from xtyl_engine.stream import Publisher
 from xtyl_engine.sweep import Sweeper
 from xtyl_engine.transport import read_with_care
@@ -56,7 +56,7 @@ class Process:
         recorder = Recorder(
             self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load, rates
         )
-        store = ArtifactStore(settings.artifacts_folder)
+        store = ArtifactStore(settings.artifacts_folder, patience_seconds=KEEP_SECONDS)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
         self.slots = Slots(recorder, executor, lambda id: send_hint(app, id), settings.slots, settings.slice_seconds)
         self.sweeper = Sweeper(

@@ -22,6 +22,7 @@ Fault = Callable[[Place, Random], None]
 FROZEN_SECONDS = 2.5
 AWAY_SECONDS = 2.0
 SWALLOWED = 5
+FILLING = b"." * 65_536
 
 
 def kill_worker(place: Place, draw: Random) -> None:
@@ -176,6 +177,16 @@ def cut_database_connection(place: Place, draw: Random) -> None:
         _once(_database_way(place, draw), Mode.CUT, draw.randint(1, 2_000))
 
 
+def fill_disk(place: Place, draw: Random) -> None:
+    """The disk with the artifacts, and SQLite's file, is full for a while."""
+    path = place.settings.home / "filler"
+    with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(FILLING):
+            pass
+    threading.Event().wait(AWAY_SECONDS)
+    path.unlink()
+
+
 ANYWHERE: tuple[Fault, ...] = (
     kill_worker, kill_pool_child, end_worker, freeze_worker, kill_broker, flush_broker, roll_back_broker, fill_broker,
     make_broker_read_only, send_bad_hints, cut_off_from_broker, refuse_broker, swallow_broker_answer, cut_broker_connection,
@@ -187,6 +198,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         swallow_database_answer, cut_database_connection,
     ),
 }  # fmt: skip
+# Only where the disk is small, and nobody else's.
+ON_SMALL_DISK: tuple[Fault, ...] = (fill_disk,)
 
 
 def _for_a_while(way: Proxy, mode: Mode, amount: float = 0.0) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 # What a worker sent may arrive a moment later.
@@ -33,7 +34,8 @@ class Job:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All there is to judge by. `log` holds the provider's lines, `quiet` the times between a pause that returned and the resume
-    after it, `quotes` which node's texts each node's prompt repeats."""
+    after it, `quotes` which node's texts each node's prompt repeats; `prints` which node's result is a file that holds another's
+    text, and `files` what stands in each artifact, by its name."""
 
     execution: str
     state: str
@@ -42,6 +44,8 @@ class Evidence:
     log: Sequence[Mapping[str, Any]]
     quiet: Sequence[tuple[float, float]]
     quotes: Mapping[str, str]
+    prints: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def key(self, job: Job) -> str:
         return f"{self.execution}/{job.node}/{job.item}/0"
@@ -68,11 +72,29 @@ def _job(evidence: Evidence, job: Job) -> Iterable[str]:
     if job.state != "completed":
         yield f"is {job.state}"
         return
+    if job.attempts != job.attempt:
+        yield f"it is at attempt {job.attempt} and has {job.attempts} rows of them"
+    yield from _file(evidence, job) if job.node in evidence.prints else _asked(evidence, job)
+
+
+def _file(evidence: Evidence, job: Job) -> Iterable[str]:
+    """The artifact that the record names is there, whole, and made from what the parent was committed with."""
+    name = json.loads(job.output or "{}").get("$artifact")
+    content = evidence.files.get(name)
+    (parent,) = [each for each in evidence.jobs if (each.node, each.item) == (evidence.prints[job.node], job.item)]
+    if content is None:
+        yield f"its artifact {name} is missing"
+    elif sha256(content).hexdigest() != name:
+        yield f"its artifact {name} is not what it was"
+    elif str(parent.text).encode() not in content:
+        yield f"its artifact does not hold {parent.node}@{parent.item} as it was committed"
+
+
+def _asked(evidence: Evidence, job: Job) -> Iterable[str]:
+    """What the provider was asked, and what it said."""
     requests, answers = evidence.lines(job, "request"), evidence.lines(job, "answer")
     if job.text not in {answer["text"] for answer in answers}:
         yield "its text is none that the provider sent for it"
-    if job.attempts != job.attempt:
-        yield f"it is at attempt {job.attempt} and has {job.attempts} rows of them"
     if len(requests) > job.attempts:
         yield f"{len(requests)} requests, {job.attempts} attempts"
     # A worker that was frozen and goes on sends what it was about to send: its attempt says that it was given up.

@@ -118,7 +118,7 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
     """Everything started; everything gone when the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="xtyl-") as short,
-        _provider(folder / "provider.log", seed) as port,
+        _provider(Path(short) / "provider.log", seed) as port,
         proxy_loop() as loop,
     ):
         broker = Broker(Path(short))
@@ -131,8 +131,14 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
             }
         )
         prepare_home(settings)
-        os.environ |= {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": CANARY}
-        made = Place(settings=settings, broker=broker, workers=[], ways=[], log=folder / "provider.log")
+        before = dict(os.environ)
+        # Who submits signs functions with the home's key, and workers ask the provider at this address.
+        os.environ |= {
+            "XTYL_HOME": str(settings.home),
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+            "OPENAI_API_KEY": CANARY,
+        }
+        made = Place(settings=settings, broker=broker, workers=[], ways=[], log=Path(short) / "provider.log")
         try:
             for number in range(count):
                 made.ways.append(_way(loop, settings, Path(short), number))
@@ -144,7 +150,8 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
             for way in made.ways:
                 way.close()
             broker.close()
-            del os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+            os.environ.clear()
+            os.environ |= before
 
 
 def _way(loop: asyncio.AbstractEventLoop, settings: Settings, short: Path, number: int) -> Way:

@@ -85,7 +85,7 @@ class Proxy:
             self._abort(writer)
             return
         self._open |= {writer, asks}
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):
             await asyncio.gather(self._pump(reader, asks, writer), self._pump(answers, writer, asks, is_answer=True))
         self._open -= {writer, asks}
         self._abort(writer, asks)

@@ -1,5 +1,6 @@
 """Runs cases outside the test suite: `--seeds 50` plays many and prints what was survived, `--seed 7` plays one, `--replay FILE`
-plays one that failed before. A case that fails is saved, and its file is named.
+plays one that failed before. A case that fails is saved, and its file is named. `--small-disk`, for root, adds a disk that is
+full now and then.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import os
 import platform
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,7 +39,7 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
     with postgres_server(folder / "postgres") as url:
         base, _, query = url.partition("?")
         yield {
-            "sqlite": f"sqlite:///{folder}/{{name}}/home/chaos.db",
+            "sqlite": f"sqlite:///{folder}/cases/{{name}}/home/chaos.db",
             "postgres": f"{base.rpartition('/')[0]}/{{name}}?{query}",
         }
 
@@ -58,7 +60,7 @@ def played(case: Case, folder: Path, urls: dict[str, str]) -> Report:
         report = Report(case=case, broken=[f"it could not be played to its end: {error!r}"])
     say(f"seed {case.seed} {case.database} {case.pool} {' '.join(case.faults)}: {'; '.join(report.broken) or 'sound'}")
     if report.broken:
-        saved = folder / f"failed-{case.database}-{case.seed}.json"
+        saved = folder.parent / f"failed-{case.database}-{case.seed}.json"
         saved.write_text(json.dumps({"case": asdict(case), "broken": report.broken}, indent=2))
         say(f"  replay: python {sys.argv[0]} --replay {saved}")
     return report
@@ -97,7 +99,17 @@ def cases(options: argparse.Namespace) -> list[Case]:
         return [Case(**written | {"faults": tuple(written["faults"])})]
     seeds = [options.seed] if options.seed is not None else range(1, options.seeds + 1)
     kinds = [options.database] if options.database else ["sqlite", "postgres"]
-    return [draw_case(seed, kind, options.pool) for seed in seeds for kind in kinds]
+    return [draw_case(seed, kind, options.pool, small_disk=options.small_disk) for seed in seeds for kind in kinds]
+
+
+@contextmanager
+def small_disk(path: Path) -> Iterator[None]:
+    """A disk in memory, of a size that is soon full."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
 
 
 def main() -> int:
@@ -106,16 +118,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--database", choices=["sqlite", "postgres"])
     parser.add_argument("--pool", choices=["threads", "prefork"])
+    parser.add_argument("--small-disk", action="store_true")
     parser.add_argument("--replay")
     options = parser.parse_args()
     # A run that is told to end takes its servers and workers with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     reports: list[Report] = []
-    with databases(folder) as urls:
+    (folder / "cases").mkdir()
+    with databases(folder) as urls, small_disk(folder / "cases") if options.small_disk else nullcontext():
         try:
             for case in cases(options):
-                reports.append(played(case, folder, urls))  # noqa: PERF401 - what there is counts when it is interrupted
+                reports.append(played(case, folder / "cases", urls))  # noqa: PERF401 - what there is counts when it is interrupted
         except KeyboardInterrupt:
             say("interrupted")
     say(table(reports))

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 import pandas as pd
-from faults import FAULTS
+from faults import FAULTS, ON_SMALL_DISK
 from judge import Evidence, Job, judge, paid_twice
 from place import CANARY, Place, place
 
@@ -21,6 +21,9 @@ from servers import wait_until
 from xtyl_nb.run import Run
 
 ROWS = 8
+ALL_JOBS = 6 * ROWS
+# More than a row of the record takes: it goes to an artifact.
+PAGES = 300_000
 DRAIN_SECONDS = 30.0
 JOBS = (
     "SELECT node, item, state, attempt, (SELECT count(*) FROM job_attempts WHERE job_id = id), "
@@ -53,10 +56,10 @@ class Report:
     drain_seconds: float = 0.0
 
 
-def draw_case(seed: int, database: str, pool: str | None = None, count: int = 4) -> Case:
+def draw_case(seed: int, database: str, pool: str | None = None, *, small_disk: bool = False, count: int = 4) -> Case:
     """The case of a seed."""
     draw = Random(seed)
-    names = tuple(fault.__name__ for fault in FAULTS[database])
+    names = tuple(fault.__name__ for fault in (*FAULTS[database], *(ON_SMALL_DISK if small_disk else ())))
     chosen = pool or draw.choice(["threads", "prefork"])
     return Case(seed=seed, database=database, pool=chosen, faults=tuple(draw.choices(names, k=count)))
 
@@ -70,7 +73,12 @@ def workflow() -> xt.Workflow:
         .generate_copy("idea", prompt="An idea for {{ product }}", n=2, **common)
         .generate_copy("draft", prompt="Write it out: {{ idea.text }}", over="idea", **common)
         .generate_copy("final", prompt="Choose: {% for d in draft %}{{ d.text }} {% endfor %}", **common)
+        .call("book", printed, text="{{ final.text }}", pages=PAGES)
     )
+
+
+def printed(text: str, pages: int) -> str:
+    return text + "." * pages
 
 
 def play(case: Case, folder: Path, database_url: str, say: Callable[[str], None] = lambda words: None) -> Report:
@@ -94,14 +102,14 @@ def play(case: Case, folder: Path, database_url: str, say: Callable[[str], None]
 
 def _harm(there: Place, run: Run, case: Case, draw: Random, say: Callable[[str], None]) -> list[tuple[float, float]]:
     """The faults, each when some more jobs are complete; after every second one a pause."""
-    known = {fault.__name__: fault for fault in FAULTS[case.database]}
+    known = {fault.__name__: fault for fault in (*FAULTS[case.database], *ON_SMALL_DISK)}
     quiet: list[tuple[float, float]] = []
     for place_, name in enumerate(case.faults):
-        target = (place_ + 1) * 5 * ROWS // (len(case.faults) + 2)
+        target = (place_ + 1) * ALL_JOBS // (len(case.faults) + 2)
         wait_until(lambda target=target: _done(run) >= target, DRAIN_SECONDS)
         say(name)
         known[name](there, draw)
-        if place_ % 2 and _done(run) < 5 * ROWS:
+        if place_ % 2 and _done(run) < ALL_JOBS:
             quiet.append(_paused(run, draw))
     return quiet
 
@@ -144,6 +152,8 @@ def _account(there: Place, run: Run, quiet: list[tuple[float, float]], report: R
         log=[json.loads(line) for line in there.log.read_text().splitlines()],
         quiet=quiet,
         quotes={"draft": "idea", "final": "draft"},
+        prints={"book": "final"},
+        files={path.stem: path.read_bytes() for path in there.settings.artifacts_folder.rglob("*.json")},
     )
     report.broken += judge(evidence) + _told(there)
     report.jobs, report.starts = len(jobs), sum(job.attempts for job in jobs)

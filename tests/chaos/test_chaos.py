@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from faults import FAULTS
-from story import Case, play
+from story import ALL_JOBS, Case, play
 
 CASES = [
     Case(
@@ -27,4 +27,4 @@ def test_a_run_survives(case: Case, tmp_path: Path, request: pytest.FixtureReque
     url = file if case.database == "sqlite" else request.getfixturevalue("own_postgres")
     report = play(case, tmp_path, url)
     assert report.broken == []
-    assert report.jobs == 40
+    assert report.jobs == ALL_JOBS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from judge import Evidence, Job, judge, paid_twice
@@ -19,11 +20,22 @@ def line(kind: str, key: str, time: float, **facts: str) -> dict[str, object]:
     return {"kind": kind, "key": f"run/{key}/0", "time": time, **facts}
 
 
+CONTENT = b"a book of b"
+NAME = sha256(CONTENT).hexdigest()
 SOUND = Evidence(
     execution="run",
     state="completed",
-    jobs=[job("first", "0.0", "a", 3.0), job("second", "0", "b", 6.0)],
-    events=[(1, "submitted", None, None), (2, "job_completed", "first", "0.0"), (3, "job_completed", "second", "0")],
+    jobs=[
+        job("first", "0.0", "a", 3.0),
+        job("second", "0", "b", 6.0),
+        replace(job("book", "0", "", 7.0), output=f'{{"$artifact":"{NAME}"}}'),
+    ],
+    events=[
+        (1, "submitted", None, None),
+        (2, "job_completed", "first", "0.0"),
+        (3, "job_completed", "second", "0"),
+        (4, "job_completed", "book", "0"),
+    ],
     log=[
         line("request", "first/0.0", 1.0, prompt="x"),
         line("answer", "first/0.0", 2.0, text="a"),
@@ -32,8 +44,10 @@ SOUND = Evidence(
     ],
     quiet=[(3.0, 3.5)],
     quotes={"second": "first"},
+    prints={"book": "second"},
+    files={NAME: CONTENT},
 )
-FIRST, SECOND = SOUND.jobs
+FIRST, SECOND, BOOK = SOUND.jobs
 
 
 def test_a_sound_account_is_sound() -> None:
@@ -46,16 +60,19 @@ def test_a_sound_account_is_sound() -> None:
     ("doctored", "words"),
     [
         (replace(SOUND, state="running"), "the run is running"),
-        (replace(SOUND, jobs=[replace(FIRST, state="running"), SECOND]), "is running"),
-        (replace(SOUND, jobs=[replace(FIRST, output='{"text":"z"}'), SECOND]), "none that the provider sent"),
-        (replace(SOUND, jobs=[replace(FIRST, attempts=2), SECOND]), "rows of them"),
+        (replace(SOUND, jobs=[replace(FIRST, state="running"), SECOND, BOOK]), "is running"),
+        (replace(SOUND, jobs=[replace(FIRST, output='{"text":"z"}'), SECOND, BOOK]), "none that the provider sent"),
+        (replace(SOUND, jobs=[replace(FIRST, attempts=2), SECOND, BOOK]), "rows of them"),
         (replace(SOUND, log=[*SOUND.log, line("request", "first/0.0", 2.5, prompt="x")]), "2 requests, 1 attempts"),
-        (replace(SOUND, jobs=[replace(FIRST, finished=0.5), SECOND]), "after it was complete"),
+        (replace(SOUND, jobs=[replace(FIRST, finished=0.5), SECOND, BOOK]), "after it was complete"),
         (replace(SOUND, log=[*SOUND.log[:2], {**SOUND.log[2], "prompt": "quotes c"}, SOUND.log[3]]), "does not quote"),
+        (replace(SOUND, jobs=[*SOUND.jobs[:2], replace(BOOK, output='{"$artifact":"gone"}')]), "gone is missing"),
+        (replace(SOUND, files={NAME: b"a book of"}), "is not what it was"),
+        (replace(SOUND, jobs=[FIRST, replace(SECOND, output='{"text":"zz"}'), BOOK]), "does not hold second@0"),
         (replace(SOUND, quiet=[(3.0, 4.5)]), "while the run was paused"),
         (replace(SOUND, log=[*SOUND.log, line("request", "third/0", 2.5, prompt="x")]), "the key of no job"),
-        (replace(SOUND, events=[SOUND.events[0], SOUND.events[2]]), "gaps"),
-        (replace(SOUND, events=[*SOUND.events, (4, "job_completed", "first", "0.0")]), "2 completions"),
+        (replace(SOUND, events=[SOUND.events[0], *SOUND.events[2:]]), "gaps"),
+        (replace(SOUND, events=[*SOUND.events, (5, "job_completed", "first", "0.0")]), "2 completions"),
     ],
 )
 def test_a_broken_promise_is_found(doctored: Evidence, words: str) -> None:
