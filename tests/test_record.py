@@ -10,7 +10,8 @@ import pytest
 from engine_driver import Driver, completed, failed, retrying, waiting
 from plans import chain, fan, layered, plan_of
 from xtyl_engine.database import Database
-from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, RunNotFound
+from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, LimitExceeded, RunNotFound
+from xtyl_engine.limits import MAX_EVENT_BYTES
 from xtyl_engine.outcomes import Completed
 from xtyl_engine.slots import Slots
 from xtyl_engine.sweep import MAX_LOST, Sweeper
@@ -373,6 +374,15 @@ def test_the_first_decision_wins(driver: Driver) -> None:
     driver.controls.approve(id, "pick", "0", choose=[1], by="ada")
     with pytest.raises(DecisionRefused, match="already decided: approve by ada"):
         driver.controls.approve(id, "pick", "0", choose=[2], by="bob")
+
+
+def test_an_event_that_would_weigh_on_all_who_watch_is_refused(driver: Driver) -> None:
+    """A decision by somebody with an endless name is not taken, and the review still waits."""
+    id = review_of(driver)
+    with pytest.raises(LimitExceeded, match="job_decided at pick would be"):
+        driver.controls.approve(id, "pick", "0", choose=[1], by="x" * MAX_EVENT_BYTES)
+    driver.controls.approve(id, "pick", "0", choose=[1], by="ada")
+    assert driver.states(id)["pick@0"] == "completed"
 
 
 def test_a_rejected_review_skips_its_row_without_failing(driver: Driver) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 from xtyl_engine import moves
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
-from xtyl_engine.errors import RunNotFound
+from xtyl_engine.errors import LimitExceeded, RunNotFound
 from xtyl_engine.events import Event, EventKind
+from xtyl_engine.limits import MAX_EVENT_BYTES
 from xtyl_engine.plan import Link, Plan, head
 from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import (
@@ -282,7 +283,13 @@ class Ledger:
 
 
 def event_row(event: Event) -> dict[str, Any]:
-    """An event as its table takes it."""
+    """An event as its table takes it. Raises LimitExceeded for one that would weigh on everybody who watches."""
+    data = json.dumps(dict(event.data), separators=(",", ":")) if event.data else None
+    if data is not None and len(data) > MAX_EVENT_BYTES:
+        raise LimitExceeded(
+            f"the event {event.kind} at {event.node} would be {len(data):,} characters; at most {MAX_EVENT_BYTES:,}",
+            hint="Shorten what it says, a name perhaps; long texts belong in outputs.",
+        )
     return {
         "execution_id": event.execution_id,
         "sequence": event.sequence,
@@ -290,5 +297,5 @@ def event_row(event: Event) -> dict[str, Any]:
         "kind": str(event.kind),
         "node": event.node,
         "item": event.item,
-        "data": json.dumps(dict(event.data), separators=(",", ":")) if event.data else None,
+        "data": data,
     }

@@ -64,8 +64,11 @@ class Sweeper:
             for claim in self.slots.held()
         ]
         if parameters:
-            work = lambda transaction: transaction.many(moves.BEAT, parameters)  # noqa: E731
-            self.database.transact(work, seconds=self.beat_seconds)
+
+            def renew(transaction: Transaction) -> int:
+                return transaction.many(moves.BEAT, parameters)
+
+            self.database.transact(renew, seconds=self.beat_seconds)
         reach(Point.BEAT_AFTER)
 
     def sweep(self) -> None:
