@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import signal
 import statistics
 import subprocess
@@ -63,6 +64,8 @@ def played(case: Case, folder: Path, urls: dict[str, str]) -> Report:
         saved = folder.parent / f"failed-{case.database}-{case.seed}.json"
         saved.write_text(json.dumps({"case": asdict(case), "broken": report.broken}, indent=2))
         say(f"  replay: python {sys.argv[0]} --replay {saved}")
+    else:
+        shutil.rmtree(folder / name)
     return report
 
 
