@@ -10,8 +10,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from xtyl_engine.errors import ControlRefused
-from xtyl_engine.overview import NodeOverview, Option, Overview, Review
+from xtyl_engine.errors import ControlRefused, RunNotFound
+from xtyl_engine.events import Event, EventKind
+from xtyl_engine.overview import Attempt, JobDetail, JobPage, NodeOverview, Option, Overview, Review
 from xtyl_engine.plan import Plan, Reading, make_plan
 from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
 from xtyl_engine.workflow import Document, Edge, Node
@@ -140,14 +141,61 @@ class ScriptedRun:
         self._move("reopen")
 
     def approve(
-        self, node: str, *, choose: list[int], edits: Any = None, row_position: Any = None, item: Any = None
+        self,
+        node: str,
+        *,
+        choose: list[int],
+        edits: Any = None,
+        comment: Any = None,
+        row_position: Any = None,
+        item: Any = None,
     ) -> None:
-        self.controls.append(("approve", node, item, choose, edits))
+        said = () if comment is None else (comment,)
+        self.controls.append(("approve", node, item, choose, edits, *said))
         self.step()
 
     def reject(self, node: str, *, reason: str, item: str | None = None) -> None:
         self.controls.append(("reject", node, item, reason))
         self.step()
+
+    def job_page(self, node: str, start: int = 0) -> JobPage:
+        """Two jobs, one of which failed; of a node that is not there, none."""
+        if node not in self.plan.nodes:
+            raise RunNotFound(f"there is no node {node!r} in this run", hint="Look at its nodes.")
+        return JobPage(total=2, start=start, jobs=(self.inspect(node, item="1"), self.inspect(node, item="0"))[start:])
+
+    def inspect(self, node: str, *, item: str) -> JobDetail:
+        common = {"node": node, "item": item, "label": f"<b>row {item}</b>", "because": "first", "started": STARTED}
+        if item == "0":
+            facts = {"text": "Hello\n<script>alert(1)</script>", "finished": STARTED + 2, "attempts_made": 1}
+            asked = {"prompt": "A headline for <i>Aurora</i>", "model": None}
+            return JobDetail(state=JobState.COMPLETED, asked=asked, cost=0.01, tokens=12, **common, **facts)
+        tried = (
+            Attempt(1, "first", STARTED, STARTED + 1, "retrying", "busy"),
+            Attempt(2, "retry", STARTED + 2, None, None, None),
+        )
+        facts = {
+            "error": "it broke",
+            "traceback": "Traceback: <b>here</b>",
+            "error_class": "permanent",
+            "attempts": tried,
+        }
+        return JobDetail(state=JobState.FAILED, attempts_made=2, **common, **facts)
+
+    def recent_events(self) -> list[Event]:
+        kinds = (EventKind.SUBMITTED, EventKind.JOB_STARTED)
+        return [
+            Event(
+                execution_id=self.id,
+                sequence=place + 1,
+                time=STARTED,
+                kind=kind,
+                node="headline",
+                item="0",
+                data={"attempt": 1},
+            )
+            for place, kind in enumerate(kinds)
+        ]
 
     def _move(self, name: str) -> None:
         now = self._script[-1].state if self.ended_unseen else self.overview().state

@@ -225,12 +225,55 @@ def test_the_repr_is_short_and_stable() -> None:
     assert data[widget_module.VIEW_MIME]["model_id"] == shown.model_id
 
 
-def test_the_page_side_is_one_small_file_that_writes_only_text() -> None:
+def test_the_page_side_is_small_and_writes_only_text() -> None:
     """No markup from data, nothing loaded from elsewhere."""
-    source = (widget_module.STATIC / "widget.js").read_text()
+    source = RunWidget._esm
     assert not any(word in source for word in ("innerHTML", "insertAdjacentHTML", "document.write", "import "))
     assert re.findall(r"https?://[^\"]*", source) == ["http://www.w3.org/2000/svg"]
-    assert len(source) < 40_000
+    assert len(source) < 48_000
+
+
+def test_a_node_opens_its_jobs() -> None:
+    """A page of them, those that need somebody first, with what they say in short."""
+    answer = Recorder(scripted("running")).click("jobs", node="headline", start=0)
+    assert (answer["ok"], answer["total"], answer["start"]) == (True, 2, 0)
+    failed, done = answer["jobs"]
+    assert (failed["item"], failed["state"], failed["line"]) == ("1", "failed", "it broke")
+    assert (done["line"], done["start"], done["end"]) == ("Hello", 0.0, 2.0)
+
+
+def test_a_job_opens_with_all_that_is_known_of_it() -> None:
+    """What it was asked, what came out, every attempt with its reason, the error with its traceback, the cost."""
+    shown = Recorder(scripted("running"))
+    done = shown.click("job", node="headline", item="0")["job"]
+    assert done["asked"] == [["prompt", "A headline for <i>Aurora</i>"]]
+    assert (done["text"], done["tokens"], done["cost"]) == ("Hello\n<script>alert(1)</script>", 12, 0.01)
+    failed = shown.click("job", node="headline", item="1")["job"]
+    assert failed["traceback"] == "Traceback: <b>here</b>"
+    assert [(each["because"], each["outcome"], each["seconds"]) for each in failed["attempts"]] == [
+        ("first", "retrying", 1.0),
+        ("retry", "running", None),
+    ]
+
+
+def test_events_are_read_newest_first() -> None:
+    """Each with its number, its place and what it says."""
+    first, second = Recorder(scripted("running")).click("events")["events"]
+    assert (first["number"], first["kind"], first["where"], first["says"]) == (
+        2,
+        "job started",
+        "headline 0",
+        "attempt 1",
+    )
+    assert second["number"] == 1
+
+
+def test_a_question_that_cannot_be_answered_says_why() -> None:
+    """A node that is not there, or nonsense from the page, is answered with words."""
+    shown = Recorder(scripted("running"))
+    answer = shown.click("jobs", node="nobody")
+    assert (answer["ok"], answer["error"]) == (False, "there is no node 'nobody' in this run")
+    assert shown.click("job", node="headline")["ok"] is False
 
 
 def test_a_thousand_nodes_are_a_small_message() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from xtyl_engine.events import Event
     from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import Overview
+    from xtyl_engine.overview import JobDetail, JobPage, Overview
     from xtyl_engine.query import Queries
     from xtyl_engine.settings import Settings
     from xtyl_engine.stream import Listener
@@ -51,6 +51,7 @@ class DirectBackend:
         """Make all that speaks to the database and the broker; it connects at first use."""
         from xtyl_engine.artifacts import ArtifactStore
         from xtyl_engine.broker import make_app
+        from xtyl_engine.closeup import Closeup
         from xtyl_engine.control import Controls
         from xtyl_engine.database import Database
         from xtyl_engine.glance import Glance
@@ -66,6 +67,7 @@ class DirectBackend:
         self.store = ArtifactStore(self.settings.artifacts_folder)
         self.queries: Queries = Queries(self.database, plans)
         self._glance = Glance(self.queries, self.store, read_rates(self.settings))
+        self._closeup: Closeup = Closeup(self.queries, self.store)
         self._controls = Controls(self.database, plans, self.store)
         self._publisher = Publisher(self.connection.redis_url)
         self._app = make_app(self.connection.celery_url)
@@ -124,6 +126,14 @@ class DirectBackend:
         """Decide a review: nothing here will do. Raises DecisionRefused."""
         words = _written("reason", reason)
         self._change(id, self._controls.reject(id, node, item, reason=words or "", by=_who()))
+
+    def inspect(self, id: str, node: str, item: str) -> JobDetail:
+        """One job with everything that is known of it. Raises RunNotFound."""
+        return self._closeup.job(id, node, item)
+
+    def job_page(self, id: str, node: str, start: int) -> JobPage:
+        """Some jobs of a node, those that need somebody first. Raises RunNotFound."""
+        return self._closeup.page(id, node, start)
 
     def listen(self, id: str) -> Listener:
         """Something to wait on for news of one execution."""

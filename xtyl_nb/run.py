@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from xtyl_engine.overview import Overview
+    from xtyl_engine.overview import JobDetail, JobPage, Overview
     from xtyl_engine.plan import Plan
     from xtyl_nb.client import DirectBackend
 
@@ -189,6 +189,21 @@ class Run:
         from xtyl_nb.frame import jobs_frame
 
         return jobs_frame(self._backend, self.id, self.plan)
+
+    def inspect(self, node: str, *, row: Any = None, item: str | None = None) -> JobDetail:
+        """One job with everything that is known of it: what it was asked with its templates filled in, its attempts, its
+        result, its error with the traceback, its cost. `row` is a label of the frame's index, the first row if left out."""
+        place = item or str(0 if row is None else self._position(row))
+        return self._backend.inspect(self.id, node, place)
+
+    def job_page(self, node: str, start: int = 0) -> JobPage:
+        """Some jobs of a node from the `start`-th on, those that need somebody first."""
+        return self._backend.job_page(self.id, node, start)
+
+    def recent_events(self, count: int = 200) -> list[Event]:
+        """The last events, in order."""
+        sequence, _ = self._backend.queries.sequence(self.id)
+        return self._backend.queries.events(self.id, max(0, sequence - count))
 
     def events(self) -> pd.DataFrame:
         """One row per event, in order."""

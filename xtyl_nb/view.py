@@ -4,11 +4,13 @@ Nothing here draws, and nothing here waits.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from time import time
 from typing import Any, Protocol
 
-from xtyl_engine.overview import NodeOverview, Overview, Review
+from xtyl_engine.events import Event
+from xtyl_engine.overview import JobDetail, JobPage, NodeOverview, Overview, Review
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow import Edge
@@ -69,11 +71,18 @@ class Live(Protocol):
         *,
         choose: list[int],
         edits: Mapping[int, str] | None = None,
+        comment: str | None = None,
         row_position: int | None = None,
         item: str | None = None,
     ) -> object: ...
 
     def reject(self, node: str, *, reason: str, item: str | None = None) -> object: ...
+
+    def job_page(self, node: str, start: int = 0) -> JobPage: ...
+
+    def inspect(self, node: str, *, item: str) -> JobDetail: ...
+
+    def recent_events(self) -> list[Event]: ...
 
 
 def node_state(node: NodeOverview) -> str:
@@ -188,13 +197,26 @@ def difference(before: Json, after: Json) -> Json:
     return patch | {"elapsed": after["elapsed"]}
 
 
+def asked_lines(config: Mapping[str, Any], length: int = TEXT_SHOWN) -> list[list[str]]:
+    """A node's config as names and words: a function by its name, its arguments one by one, what was left out not at all."""
+    lines: list[list[str]] = []
+    for name, value in config.items():
+        if name == "function" and isinstance(value, Mapping):
+            lines.append([name, f"{value.get('name') or value.get('reference')}()"])
+        elif isinstance(value, Mapping):
+            lines += asked_lines(value, length)
+        elif value is not None and value not in ("", [], ()):
+            words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            lines.append([name, clip(words, length) or ""])
+    return lines
+
+
 def clip(text: str | None, length: int = TEXT_SHOWN) -> str | None:
     """No more text than a card or panel can use."""
     return text if text is None or len(text) <= length else text[: length - 1] + "…"
 
 
 def _card(node: PlanNode, x: float, y: float) -> Json:
-    asked = {key: clip(str(value)) for key, value in node.config.items() if value not in (None, (), [], {})}
     return {
         "id": node.id,
         "type": node.type,
@@ -202,7 +224,7 @@ def _card(node: PlanNode, x: float, y: float) -> Json:
         "x": x,
         "y": y,
         "height": card_height(node.type),
-        "asked": list(asked.items()),
+        "asked": asked_lines(node.config),
     }
 
 

@@ -17,11 +17,14 @@ import traitlets
 
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.overview import Overview
+from xtyl_nb.detail import detail_json, event_json, page_json
 from xtyl_nb.follower import Follower
 from xtyl_nb.picture import run_html
 from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds
 
 STATIC = Path(__file__).parent / "static"
+# One module to the page, in this order.
+PARTS = ("page", "state", "graph", "timeline", "panel", "review", "widget")
 SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -51,7 +54,7 @@ def wake(id: str) -> None:
 class RunWidget(anywidget.AnyWidget):
     """One run, live. `graph` is sent once; `state` is worked out for each page that asks, and patched in between."""
 
-    _esm = STATIC / "widget.js"
+    _esm = "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in PARTS)
     _css = STATIC / "widget.css"
 
     graph = traitlets.Dict().tag(sync=True)
@@ -155,6 +158,8 @@ class RunWidget(anywidget.AnyWidget):
             self.send({"kind": "state", "state": self.full_state()})
         elif (control := _CONTROLS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._obey(control, message))
+        elif (question := _QUESTIONS.get(str(kind))) is not None:
+            self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(question, message))
 
     def _count_view(self, view: str, *, opened: bool) -> None:
         with self._lock:
@@ -167,6 +172,12 @@ class RunWidget(anywidget.AnyWidget):
             else:
                 self._follower.stop()
 
+    def _reply(self, question: Callable[[Live, Json, float | None], Json], message: Json) -> Json:
+        try:
+            return {"ok": True} | question(self.live, message, self._overview.started)
+        except Exception as error:
+            return {"ok": False} | _words(error)
+
     def _obey(self, control: Callable[[Live, Json], object], message: Json) -> Json:
         try:
             control(self.live, message)
@@ -176,10 +187,26 @@ class RunWidget(anywidget.AnyWidget):
         return {"ok": True}
 
 
+def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    return page_json(live.job_page(str(message["node"]), int(message.get("start") or 0)), began)
+
+
+def _job(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    return {"job": detail_json(live.inspect(str(message["node"]), item=str(message["item"])), began)}
+
+
+def _events(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    return {"events": [event_json(event, began) for event in reversed(live.recent_events())]}
+
+
+_QUESTIONS: Mapping[str, Callable[[Live, Json, float | None], Json]] = {"jobs": _page, "job": _job, "events": _events}
+
+
 def _approve(live: Live, message: Mapping[str, Any]) -> None:
     edits = {int(index): str(text) for index, text in dict(message.get("edits") or {}).items()}
     choose = [int(index) for index in message["choose"]]
-    live.approve(str(message["node"]), choose=choose, edits=edits or None, item=str(message["item"]))
+    comment = str(message.get("comment") or "") or None
+    live.approve(str(message["node"]), choose=choose, edits=edits or None, comment=comment, item=str(message["item"]))
 
 
 def _reject(live: Live, message: Mapping[str, Any]) -> None:

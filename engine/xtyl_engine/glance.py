@@ -168,7 +168,7 @@ class Glance:
             node=node,
             item=item,
             row=row,
-            label=_label(*label) if label else str(row),
+            label=row_label(*label) if label else str(row),
             choose=shown.get("choose", 1),
             edit=shown.get("edit", False),
             instructions=shown.get("instructions"),
@@ -219,7 +219,7 @@ def _first_error(transaction: Transaction, id: str, name: str) -> str | None:
     )
 
 
-def _label(label: str, values: str) -> str:
+def row_label(label: str, values: str) -> str:
     """The first text in the row says more than a number does."""
     texts = [value for value in json.loads(values).values() if isinstance(value, str)]
     name = json.loads(label)

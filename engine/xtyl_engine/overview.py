@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from xtyl_engine.states import ExecutionState, JobState
 
@@ -77,3 +78,55 @@ class Overview:
     def progress(self) -> float:
         """Percent of jobs that are over, 0-100."""
         return 100.0 * self.done / self.total if self.total else 100.0 * self.state.is_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One start of a job: why, when, and how it ended. Times are seconds since the epoch."""
+
+    number: int
+    because: str
+    started: float
+    finished: float | None
+    outcome: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDetail:
+    """One job, seen closely. `asked` is its config with every template filled in, `images` are paths; `cost` is in US
+    dollars, times are seconds since the epoch."""
+
+    node: str
+    item: str
+    label: str
+    state: JobState
+    attempts_made: int
+    because: str
+    started: float | None = None
+    finished: float | None = None
+    cached: bool = False
+    provider: str | None = None
+    model: str | None = None
+    tokens: int | None = None
+    cost: float | None = None
+    error: str | None = None
+    error_class: str | None = None
+    traceback: str | None = None
+    text: str | None = None
+    images: tuple[str, ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+
+    def with_attempts(self, attempts: tuple[Attempt, ...]) -> JobDetail:
+        """The same job with its attempts."""
+        return replace(self, attempts=attempts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """Some of a node's jobs, from the `start`-th on, of `total`."""
+
+    total: int
+    start: int
+    jobs: tuple[JobDetail, ...]

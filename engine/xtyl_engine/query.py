@@ -38,13 +38,13 @@ _EVENTS = (
     .limit(sql.B("limit"))
 )
 _J = jobs.c
-_JOB_COLUMNS = (
+JOB_COLUMNS = (
     _J.id, _J.node, _J.item, _J.state, _J.attempt, _J.because, _J.started, _J.finished, _J.cached, _J.provider,
     _J.model, _J.tokens, _J.cost, _J.error_class, _J.error, _J.traceback, _J.output,
 )  # fmt: skip
-_JOBS = select(*_JOB_COLUMNS[:-1]).where(_J.execution_id == sql.B("execution_id")).order_by(_J.id)
+_JOBS = select(*JOB_COLUMNS[:-1]).where(_J.execution_id == sql.B("execution_id")).order_by(_J.id)
 _NODE_JOBS = (
-    select(*_JOB_COLUMNS).where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node")).order_by(_J.id)
+    select(*JOB_COLUMNS).where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node")).order_by(_J.id)
 )
 _OUTPUTS = (
     select(_J.node, _J.item, _J.state, _J.because, _J.output)
@@ -156,12 +156,12 @@ class Queries:
     def jobs(self, execution_id: str) -> list[Job]:
         """Every job, outputs left out."""
         with self.database.read() as transaction:
-            return [_job((*row, None)) for row in transaction.rows(_JOBS, {"execution_id": execution_id})]
+            return [read_job((*row, None)) for row in transaction.rows(_JOBS, {"execution_id": execution_id})]
 
     def node_jobs(self, execution_id: str, node: str) -> list[Job]:
         """Every job of one node, with its output."""
         with self.database.read() as transaction:
-            return [_job(row) for row in transaction.rows(_NODE_JOBS, {"execution_id": execution_id, "node": node})]
+            return [read_job(row) for row in transaction.rows(_NODE_JOBS, {"execution_id": execution_id, "node": node})]
 
     def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]:
         """Node, item, state, reason and output text of every job."""
@@ -237,7 +237,7 @@ def _execution(row: tuple[Any, ...]) -> Execution:
     )
 
 
-def _job(row: tuple[Any, ...]) -> Job:
+def read_job(row: tuple[Any, ...]) -> Job:
     names = [each.name for each in fields(Job)]
     values = dict(zip(names, row, strict=True))
     return Job(**(values | {"state": JobState(values["state"]), "cached": bool(values["cached"])}))

@@ -1,0 +1,135 @@
+"""From SQL to the jobs of one node, seen closely: what each was asked with its templates filled in, every attempt, what came out
+and what it cost. Read when somebody looks, a page at a time; `glance` is for looking always.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import case, func, select
+
+from xtyl_engine import statements as sql
+from xtyl_engine.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.database import Transaction
+from xtyl_engine.errors import RunNotFound, WorkflowException
+from xtyl_engine.execute import rendered
+from xtyl_engine.gather import read_row, read_upstream
+from xtyl_engine.glance import row_label
+from xtyl_engine.nodes import main_value, node_type
+from xtyl_engine.outcomes import Claim
+from xtyl_engine.overview import Attempt, JobDetail, JobPage
+from xtyl_engine.plan import Plan, PlanNode
+from xtyl_engine.query import JOB_COLUMNS, Job, Queries, read_job
+from xtyl_engine.states import JobState
+from xtyl_engine.tables import jobs, rows
+from xtyl_engine.values import unspill
+
+MAX_PAGE = 200
+_J = jobs.c
+_URGENT = case((sql.job_in(JobState.FAILED, JobState.QUARANTINED), 0), (sql.job_in(JobState.WAITING), 1), else_=2)
+_OF_NODE = (_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node"))
+_PAGE = select(*JOB_COLUMNS).where(*_OF_NODE).order_by(_URGENT, _J.id).limit(sql.B("count")).offset(sql.B("start"))
+_COUNT = select(func.count()).where(*_OF_NODE)
+_JOB = select(*JOB_COLUMNS).where(sql.AT)
+_LABEL = select(rows.c.label, rows.c["values"]).where(
+    rows.c.execution_id == sql.B("execution_id"), rows.c.position == sql.B("position")
+)
+
+
+class Closeup:
+    """Looks closely at the jobs of executions."""
+
+    def __init__(self, queries: Queries, store: ArtifactStore):
+        self._queries = queries
+        self._store = store
+
+    def page(self, execution_id: str, node: str, start: int = 0, count: int = 50) -> JobPage:
+        """Up to `count` jobs of a node from the `start`-th on, those that need somebody first. Raises RunNotFound."""
+        start = max(0, start)
+        at = {"execution_id": execution_id, "node": node, "start": start, "count": min(count, MAX_PAGE)}
+        plan = self._plan(execution_id, node)
+        with self._queries.database.read() as transaction:
+            (total,) = transaction.row(_COUNT, at) or (0,)
+            found = [read_job(row) for row in transaction.rows(_PAGE, at)]
+            details = tuple(self._detail(transaction, execution_id, plan.nodes[node], job) for job in found)
+        return JobPage(total=total, start=start, jobs=details)
+
+    def job(self, execution_id: str, node: str, item: str) -> JobDetail:
+        """One job with everything that is known of it. Raises RunNotFound."""
+        plan = self._plan(execution_id, node)
+        with self._queries.database.read() as transaction:
+            row = transaction.row(_JOB, {"execution_id": execution_id, "node": node, "item": item})
+            if row is None:
+                raise RunNotFound(f"{node} has no job {item!r} in this run", hint="`run.jobs()` lists its jobs.")
+            job = read_job(row)
+            asked = self._asked(transaction, execution_id, plan, job) if job.attempts else {}
+            detail = self._detail(transaction, execution_id, plan.nodes[node], job, asked)
+        return detail.with_attempts(tuple(Attempt(*each) for each in self._queries.attempts(job.id)))
+
+    def _plan(self, execution_id: str, node: str) -> Plan:
+        plan = self._queries.plan(execution_id)
+        if node not in plan.nodes:
+            raise RunNotFound(f"there is no node {node!r} in this run", hint=f"Its nodes: {', '.join(plan.nodes)}.")
+        return plan
+
+    def _asked(self, transaction: Transaction, id: str, plan: Plan, job: Job) -> Mapping[str, Any]:
+        """The node's config as this job got it; what cannot be read any more is left as it was written."""
+        node = plan.nodes[job.node]
+        claim = Claim(
+            job_id=job.id, execution_id=id, node=job.node, item=job.item, number=job.attempts, tries=0, epoch=0,
+            template_id="", owner="",
+        )  # fmt: skip
+        try:
+            names = read_row(transaction, claim) | read_upstream(transaction, plan, claim, self._store)
+            return rendered(node_type(node.type), node.config, names)
+        except (WorkflowException, LookupError):
+            return node.config
+
+    def _detail(
+        self, transaction: Transaction, id: str, node: PlanNode, job: Job, asked: Mapping[str, Any] | None = None
+    ) -> JobDetail:
+        label = transaction.row(_LABEL, {"execution_id": id, "position": int(job.item.split(".")[0])})
+        text, images = self._shown(node, job.output)
+        return JobDetail(
+            node=job.node,
+            item=job.item,
+            label=row_label(*label) if label else job.item,
+            state=job.state,
+            attempts_made=job.attempts,
+            because=job.because,
+            started=job.started,
+            finished=job.finished,
+            cached=job.cached,
+            provider=job.provider,
+            model=job.model,
+            tokens=job.tokens,
+            cost=job.cost,
+            error=job.error,
+            error_class=job.error_class,
+            traceback=job.traceback,
+            text=text,
+            images=images,
+            asked=asked or {},
+        )
+
+    def _shown(self, node: PlanNode, output: str | None) -> tuple[str | None, tuple[str, ...]]:
+        """An output as text, and the paths of the images in it."""
+        if not output:
+            return None, ()
+        try:
+            value = unspill(output, self._store)
+        except WorkflowException as error:
+            return str(error), ()
+        main = main_value(node_type(node.type), value)
+        images = tuple(self._images(value))
+        if isinstance(main, str):
+            return main, images
+        return (None if is_artifact(main) else json.dumps(main, ensure_ascii=False, indent=1, default=str)), images
+
+    def _images(self, value: Any) -> list[str]:
+        if is_artifact(value):
+            return [str(self._store.path(value))] if str(value.get("media_type", "")).startswith("image/") else []
+        parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+        return [path for part in parts for path in self._images(part)]

@@ -1,0 +1,156 @@
+function header(graph, act) {
+  const bar = make("div", "bar");
+  const pill = make("span", "pill");
+  pill.setAttribute("role", "status");
+  const note = make("span", "soft");
+  const rail = track([], 1);
+  const numbers = make("span", "soft numbers");
+  const buttons = make("div", "buttons");
+  const all = {
+    pause: button("Pause", () => act("pause")),
+    resume: button("Resume", () => act("resume")),
+    retry: button("Retry failed", () => act("retry")),
+    stop: button("Stop", () => act("stop")),
+  };
+  buttons.append(...Object.values(all));
+  bar.append(make("b", "", graph.name), pill, note, rail, numbers, buttons);
+  const tick = (state, elapsed) => {
+    numbers.textContent = `${state.done} / ${state.total}${state.started ? ` · ${clock(elapsed)}` : ""}`;
+  };
+  const update = (state, before) => {
+    if (state.state !== before?.state) {
+      pill.className = `pill ${state.state}`;
+      pill.replaceChildren(icon(state.state), make("span", "", state.state));
+    }
+    const reviews = state.reviews_total && !isOver(state);
+    note.textContent = reviews ? `${plural(state.reviews_total, "review")} for you` : isOver(state) ? "" : state.waiting_for ?? "";
+    const sum = { completed: 0, skipped: 0, failed: 0, waiting: 0, running: 0 };
+    for (const node of Object.values(state.nodes)) for (const [kind, count] of node.spans) sum[kind] += count;
+    paint(rail, Object.entries(sum), state.total);
+    const open = ["pending", "running"].includes(state.state);
+    all.pause.hidden = !open;
+    all.resume.hidden = !["paused", "stopped"].includes(state.state);
+    all.retry.hidden = !state.failed || !["failed", "stopped"].includes(state.state);
+    all.stop.hidden = isOver(state);
+  };
+  return { bar, update, tick };
+}
+
+function card(node, choose) {
+  const box = make("div", "card");
+  Object.assign(box.style, { left: `${node.x}px`, top: `${node.y}px`, height: `${node.height}px` });
+  box.setAttribute("role", "button");
+  box.dataset.node = node.id;
+  box.tabIndex = -1;
+  box.addEventListener("click", () => choose(node.id));
+  const head = make("h4");
+  const name = make("span", "", node.id);
+  const count = make("em");
+  const kind = make("div", "kind");
+  const rail = track([], 1);
+  const words = make("p");
+  const thumbs = make("div", "thumbs");
+  head.append(icon("pending"), name, count);
+  box.append(head, kind, rail, words, thumbs);
+  const update = (state, words_of) => {
+    box.className = `card ${state.state}${node.height < 80 ? " low" : ""}${box.classList.contains("on") ? " on" : ""}`;
+    head.firstChild.replaceWith(icon(state.state));
+    count.textContent = state.total ? `${state.done} / ${state.total}` : "";
+    kind.replaceChildren(make("b", "", words_of[state.state]), ` · ${node.kind}`);
+    paint(rail, state.spans, state.total);
+    words.className = state.error ? "bad" : "";
+    words.textContent = state.error ?? (state.images.length ? "" : state.text ?? "");
+    words.hidden = !words.textContent;
+    thumbs.replaceChildren(...state.images.map(picture));
+    box.title = `${node.id} · ${node.kind}`;
+    box.setAttribute("aria-label", `${node.id}, ${words_of[state.state]}, ${state.done} of ${state.total} done`);
+  };
+  return { box, node, update };
+}
+
+function stage(graph, choose) {
+  const box = make("div", "stagebox");
+  const scroller = make("div", "stage");
+  const space = make("div", "space");
+  const world = make("div", "graph");
+  const wires = draw("svg", { class: "wires", width: graph.width, height: graph.height, "aria-hidden": "true" });
+  const cards = new Map(graph.nodes.map((node) => [node.id, card(node, choose)]));
+  const paths = graph.wires.map(([source, target, branch, d]) => {
+    const path = draw("path", { d });
+    wires.append(path);
+    return { source, target, path };
+  });
+  const of = new Map(graph.nodes.map((node) => [node.id, []]));
+  for (const wire of paths) for (const end of [wire.source, wire.target]) of.get(end).push(wire);
+  Object.assign(world.style, { width: `${graph.width}px`, height: `${graph.height}px` });
+  world.append(wires, ...[...cards.values()].map(({ box }) => box));
+  space.append(world);
+  scroller.append(space);
+  let whole = false;
+  const zoom = button("", () => { whole = !whole; fit(); }, "zoom");
+  box.append(scroller, zoom);
+  if (graph.nodes.length > 60) box.classList.add("many");
+  if (cards.size) cards.values().next().value.box.tabIndex = 0;
+
+  function fit() {
+    const width = box.clientWidth || 900;
+    const all = Math.min(1, width / graph.width, (graph.height > 520 ? 520 : Infinity) / graph.height);
+    const near = Math.max(0.78, Math.min(1, width / graph.width));
+    const scale = whole ? all : near;
+    zoom.hidden = all >= near;
+    zoom.textContent = whole ? "Readable size" : "Whole graph";
+    world.style.transform = `scale(${scale})`;
+    space.style.width = `${graph.width * scale}px`;
+    space.style.height = `${graph.height * scale}px`;
+    scroller.style.height = `${Math.min(520, Math.max(90, graph.height * scale + (graph.width * scale > width ? 14 : 0)))}px`;
+    world.classList.toggle("far", scale < FAR);
+  }
+
+  world.addEventListener("keydown", (event) => {
+    const at = cards.get(event.target.dataset?.node);
+    if (!at) return;
+    if (event.key === "Enter" || event.key === " ") choose(at.node.id);
+    else if (event.key === "Escape") choose(null);
+    else if (!event.key.startsWith("Arrow")) return;
+    else nearest(at.node, event.key.slice(5))?.box.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  world.addEventListener("focusin", (event) => {
+    world.querySelector('.card[tabindex="0"]')?.setAttribute("tabindex", "-1");
+    event.target.tabIndex = 0;
+  });
+
+  function nearest(from, way) {
+    const [along, across, sign] = { Left: ["x", "y", -1], Right: ["x", "y", 1], Up: ["y", "x", -1], Down: ["y", "x", 1] }[way];
+    const cost = ({ node }) => sign * (node[along] - from[along]) + 3 * Math.abs(node[across] - from[across]);
+    const ahead = [...cards.values()].filter(({ node }) => sign * (node[along] - from[along]) > 1);
+    return ahead.reduce((best, next) => (!best || cost(next) < cost(best) ? next : best), null);
+  }
+
+  function update(state, before) {
+    const changed = new Set();
+    for (const [id, shown] of cards) {
+      const now = state.nodes[id];
+      if (!now || now === before?.nodes[id]) continue;
+      shown.update(now, graph.words);
+      of.get(id).forEach((wire) => changed.add(wire));
+    }
+    for (const { source, target, path } of changed) path.setAttribute("class", flow(state.nodes[source], state.nodes[target]));
+  }
+
+  function flow(source, target) {
+    if (!source || !target) return "";
+    if (target.state === "skipped" || source.state === "skipped") return "skip";
+    if (target.state === "running") return source.done ? "live" : "";
+    return source.done && !["pending", "stopped"].includes(target.state) ? "done" : "";
+  }
+
+  const select = (id) => {
+    for (const [key, { box }] of cards) {
+      box.classList.toggle("on", key === id);
+      box.setAttribute("aria-pressed", String(key === id));
+    }
+  };
+  return { box, update, select, fit };
+}

@@ -1,0 +1,142 @@
+function reviews(ask) {
+  const box = make("div", "review");
+  const drafts = new Map();
+  let [at, drawn, waiting] = [0, null, []];
+
+  function draft(key) {
+    if (!drafts.has(key)) drafts.set(key, { chosen: [], edits: {}, reason: "", rejecting: false, says: "", busy: false });
+    return drafts.get(key);
+  }
+
+  function update(state) {
+    waiting = Object.entries(state.reviews);
+    for (const key of drafts.keys()) if (!state.reviews[key]) drafts.delete(key);
+    at = Math.max(0, Math.min(at, waiting.length - 1));
+    box.hidden = !waiting.length || isOver(state);
+    if (box.hidden) return;
+    const [key, review] = waiting[at];
+    const shown = [key, review, state.reviews_total];
+    if (drawn && shown.every((part, place) => part === drawn[place])) return;
+    drawn = shown;
+    show(key, review, state.reviews_total);
+  }
+
+  function show(key, review, total) {
+    const mine = draft(key);
+    const redraw = () => show(key, review, total);
+    const title = make("h5");
+    title.append(make("span", "", `${review.node} · ${review.label || `row ${review.row}`}`));
+    title.append(make("span", "end", `choose ${review.choose}`));
+    const sheet = make("fieldset", review.options.some(({ image }) => image) ? "sheet" : "sheet wordy");
+    sheet.setAttribute("aria-label", `Options of ${review.node}`);
+    const row = make("div", "row");
+    const approve = button("Approve", () => decide("approve", { choose: mine.chosen, edits: edits() }), "main");
+    const says = make("p", "says bad", mine.says);
+    says.setAttribute("role", "alert");
+    says.hidden = !mine.says;
+
+    function edits() {
+      const wanted = Object.entries(mine.edits).filter(([index]) => mine.chosen.includes(Number(index)));
+      return Object.fromEntries(wanted);
+    }
+    function decide(kind, what) {
+      mine.busy = true;
+      ready();
+      ask(kind, { node: review.node, item: review.item, ...what }, (answer) => {
+        mine.busy = false;
+        mine.says = answer.ok ? "" : [answer.error, answer.hint].filter(Boolean).join("\n");
+        if (drawn?.[0] === key) answer.ok ? ready() : redraw();
+      });
+    }
+    function ready() {
+      approve.disabled = mine.busy || mine.chosen.length !== review.choose;
+      const missing = review.choose - mine.chosen.length;
+      approve.title = missing > 0 ? `Choose ${missing} more` : "";
+      reject.disabled = mine.busy;
+      for (const pick of sheet.children) {
+        const input = pick.querySelector("input");
+        if (!input) continue;
+        input.checked = mine.chosen.includes(Number(input.value));
+        pick.classList.toggle("on", input.checked);
+        pick.querySelector(".words")?.toggleAttribute("hidden", review.edit && input.checked);
+        pick.querySelector("textarea")?.toggleAttribute("hidden", !input.checked);
+      }
+    }
+    function choose(index, on) {
+      const others = mine.chosen.filter((other) => other !== index);
+      // A choice too many replaces the oldest: nobody has to clear one first.
+      mine.chosen = on ? [...others, index].slice(-review.choose) : others;
+      ready();
+    }
+
+    const name = `xtyl-${Math.random().toString(36).slice(2)}`;
+    for (const option of review.options) sheet.append(pick(option, review, mine, name, choose));
+    if (review.hidden) sheet.append(make("p", "soft", `${review.hidden} more: run.reviews() lists them all`));
+    const reject = button(mine.rejecting ? "Reject" : "Reject…", () => {
+      if (mine.rejecting) return decide("reject", { reason: mine.reason });
+      mine.rejecting = true;
+      redraw();
+      box.querySelector(".reason").focus();
+    });
+    row.append(...(mine.rejecting ? [reason(mine, () => reject.click()), reject, button("Keep", () => { mine.rejecting = false; redraw(); })] : [approve, reject]));
+    row.append(turner(total));
+    const parts = [title, sheet, row, says];
+    if (review.instructions) parts.splice(1, 0, make("p", "soft", review.instructions));
+    box.replaceChildren(...parts);
+    ready();
+  }
+
+  function turner(total) {
+    const node = make("span", "end soft");
+    if (total < 2) return node;
+    const turn = (step) => button(step < 0 ? "‹" : "›", () => {
+      at += step;
+      drawn = null;
+      const [key, review] = waiting[at];
+      drawn = [key, review, total];
+      show(key, review, total);
+    }, "quiet");
+    const [back, on] = [turn(-1), turn(1)];
+    back.setAttribute("aria-label", "previous review");
+    on.setAttribute("aria-label", "next review");
+    back.disabled = at === 0;
+    on.disabled = at >= waiting.length - 1;
+    node.append(back, ` ${at + 1} of ${total} `, on);
+    return node;
+  }
+  return { box, update };
+}
+
+function reason(mine, enter) {
+  const input = make("input", "reason");
+  input.type = "text";
+  input.placeholder = "Why? (kept with the decision)";
+  input.value = mine.reason;
+  input.addEventListener("input", () => { mine.reason = input.value; });
+  input.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter") enter();
+  });
+  return input;
+}
+
+function pick(option, review, mine, name, choose) {
+  const box = make("label", option.image ? "pick" : "pick plain");
+  const input = make("input");
+  input.type = review.choose === 1 ? "radio" : "checkbox";
+  input.name = name;
+  input.value = option.index;
+  input.setAttribute("aria-label", option.text ?? `option ${option.index + 1}`);
+  input.addEventListener("change", () => choose(option.index, input.checked));
+  if (option.image) box.append(picture(option.image));
+  box.append(input, make("span", "words", option.text ?? ""));
+  if (review.edit && option.text !== null) {
+    const text = make("textarea");
+    text.value = mine.edits[option.index] ?? option.text;
+    text.setAttribute("aria-label", `Edit the text of option ${option.index + 1}`);
+    text.addEventListener("input", () => { mine.edits[option.index] = text.value; });
+    text.addEventListener("keydown", (event) => event.stopPropagation());
+    box.append(text);
+  }
+  return box;
+}
