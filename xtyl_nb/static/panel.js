@@ -82,7 +82,9 @@ function details(graph, choose, ask) {
     row.append(icon(each.state === "quarantined" ? "failed" : each.state === "blocked" ? "pending" : each.state));
     if (each.thumb) row.append(picture(each.thumb));
     const words = make("span", "words");
-    words.append(make("b", "", each.label), make("span", each.state === "failed" ? "bad" : "soft", each.line ?? ""));
+    if (each.item.includes(".")) words.append(make("b", "", each.label), make("span", "soft item", each.item));
+    else words.append(make("b", "", each.label));
+    words.append(make("span", each.state === "failed" ? "bad" : "soft", each.line ?? ""));
     const rail = make("span", "rail");
     if (each.start !== null) {
       const bar = rail.appendChild(make("i", each.state));
@@ -102,7 +104,7 @@ function details(graph, choose, ask) {
     line("state", `${each.state}${each.cached ? ", taken from an earlier result" : ""}`);
     line("time", each.start === null ? "" : lasted((each.end ?? elapsed) - each.start));
     line("by", [each.provider, each.model].filter(Boolean).join(" · "));
-    const cost = each.cost === null ? "" : `$${each.cost.toFixed(each.cost < 0.1 ? 4 : 2)}`;
+    const cost = each.cost === null ? "" : each.cost === 0 ? "$0" : `$${each.cost.toFixed(each.cost < 0.1 ? 4 : 2)}`;
     line("cost", [each.tokens === null ? "" : `${each.tokens} tokens`, cost].filter(Boolean).join(" · "));
     line("error", each.error, "bad");
     if (each.traceback) list.append(make("dt", "", ""), folded("traceback", make("pre", "", each.traceback)));
