@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from xtyl_engine.overview import JobDetail, JobPage, Overview
     from xtyl_engine.plan import Plan
     from xtyl_nb.client import DirectBackend
+    from xtyl_nb.gallery import Gallery
+    from xtyl_nb.timeline import Timeline
 
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
@@ -211,6 +213,18 @@ class Run:
 
         return events_frame(self._backend, self.id)
 
+    def gallery(self, node: str | None = None) -> Gallery:
+        """Every image the run made, or those of one node, as a contact sheet; `.paths` are the files."""
+        from xtyl_nb.gallery import Gallery
+
+        return Gallery(job for name in ([node] if node else self.plan.nodes) for job in self._jobs_of(name))
+
+    def timeline(self) -> Timeline:
+        """When each job was at work, as bars on one scale."""
+        from xtyl_nb.timeline import timeline_of
+
+        return timeline_of(self._backend.queries.jobs(self.id), list(self.plan.nodes), self.overview())
+
     def save(self, folder: str | Path) -> list[Path]:
         """Write what the run made into a folder, one subfolder per row: texts as .txt, images as files; the paths."""
         from xtyl_nb.export import save_results
@@ -223,6 +237,12 @@ class Run:
 
         self._touched()
         show_run(self)
+
+    def _jobs_of(self, node: str) -> Iterator[JobDetail]:
+        start = 0
+        while (page := self.job_page(node, start)).jobs:
+            yield from page.jobs
+            start += len(page.jobs)
 
     def _ipython_display_(self) -> None:
         from xtyl_nb.display import cell_number, in_notebook, show_line

@@ -1,0 +1,79 @@
+"""The images of a run as a contact sheet: HTML without script or style sheet, so that it stays in a saved notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html import escape
+
+from xtyl_engine.overview import JobDetail
+from xtyl_nb.picture import FONT, INK, LINE, PAPER, SOFT
+from xtyl_nb.thumbnail import thumbnail
+from xtyl_nb.view import clip
+
+PIXELS = 200
+MOST_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """One image: its file, and whose it is."""
+
+    path: str
+    node: str
+    item: str
+    label: str
+
+
+class Gallery:
+    """Images in the order of the nodes and rows; `paths` are their files. Shown in a notebook as a contact sheet."""
+
+    def __init__(self, jobs: Iterable[JobDetail]):
+        self.exhibits = tuple(_unlike(jobs))
+
+    @property
+    def paths(self) -> list[str]:
+        """The image files, each once."""
+        return [exhibit.path for exhibit in self.exhibits]
+
+    def __len__(self) -> int:
+        return len(self.exhibits)
+
+    def __repr__(self) -> str:
+        return f"Gallery({len(self)} image{'' if len(self) == 1 else 's'})"
+
+    def _repr_html_(self) -> str:
+        if not self.exhibits:
+            return f'<div style="{FONT};{INK};{SOFT}">no images yet</div>'
+        figures = "".join(_figure(exhibit) for exhibit in self.exhibits[:MOST_SHOWN])
+        left = len(self) - MOST_SHOWN
+        more = (
+            f'<div style="{SOFT};padding:4px">{left} more: <code>run.gallery().paths</code></div>' if left > 0 else ""
+        )
+        sheet = f'<div style="display:flex;flex-wrap:wrap;gap:10px">{figures}</div>'
+        return f'<div style="{FONT};font-size:12px;{INK}">{sheet}{more}</div>'
+
+
+def _figure(exhibit: Exhibit) -> str:
+    source = thumbnail(exhibit.path, PIXELS)
+    image = (
+        f'<img alt="" src="{source}" style="display:block;width:150px;height:150px;object-fit:contain;border-radius:5px">'
+        if source
+        else f'<div style="width:150px;height:150px;{SOFT}">cannot be shown</div>'
+    )
+    name = f"{exhibit.node} · {exhibit.item}"
+    return (
+        f'<div style="width:164px;box-sizing:border-box;padding:6px;border:{LINE};border-radius:8px;{PAPER}">{image}'
+        f'<div style="margin-top:5px;font-weight:600;overflow:hidden;white-space:nowrap;text-overflow:ellipsis">'
+        f'{escape(clip(exhibit.label, 60) or "")}</div><div style="{SOFT};font-size:11px">{escape(name)}</div></div>'
+    )
+
+
+def _unlike(jobs: Iterable[JobDetail]) -> Iterator[Exhibit]:
+    """Each image once, where it was made: reviews and packages only pass it on."""
+    seen: set[str] = set()
+    for job in jobs:
+        for path in job.images:
+            if path not in seen:
+                seen.add(path)
+                yield Exhibit(path=path, node=job.node, item=job.item, label=job.label)
