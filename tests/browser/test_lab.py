@@ -86,6 +86,20 @@ def test_everything_can_be_reached_by_keyboard(lab: Any, page: Any) -> None:
     page.wait_for_selector(".xtyl .pill.completed")
 
 
+def test_a_row_is_decided_by_two_keys_and_a_comment(lab: Any, page: Any) -> None:
+    """A digit chooses, Enter approves, and what was said about it goes along."""
+    start(page, lab.write("keys.ipynb", START, "print(run.controls)"))
+    page.wait_for_selector(".xtyl .pill.running")
+    page.get_by_placeholder("Comment (optional)").fill("warm, as <b>asked</b>")
+    page.locator(".xtyl .pick input").first.focus()
+    page.keyboard.press("3")
+    assert page.locator(".xtyl .pick input").nth(2).is_checked()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".xtyl .pill.completed")
+    run_cell(page, 1)
+    page.get_by_text("[('approve', 'pick', '0', [2], None, 'warm, as <b>asked</b>')]").wait_for()
+
+
 def test_a_click_is_served_while_a_cell_runs(lab: Any, page: Any) -> None:
     """A cell that waits for the run does not keep the person from approving."""
     busy = "while run.overview().state != 'completed': run.changed(0, 1)\nprint('went', 'on')"

@@ -4,7 +4,7 @@ function reviews(ask) {
   let [at, drawn, waiting] = [0, null, []];
 
   function draft(key) {
-    if (!drafts.has(key)) drafts.set(key, { chosen: [], edits: {}, reason: "", rejecting: false, says: "", busy: false });
+    if (!drafts.has(key)) drafts.set(key, { chosen: [], edits: {}, reason: "", comment: "", rejecting: false, says: "", busy: false });
     return drafts.get(key);
   }
 
@@ -24,13 +24,14 @@ function reviews(ask) {
   function show(key, review, total) {
     const mine = draft(key);
     const redraw = () => show(key, review, total);
+    const keys = box.contains(document.activeElement);
     const title = make("h5");
     title.append(make("span", "", `${review.node} · ${review.label || `row ${review.row}`}`));
     title.append(make("span", "end", `choose ${review.choose}`));
     const sheet = make("fieldset", review.options.some(({ image }) => image) ? "sheet" : "sheet wordy");
     sheet.setAttribute("aria-label", `Options of ${review.node}`);
     const row = make("div", "row");
-    const approve = button("Approve", () => decide("approve", { choose: mine.chosen, edits: edits() }), "main");
+    const approve = button("Approve", () => decide("approve", { choose: mine.chosen, edits: edits(), comment: mine.comment }), "main");
     const says = make("p", "says bad", mine.says);
     says.setAttribute("role", "alert");
     says.hidden = !mine.says;
@@ -69,6 +70,18 @@ function reviews(ask) {
       ready();
     }
 
+    // Digits choose, Enter approves: a row is decided without the mouse.
+    sheet.addEventListener("keydown", (event) => {
+      const option = review.options[Number(event.key) - 1];
+      if (event.key === "Enter") approve.click();
+      else if (option && event.key.length === 1) {
+        choose(option.index, !mine.chosen.includes(option.index));
+        sheet.querySelectorAll(".pick input")[Number(event.key) - 1]?.focus();
+      } else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+
     const name = `xtyl-${Math.random().toString(36).slice(2)}`;
     for (const option of review.options) sheet.append(pick(option, review, mine, name, choose));
     if (review.hidden) sheet.append(make("p", "soft", `${review.hidden} more: run.reviews() lists them all`));
@@ -78,12 +91,14 @@ function reviews(ask) {
       redraw();
       box.querySelector(".reason").focus();
     });
-    row.append(...(mine.rejecting ? [reason(mine, () => reject.click()), reject, button("Keep", () => { mine.rejecting = false; redraw(); })] : [approve, reject]));
+    row.append(...(mine.rejecting ? [words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, button("Keep", () => { mine.rejecting = false; redraw(); })] : [approve, words(mine, "comment", "Comment (optional)", () => approve.click()), reject]));
     row.append(turner(total));
     const parts = [title, sheet, row, says];
     if (review.instructions) parts.splice(1, 0, make("p", "soft", review.instructions));
     box.replaceChildren(...parts);
     ready();
+    // Whoever decides by keyboard goes on with the next row where the last one was.
+    if (keys && !mine.rejecting) sheet.querySelector("input")?.focus();
   }
 
   function turner(total) {
@@ -107,12 +122,13 @@ function reviews(ask) {
   return { box, update };
 }
 
-function reason(mine, enter) {
-  const input = make("input", "reason");
+function words(mine, name, placeholder, enter) {
+  const input = make("input", name);
   input.type = "text";
-  input.placeholder = "Why? (kept with the decision)";
-  input.value = mine.reason;
-  input.addEventListener("input", () => { mine.reason = input.value; });
+  input.placeholder = placeholder;
+  input.setAttribute("aria-label", placeholder);
+  input.value = mine[name];
+  input.addEventListener("input", () => { mine[name] = input.value; });
   input.addEventListener("keydown", (event) => {
     event.stopPropagation();
     if (event.key === "Enter") enter();
