@@ -255,6 +255,9 @@ def write_outcomes(ledger: Ledger, outcomes: Iterable[Outcome], alone: bool) -> 
     """Record what became of claims. In a batch, a lost race raises; alone, it is recorded for what it is."""
     outcomes = list(outcomes)
     completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
+    if not alone and len({each.claim.node for each in completed if each.items is not None}) > 1:
+        # Jobs born of one list may wait for jobs born of another: each birth must find the other open, or written.
+        raise _Raced
     overs = _complete(ledger, completed, alone) if completed else []
     for outcome in outcomes:
         match outcome:
