@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -12,8 +14,10 @@ from servers import postgres_server
 
 
 @pytest.fixture(scope="module")
-def frail_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgres_server(tmp_path_factory.mktemp("frail")) as url:
+def frail_server() -> Iterator[str]:
+    # Not in pytest's own folder: another run of pytest closes that to others, and after a crash the server, which has a user of its
+    # own, looks for its data again.
+    with tempfile.TemporaryDirectory(prefix="xtyl-frail-") as folder, postgres_server(Path(folder)) as url:
         yield url
 
 
