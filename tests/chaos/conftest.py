@@ -15,8 +15,8 @@ from servers import postgres_server
 
 @pytest.fixture(scope="module")
 def frail_server() -> Iterator[str]:
-    # Not in pytest's own folder: another run of pytest closes that to others, and after a crash the server, which has a user of its
-    # own, looks for its data again.
+    # Not in pytest's own folder: another run of pytest closes that to others, and after a crash the server, which has a user
+    # of its own, looks for its data again.
     with tempfile.TemporaryDirectory(prefix="xtyl-frail-") as folder, postgres_server(Path(folder)) as url:
         yield url
 
