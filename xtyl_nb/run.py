@@ -192,11 +192,14 @@ class Run:
 
         return jobs_frame(self._backend, self.id, self.plan)
 
-    def inspect(self, node: str, *, row: Any = None, item: str | None = None) -> JobDetail:
+    def inspect(self, node: str, *, row: Any = None, item: str | int | None = None) -> JobDetail:
         """One job with everything that is known of it: what it was asked with its templates filled in, its attempts, its
-        result, its error with the traceback, its cost. `row` is a label of the frame's index, the first row if left out."""
-        place = item or str(0 if row is None else self._position(row))
-        return self._backend.inspect(self.id, node, place)
+        result, its error with the traceback, its cost. `row` is a label of the frame's index, the first row if left out,
+        and `item` the place in that row's list; with no `row`, the path of both, such as "3.0"."""
+        position = str(0 if row is None else self._position(row))
+        if item is not None:
+            position = f"{position}.{item}" if row is not None or isinstance(item, int) else item
+        return self._backend.inspect(self.id, node, position)
 
     def job_page(self, node: str, start: int = 0) -> JobPage:
         """Some jobs of a node from the `start`-th on, those that need somebody first."""

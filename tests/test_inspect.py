@@ -1,0 +1,85 @@
+"""One job from close up: what it was asked, what came of it, every attempt, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import xtyl_nb as xt
+from workbench import Workbench, workbench
+from xtyl_engine.errors import RunNotFound
+
+BRIEFS = pd.DataFrame({"name": ["Aurora", "Tidal"]}, index=["x", "y"])
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
+
+
+def shout(text: str, name: str) -> str:
+    if name == "Tidal":
+        raise ValueError(f"no {name}")
+    return text.upper()
+
+
+FLOW = (
+    xt.Workflow("two")
+    .generate_copy("line", prompt="A line for {{ name }}", n=2)
+    .generate_image("poster", prompt="{{ line.text }}", over="line")
+    .call("loud", shout, text="{{ line[1].text }}", name="{{ name }}")
+)
+
+
+def test_what_a_job_was_asked_is_filled_in(bench: Workbench) -> None:
+    """From the row, from a step before it, from the item it ran over."""
+    run = bench.done(FLOW, BRIEFS)
+    line = run.inspect("line", row="y", item=1)
+    assert (line.label, line.item, line.asked["prompt"]) == ("y", "1.1", "A line for Tidal")
+    poster = run.inspect("poster", item="1.1")
+    assert poster.asked["prompt"] == line.text
+    assert Path(poster.images[0]).is_file()
+    loud = run.inspect("loud")
+    assert loud.asked["arguments"]["text"] == run.outputs("line")["text"]["x", 1]
+    assert loud.text == str(loud.asked["arguments"]["text"]).upper()
+
+
+def test_a_failed_job_has_its_error_its_traceback_and_its_attempts(bench: Workbench) -> None:
+    """And its first reason; it comes first on the page of its node."""
+    run = bench.done(FLOW, BRIEFS)
+    failed = run.inspect("loud", row="y")
+    assert "ValueError: no Tidal" in str(failed.error)
+    assert 'raise ValueError(f"no {name}")' in str(failed.traceback)
+    assert [(each.number, each.because, each.outcome) for each in failed.attempts] == [(1, "first", "failed")]
+    page = run.job_page("loud")
+    assert [job.item for job in page.jobs] == ["1", "0"]
+    assert page.total == 2
+
+
+def test_a_page_goes_on_where_the_last_one_ended(bench: Workbench) -> None:
+    """Whatever the number of jobs, and past the end there is nothing."""
+    run = bench.done(FLOW, BRIEFS)
+    assert [job.item for job in run.job_page("line").jobs] == ["0.0", "0.1", "1.0", "1.1"]
+    assert [job.item for job in run.job_page("line", 3).jobs] == ["1.1"]
+    assert run.job_page("line", 4).jobs == ()
+
+
+def test_a_job_that_has_not_begun_shows_what_it_will_be_asked_as_written(bench: Workbench) -> None:
+    """Nothing is filled in before it is known."""
+    run = FLOW.run(BRIEFS)
+    waiting = run.inspect("poster", item="0.0")
+    assert (waiting.state, waiting.text, waiting.attempts, waiting.asked) == ("blocked", None, (), {})
+
+
+@pytest.mark.parametrize(
+    ("node", "item", "words"), [("nobody", "0", "no node 'nobody'"), ("line", "9.9", "no job '9.9'")]
+)
+def test_what_is_not_there_is_said_to_be_missing(bench: Workbench, node: str, item: str, words: str) -> None:
+    """A node, a job."""
+    run = FLOW.run(BRIEFS)
+    with pytest.raises(RunNotFound, match=words):
+        run.inspect(node, item=item)
