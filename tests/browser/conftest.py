@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real Chromium. A missing one skips on a laptop and fails in CI."""
+"""A real JupyterLab, which serves Notebook 7 as well, and a real Chromium. A missing one skips on a laptop and fails in CI."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Lab:
 
     address: str
     folder: Path
+    token: str = TOKEN
 
     def write(self, name: str, *cells: str, outputs: tuple[Any, ...] = ()) -> str:
         """Save a notebook; returns the address that opens it."""
