@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 import redis
+from embedded import freeze_supervisor, kill_embedded_broker, kill_embedded_worker, kill_everything, kill_supervisor
 from place import Place
 from proxy import Mode, Proxy
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,9 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from servers import wait_until
 
 Fault = Callable[[Place, Random], None]
-FROZEN_SECONDS = 2.5
-AWAY_SECONDS = 2.0
+# The lease is 1.5 s, the sweep 0.2 s.
+FROZEN_SECONDS = 2.1
+BRIEF_SECONDS = 0.8
+AWAY_SECONDS = 1.5
 SWALLOWED = 5
+LONGEST_FILE = 65_536
 FILLING = b"." * 65_536
 
 
@@ -33,8 +38,7 @@ def kill_worker(place: Place, draw: Random) -> None:
 def kill_pool_child(place: Place, draw: Random) -> None:
     """A process of a prefork pool dies; of a threads pool, the worker."""
     pid = draw.choice(place.workers).pid
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    os.kill(int(draw.choice(listed.stdout.split() or [str(pid)])), signal.SIGKILL)
+    os.kill(draw.choice(_children(pid) or [pid]), signal.SIGKILL)
 
 
 def end_worker(place: Place, draw: Random) -> None:
@@ -49,6 +53,22 @@ def freeze_worker(place: Place, draw: Random) -> None:
     threading.Event().wait(FROZEN_SECONDS)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGCONT)
+
+
+def kill_kernel(place: Place, draw: Random) -> None:
+    """The kernel that submitted the run dies; some time later another finds it."""
+    place.kernel.kill()
+    threading.Event().wait(draw.uniform(0, BRIEF_SECONDS))
+    place.kernel.restart()
+
+
+def limit_files(place: Place, draw: Random) -> None:
+    """The workers may write nothing beyond the first bytes of any file for a while."""
+    pids = [pid for worker in place.workers for pid in (worker.pid, *_children(worker.pid))]
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
+    _limit({pid: (LONGEST_FILE, hard) for pid, (_, hard) in before.items()})
+    threading.Event().wait(AWAY_SECONDS)
+    _limit(before)
 
 
 def kill_broker(place: Place, draw: Random) -> None:
@@ -135,6 +155,11 @@ def cut_off_from_broker(place: Place, draw: Random) -> None:
     _for_a_while(draw.choice(place.ways).broker, Mode.HOLD)
 
 
+def slow_broker(place: Place, draw: Random) -> None:
+    """Every message between a worker and the broker takes its time."""
+    _for_a_while(draw.choice(place.ways).broker, Mode.DELAY, 0.1)
+
+
 def refuse_broker(place: Place, draw: Random) -> None:
     """One worker cannot reach the broker for a while."""
     _for_a_while(draw.choice(place.ways).broker, Mode.REFUSE)
@@ -153,6 +178,11 @@ def cut_broker_connection(place: Place, draw: Random) -> None:
 def cut_off_from_database(place: Place, draw: Random) -> None:
     """One worker's messages to and from the database arrive nowhere for longer than a lease; nothing is closed."""
     _for_a_while(_database_way(place, draw), Mode.HOLD)
+
+
+def interrupt_database(place: Place, draw: Random) -> None:
+    """One worker's messages to and from the database arrive nowhere for less than a lease."""
+    _for_a_while(_database_way(place, draw), Mode.HOLD, seconds=BRIEF_SECONDS)
 
 
 def refuse_database(place: Place, draw: Random) -> None:
@@ -188,23 +218,39 @@ def fill_disk(place: Place, draw: Random) -> None:
 
 
 ANYWHERE: tuple[Fault, ...] = (
-    kill_worker, kill_pool_child, end_worker, freeze_worker, kill_broker, flush_broker, roll_back_broker, fill_broker,
-    make_broker_read_only, send_bad_hints, cut_off_from_broker, refuse_broker, swallow_broker_answer, cut_broker_connection,
+    kill_worker, kill_pool_child, end_worker, freeze_worker, kill_kernel, kill_broker, flush_broker, roll_back_broker,
+    fill_broker, make_broker_read_only, send_bad_hints, cut_off_from_broker, slow_broker, refuse_broker,
+    swallow_broker_answer, cut_broker_connection, limit_files,
 )  # fmt: skip
 FAULTS: dict[str, tuple[Fault, ...]] = {
     "sqlite": (*ANYWHERE, lock_database),
     "postgres": (
-        *ANYWHERE, crash_database, end_connections, cut_off_from_database, refuse_database, slow_database,
+        *ANYWHERE, crash_database, end_connections, cut_off_from_database, interrupt_database, refuse_database, slow_database,
         swallow_database_answer, cut_database_connection,
+    ),
+    "embedded": (
+        kill_supervisor, freeze_supervisor, kill_embedded_worker, kill_embedded_broker, kill_everything, kill_kernel,
+        lock_database,
     ),
 }  # fmt: skip
 # Only where the disk is small, and nobody else's.
 ON_SMALL_DISK: tuple[Fault, ...] = (fill_disk,)
 
 
-def _for_a_while(way: Proxy, mode: Mode, amount: float = 0.0) -> None:
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in listed.stdout.split()]
+
+
+def _limit(limits: Mapping[int, tuple[int, int]]) -> None:
+    for pid, limit in limits.items():
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
+
+
+def _for_a_while(way: Proxy, mode: Mode, amount: float = 0.0, seconds: float = FROZEN_SECONDS) -> None:
     way.set(mode, amount)
-    threading.Event().wait(FROZEN_SECONDS)
+    threading.Event().wait(seconds)
     way.set(Mode.PASS)
 
 

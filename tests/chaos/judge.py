@@ -34,8 +34,8 @@ class Job:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All there is to judge by. `log` holds the provider's lines, `quiet` the times between a pause that returned and the resume
-    after it, `quotes` which node's texts each node's prompt repeats; `prints` which node's result is a file that holds another's
-    text, and `files` what stands in each artifact, by its name."""
+    after it, `seen` the events that who watched saw, look by look; `quotes` says which node's texts each node's prompt repeats,
+    `prints` which node's result is a file that holds another's text, and `files` what stands in each artifact, by its name."""
 
     execution: str
     state: str
@@ -44,6 +44,7 @@ class Evidence:
     log: Sequence[Mapping[str, Any]]
     quiet: Sequence[tuple[float, float]]
     quotes: Mapping[str, str]
+    seen: Sequence[Sequence[tuple[int, str, str | None, str | None]]] = ()
     prints: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ class Evidence:
 def judge(evidence: Evidence) -> list[str]:
     """Every promise that was broken, in words; nothing when all hold."""
     broken = [] if evidence.state == "completed" else [f"the run is {evidence.state}"]
-    broken += _events(evidence)
+    broken += [*_events(evidence), *_seen(evidence)]
     for job in evidence.jobs:
         broken += [f"{job.node}@{job.item}: {words}" for words in _job(evidence, job)]
     requests = [line for line in evidence.log if line["kind"] == "request"]
@@ -122,6 +123,16 @@ def _events(evidence: Evidence) -> Iterable[str]:
     for job in evidence.jobs:
         if completions[job.node, job.item] != 1:
             yield f"{job.node}@{job.item}: {completions[job.node, job.item]} completions"
+
+
+def _seen(evidence: Evidence) -> Iterable[str]:
+    """Whoever watches sees every event from the first on, in order; who looks last sees them all."""
+    written = [tuple(event) for event in evidence.events]
+    for look in evidence.seen:
+        if list(look) != written[: len(look)]:
+            yield "somebody who watched saw other events than are written"
+    if evidence.seen and len(evidence.seen[-1]) != len(written):
+        yield f"who watched to the end saw {len(evidence.seen[-1])} of {len(written)} events"
 
 
 def paid_twice(evidence: Evidence) -> dict[str, int]:

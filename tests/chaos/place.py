@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from kernel import Kernel
 from proxy import Proxy, proxy_loop
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
@@ -91,6 +92,7 @@ class Place:
     workers: list[Fleet]
     ways: list[Way]
     log: Path
+    kernel: Kernel = field(init=False)
     leftovers: list[Any] = field(default_factory=list)
 
     @property
@@ -118,7 +120,7 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
     """Everything started; everything gone when the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="xtyl-") as short,
-        _provider(Path(short) / "provider.log", seed) as port,
+        provider(Path(short) / "provider.log", seed) as port,
         proxy_loop() as loop,
     ):
         broker = Broker(Path(short))
@@ -131,27 +133,32 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
             }
         )
         prepare_home(settings)
-        before = dict(os.environ)
-        # Who submits signs functions with the home's key, and workers ask the provider at this address.
-        os.environ |= {
-            "XTYL_HOME": str(settings.home),
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
-            "OPENAI_API_KEY": CANARY,
-        }
         made = Place(settings=settings, broker=broker, workers=[], ways=[], log=Path(short) / "provider.log")
-        try:
-            for number in range(count):
-                made.ways.append(_way(loop, settings, Path(short), number))
-                made.workers.append(Fleet(_through(made.ways[-1], settings, Path(short), number), pool))
-            yield made
-        finally:
-            for worker in made.workers:
-                worker.close()
-            for way in made.ways:
-                way.close()
-            broker.close()
-            os.environ.clear()
-            os.environ |= before
+        with client_environment(settings, port):
+            try:
+                for number in range(count):
+                    made.ways.append(_way(loop, settings, Path(short), number))
+                    made.workers.append(Fleet(_through(made.ways[-1], settings, Path(short), number), pool))
+                yield made
+            finally:
+                for worker in made.workers:
+                    worker.close()
+                for way in made.ways:
+                    way.close()
+                broker.close()
+
+
+@contextlib.contextmanager
+def client_environment(settings: Settings, port: int) -> Iterator[None]:
+    """Who submits signs functions with the home's key and goes to this back end; workers ask the provider at this address."""
+    before = dict(os.environ)
+    asked = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": CANARY}
+    os.environ |= settings.to_environ() | asked
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
 
 
 def _way(loop: asyncio.AbstractEventLoop, settings: Settings, short: Path, number: int) -> Way:
@@ -175,7 +182,8 @@ def _through(way: Way, settings: Settings, short: Path, number: int) -> Settings
 
 
 @contextlib.contextmanager
-def _provider(log: Path, seed: int) -> Iterator[int]:
+def provider(log: Path, seed: int) -> Iterator[int]:
+    """The provider, started; its port."""
     command = [sys.executable, str(Path(__file__).with_name("provider.py")), str(log), str(seed)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None

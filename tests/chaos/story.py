@@ -11,19 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-import pandas as pd
+from embedded import embedded_place
 from faults import FAULTS, ON_SMALL_DISK
 from judge import Evidence, Job, judge, paid_twice
+from kernel import kernel
+from notebook import ALL_JOBS
 from place import CANARY, Place, place
 
 import xtyl_nb as xt
 from servers import wait_until
 from xtyl_nb.run import Run
 
-ROWS = 8
-ALL_JOBS = 6 * ROWS
-# More than a row of the record takes: it goes to an artifact.
-PAGES = 300_000
 DRAIN_SECONDS = 30.0
 JOBS = (
     "SELECT node, item, state, attempt, (SELECT count(*) FROM job_attempts WHERE job_id = id), "
@@ -64,30 +62,15 @@ def draw_case(seed: int, database: str, pool: str | None = None, *, small_disk: 
     return Case(seed=seed, database=database, pool=chosen, faults=tuple(draw.choices(names, k=count)))
 
 
-def workflow() -> xt.Workflow:
-    """Texts that quote the texts before them."""
-    retry = {"attempts": 20, "base_seconds": 0.05, "max_seconds": 0.5}
-    common = {"provider": "openai", "retry": retry, "cache": False}
-    return (
-        xt.Workflow("chaos")
-        .generate_copy("idea", prompt="An idea for {{ product }}", n=2, **common)
-        .generate_copy("draft", prompt="Write it out: {{ idea.text }}", over="idea", **common)
-        .generate_copy("final", prompt="Choose: {% for d in draft %}{{ d.text }} {% endfor %}", **common)
-        .call("book", printed, text="{{ final.text }}", pages=PAGES)
-    )
-
-
-def printed(text: str, pages: int) -> str:
-    return text + "." * pages
-
-
 def play(case: Case, folder: Path, database_url: str, say: Callable[[str], None] = lambda words: None) -> Report:
     """Run it, harm it, let it drain, judge it."""
     draw = Random(case.seed)
-    with place(folder, database_url, case.pool, case.seed) as there:
-        xt.connect(database=database_url, redis=there.broker.url)
+    is_embedded = case.database == "embedded"
+    scene = embedded_place(folder, case.seed) if is_embedded else place(folder, database_url, case.pool, case.seed)
+    with scene as there, kernel(there.settings, there.log.with_name("seen.log")) as there.kernel:
+        xt.connect()
         try:
-            run = workflow().run(pd.DataFrame({"product": [f"product {n}" for n in range(ROWS)]}))
+            run = xt.attach(there.kernel.id)
             quiet = _harm(there, run, case, draw, say)
             began = time.monotonic()
             report = Report(case=case)
@@ -149,6 +132,7 @@ def _account(there: Place, run: Run, quiet: list[tuple[float, float]], report: R
         state=str(run.state),
         jobs=jobs,
         events=there.rows(EVENTS),
+        seen=there.kernel.close(),
         log=[json.loads(line) for line in there.log.read_text().splitlines()],
         quiet=quiet,
         quotes={"draft": "idea", "final": "draft"},

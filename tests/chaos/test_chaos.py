@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from faults import FAULTS
-from story import ALL_JOBS, Case, play
+from notebook import ALL_JOBS
+from story import Case, play
 
 CASES = [
     Case(
@@ -15,7 +16,7 @@ CASES = [
         pool="prefork" if place == 2 else "threads",
         faults=tuple(fault.__name__ for fault in FAULTS[database][place::count]),
     )
-    for database, count in (("sqlite", 3), ("postgres", 4))
+    for database, count in (("sqlite", 3), ("postgres", 4), ("embedded", 1))
     for place in range(count)
 ]
 
@@ -24,7 +25,7 @@ CASES = [
 def test_a_run_survives(case: Case, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Nothing is lost, nothing is paid twice without an attempt that says why, and it drains."""
     file = f"sqlite:///{tmp_path / 'home' / 'chaos.db'}"
-    url = file if case.database == "sqlite" else request.getfixturevalue("own_postgres")
+    url = request.getfixturevalue("own_postgres") if case.database == "postgres" else file
     report = play(case, tmp_path, url)
     assert report.broken == []
     assert report.jobs == ALL_JOBS

@@ -22,6 +22,12 @@ def line(kind: str, key: str, time: float, **facts: str) -> dict[str, object]:
 
 CONTENT = b"a book of b"
 NAME = sha256(CONTENT).hexdigest()
+EVENTS = [
+    (1, "submitted", None, None),
+    (2, "job_completed", "first", "0.0"),
+    (3, "job_completed", "second", "0"),
+    (4, "job_completed", "book", "0"),
+]
 SOUND = Evidence(
     execution="run",
     state="completed",
@@ -30,12 +36,7 @@ SOUND = Evidence(
         job("second", "0", "b", 6.0),
         replace(job("book", "0", "", 7.0), output=f'{{"$artifact":"{NAME}"}}'),
     ],
-    events=[
-        (1, "submitted", None, None),
-        (2, "job_completed", "first", "0.0"),
-        (3, "job_completed", "second", "0"),
-        (4, "job_completed", "book", "0"),
-    ],
+    events=EVENTS,
     log=[
         line("request", "first/0.0", 1.0, prompt="x"),
         line("answer", "first/0.0", 2.0, text="a"),
@@ -43,6 +44,7 @@ SOUND = Evidence(
         line("answer", "second/0", 5.0, text="b"),
     ],
     quiet=[(3.0, 3.5)],
+    seen=[[(1, "submitted", None, None)], EVENTS],
     quotes={"second": "first"},
     prints={"book": "second"},
     files={NAME: CONTENT},
@@ -72,6 +74,8 @@ def test_a_sound_account_is_sound() -> None:
         (replace(SOUND, quiet=[(3.0, 4.5)]), "while the run was paused"),
         (replace(SOUND, log=[*SOUND.log, line("request", "third/0", 2.5, prompt="x")]), "the key of no job"),
         (replace(SOUND, events=[SOUND.events[0], *SOUND.events[2:]]), "gaps"),
+        (replace(SOUND, seen=[EVENTS[:1], EVENTS[1:]]), "saw other events"),
+        (replace(SOUND, seen=[EVENTS, EVENTS[:3]]), "saw 3 of 4 events"),
         (replace(SOUND, events=[*SOUND.events, (5, "job_completed", "first", "0.0")]), "2 completions"),
     ],
 )
