@@ -79,8 +79,9 @@ class Rates:
 
 def read_rates(settings: Settings) -> Rates:
     """The rates that are set. Raises SettingsError for a name that limits nothing."""
-    known = (*provider_names(), *node_types())
-    for rate in (rates := parse_rates(settings.rates)):
+    rates = parse_rates(settings.rates)
+    known = (*provider_names(), *node_types()) if rates else ()
+    for rate in rates:
         if rate.key not in known:
             close = get_close_matches(rate.key, known, n=1)
             raise SettingsError(
