@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from test_lab import START, run_cell
 
 pytestmark = pytest.mark.browser
