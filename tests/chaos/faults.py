@@ -233,6 +233,9 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         lock_database,
     ),
 }  # fmt: skip
+# Each takes all that the only worker holds; a job to which that happens three times is quarantined, as it should be.
+DEADLY = frozenset({"kill_supervisor", "freeze_supervisor", "kill_embedded_worker", "kill_everything"})
+MOST_DEADLY = 2
 # Only where the disk is small, and nobody else's.
 ON_SMALL_DISK: tuple[Fault, ...] = (fill_disk,)
 

@@ -126,13 +126,14 @@ def _events(evidence: Evidence) -> Iterable[str]:
 
 
 def _seen(evidence: Evidence) -> Iterable[str]:
-    """Whoever watches sees every event from the first on, in order; who looks last sees them all."""
+    """Whoever watches sees every event from the first on, in order; who looks last sees the end, after which there may be more:
+    what a worker that was frozen brings late."""
     written = [tuple(event) for event in evidence.events]
     for look in evidence.seen:
         if list(look) != written[: len(look)]:
             yield "somebody who watched saw other events than are written"
-    if evidence.seen and len(evidence.seen[-1]) != len(written):
-        yield f"who watched to the end saw {len(evidence.seen[-1])} of {len(written)} events"
+    if evidence.seen and "completed" not in {kind for _, kind, _, _ in evidence.seen[-1]}:
+        yield f"who watched to the end saw {len(evidence.seen[-1])} of {len(written)} events, not the end"
 
 
 def paid_twice(evidence: Evidence) -> dict[str, int]:

@@ -28,6 +28,8 @@ from story import Case, Report, draw_case, play
 
 from servers import postgres_server
 
+KINDS = ["sqlite", "postgres", "embedded"]
+
 
 def say(words: str) -> None:
     sys.stdout.write(f"{words}\n")
@@ -42,6 +44,7 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
         yield {
             "sqlite": f"sqlite:///{folder}/cases/{{name}}/home/chaos.db",
             "postgres": f"{base.rpartition('/')[0]}/{{name}}?{query}",
+            "embedded": "",
         }
 
 
@@ -74,10 +77,10 @@ def table(reports: Iterable[Report]) -> str:
     reports = list(reports)
     sound = Counter((fault, r.case.database) for r in reports if not r.broken for fault in r.case.faults)
     all_ = Counter((fault, r.case.database) for r in reports for fault in r.case.faults)
-    lines = ["| fault | SQLite | PostgreSQL |", "|---|---|---|"]
+    lines = ["| fault | SQLite | PostgreSQL | embedded |", "|---|---|---|---|"]
     for fault in sorted({fault for fault, _ in all_}):
-        cells = [f"{sound[fault, d]} of {all_[fault, d]}" if all_[fault, d] else "" for d in ("sqlite", "postgres")]
-        lines.append(f"| {fault} | {cells[0]} | {cells[1]} |")
+        cells = [f"{sound[fault, kind]} of {all_[fault, kind]}" if all_[fault, kind] else "" for kind in KINDS]
+        lines.append(f"| {fault} | {' | '.join(cells)} |")
     jobs, starts = sum(r.jobs for r in reports), sum(r.starts for r in reports)
     twice = sum(count - 1 for r in reports for count in r.paid_twice.values())
     reasons: Counter[str] = Counter()
@@ -101,7 +104,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
         written = json.loads(Path(options.replay).read_text())["case"]
         return [Case(**written | {"faults": tuple(written["faults"])})]
     seeds = [options.seed] if options.seed is not None else range(1, options.seeds + 1)
-    kinds = [options.database] if options.database else ["sqlite", "postgres"]
+    kinds = [options.database] if options.database else KINDS
     return [draw_case(seed, kind, options.pool, small_disk=options.small_disk) for seed in seeds for kind in kinds]
 
 
@@ -119,7 +122,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--database", choices=["sqlite", "postgres"])
+    parser.add_argument("--database", choices=KINDS)
     parser.add_argument("--pool", choices=["threads", "prefork"])
     parser.add_argument("--small-disk", action="store_true")
     parser.add_argument("--replay")

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from embedded import embedded_place
-from faults import FAULTS, ON_SMALL_DISK
+from faults import DEADLY, FAULTS, MOST_DEADLY, ON_SMALL_DISK
 from judge import Evidence, Job, judge, paid_twice
 from kernel import kernel
 from notebook import ALL_JOBS
@@ -57,9 +57,13 @@ class Report:
 def draw_case(seed: int, database: str, pool: str | None = None, *, small_disk: bool = False, count: int = 4) -> Case:
     """The case of a seed."""
     draw = Random(seed)
-    names = tuple(fault.__name__ for fault in (*FAULTS[database], *(ON_SMALL_DISK if small_disk else ())))
-    chosen = pool or draw.choice(["threads", "prefork"])
-    return Case(seed=seed, database=database, pool=chosen, faults=tuple(draw.choices(names, k=count)))
+    disk = ON_SMALL_DISK if small_disk and database != "embedded" else ()
+    names = tuple(fault.__name__ for fault in (*FAULTS[database], *disk))
+    chosen = "threads" if database == "embedded" else pool or draw.choice(["threads", "prefork"])
+    faults = draw.choices(names, k=count)
+    while sum(name in DEADLY for name in faults) > MOST_DEADLY:
+        faults = draw.choices(names, k=count)
+    return Case(seed=seed, database=database, pool=chosen, faults=tuple(faults))
 
 
 def play(case: Case, folder: Path, database_url: str, say: Callable[[str], None] = lambda words: None) -> Report:

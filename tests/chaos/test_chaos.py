@@ -16,7 +16,7 @@ CASES = [
         pool="prefork" if place == 2 else "threads",
         faults=tuple(fault.__name__ for fault in FAULTS[database][place::count]),
     )
-    for database, count in (("sqlite", 3), ("postgres", 4), ("embedded", 1))
+    for database, count in (("sqlite", 3), ("postgres", 4), ("embedded", 2))
     for place in range(count)
 ]
 

@@ -27,6 +27,7 @@ EVENTS = [
     (2, "job_completed", "first", "0.0"),
     (3, "job_completed", "second", "0"),
     (4, "job_completed", "book", "0"),
+    (5, "completed", None, None),
 ]
 SOUND = Evidence(
     execution="run",
@@ -75,8 +76,8 @@ def test_a_sound_account_is_sound() -> None:
         (replace(SOUND, log=[*SOUND.log, line("request", "third/0", 2.5, prompt="x")]), "the key of no job"),
         (replace(SOUND, events=[SOUND.events[0], *SOUND.events[2:]]), "gaps"),
         (replace(SOUND, seen=[EVENTS[:1], EVENTS[1:]]), "saw other events"),
-        (replace(SOUND, seen=[EVENTS, EVENTS[:3]]), "saw 3 of 4 events"),
-        (replace(SOUND, events=[*SOUND.events, (5, "job_completed", "first", "0.0")]), "2 completions"),
+        (replace(SOUND, seen=[EVENTS, EVENTS[:4]]), "saw 4 of 5 events"),
+        (replace(SOUND, events=[*SOUND.events, (6, "job_completed", "first", "0.0")]), "2 completions"),
     ],
 )
 def test_a_broken_promise_is_found(doctored: Evidence, words: str) -> None:

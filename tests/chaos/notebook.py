@@ -1,0 +1,70 @@
+"""What somebody does in a notebook, as a script in a process of its own: submits the run, or finds it again, watches it and
+waits for its end. `notebook.py <log> [<run>]` prints the run's id, and logs each event it sees, `null` where it looks anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import xtyl_nb as xt
+from xtyl_nb.run import Run
+
+ROWS = 8
+ALL_JOBS = 6 * ROWS
+# More than a row of the record takes: it goes to an artifact.
+PAGES = 300_000
+
+
+def workflow() -> xt.Workflow:
+    """Texts that quote the texts before them."""
+    retry = {"attempts": 20, "base_seconds": 0.05, "max_seconds": 0.5}
+    common = {"provider": "openai", "retry": retry, "cache": False}
+    return (
+        xt.Workflow("chaos")
+        .generate_copy("idea", prompt="An idea for {{ product }}", n=2, **common)
+        .generate_copy("draft", prompt="Write it out: {{ idea.text }}", over="idea", **common)
+        .generate_copy("final", prompt="Choose: {% for d in draft %}{{ d.text }} {% endfor %}", **common)
+        .call("book", printed, text="{{ final.text }}", pages=PAGES)
+    )
+
+
+def printed(text: str, pages: int) -> str:
+    return text + "." * pages
+
+
+def watch(run: Run, log: Path) -> None:
+    """Log the events as they come; where the database cannot be asked, from the first on once more."""
+    with open(log, "a") as file:
+        while True:
+            write(file, None)
+            try:
+                for event in run.watch():
+                    write(file, [event.sequence, event.kind, event.node, event.item])
+                return
+            except xt.BackendError:
+                threading.Event().wait(0.2)
+
+
+def write(file: Any, entry: object) -> None:
+    file.write(json.dumps(entry) + "\n")
+    file.flush()
+
+
+def main(log: str, id: str | None = None) -> None:
+    run = xt.attach(id) if id else workflow().run(pd.DataFrame({"product": [f"product {n}" for n in range(ROWS)]}))
+    sys.stdout.write(f"{run.id}\n")
+    sys.stdout.flush()
+    watching = threading.Thread(target=watch, args=(run, Path(log)))
+    watching.start()
+    run.wait()
+    watching.join()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
