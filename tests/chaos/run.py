@@ -48,16 +48,30 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
         }
 
 
+def execute(url: str, *statements: str) -> None:
+    """Outside any transaction, as what makes and drops databases must be."""
+    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    admin.dispose()
+
+
+def create_database(url: str, name: str, tables: Path, owner: os.stat_result) -> None:
+    """A database whose tables and indexes are in this folder, which may be on a small disk; PostgreSQL's log is not."""
+    tables.mkdir()
+    os.chown(tables, owner.st_uid, owner.st_gid)
+    execute(url, f"CREATE TABLESPACE {name} LOCATION '{tables}'", f"CREATE DATABASE {name} TABLESPACE {name}")
+
+
 def played(case: Case, folder: Path, urls: dict[str, str]) -> Report:
     """One case in a folder of its own; a failing one is saved."""
     name = f"{case.database}_{case.seed}_{os.urandom(3).hex()}"
     (folder / name).mkdir()
     url = urls[case.database].format(name=name)
+    admin = urls["postgres"].format(name="postgres")
     if case.database == "postgres":
-        admin = create_engine(urls["postgres"].format(name="postgres"), isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        admin.dispose()
+        create_database(admin, name, folder / name / "tables", (folder.parent / "postgres").stat())
     try:
         report = play(case, folder / name, url)
     except Exception as error:
@@ -68,6 +82,8 @@ def played(case: Case, folder: Path, urls: dict[str, str]) -> Report:
         saved.write_text(json.dumps({"case": asdict(case), "broken": report.broken}, indent=2))
         say(f"  replay: python {sys.argv[0]} --replay {saved}")
     else:
+        if case.database == "postgres":
+            execute(admin, f"DROP DATABASE {name} WITH (FORCE)", f"DROP TABLESPACE {name}")
         shutil.rmtree(folder / name)
     return report
 
