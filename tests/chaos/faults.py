@@ -208,7 +208,7 @@ def cut_database_connection(place: Place, draw: Random) -> None:
 
 
 def fill_disk(place: Place, draw: Random) -> None:
-    """The disk with the artifacts, and SQLite's file, is full for a while."""
+    """The disk with the artifacts and the database's tables is full for a while."""
     path = place.settings.home / "filler"
     with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(FILLING):

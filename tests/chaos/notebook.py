@@ -38,6 +38,15 @@ def printed(text: str, pages: int) -> str:
     return text + "." * pages
 
 
+def found(id: str) -> Run:
+    """The run, tried again as a person would where the database says that it is just not there."""
+    while True:
+        try:
+            return xt.attach(id)
+        except xt.BackendError:
+            threading.Event().wait(0.2)
+
+
 def watch(run: Run, log: Path) -> None:
     """Log the events as they come; where the database cannot be asked, from the first on once more."""
     with open(log, "a") as file:
@@ -57,7 +66,7 @@ def write(file: Any, entry: object) -> None:
 
 
 def main(log: str, id: str | None = None) -> None:
-    run = xt.attach(id) if id else workflow().run(pd.DataFrame({"product": [f"product {n}" for n in range(ROWS)]}))
+    run = found(id) if id else workflow().run(pd.DataFrame({"product": [f"product {n}" for n in range(ROWS)]}))
     sys.stdout.write(f"{run.id}\n")
     sys.stdout.flush()
     watching = threading.Thread(target=watch, args=(run, Path(log)))

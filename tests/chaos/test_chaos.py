@@ -13,10 +13,10 @@ CASES = [
     Case(
         seed=7 + place,
         database=database,
-        pool="prefork" if place == 2 else "threads",
+        pool="prefork" if place == count - 1 and database != "embedded" else "threads",
         faults=tuple(fault.__name__ for fault in FAULTS[database][place::count]),
     )
-    for database, count in (("sqlite", 3), ("postgres", 4), ("embedded", 2))
+    for database, count in (("sqlite", 2), ("postgres", 3), ("embedded", 2))
     for place in range(count)
 ]
 
