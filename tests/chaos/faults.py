@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
 
 import redis
@@ -26,7 +25,6 @@ FROZEN_SECONDS = 2.1
 BRIEF_SECONDS = 0.8
 AWAY_SECONDS = 1.5
 SWALLOWED = 5
-LONGEST_FILE = 65_536
 FILLING = b"." * 65_536
 
 
@@ -60,15 +58,6 @@ def kill_kernel(place: Place, draw: Random) -> None:
     place.kernel.kill()
     threading.Event().wait(draw.uniform(0, BRIEF_SECONDS))
     place.kernel.restart()
-
-
-def limit_files(place: Place, draw: Random) -> None:
-    """The workers may write nothing beyond the first bytes of any file for a while."""
-    pids = [pid for worker in place.workers for pid in (worker.pid, *_children(worker.pid))]
-    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
-    _limit({pid: (LONGEST_FILE, hard) for pid, (_, hard) in before.items()})
-    threading.Event().wait(AWAY_SECONDS)
-    _limit(before)
 
 
 def kill_broker(place: Place, draw: Random) -> None:
@@ -220,7 +209,7 @@ def fill_disk(place: Place, draw: Random) -> None:
 ANYWHERE: tuple[Fault, ...] = (
     kill_worker, kill_pool_child, end_worker, freeze_worker, kill_kernel, kill_broker, flush_broker, roll_back_broker,
     fill_broker, make_broker_read_only, send_bad_hints, cut_off_from_broker, slow_broker, refuse_broker,
-    swallow_broker_answer, cut_broker_connection, limit_files,
+    swallow_broker_answer, cut_broker_connection,
 )  # fmt: skip
 FAULTS: dict[str, tuple[Fault, ...]] = {
     "sqlite": (*ANYWHERE, lock_database),
@@ -243,12 +232,6 @@ ON_SMALL_DISK: tuple[Fault, ...] = (fill_disk,)
 def _children(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     return [int(word) for word in listed.stdout.split()]
-
-
-def _limit(limits: Mapping[int, tuple[int, int]]) -> None:
-    for pid, limit in limits.items():
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
 
 
 def _for_a_while(way: Proxy, mode: Mode, amount: float = 0.0, seconds: float = FROZEN_SECONDS) -> None:
