@@ -11,7 +11,7 @@ from scripted_run import plan_of
 from servers import wait_until
 from xtyl_engine.alarm import Alarm
 from xtyl_engine.database import Database
-from xtyl_engine.errors import ErrorClass
+from xtyl_engine.errors import ErrorClass, TransientError
 from xtyl_engine.outcomes import Completed, Failure, Retrying
 from xtyl_engine.permits import Rates, read_rates
 from xtyl_engine.rates import Rate, UnreadableRate, parse_rates
@@ -216,3 +216,20 @@ def test_an_alarm_rings_once_at_the_earliest_time():
 def test_recorders_without_rates_have_none(database):
     """Rates are what the settings say and nothing else."""
     assert Recorder(database, "me", 1.0, lambda events: None, Driver(database).plans.load).rates.by_key == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [("2", 2.0), (-5, 0.0), (1e9, 3600.0), (float("inf"), 3600.0), (float("nan"), None), ("soon", None)],
+)
+def test_a_time_to_come_back_is_a_time(said, heard):
+    """Whatever a server or a user's code says, what is kept is seconds, an hour at most, or nothing."""
+    assert TransientError("busy", retry_after=said).retry_after == heard
+
+
+def test_a_rate_that_was_raised_holds_at_once(fleet):
+    """What a slower rate had used up beforehand does not shut the faster one."""
+    fleet.second.recorder.rates = Rates(parse_rates("offline=1/h"), "offline")
+    id = fleet.first.submit(texts(), ROWS)
+    assert len(fleet.second.claim(id)) == 1
+    assert fleet.first.recorder.record([], id, 1).wait_seconds <= 2.0

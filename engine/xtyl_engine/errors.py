@@ -11,6 +11,8 @@ from linecache import getlines
 from traceback import walk_tb
 from typing import Any
 
+MAX_RETRY_AFTER = 3600.0
+
 
 class ErrorClass(StrEnum):
     """What a failed attempt means for its job."""
@@ -129,6 +131,15 @@ class BackendStartError(BackendError):
     code = "backend/start"
 
 
+def _sane(seconds: object) -> float | None:
+    """Seconds from 0 to an hour; None for what says no time: it comes from other people's servers, by way of users' code."""
+    try:
+        value = float(seconds)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return min(max(value, 0.0), MAX_RETRY_AFTER) if value == value else None
+
+
 class TransientError(WorkflowException):
     """A failure that another try may cure: network, timeout, rate limit."""
 
@@ -137,7 +148,7 @@ class TransientError(WorkflowException):
 
     def __init__(self, message: str | None = None, *, retry_after: float | None = None, **data: Any):
         super().__init__(message, **data)
-        self.retry_after = retry_after
+        self.retry_after = _sane(retry_after)
 
 
 class NodeTimeout(TransientError, TimeoutError):

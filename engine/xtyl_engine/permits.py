@@ -112,7 +112,8 @@ def read_budget(transaction: Transaction, key: str, rate: Rate | None, now: floa
         return Budget(rate, tat, 0, held_until - now)
     if rate is None:
         return Budget(rate, tat, None)
-    tat = max(tat, now)
+    # Never further ahead than this rate allows: the row may be from a slower one.
+    tat = min(max(tat, now), now + rate.burst * rate.interval)
     ahead = now + rate.burst * rate.interval - tat
     permits = max(0, int(ahead / rate.interval + 1e-6))
     return Budget(rate, tat, permits, max(0.0, rate.interval - ahead))
