@@ -19,9 +19,13 @@ TESTS = [
     "tests/test_moves.py",
     "tests/test_record.py",
     "tests/test_fences.py",
+    "tests/test_budget.py",
     "tests/test_rates.py",
     "tests/points/test_controls.py",
 ]
+
+
+PG = "postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Guard:
     file: str
     found: str
     left: str
+    tests: str = "not postgres"
 
 
 MOVES = [
@@ -70,11 +75,11 @@ GUARDS = [
     ),
     Guard(
         "claim: the execution goes on",
-        "record.py",
+        "claim.py",
         "    if ledger.state not in OPEN_TO_CLAIMS:\n        return 0\n",
         "",
     ),
-    Guard("complete: the epoch", "record.py", "if outcome.claim.epoch == ledger.epoch]", "]"),
+    Guard("complete: the epoch", "accept.py", "if outcome.claim.epoch == ledger.epoch]", "]"),
     Guard("start: the licence", "record.py", "while time.monotonic() - asked > LICENCE_SECONDS:", "while False:"),
     Guard("renew: the execution goes on", "record.py", "ledger.state in OPEN_TO_CLAIMS and bool(", "bool("),
     Guard(
@@ -84,8 +89,17 @@ GUARDS = [
         "control: recorded already", "control.py", "if written and _is_recorded(transaction, written[0]):", "if False:"
     ),
     Guard("sweep: patience after an outage", "sweep.py", "        if self._is_patient():\n            return\n", ""),
-    Guard("claim: a permit", "permits.py", "permits = max(0, int(ahead / rate.interval + 1e-6))", "permits = 1000"),
-    Guard("claim: the provider may be asked", "permits.py", "    if held_until > now:\n", "    if False:\n"),
+    Guard("claim: a permit", "budget.py", "ahead if ahead > CLOCK_SECONDS else 0.0", "0.0"),
+    Guard("claim: the provider may be asked", "budget.py", "self.held_until - self.now,", "0.0,"),
+    Guard("permit: one taker at a time", "budget.py", "_ONE_LOCKED = _ONE.with_for_update()", "_ONE_LOCKED = _ONE", PG),
+    Guard("permit: locked in one order", "permits.py", "for key in sorted(", "for key in ("),
+    Guard("permit: given back while it counts", "budget.py", " or permitted < self.since:", ":"),
+    Guard(
+        "permit: given back by who won",
+        "accept.py",
+        "        _keep_late(ledger, outcomes[0])\n        return []",
+        "        _keep_late(ledger, outcomes[0])\n        return list(outcomes)",
+    ),
     Guard("beat: only what is held", "moves.py", "BEAT = update(jobs).where(_MINE, ", "BEAT = update(jobs).where("),
 ]
 
@@ -111,10 +125,10 @@ def without(guard: Guard) -> str | None:
         assert guard.found in source, f"{guard.name}: the guard is not where it was"
         mended = source.replace(guard.found, guard.left).replace("import Float,", "import Float, true,")
         path.write_text(mended, encoding="utf-8")
-        return first_failure(folder)
+        return first_failure(folder, guard.tests)
 
 
-def first_failure(folder: str) -> str | None:
+def first_failure(folder: str, tests: str) -> str | None:
     command = [
         sys.executable,
         "-m",
@@ -127,7 +141,7 @@ def first_failure(folder: str) -> str | None:
         "-o",
         "addopts=",
         "-k",
-        "not postgres",
+        tests,
     ]
     done = subprocess.run(
         command,

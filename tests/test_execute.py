@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,3 +192,44 @@ def test_a_result_outlives_a_long_loss_of_the_database(bench: Workbench, tmp_pat
     assert run.state == "completed"
     assert starts.read_text() == "."
     assert list(run.jobs()["attempts"]) == [1]
+
+
+class Unspeakable(Exception):
+    """An error that cannot even be read."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("no attributes")
+
+
+def unspeakable() -> None:
+    raise Unspeakable
+
+
+def test_an_error_that_cannot_be_read_fails_its_job(bench: Workbench) -> None:
+    """Whatever a user's error does when it is looked at, there is an outcome, and it names the error."""
+    done = outcome(bench, call(unspeakable))
+    assert isinstance(done, Failed)
+    assert "Unspeakable" in done.failure.message
+
+
+def test_waiting_for_room_is_no_time_of_the_steps(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image is made and the disk full for longer than the step may take: the image is kept, and not made again."""
+    bench.executor.store.patience_seconds = 60.0
+    refusals = [OSError(errno.ENOSPC, "No space left on device")] * 2
+    replace = os.replace
+
+    def rename(source: Any, target: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        replace(source, target)
+
+    run = xt.Workflow("draw").generate_image("poster", prompt="x", size="64x64", timeout=1.0, cache=False).run()
+    (claim,) = bench.recorder.record([], run.id, 1).claims
+    monkeypatch.setattr(os, "replace", rename)
+    assert isinstance(bench.executor.execute(claim), Completed)
+    assert refusals == []

@@ -15,6 +15,7 @@ from xtyl_engine.errors import BackendStartError
 from xtyl_engine.local import SupervisorState, check, down, ensure, status, worker_command
 from xtyl_engine.presence import read_presence, supervisor_lock
 from xtyl_engine.settings import SettingsError, load_settings
+from xtyl_nb.client import DirectBackend
 
 
 @pytest.fixture
@@ -60,6 +61,23 @@ def test_the_next_call_finds_the_same(settings):
     pid = status(settings).pid
     assert ensure(settings) == first
     assert status(settings).pid == pid
+
+
+def test_settings_that_were_changed_since_are_named(settings):
+    """Whoever sets a rate while a back end runs is told, once, that its worker does not know, and what to do."""
+    ensure(settings)
+    with pytest.warns(UserWarning, match="was started with XTYL_RATES unset, and goes by that.*`xtyl down`"):
+        ensure(replace(settings, rates="offline=1/s"))
+    assert ensure(replace(settings, rates="offline=1/s")) == ensure(settings)
+
+
+def test_a_misspelt_rate_starts_nothing(settings, monkeypatch):
+    """It is refused in the user's own process, before there is a worker that could not start."""
+    monkeypatch.setenv("XTYL_HOME", str(settings.home))
+    monkeypatch.setenv("XTYL_RATES", "opneai=1/s")
+    with pytest.raises(SettingsError, match="opneai"):
+        DirectBackend(load_settings())
+    assert not status(settings).running
 
 
 def test_five_at_once_share_one(settings):

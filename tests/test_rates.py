@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import text
 
@@ -10,10 +12,11 @@ from plans import chain
 from scripted_run import plan_of
 from servers import wait_until
 from xtyl_engine.alarm import Alarm
-from xtyl_engine.database import Database
+from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ErrorClass, TransientError
-from xtyl_engine.outcomes import Completed, Failure, Retrying
-from xtyl_engine.permits import Rates, read_rates
+from xtyl_engine.ledger import Ledger
+from xtyl_engine.outcomes import Completed, Failure, Released, Retrying
+from xtyl_engine.permits import Permits, Rates, next_start, read_rates
 from xtyl_engine.rates import Rate, UnreadableRate, parse_rates
 from xtyl_engine.record import Recorder
 from xtyl_engine.settings import SettingsError, load_settings
@@ -233,3 +236,110 @@ def test_a_rate_that_was_raised_holds_at_once(fleet):
     id = fleet.first.submit(texts(), ROWS)
     assert len(fleet.second.claim(id)) == 1
     assert fleet.first.recorder.record([], id, 1).wait_seconds <= 2.0
+
+
+STARTS = text("SELECT started FROM job_attempts ORDER BY started")
+DEADLOCKS = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+
+
+def in_parallel(drivers: list[Driver], work) -> None:
+    """One thread for each worker process's recorder, all at once."""
+    with ThreadPoolExecutor(len(drivers)) as pool:
+        list(pool.map(work, drivers))
+
+
+def fleet_of(database: Database, count: int, rates: str) -> list[Driver]:
+    drivers = [Driver(database, f"worker-{place}") for place in range(count)]
+    for driver in drivers:
+        driver.recorder.rates = Rates(parse_rates(rates), "offline")
+    return drivers
+
+
+def test_workers_at_the_same_moment_take_no_permit_twice(database):
+    """Four ask at once, each for a run of its own, so that nothing but the rate stands between them."""
+    drivers = fleet_of(database, 4, "offline=40/s")
+    runs = {driver.recorder.owner: driver.submit(texts(), 150) for driver in drivers}
+    in_parallel(drivers, lambda driver: [driver.claim(runs[driver.recorder.owner]) for _ in range(150)])
+    with database.engine.connect() as connection:
+        starts = [row[0] for row in connection.execute(STARTS)]
+    assert len(starts) >= 40
+    assert len(starts) <= 40 * (1 + starts[-1] - starts[0]) + 1
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_keys_are_locked_in_one_order(database):
+    """Workers that commit for two runs at once, one asking first one provider and one the other, never wait in a circle."""
+    drivers = fleet_of(database, 2, "offline=1000000/s openai=1000000/s")
+    plans = [plan_of({"n": ("generate_copy", {"prompt": "x", "provider": name})}, []) for name in ("offline", "openai")]
+    ids = sorted(drivers[0].submit(plan, 300) for plan in plans)
+
+    def work(driver: Driver) -> None:
+        known = [Completed(claim=claim, output="{}", cached=True) for id in ids for claim in driver.claim(id, 100)]
+        for first, second in zip(known[:100], reversed(known[100:]), strict=True):
+            driver.recorder.record([first, second], ids[0] if driver is drivers[0] else ids[1], 1)
+
+    in_parallel(drivers, work)
+    with database.engine.connect() as connection:
+        assert connection.execute(DEADLOCKS).scalar() == 0
+
+
+class Listening(Transaction):
+    """Remembers the keys that are looked up."""
+
+    def row(self, statement, parameters=None):
+        self.keys = [*getattr(self, "keys", []), parameters["key"]]
+        return super().row(statement, parameters)
+
+
+def test_keys_are_looked_up_in_one_order(database):
+    """So that processes with sets in other orders than ours lock them as we do."""
+    kinds = ["generate_image", "call", "attach", "parallel", "generate_copy"]
+    driver = fleet_of(database, 1, " ".join(f"{kind}=1/s" for kind in (*kinds, "offline", "openai")))[0]
+    nodes = {kind: (kind, {"prompt": "x", "provider": "openai"} if "generate" in kind else {}) for kind in kinds}
+    id = driver.submit(plan_of(nodes | {"other": ("generate_copy", {"prompt": "x", "provider": "offline"})}, []))
+    with database.write() as transaction:
+        listening = Listening(transaction._cursor, transaction._compiled)
+        Permits(listening, driver.recorder.rates, 0.0, [Ledger(transaction, id, driver.plans.load)], [])
+    assert list(dict.fromkeys(listening.keys)) == sorted([*kinds, "offline", "openai"])
+
+
+def test_a_job_that_never_started_gives_its_permit_back(fleet):
+    """It was given back before its effect: the next one need not wait for it."""
+    id = fleet.first.submit(texts(), ROWS)
+    (claim,) = fleet.first.claim(id)
+    fleet.first.record(id, Released(claim=claim, because="released", may_have_started=True))
+    assert fleet.claim(id) == []
+    fleet.shift(2.0)
+    (claim,) = fleet.first.claim(id)
+    fleet.first.record(id, Released(claim=claim, because="released"))
+    assert len(fleet.claim(id)) == 1
+
+
+def test_a_give_back_counts_once(fleet):
+    """A commit whose answer was lost is made again, and changes nothing the second time."""
+    id = fleet.first.submit(texts(), ROWS)
+    (claim,) = fleet.first.claim(id)
+    known = Completed(claim=claim, output="{}", cached=True)
+    for _ in range(3):
+        fleet.first.record(id, known)
+    assert len(fleet.claim(id)) == 1
+    assert fleet.claim(id) == []
+
+
+@pytest.mark.parametrize("fleet", ["offline=30/m openai=1/m"], indirect=True)
+def test_who_looks_need_not_know_the_rates(fleet):
+    """A kernel that was started without the setting says what a run waits for, and for how long, as the workers have it."""
+    id = fleet.first.submit(texts(pictures=True), ROWS)
+    assert len(fleet.claim(id)) == 2
+    plan = fleet.first.queries.plan(id)
+
+    def seen(*nodes: str):
+        with fleet.database.read() as transaction:
+            return next_start(transaction, plan, nodes, Rates((), "offline"))
+
+    keys, seconds = seen("draft", "picture")
+    assert keys == ("offline", "openai")
+    assert 0 < seconds <= 2
+    assert seen("picture")[1] > 2
+    fleet.shift(2)
+    assert seen("draft", "picture") is None

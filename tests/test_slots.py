@@ -96,3 +96,22 @@ def test_a_hint_for_a_finished_execution_does_nothing(driver: Driver) -> None:
     before = driver.queries.events(id)
     assert slots.advance(id) == 0
     assert driver.queries.events(id) == before
+
+
+class Breaking(Executor):
+    """Fails in a way that executing never should."""
+
+    def execute(self, claim: Claim) -> Outcome:
+        raise RuntimeError("no outcome")
+
+
+def test_a_claim_is_not_held_for_ever_by_a_slot_that_broke(driver: Driver) -> None:
+    """Its lease is left to run out, and others take the job."""
+    settings = load_settings()
+    store = ArtifactStore(settings.artifacts_folder)
+    executor = Breaking(settings, driver.database, driver.plans, store, driver.recorder.may_start)
+    slots = Slots(driver.recorder, executor, [].append, 1, 60.0)
+    with pytest.raises(RuntimeError, match="no outcome"):
+        slots.advance(driver.submit(chain(1)))
+    assert slots.held() == ()
+    assert slots.free() == 1

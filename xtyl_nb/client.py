@@ -34,10 +34,13 @@ class DirectBackend:
 
     def __init__(self, settings: Settings):
         from xtyl_engine.local import ensure
+        from xtyl_engine.permits import read_rates
         from xtyl_engine.schema import ensure_schema
         from xtyl_nb.fork import outlive_forks
 
         self.settings = settings
+        # First: a worker would refuse the same settings, where nobody looks.
+        self._rates = read_rates(settings)
         self.connection = ensure(settings)
         self.open()
         try:
@@ -55,7 +58,6 @@ class DirectBackend:
         from xtyl_engine.control import Controls
         from xtyl_engine.database import Database
         from xtyl_engine.glance import Glance
-        from xtyl_engine.permits import read_rates
         from xtyl_engine.plans import PlanCache
         from xtyl_engine.points import arm
         from xtyl_engine.query import Queries
@@ -66,7 +68,7 @@ class DirectBackend:
         plans = PlanCache()
         self.store = ArtifactStore(self.settings.artifacts_folder)
         self.queries: Queries = Queries(self.database, plans)
-        self._glance = Glance(self.queries, self.store, read_rates(self.settings))
+        self._glance = Glance(self.queries, self.store, self._rates)
         self._closeup: Closeup = Closeup(self.queries, self.store)
         self._controls = Controls(self.database, plans, self.store)
         self._publisher = Publisher(self.connection.redis_url)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.plan import Plan
 from xtyl_nb.client import backend
+from xtyl_nb.patience import patiently
 from xtyl_nb.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from xtyl_engine.workflow import Document
+
+ATTACH_SECONDS = 15.0
 
 
 def run_document(document: Document, frame: Any, inputs: Mapping[str, Any], max_parallel: int | None = None) -> Run:
@@ -41,7 +44,7 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
 def attach(run_id: str) -> Run:
     """The run with this id, from any kernel, also after the one that started it is gone. Raises RunNotFound."""
     used = backend()
-    used.queries.execution(run_id)
+    patiently(lambda: used.queries.execution(run_id), ATTACH_SECONDS)
     return Run(run_id, used)
 
 

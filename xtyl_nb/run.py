@@ -9,9 +9,10 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.errors import BackendError, DecisionRefused, FrameError, WaitTimeout
+from xtyl_engine.errors import DecisionRefused, FrameError, WaitTimeout
 from xtyl_engine.events import Event
 from xtyl_engine.states import OPEN, ExecutionState, JobState
+from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from xtyl_nb.timeline import Timeline
 
 LOOK_SECONDS = 1.0
-PATIENCE_SECONDS = 60.0
 
 
 class Run:
@@ -98,9 +98,7 @@ class Run:
 
     def __await__(self) -> Generator[Any, None, Run]:
         async def until_over() -> Run:
-            while not self.state.is_terminal:
-                after = self._backend.queries.sequence(self.id)[0]
-                await asyncio.to_thread(self.changed, after, LOOK_SECONDS)
+            while not (await asyncio.to_thread(patiently, self._look)).is_terminal:
                 self._backend.check()
             return self._touched()._settled()
 
@@ -166,13 +164,13 @@ class Run:
         """The run's events from the first on, as they happen, without a gap; ends with the run."""
         after = 0
         while True:
-            over = self.state.is_terminal
-            for event in self._backend.queries.events(self.id, after):
+            over = patiently(lambda: self.state).is_terminal
+            for event in patiently(lambda after=after: self._backend.queries.events(self.id, after)):  # type: ignore[misc]
                 after = event.sequence
                 yield event
             if over:
                 return
-            self.changed(after, LOOK_SECONDS)
+            patiently(lambda after=after: self.changed(after, LOOK_SECONDS))  # type: ignore[misc]
 
     def frame(self) -> pd.DataFrame:
         """The input rows, index kept, with one column per node, `status` and `error`."""
@@ -276,23 +274,28 @@ class Run:
 
     def _wait_until(self, is_over: Any, timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        patience = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                after = self._backend.queries.sequence(self.id)[0]
-                if is_over():
-                    return
-                left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
-                if left <= 0:
-                    raise self._too_late(timeout)
-                if not self.changed(after, left):
-                    self._backend.check()
-                patience = time.monotonic() + PATIENCE_SECONDS
-            except BackendError as error:
-                # A database that restarts is no reason to stop waiting for what goes on there.
-                if not error.data.get("retryable") or time.monotonic() > patience:
-                    raise
-                time.sleep(0.2)
+
+        def look() -> bool:
+            after = self._backend.queries.sequence(self.id)[0]
+            if is_over():
+                return True
+            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                raise self._too_late(timeout)
+            if not self.changed(after, left):
+                self._backend.check()
+            return False
+
+        # A database that restarts is no reason to stop waiting for what goes on there.
+        while not patiently(look):
+            pass
+
+    def _look(self) -> ExecutionState:
+        """The state after a while, or as soon as something happened."""
+        after, state = self._backend.queries.sequence(self.id)
+        if not state.is_terminal:
+            self.changed(after, LOOK_SECONDS)
+        return state
 
     def _too_late(self, timeout: float | None) -> WaitTimeout:
         seen = self.overview()

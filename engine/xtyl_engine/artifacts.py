@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +39,9 @@ SUFFIXES = {
     "text/csv": ".csv",
     "text/plain": ".txt",
 }
+# Not EFBIG: that is a limit of this process, which no waiting lifts.
 FULL = (ENOSPC, EDQUOT)
+LOOK_SECONDS = 1.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -72,11 +75,13 @@ def sniff_image(data: bytes) -> str | None:
 
 class ArtifactStore:
     """Files under one folder, private to its owner, each written whole or not at all. While the disk is full a file is tried
-    again, for `patience_seconds`: a worker holds what was paid for, anybody else is told at once."""
+    again, for `patience_seconds`: a worker holds what was paid for, anybody else is told at once. `waited_seconds` says for how
+    long each thread, by its id, has waited so."""
 
     def __init__(self, folder: str | os.PathLike[str], *, patience_seconds: float = 0.0):
         self.folder = Path(folder)
         self.patience_seconds = patience_seconds
+        self.waited_seconds: dict[int, float] = {}
 
     def __repr__(self) -> str:
         return f"ArtifactStore({str(self.folder)!r})"
@@ -90,7 +95,7 @@ class ArtifactStore:
         return reference
 
     def _insist(self, path: Path, data: bytes) -> None:
-        deadline = time.monotonic() + self.patience_seconds
+        deadline, thread = time.monotonic() + self.patience_seconds, threading.get_ident()
         while True:
             try:
                 return _write_durably(path, data)
@@ -98,7 +103,8 @@ class ArtifactStore:
                 if error.errno not in FULL or time.monotonic() >= deadline:
                     raise
                 log.error("the disk is full: a result of %d bytes waits for room in %s", len(data), self.folder)
-            time.sleep(1.0)
+            self.waited_seconds[thread] = self.waited_seconds.get(thread, 0.0) + LOOK_SECONDS
+            time.sleep(LOOK_SECONDS)
 
     def path(self, reference: Mapping[str, Any]) -> Path:
         """Where the file of a reference is, or would be. Refuses what is no sha256, so no name can lead elsewhere."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ class Executor:
             log.warning("%s at %s is given back: %s", claim.node, claim.item, error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
-            return _failed(claim, retry, error, asks_provider)
+            return _described(claim, retry, error, asks_provider)
 
     @contextmanager
     def _reading(self) -> Iterator[Transaction]:
@@ -209,24 +210,37 @@ def _born(node: PlanNode, done: Done) -> int:
     return done.items
 
 
-def _within(seconds: float, work: Callable[..., Done | Wait], *arguments: Any) -> Done | Wait:
-    """Run in a thread of its own and stop waiting after `seconds`: a thread cannot be killed, only left behind."""
+def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig, context: Context) -> Done | Wait:
+    """Run in a thread of its own and stop waiting after `seconds`: a thread cannot be killed, only left behind. A result that
+    waits for room on a full disk is there and paid for: that time does not count."""
     box: list[Done | Wait | BaseException] = []
 
     def target() -> None:
         try:
-            box.append(work(*arguments))
+            box.append(work(config, context))
         except BaseException as error:
             box.append(error)
 
     thread = threading.Thread(target=target, name="xtyl-timed", daemon=True)
     thread.start()
-    thread.join(seconds)
+    began, waited = time.monotonic(), context.artifacts.waited_seconds
+    waited[thread.ident or 0] = 0.0
+    while thread.is_alive() and (left := began + seconds + waited[thread.ident or 0] - time.monotonic()) > 0:
+        thread.join(left)
+    waited.pop(thread.ident or 0)
     if not box:
         raise NodeTimeout(f"no result after {seconds:g} s", hint="Raise `timeout=`, or make the step smaller.")
     if isinstance(box[0], BaseException):
         raise box[0]
     return box[0]
+
+
+def _described(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
+    try:
+        return _failed(claim, retry, error, asks_provider)
+    except Exception as broken:
+        message = f"{type(error).__name__}, of which nothing more can be said: {type(broken).__name__} while reading it"
+        return Failed(claim=claim, failure=Failure(error_class=ErrorClass.PERMANENT, message=message))
 
 
 def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:

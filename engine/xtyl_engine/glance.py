@@ -16,7 +16,7 @@ from xtyl_engine.database import Transaction
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes import main_value, node_type
 from xtyl_engine.overview import NodeOverview, Option, Overview, Review
-from xtyl_engine.permits import Rates, shut_keys
+from xtyl_engine.permits import Rates, next_start
 from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution, Queries
 from xtyl_engine.states import ExecutionState, JobState
@@ -199,8 +199,8 @@ class Glance:
         return f"a person: {count} decision{'s' if count != 1 else ''} at {', '.join(waiting)}"
 
     def _limit(self, transaction: Transaction, plan: Plan, ready: list[str]) -> str | None:
-        shut = shut_keys(transaction, plan, ready, self._rates)
-        return f"the rate limit of {', '.join(shut)}: next start in {max(shut.values()):.0f} s" if shut else None
+        shut = next_start(transaction, plan, ready, self._rates)
+        return f"the rate limit of {', '.join(shut[0])}: next start in {shut[1]:.0f} s" if shut else None
 
 
 def _by_node(found: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:

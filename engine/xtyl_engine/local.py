@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ LAUNCH = 'log=$1; shift; "$@" 3>&1 >>"$log" 2>&1 </dev/null & echo $!'
 
 _joined: dict[Path, int] = {}
 _joining = threading.Lock()
+_warned: set[tuple[Path | str, ...]] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,7 @@ def _find_or_start(settings: Settings, deadline: float) -> str:
             pid, presence = holder(path), read_presence(settings.home)
             if pid is not None:
                 if presence is not None and presence.pid == pid and _answers(presence, settings):
+                    _compare(presence, settings)
                     return presence.socket
             elif started is None or started.has_ended():
                 if started is not None and presence is not None:
@@ -173,6 +176,22 @@ def _answers(presence: Presence, settings: Settings) -> bool:
             hint="Stop it with `xtyl down`, or set XTYL_HOME to a folder of its own for this database.",
         )
     return True
+
+
+def _compare(presence: Presence, settings: Settings) -> None:
+    """Warn, once each, of settings that were changed since the back end was started: its worker knows nothing of them."""
+    wanted = settings.to_worker()
+    other = sorted(name for name, value in presence.settings.items() if wanted.get(name, value) != value)
+    if other and (settings.home, *other) not in _warned:
+        _warned.add((settings.home, *other))
+        theirs = ", ".join(
+            f"{name}={value}" if (value := presence.settings[name]) else f"{name} unset" for name in other
+        )
+        warnings.warn(
+            f"the back end that runs in {settings.home} was started with {theirs}, and goes by that until it ends. "
+            "For the settings of now: `xtyl down`; the next run starts it again, and nothing is lost.",
+            stacklevel=2,
+        )
 
 
 class _Started:

@@ -14,7 +14,8 @@ LICENCE_SECONDS = 0.15
 class Claim:
     """One attempt at one job, ours until its lease runs out. `number` counts attempts, `tries` those that spend the
     retry budget; `asked` is when this process asked for it, by its own monotonic clock: what it may start by this claim, it must
-    start soon after; `late_output` is a result that came after a stop and was kept."""
+    start soon after; `permitted` is when its permits
+    were taken, by the database's clock; `late_output` is a result that came after a stop and was kept."""
 
     job_id: int
     execution_id: str
@@ -26,6 +27,7 @@ class Claim:
     template_id: str
     owner: str
     asked: float = 0.0
+    permitted: float = 0.0
     late_output: str | None = None
 
 
@@ -80,11 +82,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """The job is given back, its effect not started or not to be waited for; it spends nothing of the retry budget."""
+    """The job is given back, its effect not started or not to be waited for (`may_have_started`); it spends nothing of the retry
+    budget."""
 
     claim: Claim
     because: str
     delay_seconds: float = 0.0
+    may_have_started: bool = False
 
 
 Outcome = Completed | Waiting | Retrying | Failed | Released

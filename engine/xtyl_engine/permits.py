@@ -8,30 +8,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from sqlalchemy import Text, and_, case, func, not_, select, text, type_coerce, update
+from sqlalchemy import Text, and_, func, not_, type_coerce
 
 from xtyl_engine import statements as sql
+from xtyl_engine.budget import Budget, lock_budget, see_budget, see_hold
 from xtyl_engine.database import Transaction
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.nodes import node_type, node_types
-from xtyl_engine.outcomes import Completed, Outcome, Retrying
+from xtyl_engine.outcomes import Completed, Outcome, Released, Retrying
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.providers import provider_names
 from xtyl_engine.rates import Rate, parse_rates
 from xtyl_engine.settings import Settings, SettingsError
-from xtyl_engine.tables import jobs, rate_limits
+from xtyl_engine.tables import jobs
 
-_R = rate_limits.c
-_ONE = select(_R.tat, _R.held_until).where(_R.key == sql.B("key"))
-_ONE_LOCKED = _ONE.with_for_update()
-_ADD = text("INSERT INTO rate_limits (key, tat, held_until) VALUES (:key, 0, 0) ON CONFLICT (key) DO NOTHING")
-_SET = update(rate_limits).where(_R.key == sql.B("key")).values(tat=sql.B("tat"))
-_GIVE_BACK = update(rate_limits).where(_R.key == sql.B("key")).values(tat=_R.tat - sql.B("seconds"))
-_HOLD = (
-    update(rate_limits)
-    .where(_R.key == sql.B("key"))
-    .values(held_until=case((_R.held_until > sql.B("until"), _R.held_until), else_=sql.B("until")))
-)
 BETWEEN = "\n"
 REMEMBERED = 64
 # Names of nodes hold no line break, so a name between two of them is found only where it is meant.
@@ -91,93 +81,103 @@ def read_rates(settings: Settings) -> Rates:
     return Rates(rates, settings.provider)
 
 
-@dataclass(slots=True)
-class Budget:
-    """What one key allows now: how many starts (None: any number), and when to ask again if there is none."""
+class Permits:
+    """The permits of one transaction: for the executions that ask for jobs, and of outcomes that took hold. All rows are locked
+    at once, in one order and after every execution's, so that two workers never wait for each other."""
 
-    rate: Rate | None
-    tat: float
-    permits: int | None
-    seconds: float = 0.0
-
-
-def read_budget(transaction: Transaction, key: str, rate: Rate | None, now: float, *, locked: bool = False) -> Budget:
-    """Look a key up. With `locked`, nobody else takes a permit until this transaction ends."""
-    found = transaction.row(_ONE_LOCKED if locked else _ONE, {"key": key})
-    if found is None and locked:
-        transaction.run(_ADD, {"key": key})
-        found = transaction.row(_ONE_LOCKED, {"key": key})
-    tat, held_until = found or (0.0, 0.0)
-    if held_until > now:
-        return Budget(rate, tat, 0, held_until - now)
-    if rate is None:
-        return Budget(rate, tat, None)
-    # Never further ahead than this rate allows: the row may be from a slower one.
-    tat = min(max(tat, now), now + rate.burst * rate.interval)
-    ahead = now + rate.burst * rate.interval - tat
-    permits = max(0, int(ahead / rate.interval + 1e-6))
-    return Budget(rate, tat, permits, max(0.0, rate.interval - ahead))
-
-
-class Gate:
-    """The permits that the jobs of one execution need, within the transaction that claims them."""
-
-    def __init__(self, ledger: Ledger, rates: Rates):
-        self._transaction = ledger.transaction
-        self.keys = rates.of(ledger.plan, ledger.template_id)
-        wanted = sorted({key for keys in self.keys.values() for key in keys})
+    def __init__(
+        self,
+        transaction: Transaction,
+        rates: Rates,
+        now: float,
+        asking: Iterable[Ledger],
+        won: Iterable[tuple[Ledger, Outcome]],
+    ):
+        self.now = now
+        self._transaction = transaction
+        self._keys = {ledger.id: rates.of(ledger.plan, ledger.template_id) for ledger in asking}
+        changes = [change for ledger, outcome in won for change in _changes(ledger.plan, outcome, rates)]
+        changed = {change.key for change in changes}
         self._budgets = {
-            key: read_budget(ledger.transaction, key, rates.by_key.get(key), ledger.now, locked=key in rates.by_key)
-            for key in wanted
+            key: lock_budget(transaction, key, rates.by_key.get(key), now)
+            if key in changed or key in rates.by_key
+            else see_hold(transaction, key, now)
+            for key in sorted(changed.union(*(keys for nodes in self._keys.values() for keys in nodes.values())))
         }
-        self._taken: set[str] = set()
+        for change in changes:
+            change.apply(self._budgets[change.key])
+
+    def gate(self, execution_id: str) -> Gate:
+        """What the jobs of one execution need."""
+        return Gate(self._budgets, self._keys[execution_id], self.now)
+
+    def save(self) -> None:
+        """Write down what was taken and given back."""
+        for budget in self._budgets.values():
+            budget.save(self._transaction)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The permits that the jobs of one execution need, by node, of those that a transaction shares out at a moment."""
+
+    budgets: Mapping[str, Budget]
+    keys: Mapping[str, tuple[str, ...]]
+    now: float
 
     def shut(self) -> str:
         """The nodes whose jobs may not start now, as the statements take them."""
-        nodes = [node for node in self.keys if not self._is_open(node)]
+        nodes = [node for node in self.keys if self._seconds(node) > 0]
         return BETWEEN + (BETWEEN * 2).join(nodes) + BETWEEN if nodes else ""
 
     def admit(self, node: str) -> bool:
         """Take the permits for one job, if there are all of them."""
-        if not self._is_open(node):
+        if self._seconds(node) > 0:
             return False
         for key in self.keys.get(node, ()):
-            budget = self._budgets[key]
-            if budget.rate is not None and budget.permits is not None:
-                budget.permits -= 1
-                budget.tat += budget.rate.interval
-                self._taken.add(key)
+            self.budgets[key].take()
         return True
 
-    def save(self) -> None:
-        """Write down what was taken."""
-        for key in sorted(self._taken):
-            self._transaction.run(_SET, {"key": key, "tat": self._budgets[key].tat})
-
     def seconds(self) -> float:
-        """How long until some key that allows nothing now allows a start."""
-        return min((b.seconds for b in self._budgets.values() if b.permits == 0), default=0.0)
+        """How long until a job of some node that is shut may start."""
+        return min((seconds for node in self.keys if (seconds := self._seconds(node)) > 0), default=0.0)
 
-    def _is_open(self, node: str) -> bool:
-        return all(self._budgets[key].permits != 0 for key in self.keys.get(node, ()))
-
-
-def settle_permits(ledger: Ledger, outcomes: Iterable[Outcome], rates: Rates) -> None:
-    """Give back the permits of jobs that asked nobody, and leave a provider alone for as long as it said."""
-    for outcome in outcomes:
-        if isinstance(outcome, Completed) and outcome.cached:
-            for key in rates.keys(ledger.plan.nodes[outcome.claim.node]):
-                if (rate := rates.by_key.get(key)) is not None:
-                    ledger.transaction.run(_GIVE_BACK, {"key": key, "seconds": rate.interval})
-        if isinstance(outcome, Retrying) and outcome.hold_seconds:
-            provider = rates.provider_of(ledger.plan.nodes[outcome.claim.node])
-            ledger.transaction.run(_ADD, {"key": provider})
-            ledger.transaction.run(_HOLD, {"key": provider, "until": ledger.now + outcome.hold_seconds})
+    def _seconds(self, node: str) -> float:
+        return max((self.budgets[key].seconds for key in self.keys.get(node, ())), default=0.0)
 
 
-def shut_keys(transaction: Transaction, plan: Plan, nodes: Iterable[str], rates: Rates) -> Mapping[str, float]:
-    """The keys that keep jobs of these nodes from starting, and for how many seconds still."""
-    keys = {key for node in nodes for key in rates.keys(plan.nodes[node])}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """What an outcome says of a key: the permit of that moment was not needed, or nobody is to ask for a while."""
+
+    key: str
+    unneeded: float | None = None
+    hold_seconds: float = 0.0
+
+    def apply(self, budget: Budget) -> None:
+        if self.unneeded is not None:
+            budget.give_back(self.unneeded)
+        if self.hold_seconds:
+            budget.hold(self.hold_seconds)
+
+
+def _changes(plan: Plan, outcome: Outcome, rates: Rates) -> list[_Change]:
+    node = plan.nodes[outcome.claim.node]
+    is_cached = isinstance(outcome, Completed) and outcome.cached
+    if is_cached or (isinstance(outcome, Released) and not outcome.may_have_started):
+        return [_Change(key=key, unneeded=outcome.claim.permitted) for key in rates.keys(node) if key in rates.by_key]
+    if isinstance(outcome, Retrying) and outcome.hold_seconds and (provider := rates.provider_of(node)):
+        return [_Change(key=provider, hold_seconds=outcome.hold_seconds)]
+    return []
+
+
+def next_start(
+    transaction: Transaction, plan: Plan, nodes: Iterable[str], rates: Rates
+) -> tuple[tuple[str, ...], float] | None:
+    """The keys that keep jobs of all these nodes from starting, and in how many seconds the first may; None if one may now."""
     (now,) = transaction.row(sql.CLOCK) or (0.0,)
-    budgets = {key: read_budget(transaction, key, rates.by_key.get(key), now) for key in sorted(keys)}
-    return {key: budget.seconds for key, budget in budgets.items() if budget.permits == 0}
+    keys = {node: (plan.nodes[node].type, rates.provider_of(plan.nodes[node])) for node in nodes}
+    wanted = sorted({key for pair in keys.values() for key in pair if key})
+    seconds = {key: see_budget(transaction, key, now).seconds for key in wanted}
+    soonest = min((max(seconds[key] for key in pair if key) for pair in keys.values()), default=0.0)
+    return (tuple(key for key in wanted if seconds[key]), soonest) if soonest > 0 else None

@@ -31,7 +31,8 @@ class SupervisorState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """What a supervisor says of itself. `database` is a digest, `log` the end of the log that explains a failure."""
+    """What a supervisor says of itself. `database` is a digest, `log` the end of the log that explains a failure,
+    `settings` the variables that its worker goes by."""
 
     pid: int
     state: SupervisorState
@@ -46,6 +47,7 @@ class Presence:
     restarts: int = 0
     error: str | None = None
     log: str = field(default="", repr=False)
+    settings: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 def supervisor_lock(home: Path) -> Path:

@@ -19,6 +19,15 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.rates import UnreadableRate, parse_rates
 
 _making = threading.Lock()
+WORKER_SETTINGS = (
+    "accept_functions",
+    "slots",
+    "lease_seconds",
+    "beat_seconds",
+    "sweep_seconds",
+    "slice_seconds",
+    "rates",
+)
 BROKER_SCHEMES = ("redis://", "rediss://", "unix://", "redis+socket://")
 
 
@@ -85,6 +94,10 @@ class Settings:
         """The variables from which a child process reads these same settings."""
         values = {variable(each.name): getattr(self, each.name) for each in fields(self)}
         return {name: _written(value) for name, value in values.items() if value is not None}
+
+    def to_worker(self) -> dict[str, str]:
+        """The variables that a worker goes by as long as it lives, and that give nothing away."""
+        return {variable(name): _written(getattr(self, name)) for name in WORKER_SETTINGS}
 
     def child_environ(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         """A whole environment for a child process: no other setting of ours is left in it."""

@@ -12,16 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xtyl_engine.alarm import Alarm
+from xtyl_engine.claim import Grant
 from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.points import Point, reach
-from xtyl_engine.record import Grant, Recorder
+from xtyl_engine.record import Recorder
 
 log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
 FORGET_HINT_SECONDS = 1.0
 KEEP_SECONDS = 3600.0
+ODD_SECONDS = 60.0
 
 Hint = Callable[[str], None]
 
@@ -79,7 +81,9 @@ class Slots:
         """Give back every claim that is held, for this process ends; how many there were."""
         held = self.held()
         for claim in held:
-            self.recorder.record([Released(claim=claim, because="released")], claim.execution_id, 0)
+            self.recorder.record(
+                [Released(claim=claim, because="released", may_have_started=True)], claim.execution_id, 0
+            )
         return len(held)
 
     def ask(self, execution_id: str, ready: int) -> None:
@@ -115,7 +119,7 @@ class Slots:
             # one turn out slow all the same, the next sweep asks for them.
             if grant.more and not all(self._is_quick(claim) for claim in grant.claims):
                 self.ask(execution_id, grant.more)
-            outcomes = [self._execute(claim) for claim in grant.claims]
+            outcomes = self._execute_all(grant.claims)
             done += len(outcomes)
             if self.closing or time.monotonic() > deadline:
                 self._record(outcomes, execution_id, 0)
@@ -137,16 +141,28 @@ class Slots:
         return grant
 
     def _insist(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
-        """Results are paid for: while the database is away or its disk full, they are kept and the commit tried again."""
-        deadline = time.monotonic() + KEEP_SECONDS
+        """Results are paid for: while the database is away or its disk full, they are kept and the commit tried again. What
+        does not pass by itself is given a minute, for it may be the job's own fault, and holds the slot."""
+        began = time.monotonic()
         while True:
             try:
                 return self.recorder.record(outcomes, execution_id, want)
             except BackendError as error:
-                if not outcomes or time.monotonic() > deadline:
+                patience = KEEP_SECONDS if error.data.get("retryable") else ODD_SECONDS
+                if not outcomes or time.monotonic() > began + patience:
                     raise
                 log.error("%d results are not recorded yet, trying again: %s", len(outcomes), error)
             time.sleep(1.0)
+
+    def _execute_all(self, claims: tuple[Claim, ...]) -> list[Outcome]:
+        try:
+            return [self._execute(claim) for claim in claims]
+        except BaseException:
+            # Nobody will hand in what became of them: their leases must run out, so that others take them.
+            with self._lock:
+                for claim in claims:
+                    self._held.pop(claim.job_id, None)
+            raise
 
     def _execute(self, claim: Claim) -> Outcome:
         began = time.monotonic()

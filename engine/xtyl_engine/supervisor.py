@@ -62,6 +62,7 @@ class Supervisor:
             database=settings.database_digest,
             version=xtyl_engine.__version__,
             python=sys.executable,
+            settings=settings.to_worker(),
         )
         self._say()
 

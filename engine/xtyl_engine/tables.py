@@ -156,8 +156,11 @@ rate_limits = Table(
     "rate_limits",
     metadata,
     Column("key", Text, primary_key=True),
-    Column("tat", Float, nullable=False),
-    Column("held_until", Float, nullable=False),
+    Column("tat", Float, nullable=False, server_default="0.0"),
+    Column("since", Float, nullable=False, server_default="0.0"),
+    Column("held_until", Float, nullable=False, server_default="0.0"),
+    Column("count", Integer, nullable=False, server_default="0"),
+    Column("seconds", Float, nullable=False, server_default="0.0"),
 )
 
 functions = Table(

@@ -1,0 +1,181 @@
+"""What became of claims, written down within one transaction: each kind of outcome by its own guarded move, and what took hold
+told to the caller. Reads no clock and commits nothing; `record` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xtyl_engine import moves
+from xtyl_engine import statements as sql
+from xtyl_engine.errors import ErrorClass
+from xtyl_engine.events import EventKind
+from xtyl_engine.ledger import Ledger
+from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
+from xtyl_engine.schedule import End, Over
+
+
+class Raced(Exception):
+    """An outcome in a batch lost a race; each must be looked at alone."""
+
+
+def accept(ledger: Ledger, outcomes: Sequence[Outcome], alone: bool) -> list[Outcome]:
+    """Record what became of claims; those outcomes that took hold. In a batch, a lost race raises; alone, it is recorded for
+    what it is."""
+    completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
+    if not alone and len({each.claim.node for each in completed if each.items is not None}) > 1:
+        # Jobs born of one list may wait for jobs born of another: each birth must find the other open, or written.
+        raise Raced
+    won = _complete(ledger, completed, alone) if completed else []
+    won += [outcome for outcome in outcomes if _write(ledger, outcome)]
+    overs = [over for outcome in won if (over := _over(outcome))]
+    if overs:
+        ledger.settle(overs)
+    return won
+
+
+def _write(ledger: Ledger, outcome: Outcome) -> bool:
+    """Record anything but a success; whether it took hold."""
+    match outcome:
+        case Failed() if outcome.failure.error_class is ErrorClass.PARTIAL:
+            return _pause(ledger, outcome)
+        case Failed():
+            return _fail(ledger, outcome)
+        case Retrying():
+            return _retry(ledger, outcome)
+        case Waiting():
+            return _wait(ledger, outcome)
+        case Released():
+            return _release(ledger, outcome)
+        case Completed():
+            return False
+
+
+def _over(outcome: Outcome) -> Over | None:
+    claim = outcome.claim
+    match outcome:
+        case Completed():
+            return Over(claim.node, claim.item, End.LIVE, outcome.branch, outcome.items)
+        case Failed() if outcome.failure.error_class is not ErrorClass.PARTIAL:
+            return Over(claim.node, claim.item, End.FAILURE)
+        case _:
+            return None
+
+
+def _complete(ledger: Ledger, outcomes: list[Completed], alone: bool) -> list[Outcome]:
+    """Success is fenced on the epoch and not on the owner: the first commit wins."""
+    current = [outcome for outcome in outcomes if outcome.claim.epoch == ledger.epoch]
+    won = ledger.transaction.many(moves.COMPLETE, [_completed_row(ledger, outcome) for outcome in current])
+    if len(current) != len(outcomes) or won != len(current):
+        if not alone:
+            raise Raced
+        _keep_late(ledger, outcomes[0])
+        return []
+    _end_attempts(ledger, [outcome.claim for outcome in outcomes], "completed")
+    for outcome in outcomes:
+        cached = {"cached": True} if outcome.cached else {}
+        ledger.note(EventKind.JOB_COMPLETED, outcome.claim.node, outcome.claim.item, **cached)
+    return list(outcomes)
+
+
+def _keep_late(ledger: Ledger, outcome: Completed) -> None:
+    """The job was over before this result came: stopped, or completed by another worker, or by this very commit
+    whose answer was lost. The result of a stopped job is kept and fires nothing."""
+    attempt = {"job_id": outcome.claim.job_id, "number": outcome.claim.number}
+    found = ledger.transaction.row(sql.ATTEMPT_OUTCOME, attempt)
+    if found is not None and found[0] == "completed":
+        return
+    kept = ledger.transaction.run(moves.KEEP_LATE, _completed_row(ledger, outcome))
+    _end_attempts(ledger, [outcome.claim], "late" if kept else "duplicate")
+    ledger.note(EventKind.JOB_LATE, outcome.claim.node, outcome.claim.item, kept=bool(kept))
+
+
+def _fail(ledger: Ledger, outcome: Failed) -> bool:
+    claim = outcome.claim
+    if not ledger.transaction.run(moves.FAIL, mine(ledger, claim, outcome.failure)):
+        return False
+    _end_attempts(ledger, [claim], "failed", outcome.failure)
+    ledger.failed += 1
+    ledger.note(EventKind.JOB_FAILED, claim.node, claim.item, error=outcome.failure.message[:500])
+    return True
+
+
+def _pause(ledger: Ledger, outcome: Failed) -> bool:
+    """A partial failure waits for a person: the job is ready again, and the execution paused."""
+    given = {"due": 0.0, "reason": "resumed", "tries": outcome.claim.tries}
+    parameters = mine(ledger, outcome.claim, outcome.failure) | given
+    if not ledger.transaction.run(moves.RETRY, parameters):
+        return False
+    _end_attempts(ledger, [outcome.claim], "partial", outcome.failure)
+    ledger.move("start")
+    if ledger.move("pause"):
+        ledger.error = outcome.failure.message
+        ledger.note(EventKind.PAUSED, outcome.claim.node, outcome.claim.item, error=outcome.failure.message[:500])
+    return True
+
+
+def _retry(ledger: Ledger, outcome: Retrying) -> bool:
+    claim = outcome.claim
+    due = ledger.now + outcome.delay_seconds
+    tries = claim.tries - bool(outcome.hold_seconds)
+    parameters = mine(ledger, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
+    if not ledger.transaction.run(moves.RETRY, parameters):
+        return False
+    _end_attempts(ledger, [claim], "retrying", outcome.failure)
+    error = outcome.failure.message[:500]
+    ledger.note(EventKind.JOB_RETRYING, claim.node, claim.item, error=error, seconds=round(outcome.delay_seconds, 3))
+    return True
+
+
+def _release(ledger: Ledger, outcome: Released) -> bool:
+    claim = outcome.claim
+    parameters = mine(ledger, claim) | {"due": ledger.now + outcome.delay_seconds, "reason": outcome.because}
+    if not ledger.transaction.run(moves.RELEASE, parameters):
+        return False
+    _end_attempts(ledger, [claim], "released")
+    ledger.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
+    return True
+
+
+def _wait(ledger: Ledger, outcome: Waiting) -> bool:
+    parameters = mine(ledger, outcome.claim) | {"output": outcome.output}
+    if not ledger.transaction.run(moves.WAIT, parameters):
+        return False
+    _end_attempts(ledger, [outcome.claim], "waiting")
+    ledger.note(EventKind.JOB_WAITING, outcome.claim.node, outcome.claim.item)
+    return True
+
+
+def mine(ledger: Ledger, claim: Claim, failure: Failure | None = None) -> dict[str, Any]:
+    """Failure is fenced on the owner and the attempt: a zombie's error must not fail the new attempt."""
+    return {
+        "job_id": claim.job_id,
+        "number": claim.number,
+        "owner": claim.owner,
+        "now": ledger.now,
+        "error_class": None if failure is None else str(failure.error_class),
+        "error": None if failure is None else failure.message,
+        "traceback": None if failure is None else failure.traceback,
+    }
+
+
+def _end_attempts(ledger: Ledger, claims: list[Claim], outcome: str, failure: Failure | None = None) -> None:
+    rows = [mine(ledger, claim, failure) | {"outcome": outcome} for claim in claims]
+    ledger.transaction.many(sql.END_ATTEMPT, rows)
+
+
+def _completed_row(ledger: Ledger, outcome: Completed) -> dict[str, Any]:
+    usage = outcome.usage
+    return {
+        "job_id": outcome.claim.job_id,
+        "output": outcome.output,
+        "branch": outcome.branch,
+        "cache_key": outcome.cache_key,
+        "cached": int(outcome.cached),
+        "provider": usage.provider if usage else None,
+        "model": usage.model if usage else None,
+        "tokens": usage.tokens if usage else None,
+        "cost": usage.cost if usage else None,
+        "now": ledger.now,
+    }

@@ -1,0 +1,114 @@
+"""What one key of a rate allows at a moment: the generic cell rate algorithm over one row in SQL. Takes no decision about jobs;
+`permits` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, text, update
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Transaction
+from xtyl_engine.rates import Rate
+from xtyl_engine.tables import rate_limits
+
+_R = rate_limits.c
+_ONE = select(_R.tat, _R.since, _R.held_until, _R.count, _R.seconds).where(_R.key == sql.B("key"))
+_ONE_LOCKED = _ONE.with_for_update()
+_ADD = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
+_SET = (
+    update(rate_limits)
+    .where(_R.key == sql.B("key"))
+    .values({name: sql.B(name) for name in ("tat", "since", "held_until", "count", "seconds")})
+)
+# Finer than this, the databases' clocks say nothing.
+CLOCK_SECONDS = 1e-6
+
+
+@dataclass(slots=True)
+class Budget:
+    """`tat` is when all that was taken is made up for, never before `now`; `since` is when that was last so: what was taken
+    earlier has no bearing on what may start now. Without a rate any number may start, unless the key is held."""
+
+    key: str
+    rate: Rate | None
+    now: float
+    tat: float = 0.0
+    since: float = 0.0
+    held_until: float = 0.0
+    is_changed: bool = False
+
+    def __post_init__(self) -> None:
+        latest = self.now if self.rate is None else self.now + self.rate.burst * self.rate.interval
+        if not self.now <= self.tat <= latest:
+            # A rest is not saved up, and what a slower rate had used up does not count.
+            self.tat, self.since = min(max(self.tat, self.now), latest), self.now
+
+    @property
+    def seconds(self) -> float:
+        """How long until a job may start; 0 means now."""
+        ahead = 0.0 if self.rate is None else self.tat - self.now - (self.rate.burst - 1) * self.rate.interval
+        return max(0.0, self.held_until - self.now, ahead if ahead > CLOCK_SECONDS else 0.0)
+
+    def take(self) -> None:
+        """Use up one permit."""
+        if self.rate is not None:
+            self.tat += self.rate.interval
+            self.is_changed = True
+
+    def give_back(self, permitted: float) -> None:
+        """Undo what was taken at that moment, unless time has made up for it since."""
+        if self.rate is None or permitted < self.since:
+            return
+        self.tat -= self.rate.interval
+        self.is_changed = True
+        if self.tat < self.now:
+            self.tat = self.since = self.now
+
+    def hold(self, seconds: float) -> None:
+        """Allow nothing for so long; a longer wish is not cut short."""
+        self.held_until = max(self.held_until, self.now + seconds)
+        self.is_changed = True
+
+    def save(self, transaction: Transaction) -> None:
+        """Write down what changed. The row must be locked."""
+        if self.is_changed:
+            count, seconds = (self.rate.count, self.rate.seconds) if self.rate else (0, 0.0)
+            transaction.run(
+                _SET,
+                {
+                    "key": self.key,
+                    "tat": self.tat,
+                    "since": self.since,
+                    "held_until": self.held_until,
+                    "count": count,
+                    "seconds": seconds,
+                },
+            )
+
+
+def lock_budget(transaction: Transaction, key: str, rate: Rate | None, now: float) -> Budget:
+    """Look a key up, so that nobody else changes it until this transaction ends."""
+    found = transaction.row(_ONE_LOCKED, {"key": key})
+    if found is None:
+        transaction.run(_ADD, {"key": key})
+        found = transaction.row(_ONE_LOCKED, {"key": key})
+    tat, since, held_until, *_ = found or (0.0, 0.0, 0.0)
+    return Budget(key, rate, now, tat, since, held_until)
+
+
+def see_budget(transaction: Transaction, key: str, now: float) -> Budget:
+    """Look a key up under the rate it was last used with, which a process that claims nothing need not know."""
+    found = transaction.row(_ONE, {"key": key})
+    if found is None:
+        return Budget(key, None, now)
+    tat, since, held_until, count, seconds = found
+    rate = Rate(key=key, count=count, seconds=seconds) if count else None
+    return Budget(key, rate, now, tat, since, held_until)
+
+
+def see_hold(transaction: Transaction, key: str, now: float) -> Budget:
+    """Look up only for how long a key is to be left alone."""
+    found = transaction.row(_ONE, {"key": key})
+    return Budget(key, None, now, held_until=found[2] if found else 0.0)

@@ -1,0 +1,117 @@
+"""Takes ready jobs of an execution for one process, within a transaction: as many as its limits, its rates and the jobs' own
+past allow. What may be claimed at all is the guard of the move; here is how many, and which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xtyl_engine import moves
+from xtyl_engine import statements as sql
+from xtyl_engine.events import EventKind
+from xtyl_engine.ledger import Ledger
+from xtyl_engine.outcomes import Claim
+from xtyl_engine.permits import READY_OPEN, READY_SHUT, Gate
+from xtyl_engine.states import ExecutionState
+
+PEEK = 16
+OPEN_TO_CLAIMS = (ExecutionState.PENDING, ExecutionState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a slot gets back: its next claims, how many more jobs were ready (counted up to a few), and, if there are ready jobs
+    which no rate allows to start now, in how many seconds one may."""
+
+    claims: tuple[Claim, ...] = ()
+    more: int = 0
+    wait_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimant:
+    """Who claims: the process its leases are written to, for how long, and when it asked by its own monotonic clock."""
+
+    owner: str
+    lease_seconds: float
+    asked: float
+
+
+def claim_jobs(ledger: Ledger, gate: Gate, want: int, claimant: Claimant) -> Grant:
+    """Take up to `want` ready jobs."""
+    room = _room(ledger, want)
+    if room <= 0:
+        return Grant()
+    asked_for = {"execution_id": ledger.id, "now": ledger.now, "limit": room, "shut": gate.shut()}
+    found = ledger.transaction.rows(READY_OPEN if asked_for["shut"] else sql.READY, asked_for)
+    taken = _admitted(_without_crowds(ledger, found, claimant.owner), gate, want)
+    if taken:
+        ledger.move("start")
+        _write_claims(ledger, taken, claimant)
+    wait = None
+    if not taken and (shut := gate.shut()) and ledger.transaction.row(READY_SHUT, asked_for | {"shut": shut}):
+        wait = gate.seconds()
+    return Grant(_claims(ledger, taken, claimant, gate.now), len(found) - len(taken), wait)
+
+
+def _room(ledger: Ledger, want: int) -> int:
+    """How many ready jobs to look at: a few more than wanted, so that it is known whether to ask for other slots."""
+    if ledger.state not in OPEN_TO_CLAIMS:
+        return 0
+    if ledger.max_parallel is None:
+        return PEEK + want
+    running = ledger.transaction.row(sql.COUNT_RUNNING, {"execution_id": ledger.id})
+    return ledger.max_parallel - (running[0] if running else 0)
+
+
+def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple[Any, ...]]:
+    """The first jobs that have a permit. One whose result is there already, kept after a stop, needs none."""
+    taken: list[tuple[Any, ...]] = []
+    for row in found:
+        _, node, _, _, _, _, output, _ = row
+        if len(taken) < want and (output is not None or gate.admit(node)):
+            taken.append(row)
+    return taken
+
+
+def _claims(ledger: Ledger, taken: list[tuple[Any, ...]], claimant: Claimant, permitted: float) -> tuple[Claim, ...]:
+    return tuple(
+        Claim(
+            job_id=id,
+            execution_id=ledger.id,
+            node=node,
+            item=item,
+            number=attempt + 1,
+            tries=tries + 1,
+            epoch=ledger.epoch,
+            template_id=ledger.template_id,
+            owner=claimant.owner,
+            asked=claimant.asked,
+            permitted=permitted,
+            late_output=output,
+        )
+        for id, node, item, attempt, tries, _, output, _ in taken
+    )
+
+
+def _without_crowds(ledger: Ledger, found: list[tuple[Any, ...]], owner: str) -> list[tuple[Any, ...]]:
+    """A job whose worker died twice may be what killed it. In one process such jobs start one at a time: the next death then
+    tells which it was, and no other is lost as often as the one to blame. After one death all start again at once."""
+    suspects = [row for row in found if row[-1] >= sql.SUSPECT_LOST]
+    if not suspects:
+        return found
+    is_taken = ledger.transaction.row(sql.SUSPECT_RUNNING, {"owner": owner}) is not None
+    return [row for row in found if row[-1] < sql.SUSPECT_LOST or (row is suspects[0] and not is_taken)]
+
+
+def _write_claims(ledger: Ledger, taken: list[tuple[Any, ...]], claimant: Claimant) -> None:
+    given = {"owner": claimant.owner, "lease": ledger.now + claimant.lease_seconds, "started": ledger.now}
+    rows = [
+        {"job_id": id, "number": attempt + 1, "because": because, **given}
+        for id, _, _, attempt, _, because, *_ in taken
+    ]
+    ledger.transaction.many(moves.CLAIM, rows)
+    ledger.transaction.many(sql.ADD_ATTEMPT, [{k: v for k, v in row.items() if k != "lease"} for row in rows])
+    for _, node, item, attempt, _, because, *_ in taken:
+        ledger.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)

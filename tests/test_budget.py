@@ -1,0 +1,78 @@
+"""One key of a rate by itself: what is taken, given back and held, at moments that the test names."""
+
+from __future__ import annotations
+
+import pytest
+
+from xtyl_engine.budget import Budget
+from xtyl_engine.rates import Rate
+
+ONE_A_SECOND = Rate(key="offline", count=60, seconds=60.0)
+NOW = 1_000_000.0
+
+
+def later(budget: Budget, seconds: float) -> Budget:
+    """The same row, looked at after a while."""
+    return Budget(budget.key, budget.rate, NOW + seconds, budget.tat, budget.since, budget.held_until)
+
+
+def taken(times: int = 1) -> Budget:
+    """A budget from which so many permits were just taken."""
+    budget = Budget("offline", ONE_A_SECOND, NOW)
+    for _ in range(times):
+        budget.take()
+    return budget
+
+
+def test_a_permit_comes_back_with_time():
+    """One is there, the next after its interval, and a long rest saves up no more than one."""
+    assert Budget("offline", ONE_A_SECOND, NOW).seconds == 0
+    assert taken().seconds == pytest.approx(1.0)
+    rested = later(taken(), 3600)
+    assert rested.seconds == 0
+    rested.take()
+    assert rested.seconds == pytest.approx(1.0)
+
+
+def test_what_was_not_needed_is_given_back():
+    """As if it had never been taken."""
+    budget = taken()
+    budget.give_back(NOW)
+    assert budget.seconds == 0
+    budget.take()
+    assert budget.seconds == pytest.approx(1.0)
+
+
+def test_time_and_a_give_back_do_not_make_up_for_the_same_permit_twice():
+    """What was taken long ago was made up for by the rest since; giving it back then allows no second start."""
+    budget = later(taken(), 10)
+    budget.take()
+    budget.give_back(NOW)
+    assert budget.seconds == pytest.approx(1.0)
+    budget.give_back(NOW + 10)
+    assert budget.seconds == 0
+
+
+def test_a_queue_of_permits_gives_back_however_late():
+    """While starts are behind, nothing was made up for since: the whole interval is given back."""
+    behind = Budget("offline", Rate(key="offline", count=10, seconds=1.0), NOW, tat=NOW + 0.95, since=NOW - 60)
+    behind.give_back(NOW - 30)
+    assert behind.tat == pytest.approx(NOW + 0.85)
+
+
+def test_a_slower_rate_of_before_does_not_count():
+    """The row of a rate that allowed one start an hour shuts a faster one for no longer than that one would itself."""
+    budget = Budget("offline", ONE_A_SECOND, NOW, tat=NOW + 3600, since=0.0)
+    assert budget.seconds == pytest.approx(1.0)
+    budget.give_back(NOW - 1)
+    assert budget.seconds == pytest.approx(1.0)
+
+
+def test_a_hold_shuts_also_what_has_no_rate():
+    """Without a rate any number may start, unless the key is to be left alone; the longer wish holds."""
+    budget = Budget("offline", None, NOW)
+    budget.take()
+    assert budget.seconds == 0
+    budget.hold(30)
+    budget.hold(5)
+    assert budget.seconds == 30

@@ -1,0 +1,25 @@
+"""Looking again while a database restarts: what goes on there is not lost, so whoever only looks need not give up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from xtyl_engine.errors import BackendError
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 60.0
+PAUSE_SECONDS = 0.2
+
+
+def patiently(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
+    """What `look` returns, tried again for `seconds` while the database cannot be reached. Raises BackendError after that."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return look()
+        except BackendError as error:
+            if not error.data.get("retryable") or time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)
