@@ -26,6 +26,8 @@ HOMES = {
     "alembic": {"xtyl_engine.schema", "xtyl_engine.migrations"},
     "networkx": {"xtyl_engine.graph"},
     "jinja2": {"xtyl_engine.template", "xtyl_engine.sandbox", "xtyl_engine.names"},
+    "structlog": {"xtyl_engine.journal"},
+    "prometheus_client": {"xtyl_engine.metrics"},
     "cloudpickle": {"xtyl_engine.functions"},
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget"},

@@ -93,7 +93,7 @@ def worker(slots: int | None) -> None:
 
     settings = load_settings()
     settings = settings if slots is None else replace(settings, slots=slots)
-    command = worker_command(settings)
+    command = worker_command(settings, is_watched=True)
     os.execve(command[0], command, {**os.environ, **settings.to_environ()})
 
 

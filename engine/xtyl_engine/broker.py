@@ -31,7 +31,6 @@ CONFIGURATION: dict[str, Any] = {
     "worker_prefetch_multiplier": 1,
     "worker_soft_shutdown_timeout": 30,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
-    "worker_hijack_root_logger": True,
     "broker_connection_retry_on_startup": True,
     "broker_transport_options": {
         "socket_timeout": 5,

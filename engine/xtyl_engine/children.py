@@ -29,12 +29,14 @@ while read -r name pid; do case $name in server) server=$pid ;; worker) worker=$
 """
 
 
-def worker_command(settings: Settings) -> list[str]:
-    """The command line of a worker; its settings come by its environment."""
+def worker_command(settings: Settings, *, is_watched: bool = False) -> list[str]:
+    """The command line of a worker; its settings come by its environment. A watched one tells Celery's monitors of itself and its
+    hints, which costs two messages each."""
     # -P: a celery.py in the folder we were started from must not shadow the real one.
     start = [sys.executable, "-P", "-m", "celery", "-A", "xtyl_engine.worker", "worker"]
     pool = ["--pool", "threads", "--concurrency", str(settings.slots), "--loglevel", "INFO"]
-    return [*start, *pool, "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    watch = ["--task-events"] if is_watched else ["--without-heartbeat"]
+    return [*start, *pool, "--without-gossip", "--without-mingle", *watch]
 
 
 class GaveUp(Exception):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from xtyl_engine.errors import (
 from xtyl_engine.failures import describe_error
 from xtyl_engine.functions import PackedFunction, load_key, load_reference, unpack
 from xtyl_engine.gather import read_row, read_upstream
+from xtyl_engine.journal import about
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes import configure, node_type
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
@@ -66,6 +68,10 @@ class Executor:
 
     def execute(self, claim: Claim) -> Outcome:
         """Do one job. Never raises: what goes wrong is an outcome too."""
+        with about(claim):
+            return self._outcome(claim)
+
+    def _outcome(self, claim: Claim) -> Outcome:
         retry, asks_provider = Retry(), False
         try:
             if claim.late_output is not None:
@@ -78,7 +84,7 @@ class Executor:
             key = cache_key(kind, node, config, claim.item, self.settings.provider)
             return self._cached(claim, key) or self._run(kind, config, context, claim, node, key)
         except _Unread as error:
-            log.warning("%s at %s is given back: %s", claim.node, claim.item, error)
+            log.warning("given back: %s", error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
             return _described(claim, retry, error, asks_provider)
@@ -90,6 +96,11 @@ class Executor:
                 yield transaction
         except BackendError as error:
             raise _Unread(str(error)) from error
+
+    def type_of(self, claim: Claim) -> str:
+        """The type of a claim's node, or nothing while its plan is not known here."""
+        plan = self.plans.known(claim.template_id)
+        return plan.nodes[claim.node].type if plan else ""
 
     def pace_key(self, claim: Claim) -> str:
         """Jobs with the same key are expected to take about as long: one type, and for calls one function."""
@@ -221,7 +232,8 @@ def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig
         except BaseException as error:
             box.append(error)
 
-    thread = threading.Thread(target=target, name="xtyl-timed", daemon=True)
+    # With what log lines are to say of the job.
+    thread = threading.Thread(target=copy_context().run, args=(target,), name="xtyl-timed", daemon=True)
     thread.start()
     began, waited = time.monotonic(), context.artifacts.waited_seconds
     waited[thread.ident or 0] = 0.0
@@ -256,8 +268,10 @@ def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: boo
     # A provider that says when to come back is busy, not broken. One that says so for ever is broken too.
     hold = told if asks_provider and claim.number < MAX_TOLD else 0.0
     if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
+        log.warning("failed: %s", failure.message)
         return Failed(claim=claim, failure=failure)
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
+    log.info("tried again in %.1f s: %s", max(delay, told), failure.message)
     return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
 
 

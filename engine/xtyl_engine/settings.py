@@ -56,7 +56,15 @@ class Settings:
     start_seconds: float = 15.0
     shutdown_seconds: float = 30.0
     rates: str = ""
+    log_format: str = ""
+    log_level: str = "INFO"
+    metrics: str = ""
     crash: str | None = None
+
+    @property
+    def writes_json(self) -> bool:
+        """Whether log lines are JSON: on a shared back end, unless the setting says otherwise."""
+        return self.log_format == "json" or (not self.log_format and self.redis_url is not None)
 
     @property
     def artifacts_folder(self) -> Path:
@@ -207,6 +215,21 @@ def _rates(name: str, text: str) -> str:
     return text
 
 
+def _one_of(*allowed: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        found = {each.lower(): each for each in allowed}.get(text.lower())
+        return found if found is not None else _refuse(name, text, ", ".join(allowed))
+
+    return read
+
+
+def _address(name: str, text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535):
+        _refuse(name, text, "a port such as 9101, or host:port")
+    return f"{host or '127.0.0.1'}:{port}"
+
+
 def _switch(name: str, text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         _refuse(name, text, "1 or 0")
@@ -251,5 +274,8 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "start_seconds": _seconds(0.1, 600),
     "shutdown_seconds": _seconds(0, 3600),
     "rates": _rates,
+    "log_format": _one_of("text", "json"),
+    "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+    "metrics": _address,
     "crash": _text,
 }

@@ -15,6 +15,7 @@ from xtyl_engine.alarm import Alarm
 from xtyl_engine.claim import Grant
 from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
+from xtyl_engine.metrics import Observe, ignore
 from xtyl_engine.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.points import Point, reach
 from xtyl_engine.record import Recorder
@@ -38,6 +39,7 @@ class Slots:
     count: int
     slice_seconds: float
     closing: bool = False
+    observe: Observe = ignore
     _active: Counter[str] = field(default_factory=Counter)
     _hinted: dict[str, list[float]] = field(default_factory=dict)
     _held: dict[int, Claim] = field(default_factory=dict)
@@ -167,6 +169,7 @@ class Slots:
     def _execute(self, claim: Claim) -> Outcome:
         began = time.monotonic()
         outcome = self.executor.execute(claim)
+        self.observe(outcome, self.executor.type_of(claim), time.monotonic() - began)
         if not (isinstance(outcome, Completed) and outcome.cached):
             self._learn(claim, time.monotonic() - began)
         return outcome

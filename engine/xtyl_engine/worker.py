@@ -24,6 +24,8 @@ from xtyl_engine.broker import TASK, make_app, send_hint
 from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import Executor
+from xtyl_engine.journal import keep_journal
+from xtyl_engine.metrics import serve_metrics
 from xtyl_engine.permits import read_rates
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.points import Point, arm, reach
@@ -59,6 +61,9 @@ class Process:
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=KEEP_SECONDS)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
         self.slots = Slots(recorder, executor, lambda id: send_hint(app, id), settings.slots, settings.slice_seconds)
+        if settings.metrics:
+            held = self.slots.held
+            self.slots.observe = serve_metrics(settings.metrics, self.slots.free, lambda: len(held()))
         self.sweeper = Sweeper(
             self.database,
             self.slots,
@@ -144,6 +149,11 @@ def advance(execution_id: str) -> None:
     finally:
         if _waker is not None:
             _waker.wake()
+
+
+@signals.setup_logging.connect
+def _log(**_: Any) -> None:
+    keep_journal(load_settings())
 
 
 @signals.worker_ready.connect

@@ -1,0 +1,115 @@
+"""What processes say of their work, read back as a log collector would."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import xtyl_nb as xt
+from workbench import Workbench, workbench
+from xtyl_engine.journal import HIDDEN, hide, keep_journal
+from xtyl_engine.settings import load_settings
+
+
+@pytest.fixture
+def bench(tmp_path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """The test's own handlers are put back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def shout(word: str) -> str:
+    logging.getLogger("mine").warning("shouting %s", word)
+    if word == "boom":
+        raise ValueError("too loud")
+    return word.upper()
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+@pytest.mark.parametrize("timeout", [None, 30.0])
+def test_each_line_says_which_job_it_is_about(bench, own_logging, capsys, timeout):
+    """A user's own line, also from the thread of a step with a time limit, and ours about its failure."""
+    run = xt.Workflow("w").call("loud", shout, word="{{ word }}", timeout=timeout).run(word="boom")
+    (claim,) = bench.recorder.record([], run.id, 1).claims
+    keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
+    bench.executor.execute(claim)
+    lines = written(capsys)
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("shouting boom", "warning"),
+        ("failed: shout() raised ValueError: too loud (line 37)", "warning"),
+    ]
+    for line in lines:
+        assert (line["execution"], line["node"], line["item"], line["attempt"]) == (run.id, "loud", "0", 1)
+        assert line["timestamp"].endswith("Z")
+
+
+def test_nothing_is_bound_outside_a_job(own_logging, capsys):
+    """A line of the process itself is about no job, and one with an exception stays one line."""
+    keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
+    try:
+        raise KeyError("k")
+    except KeyError:
+        logging.getLogger("xtyl").exception("failed and goes on")
+    (line,) = written(capsys)
+    assert "execution" not in line
+    assert "KeyError: 'k'" in line["exception"]
+
+
+def test_text_is_for_people(own_logging, capsys):
+    """On the embedded back end a line is text, with what is bound at its end; the level setting holds."""
+    keep_journal(load_settings({"XTYL_LOG_LEVEL": "warning"}))
+    logging.getLogger("xtyl").info("unheard")
+    logging.getLogger("xtyl").error("the disk is full")
+    assert capsys.readouterr().err.endswith(" ERROR xtyl] the disk is full\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ("postgresql://me:hunter2@db/x is away", f"postgresql://me:{HIDDEN}@db/x is away"),
+        ("redis://:hunter2@cache:6379", f"redis://:{HIDDEN}@cache:6379"),
+        ("Authorization: Bearer abc.def-1", f"Authorization: {HIDDEN}"),
+        ("api_key=abc123, model=m", f"api_key={HIDDEN}, model=m"),
+        ('{"password": "hunter2"}', f'{{"password": "{HIDDEN}"}}'),
+        ("refused sk-proj-abcdefgh1234", f"refused {HIDDEN}"),
+        ("12 tokens, cost 0.5", "12 tokens, cost 0.5"),
+        ("a skirt-like thing at https://x.org/a:b@c", "a skirt-like thing at https://x.org/a:b@c"),
+    ],
+)
+def test_secrets_are_hidden_by_their_form(said, heard):
+    """Passwords in URLs, keys and tokens are not written, other words are."""
+    assert hide(said) == heard
+
+
+def test_secrets_are_hidden_wherever_they_stand(own_logging, capsys):
+    """In the line, in what is bound and in a traceback, from any thread."""
+    keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
+
+    def work() -> None:
+        try:
+            raise ValueError("redis://:hunter2@cache")
+        except ValueError:
+            logging.getLogger("x").exception("password=hunter2")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    said = capsys.readouterr().err
+    assert "hunter2" not in said
+    assert said.count(HIDDEN) == 3
