@@ -13,6 +13,7 @@ import pytest
 from scripted_run import ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
 from xtyl_engine.overview import Overview
 from xtyl_nb import widget as widget_module
+from xtyl_nb.fold import fold
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import describe, difference, draw_graph, node_state
 from xtyl_nb.widget import RunWidget, wake
@@ -57,7 +58,7 @@ def caught_up(shown: Recorder) -> dict[str, Any]:
 
 def test_the_graph_has_a_card_for_each_node_and_a_wire_for_each_edge() -> None:
     """Cards have places and what was asked of them; wires have paths."""
-    graph = draw_graph(PLAN, "key")
+    graph = draw_graph(PLAN, "key", fold(PLAN))
     assert [node["id"] for node in graph["nodes"]] == list(PLAN.nodes)
     assert ["prompt", "A {{ tone }} headline for {{ product }}"] in [list(pair) for pair in graph["nodes"][0]["asked"]]
     assert len(graph["wires"]) == 6
@@ -280,7 +281,7 @@ def test_a_thousand_nodes_are_a_small_message() -> None:
     """The graph and the state of 1,000 nodes stay well below a megabyte."""
     ids = [f"n{i}" for i in range(1000)]
     plan = plan_of({id: ("call", {}) for id in ids}, [(a, b, None) for a, b in pairwise(ids)])
-    assert len(json.dumps([draw_graph(plan, "k"), describe(overview_of(plan))])) < 800_000
+    assert len(json.dumps([draw_graph(plan, "k", fold(plan, plan.nodes)), describe(overview_of(plan))])) < 800_000
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"<svg onload='x'/>"])

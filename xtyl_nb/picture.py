@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from html import escape
 
 from xtyl_engine.overview import NodeOverview, Overview
-from xtyl_engine.plan import Plan, PlanNode
-from xtyl_nb.layout import CARD_WIDTH, Card, Layout, Wire, arrange
+from xtyl_engine.plan import Plan
+from xtyl_nb.fold import Fold, fold
+from xtyl_nb.layout import CARD_WIDTH, Layout, Wire
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import (
     WORDS,
     card_height,
+    card_kind,
+    card_name,
     clip,
     elapsed_seconds,
-    node_kind,
+    lay_out,
     node_state,
-    plan_edges,
     spans,
 )
 
@@ -62,16 +64,15 @@ MOST_TABLE_ROWS = 60
 
 def run_html(plan: Plan, overview: Overview) -> str:
     """The last picture of a run: how it stands, a card for each node, and a table of the same."""
-    layout = arrange(
-        [Card(id=node.id, level=node.depth, height=card_height(node.type)) for node in plan.nodes.values()],
-        plan_edges(plan),
-    )
-    glances = {id: overview.nodes.get(id, NodeOverview()) for id in plan.nodes}
+    folded = fold(plan)
+    layout = lay_out(plan, folded)
+    overview = folded.overview(overview)
+    glances = {id: overview.nodes.get(id, NodeOverview()) for id in folded.stacks}
     frame = f"{FONT};font-size:13px;line-height:1.4;{INK};{PAPER};border:{LINE};border-radius:10px;overflow:hidden"
-    parts = [_header(overview), _stage(plan, layout, glances)]
+    parts = [_header(overview), _stage(plan, folded, layout, glances)]
     if overview.error:
         parts.insert(1, f'<div style="padding:6px 14px;border-bottom:{LINE}">✕ {one_line(overview.error)}</div>')
-    return f'<div style="{frame}">{"".join(parts)}{_table(plan, glances, overview)}</div>'
+    return f'<div style="{frame}">{"".join(parts)}{_table(folded, glances)}</div>'
 
 
 def _header(overview: Overview) -> str:
@@ -90,13 +91,13 @@ def _header(overview: Overview) -> str:
     )
 
 
-def _stage(plan: Plan, layout: Layout, glances: dict[str, NodeOverview]) -> str:
+def _stage(plan: Plan, folded: Fold, layout: Layout, glances: dict[str, NodeOverview]) -> str:
     left = MOST_THUMBS
     cards = []
-    for node in plan.nodes.values():
-        images = [uri for path in glances[node.id].images[: min(4, left)] if (uri := thumbnail(path, THUMB_PIXELS))]
+    for id, members in folded.stacks.items():
+        images = [uri for path in glances[id].images[: min(4, left)] if (uri := thumbnail(path, THUMB_PIXELS))]
         left -= len(images)
-        cards.append(_card(node, glances[node.id], layout.places[node.id], images))
+        cards.append(_card(plan, members, glances[id], layout.places[id], images))
     size = f"width:{layout.width:.0f}px;height:{layout.height:.0f}px"
     image = wires_image(layout, "".join(_wire(wire, glances) for wire in layout.wires))
     return (
@@ -120,8 +121,10 @@ def _wire(wire: Wire, glances: dict[str, NodeOverview]) -> str:
     return f'<path d="{wire.path}" fill="none" stroke="{colour}" stroke-width="1.6"{dashes}/>'
 
 
-def _card(node: PlanNode, glance: NodeOverview, place: tuple[float, float], images: Sequence[str]) -> str:
-    state, height = node_state(glance), card_height(node.type)
+def _card(
+    plan: Plan, members: Sequence[str], glance: NodeOverview, place: tuple[float, float], images: Sequence[str]
+) -> str:
+    state, height, name = node_state(glance), card_height(plan.nodes[members[0]].type), card_name(members)
     box = (
         f"position:absolute;left:{place[0]:.0f}px;top:{place[1]:.0f}px;width:{CARD_WIDTH:.0f}px;height:{height:.0f}px;"
         f"box-sizing:border-box;overflow:hidden;padding:7px 10px;border:{LINE};border-left:3px solid {COLOURS[state]};"
@@ -132,10 +135,10 @@ def _card(node: PlanNode, glance: NodeOverview, place: tuple[float, float], imag
     words = glance.error or ("" if images else glance.text or "")
     below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;margin-top:3px">{one_line(words, 90)}</div>'
     return (
-        f'<div style="{box}" title="{one_line(f"{node.id}: {WORDS[state]}", 200)}">'
-        f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span><b style="flex:1;{line}">{one_line(node.id)}</b>'
+        f'<div style="{box}" title="{one_line(f"{name}: {WORDS[state]}", 200)}">'
+        f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span><b style="flex:1;{line}">{one_line(name)}</b>'
         f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{glance.done} / {glance.total}</span></div>'
-        f'<div style="font-size:11px;{SOFT};{line}">{WORDS[state]} · {one_line(node_kind(node.type, node.config))}</div>'
+        f'<div style="font-size:11px;{SOFT};{line}">{WORDS[state]} · {one_line(card_kind(plan, members))}</div>'
         f'<div style="margin:5px 0px 3px">{_track(spans(glance), glance.total, 4)}</div>'
         f'{below if words else ""}<div style="display:flex">{shown}</div></div>'
     )
@@ -155,10 +158,10 @@ def _track(counts: Sequence[tuple[str, int]], total: int, height: int) -> str:
     return f'<div style="{rail}">{parts}</div>'
 
 
-def _table(plan: Plan, glances: dict[str, NodeOverview], overview: Overview) -> str:
+def _table(folded: Fold, glances: dict[str, NodeOverview]) -> str:
     head = "".join(f'<th style="{_CELL};font-weight:600">{name}</th>' for name in _COLUMNS)
-    rows = [_row(node, glances[node.id]) for node in list(plan.nodes.values())[:MOST_TABLE_ROWS]]
-    more = len(plan.nodes) - len(rows)
+    rows = [_row(card_name(members), glances[id]) for id, members in list(folded.stacks.items())[:MOST_TABLE_ROWS]]
+    more = sum(map(len, list(folded.stacks.values())[MOST_TABLE_ROWS:]))
     rest = f'<div style="padding:4px 14px 8px;{SOFT}">and {more} more nodes</div>' if more > 0 else ""
     return (
         f'<div style="border-top:{LINE};overflow:auto;max-height:320px"><table style="border-collapse:collapse;'
@@ -170,13 +173,13 @@ _COLUMNS = ("node", "state", "done", "failed", "time", "last")
 _CELL = "text-align:left;padding:2px 10px;background:transparent;vertical-align:top"
 
 
-def _row(node: PlanNode, glance: NodeOverview) -> str:
+def _row(name: str, glance: NodeOverview) -> str:
     state = node_state(glance)
     failed = next(count for name, count in spans(glance) if name == "failed")
     known = glance.started is not None and glance.finished is not None
     took = lasted((glance.finished or 0) - (glance.started or 0)) if known else ""
     cells = (
-        f"<b>{one_line(node.id)}</b>",
+        f"<b>{one_line(name)}</b>",
         f"{_sign(state)} {WORDS[state]}",
         f"{glance.done} / {glance.total}",
         str(failed or ""),

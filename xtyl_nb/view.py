@@ -5,16 +5,17 @@ Nothing here draws, and nothing here waits.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import time
 from typing import Any, Protocol
 
 from xtyl_engine.events import Event
 from xtyl_engine.overview import JobDetail, JobPage, NodeOverview, Overview, Review
-from xtyl_engine.plan import Plan, PlanNode
+from xtyl_engine.plan import Plan
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow import Edge
-from xtyl_nb.layout import Card, arrange
+from xtyl_nb.fold import Fold
+from xtyl_nb.layout import Card, Layout, arrange
 from xtyl_nb.thumbnail import thumbnail
 
 Json = dict[str, Any]
@@ -140,21 +141,37 @@ def elapsed_seconds(overview: Overview) -> float:
     return max(0.0, (overview.finished or time()) - overview.started)
 
 
-def draw_graph(plan: Plan, key: str) -> Json:
-    """What never changes about a run: cards with their places, wires, and what each node was asked to do."""
-    layout = arrange(
-        [Card(id=node.id, level=node.depth, height=card_height(node.type)) for node in plan.nodes.values()],
-        plan_edges(plan),
-    )
+def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
+    """What does not change while a run goes on: cards with their places, wires, and what each node was asked to do."""
+    layout = lay_out(plan, folded)
     return {
         "key": key,
         "name": plan.name,
         "words": WORDS,
         "width": layout.width,
         "height": layout.height,
-        "nodes": [_card(node, *layout.places[node.id]) for node in plan.nodes.values()],
+        "nodes": [_card(plan, members, *layout.places[id]) for id, members in folded.stacks.items()],
         "wires": [[wire.source, wire.target, wire.branch, wire.path] for wire in layout.wires],
     }
+
+
+def lay_out(plan: Plan, folded: Fold) -> Layout:
+    """Where the cards of a plan stand."""
+    edges = folded.edges(plan_edges(plan))
+    levels = folded.levels(plan, edges)
+    height = {id: card_height(plan.nodes[id].type) for id in folded.stacks}
+    return arrange([Card(id=id, level=levels[id], height=height[id]) for id in folded.stacks], edges)
+
+
+def card_name(members: Sequence[str]) -> str:
+    """What a card is called: by its node, or by the first and the last of several."""
+    return members[0] if len(members) == 1 else f"{members[0]} … {members[-1]}"
+
+
+def card_kind(plan: Plan, members: Sequence[str]) -> str:
+    """What the node of a card is, or how many of what it stands for."""
+    node = plan.nodes[members[0]]
+    return node_kind(node.type, node.config) if len(members) == 1 else f"{len(members)} × {node.type}"
 
 
 def plan_edges(plan: Plan) -> list[Edge]:
@@ -216,15 +233,18 @@ def clip(text: str | None, length: int = TEXT_SHOWN) -> str | None:
     return text if text is None or len(text) <= length else text[: length - 1] + "…"
 
 
-def _card(node: PlanNode, x: float, y: float) -> Json:
+def _card(plan: Plan, members: Sequence[str], x: float, y: float) -> Json:
+    node = plan.nodes[members[0]]
     return {
         "id": node.id,
+        "name": card_name(members),
+        "stack": len(members) > 1,
         "type": node.type,
-        "kind": node_kind(node.type, node.config),
+        "kind": card_kind(plan, members),
         "x": x,
         "y": y,
         "height": card_height(node.type),
-        "asked": asked_lines(node.config),
+        "asked": [] if len(members) > 1 else asked_lines(node.config),
     }
 
 

@@ -18,6 +18,7 @@ import traitlets
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.overview import Overview
 from xtyl_nb.detail import detail_json, event_json, page_json
+from xtyl_nb.fold import fold
 from xtyl_nb.follower import Follower
 from xtyl_nb.picture import run_html
 from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds
@@ -52,7 +53,8 @@ def wake(id: str) -> None:
 
 
 class RunWidget(anywidget.AnyWidget):
-    """One run, live. `graph` is sent once; `state` is worked out for each page that asks, and patched in between."""
+    """One run, live. `graph` is sent once, and again when stacks are opened; `state` is worked out for each page that asks, and
+    patched in between."""
 
     _esm = "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in PARTS)
     _css = STATIC / "widget.css"
@@ -71,10 +73,12 @@ class RunWidget(anywidget.AnyWidget):
         self._still_shows: tuple[Any, ...] = ()
         self._views: set[str] = set()
         self._overview = live.overview()
-        self._current = describe(self._overview)
+        self._opened: set[str] = set()
+        self._fold = fold(live.plan)
+        self._current = describe(self._fold.overview(self._overview))
         self._key = uuid4().hex[:12]
         self._follower = Follower(live, seen=self._see, failed=self._fail)
-        super().__init__(graph=draw_graph(live.plan, self._key))
+        super().__init__(graph=self._graph())
         self.on_msg(self._receive)
         _serve_while_busy(self.comm)
         _shown.add(self)
@@ -129,6 +133,9 @@ class RunWidget(anywidget.AnyWidget):
         picture = run_html(self.live.plan, self._overview)
         return f'<div class="xtyl-still-{self._key}"><style>{hide}</style>{picture}</div>'
 
+    def _graph(self) -> Json:
+        return draw_graph(self.live.plan, self._key, self._fold) | {"opened": len(self._opened)}
+
     def _moment(self) -> tuple[Any, ...]:
         """What has to change for the still picture to be drawn again while the run goes on."""
         return self._overview.state, self._overview.waiting_for, len(self._overview.reviews)
@@ -136,7 +143,7 @@ class RunWidget(anywidget.AnyWidget):
     def _see(self, overview: Overview) -> None:
         with self._lock:
             self._overview = overview
-            self._publish(describe(overview))
+            self._publish(describe(self._fold.overview(overview)))
             if self._moment() != self._still_shows:
                 self.snapshot()
 
@@ -156,10 +163,21 @@ class RunWidget(anywidget.AnyWidget):
             self._count_view(str(message.get("view")), opened=kind == "opened")
         elif kind == "sync":
             self.send({"kind": "state", "state": self.full_state()})
+        elif kind == "fold":
+            self._refold(message.get("node"))
         elif (control := _CONTROLS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._obey(control, message))
         elif (question := _QUESTIONS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(question, message))
+
+    def _refold(self, opened: Any) -> None:
+        """Open one stack of cards, or, with none named, fold all that were opened."""
+        with self._lock:
+            self._opened = self._opened | {opened} if opened in self._fold.stacks else set()
+            self._fold = fold(self.live.plan, self._opened)
+            self._current = describe(self._fold.overview(self._overview)) | {"trouble": self._current["trouble"]}
+            self.graph = self._graph()
+            self.send({"kind": "state", "state": self.full_state()})
 
     def _count_view(self, view: str, *, opened: bool) -> None:
         with self._lock:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
@@ -88,6 +88,7 @@ def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function
             hint="install on the worker what the function imports",
         ) from error
     _remember_source(filename, lines)
+    _name_file(function, filename)
     return function  # type: ignore[no-any-return]
 
 
@@ -219,6 +220,18 @@ def _source(function: Function) -> tuple[str, tuple[str, ...]]:
     except (OSError, TypeError):
         return "", ()
     return filename, ("\n",) * (first - 1) + tuple(lines)
+
+
+def _name_file(function: Any, filename: str) -> None:
+    """cloudpickle 3.1.3 and later forget which file the code is from; by its name a traceback finds the lines."""
+    function = getattr(function, "__func__", function)
+    if filename and isinstance(function, FunctionType):
+        function.__code__ = _named(function.__code__, filename)
+
+
+def _named(code: CodeType, filename: str) -> CodeType:
+    inner = tuple(_named(each, filename) if isinstance(each, CodeType) else each for each in code.co_consts)
+    return code.replace(co_filename=filename, co_consts=inner)
 
 
 def _remember_source(filename: str, lines: tuple[str, ...]) -> None:

@@ -37,6 +37,7 @@ function header(graph, act) {
 }
 
 function card(node, choose) {
+  const stacked = node.stack ? " stack" : "";
   const box = make("div", "card");
   Object.assign(box.style, { left: `${node.x}px`, top: `${node.y}px`, height: `${node.height}px` });
   box.setAttribute("role", "button");
@@ -44,7 +45,7 @@ function card(node, choose) {
   box.tabIndex = -1;
   box.addEventListener("click", () => choose(node.id));
   const head = make("h4");
-  const name = make("span", "", node.id);
+  const name = make("span", "", node.name);
   const count = make("em");
   const kind = make("div", "kind");
   const rail = track([], 1);
@@ -53,7 +54,7 @@ function card(node, choose) {
   head.append(icon("pending"), name, count);
   box.append(head, kind, rail, words, thumbs);
   const update = (state, words_of) => {
-    box.className = `card ${state.state}${node.height < 80 ? " low" : ""}${box.classList.contains("on") ? " on" : ""}`;
+    box.className = `card ${state.state}${stacked}${node.height < 80 ? " low" : ""}${box.classList.contains("on") ? " on" : ""}`;
     head.firstChild.replaceWith(icon(state.state));
     count.textContent = state.total ? `${state.done} / ${state.total}` : "";
     kind.replaceChildren(make("b", "", words_of[state.state]), ` · ${node.kind}`);
@@ -62,13 +63,33 @@ function card(node, choose) {
     words.textContent = state.error ?? (state.images.length ? "" : state.text ?? "");
     words.hidden = !words.textContent;
     thumbs.replaceChildren(...state.images.map(picture));
-    box.title = `${node.id} · ${node.kind}`;
-    box.setAttribute("aria-label", `${node.id}, ${words_of[state.state]}, ${state.done} of ${state.total} done`);
+    box.title = `${node.name} · ${node.kind}${stacked && ": click to open"}`;
+    box.setAttribute("aria-label", `${node.name}, ${stacked && `${node.kind}, click to open, `}${words_of[state.state]}, ${state.done} of ${state.total} done`);
   };
   return { box, node, update };
 }
 
-function stage(graph, choose) {
+// Drags the graph about by its background, or by anything with the middle button.
+function pan(scroller) {
+  let from = null;
+  scroller.addEventListener("pointerdown", (event) => {
+    const onCard = event.target.closest(".card");
+    if (event.button !== 1 && (event.button !== 0 || onCard || event.pointerType === "touch")) return;
+    from = { x: event.clientX, y: event.clientY, left: scroller.scrollLeft, top: scroller.scrollTop };
+    scroller.setPointerCapture(event.pointerId);
+    scroller.classList.add("dragged");
+    event.preventDefault();
+  });
+  scroller.addEventListener("pointermove", (event) => {
+    if (from) scroller.scrollTo(from.left + from.x - event.clientX, from.top + from.y - event.clientY);
+  });
+  for (const end of ["pointerup", "pointercancel"]) scroller.addEventListener(end, () => {
+    from = null;
+    scroller.classList.remove("dragged");
+  });
+}
+
+function stage(graph, choose, refold) {
   const box = make("div", "stagebox");
   const scroller = make("div", "stage");
   const space = make("div", "space");
@@ -86,9 +107,13 @@ function stage(graph, choose) {
   world.append(wires, ...[...cards.values()].map(({ box }) => box));
   space.append(world);
   scroller.append(space);
-  let whole = false;
-  const zoom = button("", () => { whole = !whole; fit(); }, "zoom");
-  box.append(scroller, zoom);
+  let [whole, wanted, scale] = [false, null, 1];
+  const zoom = button("", () => { [whole, wanted] = [!whole, null]; fit(); });
+  const tools = make("div", "tools");
+  if (graph.opened) tools.append(button("Fold", () => refold(null)));
+  tools.append(zoom);
+  box.append(scroller, tools);
+  pan(scroller);
   if (graph.nodes.length > 60) box.classList.add("many");
   if (cards.size) cards.values().next().value.box.tabIndex = 0;
 
@@ -96,21 +121,40 @@ function stage(graph, choose) {
     const width = box.clientWidth || 900;
     const all = Math.min(1, width / graph.width, (graph.height > 520 ? 520 : Infinity) / graph.height);
     const near = Math.max(0.78, Math.min(1, width / graph.width));
-    const scale = whole ? all : near;
-    zoom.hidden = all >= near;
+    scale = wanted ?? (whole ? all : near);
+    zoom.hidden = all >= near && wanted === null;
     zoom.textContent = whole ? "Readable size" : "Whole graph";
     world.style.transform = `scale(${scale})`;
     space.style.width = `${graph.width * scale}px`;
     space.style.height = `${graph.height * scale}px`;
     scroller.style.height = `${Math.min(520, Math.max(90, graph.height * scale + (graph.width * scale > width ? 14 : 0)))}px`;
     world.classList.toggle("far", scale < FAR);
+    scroller.classList.toggle("pannable", graph.width * scale > width + 1 || graph.height * scale > 521);
   }
+
+  // What is under the pointer, or in the middle, stays where it is.
+  function zoomBy(factor, x = scroller.clientWidth / 2, y = scroller.clientHeight / 2) {
+    const before = scale;
+    wanted = Math.max(0.08, Math.min(1.6, scale * factor));
+    fit();
+    const grown = scale / before;
+    scroller.scrollTo((scroller.scrollLeft + x) * grown - x, (scroller.scrollTop + y) * grown - y);
+  }
+
+  scroller.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && !event.metaKey) return;
+    const edge = scroller.getBoundingClientRect();
+    zoomBy(Math.exp(-event.deltaY / 400), event.clientX - edge.left, event.clientY - edge.top);
+    event.preventDefault();
+  }, { passive: false });
 
   world.addEventListener("keydown", (event) => {
     const at = cards.get(event.target.dataset?.node);
     if (!at) return;
     if (event.key === "Enter" || event.key === " ") choose(at.node.id);
     else if (event.key === "Escape") choose(null);
+    else if (event.key === "+" || event.key === "-") zoomBy(event.key === "+" ? 1.25 : 0.8);
+    else if (event.key === "0") { wanted = null; fit(); }
     else if (!event.key.startsWith("Arrow")) return;
     else nearest(at.node, event.key.slice(5))?.box.focus();
     event.preventDefault();
@@ -152,5 +196,6 @@ function stage(graph, choose) {
       box.setAttribute("aria-pressed", String(key === id));
     }
   };
-  return { box, update, select, fit };
+  const focus = (id) => cards.get(id)?.box.focus();
+  return { box, update, select, fit, focus };
 }

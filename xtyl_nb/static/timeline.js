@@ -16,13 +16,14 @@ function timeline(graph, choose, ask) {
     if (events) log.open();
   }
   const lanes = new Map();
+  const names = new Map(graph.nodes.map(({ id, name }) => [id, name]));
 
   function lane(id) {
     const row = button("", () => choose(id), "lane");
     const rail = make("span", "rail");
     const bar = rail.appendChild(make("i"));
     const took = make("span", "took");
-    row.append(make("span", "", id), rail, took);
+    row.append(make("span", "", names.get(id)), rail, took);
     return { row, bar, took };
   }
 

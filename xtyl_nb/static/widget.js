@@ -1,5 +1,21 @@
 function render({ model, el }) {
+  let close = mount(model, el);
+  // The graph is sent again when stacks of cards are opened or folded.
+  const again = () => {
+    const focused = el.contains(document.activeElement) ? document.activeElement.dataset?.node : null;
+    close();
+    close = mount(model, el, focused);
+  };
+  model.on("change:graph", again);
+  return () => {
+    model.off("change:graph", again);
+    close();
+  };
+}
+
+function mount(model, el, focused) {
   const graph = model.get("graph");
+  const stacks = new Set(graph.nodes.filter(({ stack }) => stack).map(({ id }) => id));
   const root = make("div", "xtyl");
   const style = make("style", "", `.xtyl-still-${graph.key}{display:none!important}`);
   const notice = make("div", "notice failed");
@@ -17,20 +33,22 @@ function render({ model, el }) {
   const act = (kind) => ask(kind, {}, (answer) => {
     if (!answer.ok) tell([answer.error, answer.hint].filter(Boolean).join("\n"), "failed");
   });
+  const refold = (node) => model.send({ kind: "fold", node });
   const choose = (id) => {
+    if (stacks.has(id)) return refold(id);
     selected = id === selected ? null : id;
     graphic.select(selected);
     tick();
   };
   const top = header(graph, act);
-  const graphic = stage(graph, choose);
+  const graphic = stage(graph, choose, refold);
   const review = reviews(ask);
   const times = timeline(graph, choose, ask);
   const panel = details(graph, choose, ask);
   const foot = make("div", "foot");
   foot.append(review.box, times.box, panel.box);
   root.append(style, top.bar, notice, told, graphic.box, foot);
-  el.append(root);
+  el.replaceChildren(root);
 
   function tick() {
     const state = model.get("state");
@@ -62,6 +80,7 @@ function render({ model, el }) {
   sizes.observe(graphic.box);
   model.on("change:state", update);
   update();
+  if (focused) graphic.focus(focused);
   model.send({ kind: "opened", view });
   return () => {
     clearTimeout(timer);

@@ -1,0 +1,115 @@
+"""Which nodes of a large graph share a card: those that do the same in the same place, such as a hundred branches side by side,
+and those of one type in a row. Pure; a small graph is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from xtyl_engine.overview import NodeOverview, Overview
+from xtyl_engine.plan import Plan
+from xtyl_engine.states import JobState
+from xtyl_engine.workflow import Edge
+from xtyl_nb.layout import rank_levels
+
+MOST_CARDS = 60
+FEWEST_MEMBERS = 4
+MOST_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The cards of a graph: each by the id of the first node on it, with all that it stands for."""
+
+    stacks: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def card_of(self) -> Mapping[str, str]:
+        """The card that a node is on."""
+        return {node: first for first, members in self.stacks.items() for node in members}
+
+    def edges(self, edges: Iterable[Edge]) -> list[Edge]:
+        """The edges between cards."""
+        moved = (replace(e, source=self.card_of[e.source], target=self.card_of[e.target]) for e in edges)
+        return [edge for edge in dict.fromkeys(moved) if edge.source != edge.target]
+
+    def levels(self, plan: Plan, edges: Sequence[Edge]) -> Mapping[str, int]:
+        """How far from the start each card stands; what is folded leaves no gap."""
+        if len(self.stacks) == len(plan.nodes):
+            return {id: node.depth for id, node in plan.nodes.items()}
+        return rank_levels(self.stacks, edges)
+
+    def overview(self, overview: Overview) -> Overview:
+        """The same run with one glance for each card."""
+        if len(self.stacks) == len(overview.nodes):
+            return overview
+        nodes = {
+            first: _together([(id, overview.nodes.get(id, NodeOverview())) for id in members])
+            for first, members in self.stacks.items()
+        }
+        return replace(overview, nodes=nodes)
+
+
+def fold(plan: Plan, opened: Collection[str] = ()) -> Fold:
+    """Fold a graph of many nodes, except the stacks that somebody opened, by their first nodes."""
+    if len(plan.nodes) <= MOST_CARDS:
+        return Fold({id: (id,) for id in plan.nodes})
+    groups = [*_alike(plan), *_in_a_row(plan)]
+    stacks = {group[0]: group for group in groups if len(group) >= FEWEST_MEMBERS and group[0] not in opened}
+    hidden = {id: group[0] for group in stacks.values() for id in group}
+    return Fold({id: stacks.get(id, (id,)) for id in plan.nodes if hidden.get(id, id) == id})
+
+
+def _alike(plan: Plan) -> list[tuple[str, ...]]:
+    """Nodes of one type whose parents are alike: what follows from the same start by the same steps."""
+    kinds: dict[object, int] = {}
+    kind_of: dict[str, int] = {}
+    groups: dict[int, list[str]] = {}
+    for node in sorted(plan.nodes.values(), key=lambda node: node.depth):
+        likeness = (node.type, frozenset((kind_of[link.source], link.branch is None) for link in node.parents))
+        kind = kind_of[node.id] = kinds.setdefault(likeness, len(kinds))
+        groups.setdefault(kind, []).append(node.id)
+    return [tuple(group) for group in groups.values() if len(group) >= FEWEST_MEMBERS]
+
+
+def _in_a_row(plan: Plan) -> list[tuple[str, ...]]:
+    """Nodes of one type, each of which has the one before it as its only parent, and is that one's only child."""
+    children: dict[str, set[str]] = {id: set() for id in plan.nodes}
+    for node in plan.nodes.values():
+        for link in node.parents:
+            children[link.source].add(node.id)
+
+    def goes_on(id: str) -> str | None:
+        (only, *others) = children[id] or {""}
+        node = plan.nodes.get(only)
+        is_next = node and not others and {link.source for link in node.parents} == {id}
+        return only if node and is_next and node.type == plan.nodes[id].type else None
+
+    following = {id: after for id in plan.nodes if (after := goes_on(id))}
+    rows = []
+    for first in following.keys() - set(following.values()):
+        row = [first]
+        while row[-1] in following:
+            row.append(following[row[-1]])
+        rows.append(tuple(row))
+    return rows
+
+
+def _together(glances: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
+    if len(glances) == 1:
+        return glances[0][1]
+    nodes = [node for _, node in glances]
+    counts: dict[JobState, int] = {}
+    for node in nodes:
+        for state, count in node.counts.items():
+            counts[state] = counts.get(state, 0) + count
+    return NodeOverview(
+        counts=counts,
+        started=min((node.started for node in nodes if node.started is not None), default=None),
+        finished=max((node.finished for node in nodes if node.finished is not None), default=None),
+        text=next((node.text for node in reversed(nodes) if node.text), None),
+        images=tuple(image for node in nodes for image in node.images[:1])[:MOST_IMAGES],
+        error=next((f"{id}: {node.error}" for id, node in glances if node.error), None),
+    )
