@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from string import digits
 from time import time
 from typing import Any, Protocol
 
@@ -164,8 +165,9 @@ def lay_out(plan: Plan, folded: Fold) -> Layout:
 
 
 def card_name(members: Sequence[str]) -> str:
-    """What a card is called: by its node, or by the first and the last of several."""
-    return members[0] if len(members) == 1 else f"{members[0]} … {members[-1]}"
+    """What a card is called: by its node, or by the first and the last of several, whose number says enough."""
+    first, last = members[0], members[-1]
+    return first if len(members) == 1 else f"{first} … {last.removeprefix(first.rstrip(digits))}"
 
 
 def card_kind(plan: Plan, members: Sequence[str]) -> str:

@@ -69,24 +69,29 @@ function card(node, choose) {
   return { box, node, update };
 }
 
-// Drags the graph about by its background, or by anything with the middle button.
+// Drags the graph about, by its background or its cards; what moved is no click.
 function pan(scroller) {
-  let from = null;
+  let [from, moved] = [null, false];
   scroller.addEventListener("pointerdown", (event) => {
-    const onCard = event.target.closest(".card");
-    if (event.button !== 1 && (event.button !== 0 || onCard || event.pointerType === "touch")) return;
+    moved = false;
+    if (event.button > 1 || event.pointerType === "touch") return;
     from = { x: event.clientX, y: event.clientY, left: scroller.scrollLeft, top: scroller.scrollTop };
-    scroller.setPointerCapture(event.pointerId);
-    scroller.classList.add("dragged");
-    event.preventDefault();
   });
   scroller.addEventListener("pointermove", (event) => {
-    if (from) scroller.scrollTo(from.left + from.x - event.clientX, from.top + from.y - event.clientY);
+    if (!from) return;
+    const [x, y] = [from.x - event.clientX, from.y - event.clientY];
+    if (!moved && Math.abs(x) + Math.abs(y) > 4) {
+      moved = true;
+      scroller.setPointerCapture(event.pointerId);
+      scroller.classList.add("dragged");
+    }
+    if (moved) scroller.scrollTo(from.left + x, from.top + y);
   });
   for (const end of ["pointerup", "pointercancel"]) scroller.addEventListener(end, () => {
     from = null;
     scroller.classList.remove("dragged");
   });
+  scroller.addEventListener("click", (event) => { if (moved) event.stopPropagation(); }, true);
 }
 
 function stage(graph, choose, refold) {

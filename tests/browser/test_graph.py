@@ -1,0 +1,87 @@
+"""A large graph in a real JupyterLab: folded, opened, dragged, zoomed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_lab import start
+from test_panel import shot
+
+pytestmark = pytest.mark.browser
+
+LARGE = """
+from scripted_run import *
+from xtyl_nb.widget import show
+nodes, edges = {"start": ("call", {}), "end": ("attach", {})}, []
+for place in range(100):
+    copy, image, pick = (f"{name}_{place}" for name in ("copy", "image", "pick"))
+    nodes |= {copy: ("generate_copy", {}), image: ("generate_image", {}), pick: ("review", {"of": image})}
+    edges += [("start", copy, None), (copy, image, None), (image, pick, None), (pick, "end", None)]
+plan = plan_of(nodes, edges)
+seen = {f"copy_{place}": glance(completed=2, text=f"Text {place}") for place in range(100)}
+seen |= {f"image_{place}": glance(completed=1, running=1) for place in range(40)}
+seen |= {"start": glance(completed=1), "copy_7": glance(completed=1, failed=1, error="row 0: refused")}
+show(ScriptedRun(plan, overview_of(plan, nodes=seen)))
+"""
+POSITION = "box => [box.scrollLeft, box.scrollTop]"
+
+
+@pytest.fixture
+def large(lab: Any, page: Any, request: pytest.FixtureRequest) -> Any:
+    """A run of 302 nodes."""
+    start(page, lab.write(f"{request.node.name}.ipynb", LARGE))
+    page.wait_for_selector(".xtyl .card.stack")
+    return page
+
+
+def drag(page: Any, selector: str, x: float, y: float) -> None:
+    box = page.locator(selector).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 24)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 - x, box["y"] + box["height"] - 24 - y, steps=5)
+    page.mouse.up()
+
+
+def test_a_large_graph_is_folded_and_opened_by_a_click(large: Any) -> None:
+    """A hundred branches are five cards; one that is clicked shows its nodes, and what failed is said before."""
+    page = large
+    assert page.locator(".xtyl .card").count() == 5
+    folded = page.locator('.xtyl .card[data-node="copy_0"]')
+    assert "copy_0 … 99" in folded.inner_text()
+    assert "copy_7: row 0: refused" in folded.inner_text()
+    shot(page, "graph-folded")
+    folded.click()
+    page.wait_for_selector('.xtyl .card[data-node="copy_99"]')
+    assert page.locator(".xtyl .card").count() == 104
+    assert page.evaluate("document.activeElement.dataset.node") == "copy_0"
+    shot(page, "graph-opened")
+    page.get_by_role("button", name="Fold", exact=True).click()
+    page.wait_for_selector('.xtyl .card[data-node="copy_99"]', state="detached")
+    assert page.locator(".xtyl .card.stack").count() == 3
+
+
+def test_a_graph_is_dragged_and_zoomed(large: Any) -> None:
+    """By its background or its cards, by the wheel and by keys; a drag is no click."""
+    page = large
+    page.locator('.xtyl .card[data-node="image_0"]').press("Enter")
+    page.wait_for_selector('.xtyl .card[data-node="image_99"]')
+    stage = page.locator(".xtyl .stage")
+    stage.evaluate("box => box.scrollTo(0, 0)")
+    drag(page, ".xtyl .stage", 0, 150)
+    left, top = stage.evaluate(POSITION)
+    assert (left, top) == (0, 150)
+    assert page.locator(".xtyl .card.on").count() == 0
+    wide = page.locator('.xtyl .card[data-node="start"]').bounding_box()["width"]
+    stage.hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    page.keyboard.up("Control")
+    page.wait_for_function(
+        "wide => document.querySelector('.xtyl .card').getBoundingClientRect().width > wide * 1.2", arg=wide
+    )
+    page.locator('.xtyl .card[data-node="image_0"]').press("0")
+    assert page.locator('.xtyl .card[data-node="start"]').bounding_box()["width"] == pytest.approx(wide)
+    page.get_by_role("button", name="Whole graph").click()
+    assert page.locator('.xtyl .card[data-node="end"]').is_visible()
+    shot(page, "graph-whole")
