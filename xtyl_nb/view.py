@@ -198,9 +198,14 @@ def describe(overview: Overview) -> Json:
         "error": clip(overview.error),
         "trouble": None,
         "nodes": {id: _node(node, began, thumbs) for id, node in overview.nodes.items()},
-        "reviews": {f"{each.node}/{each.item}": _review(each) for each in overview.reviews[:REVIEWS_SHOWN]},
-        "reviews_total": len(overview.reviews),
+        "reviews": review_page(overview, 0),
+        "reviews_total": sum(node.counts.get(JobState.WAITING, 0) for node in overview.nodes.values()),
     }
+
+
+def review_page(overview: Overview, start: int) -> Json:
+    """A few of the decisions that are waited for, with what to choose from."""
+    return {f"{each.node}/{each.item}": _review(each) for each in overview.reviews[start : start + REVIEWS_SHOWN]}
 
 
 def difference(before: Json, after: Json) -> Json:

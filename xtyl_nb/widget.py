@@ -21,7 +21,7 @@ from xtyl_nb.detail import detail_json, event_json, page_json
 from xtyl_nb.fold import fold
 from xtyl_nb.follower import Follower
 from xtyl_nb.picture import run_html
-from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds
+from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds, review_page
 
 STATIC = Path(__file__).parent / "static"
 # One module to the page, in this order.
@@ -165,6 +165,9 @@ class RunWidget(anywidget.AnyWidget):
             self.send({"kind": "state", "state": self.full_state()})
         elif kind == "fold":
             self._refold(message.get("node"))
+        elif kind == "reviews":
+            page = review_page(self._overview, int(message.get("start") or 0))
+            self.send({"kind": "answer", "ask": message.get("ask"), "ok": True, "reviews": page})
         elif (control := _CONTROLS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._obey(control, message))
         elif (question := _QUESTIONS.get(str(kind))) is not None:

@@ -1,7 +1,7 @@
 function reviews(ask) {
   const box = make("div", "review");
   const drafts = new Map();
-  let [at, drawn, waiting] = [0, null, []];
+  let [at, drawn, waiting, more, ended] = [0, null, [], {}, false];
 
   function draft(key) {
     if (!drafts.has(key)) drafts.set(key, { chosen: [], edits: {}, reason: "", comment: "", rejecting: false, says: "", busy: false });
@@ -9,8 +9,8 @@ function reviews(ask) {
   }
 
   function update(state) {
-    waiting = Object.entries(state.reviews);
-    for (const key of drafts.keys()) if (!state.reviews[key]) drafts.delete(key);
+    waiting = Object.entries({ ...state.reviews, ...more });
+    for (const key of drafts.keys()) if (!state.reviews[key] && !more[key]) drafts.delete(key);
     at = Math.max(0, Math.min(at, waiting.length - 1));
     box.hidden = !waiting.length || isOver(state);
     if (box.hidden) return;
@@ -46,6 +46,7 @@ function reviews(ask) {
       ask(kind, { node: review.node, item: review.item, ...what }, (answer) => {
         mine.busy = false;
         mine.says = answer.ok ? "" : [answer.error, answer.hint].filter(Boolean).join("\n");
+        if (answer.ok) delete more[key];
         if (drawn?.[0] === key) answer.ok ? ready() : redraw();
       });
     }
@@ -104,18 +105,27 @@ function reviews(ask) {
   function turner(total) {
     const node = make("span", "end soft");
     if (total < 2) return node;
-    const turn = (step) => button(step < 0 ? "‹" : "›", () => {
+    const go = (step) => {
       at += step;
-      drawn = null;
       const [key, review] = waiting[at];
       drawn = [key, review, total];
       show(key, review, total);
+    };
+    // A few are sent at a time; whoever leafs beyond them asks for the next.
+    const turn = (step) => button(step < 0 ? "‹" : "›", () => {
+      if (at + step < waiting.length) return go(step);
+      ask("reviews", { start: waiting.length }, (answer) => {
+        ended = !Object.keys(answer.reviews).length;
+        Object.assign(more, answer.reviews);
+        waiting = Object.entries({ ...Object.fromEntries(waiting), ...more });
+        go(ended ? 0 : step);
+      });
     }, "quiet");
     const [back, on] = [turn(-1), turn(1)];
     back.setAttribute("aria-label", "previous review");
     on.setAttribute("aria-label", "next review");
     back.disabled = at === 0;
-    on.disabled = at >= waiting.length - 1;
+    on.disabled = at >= (ended ? waiting.length : total) - 1;
     node.append(back, ` ${at + 1} of ${total} `, on);
     return node;
   }

@@ -1,0 +1,34 @@
+"""Many decisions that wait at once, in a real JupyterLab."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_lab import START, start
+from test_panel import shot
+
+pytestmark = pytest.mark.browser
+
+MANY = START.replace(
+    "reviews=(review_of(images, edit=True),)",
+    'reviews=tuple(review_of(images, item=str(row), label=f"Lamp {row}") for row in range(15))',
+).replace("waiting=1, blocked=1", "waiting=15")
+
+
+def test_every_row_that_waits_can_be_leafed_to(lab: Any, page: Any) -> None:
+    """A few are sent at first, the rest when somebody leafs on; none is decided on the way, and any may be."""
+    start(page, lab.write("many.ipynb", MANY))
+    review = page.locator(".xtyl .review")
+    for place in range(1, 15):
+        review.get_by_text(f"{place} of 15").wait_for()
+        review.get_by_role("button", name="next review").click()
+    review.get_by_text("15 of 15").wait_for()
+    review.get_by_text("Lamp 14").wait_for()
+    assert review.get_by_role("button", name="next review").is_disabled()
+    shot(page, "review-last")
+    review.get_by_role("button", name="previous review").click()
+    review.get_by_text("Lamp 13").wait_for()
+    review.locator(".pick input").first.check()
+    review.get_by_role("button", name="Approve").click()
+    page.wait_for_selector(".xtyl .pill.completed")
