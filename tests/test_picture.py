@@ -6,6 +6,8 @@ from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
 
+from PIL import Image
+
 from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow import Document, Edge, Node
@@ -116,6 +118,18 @@ def test_images_come_along_small(tmp_path: Path) -> None:
     html = run_html(summer_plan(), overview_of(summer_plan(), "completed", nodes=nodes))
     assert html.count("data:image/jpeg;base64,") == 4
     assert len(html) < 60_000
+
+
+def test_a_hundred_images_stay_below_a_megabyte(tmp_path: Path) -> None:
+    """As many as fit are shown, small, whatever size the files have."""
+    noise = [str(tmp_path / f"{place}.png") for place in range(4)]
+    for path in noise:
+        Image.effect_noise((1024, 1024), 90).convert("RGB").save(path)
+    plan = plan_of({f"poster_{place}": ("generate_image", {}) for place in range(25)}, [])
+    nodes = {id: glance(completed=4, images=tuple(noise)) for id in plan.nodes}
+    html = run_html(plan, overview_of(plan, "completed", nodes=nodes))
+    assert html.count("data:image/jpeg;base64,") == 48
+    assert len(html) < 600_000
 
 
 def test_durations_read_as_people_write_them() -> None:

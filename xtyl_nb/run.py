@@ -55,7 +55,7 @@ class Run:
 
     @property
     def progress(self) -> float:
-        """Percent of jobs that are over, 0-100."""
+        """Percent of jobs that are done, 0-100; those that were stopped are not."""
         return self.overview().progress
 
     @property

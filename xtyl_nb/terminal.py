@@ -142,9 +142,7 @@ def _watch_lines(live: Live, console: Console) -> Overview:
 
 def _lines(overview: Overview) -> list[tuple[str, str]]:
     """What is worth a line: nodes that are done or wait, reviews, and the run itself. Each with what it is about."""
-    lines = [
-        (id, _node_line(id, node)) for id, node in overview.nodes.items() if node.total and node.done == node.total
-    ]
+    lines = [(id, _node_line(id, node)) for id, node in overview.nodes.items() if node.total and node.is_over]
     if not overview.state.is_terminal:
         lines += [
             (f"{each.node}/{each.item}", f"{each.node}: waits for you: {each.label}") for each in overview.reviews

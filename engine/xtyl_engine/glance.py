@@ -82,7 +82,7 @@ class Glance:
             state=execution.state,
             sequence=execution.sequence,
             total=execution.total,
-            done=execution.done,
+            done=max(0, execution.done - sum(node.counts.get(JobState.STOPPED, 0) for node in nodes.values())),
             failed=execution.failed,
             rows=execution.rows,
             started=execution.started,
@@ -108,7 +108,7 @@ class Glance:
         return NodeOverview(
             counts=counts,
             started=min(started, default=None),
-            finished=max(finished, default=None) if node.done == node.total else None,
+            finished=max(finished, default=None) if node.is_over else None,
             **facts,
         )
 

@@ -52,7 +52,13 @@ class NodeOverview:
 
     @property
     def done(self) -> int:
-        return sum(count for state, count in self.counts.items() if state.is_terminal)
+        """Jobs that came to an end of their own: those that were stopped did not."""
+        return sum(count for state, count in self.counts.items() if state.is_terminal and state is not JobState.STOPPED)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is going to happen any more."""
+        return all(state.is_terminal for state, count in self.counts.items() if count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,7 @@ class Overview:
 
     @property
     def progress(self) -> float:
-        """Percent of jobs that are over, 0-100."""
+        """Percent of jobs that are done, 0-100."""
         return 100.0 * self.done / self.total if self.total else 100.0 * self.state.is_terminal
 
 
