@@ -98,6 +98,21 @@ def worker(slots: int | None) -> None:
 
 
 @main.command()
+def migrate() -> None:
+    """Make or upgrade the tables of the database that the XTYL_ variables name."""
+    from xtyl_engine.database import Database
+    from xtyl_engine.schema import ensure_schema, revision
+    from xtyl_engine.settings import load_settings, prepare_home
+
+    settings = load_settings()
+    prepare_home(settings)
+    database = Database(settings.database_url)
+    ensure_schema(database)
+    click.echo(f"The database has schema {revision(database)}.")
+    database.close()
+
+
+@main.command()
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 def runs(limit: int) -> None:
     """List the latest runs."""

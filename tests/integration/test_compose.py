@@ -1,0 +1,149 @@
+"""What docker-compose.yml says is what runs: each service's own command and environment, on this machine, against a real
+PostgreSQL and a real broker with a password.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_metrics import collected, free_port
+
+import xtyl_nb as xt
+from servers import wait_until
+from xtyl_engine.server import find_server
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, Any] = COMPOSE["services"]
+PASSWORDS = {name: secrets.token_hex(12) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")}
+_VARIABLE = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
+
+
+def filled(text: str) -> str:
+    """A value as Compose reads it, with the passwords of a .env file."""
+
+    def value(found: re.Match[str]) -> str:
+        return PASSWORDS.get(found[1], "" if ":?" in found[0] else found[2] or "")
+
+    return _VARIABLE.sub(value, text).replace("$$", "$")
+
+
+def started(name: str, moved: dict[str, str], *arguments: str) -> list[str]:
+    """The command line of a service, with what exists only in its network moved to this machine."""
+    words = [filled(word) for word in SERVICES[name]["command"]]
+    for there, here in moved.items():
+        words = [word.replace(there, here) for word in words]
+    return [*words, *arguments]
+
+
+def environment(name: str, moved: dict[str, str]) -> dict[str, str]:
+    """The variables of a service, and those of this machine that it needs to find Python."""
+    values = {key: filled(str(value)) for key, value in SERVICES[name].get("environment", {}).items()}
+    for there, here in moved.items():
+        values = {key: value.replace(there, here) for key, value in values.items()}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, "HOME": moved["/var/lib/xtyl"], **values}
+
+
+@contextmanager
+def running(command: list[str], environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A service, until the block ends."""
+    with open(folder / "services.log", "ab") as log:
+        process = subprocess.Popen(command, env=environ, cwd=folder, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+@pytest.fixture
+def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
+    """From the names of the Compose network to places on this machine."""
+    broker, metrics, flower = free_port(), free_port(), free_port()
+    password = PASSWORDS["POSTGRES_PASSWORD"]
+    (tmp_path / "home").mkdir(mode=0o700)
+    return {
+        f"postgresql://xtyl:{password}@postgres:5432/xtyl": postgres_url,
+        "@redis:6379": f"@127.0.0.1:{broker}",
+        "0.0.0.0:9101": f"127.0.0.1:{metrics}",
+        "--address=0.0.0.0 --port=5555": f"--address=127.0.0.1 --port={flower}",
+        "/var/lib/xtyl": str(tmp_path / "home"),
+        "valkey-server": str(find_server()),
+    }
+
+
+def asked(url: str, password: str) -> Any:
+    token = base64.b64encode(f"flower:{password}".encode()).decode()
+    request = urllib.request.Request(url, headers={"Authorization": f"Basic {token}"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)
+
+
+def test_the_services_run_a_workflow_together(
+    moved: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Migrate, two workers and Flower: a run from a notebook's side ends, is counted, and Flower shows who worked."""
+    port = moved["@redis:6379"].rpartition(":")[2]
+    with ExitStack() as stack:
+        broker = started("redis", moved, "--port", port, "--bind", "127.0.0.1")
+        stack.enter_context(running(broker, environment("redis", moved), tmp_path))
+        migrated = subprocess.run(
+            started("migrate", moved), env=environment("migrate", moved), capture_output=True, text=True, check=True
+        )
+        assert "schema" in migrated.stdout
+        for _ in range(2):
+            stack.enter_context(running(started("worker", moved), environment("worker", moved), tmp_path))
+        stack.enter_context(running(started("flower", moved), environment("flower", moved), tmp_path))
+        given = environment("worker", moved)
+        monkeypatch.setenv("XTYL_HOME", given["XTYL_HOME"])
+        xt.connect(database=given["XTYL_DATABASE_URL"], redis=given["XTYL_REDIS_URL"])
+        stack.callback(xt.connect)
+        run = (
+            xt.Workflow("shared")
+            .generate_copy("line", prompt="About {{ word }}")
+            .run([{"word": "one"}, {"word": "two"}])
+        )
+        assert run.wait(60).state == "completed"
+        wait_until(lambda: "xtyl_slots_free" in collected(int(moved["0.0.0.0:9101"].rpartition(":")[2])))
+        flower = moved["--address=0.0.0.0 --port=5555"].rpartition("=")[2]
+        url = f"http://127.0.0.1:{flower}/api/workers?refresh=1"
+        wait_until(lambda: asked(url, PASSWORDS["FLOWER_PASSWORD"]), 30)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            asked(url, "wrong")
+
+
+def test_every_service_is_fenced_in() -> None:
+    """Health, memory and a way back for whatever goes on; nothing is open to other machines, and nothing of ours runs as root."""
+    for name, service in SERVICES.items():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        assert service["restart"] in ("unless-stopped", "on-failure"), name
+        if name != "migrate":
+            assert service["healthcheck"]["test"][0] == "CMD", name
+            assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
+    assert "noeviction" in SERVICES["redis"]["command"]
+    assert "\nUSER xtyl\n" in (ROOT / "engine" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_no_password_has_a_default() -> None:
+    """Whoever sets none is told which; every variable of the file is in the example, without a value that would do."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for name, default in _VARIABLE.findall(text):
+        assert f"{name}=" in example, name
+        if "PASSWORD" in name:
+            assert default == "set it in .env", name
+            assert f"{name}=\n" in example, name
