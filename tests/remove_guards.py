@@ -48,6 +48,7 @@ MOVES = [
     "release",
     "fail",
     "decide",
+    "another",
     "lose",
     "quarantine",
     "skip",

@@ -128,6 +128,9 @@ class ScriptedRun:
             self._at = min(self._at + 1, len(self._script) - 1)
             self._moved.notify_all()
 
+    def another(self, node: str, *, comment: Any = None, item: Any = None) -> None:
+        self.controls.append(("another", node, comment, item))
+
     def pause(self) -> None:
         self._move("pause")
 

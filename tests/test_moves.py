@@ -28,6 +28,7 @@ STATEMENTS: dict[str, ClauseElement] = {
     "skip": moves.SKIP_CUT[False],
     "stop": moves.STOP_JOBS,
     "reopen": moves.REOPEN,
+    "another": moves.ANOTHER,
 }
 GIVEN: dict[str, Any] = {
     "node": "n0", "item": "0", "number": 1, "owner": "me", "by": 1, "add": 1, "now": 2.0, "due": 0.0, "tries": 1, "lease": 1.0,

@@ -129,6 +129,10 @@ class DirectBackend:
         words = _written("reason", reason)
         self._change(id, self._controls.reject(id, node, item, reason=words or "", by=_who()))
 
+    def another(self, id: str, node: str, item: str, *, comment: str | None) -> None:
+        """Ask for one more option. Raises DecisionRefused."""
+        self._change(id, self._controls.another(id, node, item, by=_who(), comment=_written("comment", comment)))
+
     def inspect(self, id: str, node: str, item: str) -> JobDetail:
         """One job with everything that is known of it. Raises RunNotFound."""
         return self._closeup.job(id, node, item)

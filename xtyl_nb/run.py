@@ -154,6 +154,17 @@ class Run:
         self._decide(node, place, lambda item: self._backend.reject(self.id, node, item, reason=reason), timeout)
         return self._touched()
 
+    def another(self, node: str, *, row: Any = None, comment: str | None = None, item: str | None = None) -> Run:
+        """Ask for one more option where a review waits: another item of the list it chooses from is made, and it waits again
+        with all of them. Without `row`, everywhere it waits now. Raises DecisionRefused where the list cannot get longer."""
+        states = self._states_at(node, self._reviewed(node, row, None, item))
+        waiting = [item for item, state in states.items() if state is JobState.WAITING]
+        if not waiting:
+            raise DecisionRefused(f"{node} waits for no decision there", hint="`run.reviews()` lists what waits.")
+        for each in waiting:
+            self._backend.another(self.id, node, each, comment=comment)
+        return self._touched()
+
     def reviews(self) -> pd.DataFrame:
         """The decisions that are waited for: one row per option, indexed by node, row and option."""
         from xtyl_nb.frame import reviews_frame

@@ -234,6 +234,10 @@ def _reject(live: Live, message: Mapping[str, Any]) -> None:
     live.reject(str(message["node"]), reason=str(message.get("reason") or ""), item=str(message["item"]))
 
 
+def _another(live: Live, message: Mapping[str, Any]) -> None:
+    live.another(str(message["node"]), comment=str(message.get("comment") or "") or None, item=str(message["item"]))
+
+
 _CONTROLS: Mapping[str, Callable[[Live, Json], object]] = {
     "pause": lambda live, message: live.pause(),
     "resume": lambda live, message: live.resume(),
@@ -241,6 +245,7 @@ _CONTROLS: Mapping[str, Callable[[Live, Json], object]] = {
     "retry": lambda live, message: live.retry(),
     "approve": _approve,
     "reject": _reject,
+    "another": _another,
 }
 
 

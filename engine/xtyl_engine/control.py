@@ -13,14 +13,14 @@ from sqlalchemy import select
 
 from xtyl_engine import moves
 from xtyl_engine import statements as sql
+from xtyl_engine.another import ask_another
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.ledger import Ledger, first_end
+from xtyl_engine.ledger import Ledger
 from xtyl_engine.nodes.review import decide as make_decision
 from xtyl_engine.outcomes import LICENCE_SECONDS
-from xtyl_engine.plan import head
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import End, Over
@@ -97,6 +97,19 @@ class Controls:
             ledger.settle([Over(node, item, End.REJECTED)])
 
         return self._change(execution_id, decide)
+
+    def another(
+        self, execution_id: str, node: str, item: str, *, by: str = "", comment: str | None = None
+    ) -> list[Event]:
+        """Ask for one more option before deciding. Raises DecisionRefused where the list cannot get longer."""
+
+        def ask(ledger: Ledger) -> None:
+            id, _ = _waiting_review(ledger, node, item)
+            said = {"comment": comment} if comment else {}
+            ledger.note(EventKind.ANOTHER_ASKED, node, item, by=by, **said)
+            ask_another(ledger, node, item, id)
+
+        return self._change(execution_id, ask)
 
     def _quieten(self, execution_id: str, work: Callable[[Ledger], None]) -> list[Event]:
         """Make a change after which nothing may start, and wait until nothing does: a claim that was made before the change is
@@ -187,26 +200,7 @@ def _reopen(ledger: Ledger) -> None:
     ledger.note(EventKind.REOPENED, jobs=len(opened))
     depth = {name: node.depth for name, node in ledger.plan.nodes.items()}
     for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
-        _stand_again(ledger, id, node, item)
-
-
-def _stand_again(ledger: Ledger, id: int, node: str, item: str) -> None:
-    links = ledger.plan.nodes[node].parents
-    standings = [ledger.standing(link, head(item, link.level)) for link in links]
-    end = first_end(standings)
-    pending, live = (sum(getattr(standing, name) for standing in standings) for name in ("pending", "live"))
-    if end is None and links and not pending and not live:
-        end = End.BRANCH
-    pending += end is not None
-    waits = {
-        "job_id": id,
-        "state": str(JobState.BLOCKED if pending else JobState.READY),
-        "pending": pending,
-        "live": live,
-    }
-    ledger.transaction.run(moves.SET_WAITING_FOR, waits)
-    if end is not None:
-        ledger.done += len(ledger.end_early(node, item, end))
+        ledger.stand_again(id, node, item)
 
 
 def _waiting_review(ledger: Ledger, node: str, item: str) -> tuple[int, str]:

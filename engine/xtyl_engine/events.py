@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     JOB_COMPLETED = "job_completed"
     JOB_WAITING = "job_waiting"
     JOB_DECIDED = "job_decided"
+    ANOTHER_ASKED = "another_asked"
     JOB_RETRYING = "job_retrying"
     JOB_RELEASED = "job_released"
     JOB_LOST = "job_lost"

@@ -122,6 +122,21 @@ class Ledger:
                     self._weigh(standing, link, state, because, None, count)
         return standing
 
+    def stand_again(self, id: int, node: str, item: str) -> None:
+        """Let a blocked job wait for what the record says it has to wait for; a job that waits for nothing is ready."""
+        links = self.plan.nodes[node].parents
+        standings = [self.standing(link, head(item, link.level)) for link in links]
+        end = first_end(standings)
+        pending, live = (sum(getattr(standing, name) for standing in standings) for name in ("pending", "live"))
+        if end is None and links and not pending and not live:
+            end = End.BRANCH
+        pending += end is not None
+        state = str(JobState.BLOCKED if pending else JobState.READY)
+        waits = {"job_id": id, "state": state, "pending": pending, "live": live}
+        self.transaction.run(moves.SET_WAITING_FOR, waits)
+        if end is not None:
+            self.done += len(self.end_early(node, item, end))
+
     def save(self) -> None:
         """Write the row, and the events."""
         if self.done >= self.total and not self.state.is_terminal:

@@ -229,6 +229,12 @@ REOPEN = (
     )
 )
 
+ANOTHER = (
+    update(jobs)
+    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["another"]))
+    .values(state=target(JOB_MOVES["another"]), because="another", output=null(), pending=0, live=0, tries=0)
+)
+
 SET_WAITING_FOR = (
     update(jobs)
     .where(jobs.c.id == B("job_id"), job_in(JobState.BLOCKED))

@@ -149,6 +149,24 @@ def born_jobs(plan: Plan, over: Over) -> Iterator[Seed]:
                 yield Seed(name, item, pending, live)
 
 
+def added_jobs(plan: Plan, axis: str, at: str) -> Iterator[tuple[str, str]]:
+    """The jobs that one more item of a list brings, parents first: of the node that makes the list and of all that run over it.
+    Lists that are born below it at run time bring their own."""
+    for node in plan.nodes.values():
+        if axis in node.axes:
+            deeper = node.axes[node.axes.index(axis) + 1 :]
+            if all(each in plan.lengths for each in deeper):
+                for item in iterate_items(at, [plan.lengths[each] for each in deeper]):
+                    yield node.id, item
+
+
+def gathering(plan: Plan, axis: str) -> Iterator[Link]:
+    """The edges along which jobs gather the whole list."""
+    for node in plan.nodes.values():
+        if axis in node.axes:
+            yield from (link for link in node.children if axis not in plan.nodes[link.target].axes)
+
+
 def outer_links(plan: Plan, over: Over, node: str) -> tuple[Link, ...]:
     """The parents of a newborn job that do not share the new list, the bearer itself left out: it is over."""
     depth = len(plan.nodes[over.node].axes)

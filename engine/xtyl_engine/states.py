@@ -73,6 +73,8 @@ JOB_MOVES = {
     "complete": Move((_J.RUNNING, _J.READY), _J.COMPLETED),
     "wait": Move((_J.RUNNING,), _J.WAITING),
     "decide": Move((_J.WAITING,), _J.COMPLETED),
+    # One more option is on its way.
+    "another": Move((_J.WAITING,), _J.BLOCKED),
     "retry": Move((_J.RUNNING,), _J.READY),
     "release": Move((_J.RUNNING,), _J.READY),
     "lose": Move((_J.RUNNING,), _J.READY),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import START, start
+from test_lab import START, run_cell, start
 from test_panel import shot
 
 pytestmark = pytest.mark.browser
@@ -14,6 +14,16 @@ MANY = START.replace(
     "reviews=(review_of(images, edit=True),)",
     'reviews=tuple(review_of(images, item=str(row), label=f"Lamp {row}") for row in range(15))',
 ).replace("waiting=1, blocked=1", "waiting=15")
+
+
+def test_another_option_is_asked_for(lab: Any, page: Any) -> None:
+    """With the comment that stands there; the run hears for which row."""
+    start(page, lab.write("another.ipynb", START, "print(run.controls)"))
+    page.get_by_placeholder("Comment (optional)").fill("brighter")
+    page.get_by_role("button", name="Ask for another").click()
+    page.wait_for_selector('.xtyl .review button:enabled:text-is("Ask for another")')
+    run_cell(page, 1)
+    page.get_by_text("[('another', 'pick', 'brighter', '0')]").wait_for()
 
 
 def test_every_row_that_waits_can_be_leafed_to(lab: Any, page: Any) -> None:

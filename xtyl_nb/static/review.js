@@ -54,7 +54,7 @@ function reviews(ask) {
       approve.disabled = mine.busy || mine.chosen.length !== review.choose;
       const missing = review.choose - mine.chosen.length;
       approve.title = missing > 0 ? `Choose ${missing} more` : "";
-      reject.disabled = mine.busy;
+      reject.disabled = another.disabled = mine.busy;
       for (const pick of sheet.children) {
         const input = pick.querySelector("input");
         if (!input) continue;
@@ -92,7 +92,8 @@ function reviews(ask) {
       redraw();
       box.querySelector(".reason").focus();
     });
-    row.append(...(mine.rejecting ? [words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, button("Keep", () => { mine.rejecting = false; redraw(); })] : [approve, words(mine, "comment", "Comment (optional)", () => approve.click()), reject]));
+    const another = button("Ask for another", () => decide("another", { comment: mine.comment }));
+    row.append(...(mine.rejecting ? [words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, button("Keep", () => { mine.rejecting = false; redraw(); })] : [approve, words(mine, "comment", "Comment (optional)", () => approve.click()), another, reject]));
     row.append(turner(total));
     const parts = [title, sheet, row, says];
     if (review.instructions) parts.splice(1, 0, make("p", "soft", review.instructions));

@@ -1,0 +1,66 @@
+"""One more option for a review that waits: another item of the list it chooses from, with everything that runs over that list.
+What was made before stays, and stays paid; the review waits again when the new item is there.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from xtyl_engine import moves
+from xtyl_engine import statements as sql
+from xtyl_engine.errors import DecisionRefused
+from xtyl_engine.ledger import Ledger
+from xtyl_engine.limits import MAX_ITEMS
+from xtyl_engine.plan import Plan, head, shared_axes
+from xtyl_engine.schedule import added_jobs, gathering
+from xtyl_engine.states import JobState
+from xtyl_engine.tables import jobs
+
+_ITEMS = select(jobs.c.item).where(sql.BELOW)
+_JOB = select(jobs.c.id).where(sql.AT)
+_BLOCKED = {
+    is_below: select(jobs.c.id, jobs.c.node, jobs.c.item).where(where, sql.job_in(JobState.BLOCKED))
+    for is_below, where in sql.WHERE.items()
+}
+
+
+def ask_another(ledger: Ledger, review: str, item: str, id: int) -> int:
+    """Add an item below the one that the review, job `id`, waits at; how many jobs it brings. Raises DecisionRefused where
+    the list is not one that can be made longer."""
+    plan = ledger.plan
+    axis, prefix = _list_of(plan, review, item)
+    found = ledger.transaction.rows(_ITEMS, {"execution_id": ledger.id, "node": axis, "item": prefix})
+    place = 1 + max(int(each.rpartition(".")[2]) for (each,) in found)
+    if place >= MAX_ITEMS:
+        raise DecisionRefused(f"{axis} has {place:,} items, which is the most", hint="Choose one of them, or reject.")
+    added = list(added_jobs(plan, axis, f"{prefix}.{place}"))
+    new = {"execution_id": ledger.id, "state": str(JobState.BLOCKED), "pending": 0, "live": 0}
+    ledger.add_jobs({**new, "node": node, "item": where} for node, where in added)
+    ledger.transaction.run(moves.ANOTHER, {"job_id": id})
+    for node, where in added:
+        (made,) = ledger.transaction.row(_JOB, {"execution_id": ledger.id, "node": node, "item": where}) or (0,)
+        ledger.stand_again(made, node, where)
+    for link in gathering(plan, axis):
+        is_below = len(plan.nodes[link.target].axes) > link.level
+        at = {"execution_id": ledger.id, "node": link.target, "item": head(prefix, link.level)}
+        for waiting, node, where in ledger.transaction.rows(_BLOCKED[is_below], at):
+            ledger.stand_again(waiting, node, where)
+    return len(added)
+
+
+def _list_of(plan: Plan, review: str, item: str) -> tuple[str, str]:
+    """The list that a review chooses from, and where it hangs."""
+    of = plan.nodes[str(plan.nodes[review].config["of"])]
+    level = shared_axes(of.axes, plan.nodes[review].axes)
+    if level == len(of.axes):
+        raise DecisionRefused(
+            f"{review} shows the one thing that {of.id} made, and no list that could get longer",
+            hint=f'Write n=2 or more where the options are made; then `another("{review}")` adds to them.',
+        )
+    axis = of.axes[level]
+    if axis not in plan.lengths:
+        raise DecisionRefused(
+            f"the options of {review} are the list that {axis} returned, which is what it is",
+            hint="Choose among them, reject, or let the function return more.",
+        )
+    return axis, head(item, level)

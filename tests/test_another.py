@@ -1,0 +1,183 @@
+"""One more option for a review that waits: what is made, what stays, who is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import xtyl_nb as xt
+from engine_driver import Driver, completed, failed, waiting
+from workbench import Workbench, workbench
+from xtyl_engine.database import Database
+from xtyl_engine.validate import validate
+from xtyl_engine.workflow import Document, Edge, Node
+
+LAUNCH = (
+    xt.Workflow("launch")
+    .generate_copy("headline", prompt="For {{ product }}", n=3)
+    .generate_image("poster", prompt="{{ headline.text }}", over="headline", size="64x64")
+    .review("pick", of="poster")
+    .attach("kit", title="{{ pick.headline.text }}", image="{{ pick.poster.image }}")
+)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
+
+
+def waits(bench: Workbench, flow: xt.Workflow = LAUNCH, **inputs: str):
+    """A run whose reviews wait."""
+    return bench.work(flow.run(**(inputs or {"product": "lamp"})))
+
+
+def test_another_option_is_made_beside_the_others(bench: Workbench) -> None:
+    """One more text and its image; the three before are neither made again nor changed, and any of the four may be chosen."""
+    run = waits(bench)
+    before = run.jobs()
+    options = run.reviews()["image"].tolist()
+    bench.work(run.another("pick", comment="brighter"))
+    after = run.jobs()
+    assert len(after) == len(before) + 2
+    assert after[after["node"].isin(["headline", "poster"])]["attempts"].tolist() == [1] * 8
+    now = run.reviews()["image"].tolist()
+    assert now[:3] == options
+    assert len(set(now)) == 4
+    bench.work(run.approve("pick", choose=[3]))
+    assert run.state == "completed"
+    texts = run.outputs("headline")["text"].tolist()
+    assert len(set(texts)) == 4
+    assert run.outputs("kit")["title"].tolist() == texts[3:]
+
+
+def test_who_asked_and_why_is_kept(bench: Workbench) -> None:
+    """As an event, before the new jobs; the review's second start says what it was for."""
+    run = waits(bench)
+    bench.work(run.another("pick", comment="brighter"))
+    (asked,) = [event for event in run.recent_events() if event.kind == "another_asked"]
+    assert (asked.node, asked.item, asked.data["comment"]) == ("pick", "0", "brighter")
+    assert asked.data["by"]
+    assert [attempt.because for attempt in run.inspect("pick").attempts] == ["first", "another"]
+
+
+def test_one_may_ask_again_and_again(bench: Workbench) -> None:
+    """Each time one more; while it is being made there is nothing to decide and nothing to ask."""
+    run = waits(bench)
+    run.another("pick")
+    with pytest.raises(xt.DecisionRefused, match="waits for no decision"):
+        run.another("pick")
+    for count in (4, 5):
+        bench.work(run)
+        assert len(run.reviews()) == count
+        run.another("pick")
+    bench.work(run)
+    assert len(run.reviews()) == 6
+
+
+def test_only_the_row_that_asked_gets_another(bench: Workbench) -> None:
+    """Other rows keep waiting as they were."""
+    flow = LAUNCH
+    run = bench.work(flow.run([{"product": "lamp"}, {"product": "mug"}]))
+    bench.work(run.another("pick", row=1))
+    assert run.reviews().groupby("row").size().tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("flow", "words"),
+    [
+        (xt.Workflow("one").generate_copy("line", prompt="x").review("pick", of="line"), "no list that could get longer"),
+        (
+            xt.Workflow("own").call("line", lambda: ["a", "b"]).generate_copy("more", prompt="{{ line }}", over="line")
+            .review("pick", of="more"),
+            "the list that line returned",
+        ),
+    ],
+)  # fmt: skip
+def test_a_list_that_cannot_get_longer_is_said(bench: Workbench, flow: xt.Workflow, words: str) -> None:
+    """With what to write instead; the review waits on."""
+    run = bench.work(flow.run())
+    with pytest.raises(xt.DecisionRefused, match=words):
+        run.another("pick")
+    assert run.waiting_for == "a person: 1 decision at pick"
+
+
+def test_a_review_that_is_decided_gets_no_more(bench: Workbench) -> None:
+    """The first decision stands."""
+    run = bench.work(waits(bench).approve("pick", choose=[0]))
+    with pytest.raises(xt.DecisionRefused, match="waits for no decision"):
+        run.another("pick")
+
+
+def gathered() -> Document:
+    """A list of two, a review of it, and two that gather it: one at once, one only after the slow one."""
+    nodes = [
+        Node(id="draft", type="generate_copy", config={"prompt": "x", "n": 2}),
+        Node(id="pick", type="review", config={"of": "draft"}),
+        Node(id="slow", type="generate_copy", config={"prompt": "y"}),
+        Node(id="quick", type="attach", config={"assets": {"all": "{{ draft }}"}}),
+        Node(id="late", type="attach", config={"assets": {"all": "{{ draft }}", "slow": "{{ slow.text }}"}}),
+    ]
+    return Document(name="gathered", nodes=tuple(nodes), edges=(Edge(source="slow", target="late"),))
+
+
+def answer(driver: Driver, id: str, *, leave: str = "") -> None:
+    """Do all that is ready, but for one node."""
+    while claims := driver.claim(id, 20):
+        for claim in claims:
+            if claim.node != leave:
+                driver.record(id, waiting(claim) if claim.node == "pick" else completed(claim))
+
+
+def test_who_gathers_the_list_and_has_not_begun_waits_for_the_new_item(database: Database) -> None:
+    """Who has read it already keeps what it read."""
+    driver = Driver(database)
+    id = driver.submit(validate(gathered(), columns=()))
+    answer(driver, id, leave="slow")
+    assert driver.states(id)["quick@0"] == "completed"
+    driver.controls.another(id, "pick", "0", by="ann")
+    slow = next(job for job in driver.jobs(id).values() if job.node == "slow")
+    assert slow.state == "running"
+    (new,) = driver.claim(id, 20)
+    assert (new.node, new.item) == ("draft", "0.2")
+    jobs = driver.jobs(id)
+    assert {node: jobs[node, "0"].state for node in ("pick", "quick", "late")} == {
+        "pick": "blocked",
+        "quick": "completed",
+        "late": "blocked",
+    }
+    driver.record(id, completed(new))
+    answer(driver, id)
+    assert driver.states(id)["pick@0"] == "waiting"
+
+
+def test_a_failed_option_fails_its_row_and_a_retry_brings_all_back(database: Database) -> None:
+    """As when one of the first had failed: nothing that was made is lost."""
+    driver = Driver(database)
+    id = driver.submit(validate(gathered(), columns=()))
+    answer(driver, id)
+    driver.controls.another(id, "pick", "0")
+    (new,) = driver.claim(id, 20)
+    driver.record(id, failed(new))
+    assert driver.state(id) == "failed"
+    assert driver.states(id)["pick@0"] == "skipped"
+    driver.controls.retry(id)
+    answer(driver, id)
+    states = driver.states(id)
+    assert (states["pick@0"], states["draft@0.2"]) == ("waiting", "completed")
+    assert driver.jobs(id)["draft", "0.0"].attempts == 1
+
+
+def test_a_stop_while_another_is_made_loses_nothing(database: Database) -> None:
+    """The run goes on with the new item, and all others stay."""
+    driver = Driver(database)
+    id = driver.submit(validate(gathered(), columns=()))
+    answer(driver, id)
+    driver.controls.another(id, "pick", "0")
+    driver.controls.stop(id)
+    driver.controls.resume(id)
+    answer(driver, id)
+    assert driver.states(id)["pick@0"] == "waiting"
+    assert [job.state for job in driver.jobs(id).values() if job.node == "draft"] == ["completed"] * 3
