@@ -92,7 +92,8 @@ function reviews(ask) {
       redraw();
       box.querySelector(".reason").focus();
     });
-    const another = button("Ask for another", () => decide("another", { comment: mine.comment }));
+    const another = button("Another", () => decide("another", { comment: mine.comment }));
+    another.setAttribute("aria-label", another.title = "Ask for another option");
     row.append(...(mine.rejecting ? [words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, button("Keep", () => { mine.rejecting = false; redraw(); })] : [approve, words(mine, "comment", "Comment (optional)", () => approve.click()), another, reject]));
     row.append(turner(total));
     const parts = [title, sheet, row, says];
