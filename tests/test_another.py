@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
 
 import xtyl_nb as xt
 from engine_driver import Driver, completed, failed, waiting
 from workbench import Workbench, workbench
 from xtyl_engine.database import Database
+from xtyl_engine.schema import ensure_schema
 from xtyl_engine.validate import validate
 from xtyl_engine.workflow import Document, Edge, Node
 
@@ -181,3 +186,60 @@ def test_a_stop_while_another_is_made_loses_nothing(database: Database) -> None:
     answer(driver, id)
     assert driver.states(id)["pick@0"] == "waiting"
     assert [job.state for job in driver.jobs(id).values() if job.node == "draft"] == ["completed"] * 3
+
+
+RICH = Document(
+    name="rich",
+    nodes=(
+        Node(id="draft", type="generate_copy", config={"prompt": "x", "n": 2}),
+        Node(id="long", type="conditional", config={"when": "{{ draft.text | length > 5 }}", "over": "draft"}),
+        Node(id="cut", type="generate_copy", config={"prompt": "{{ draft.text }}", "over": "draft", "n": 2}),
+        Node(id="keep", type="attach", config={"assets": {"text": "{{ draft.text }}"}, "over": "draft"}),
+        Node(id="pick", type="review", config={"of": "draft"}),
+        Node(id="all", type="attach", config={"assets": {"cut": "{{ cut }}", "keep": "{{ keep }}"}}),
+        Node(id="end", type="attach", config={"assets": {"pick": "{{ pick.draft.text }}", "all": "{{ all }}"}}),
+    ),
+    edges=(
+        Edge(source="long", target="cut", branch="then"),
+        Edge(source="long", target="keep", branch="otherwise"),
+    ),
+)
+COUNTED = text(
+    "SELECT total, done, (SELECT count(*) FROM agent_jobs), (SELECT count(*) FROM agent_jobs WHERE state IN "
+    "('completed', 'skipped', 'failed')) FROM workflow_executions"
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_the_order_every_job_ends_and_is_counted_once(data: st.DataObject) -> None:
+    """Branches by item, lists below the list, two that gather, and up to three more options asked for at any moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/xtyl.db")
+        ensure_schema(database)
+        driver = Driver(database)
+        id = driver.submit(validate(RICH, columns=()))
+        held, asks = [], 3
+        while True:
+            held += driver.claim(id, data.draw(st.integers(1, 3)))
+            review = driver.jobs(id)["pick", "0"].state
+            if review == "waiting" and asks and data.draw(st.booleans()):
+                driver.controls.another(id, "pick", "0")
+                asks -= 1
+            elif review == "waiting" and (not held or data.draw(st.booleans())):
+                driver.controls.approve(id, "pick", "0", choose=[0])
+            elif held:
+                claim = held.pop(data.draw(st.integers(0, len(held) - 1)))
+                branch = data.draw(st.sampled_from(["then", "otherwise"])) if claim.node == "long" else None
+                driver.record(id, waiting(claim) if claim.node == "pick" else completed(claim, branch=branch))
+            elif not (held := list(driver.claim(id, 1))):
+                break
+        assert driver.state(id) == "completed"
+        with database.engine.connect() as connection:
+            total, done, jobs, ended = connection.execute(COUNTED).one()
+        assert total == done == jobs == ended
+        # Each draft brings its own test, its two cuts and its keep.
+        drafts = [job for job in driver.jobs(id).values() if job.node == "draft"]
+        assert jobs == 5 * len(drafts) + 3
+        assert len(drafts) == 2 + 3 - asks
+        database.close()
