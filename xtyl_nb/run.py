@@ -9,9 +9,10 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.errors import DecisionRefused, FrameError, WaitTimeout
+from xtyl_engine.errors import DecisionRefused, WaitTimeout
 from xtyl_engine.events import Event
-from xtyl_engine.states import OPEN, ExecutionState, JobState
+from xtyl_engine.states import ExecutionState, JobState
+from xtyl_nb.desk import Desk
 from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class Run:
     def waiting_for(self) -> str | None:
         """What the run waits for, in words: a person, a retry, a worker; None while something runs."""
         return self.overview().waiting_for
+
+    @property
+    def _desk(self) -> Desk:
+        return Desk(id=self.id, plan=self.plan, backend=self._backend, wait_until=self._wait_until)
 
     def overview(self) -> Overview:
         """State, counts per node, last results and open reviews, at one glance."""
@@ -141,23 +146,30 @@ class Run:
         `row` is a label of the frame's index; without it every row is decided so, each as soon as it waits. Blocks until
         then, `timeout` seconds at most. Raises DecisionRefused with what may be chosen.
         """
-        place = self._reviewed(node, row, row_position, item)
+        place = self._desk.place(node, row, row_position, item)
         decision = {"choose": choose, "edits": edits, "comment": comment}
-        self._decide(node, place, lambda item: self._backend.approve(self.id, node, item, **decision), timeout)
+        self._desk.decide(node, place, lambda item: self._backend.approve(self.id, node, item, **decision), timeout)
         return self._touched()
 
     def reject(
-        self, node: str, *, reason: str, row: Any = None, timeout: float | None = None, item: str | None = None
+        self,
+        node: str,
+        *,
+        reason: str,
+        row: Any = None,
+        timeout: float | None = None,
+        row_position: int | None = None,
+        item: str | None = None,
     ) -> Run:
         """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
-        place = self._reviewed(node, row, None, item)
-        self._decide(node, place, lambda item: self._backend.reject(self.id, node, item, reason=reason), timeout)
+        place = self._desk.place(node, row, row_position, item)
+        self._desk.decide(node, place, lambda item: self._backend.reject(self.id, node, item, reason=reason), timeout)
         return self._touched()
 
     def another(self, node: str, *, row: Any = None, comment: str | None = None, item: str | None = None) -> Run:
         """Ask for one more option where a review waits: another item of the list it chooses from is made, and it waits again
         with all of them. Without `row`, everywhere it waits now. Raises DecisionRefused where the list cannot get longer."""
-        states = self._states_at(node, self._reviewed(node, row, None, item))
+        states = self._desk.states(node, self._desk.place(node, row, None, item))
         waiting = [item for item, state in states.items() if state is JobState.WAITING]
         if not waiting:
             raise DecisionRefused(f"{node} waits for no decision there", hint="`run.reviews()` lists what waits.")
@@ -205,7 +217,7 @@ class Run:
         """One job with everything that is known of it: what it was asked with its templates filled in, its attempts, its
         result, its error with the traceback, its cost. `row` is a label of the frame's index, the first row if left out,
         and `item` the place in that row's list; with no `row`, the path of both, such as "3.0"."""
-        position = str(0 if row is None else self._position(row))
+        position = str(0 if row is None else self._desk.position(row))
         if item is not None:
             position = f"{position}.{item}" if row is not None or isinstance(item, int) else item
         return self._backend.inspect(self.id, node, position)
@@ -315,72 +327,6 @@ class Run:
             f"{self.id} is {seen.state} after {timeout:g} s: {seen.done} of {seen.total} jobs are over{waits}",
             hint="It goes on: `run.wait()` waits again, `run.stop()` ends it.",
         )
-
-    def _reviewed(self, node: str, row: Any, row_position: int | None, item: str | None) -> str | None:
-        """Where on the review's axes to decide: an item, a row's position, None for everywhere."""
-        known = self.plan.nodes.get(node)
-        if known is None or known.type != "review":
-            reviews = [name for name, each in self.plan.nodes.items() if each.type == "review"]
-            raise DecisionRefused(
-                f"there is no review {node!r} in this run", hint=f"Its reviews: {', '.join(reviews) or 'none'}."
-            )
-        position = row_position if row is None else self._position(row)
-        return item if item is not None or position is None else str(position)
-
-    def _position(self, row: Any) -> int:
-        from xtyl_nb.frame import same_label
-
-        labels = [label for label, _ in self._backend.queries.rows(self.id)]
-        found = [place for place, label in enumerate(labels) if same_label(label, row)]
-        if len(found) != 1:
-            words = "no row" if not found else f"{len(found)} rows"
-            shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
-            raise FrameError(
-                f"{words} with the label {row!r}", hint=f"Labels of this run: {shown}; or give row_position=."
-            )
-        return found[0]
-
-    def _decide(self, node: str, place: str | None, decide: Any, timeout: float | None) -> None:
-        """Decide everything at `place` as soon as it waits, also what is only brought into being meanwhile."""
-        done: set[str] = set()
-
-        def all_decided() -> bool:
-            # In this order: what is brought into being after the first look is seen by the last.
-            is_over, more = self.state.is_terminal, self._may_be_born(node, place)
-            states = self._states_at(node, place)
-            if not states and (is_over or not more):
-                raise DecisionRefused(f"{node} has no decision to make", hint="`run.reviews()` lists what waits.")
-            for item in [item for item in states if item not in done]:
-                waits = states[item] is JobState.WAITING
-                if waits or states[item] not in OPEN or is_over:
-                    # What can no longer be decided is only an error when it was asked for by itself.
-                    if waits or (len(states) == 1 and not more):
-                        self._decide_one(node, item, decide, is_alone=len(states) == 1)
-                    done.add(item)
-            return len(done) == len(states) and (is_over or not more)
-
-        self._wait_until(all_decided, timeout)
-
-    def _decide_one(self, node: str, item: str, decide: Any, *, is_alone: bool) -> None:
-        try:
-            decide(item)
-        except DecisionRefused:
-            if is_alone or self._states_at(node, item)[item] in OPEN:
-                raise
-
-    def _may_be_born(self, node: str, place: str | None) -> bool:
-        """Whether lists that the node runs over are still to come."""
-        row = None if place is None else place.split(".")[0]
-        bearers = [axis for axis in self.plan.nodes[node].axes[1:] if axis not in self.plan.lengths]
-        return any(state in OPEN for bearer in bearers for state in self._states_at(bearer, row).values())
-
-    def _states_at(self, node: str, place: str | None) -> dict[str, JobState]:
-        jobs = self._backend.queries.node_jobs(self.id, node)
-        return {
-            job.item: job.state
-            for job in jobs
-            if place is None or job.item == place or job.item.startswith(f"{place}.")
-        }
 
     @staticmethod
     def _say(words: str) -> None:

@@ -1,0 +1,94 @@
+"""Where a review is decided from a notebook: a row by its label, an item, or everywhere, each as soon as it waits. What a
+decision does is the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xtyl_engine.errors import DecisionRefused, FrameError
+from xtyl_engine.plan import Plan
+from xtyl_engine.states import OPEN, JobState
+
+if TYPE_CHECKING:
+    from xtyl_nb.client import DirectBackend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The reviews of one run. `wait_until` blocks until a condition holds, `timeout` seconds at most."""
+
+    id: str
+    plan: Plan
+    backend: DirectBackend
+    wait_until: Callable[[Callable[[], bool], float | None], None]
+
+    def place(self, node: str, row: Any, row_position: int | None, item: str | None) -> str | None:
+        """Where on the review's axes to decide: an item, a row's position, None for everywhere."""
+        known = self.plan.nodes.get(node)
+        if known is None or known.type != "review":
+            reviews = [name for name, each in self.plan.nodes.items() if each.type == "review"]
+            raise DecisionRefused(
+                f"there is no review {node!r} in this run", hint=f"Its reviews: {', '.join(reviews) or 'none'}."
+            )
+        position = row_position if row is None else self.position(row)
+        return item if item is not None or position is None else str(position)
+
+    def position(self, row: Any) -> int:
+        """The position of the row with this label. Raises FrameError unless there is exactly one."""
+        from xtyl_nb.frame import same_label
+
+        labels = [label for label, _ in self.backend.queries.rows(self.id)]
+        found = [place for place, label in enumerate(labels) if same_label(label, row)]
+        if len(found) != 1:
+            words = "no row" if not found else f"{len(found)} rows"
+            shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
+            raise FrameError(
+                f"{words} with the label {row!r}", hint=f"Labels of this run: {shown}; or give row_position=."
+            )
+        return found[0]
+
+    def decide(self, node: str, place: str | None, decide: Any, timeout: float | None) -> None:
+        """Decide everything at `place` as soon as it waits, also what is only brought into being meanwhile."""
+        done: set[str] = set()
+
+        def all_decided() -> bool:
+            # In this order: what is brought into being after the first look is seen by the last.
+            is_over, more = self.backend.queries.sequence(self.id)[1].is_terminal, self._may_be_born(node, place)
+            states = self.states(node, place)
+            if not states and (is_over or not more):
+                raise DecisionRefused(f"{node} has no decision to make", hint="`run.reviews()` lists what waits.")
+            for item in [item for item in states if item not in done]:
+                waits = states[item] is JobState.WAITING
+                if waits or states[item] not in OPEN or is_over:
+                    # What can no longer be decided is only an error when it was asked for by itself.
+                    if waits or (len(states) == 1 and not more):
+                        self._decide_one(node, item, decide, is_alone=len(states) == 1)
+                    done.add(item)
+            return len(done) == len(states) and (is_over or not more)
+
+        self.wait_until(all_decided, timeout)
+
+    def _decide_one(self, node: str, item: str, decide: Any, *, is_alone: bool) -> None:
+        try:
+            decide(item)
+        except DecisionRefused:
+            if is_alone or self.states(node, item)[item] in OPEN:
+                raise
+
+    def _may_be_born(self, node: str, place: str | None) -> bool:
+        """Whether lists that the node runs over are still to come."""
+        row = None if place is None else place.split(".")[0]
+        bearers = [axis for axis in self.plan.nodes[node].axes[1:] if axis not in self.plan.lengths]
+        return any(state in OPEN for bearer in bearers for state in self.states(bearer, row).values())
+
+    def states(self, node: str, place: str | None) -> dict[str, JobState]:
+        """How the node's jobs at a place, or everywhere, stand, by item."""
+        jobs = self.backend.queries.node_jobs(self.id, node)
+        return {
+            job.item: job.state
+            for job in jobs
+            if place is None or job.item == place or job.item.startswith(f"{place}.")
+        }
