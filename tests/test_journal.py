@@ -11,7 +11,7 @@ import pytest
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
-from xtyl_engine.journal import HIDDEN, hide, keep_journal
+from xtyl_engine.journal import HIDDEN, about_execution, hide, keep_journal
 from xtyl_engine.settings import load_settings
 
 
@@ -88,6 +88,15 @@ def test_text_is_for_people(own_logging, capsys):
         ("api_key=abc123, model=m", f"api_key={HIDDEN}, model=m"),
         ('{"password": "hunter2"}', f'{{"password": "{HIDDEN}"}}'),
         ("refused sk-proj-abcdefgh1234", f"refused {HIDDEN}"),
+        ("refused xtyl_4fQ9-abcDEF0123456789", f"refused {HIDDEN}"),
+        ("{'Authorization': 'Bearer xtyl_4fQ9abcDEF01234'}", f"{{'Authorization': '{HIDDEN}'}}"),
+        ("headers: [(b'authorization', b'Bearer abc.def-1')]", f"headers: [(b'authorization', b'Bearer {HIDDEN}')]"),
+        ("authorization: Basic bWU6aHVudGVyMg==", f"authorization: {HIDDEN}"),
+        ("GET /stream?token=abc123&since=4", f"GET /stream?token={HIDDEN}&since=4"),
+        ("https://0123abcd@errors.example/7", f"https://{HIDDEN}@errors.example/7"),
+        ("postgresql://me:p@ss@db/x is away", f"postgresql://me:{HIDDEN}@db/x is away"),
+        ("XTYL_DATABASE_URL is not set", "XTYL_DATABASE_URL is not set"),
+        ("xtyl_job_queue_seconds counts", "xtyl_job_queue_seconds counts"),
         ("12 tokens, cost 0.5", "12 tokens, cost 0.5"),
         ("a skirt-like thing at https://x.org/a:b@c", "a skirt-like thing at https://x.org/a:b@c"),
     ],
@@ -95,6 +104,28 @@ def test_text_is_for_people(own_logging, capsys):
 def test_secrets_are_hidden_by_their_form(said, heard):
     """Passwords in URLs, keys and tokens are not written, other words are."""
     assert hide(said) == heard
+
+
+def test_a_line_of_a_request_says_which_execution_it_is_about(own_logging, capsys):
+    """What serves requests binds an execution and names of its own, for as long as it works on one."""
+    keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
+    with about_execution("e-1", request="r-1"):
+        logging.getLogger("xtyl").info("paused")
+    logging.getLogger("xtyl").info("idle")
+    inside, outside = written(capsys)
+    assert (inside["execution"], inside["request"]) == ("e-1", "r-1")
+    assert not {"execution", "request"} & set(outside)
+
+
+def test_secrets_are_hidden_in_what_is_bound(own_logging, capsys):
+    """However deep they lie: under a telling name, in a text, in the words of an object."""
+    keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
+    headers = {"authorization": "xtyl-hunter2", "accept": ["Bearer hunter2"], "error": ValueError("password=hunter2")}
+    with about_execution("e-1", headers=headers):
+        logging.getLogger("x").warning("refused")
+    (line,) = written(capsys)
+    hidden = {"authorization": HIDDEN, "accept": [f"Bearer {HIDDEN}"], "error": f"ValueError('password={HIDDEN}')"}
+    assert line["headers"] == hidden
 
 
 def test_secrets_are_hidden_wherever_they_stand(own_logging, capsys):

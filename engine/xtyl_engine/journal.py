@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from xtyl_engine.settings import Settings
 
 HIDDEN = "[hidden]"
+# A token of ours has a digit, a capital or a hyphen somewhere; the names of settings and metrics, which begin alike, have none.
 _SECRETS = re.compile(
-    r"""(?P<before>://[^/\s:@'"]*:)[^@/\s'"]+(?=@)"""
-    r"""|(?P<name>(?:password|passwd|secret|token|api[_-]?key|authorization)["']?\s*[=:]\s*["']?)(?:Bearer\s+)?[^\s"',;&]+"""
+    r"""(?P<before>://[^/\s:@'"]*:)[^/\s'"]+(?=@)"""
+    r"""|(?P<dsn>https?://)[^/\s:@'"]+(?=@)"""
+    r"""|(?P<name>(?:password|passwd|secret|token|access[_-]?key|api[_-]?key|authorization)["']?\s*[=:]\s*["']?)"""
+    r"""(?:(?:Bearer|Basic|Token)\s+)?[^\s"',;&]+"""
     r"""|(?P<bearer>Bearer\s+)[\w.~+/=-]+"""
-    r"""|\b(?:sk|pk|xtyl)[-_][\w-]{8,}""",
+    r"""|\b(?:sk|pk)[-_][\w-]{8,}"""
+    r"""|\b(?-i:xtyl_(?=[a-z_]*[A-Z0-9-])[\w-]{12,})""",
     re.IGNORECASE,
 )
 
 
 def hide(text: str) -> str:
     """A text without the passwords, keys and tokens that can be known by their form."""
-    return _SECRETS.sub(lambda found: (found["before"] or found["name"] or found["bearer"] or "") + HIDDEN, text)
+    return _SECRETS.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + HIDDEN, text)
 
 
 @contextmanager
@@ -37,6 +41,15 @@ def about(claim: Claim) -> Iterator[None]:
     from structlog.contextvars import bound_contextvars
 
     with bound_contextvars(execution=claim.execution_id, node=claim.node, item=claim.item, attempt=claim.number):
+        yield
+
+
+@contextmanager
+def about_execution(execution_id: str, **names: str) -> Iterator[None]:
+    """Each line that is written inside, such as those of a request, says which execution it is about, and what else is named."""
+    from structlog.contextvars import bound_contextvars
+
+    with bound_contextvars(execution=execution_id, **names):
         yield
 
 
@@ -68,7 +81,17 @@ def keep_journal(settings: Settings) -> None:
 
 
 def _without_secrets(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: hide(value) if isinstance(value, str) else value for name, value in line.items()}
+    return {name: _hidden(value) for name, value in line.items()}
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, Mapping):
+        return {name: HIDDEN if _SECRETS.match(f"{name}=.") else _hidden(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_hidden(part) for part in value]
+    return value if value is None or isinstance(value, int | float) else hide(repr(value))
 
 
 def _as_text(logger: Any, method: str, line: MutableMapping[str, Any]) -> str:
