@@ -50,6 +50,6 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test touches the home of the person who runs it."""
-    for name in [name for name in os.environ if name.startswith("XTYL_")]:
+    for name in [name for name in os.environ if name.startswith(("XTYL_", "OTEL_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XTYL_HOME", str(tmp_path / "home"))

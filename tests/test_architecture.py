@@ -28,6 +28,8 @@ HOMES = {
     "jinja2": {"xtyl_engine.template", "xtyl_engine.sandbox", "xtyl_engine.names"},
     "structlog": {"xtyl_engine.journal"},
     "prometheus_client": {"xtyl_engine.metrics"},
+    "opentelemetry": {"xtyl_engine.traces"},
+    "sentry_sdk": {"xtyl_engine.sentry"},
     "cloudpickle": {"xtyl_engine.functions"},
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget"},

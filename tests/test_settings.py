@@ -85,6 +85,10 @@ BAD = [
     ("XTYL_DATABASE_URL", "postgresql://me@localhost:port/x"),
     ("XTYL_DATABASE_URL", "mysql://localhost/x"),
     ("XTYL_HOME", "relative/folder"),
+    ("XTYL_SENTRY_DSN", "https://host/7"),
+    ("XTYL_SENTRY_DSN", "key"),
+    ("XTYL_OTLP_ENDPOINT", "collector:4317"),
+    ("XTYL_OTLP_ENDPOINT", "http://:4318"),
 ]
 
 
@@ -109,9 +113,14 @@ def test_secrets_stay_out_of_repr_and_errors(tmp_path):
     settings = load_settings(
         {"XTYL_HOME": str(tmp_path), "XTYL_DATABASE_URL": url, "XTYL_REDIS_URL": "redis://:canary@h"}
     )
+    watched = {"XTYL_SENTRY_DSN": "https://canary@host/7", "XTYL_OTLP_ENDPOINT": "https://me:canary@host"}
     assert "canary" not in repr(settings)
+    assert "canary" not in repr(load_settings({"XTYL_HOME": str(tmp_path), **watched}))
     with pytest.raises(SettingsError) as caught:
         load_settings({"XTYL_HOME": str(tmp_path), "XTYL_REDIS_URL": "http://:canary@host"})
+    assert "canary" not in str(caught.value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"XTYL_HOME": str(tmp_path), "XTYL_SENTRY_DSN": "https://canary@host"})
     assert "canary" not in str(caught.value)
 
 

@@ -43,6 +43,7 @@ from xtyl_engine.template import render
 from xtyl_engine.values import encode, spill, unspill
 
 if TYPE_CHECKING:
+    from xtyl_engine.providers.base import Provider
     from xtyl_engine.settings import Settings
 
 log = logging.getLogger("xtyl")
@@ -56,7 +57,8 @@ class _Unread(Exception):
 
 @dataclass(eq=False)
 class Executor:
-    """Executes claims in the slots of one worker process. `may_start` says, at the last moment, whether a claim is still good."""
+    """Executes claims in the slots of one worker process. `may_start` says, at the last moment, whether a claim is still good;
+    `trace` wraps each attempt, and `on_failure` hears of each job that failed for good."""
 
     settings: Settings
     database: Database
@@ -64,12 +66,15 @@ class Executor:
     store: ArtifactStore
     may_start: Callable[[Claim], bool]
     stopped: set[str] = field(default_factory=set)
+    provider: Callable[[str], Provider] = get_provider
+    trace: Callable[[Claim, Callable[[Claim], Outcome]], Outcome] | None = None
+    on_failure: Callable[[Claim, str, BaseException, Failure], None] | None = None
     _functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
 
     def execute(self, claim: Claim) -> Outcome:
         """Do one job. Never raises: what goes wrong is an outcome too."""
         with about(claim):
-            return self._outcome(claim)
+            return self._outcome(claim) if self.trace is None else self.trace(claim, self._outcome)
 
     def _outcome(self, claim: Claim) -> Outcome:
         retry, asks_provider = Retry(), False
@@ -87,7 +92,10 @@ class Executor:
             log.warning("given back: %s", error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
-            return _described(claim, retry, error, asks_provider)
+            outcome = _described(claim, retry, error, asks_provider)
+            if self.on_failure is not None and isinstance(outcome, Failed):
+                self.on_failure(claim, self.type_of(claim), error, outcome.failure)
+            return outcome
 
     @contextmanager
     def _reading(self) -> Iterator[Transaction]:
@@ -132,7 +140,7 @@ class Executor:
             place=place,
             upstream=upstream,
             artifacts=self.store,
-            provider=lambda name: get_provider(name or self.settings.provider),
+            provider=lambda name: self.provider(name or self.settings.provider),
             function=lambda reference: self._function(claim.execution_id, reference),
             cancelled=lambda: claim.execution_id in self.stopped,
             log=log,

@@ -53,6 +53,13 @@ def about_execution(execution_id: str, **names: str) -> Iterator[None]:
         yield
 
 
+def bound() -> dict[str, Any]:
+    """What is bound to a line that is written here."""
+    from structlog.contextvars import get_contextvars
+
+    return get_contextvars()
+
+
 def keep_journal(settings: Settings) -> None:
     """Write this process's log to its standard error, as the settings say, and whatever any library logs with it."""
     import structlog

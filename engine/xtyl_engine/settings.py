@@ -59,6 +59,8 @@ class Settings:
     log_format: str = ""
     log_level: str = "INFO"
     metrics: str = ""
+    sentry_dsn: str = field(default="", repr=False)
+    otlp_endpoint: str = field(default="", repr=False)
     crash: str | None = None
 
     @property
@@ -230,6 +232,19 @@ def _address(name: str, text: str) -> str:
     return f"{host or '127.0.0.1'}:{port}"
 
 
+def _endpoint(name: str, text: str) -> str:
+    if not (text.startswith(("http://", "https://")) and urlsplit(_addressed(name, text)).hostname):
+        _refuse(name, text.partition("://")[0], "http://host:port or https://host, where OTLP is taken over HTTP")
+    return text
+
+
+def _dsn(name: str, text: str) -> str:
+    parts = urlsplit(_addressed(name, text))
+    if parts.scheme not in ("http", "https") or not (parts.username and parts.hostname and parts.path.strip("/")):
+        _refuse(name, parts.scheme, "a DSN as Sentry shows it: https://key@host/project")
+    return text
+
+
 def _switch(name: str, text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         _refuse(name, text, "1 or 0")
@@ -277,5 +292,7 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "log_format": _one_of("text", "json"),
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "metrics": _address,
+    "sentry_dsn": _dsn,
+    "otlp_endpoint": _endpoint,
     "crash": _text,
 }

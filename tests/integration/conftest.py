@@ -75,7 +75,7 @@ def own_home(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """Every test here uses the session's embedded back end, unless it asks for another."""
     # Modules beside the tests count as the user's own there.
     monkeypatch.chdir(TESTS)
-    for name in [name for name in os.environ if name.startswith(("XTYL_", "OPENAI_"))]:
+    for name in [name for name in os.environ if name.startswith(("XTYL_", "OPENAI_", "OTEL_"))]:
         monkeypatch.delenv(name)
     for name, value in embedded.to_environ().items():
         monkeypatch.setenv(name, value)
