@@ -12,7 +12,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from hashlib import sha256
@@ -76,12 +76,13 @@ def sniff_image(data: bytes) -> str | None:
 class ArtifactStore:
     """Files under one folder, private to its owner, each written whole or not at all. While the disk is full a file is tried
     again, for `patience_seconds`: a worker holds what was paid for, anybody else is told at once. `waited_seconds` says for how
-    long each thread, by its id, has waited so."""
+    long each thread, by its id, has waited so; `on_full` is told of each wait."""
 
     def __init__(self, folder: str | os.PathLike[str], *, patience_seconds: float = 0.0):
         self.folder = Path(folder)
         self.patience_seconds = patience_seconds
         self.waited_seconds: dict[int, float] = {}
+        self.on_full: Callable[[float], None] = lambda seconds: None
 
     def __repr__(self) -> str:
         return f"ArtifactStore({str(self.folder)!r})"
@@ -105,6 +106,7 @@ class ArtifactStore:
                 log.error("the disk is full: a result of %d bytes waits for room in %s", len(data), self.folder)
             self.waited_seconds[thread] = self.waited_seconds.get(thread, 0.0) + LOOK_SECONDS
             time.sleep(LOOK_SECONDS)
+            self.on_full(LOOK_SECONDS)
 
     def path(self, reference: Mapping[str, Any]) -> Path:
         """Where the file of a reference is, or would be. Refuses what is no sha256, so no name can lead elsewhere."""

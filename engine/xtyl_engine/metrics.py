@@ -1,67 +1,163 @@
-"""What a worker process counts of its work, for Prometheus to collect: jobs by outcome, how long they took, what they cost. How
-things stand is not here but in SQL; this is how fast they change.
+"""What Prometheus is told: every metric in one table, the objects that count them, and where they are collected. What a worker
+says of its work is in `meter`, how jobs stand in SQL in `census`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from xtyl_engine.outcomes import Completed, Failed, Outcome, Retrying
+from xtyl_engine.meter import Sample
+from xtyl_engine.settings import SettingsError
 
 log = logging.getLogger("xtyl")
 # Seconds: from a function that only counts to an image that is waited for.
-BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
-
-Observe = Callable[[Outcome, str, float], None]
-"""Takes an outcome, the type of its node, and how many seconds it took."""
-
-
-def ignore(outcome: Outcome, type: str, seconds: float) -> None:
-    """Count nothing."""
+JOB_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
+QUEUE_BUCKETS = (*JOB_BUCKETS, 1800, 7200)
+QUICK_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+MOST_SERIES = 500
+MAX_LABEL = 80
+Rows = Iterable[tuple[tuple[str, ...], float]]
 
 
-def serve_metrics(address: str, free_slots: Callable[[], int], held_jobs: Callable[[], int]) -> Observe:
-    """Let Prometheus collect at `address` (host:port); what to tell it by. A port that is taken, as it is for all but the first
-    process of a pool, leaves this process out."""
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. A gauge is asked for its values when it is collected; the others are counted up."""
 
-    registry = CollectorRegistry()
-    jobs = Counter("xtyl_jobs", "Attempts by what became of them.", ["type", "outcome"], registry=registry)
-    errors = Counter("xtyl_job_errors", "Attempts that failed, by class.", ["type", "error_class"], registry=registry)
-    seconds_of = Histogram("xtyl_job_seconds", "How long jobs ran.", ["type"], buckets=BUCKETS, registry=registry)
-    provider_seconds = Histogram(
-        "xtyl_provider_seconds", "Jobs that asked a provider.", ["provider"], buckets=BUCKETS, registry=registry
-    )
-    tokens = Counter("xtyl_tokens", "Tokens used.", ["provider", "model"], registry=registry)
-    cost = Counter("xtyl_cost_dollars", "Money spent, as providers say.", ["provider", "model"], registry=registry)
-    Gauge("xtyl_slots_free", "Slots with nothing to do.", registry=registry).set_function(free_slots)
-    Gauge("xtyl_jobs_held", "Jobs being executed or recorded.", registry=registry).set_function(held_jobs)
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    says: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
 
-    def observe(outcome: Outcome, type: str, seconds: float) -> None:
-        jobs.labels(type, outcome_name(outcome)).inc()
-        if isinstance(outcome, (Failed, Retrying)):
-            errors.labels(type, str(outcome.failure.error_class)).inc()
-        if not isinstance(outcome, Completed) or outcome.cached:
-            return
-        seconds_of.labels(type).observe(seconds)
-        if outcome.usage is not None and outcome.usage.provider:
-            provider_seconds.labels(outcome.usage.provider).observe(seconds)
-            labels = outcome.usage.provider, outcome.usage.model or ""
-            tokens.labels(*labels).inc(outcome.usage.tokens or 0)
-            cost.labels(*labels).inc(outcome.usage.cost or 0.0)
-
-    host, _, port = address.rpartition(":")
-    try:
-        start_http_server(int(port), host, registry)
-    except OSError as error:
-        log.warning("no metrics from this process: %s is not free: %s", address, error)
-        return ignore
-    return observe
+    def series(self) -> tuple[str, ...]:
+        """The names that Prometheus knows it by."""
+        ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+        return tuple(self.name + end for end in ends[self.kind])
 
 
-def outcome_name(outcome: Outcome) -> str:
-    """completed, cached, waiting, retrying, failed or released."""
-    if isinstance(outcome, Completed) and outcome.cached:
-        return "cached"
-    return type(outcome).__name__.lower()
+STANDING = Metric("xtyl_unfinished_jobs", "gauge", "Jobs of runs that are not over.", ("run_state", "state", "type"))
+WORKER = (
+    Metric("xtyl_jobs", "counter", "Attempts by what became of them.", ("type", "outcome")),
+    Metric("xtyl_job_errors", "counter", "Attempts that failed, by class.", ("type", "error_class")),
+    Metric("xtyl_job_retries", "counter", "Attempts that failed and are tried again.", ("type",)),
+    Metric("xtyl_job_seconds", "histogram", "How long completed jobs ran.", ("type",), JOB_BUCKETS),
+    Metric("xtyl_job_queue_seconds", "histogram", "From ready to started, of a sample.", ("type",), QUEUE_BUCKETS),
+    Metric("xtyl_lease_losses", "counter", "Jobs put back or given up since their lease ran out.", ("type", "outcome")),
+    Metric("xtyl_provider_seconds", "histogram", "Calls to a provider.", ("provider", "outcome"), JOB_BUCKETS),
+    Metric("xtyl_tokens", "counter", "Tokens used.", ("provider", "model")),
+    Metric("xtyl_cost_dollars", "counter", "Money spent, as providers say.", ("provider", "model")),
+    Metric("xtyl_commit_seconds", "histogram", "Commits that record outcomes and claim.", (), QUICK_BUCKETS),
+    Metric("xtyl_hints", "counter", "Hints sent and received by workers.", ("direction",)),
+    Metric("xtyl_result_wait_seconds", "counter", "How long results waited to be kept.", ("cause",)),
+    Metric("xtyl_samples_lost", "counter", "Samples of a pool's children that came to nothing."),
+    Metric("xtyl_slots_free", "gauge", "Slots with nothing to do."),
+    Metric("xtyl_jobs_held", "gauge", "Jobs being executed or recorded."),
+    STANDING,
+)
+API = (
+    Metric("xtyl_http_seconds", "histogram", "Requests.", ("method", "route", "status"), QUICK_BUCKETS),
+    Metric("xtyl_stream_lag_seconds", "histogram", "From an event's commit to its listeners.", (), QUICK_BUCKETS),
+    Metric("xtyl_stream_cut", "counter", "Listeners cut off because they read too slowly."),
+    Metric("xtyl_stream_listeners", "gauge", "Listeners on event streams."),
+)
+
+
+class Figures:
+    """The metrics of one process, counted by its samples. Raises SettingsError where prometheus-client is missing."""
+
+    def __init__(self, metrics: Sequence[Metric]):
+        try:
+            from prometheus_client import CollectorRegistry
+        except ImportError:
+            raise SettingsError(
+                "XTYL_METRICS is set, and prometheus-client is not installed here",
+                hint="Install it with `pip install 'xtyl-nb[server]'`, or leave XTYL_METRICS out.",
+            ) from None
+        self.registry = CollectorRegistry()
+        self._metrics = {metric.name: metric for metric in metrics}
+        self._made = {name: self._make(metric) for name, metric in self._metrics.items() if metric.kind != "gauge"}
+        self._seen: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+
+    def take(self, samples: Iterable[Sample]) -> None:
+        """Count samples in."""
+        for name, labels, value in samples:
+            made = self._made[name]
+            told = made.labels(*self._bounded(name, labels)) if labels else made
+            (told.inc if self._metrics[name].kind == "counter" else told.observe)(value)
+
+    def ask(self, name: str, rows: Callable[[], Rows]) -> None:
+        """Where the values of a gauge come from, each time it is collected."""
+        self.registry.register(_Asked(self._metrics[name], rows))
+
+    def page(self) -> tuple[bytes, str]:
+        """Everything as Prometheus reads it, and its media type."""
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def serve(self, address: str) -> bool:
+        """Let Prometheus collect at `address` (host:port); False, and a line in the log, if it is taken."""
+        from prometheus_client import start_http_server
+
+        host, _, port = address.rpartition(":")
+        try:
+            start_http_server(int(port), host, self.registry)
+        except OSError as error:
+            log.warning("no metrics from this process: %s is not free: %s", address, error)
+            return False
+        return True
+
+    def _make(self, metric: Metric) -> Any:
+        from prometheus_client import Counter, Histogram
+
+        if metric.kind == "counter":
+            return Counter(metric.name, metric.says, metric.labels, registry=self.registry)
+        return Histogram(metric.name, metric.says, metric.labels, buckets=metric.buckets, registry=self.registry)
+
+    def _bounded(self, name: str, labels: Sequence[str]) -> tuple[str, ...]:
+        """A model's name is what somebody's server answered: neither its length nor how many there are is ours to trust."""
+        short, seen = tuple(label[:MAX_LABEL] for label in labels), self._seen[name]
+        if short not in seen and len(seen) >= MOST_SERIES:
+            return ("other",) * len(short)
+        seen.add(short)
+        return short
+
+
+class _Asked:
+    def __init__(self, metric: Metric, rows: Callable[[], Rows]):
+        self._metric, self._rows = metric, rows
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        family = GaugeMetricFamily(self._metric.name, self._metric.says, labels=self._metric.labels)
+        for labels, value in self._rows():
+            family.add_metric(labels, value)
+        yield family
+
+
+class ApiMetrics:
+    """What the process that serves the API counts: requests by route and status, and its streams. `page` is what it answers
+    Prometheus with. Routes are templates such as `/executions/{id}`, never paths: each id would make a series of its own."""
+
+    def __init__(self, listeners: Callable[[], int]):
+        self._figures = Figures((*API, STANDING))
+        self._figures.ask("xtyl_stream_listeners", lambda: [((), listeners())])
+        self.page = self._figures.page
+        self.ask = self._figures.ask
+
+    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._figures.take([("xtyl_http_seconds", (method, route, str(status)), seconds)])
+
+    def observe_lag(self, seconds: float) -> None:
+        """An event reached its listeners so long after its commit."""
+        self._figures.take([("xtyl_stream_lag_seconds", (), max(0.0, seconds))])
+
+    def cut_off(self) -> None:
+        """A listener read too slowly and was cut off."""
+        self._figures.take([("xtyl_stream_cut", (), 1)])

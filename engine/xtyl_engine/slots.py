@@ -15,7 +15,7 @@ from xtyl_engine.alarm import Alarm
 from xtyl_engine.claim import Grant
 from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
-from xtyl_engine.metrics import Observe, ignore
+from xtyl_engine.meter import Meter
 from xtyl_engine.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.points import Point, reach
 from xtyl_engine.record import Recorder
@@ -24,6 +24,7 @@ log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
 FORGET_HINT_SECONDS = 1.0
 KEEP_SECONDS = 3600.0
+LOOK_SECONDS = 1.0
 ODD_SECONDS = 60.0
 
 Hint = Callable[[str], None]
@@ -39,7 +40,7 @@ class Slots:
     count: int
     slice_seconds: float
     closing: bool = False
-    observe: Observe = ignore
+    meter: Meter = field(default_factory=Meter)
     _active: Counter[str] = field(default_factory=Counter)
     _hinted: dict[str, list[float]] = field(default_factory=dict)
     _held: dict[int, Claim] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Slots:
 
     def advance(self, execution_id: str) -> int:
         """Work on one execution; how many jobs were done."""
+        self.meter.hinted("received")
         with self._lock:
             self._active[execution_id] += 1
             if self._hinted.get(execution_id):
@@ -100,12 +102,16 @@ class Slots:
             if wanted:
                 self._hinted[execution_id] = recent + [now] * wanted
         for _ in range(wanted):
-            self.hint(execution_id)
+            self._hint(execution_id)
+
+    def _hint(self, execution_id: str) -> None:
+        self.hint(execution_id)
+        self.meter.hinted("sent")
 
     def _wake(self, execution_id: str) -> None:
         """Ask for a slot once a rate allows the next start: nobody's slot was held for it."""
         if not self.closing and self.free():
-            self.hint(execution_id)
+            self._hint(execution_id)
 
     def _work(self, execution_id: str) -> int:
         deadline = time.monotonic() + self.slice_seconds
@@ -125,15 +131,18 @@ class Slots:
             done += len(outcomes)
             if self.closing or time.monotonic() > deadline:
                 self._record(outcomes, execution_id, 0)
-                self.hint(execution_id)
+                self._hint(execution_id)
                 return done
 
     def _record(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
         """Hand outcomes in, and keep account of the claims held: their leases are renewed, those of no others."""
         granted: tuple[Claim, ...] = ()
+        began = time.monotonic()
         try:
             grant = self._insist(outcomes, execution_id, want)
             granted = grant.claims
+            if outcomes:
+                self.meter.recorded(execution_id, len(outcomes), time.monotonic() - began)
         finally:
             with self._lock:
                 for outcome in outcomes:
@@ -154,7 +163,8 @@ class Slots:
                 if not outcomes or time.monotonic() > began + patience:
                     raise
                 log.error("%d results are not recorded yet, trying again: %s", len(outcomes), error)
-            time.sleep(1.0)
+            time.sleep(LOOK_SECONDS)
+            self.meter.held_up("database", LOOK_SECONDS)
 
     def _execute_all(self, claims: tuple[Claim, ...]) -> list[Outcome]:
         try:
@@ -169,7 +179,7 @@ class Slots:
     def _execute(self, claim: Claim) -> Outcome:
         began = time.monotonic()
         outcome = self.executor.execute(claim)
-        self.observe(outcome, self.executor.type_of(claim), time.monotonic() - began)
+        self.meter.ended(outcome, self.executor.type_of(claim), time.monotonic() - began)
         if not (isinstance(outcome, Completed) and outcome.cached):
             self._learn(claim, time.monotonic() - began)
         return outcome

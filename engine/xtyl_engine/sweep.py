@@ -100,8 +100,11 @@ class Sweeper:
         return now < self._patient_until
 
     def _put_back(self, execution_id: str, lost: list[tuple[Any, ...]]) -> None:
+        types: dict[str | None, str] = {}
+
         def apply(transaction: Transaction) -> list[Event]:
             ledger = Ledger(transaction, execution_id, self.load)
+            types.update((node.id, node.type) for node in ledger.plan.nodes.values())
             overs = [over for row in lost for over in _lose(ledger, *row)]
             if overs:
                 ledger.settle(overs)
@@ -111,6 +114,9 @@ class Sweeper:
 
         events = self.database.transact(apply)
         reach(Point.SWEEP_COMMITTED)
+        for event in events:
+            if event.kind in (EventKind.JOB_LOST, EventKind.JOB_QUARANTINED):
+                self.slots.meter.lost(types[event.node], event.kind is EventKind.JOB_QUARANTINED)
         self.publish(events)
 
     def _note_stopped(self) -> None:

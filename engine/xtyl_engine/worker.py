@@ -25,22 +25,24 @@ from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import Executor
 from xtyl_engine.journal import keep_journal
-from xtyl_engine.metrics import serve_metrics
 from xtyl_engine.permits import read_rates
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.points import Point, arm, reach
 from xtyl_engine.record import Recorder
+from xtyl_engine.relay import Relay
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.slots import KEEP_SECONDS, Slots
 from xtyl_engine.stream import Publisher
 from xtyl_engine.sweep import Sweeper
 from xtyl_engine.transport import read_with_care
+from xtyl_engine.watch import Watch
 
 log = logging.getLogger("xtyl")
 SLOT_FREED_SECONDS = 0.002
-# Made before a pool forks: its children hear of the end by it.
+# Made before a pool forks: its children hear of the end by the one, and tell what they count by the other.
 _ending = multiprocessing.Event()
+_relay = Relay()
 
 
 class Process:
@@ -61,9 +63,7 @@ class Process:
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=KEEP_SECONDS)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
         self.slots = Slots(recorder, executor, lambda id: send_hint(app, id), settings.slots, settings.slice_seconds)
-        if settings.metrics:
-            held = self.slots.held
-            self.slots.observe = serve_metrics(settings.metrics, self.slots.free, lambda: len(held()))
+        self.watch = Watch(settings, _relay, self.slots, plans.load)
         self.sweeper = Sweeper(
             self.database,
             self.slots,
@@ -76,6 +76,11 @@ class Process:
         )
         self.sweeper.start()
         threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it was made in this process, and not in the one that this was forked from."""
+        return self.owner.split(":")[1] == str(os.getpid())
 
     def _await_end(self) -> None:
         """When the worker is told to end: start nothing new, and give back what is not finished in time. A thread cannot be
@@ -93,6 +98,7 @@ class Process:
         self.sweeper.end()
         self.publisher.close()
         self.database.close()
+        self.watch.close()
 
 
 class Waker:
@@ -126,7 +132,7 @@ def process() -> Process:
     """This process's own, made at first use: a pool child must not share its parent's connections."""
     global _process
     with _making:
-        if _process is None or _process.owner.split(":")[1] != str(os.getpid()):
+        if _process is None or not _process.is_own:
             _process = Process(load_settings(), app)
         return _process
 
@@ -178,7 +184,8 @@ def _finish(**_: Any) -> None:
     _ending.set()
 
 
+@signals.worker_process_shutdown.connect
 @signals.worker_shutdown.connect
 def _end(**_: Any) -> None:
-    if _process is not None:
+    if _process is not None and _process.is_own:
         _process.close()

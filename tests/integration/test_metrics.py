@@ -1,17 +1,22 @@
-"""What a worker counts, collected over HTTP as Prometheus does."""
+"""What a worker tells of its work: numbers collected over HTTP as Prometheus does, errors and spans sent out."""
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from backend import QUICK
+from backend import QUICK, Effects
 
 import xtyl_nb as xt
-from fleet import fleet
-from servers import valkey_server, wait_until
+from collector import collector
+from fleet import Fleet, fleet
+from servers import kill, valkey_server, wait_until
 from xtyl_engine.settings import load_settings, prepare_home
 
 
@@ -28,31 +33,94 @@ def collected(port: int) -> dict[str, float]:
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
 
-def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs by outcome, how long they took, tokens and cost by provider, slots that are free; on this machine's own address."""
-    port = free_port()
+@contextmanager
+def worker(folder: Path, monkeypatch: pytest.MonkeyPatch, pool: str, **given: str) -> Iterator[Fleet]:
+    """A worker of a back end of its own, which this process uses too."""
     with valkey_server() as broker:
-        given = {"XTYL_HOME": str(tmp_path / "home"), "XTYL_REDIS_URL": broker, "XTYL_METRICS": str(port)}
+        given = {"XTYL_HOME": str(folder / "home"), "XTYL_REDIS_URL": broker, **given}
         settings = load_settings({**QUICK, **given})
-        assert settings.metrics == f"127.0.0.1:{port}"
         prepare_home(settings)
         for name, value in settings.to_environ().items():
             monkeypatch.setenv(name, value)
-        with fleet(settings):
-            flow = (
-                xt.Workflow("counted")
-                .generate_copy("line", prompt="About {{ word }}")
-                .call("bad", int, text="{{ line.text }}")
-            )
-            run = flow.run([{"word": "one"}, {"word": "two"}])
-            assert run.wait(60).state == "failed"
-            wait_until(lambda: collected(port)["xtyl_jobs_held"] == 0)
-            found = collected(port)
-    assert found['xtyl_jobs_total{outcome="completed",type="generate_copy"}'] == 2
-    assert found['xtyl_jobs_total{outcome="failed",type="call"}'] == 2
-    assert found['xtyl_job_errors_total{error_class="permanent",type="call"}'] == 2
-    assert found['xtyl_job_seconds_count{type="generate_copy"}'] == 2
-    assert found['xtyl_provider_seconds_count{provider="offline"}'] == 2
+        with fleet(settings, pool) as made:
+            yield made
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effects: Effects, pool: str) -> None:
+    """Jobs by outcome, how long they ran and waited, retries, calls, cost, what stands in SQL; from every process of a pool."""
+    port = free_port()
+
+    def stumble(text: str) -> str:
+        if effects.note(text) == 1:
+            raise ConnectionError("again")
+        return text
+
+    def slots(found: dict[str, float]) -> tuple[float, float]:
+        return found["xtyl_slots_free"], found["xtyl_jobs_held"]
+
+    with worker(tmp_path, monkeypatch, pool, XTYL_METRICS=str(port)):
+        flow = (
+            xt.Workflow("counted")
+            .generate_copy("line", prompt="About {{ word }}")
+            .call("twice", stumble, text="{{ line.text }}", retry={"attempts": 2, "base_seconds": 0.01})
+            .call("bad", int, text="{{ twice }}")
+        )
+        run = flow.run([{"word": f"word {n}"} for n in range(8)])
+        assert run.wait(60).state == "failed"
+        waited = xt.Workflow("waits").generate_copy("line", prompt="About {{ word }}", n=2).review("pick", of="line")
+        waited.run([{"word": "one"}])
+        wait_until(
+            lambda: 'xtyl_unfinished_jobs{run_state="running",state="waiting",type="review"}' in collected(port), 40
+        )
+        wait_until(lambda: collected(port).get('xtyl_jobs_total{outcome="failed",type="call"}') == 8)
+        wait_until(lambda: collected(port).get('xtyl_job_queue_seconds_count{type="call"}', 0) > 0)
+        wait_until(lambda: slots(collected(port)) == (6, 0))
+        found = collected(port)
+    assert found['xtyl_jobs_total{outcome="completed",type="generate_copy"}'] == 10
+    assert found['xtyl_jobs_total{outcome="retrying",type="call"}'] == 8
+    assert found['xtyl_job_retries_total{type="call"}'] == 8
+    assert found['xtyl_job_errors_total{error_class="permanent",type="call"}'] == 8
+    assert found['xtyl_job_seconds_count{type="generate_copy"}'] == 10
+    assert found['xtyl_provider_seconds_count{outcome="answered",provider="offline"}'] == 10
+    assert found['xtyl_hints_total{direction="received"}'] > 0
+    assert found["xtyl_commit_seconds_count"] > 0
     (cost,) = [value for name, value in found.items() if name.startswith("xtyl_cost_dollars_total")]
     assert cost == 0
-    assert found["xtyl_slots_free"] == 6
+
+
+def test_a_lost_lease_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effects: Effects) -> None:
+    """A process of a pool is killed at its work: what it had is put back, and counted by another."""
+    port = free_port()
+
+    def die_once() -> str:
+        if effects.note(os.getpid()) and len(effects.lines()) == 1:
+            time.sleep(60)
+        return "done"
+
+    with worker(tmp_path, monkeypatch, "prefork", XTYL_METRICS=str(port), XTYL_SLOTS="2"):
+        run = xt.Workflow("lossy").call("a", die_once).run([{"n": 1}])
+        wait_until(effects.lines)
+        kill(int(effects.lines()[0]))
+        assert run.wait(60).state == "completed"
+        wait_until(lambda: collected(port).get('xtyl_lease_losses_total{outcome="ready",type="call"}') == 1)
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_worker_tells_of_failures_and_spans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: str) -> None:
+    """By two settings alone: failed jobs to Sentry, every attempt and commit to OpenTelemetry, the last ones when it ends."""
+    with collector() as server:
+        asked = {"XTYL_SENTRY_DSN": server.dsn, "XTYL_OTLP_ENDPOINT": server.url}
+        with worker(tmp_path, monkeypatch, pool, **asked) as process:
+            flow = (
+                xt.Workflow("told").generate_copy("line", prompt="About {{ word }}").call("bad", int, text="{{ line }}")
+            )
+            run = flow.run([{"word": "canary-4711"}])
+            assert run.wait(60).state == "failed"
+            process.terminate()
+            wait_until(lambda: {"line", "bad"} <= {each.get("xtyl.node") for each, _ in server.spans()}, 40)
+            wait_until(server.events)
+        (event,) = server.events()
+        assert (event["tags"]["execution"], event["tags"]["node"]) == (run.id, "bad")
+        assert "commit" in {span.name for _, span in server.spans()}
+        assert not [body for _, _, body in server.posts if b"canary-4711" in body]

@@ -1,0 +1,80 @@
+"""How the jobs of unfinished executions stand, by state and type of node, those of paused ones apart: one grouped query, asked
+when Prometheus collects and kept for a while, so that a large backlog is not made larger by being watched.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import func, select
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Database, Transaction
+from xtyl_engine.plan import Plan
+from xtyl_engine.states import ExecutionState
+from xtyl_engine.tables import executions, jobs
+
+log = logging.getLogger("xtyl")
+KEEP_SECONDS = 5.0
+WAIT_SECONDS = 1.0
+# At most this part of the time is spent on it, however many jobs there are.
+SHARE = 0.02
+
+Row = tuple[tuple[str, str, str], int]
+
+UNFINISHED = [state for state in ExecutionState if not state.is_terminal]
+STANDING = (
+    select(executions.c.template_id, executions.c.state, jobs.c.node, jobs.c.state, func.count())
+    .join(executions, executions.c.id == jobs.c.execution_id)
+    .where(sql.among(executions.c.state, *UNFINISHED))
+    .group_by(executions.c.template_id, executions.c.state, jobs.c.node, jobs.c.state)
+)
+
+
+class Census:
+    """Call it for rows of ((state of the execution, state, type), count). While the database is away it has none."""
+
+    def __init__(self, database: Database, load: Callable[[Transaction, str], Plan]):
+        self._database, self._load = database, load
+        self._types: dict[str, dict[str, str]] = {}
+        self._rows: list[Row] = []
+        self._good_until = 0.0
+        self._asking = threading.Lock()
+
+    def __call__(self) -> list[Row]:
+        if time.monotonic() >= self._good_until and self._asking.acquire(blocking=False):
+            asking = threading.Thread(target=self._ask, name="xtyl-census", daemon=True)
+            asking.start()
+            # A database that does not answer must not keep the other numbers from whoever collects.
+            asking.join(WAIT_SECONDS)
+        return self._rows
+
+    def _ask(self) -> None:
+        """Holds the lock that its caller took."""
+        began = time.monotonic()
+        try:
+            self._rows = self._count()
+        except Exception as error:
+            log.warning("jobs are not counted: %s", error)
+            self._rows = []
+        took = time.monotonic() - began
+        self._good_until = began + took + max(KEEP_SECONDS, took / SHARE)
+        self._asking.release()
+
+    def _count(self) -> list[Row]:
+        counts: Counter[tuple[str, str, str]] = Counter()
+        with self._database.read() as transaction:
+            found = transaction.rows(STANDING)
+            self._types = {id: self._types_of(transaction, id) for id in {row[0] for row in found}}
+        for template_id, run_state, node, state, count in found:
+            counts[run_state, state, self._types[template_id][node]] += count
+        return sorted(counts.items())
+
+    def _types_of(self, transaction: Transaction, template_id: Any) -> dict[str, str]:
+        known = self._types.get(template_id)
+        return known or {node.id: node.type for node in self._load(transaction, template_id).nodes.values()}

@@ -1,0 +1,71 @@
+"""From the children of a worker's pool to its main process, which alone answers Prometheus: a pipe, one line a sample. A child
+that is killed can neither hold the others up nor leave half a line; one that finds the pipe full goes on with its work and says
+later how much was lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from xtyl_engine.meter import Sample, Tell
+
+STANDING = "standing"
+FORGET_SECONDS = 5.0
+
+
+class Relay:
+    """Made in the main process before its pool forks."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._main = os.getpid()
+        self._lost = 0
+        self._children: dict[int, tuple[float, int, int]] = {}
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that listens."""
+        return os.getpid() == self._main
+
+    def tell(self, samples: Sequence[Sample]) -> None:
+        """Send samples to the main process."""
+        if self._lost and self._send(("xtyl_samples_lost", (), self._lost)):
+            self._lost = 0
+        self._lost += sum(not self._send(sample) for sample in samples)
+
+    def tell_standing(self, active: int, held: int) -> None:
+        """Say how many slots are at work here, and how many jobs are held."""
+        self._send((STANDING, (str(os.getpid()), str(active)), held))
+
+    def listen(self, take: Tell) -> None:
+        """Hand on what children tell, for as long as this process lives."""
+        threading.Thread(target=self._listen, args=(take,), name="xtyl-relay", daemon=True).start()
+
+    def standing(self) -> tuple[int, int]:
+        """Slots at work and jobs held in all children that were heard of lately."""
+        limit = time.monotonic() - FORGET_SECONDS
+        recent = [(active, held) for at, active, held in list(self._children.values()) if at > limit]
+        return sum(active for active, _ in recent), sum(held for _, held in recent)
+
+    def _send(self, sample: Sample) -> bool:
+        # Shorter than PIPE_BUF, so that it is written whole or not at all: labels are bounded here too.
+        name, labels, value = sample
+        line = json.dumps((name, [label[:80] for label in labels], value), separators=(",", ":")).encode()
+        try:
+            return os.write(self._write, line + b"\n") > 0
+        except BlockingIOError:
+            return False
+
+    def _listen(self, take: Tell) -> None:
+        with open(self._read, "rb", closefd=False) as lines:
+            for line in lines:
+                name, labels, value = json.loads(line)
+                if name == STANDING:
+                    self._children[int(labels[0])] = (time.monotonic(), int(labels[1]), int(value))
+                else:
+                    take([(name, tuple(labels), value)])

@@ -1,0 +1,91 @@
+"""What one worker process tells the world outside of its work, as its settings say: numbers to Prometheus, errors to Sentry,
+spans to OpenTelemetry. Made before the parts that it watches, tied to them once they are there; what is off costs them nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from xtyl_engine.census import Census
+from xtyl_engine.database import Transaction
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.metrics import WORKER, Figures
+from xtyl_engine.plan import Plan
+from xtyl_engine.providers import get_provider
+from xtyl_engine.providers.timed import TimedProvider
+from xtyl_engine.sentry import watch_errors
+from xtyl_engine.traces import watch_traces
+from xtyl_engine.waits import Waits
+
+if TYPE_CHECKING:
+    from xtyl_engine.relay import Relay
+    from xtyl_engine.settings import Settings
+    from xtyl_engine.slots import Slots
+
+log = logging.getLogger("xtyl")
+ROUND_SECONDS = 1.0
+Load = Callable[[Transaction, str], Plan]
+
+
+class Watch:
+    """One per worker process. Raises SettingsError where a library is missing that a setting asks for."""
+
+    def __init__(self, settings: Settings, relay: Relay, slots: Slots, load: Load):
+        self._settings, self._relay, self._slots = settings, relay, slots
+        self._ended = threading.Event()
+        executor, meter = slots.executor, slots.meter
+        self._errors = watch_errors(settings)
+        if self._errors is not None:
+            executor.on_failure = self._errors.failed
+        self._traces = watch_traces(settings, executor.type_of)
+        if self._traces is not None:
+            executor.trace = self._traces.attempt
+            meter.committed = self._traces.committed
+        if settings.metrics:
+            self._count(load)
+
+    def close(self) -> None:
+        """Send what is left."""
+        self._ended.set()
+        if self._traces is not None:
+            self._traces.close()
+        if self._errors is not None:
+            self._errors.close()
+
+    def _count(self, load: Load) -> None:
+        executor, meter = self._slots.executor, self._slots.meter
+        if self._relay.is_main:
+            figures = Figures(WORKER)
+            figures.ask("xtyl_slots_free", lambda: [((), max(0, self._slots.count - self._standing()[0]))])
+            figures.ask("xtyl_jobs_held", lambda: [((), self._standing()[1])])
+            figures.ask("xtyl_unfinished_jobs", Census(executor.database, load))
+            if not figures.serve(self._settings.metrics):
+                return
+            self._relay.listen(figures.take)
+            meter.tell = figures.take
+        else:
+            meter.tell = self._relay.tell
+        self._waits = Waits(executor.database, load)
+        meter.started = self._waits.note
+        executor.provider = lambda name: TimedProvider(get_provider(name), meter.called)
+        executor.store.on_full = lambda seconds: meter.held_up("disk", seconds)
+        threading.Thread(target=self._go_round, name="xtyl-meter", daemon=True).start()
+
+    def _standing(self) -> tuple[int, int]:
+        """Slots at work and jobs held, here and in the children of this process's pool."""
+        active, held = self._relay.standing()
+        return active + self._slots.count - self._slots.free(), held + len(self._slots.held())
+
+    def _go_round(self) -> None:
+        while not self._ended.wait(ROUND_SECONDS):
+            if not self._relay.is_main:
+                self._relay.tell_standing(self._slots.count - self._slots.free(), len(self._slots.held()))
+            try:
+                waits = self._waits.read()
+            except WorkflowException as error:
+                log.debug("how long jobs waited is not known: %s", error)
+                continue
+            self._slots.meter.tell([("xtyl_job_queue_seconds", (type,), seconds) for type, seconds in waits])
