@@ -34,6 +34,10 @@ class Fleet:
         """Tell the worker to end, as a platform would; another takes its place."""
         self._worker.terminate()
 
+    def log(self) -> str:
+        """What the workers have written so far."""
+        return (self._settings.log_folder / "worker.log").read_text(encoding="utf-8")
+
     def close(self) -> None:
         """End the worker for good."""
         self._ended.set()

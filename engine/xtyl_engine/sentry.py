@@ -30,7 +30,7 @@ MOST_KINDS = 1_000
 MOST_FRAMES = 50
 MOST_CAUSES = 5
 ENGINE = str(PurePath(__file__).parent)
-LIBRARIES = ("celery", "kombu")
+LIBRARIES = ("celery", "kombu", "uvicorn")
 # Their words are the engine's own, or a server's about itself.
 TOLD = (BackendError, SettingsError)
 
@@ -82,7 +82,7 @@ class Errors(logging.Handler):
             self._send((type, repr(told)), event)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """The engine, or Celery beneath it, logged an error. What users' code logs is not for here, whatever logger it takes."""
+        """The engine, or what it runs in, logged an error. What users' code logs is not for here, whatever logger it takes."""
         if record.pathname.startswith(ENGINE) or record.name.partition(".")[0] in LIBRARIES:
             with _harmless():
                 self._tell(record)

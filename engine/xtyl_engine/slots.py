@@ -15,6 +15,7 @@ from xtyl_engine.alarm import Alarm
 from xtyl_engine.claim import Grant
 from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
+from xtyl_engine.journal import about_execution
 from xtyl_engine.meter import Meter
 from xtyl_engine.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.points import Point, reach
@@ -59,7 +60,8 @@ class Slots:
             if self._hinted.get(execution_id):
                 self._hinted[execution_id].pop()
         try:
-            return self._work(execution_id)
+            with about_execution(execution_id):
+                return self._work(execution_id)
         finally:
             with self._lock:
                 self._active[execution_id] -= 1

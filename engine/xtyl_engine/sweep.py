@@ -16,6 +16,7 @@ from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ErrorClass, WorkflowException
 from xtyl_engine.events import Event, EventKind
+from xtyl_engine.journal import about_execution
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.plan import Plan
 from xtyl_engine.points import Point, reach
@@ -116,8 +117,14 @@ class Sweeper:
         reach(Point.SWEEP_COMMITTED)
         for event in events:
             if event.kind in (EventKind.JOB_LOST, EventKind.JOB_QUARANTINED):
-                self.slots.meter.lost(types[event.node], event.kind is EventKind.JOB_QUARANTINED)
+                self._tell_lost(event, types[event.node])
         self.publish(events)
+
+    def _tell_lost(self, event: Event, type: str) -> None:
+        is_poison = event.kind is EventKind.JOB_QUARANTINED
+        with about_execution(event.execution_id, node=str(event.node), item=str(event.item)):
+            log.warning("its worker died or lost touch: %s", "given up" if is_poison else "started again")
+        self.slots.meter.lost(type, is_poison)
 
     def _note_stopped(self) -> None:
         """Let handlers that ask `context.cancelled()` know of a stop."""

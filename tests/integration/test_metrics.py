@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -90,7 +91,7 @@ def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_lost_lease_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effects: Effects) -> None:
-    """A process of a pool is killed at its work: what it had is put back, and counted by another."""
+    """A process of a pool is killed at its work: what it had is put back, and counted and told by another."""
     port = free_port()
 
     def die_once() -> str:
@@ -98,12 +99,15 @@ def test_a_lost_lease_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             time.sleep(60)
         return "done"
 
-    with worker(tmp_path, monkeypatch, "prefork", XTYL_METRICS=str(port), XTYL_SLOTS="2"):
+    with worker(tmp_path, monkeypatch, "prefork", XTYL_METRICS=str(port), XTYL_SLOTS="2") as process:
         run = xt.Workflow("lossy").call("a", die_once).run([{"n": 1}])
         wait_until(effects.lines)
         kill(int(effects.lines()[0]))
         assert run.wait(60).state == "completed"
         wait_until(lambda: collected(port).get('xtyl_lease_losses_total{outcome="ready",type="call"}') == 1)
+        (line,) = [line for line in process.log().splitlines() if "its worker died" in line]
+    told = json.loads(line)
+    assert (told["execution"], told["node"], told["item"]) == (run.id, "a", "0")
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
