@@ -1,7 +1,10 @@
-"""What docs say of metrics is what there is: the table of operations.md and the rules of alerts.yml, read by real parsers."""
+"""What docs say of metrics is what there is: the table of operations.md, the rules of alerts.yml and the panels of
+dashboard.json, read by real parsers.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,7 @@ RULES = [
     for group in yaml.safe_load((DOCS / "alerts.yml").read_text(encoding="utf-8"))["groups"]
     for rule in group["rules"]
 ]
+PANELS = json.loads((DOCS / "dashboard.json").read_text(encoding="utf-8"))["panels"]
 LABELS = {name: {*metric.labels, "le", "job", "instance"} for metric in (*WORKER, *API) for name in metric.series()}
 
 
@@ -51,6 +55,17 @@ def test_a_rule_says_what_to_do(rule: dict[str, Any]) -> None:
     assert set(rule["annotations"]) == {"summary", "action"}
     for label in re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())):
         assert re.search(rf"by \([^)]*\b{label}\b", rule["expr"]) or label == "instance"
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_a_panel_shows_what_there_is(panel: dict[str, Any]) -> None:
+    """Each of its expressions can be read, each series exists, and its legend names labels that the expression keeps."""
+    for target in panel["targets"]:
+        expression = target["expr"].replace("$__rate_interval", "5m")
+        for selector in selectors(promql_parser.parse(expression)):
+            assert selector.name in LABELS
+        for label in re.findall(r"{{(\w+)}}", target["legendFormat"]):
+            assert re.match(rf"(histogram_quantile\([\d.]+, )?sum by \([^)]*\b{label}\b", expression)
 
 
 def test_the_table_lists_every_metric() -> None:
