@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import update
 
-import xtyl_nb as xt
-from workbench import Workbench, workbench
+from engine_driver import Driver, completed, failed, retrying
+from plans import plan_of
 from xtyl_engine.census import Census
 from xtyl_engine.database import Database
-from xtyl_engine.errors import TransientError
+from xtyl_engine.outcomes import Claim
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.tables import attempts, executions, jobs
 from xtyl_engine.waits import MOST, Waits
 
+PAIR = plan_of({"line": {"type": "generate_copy"}, "loud": {}}, [("line", "loud")])
+
 
 @pytest.fixture
-def bench(tmp_path) -> Iterator[Workbench]:
-    with workbench(tmp_path) as made:
-        yield made
+def driver(database: Database) -> Driver:
+    return Driver(database)
 
 
-def loud(text: str) -> str:
-    return text.upper()
+def written(driver: Driver, table, where=True, **values: float) -> None:
+    """Times of the record as the test wants them."""
+    with driver.database.engine.begin() as connection:
+        connection.execute(update(table).where(where).values(**values))
 
 
-def flow():
-    return xt.Workflow("w").generate_copy("line", prompt="About {{ n }}").call("shout", loud, text="{{ line.text }}")
+def waited(driver: Driver, *claims: Claim) -> list[tuple[str, float]]:
+    waits = Waits(driver.database, driver.plans.load)
+    for claim in claims:
+        waits.note(claim, claim.node)
+    return waits.read()
 
 
-def test_jobs_are_counted_by_state_and_type(bench):
+def test_jobs_are_counted_by_state_and_type(driver):
     """Those of runs that are not over, in one grouping by what their nodes are; those of paused runs apart."""
-    flow().run([{"n": n} for n in range(3)])
-    flow().run(n=8).pause()
-    other = flow().run(n=9)
-    bench.work(other, 1)
-    bench.done(flow(), n=10)
-    census = Census(bench.backend.database, PlanCache().load)
-    assert dict(census()) == {
+    driver.submit(PAIR, rows=3)
+    driver.controls.pause(driver.submit(PAIR))
+    begun = driver.submit(PAIR)
+    driver.record(begun, completed(*driver.claim(begun)))
+    driver.drain(driver.submit(PAIR))
+    assert dict(Census(driver.database, driver.plans.load)()) == {
         ("pending", "ready", "generate_copy"): 3,
         ("pending", "blocked", "call"): 3,
         ("paused", "ready", "generate_copy"): 1,
@@ -49,12 +52,12 @@ def test_jobs_are_counted_by_state_and_type(bench):
     }
 
 
-def test_the_count_is_kept_for_a_while(bench):
+def test_the_count_is_kept_for_a_while(driver):
     """Who collects often does not ask the database as often."""
-    run = flow().run(n=1)
-    census = Census(bench.backend.database, PlanCache().load)
+    id = driver.submit(PAIR)
+    census = Census(driver.database, driver.plans.load)
     first = census()
-    bench.work(run)
+    driver.drain(id)
     assert census() is first
 
 
@@ -64,58 +67,55 @@ def test_without_a_database_there_is_no_count(tmp_path):
     assert census() == []
 
 
-def test_how_long_jobs_were_ready_is_read_from_the_record(bench):
-    """From the end of the last parent, or from submission for a job that has none."""
-    database, plans = bench.backend.database, PlanCache()
-    run = flow().run(n=1)
-    waits, claims = Waits(database, plans.load), []
-    outcomes = []
-    while granted := bench.recorder.record(outcomes, run.id, 1).claims:
-        claims += granted
-        outcomes = [bench.executor.execute(claim) for claim in granted]
-    with database.engine.begin() as connection:
-        connection.execute(update(executions).values(created=100.0))
-        for claim, started, finished in zip(claims, (103.0, 115.0), (110.0, 116.0), strict=True):
-            connection.execute(update(attempts).where(attempts.c.job_id == claim.job_id).values(started=started))
-            connection.execute(update(jobs).where(jobs.c.id == claim.job_id).values(finished=finished))
-    for claim in claims:
-        waits.note(claim, bench.executor.type_of(claim))
-    assert waits.read() == [("generate_copy", 3.0), ("call", 5.0)]
-    assert waits.read() == []
+def test_a_job_is_ready_when_its_last_parent_is_over(driver):
+    """From submission for a job that has none; for one that gathers a list, from the end of the last of its jobs."""
+    nodes = {"first": {}, "many": {"n": 3}, "last": {}}
+    id = driver.submit(plan_of(nodes, [("first", "many"), ("many", "last")]))
+    claims = {}
+    while granted := driver.claim(id, 4):
+        claims |= {(claim.node, claim.item): claim for claim in granted}
+        driver.record(id, *map(completed, granted))
+    written(driver, executions, created=100.0)
+    for (node, item), (started, finished) in {
+        ("first", "0"): (103.0, 110.0),
+        ("many", "0.0"): (110.0, 120.0),
+        ("many", "0.1"): (111.0, 130.0),
+        ("many", "0.2"): (112.0, 125.0),
+        ("last", "0"): (135.0, 140.0),
+    }.items():
+        job_id = claims[node, item].job_id
+        written(driver, attempts, attempts.c.job_id == job_id, started=started)
+        written(driver, jobs, jobs.c.id == job_id, finished=finished)
+    assert waited(driver, *(claims[job] for job in sorted(claims))) == [
+        ("first", 3.0),
+        ("last", 5.0),
+        ("many", 0.0),
+        ("many", 1.0),
+        ("many", 2.0),
+    ]
 
 
-def test_a_retry_is_ready_when_its_pause_is_over(bench):
-    """Neither the attempt before nor the pause after it counts as waiting; a retry by hand is left out."""
-    database, claims = bench.backend.database, []
+def test_a_retry_is_ready_when_its_pause_is_over(driver):
+    """Neither the attempt before nor the pause after it counts as waiting; what a person started again is left out."""
+    id = driver.submit(plan_of({"a": {}}, []))
+    (first,) = driver.claim(id)
+    driver.record(id, retrying(first))
+    (second,) = driver.claim(id)
+    driver.record(id, failed(second))
+    driver.controls.retry(id)
+    (third,) = driver.claim(id)
+    written(driver, executions, created=100.0)
+    written(driver, jobs, due=150.0)
+    written(driver, attempts, attempts.c.number == 1, started=101.0, finished=140.0)
+    written(driver, attempts, attempts.c.number == 2, started=152.0)
+    assert waited(driver, first, second, third) == [("a", 1.0), ("a", 2.0)]
 
-    def stumble() -> None:
-        raise TransientError("again")
 
-    run = xt.Workflow("w").call("a", stumble, retry={"attempts": 2, "base_seconds": 0.001}).run(n=1)
-    outcomes = []
-    while len(claims) < 2:
-        granted = bench.recorder.record(outcomes, run.id, 1).claims
-        claims += granted
-        outcomes = [bench.executor.execute(claim) for claim in granted]
-    bench.recorder.record(outcomes, run.id, 0)
-    run.retry()
-    third = bench.recorder.record([], run.id, 1).claims
-    with database.engine.begin() as connection:
-        connection.execute(update(executions).values(created=100.0))
-        connection.execute(update(jobs).values(due=150.0))
-        connection.execute(update(attempts).where(attempts.c.number == 1).values(started=101.0, finished=140.0))
-        connection.execute(update(attempts).where(attempts.c.number == 2).values(started=152.0))
-    waits = Waits(database, PlanCache().load)
-    for claim in (*claims, *third):
+def test_of_many_jobs_a_few_are_read(driver):
+    """However fast jobs are, reading how long they waited costs little; each is read once."""
+    id = driver.submit(plan_of({"a": {}}, []), rows=2 * MOST)
+    waits = Waits(driver.database, driver.plans.load)
+    for claim in driver.claim(id, 2 * MOST):
         waits.note(claim, "call")
-    assert waits.read() == [("call", 1.0), ("call", 2.0)]
-
-
-def test_of_many_jobs_a_few_are_read(bench):
-    """However fast jobs are, reading how long they waited costs little."""
-    run = flow().run(n=1)
-    claims = bench.recorder.record([], run.id, 1).claims
-    waits = Waits(bench.backend.database, PlanCache().load)
-    for _ in range(10 * MOST):
-        waits.note(claims[0], "call")
     assert len(waits.read()) == MOST
+    assert waits.read() == []

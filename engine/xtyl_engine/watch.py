@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from xtyl_engine.census import Census
 from xtyl_engine.database import Transaction
-from xtyl_engine.errors import WorkflowException
 from xtyl_engine.metrics import WORKER, Figures
 from xtyl_engine.plan import Plan
 from xtyl_engine.providers import get_provider
@@ -85,7 +84,7 @@ class Watch:
                 self._relay.tell_standing(self._slots.count - self._slots.free(), len(self._slots.held()))
             try:
                 waits = self._waits.read()
-            except WorkflowException as error:
-                log.debug("how long jobs waited is not known: %s", error)
+            except Exception as error:
+                log.warning("how long jobs waited is not known: %s", error)
                 continue
             self._slots.meter.tell([("xtyl_job_queue_seconds", (type,), seconds) for type, seconds in waits])
