@@ -19,8 +19,7 @@ class Fleet:
 
     def __init__(self, settings: Settings, pool: str = "threads"):
         self.deaths = 0
-        self._pool = pool
-        self._settings = replace(settings, accept_functions=True)
+        self._settings = replace(settings, accept_functions=True, pool=pool)
         self._ended = threading.Event()
         self._worker = self._start()
         self._thread = threading.Thread(target=self._tend)
@@ -49,7 +48,7 @@ class Fleet:
     def _start(self) -> subprocess.Popen[bytes]:
         with open(self._settings.log_folder / "worker.log", "ab") as log:
             return subprocess.Popen(
-                [self._pool if word == "threads" else word for word in worker_command(self._settings)],
+                worker_command(self._settings),
                 env=self._settings.child_environ(),
                 stdout=log,
                 stderr=log,

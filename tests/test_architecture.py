@@ -21,6 +21,7 @@ PURE = {
 
 HOMES = {
     "celery": {"xtyl_engine.broker", "xtyl_engine.worker"},
+    "billiard": {"xtyl_engine.worker"},
     "kombu": {"xtyl_engine.broker", "xtyl_engine.transport", "xtyl_engine.worker"},
     "redis": {"xtyl_engine.stream"},
     "alembic": {"xtyl_engine.schema", "xtyl_engine.migrations"},

@@ -115,3 +115,13 @@ def test_a_claim_is_not_held_for_ever_by_a_slot_that_broke(driver: Driver) -> No
         slots.advance(driver.submit(chain(1)))
     assert slots.held() == ()
     assert slots.free() == 1
+
+
+def test_a_process_asks_for_those_beside_it(driver):
+    """A forked process has one slot; with jobs for more it asks for as many as have nothing to do."""
+    hints: list[str] = []
+    slots = slots_of(driver, hints, count=1)
+    slots.others = lambda: 2
+    slots.ask("run", 10)
+    assert hints == ["run"] * 3
+    assert slots.free() == 1

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from xtyl_engine.errors import WorkflowException
+
+if TYPE_CHECKING:
+    from xtyl_engine.diagnose import Check
 
 
 class Commands(click.Group):
@@ -73,26 +77,27 @@ def doctor() -> None:
     from xtyl_engine.local import doctor as examine
     from xtyl_engine.settings import load_settings
 
-    checks = examine(load_settings())
-    for check in checks:
-        click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.detail}")
-        if not check.ok and check.hint:
-            click.echo(f"     {check.hint}")
-    sys.exit(0 if all(check.ok for check in checks) else 1)
+    _report(examine(load_settings()))
 
 
 @main.command()
 @click.option("--slots", type=click.IntRange(1, 1000), default=None, help="Jobs at a time; XTYL_SLOTS by default.")
-def worker(slots: int | None) -> None:
+@click.option("--pool", type=click.Choice(["threads", "prefork"]), default=None, help="XTYL_POOL by default.")
+@click.option("--check", is_flag=True, help="Say whether a worker of this host is alive and can work, and end.")
+def worker(slots: int | None, pool: str | None, check: bool) -> None:
     """Work for the back end that the XTYL_ variables name, until ended."""
     import os
-    from dataclasses import replace
 
-    from xtyl_engine.local import worker_command
+    from xtyl_engine.children import worker_command
+    from xtyl_engine.health import describe, examine
     from xtyl_engine.settings import load_settings
 
-    settings = load_settings()
-    settings = settings if slots is None else replace(settings, slots=slots)
+    given = {"XTYL_SLOTS": slots and str(slots), "XTYL_POOL": pool}
+    settings = load_settings({**os.environ, **{name: value for name, value in given.items() if value}})
+    if check:
+        _report(examine(settings))
+    click.echo(describe(settings))
+    sys.stdout.flush()
     command = worker_command(settings, is_watched=True)
     os.execve(command[0], command, {**os.environ, **settings.to_environ()})
 
@@ -155,6 +160,15 @@ for _action, _words in (
     ("retry", "Try a run's failed jobs again."),
 ):
     _control(_action, _words)
+
+
+def _report(checks: Iterable[Check]) -> NoReturn:
+    checks = list(checks)
+    for check in checks:
+        click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.detail}")
+        if not check.ok and check.hint:
+            click.echo(f"     {check.hint}")
+    sys.exit(0 if all(check.ok for check in checks) else 1)
 
 
 def _print_status(found: Any) -> None:

@@ -1,24 +1,27 @@
-"""How hints travel: one queue that keeps account of nothing. Whoever submits sends here; the worker's side is in `worker`,
+"""How hints travel: queues that keep account of nothing. Whoever submits sends here; the worker's side is in `worker`,
 which no client needs to import.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from celery import Celery
 from kombu import Exchange, Queue
 
 from xtyl_engine.points import Point, reach
+from xtyl_engine.routes import HEAVY_QUEUE, QUEUE, queues_for
+
+__all__ = ["HEAVY_QUEUE", "QUEUE", "TASK", "make_app", "queues_for", "send_hint"]
 
 log = logging.getLogger("xtyl")
 TASK = "xtyl.advance"
-QUEUE = "xtyl"
 
 CONFIGURATION: dict[str, Any] = {
     # A hint may be lost, so nothing keeps account of it: no acknowledgement, no redelivery, no lookup of an exchange's queues.
-    "task_queues": (Queue(QUEUE, Exchange(""), routing_key=QUEUE, no_ack=True),),
+    "task_queues": tuple(Queue(name, Exchange(""), routing_key=name, no_ack=True) for name in (QUEUE, HEAVY_QUEUE)),
     "task_default_queue": QUEUE,
     "task_default_exchange": "",
     "task_default_routing_key": QUEUE,
@@ -54,11 +57,13 @@ def make_app(broker_url: str | None) -> Celery:
     return app
 
 
-def send_hint(app: Celery, execution_id: str) -> None:
-    """Say that an execution has ready jobs. A hint that cannot be sent is left to the sweeper."""
+def send_hint(app: Celery, execution_id: str, queues: Iterable[str] = (QUEUE,)) -> None:
+    """Say that an execution has ready jobs, where those hear it who claim them: see `queues_for`. A hint that cannot be sent is
+    left to the sweeper."""
     try:
         reach(Point.HINT_BEFORE)
-        app.send_task(TASK, (execution_id,), retry=False, ignore_result=True)
+        for queue in queues:
+            app.send_task(TASK, (execution_id,), queue=queue, retry=False, ignore_result=True)
         reach(Point.HINT_SENT)
     except Exception as error:
         log.warning("a hint could not be sent: %s; the sweep will see to it", error)

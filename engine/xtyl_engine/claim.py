@@ -12,7 +12,8 @@ from xtyl_engine import statements as sql
 from xtyl_engine.events import EventKind
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.outcomes import Claim
-from xtyl_engine.permits import READY_OPEN, READY_SHUT, Gate
+from xtyl_engine.permits import FRONT_SHUT, READY_OPEN, READY_SHUT, Gate, joined
+from xtyl_engine.routes import Route
 from xtyl_engine.states import ExecutionState
 
 PEEK = 16
@@ -22,11 +23,12 @@ OPEN_TO_CLAIMS = (ExecutionState.PENDING, ExecutionState.RUNNING)
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What a slot gets back: its next claims, how many more jobs were ready (counted up to a few), and, if there are ready jobs
-    which no rate allows to start now, in how many seconds one may."""
+    which no rate allows to start now, in how many seconds one may. `elsewhere`: jobs became ready that other workers claim."""
 
     claims: tuple[Claim, ...] = ()
     more: int = 0
     wait_seconds: float | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ def claim_jobs(ledger: Ledger, gate: Gate, want: int, claimant: Claimant) -> Gra
     room = _room(ledger, want)
     if room <= 0:
         return Grant()
-    asked_for = {"execution_id": ledger.id, "now": ledger.now, "limit": room, "shut": gate.shut()}
+    asked_for = {"execution_id": ledger.id, "now": ledger.now, "limit": room, "shut": gate.closed()}
     found = ledger.transaction.rows(READY_OPEN if asked_for["shut"] else sql.READY, asked_for)
     taken = _admitted(_without_crowds(ledger, found, claimant.owner), gate, want)
     if taken:
@@ -53,6 +55,14 @@ def claim_jobs(ledger: Ledger, gate: Gate, want: int, claimant: Claimant) -> Gra
     if not taken and (shut := gate.shut()) and ledger.transaction.row(READY_SHUT, asked_for | {"shut": shut}):
         wait = gate.seconds()
     return Grant(_claims(ledger, taken, claimant, gate.now), len(found) - len(taken), wait)
+
+
+def is_ready_elsewhere(ledger: Ledger, route: Route) -> bool:
+    """Whether jobs are ready that workers of the other kind claim."""
+    if not route.heavy or not (barred := route.barred(ledger.plan, ledger.template_id)):
+        return False
+    asked_for = {"execution_id": ledger.id, "now": ledger.now, "shut": joined(barred)}
+    return ledger.transaction.row(FRONT_SHUT, asked_for) is not None
 
 
 def _room(ledger: Ledger, want: int) -> int:

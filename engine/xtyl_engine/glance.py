@@ -19,6 +19,7 @@ from xtyl_engine.overview import NodeOverview, Option, Overview, Review
 from xtyl_engine.permits import Rates, next_start
 from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution, Queries
+from xtyl_engine.routes import awaited
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import jobs, rows
 from xtyl_engine.values import unspill
@@ -191,7 +192,10 @@ class Glance:
             return None
         if sums[JobState.READY]:
             ready = [name for name, node in nodes.items() if node.counts.get(JobState.READY)]
-            return self._limit(transaction, plan, ready) or self._queries.retry_or_worker(transaction, execution.id)
+            limit = self._limit(transaction, plan, ready)
+            words = limit or self._queries.retry_or_worker(transaction, execution.id)
+            types = {plan.nodes[name].type for name in ready}
+            return awaited(self._rates.route.heavy, types) if words == "a worker" else words
         waiting = [name for name, node in nodes.items() if node.counts.get(JobState.WAITING)]
         if not waiting:
             return None

@@ -4,11 +4,12 @@ holds over all workers and outlives them. Nobody waits here: what has no permit 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
-from sqlalchemy import Text, and_, func, not_, type_coerce
+from sqlalchemy import Select, Text, and_, func, literal_column, not_, select, type_coerce
 
 from xtyl_engine import statements as sql
 from xtyl_engine.budget import Budget, lock_budget, see_budget, see_hold
@@ -19,6 +20,7 @@ from xtyl_engine.outcomes import Completed, Outcome, Released, Retrying
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.providers import provider_names
 from xtyl_engine.rates import Rate, parse_rates
+from xtyl_engine.routes import Route, read_route
 from xtyl_engine.settings import Settings, SettingsError
 from xtyl_engine.tables import jobs
 
@@ -32,14 +34,32 @@ _IS_SHUT = and_(
 )
 READY_OPEN = sql.READY.where(not_(_IS_SHUT))
 READY_SHUT = sql.READY.where(_IS_SHUT)
+# Rows are begun in order, so that what was made ready last stands in front: the rest need not be looked at.
+FRONT = 256
+_READY_FRONT = sql.READY.limit(FRONT).subquery()
+FRONT_SHUT: Select[Any] = (
+    select(literal_column("1"))
+    .select_from(_READY_FRONT)
+    .where(
+        func.replace(sql.B("shut"), _BREAK + _READY_FRONT.c.node + _BREAK, "") != sql.B("shut"),
+        _READY_FRONT.c.output.is_(None),
+    )
+    .limit(1)
+)
+
+
+def joined(nodes: Collection[str]) -> str:
+    """Names of nodes as the statements take them."""
+    return BETWEEN + (BETWEEN * 2).join(nodes) + BETWEEN if nodes else ""
 
 
 @dataclass(eq=False)
 class Rates:
-    """The rates of one process. `provider` is the one that serves nodes which name none."""
+    """What one process may start: its rates, and which jobs it claims at all. `provider` serves nodes which name none."""
 
     rates: Iterable[Rate] = ()
     provider: str = ""
+    route: Route = field(default_factory=Route)
     by_key: Mapping[str, Rate] = field(init=False)
     _known: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -63,12 +83,13 @@ class Rates:
         if template_id not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            self._known[template_id] = {node.id: keys for node in plan.nodes.values() if (keys := self.keys(node))}
+            ours = [node for node in plan.nodes.values() if self.route.serves(node.type)]
+            self._known[template_id] = {node.id: keys for node in ours if (keys := self.keys(node))}
         return self._known[template_id]
 
 
 def read_rates(settings: Settings) -> Rates:
-    """The rates that are set. Raises SettingsError for a name that limits nothing."""
+    """The rates and the route that are set. Raises SettingsError for a name that limits nothing."""
     rates = parse_rates(settings.rates)
     known = (*provider_names(), *node_types()) if rates else ()
     for rate in rates:
@@ -78,7 +99,7 @@ def read_rates(settings: Settings) -> Rates:
                 f"XTYL_RATES limits {rate.key!r}, and there is no provider and no node type of that name",
                 hint=f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}.",
             )
-    return Rates(rates, settings.provider)
+    return Rates(rates, settings.provider, read_route(settings))
 
 
 class Permits:
@@ -95,7 +116,9 @@ class Permits:
     ):
         self.now = now
         self._transaction = transaction
+        asking = list(asking)
         self._keys = {ledger.id: rates.of(ledger.plan, ledger.template_id) for ledger in asking}
+        self._barred = {ledger.id: rates.route.barred(ledger.plan, ledger.template_id) for ledger in asking}
         changes = [change for ledger, outcome in won for change in _changes(ledger.plan, outcome, rates)]
         changed = {change.key for change in changes}
         self._budgets = {
@@ -109,7 +132,7 @@ class Permits:
 
     def gate(self, execution_id: str) -> Gate:
         """What the jobs of one execution need."""
-        return Gate(self._budgets, self._keys[execution_id], self.now)
+        return Gate(self._budgets, self._keys[execution_id], self.now, self._barred[execution_id])
 
     def save(self) -> None:
         """Write down what was taken and given back."""
@@ -119,16 +142,21 @@ class Permits:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The permits that the jobs of one execution need, by node, of those that a transaction shares out at a moment."""
+    """The permits that the jobs of one execution need, by node, of those that a transaction shares out at a moment. The jobs of
+    `barred` nodes are for other workers."""
 
     budgets: Mapping[str, Budget]
     keys: Mapping[str, tuple[str, ...]]
     now: float
+    barred: frozenset[str] = frozenset()
+
+    def closed(self) -> str:
+        """The nodes whose jobs may not be claimed now and here, as the statements take them."""
+        return joined([*self._shut(), *self.barred])
 
     def shut(self) -> str:
-        """The nodes whose jobs may not start now, as the statements take them."""
-        nodes = [node for node in self.keys if self._seconds(node) > 0]
-        return BETWEEN + (BETWEEN * 2).join(nodes) + BETWEEN if nodes else ""
+        """Those of them that no rate allows to start now."""
+        return joined(self._shut())
 
     def admit(self, node: str) -> bool:
         """Take the permits for one job, if there are all of them."""
@@ -141,6 +169,9 @@ class Gate:
     def seconds(self) -> float:
         """How long until a job of some node that is shut may start."""
         return min((seconds for node in self.keys if (seconds := self._seconds(node)) > 0), default=0.0)
+
+    def _shut(self) -> list[str]:
+        return [node for node in self.keys if self._seconds(node) > 0]
 
     def _seconds(self, node: str) -> float:
         return max((self.budgets[key].seconds for key in self.keys.get(node, ())), default=0.0)

@@ -8,11 +8,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xtyl_engine import moves
 from xtyl_engine.accept import Raced, accept, mine
-from xtyl_engine.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs
+from xtyl_engine.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.events import Event
 from xtyl_engine.ledger import Ledger
@@ -93,15 +93,17 @@ class Recorder:
         self._deliver(requests, grants, events)
 
     def _commit_apart(self, request: _Request) -> None:
+        elsewhere = False
         try:
             for outcome in request.outcomes:
                 alone = _Request([outcome], outcome.claim.execution_id, 0)
                 ids = [alone.execution_id]
-                _, events = self.database.transact(lambda t, ids=ids, one=alone: self._apply(t, ids, [one], True))  # type: ignore[misc]
+                done, events = self.database.transact(lambda t, ids=ids, one=alone: self._apply(t, ids, [one], True))  # type: ignore[misc]
+                elsewhere |= done[0].elsewhere
                 self.publish(events)
             ask = _Request([], request.execution_id, request.want)
             grants, events = self.database.transact(lambda t: self._apply(t, [ask.execution_id], [ask], True))
-            self._deliver([request], grants, events)
+            self._deliver([request], [replace(grant, elsewhere=elsewhere) for grant in grants], events)
         except Exception as error:
             request.error = error
 
@@ -117,6 +119,8 @@ class Recorder:
         claimant = Claimant(owner=self.owner, lease_seconds=self.lease_seconds, asked=time.monotonic())
         ledgers = {id: Ledger(transaction, id, self.load) for id in ids}
         outcomes = {id: [o for r in requests for o in r.outcomes if o.claim.execution_id == id] for id in ids}
+        # Whoever makes the first of them ready tells the others: after that they find the rest themselves.
+        quiet = [id for id in ids if outcomes[id] and not is_ready_elsewhere(ledgers[id], self.rates.route)]
         won = {id: accept(ledger, outcomes[id], alone) for id, ledger in ledgers.items()}
         reach(Point.OUTCOME_WRITTEN)
         asking = {request.execution_id for request in requests if request.want}
@@ -128,6 +132,10 @@ class Recorder:
             [(ledgers[id], outcome) for id in ids for outcome in won[id]],
         )
         grants = self._grant(ledgers, requests, permits, claimant)
+        for id in quiet:
+            if is_ready_elsewhere(ledgers[id], self.rates.route):
+                first = next(place for place, request in enumerate(requests) if request.execution_id == id)
+                grants[first] = replace(grants[first], elsewhere=True)
         permits.save()
         for ledger in ledgers.values():
             if ledger.events:

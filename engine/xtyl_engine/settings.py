@@ -17,8 +17,10 @@ from urllib.parse import urlsplit
 
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.rates import UnreadableRate, parse_rates
+from xtyl_engine.resources import processors
 
 _making = threading.Lock()
+PREFORK = "prefork"
 WORKER_SETTINGS = (
     "accept_functions",
     "slots",
@@ -47,6 +49,9 @@ class Settings:
     provider: str = "offline"
     accept_functions: bool = False
     slots: int = 16
+    pool: str = "threads"
+    heavy: str = ""
+    child_megabytes: int | None = None
     max_parallel: int | None = None
     lease_seconds: float = 10.0
     beat_seconds: float = 3.0
@@ -67,6 +72,11 @@ class Settings:
     def writes_json(self) -> bool:
         """Whether log lines are JSON: on a shared back end, unless the setting says otherwise."""
         return self.log_format == "json" or (not self.log_format and self.redis_url is not None)
+
+    @property
+    def heavy_types(self) -> frozenset[str]:
+        """The node types whose jobs run in processes of their own."""
+        return frozenset(self.heavy.split())
 
     @property
     def artifacts_folder(self) -> Path:
@@ -127,10 +137,20 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     home = values.setdefault("home", _folder("XTYL_HOME", "~/.xtyl"))
     values.setdefault("database_url", f"sqlite:///{home}/xtyl.db")
     values.setdefault("accept_functions", values.get("redis_url") is None)
+    if "redis_url" not in values:
+        # The embedded back end has one worker, which does everything in threads.
+        values = {name: value for name, value in values.items() if name not in ("pool", "heavy")}
+    values.setdefault("slots", default_slots(values.get("pool", "")))
     settings = Settings(**values)
     if settings.lease_seconds < 2 * settings.beat_seconds:
         _refuse("XTYL_LEASE_SECONDS", str(settings.lease_seconds), "at least twice XTYL_BEAT_SECONDS")
     return settings
+
+
+def default_slots(pool: str) -> int:
+    """Jobs at a time where nothing is set: a process for each processor; threads mostly wait, so many, though only one of them
+    runs Python at a time."""
+    return processors() if pool == PREFORK else min(64, max(16, 4 * processors()))
 
 
 def prepare_home(settings: Settings) -> None:
@@ -217,6 +237,13 @@ def _rates(name: str, text: str) -> str:
     return text
 
 
+def _names(name: str, text: str) -> str:
+    found = sorted(set(text.replace(",", " ").split()))
+    if not all(each.replace("-", "_").isidentifier() for each in found):
+        _refuse(name, text, "names of node types with spaces between them: call my_type")
+    return " ".join(found)
+
+
 def _one_of(*allowed: str) -> Callable[[str, str], str]:
     def read(name: str, text: str) -> str:
         found = {each.lower(): each for each in allowed}.get(text.lower())
@@ -280,6 +307,9 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "provider": _text,
     "accept_functions": _switch,
     "slots": _whole(1024),
+    "pool": _one_of("threads", PREFORK),
+    "heavy": _names,
+    "child_megabytes": _whole(1_000_000),
     "max_parallel": _whole(100_000),
     "lease_seconds": _seconds(0.1, 3600),
     "beat_seconds": _seconds(0.01, 1200),

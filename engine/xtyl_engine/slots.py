@@ -31,15 +31,22 @@ ODD_SECONDS = 60.0
 Hint = Callable[[str], None]
 
 
+def nobody(execution_id: str) -> None:
+    """There are no such workers."""
+
+
 @dataclass(eq=False)
 class Slots:
-    """The slots of one process, `count` of them. `hint` asks the fleet for a slot for an execution."""
+    """The slots of one process, `count` of them. `hint` asks the fleet for a slot for an execution, `forward` asks those workers
+    that claim what is not claimed here; `others` are the free slots of the processes beside this one."""
 
     recorder: Recorder
     executor: Executor
     hint: Hint
     count: int
     slice_seconds: float
+    forward: Hint = nobody
+    others: Callable[[], int] = int
     closing: bool = False
     meter: Meter = field(default_factory=Meter)
     _active: Counter[str] = field(default_factory=Counter)
@@ -99,7 +106,7 @@ class Slots:
             fresh = {id: [at for at in sent if now - at < FORGET_HINT_SECONDS] for id, sent in self._hinted.items()}
             self._hinted = {id: sent for id, sent in fresh.items() if sent}
             recent = self._hinted.get(execution_id, [])
-            idle = self.count - self._active.total() - sum(map(len, self._hinted.values()))
+            idle = self.count + self.others() - self._active.total() - sum(map(len, self._hinted.values()))
             wanted = max(0, min(ready - len(recent), idle))
             if wanted:
                 self._hinted[execution_id] = recent + [now] * wanted
@@ -121,6 +128,7 @@ class Slots:
         done, want = 0, int(not self.closing)
         while True:
             grant = self._record(outcomes, execution_id, want)
+            self._forward(grant, execution_id)
             if not grant.claims:
                 if grant.wait_seconds is not None:
                     self._alarm.set(execution_id, grant.wait_seconds)
@@ -132,9 +140,13 @@ class Slots:
             outcomes = self._execute_all(grant.claims)
             done += len(outcomes)
             if self.closing or time.monotonic() > deadline:
-                self._record(outcomes, execution_id, 0)
+                self._forward(self._record(outcomes, execution_id, 0), execution_id)
                 self._hint(execution_id)
                 return done
+
+    def _forward(self, grant: Grant, execution_id: str) -> None:
+        if grant.elsewhere:
+            self.forward(execution_id)
 
     def _record(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
         """Hand outcomes in, and keep account of the claims held: their leases are renewed, those of no others."""

@@ -151,6 +151,10 @@ UNCLAIMED = (
     .group_by(jobs.c.execution_id)
 )
 
+UNCLAIMED_NODES = UNCLAIMED.add_columns(executions.c.template_id, jobs.c.node).group_by(
+    executions.c.template_id, jobs.c.node
+)
+
 ACTIVE = (
     select(jobs.c.id)
     .join(executions, executions.c.id == jobs.c.execution_id)

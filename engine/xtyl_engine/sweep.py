@@ -7,7 +7,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +22,17 @@ from xtyl_engine.ledger import Ledger
 from xtyl_engine.plan import Plan
 from xtyl_engine.points import Point, reach
 from xtyl_engine.record import Publish
+from xtyl_engine.routes import Route
 from xtyl_engine.schedule import End, Over
 from xtyl_engine.slots import Slots
 from xtyl_engine.states import ExecutionState
 
 log = logging.getLogger("xtyl")
 MAX_LOST = 3
+
+
+def unnoted(what: str) -> None:
+    """Nobody asks whether this process is alive."""
 
 
 @dataclass(eq=False)
@@ -41,6 +47,8 @@ class Sweeper:
     lease_seconds: float
     beat_seconds: float
     sweep_seconds: float
+    route: Route = field(default_factory=Route)
+    note: Callable[[str], None] = unnoted
     _ended: threading.Event = field(default_factory=threading.Event)
     _touched: float = field(default_factory=time.monotonic)
     _patient_until: float = 0.0
@@ -76,11 +84,21 @@ class Sweeper:
         """One round: lost jobs, unclaimed jobs, executions that were stopped."""
         self.put_back_lost()
         self._note_stopped()
-        if self.slots.free():
+        if free := self.slots.free():
             with self.database.read() as transaction:
-                waiting = transaction.rows(sql.UNCLAIMED)
+                waiting = self._unclaimed(transaction)
             for execution_id, ready in waiting:
-                self.slots.ask(execution_id, ready)
+                self.slots.ask(execution_id, min(ready, free))
+
+    def _unclaimed(self, transaction: Transaction) -> Iterable[tuple[str, int]]:
+        """The executions with ready jobs that may be claimed here, and how many."""
+        if not self.route.heavy:
+            return [(execution_id, ready) for execution_id, ready in transaction.rows(sql.UNCLAIMED)]
+        found: Counter[str] = Counter()
+        for execution_id, ready, template_id, node in transaction.rows(sql.UNCLAIMED_NODES):
+            if node not in self.route.barred(self.load(transaction, template_id), template_id):
+                found[execution_id] += ready
+        return found.items()
 
     def put_back_lost(self) -> None:
         """Make the jobs ready again whose lease has run out; quarantine those that were lost too often."""
@@ -140,6 +158,7 @@ class Sweeper:
         while not self._ended.wait(seconds):
             try:
                 work()
+                self.note(work.__name__)
             except WorkflowException as error:
                 log.warning("%s: %s", threading.current_thread().name, error)
             except Exception:

@@ -29,6 +29,18 @@ ROUND_SECONDS = 1.0
 Load = Callable[[Transaction, str], Plan]
 
 
+def answer_for_pool(settings: Settings, relay: Relay) -> None:
+    """In the main process of a pool: tell Prometheus what its children count. How many jobs there are, others say: this process
+    has no database open, for its children would share it."""
+    if not settings.metrics:
+        return
+    figures = Figures(WORKER)
+    figures.ask("xtyl_slots_free", lambda: [((), max(0, settings.slots - relay.standing()[0]))])
+    figures.ask("xtyl_jobs_held", lambda: [((), relay.standing()[1])])
+    if figures.serve(settings.metrics):
+        relay.listen(figures.take)
+
+
 class Watch:
     """One per worker process. Raises SettingsError where a library is missing that a setting asks for."""
 
@@ -58,12 +70,11 @@ class Watch:
         executor, meter = self._slots.executor, self._slots.meter
         if self._relay.is_main:
             figures = Figures(WORKER)
-            figures.ask("xtyl_slots_free", lambda: [((), max(0, self._slots.count - self._standing()[0]))])
-            figures.ask("xtyl_jobs_held", lambda: [((), self._standing()[1])])
+            figures.ask("xtyl_slots_free", lambda: [((), self._slots.free())])
+            figures.ask("xtyl_jobs_held", lambda: [((), len(self._slots.held()))])
             figures.ask("xtyl_unfinished_jobs", Census(executor.database, load))
             if not figures.serve(self._settings.metrics):
                 return
-            self._relay.listen(figures.take)
             meter.tell = figures.take
         else:
             meter.tell = self._relay.tell
@@ -72,11 +83,6 @@ class Watch:
         executor.provider = lambda name: TimedProvider(get_provider(name), meter.called)
         executor.store.on_full = lambda seconds: meter.held_up("disk", seconds)
         threading.Thread(target=self._go_round, name="xtyl-meter", daemon=True).start()
-
-    def _standing(self) -> tuple[int, int]:
-        """Slots at work and jobs held, here and in the children of this process's pool."""
-        active, held = self._relay.standing()
-        return active + self._slots.count - self._slots.free(), held + len(self._slots.held())
 
     def _go_round(self) -> None:
         while not self._ended.wait(ROUND_SECONDS):

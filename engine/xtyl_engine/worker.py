@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import socket
 import sys
 import threading
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
+from billiard import current_process
 from celery import Celery, signals
 from celery.exceptions import WorkerShutdown
 from celery.worker.request import Request
@@ -24,24 +25,27 @@ from xtyl_engine.broker import TASK, make_app, send_hint
 from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import Executor
+from xtyl_engine.health import Heartbeat
 from xtyl_engine.journal import keep_journal
 from xtyl_engine.permits import read_rates
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.points import Point, arm, reach
+from xtyl_engine.pool import Pool
 from xtyl_engine.record import Recorder
 from xtyl_engine.relay import Relay
+from xtyl_engine.routes import read_route
 from xtyl_engine.schema import ensure_schema
-from xtyl_engine.settings import Settings, load_settings
+from xtyl_engine.settings import PREFORK, Settings, load_settings
 from xtyl_engine.slots import KEEP_SECONDS, Slots
 from xtyl_engine.stream import Publisher
 from xtyl_engine.sweep import Sweeper
 from xtyl_engine.transport import read_with_care
-from xtyl_engine.watch import Watch
+from xtyl_engine.watch import Watch, answer_for_pool
 
 log = logging.getLogger("xtyl")
 SLOT_FREED_SECONDS = 0.002
-# Made before a pool forks: its children hear of the end by the one, and tell what they count by the other.
-_ending = multiprocessing.Event()
+PAUSE_SECONDS = 1.0
+# Made before a pool forks: its children tell what they count by it.
 _relay = Relay()
 
 
@@ -51,8 +55,11 @@ class Process:
     def __init__(self, settings: Settings, app: Celery):
         arm(settings.crash, settings.home)
         self.shutdown_seconds = settings.shutdown_seconds
+        # A forked process has one slot, and others beside it.
+        is_forked = settings.pool == PREFORK
+        count = 1 if is_forked else settings.slots
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self.database = Database(settings.database_url, pool_size=settings.slots + 4)
+        self.database = Database(settings.database_url, pool_size=count + 4)
         ensure_schema(self.database)
         self.publisher = Publisher(settings.event_url)
         plans = PlanCache()
@@ -62,7 +69,17 @@ class Process:
         )
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=KEEP_SECONDS)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
-        self.slots = Slots(recorder, executor, lambda id: send_hint(app, id), settings.slots, settings.slice_seconds)
+        route = rates.route
+        self.slots = Slots(
+            recorder,
+            executor,
+            lambda id: send_hint(app, id, (route.queue,)),
+            count,
+            settings.slice_seconds,
+            forward=lambda id: send_hint(app, id, (route.other_queue,)),
+            others=_pool.idle if is_forked else int,
+        )
+        self.heartbeat = Heartbeat(settings.home)
         self.watch = Watch(settings, _relay, self.slots, plans.load)
         self.sweeper = Sweeper(
             self.database,
@@ -73,6 +90,8 @@ class Process:
             settings.lease_seconds,
             settings.beat_seconds,
             settings.sweep_seconds,
+            route,
+            self.heartbeat.note,
         )
         self.sweeper.start()
         threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
@@ -85,17 +104,19 @@ class Process:
     def _await_end(self) -> None:
         """When the worker is told to end: start nothing new, and give back what is not finished in time. A thread cannot be
         killed, so the process ends with it: what was given back must not go on here."""
-        _ending.wait()
+        _pool.await_end()
         self.slots.closing = True
         reach(Point.SHUTDOWN_BEGUN)
         threading.Event().wait(self.shutdown_seconds)
         if held := self.slots.release():
             log.warning("%d jobs were not finished in %g s and are given back", held, self.shutdown_seconds)
             reach(Point.SHUTDOWN_RELEASED)
+            self.heartbeat.close()
             os._exit(0)
 
     def close(self) -> None:
         self.sweeper.end()
+        self.heartbeat.close()
         self.publisher.close()
         self.database.close()
         self.watch.close()
@@ -138,7 +159,10 @@ def process() -> Process:
 
 
 read_with_care()
+# Made before a pool forks: its processes hear of each other and of the end by it.
+_pool = Pool(load_settings().slots)
 app = make_app(load_settings().celery_url)
+app.amqp.queues.select(read_route(load_settings()).queues)
 
 
 class HintRequest(Request):
@@ -151,15 +175,33 @@ class HintRequest(Request):
 def advance(execution_id: str) -> None:
     """A hint: work on this execution until nothing is ready or the time slice is used."""
     try:
-        process().slots.advance(str(execution_id))
+        with _at_work():
+            process().slots.advance(str(execution_id))
     finally:
         if _waker is not None:
             _waker.wake()
 
 
+@contextlib.contextmanager
+def _at_work() -> Iterator[None]:
+    """Lets the processes beside this one know that it has something to do; threads know."""
+    place = getattr(current_process(), "index", None)
+    if place is None:
+        yield
+        return
+    _pool.mark(place, True)
+    try:
+        yield
+    finally:
+        _pool.mark(place, False)
+
+
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     keep_journal(load_settings())
+    # A line for each hint would say nothing of any job, and cost as much as a short one.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @signals.worker_ready.connect
@@ -167,21 +209,52 @@ def _begin(**_: Any) -> None:
     global _waker
     # Threads hand work to each other all the time here; the default of 5 ms would be most of a short job's latency.
     sys.setswitchinterval(0.0005)
-    # A line for each hint would say nothing of any job, and cost as much as a short one.
-    for name in ("celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    settings = load_settings()
     try:
-        process()
+        if settings.pool == PREFORK:
+            _look(settings)
+            answer_for_pool(settings, _relay)
+        else:
+            process()
+            _waker = Waker()
     except WorkflowException as error:
         # Ready without a database it would take hints and do nothing with them.
         log.critical("this worker cannot work: %s", error)
         raise WorkerShutdown(1) from error
-    _waker = Waker()
+
+
+def _look(settings: Settings) -> None:
+    """See that a forked process could work. Nothing stays open: what a parent holds, its children would share, and SQLite loses
+    its locks over that."""
+    read_rates(settings)
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        ensure_schema(database)
+    finally:
+        database.close()
+
+
+@signals.worker_process_init.connect
+def _begin_forked(**_: Any) -> None:
+    _pool.mark(current_process().index, False)
+    # In a thread: Celery ends a process that is not up within seconds, and the database may take longer.
+    threading.Thread(target=_make_process, name="xtyl-begin", daemon=True).start()
+
+
+def _make_process() -> None:
+    """Sweep and beat from the start: a process that waited for its first hint might wait for ever."""
+    while True:
+        try:
+            process()
+            return
+        except WorkflowException as error:
+            log.error("this process cannot work yet: %s", error)
+        threading.Event().wait(PAUSE_SECONDS)
 
 
 @signals.worker_shutting_down.connect
 def _finish(**_: Any) -> None:
-    _ending.set()
+    _pool.end()
 
 
 @signals.worker_process_shutdown.connect

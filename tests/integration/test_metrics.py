@@ -49,7 +49,7 @@ def worker(folder: Path, monkeypatch: pytest.MonkeyPatch, pool: str, **given: st
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effects: Effects, pool: str) -> None:
-    """Jobs by outcome, how long they ran and waited, retries, calls, cost, what stands in SQL; from every process of a pool."""
+    """Jobs by outcome, how long they ran and waited, retries, calls, cost, what stands in SQL (by threads); from every process of a pool."""
     port = free_port()
 
     def stumble(text: str) -> str:
@@ -71,9 +71,9 @@ def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert run.wait(60).state == "failed"
         waited = xt.Workflow("waits").generate_copy("line", prompt="About {{ word }}", n=2).review("pick", of="line")
         waited.run([{"word": "one"}])
-        wait_until(
-            lambda: 'xtyl_unfinished_jobs{run_state="running",state="waiting",type="review"}' in collected(port), 40
-        )
+        # The main process of a pool has no database open.
+        stands = 'xtyl_unfinished_jobs{run_state="running",state="waiting",type="review"}'
+        wait_until(lambda: pool == "prefork" or stands in collected(port), 40)
         wait_until(lambda: collected(port).get('xtyl_jobs_total{outcome="failed",type="call"}') == 8)
         wait_until(lambda: collected(port).get('xtyl_job_queue_seconds_count{type="call"}', 0) > 0)
         wait_until(lambda: slots(collected(port)) == (6, 0))

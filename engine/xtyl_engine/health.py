@@ -1,0 +1,151 @@
+"""Whether a worker of this host is alive: each of its processes leaves a sign in the home as often as it renews leases, and
+whoever asks reads those, the database and the broker. Asks no worker anything and loads no Celery: containers ask often.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from xtyl_engine.diagnose import Check
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.settings import PREFORK, Settings
+
+FORGOTTEN_SECONDS = 86_400.0
+
+
+class Heartbeat:
+    """The sign of one process: when it last renewed its leases, and when it last swept to the end."""
+
+    def __init__(self, home: Path):
+        self._folder = run_folder(home)
+        self._path = self._folder / f"{socket.gethostname()}-{os.getpid()}.json"
+        self._swept = time.time()
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _tidy(self._folder)
+        self.note("beat")
+
+    def note(self, what: str) -> None:
+        """A `sweep` is over, or a `beat`. A sign that cannot be left is missed soon enough."""
+        now = time.time()
+        if what == "sweep":
+            self._swept = now
+            return
+        with suppress(OSError):
+            partial = self._path.with_suffix(".new")
+            partial.write_text(json.dumps({"pid": os.getpid(), "beat": now, "swept": self._swept}))
+            partial.chmod(0o600)
+            os.replace(partial, self._path)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._path.unlink()
+
+
+def run_folder(home: Path) -> Path:
+    return home / "run"
+
+
+def examine(settings: Settings) -> tuple[Check, ...]:
+    """What a worker of this host needs, and whether it is at work."""
+    return (_worker(settings), _database(settings), _broker(settings))
+
+
+def describe(settings: Settings) -> str:
+    """What a worker with these settings does, in a line. Raises SettingsError."""
+    from xtyl_engine.routes import read_route
+
+    count = f"{settings.slots} {'processes' if settings.pool == PREFORK else 'threads'}"
+    database, broker = place(settings.database_url), place(settings.event_url)
+    return f"xtyl worker: {count} for {read_route(settings)}; database {database}, broker {broker}"
+
+
+def place(url: str) -> str:
+    """Where a database or a broker is, in words that give no password away."""
+    parts = urlsplit(url)
+    if parts.scheme.startswith("sqlite"):
+        return parts.path.removeprefix("/")
+    if parts.scheme.startswith(("unix", "redis+socket")):
+        return parts.path
+    host = parts.hostname or parse_qs(parts.query).get("host", ["its socket"])[0]
+    port = f":{parts.port}" if parts.port else ""
+    return f"{host}{port}{parts.path}"
+
+
+def _worker(settings: Settings) -> Check:
+    now = time.time()
+    signs = [sign for sign in _signs(run_folder(settings.home)) if _lives(sign["pid"])]
+    if not signs:
+        return _bad("no worker of this home runs on this host", "Start one with `xtyl worker`.")
+    latest = max(signs, key=lambda sign: sign["beat"])
+    if now - latest["beat"] > settings.lease_seconds:
+        return _bad(f"its last sign is {now - latest['beat']:.0f} s old", "It hangs or was stopped: start it again.")
+    latest = max(signs, key=lambda sign: sign["swept"])
+    if now - latest["swept"] > settings.lease_seconds + settings.beat_seconds + settings.sweep_seconds:
+        return _bad(f"it has not swept for {now - latest['swept']:.0f} s", "Its log says why.")
+    several = f"{len(signs)} processes" if len(signs) > 1 else f"process {latest['pid']}"
+    return Check(name="worker", ok=True, detail=f"{several}, last sign {max(0.0, now - latest['beat']):.1f} s ago")
+
+
+def _bad(detail: str, hint: str) -> Check:
+    return Check(name="worker", ok=False, detail=detail, hint=hint)
+
+
+def _database(settings: Settings) -> Check:
+    from xtyl_engine import statements as sql
+    from xtyl_engine.database import Database
+
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        with database.read() as transaction:
+            transaction.row(sql.CLOCK)
+    except WorkflowException as error:
+        return Check(name="database", ok=False, detail=str(error))
+    finally:
+        database.close()
+    return Check(name="database", ok=True, detail=place(settings.database_url))
+
+
+def _broker(settings: Settings) -> Check:
+    from xtyl_engine.stream import check_broker
+
+    try:
+        check_broker(settings.event_url)
+    except WorkflowException as error:
+        return Check(name="broker", ok=False, detail=str(error))
+    return Check(name="broker", ok=True, detail=place(settings.event_url))
+
+
+def _signs(folder: Path) -> list[dict[str, float]]:
+    """The signs of this host: a home may be shared, and pids are not."""
+    found = []
+    for path in folder.glob(f"{socket.gethostname()}-*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            read = json.loads(path.read_bytes())
+            found.append({"pid": int(read["pid"]), "beat": float(read["beat"]), "swept": float(read["swept"])})
+    return found
+
+
+def _lives(pid: float) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _tidy(folder: Path) -> None:
+    """Take away what processes left that were killed: here, and long ago elsewhere."""
+    for path in folder.iterdir():
+        host, _, pid = path.name.partition(".")[0].rpartition("-")
+        is_gone = host == socket.gethostname() and pid.isdecimal() and not _lives(int(pid))
+        if is_gone or time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS:
+            path.unlink(missing_ok=True)

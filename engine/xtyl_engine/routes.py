@@ -1,0 +1,86 @@
+"""Which jobs a worker claims, where some node types are heavy Python: those go to processes of their own, so that they do not
+hold up the threads which wait for providers. Without heavy types every worker claims everything. Knows no broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from xtyl_engine.nodes import node_types
+from xtyl_engine.plan import Plan
+from xtyl_engine.settings import PREFORK, Settings, SettingsError
+
+QUEUE, HEAVY_QUEUE = "xtyl", "xtyl-heavy"
+REMEMBERED = 64
+
+
+def queues_for(heavy: Collection[str], types: Iterable[str] | None = None) -> tuple[str, ...]:
+    """The queues whose workers claim jobs of these node types: all of them, where the types are not known."""
+    if not heavy:
+        return (QUEUE,)
+    if types is None:
+        return (QUEUE, HEAVY_QUEUE)
+    return tuple(sorted({HEAVY_QUEUE if type in heavy else QUEUE for type in types}))
+
+
+@dataclass(eq=False)
+class Route:
+    """What one process claims. `is_heavy` says on which side it stands, where there are two."""
+
+    heavy: frozenset[str] = frozenset()
+    is_heavy: bool = False
+    _known: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Where it hears of jobs. Whoever claims everything hears everything, also from those who tell the types apart."""
+        return (self.queue,) if self.heavy else (QUEUE, HEAVY_QUEUE)
+
+    @property
+    def queue(self) -> str:
+        return HEAVY_QUEUE if self.heavy and self.is_heavy else QUEUE
+
+    @property
+    def other_queue(self) -> str:
+        return QUEUE if self.is_heavy else HEAVY_QUEUE
+
+    def serves(self, type: str) -> bool:
+        """Whether jobs of this node type are claimed here."""
+        return not self.heavy or (type in self.heavy) is self.is_heavy
+
+    def barred(self, plan: Plan, template_id: str) -> frozenset[str]:
+        """The nodes of a plan whose jobs are not claimed here. Worked out once, for it is asked at every claim."""
+        if not self.heavy:
+            return frozenset()
+        if template_id not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[template_id] = frozenset(node.id for node in plan.nodes.values() if not self.serves(node.type))
+        return self._known[template_id]
+
+    def __str__(self) -> str:
+        names = ", ".join(sorted(self.heavy))
+        return "all node types" if not names else names if self.is_heavy else f"all node types but {names}"
+
+
+def awaited(heavy: Collection[str], types: Collection[str]) -> str:
+    """The worker that ready jobs of these types wait for, in words."""
+    if not heavy or len({type in heavy for type in types}) != 1:
+        return "a worker"
+    pool = PREFORK if set(types) <= set(heavy) else "threads"
+    return f"a worker for {', '.join(sorted(set(types)))}: `xtyl worker --pool {pool}`"
+
+
+def read_route(settings: Settings) -> Route:
+    """What a worker with these settings claims. Raises SettingsError where it should run a type that there is not."""
+    heavy, is_heavy = settings.heavy_types, settings.pool == PREFORK
+    for type in sorted(heavy) if is_heavy else ():
+        if type not in (known := node_types()):
+            close = get_close_matches(type, known, n=1)
+            raise SettingsError(
+                f"XTYL_HEAVY names {type!r}, and there is no node type of that name",
+                hint=f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}.",
+            )
+    return Route(heavy, is_heavy)

@@ -1,0 +1,34 @@
+"""What the processes of a worker know of each other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_forked_processes_hear_of_each_other_and_of_the_end():
+    """A child's mark is seen by its parent, the parent's end by every child, also when one was killed that waited for it."""
+    code = """
+import os, signal
+from xtyl_engine.pool import Pool
+pool = Pool(3)
+children = []
+for place in (0, 1):
+    if not (pid := os.fork()):
+        pool.mark(place, True)
+        pool.await_end()
+        pool.mark(place, False)
+        os._exit(0)
+    children.append(pid)
+while pool.idle() != 1: pass
+os.kill(children[0], signal.SIGKILL)
+os.waitpid(children[0], 0)
+pool.end()
+os.waitpid(children[1], 0)
+pool.await_end()
+print(pool.idle())
+pool.mark(0, False)
+print(pool.idle())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["2", "3"]

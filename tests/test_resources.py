@@ -1,0 +1,61 @@
+"""Processors and memory, as a container's limits leave them."""
+
+from __future__ import annotations
+
+import pytest
+
+from xtyl_engine.children import child_megabytes, worker_command
+from xtyl_engine.resources import memory_bytes, processors
+from xtyl_engine.settings import load_settings
+
+
+def write(folder, **files: str):
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_of_", ".")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text + "\n")
+    return folder
+
+
+def test_a_machine_without_limits_is_used_whole(tmp_path):
+    """Where no limit can be read, or none is set, what the system says counts."""
+    assert processors(tmp_path) >= 1
+    assert memory_bytes(tmp_path) > 2**20
+    unlimited = write(tmp_path, cpu_of_max="max 100000", memory_of_max="max")
+    assert (processors(unlimited), memory_bytes(unlimited)) == (processors(tmp_path), memory_bytes(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"cpu_of_max": "100000 100000", "memory_of_max": "268435456"},
+        {
+            "cpu__cpu_of_cfs_quota_us": "150000",
+            "cpu__cpu_of_cfs_period_us": "100000",
+            "memory__memory_of_limit_in_bytes": "268435456",
+        },
+        {"cpu_of_max": "20000 100000", "memory_of_max": "268435456"},
+    ],
+)
+def test_a_container_is_kept_to(tmp_path, files):
+    """Both kinds of control groups are read; a part of a processor is one."""
+    assert processors(write(tmp_path, **files)) == 1
+    assert memory_bytes(tmp_path) == 2**28
+
+
+def test_a_pool_of_processes_has_one_for_each_processor(tmp_path):
+    """And each may grow to its share of the memory, or to what is set, never to less than it needs."""
+    environ = {"XTYL_HOME": str(tmp_path), "XTYL_REDIS_URL": "redis://h", "XTYL_POOL": "prefork"}
+    settings = load_settings(environ)
+    assert settings.slots == processors()
+    assert child_megabytes(settings) == max(256, memory_bytes() * 4 // 5 // settings.slots // 2**20)
+    assert child_megabytes(load_settings(environ | {"XTYL_SLOTS": "1024"})) == 256
+    command = worker_command(load_settings(environ | {"XTYL_CHILD_MEGABYTES": "300"}))
+    assert command[command.index("--max-memory-per-child") + 1] == str(300 * 1024)
+
+
+def test_threads_are_many_for_they_wait(tmp_path):
+    """Sixteen on a small machine, more on a large one; the embedded back end has threads whatever is set."""
+    settings = load_settings({"XTYL_HOME": str(tmp_path), "XTYL_POOL": "prefork", "XTYL_HEAVY": "call"})
+    assert (settings.pool, settings.heavy_types) == ("threads", frozenset())
+    assert settings.slots == min(64, max(16, 4 * processors()))
