@@ -166,9 +166,9 @@ class DirectBackend:
         self._hint(id)
 
     def _hint(self, id: str) -> None:
-        from xtyl_engine.broker import send_hint
+        from xtyl_engine.broker import queues_for, send_hint
 
-        send_hint(self._app, id)
+        send_hint(self._app, id, queues_for(self.settings.heavy_types))
 
     def _provider(self) -> str | None:
         """The provider that is asked for here and now; None leaves it to the workers of a shared back end."""

@@ -5,6 +5,7 @@ PostgreSQL and a real broker with a password.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 PASSWORDS = {name: secrets.token_hex(12) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")}
+KINDS = {"threads", "prefork"}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
 
 
@@ -86,17 +88,31 @@ def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def asked(url: str, password: str) -> Any:
+def asked(port: str, what: str, password: str = PASSWORDS["FLOWER_PASSWORD"]) -> Any:
+    """What Flower's own interface answers."""
+    url = f"http://127.0.0.1:{port}/api/{what}"
     token = base64.b64encode(f"flower:{password}".encode()).decode()
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {token}"})
     with urllib.request.urlopen(request, timeout=5) as answer:
         return json.load(answer)
 
 
+def kind(worker: str) -> str:
+    return worker.partition("-")[0]
+
+
+def online(port: str) -> set[str]:
+    """The kinds of workers that Flower has heard of lately."""
+    try:
+        return {kind(name) for name, is_online in asked(port, "workers?status=1").items() if is_online}
+    except urllib.error.URLError:
+        return set()
+
+
 def test_the_services_run_a_workflow_together(
     moved: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Migrate, two workers and Flower: a run from a notebook's side ends, is counted, and Flower shows who worked."""
+    """Migrate, two workers and Flower: a run from a notebook's side ends, is counted, Flower shows who worked, all are well."""
     port = moved["@redis:6379"].rpartition(":")[2]
     with ExitStack() as stack:
         broker = started("redis", moved, "--port", port, "--bind", "127.0.0.1")
@@ -105,25 +121,30 @@ def test_the_services_run_a_workflow_together(
             started("migrate", moved), env=environment("migrate", moved), capture_output=True, text=True, check=True
         )
         assert "schema" in migrated.stdout
-        for _ in range(2):
-            stack.enter_context(running(started("worker", moved), environment("worker", moved), tmp_path))
+        for name in ("worker", "worker-heavy"):
+            stack.enter_context(running(started(name, moved), environment(name, moved), tmp_path))
         stack.enter_context(running(started("flower", moved), environment("flower", moved), tmp_path))
         given = environment("worker", moved)
         monkeypatch.setenv("XTYL_HOME", given["XTYL_HOME"])
         xt.connect(database=given["XTYL_DATABASE_URL"], redis=given["XTYL_REDIS_URL"])
         stack.callback(xt.connect)
+        flower = moved["--address=0.0.0.0 --port=5555"].rpartition("=")[2]
+        wait_until(lambda: online(flower) == KINDS, 60)
         run = (
             xt.Workflow("shared")
             .generate_copy("line", prompt="About {{ word }}")
+            .call("safe", html.escape, s="{{ line.text }}")
             .run([{"word": "one"}, {"word": "two"}])
         )
         assert run.wait(60).state == "completed"
         wait_until(lambda: "xtyl_slots_free" in collected(int(moved["0.0.0.0:9101"].rpartition(":")[2])))
-        flower = moved["--address=0.0.0.0 --port=5555"].rpartition("=")[2]
-        url = f"http://127.0.0.1:{flower}/api/workers?refresh=1"
-        wait_until(lambda: asked(url, PASSWORDS["FLOWER_PASSWORD"]), 30)
+        wait_until(lambda: {kind(task["worker"]) for task in asked(flower, "tasks").values()} == KINDS)
+        assert {task["name"] for task in asked(flower, "tasks").values()} == {"xtyl.advance"}
+        for name in ("worker", "worker-heavy"):
+            check = SERVICES[name]["healthcheck"]["test"][1:]
+            subprocess.run(check, env=environment(name, moved), cwd=tmp_path, capture_output=True, check=True)
         with pytest.raises(urllib.error.HTTPError, match="401"):
-            asked(url, "wrong")
+            asked(flower, "workers", "wrong")
 
 
 def test_every_service_is_fenced_in() -> None:
