@@ -49,7 +49,7 @@ def worker(folder: Path, monkeypatch: pytest.MonkeyPatch, pool: str, **given: st
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effects: Effects, pool: str) -> None:
-    """Jobs by outcome, how long they ran and waited, retries, calls, cost, what stands in SQL (by threads); from every process of a pool."""
+    """Jobs by outcome, how long they ran and waited, retries, calls, cost, what stands in SQL; from all of a pool."""
     port = free_port()
 
     def stumble(text: str) -> str:
