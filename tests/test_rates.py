@@ -298,7 +298,7 @@ def test_keys_are_looked_up_in_one_order(database):
     nodes = {kind: (kind, {"prompt": "x", "provider": "openai"} if "generate" in kind else {}) for kind in kinds}
     id = driver.submit(plan_of(nodes | {"other": ("generate_copy", {"prompt": "x", "provider": "offline"})}, []))
     with database.write() as transaction:
-        listening = Listening(transaction._cursor, transaction._compiled)
+        listening = Listening(transaction._cursor, transaction._compiled, is_sqlite=transaction.is_sqlite)
         Permits(listening, driver.recorder.rates, 0.0, [Ledger(transaction, id, driver.plans.load)], [])
     assert list(dict.fromkeys(listening.keys)) == sorted([*kinds, "offline", "openai"])
 

@@ -99,7 +99,7 @@ class DirectBackend:
             functions=packed,
             max_parallel=max_parallel or self.settings.max_parallel,
         )
-        self._publisher.publish(submit(self.database, submission))
+        self._publisher.publish(submit(self.database, submission).events)
         self._hint(id)
         return id
 

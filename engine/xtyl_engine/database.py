@@ -72,7 +72,8 @@ class Compiled:
 class Transaction:
     """Statements inside one transaction. Parameters are mappings; what comes back are plain tuples."""
 
-    def __init__(self, cursor: Any, compiled: Callable[[ClauseElement], Compiled]):
+    def __init__(self, cursor: Any, compiled: Callable[[ClauseElement], Compiled], *, is_sqlite: bool):
+        self.is_sqlite = is_sqlite
         self._cursor = cursor
         self._compiled = compiled
 
@@ -212,7 +213,7 @@ class Database:
         if self.is_sqlite:
             cursor.execute(begin)
         try:
-            yield Transaction(cursor, self.compiled)
+            yield Transaction(cursor, self.compiled, is_sqlite=self.is_sqlite)
             if writes:
                 reach(Point.COMMIT_BEFORE)
             connection.commit()

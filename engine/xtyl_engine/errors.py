@@ -113,6 +113,18 @@ class RunNotFound(WorkflowException, LookupError):
     code = "run/not-found"
 
 
+class TemplateNotFound(WorkflowException, LookupError):
+    """No template has this id or name."""
+
+    code = "template/not-found"
+
+
+class KeyReused(WorkflowException, ValueError):
+    """The submission's key was used for another one."""
+
+    code = "run/key-reused"
+
+
 class WaitTimeout(WorkflowException, TimeoutError):
     """The run did not finish in the time given."""
 

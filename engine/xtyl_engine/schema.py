@@ -16,7 +16,7 @@ from xtyl_engine.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0003"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x7874796C
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import and_, func, select
 
 from xtyl_engine import statements as sql
+from xtyl_engine.catalogue import DEFAULT_PROJECT, keep_version
 from xtyl_engine.database import Database, Transaction
-from xtyl_engine.errors import LimitExceeded
+from xtyl_engine.errors import KeyReused, LimitExceeded
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.functions import PackedFunction
 from xtyl_engine.ledger import event_row
@@ -24,15 +25,13 @@ from xtyl_engine.plan import Plan
 from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import count_initial_jobs, initial_jobs
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_engine.tables import templates
+from xtyl_engine.tables import executions
 
 MAX_JOBS = 1_000_000
-_ADD_TEMPLATE = text(
-    "INSERT INTO workflow_templates (id, name, version, plan, created) VALUES (:id, :name, :version, :plan, :created) "
-    "ON CONFLICT (id) DO NOTHING"
+_SAME_KEY = select(executions.c.id, executions.c.submission_digest).where(
+    and_(executions.c.project == sql.B("project"), executions.c.submission_key == sql.B("key"))
 )
-_VERSION = select(func.count()).where(templates.c.name == sql.B("name"))
-_KNOWN = select(templates.c.id).where(templates.c.id == sql.B("template_id"))
+_LOCK_KEY = select(func.pg_advisory_xact_lock(func.hashtextextended(sql.B("key"), 0)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,8 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What is asked for. `shape` describes the frame (index names, dtypes), for whoever builds one from the results;
-    `functions` come signed for `id`."""
+    `functions` come signed for `id`. Of submissions with one `key` in a project the first counts; `digest` tells whether
+    another asked for the same."""
 
     id: str
     plan: Plan
@@ -54,6 +54,17 @@ class Submission:
     shape: Mapping[str, Any] = field(default_factory=dict)
     functions: Sequence[PackedFunction] = ()
     max_parallel: int | None = None
+    project: str = DEFAULT_PROJECT
+    key: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """The execution that a submission made, or that an earlier one with the same key had made: then there is no news."""
+
+    id: str
+    events: tuple[Event, ...] = ()
 
 
 def new_execution_id(name: str) -> str:
@@ -67,8 +78,8 @@ def new_execution_id(name: str) -> str:
     return f"{slug or 'run'}-{stamp}-{secrets.token_hex(4)}"
 
 
-def submit(database: Database, submission: Submission) -> tuple[Event, ...]:
-    """Write the execution; the events to publish. Raises LimitExceeded before anything is written."""
+def submit(database: Database, submission: Submission) -> Submitted:
+    """Write the execution; the events to publish. Raises LimitExceeded before anything is written, and KeyReused."""
     plan, count = submission.plan, len(submission.rows)
     if count > MAX_ROWS:
         raise LimitExceeded(f"{count:,} rows; at most {MAX_ROWS:,}", hint="Run the table in parts.")
@@ -77,15 +88,37 @@ def submit(database: Database, submission: Submission) -> tuple[Event, ...]:
         raise LimitExceeded(
             f"{jobs:,} jobs; at most {MAX_JOBS:,} in one run", hint="Run the table in parts, or lower `n`."
         )
-    events = database.transact(lambda transaction: _write(transaction, submission, jobs))
+    done = database.transact(lambda transaction: _write_once(transaction, submission, jobs))
     reach(Point.SUBMIT_COMMITTED)
-    return events
+    return done
+
+
+def _write_once(transaction: Transaction, submission: Submission, jobs: int) -> Submitted:
+    if transaction.row(sql.STATE, {"execution_id": submission.id}) is not None:
+        # It was committed, and the answer was lost.
+        return Submitted(id=submission.id)
+    if submission.key is not None and (earlier := _earlier(transaction, submission)) is not None:
+        return Submitted(id=earlier)
+    return Submitted(id=submission.id, events=_write(transaction, submission, jobs))
+
+
+def _earlier(transaction: Transaction, submission: Submission) -> str | None:
+    """The execution that was submitted with this key before."""
+    if not transaction.is_sqlite:
+        # Of two at the same moment one waits here for the other; on SQLite only one writes anyway.
+        transaction.row(_LOCK_KEY, {"key": f"{submission.project}/{submission.key}"})
+    found = transaction.row(_SAME_KEY, {"project": submission.project, "key": submission.key})
+    if found is None:
+        return None
+    if found[1] != submission.digest:
+        raise KeyReused(
+            f"the key {submission.key!r} was used for another submission, which became {found[0]}",
+            hint="Use a new key for what is not the same: a random one for each submission.",
+        )
+    return str(found[0])
 
 
 def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple[Event, ...]:
-    if transaction.row(sql.STATE, {"execution_id": submission.id}) is not None:
-        # It was committed, and the answer was lost.
-        return ()
     found = transaction.row(sql.CLOCK)
     now = float(found[0]) if found else time.time()
     state = ExecutionState.PENDING if jobs else ExecutionState.COMPLETED
@@ -96,7 +129,7 @@ def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple
         kind=EventKind.SUBMITTED if jobs else EventKind.COMPLETED,
         data={"jobs": jobs, "rows": len(submission.rows)},
     )
-    _write_template(transaction, submission.plan, now)
+    keep_version(transaction, submission.plan, submission.project, now)
     transaction.run(
         sql.ADD_EXECUTION,
         {
@@ -116,6 +149,9 @@ def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple
             "created": now,
             "started": None,
             "finished": None if jobs else now,
+            "project": submission.project,
+            "submission_key": submission.key,
+            "submission_digest": submission.digest,
         },
     )
     transaction.many(sql.ADD_ROW, list(_row_parameters(submission)))
@@ -123,15 +159,6 @@ def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple
     transaction.many(sql.ADD_FUNCTION, [_function_parameters(submission.id, f) for f in submission.functions])
     transaction.run(sql.ADD_EVENTS, event_row(event))
     return (event,)
-
-
-def _write_template(transaction: Transaction, plan: Plan, now: float) -> None:
-    if transaction.row(_KNOWN, {"template_id": plan.digest}) is not None:
-        return
-    found = transaction.row(_VERSION, {"name": plan.name})
-    version = 1 + (found[0] if found else 0)
-    row = {"id": plan.digest, "name": plan.name, "version": version, "plan": plan.to_json(), "created": now}
-    transaction.run(_ADD_TEMPLATE, row)
 
 
 def _row_parameters(submission: Submission) -> Iterator[dict[str, Any]]:

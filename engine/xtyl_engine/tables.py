@@ -30,9 +30,19 @@ templates = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
-    Column("version", Integer, nullable=False),
     Column("plan", Text, nullable=False),
     Column("created", Float, nullable=False),
+)
+
+versions = Table(
+    "template_versions",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("template_id", Text, ForeignKey("workflow_templates.id"), nullable=False),
+    Column("created", Float, nullable=False),
+    Index("versions_by_template", "project", "template_id", unique=True),
 )
 
 executions = Table(
@@ -54,8 +64,20 @@ executions = Table(
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("finished", Float),
+    Column("project", Text, nullable=False, server_default="default"),
+    Column("submission_key", Text),
+    Column("submission_digest", Text),
     Index("executions_by_state", "state", "created"),
     Index("executions_by_template", "template_id"),
+    Index("executions_by_project", "project", "created", "id"),
+    Index(
+        "executions_by_key",
+        "project",
+        "submission_key",
+        unique=True,
+        sqlite_where=text("submission_key IS NOT NULL"),
+        postgresql_where=text("submission_key IS NOT NULL"),
+    ),
 )
 
 rows = Table(
