@@ -9,7 +9,7 @@ from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.errors import DecisionRefused, PermanentError
 from xtyl_engine.nodes import configure, node_type
 from xtyl_engine.nodes.base import Context, Done, Wait
-from xtyl_engine.nodes.review import decide, make_options
+from xtyl_engine.nodes.review import decide, make_options, option_text
 from xtyl_engine.values import encode
 
 HEADLINES = [{"text": "a"}, {"text": "b"}, {"text": "c"}]
@@ -165,3 +165,12 @@ def test_nothing_textual_takes_no_edit():
     """An option without any text says so."""
     with pytest.raises(DecisionRefused, match="nothing in this option is text"):
         decide(review({"poster": POSTERS}, edit=True).output, choose=[0], edits={0: "x"})
+
+
+def test_an_option_is_judged_by_the_text_that_an_edit_replaces():
+    """The reviewed node's own text, or the nearest one that an image was made from; a number is no text."""
+    image = {"image": {"$artifact": "0" * 64, "media_type": "image/png"}, "width": 1024}
+    assert option_text({"tone": {"text": "calm"}, "body": {"text": "Light"}}, "body") == "Light"
+    assert option_text({"body": {"text": "Light"}, "tone": {"text": "calm"}}, "body") == "Light"
+    assert option_text({"headline": {"text": "Dawn"}, "poster": image}, "poster") == "Dawn"
+    assert option_text({"poster": image}, "poster") is None

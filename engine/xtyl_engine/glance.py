@@ -15,6 +15,7 @@ from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.database import Transaction
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes import main_value, node_type
+from xtyl_engine.nodes.review import option_text
 from xtyl_engine.overview import NodeOverview, Option, Overview, Review
 from xtyl_engine.permits import Rates, next_start
 from xtyl_engine.plan import Plan
@@ -174,10 +175,16 @@ class Glance:
             edit=shown.get("edit", False),
             instructions=shown.get("instructions"),
             options=tuple(
-                Option(index=index, text=self._text(dict(reversed(option.items()))), image=self._image(option))
+                Option(index=index, text=self._option_text(option, shown), image=self._image(option))
                 for index, option in enumerate(shown.get("options", ()))
             ),
         )
+
+    def _option_text(self, option: Mapping[str, Any], shown: Mapping[str, Any]) -> str | None:
+        """Whole, since it may be edited; a result that is neither text nor image in short."""
+        of = str(shown.get("of"))
+        text = option_text(option, of)
+        return text if text is not None or self._image(option.get(of)) else self._text(option.get(of))
 
     def _waits(
         self, transaction: Transaction, plan: Plan, execution: Execution, nodes: Mapping[str, NodeOverview]

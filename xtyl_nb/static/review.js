@@ -1,4 +1,4 @@
-function reviews(ask) {
+function reviews(ask, tell) {
   const box = make("div", "review");
   const drafts = new Map();
   let [at, drawn, waiting, more, ended] = [0, null, [], {}, false];
@@ -11,13 +11,21 @@ function reviews(ask) {
   function update(state) {
     waiting = Object.entries({ ...state.reviews, ...more });
     for (const key of drafts.keys()) if (!state.reviews[key] && !more[key]) drafts.delete(key);
-    at = Math.max(0, Math.min(at, waiting.length - 1));
+    // The row that is looked at stays, whatever is decided elsewhere.
+    const here = waiting.findIndex(([key]) => key === drawn?.[0]);
+    at = here >= 0 ? here : Math.max(0, Math.min(at, waiting.length - 1));
     box.hidden = !waiting.length || isOver(state);
-    if (box.hidden) return;
+    if (box.hidden) {
+      drawn = null;
+      return;
+    }
     const [key, review] = waiting[at];
     const shown = [key, review, state.reviews_total];
     if (drawn && shown.every((part, place) => part === drawn[place])) return;
+    const counts = drawn && drawn[0] === key && drawn[1] === review;
     drawn = shown;
+    // Somebody may be typing here: another row that waits changes the count and nothing else.
+    if (counts) return box.querySelector(".turner").replaceWith(turner(state.reviews_total));
     show(key, review, state.reviews_total);
   }
 
@@ -48,6 +56,8 @@ function reviews(ask) {
         mine.says = answer.ok ? "" : [answer.error, answer.hint].filter(Boolean).join("\n");
         if (answer.ok) delete more[key];
         if (drawn?.[0] === key) answer.ok ? ready() : redraw();
+        // Somebody else was first, and the row is gone from here already.
+        else if (!answer.ok) tell(mine.says, "failed");
       });
     }
     function ready() {
@@ -105,7 +115,7 @@ function reviews(ask) {
   }
 
   function turner(total) {
-    const node = make("span", "end soft");
+    const node = make("span", "end soft turner");
     if (total < 2) return node;
     const go = (step) => {
       at += step;

@@ -42,7 +42,7 @@ function mount(model, el, focused) {
   };
   const top = header(graph, act);
   const graphic = stage(graph, choose, refold);
-  const review = reviews(ask);
+  const review = reviews(ask, tell);
   const times = timeline(graph, choose, ask);
   const panel = details(graph, choose, ask);
   const foot = make("div", "foot");

@@ -84,6 +84,12 @@ def decide(
     return Done(output={**decision, "items": options}, items=len(options))
 
 
+def option_text(option: Mapping[str, Any], of: str) -> str | None:
+    """The text that a person judges an option by, and that an edit replaces; None if nothing in it is text."""
+    node = _text_node(option, of)
+    return None if node is None else _text(option[node])
+
+
 def _is_there(value: Any) -> bool:
     # What a skipped node gave is no plain value.
     return isinstance(value, (Mapping, list, str, int, float))
@@ -141,7 +147,10 @@ def _edited(option: Option, of: str, edit: Any) -> Option:
     if edit is None:
         return option
     if isinstance(edit, str):
-        edit = {_text_node(option, of): edit}
+        node = _text_node(option, of)
+        if node is None:
+            raise DecisionRefused("nothing in this option is text", hint="choose it without edits")
+        edit = {node: edit}
     if not isinstance(edit, Mapping):
         raise DecisionRefused(f"an edit is a {type(edit).__name__}", hint='write text, or {"headline": "new text"}')
     original = {node: _text(option.get(node)) for node in edit}
@@ -154,12 +163,9 @@ def _edited(option: Option, of: str, edit: Any) -> Option:
     return {**option, **{node: _with_text(option[node], text) for node, text in edit.items()}, "original": original}
 
 
-def _text_node(option: Option, of: str) -> str:
-    nearest = [of, *reversed(option)]
-    found = next((node for node in nearest if _text(option.get(node)) is not None), None)
-    if found is None:
-        raise DecisionRefused("nothing in this option is text", hint="choose it without edits")
-    return found
+def _text_node(option: Mapping[str, Any], of: str) -> str | None:
+    nearest = [of, *reversed(list(option))]
+    return next((node for node in nearest if _text(option.get(node)) is not None), None)
 
 
 def _text(value: Any) -> str | None:
