@@ -17,6 +17,7 @@ from xtyl_engine.plan import Plan, Reading, make_plan
 from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
 from xtyl_engine.workflow import Document, Edge, Node
 from xtyl_nb.layout import rank_levels
+from xtyl_nb.timeline import Bar, Timeline
 
 STARTED = 1_700_000_000.0
 SUMMER = {
@@ -184,6 +185,20 @@ class ScriptedRun:
             "attempts": tried,
         }
         return JobDetail(state=JobState.FAILED, attempts_made=2, **common, **facts)
+
+    def timeline(self) -> Timeline:
+        bars = [
+            Bar(
+                node=id,
+                item="0",
+                state="completed",
+                start=node.started - STARTED,
+                end=(node.finished or STARTED) - STARTED,
+            )
+            for id, node in self.overview().nodes.items()
+            if node.started is not None
+        ]
+        return Timeline(bars, list(self.plan.nodes))
 
     def recent_events(self) -> list[Event]:
         kinds = (EventKind.SUBMITTED, EventKind.JOB_STARTED)

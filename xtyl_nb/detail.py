@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from xtyl_engine.events import Event
-from xtyl_engine.overview import JobDetail, JobPage
+from xtyl_engine.overview import Decision, JobDetail, JobPage
+from xtyl_engine.schedule import End
 from xtyl_nb.thumbnail import thumbnail
+from xtyl_nb.timeline import Bar
 from xtyl_nb.view import Json, asked_lines, clip
 
 LINE_SHOWN = 160
 TEXT_SHOWN = 20_000
 SMALL_PIXELS, LARGE_PIXELS = 64, 384
 IMAGES_SHOWN = 12
+BARS_SHOWN = 150
+PRESSING = ("completed", "skipped", "stopped", "ready", "running", "waiting", "quarantined", "failed")
 
 
 def page_json(page: JobPage, began: float | None) -> Json:
@@ -43,6 +50,21 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
             }
             for attempt in job.attempts
         ],
+        "decision": job.decision and _decision_json(job.decision, began),
+    }
+
+
+def _decision_json(decision: Decision, began: float | None) -> Json:
+    return {
+        "action": {"approve": "approved", "reject": "rejected"}.get(decision.action, decision.action),
+        "by": clip(decision.by, 80),
+        "at": max(0.0, decision.time - (began or decision.time)),
+        "comment": clip(decision.comment, TEXT_SHOWN),
+        "choice": list(decision.choice),
+        "edits": [
+            {"node": node, "before": clip(before, TEXT_SHOWN), "after": clip(after, TEXT_SHOWN)}
+            for node, before, after in decision.edits
+        ],
     }
 
 
@@ -58,12 +80,29 @@ def event_json(event: Event, began: float | None) -> Json:
     }
 
 
+def bars_json(bars: Sequence[Bar]) -> Json:
+    """Per node, where its jobs stand in time: start, end, state. Jobs that follow each other too closely to be told apart share
+    a bar, which looks like the most pressing of them."""
+    whole = max((bar.end for bar in bars), default=0.0)
+    found: dict[str, list[list[Any]]] = {}
+    for bar in bars:
+        drawn = found.setdefault(bar.node, [])
+        state = bar.state if bar.state in PRESSING else "completed"
+        if drawn and bar.start - drawn[-1][1] < whole / BARS_SHOWN:
+            drawn[-1][1] = max(drawn[-1][1], bar.end)
+            drawn[-1][2] = max(drawn[-1][2], state, key=PRESSING.index)
+        else:
+            drawn.append([bar.start, bar.end, state])
+    return found
+
+
 def _line(job: JobDetail, began: float | None) -> Json:
     words = job.error or job.text
     return {
         "item": job.item,
         "label": clip(job.label, 80),
-        "state": job.state.value,
+        # A review that turned everything down is completed, and that is not what one looks for.
+        "state": "rejected" if job.because == End.REJECTED else job.state.value,
         "start": None if job.started is None else job.started - (began or job.started),
         "end": None if job.finished is None else job.finished - (began or job.finished),
         "tries": job.attempts_made,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from string import digits
 from time import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from xtyl_engine.events import Event
 from xtyl_engine.overview import JobDetail, JobPage, NodeOverview, Overview, Review
@@ -18,6 +18,9 @@ from xtyl_engine.workflow import Edge
 from xtyl_nb.fold import Fold
 from xtyl_nb.layout import Card, Layout, arrange
 from xtyl_nb.thumbnail import thumbnail
+
+if TYPE_CHECKING:
+    from xtyl_nb.timeline import Timeline
 
 Json = dict[str, Any]
 
@@ -30,6 +33,7 @@ REVIEWS_SHOWN = 6
 OPTIONS_SHOWN = 60
 LARGE_OPTIONS = 8
 TEXT_SHOWN = 600
+ROWS_NAMED = 3
 
 WORDS = {
     "pending": "not started",
@@ -87,6 +91,8 @@ class Live(Protocol):
     def inspect(self, node: str, *, item: str) -> JobDetail: ...
 
     def recent_events(self) -> list[Event]: ...
+
+    def timeline(self) -> Timeline: ...
 
 
 def node_state(node: NodeOverview) -> str:
@@ -199,10 +205,22 @@ def describe(overview: Overview) -> Json:
         "waiting_for": overview.waiting_for,
         "error": clip(overview.error),
         "trouble": None,
-        "nodes": {id: _node(node, began, thumbs) for id, node in overview.nodes.items()},
+        "nodes": {id: _node(node, began, thumbs, waiting_rows(overview, id)) for id, node in overview.nodes.items()},
         "reviews": review_page(overview, 0),
         "reviews_total": sum(node.counts.get(JobState.WAITING, 0) for node in overview.nodes.values()),
     }
+
+
+def waiting_rows(overview: Overview, node: str) -> str:
+    """The first rows that wait for somebody at a node, by their labels."""
+    labels = list(dict.fromkeys(review.label for review in overview.reviews if review.node == node))
+    more = f" and {len(labels) - ROWS_NAMED} more" if len(labels) > ROWS_NAMED else ""
+    return ", ".join(clip(label, 30) or "" for label in labels[:ROWS_NAMED]) + more
+
+
+def branch_counts(node: NodeOverview) -> str:
+    """How often a conditional took which branch: `9 then, 15 otherwise`."""
+    return ", ".join(f"{count} {branch}" for branch, count in sorted(node.branches.items(), reverse=True))
 
 
 def review_page(overview: Overview, start: int) -> Json:
@@ -257,7 +275,7 @@ def _card(plan: Plan, members: Sequence[str], x: float, y: float) -> Json:
     }
 
 
-def _node(node: NodeOverview, began: float | None, thumbs: int) -> Json:
+def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> Json:
     images = (thumbnail(path, THUMB_PIXELS) for path in node.images[:thumbs])
     return {
         "state": node_state(node),
@@ -270,6 +288,8 @@ def _node(node: NodeOverview, began: float | None, thumbs: int) -> Json:
         "text": clip(node.text),
         "images": [image for image in images if image],
         "error": clip(node.error),
+        "waits": waits,
+        "branches": branch_counts(node),
     }
 
 

@@ -17,7 +17,7 @@ import traitlets
 
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.overview import Overview
-from xtyl_nb.detail import detail_json, event_json, page_json
+from xtyl_nb.detail import bars_json, detail_json, event_json, page_json
 from xtyl_nb.fold import fold
 from xtyl_nb.follower import Follower
 from xtyl_nb.picture import run_html
@@ -134,7 +134,7 @@ class RunWidget(anywidget.AnyWidget):
         return f'<div class="xtyl-still-{self._key}"><style>{hide}</style>{picture}</div>'
 
     def _graph(self) -> Json:
-        return draw_graph(self.live.plan, self._key, self._fold) | {"opened": len(self._opened)}
+        return draw_graph(self.live.plan, self._key, self._fold) | {"opened": len(self._opened), "run": self.live.id}
 
     def _moment(self) -> tuple[Any, ...]:
         """What has to change for the still picture to be drawn again while the run goes on."""
@@ -220,7 +220,13 @@ def _events(live: Live, message: Mapping[str, Any], began: float | None) -> Json
     return {"events": [event_json(event, began) for event in reversed(live.recent_events())]}
 
 
-_QUESTIONS: Mapping[str, Callable[[Live, Json, float | None], Json]] = {"jobs": _page, "job": _job, "events": _events}
+def _bars(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    return {"bars": bars_json(live.timeline().bars)}
+
+
+_QUESTIONS: Mapping[str, Callable[[Live, Json, float | None], Json]] = {
+    "jobs": _page, "job": _job, "events": _events, "bars": _bars,
+}  # fmt: skip
 
 
 def _approve(live: Live, message: Mapping[str, Any]) -> None:

@@ -18,12 +18,13 @@ from xtyl_engine.execute import rendered
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.glance import row_label
 from xtyl_engine.nodes import main_value, node_type
+from xtyl_engine.nodes.review import text_of
 from xtyl_engine.outcomes import Claim
-from xtyl_engine.overview import Attempt, JobDetail, JobPage
+from xtyl_engine.overview import Attempt, Decision, JobDetail, JobPage
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.query import JOB_COLUMNS, Job, Queries, read_job
 from xtyl_engine.states import JobState
-from xtyl_engine.tables import jobs, rows
+from xtyl_engine.tables import decisions, jobs, rows
 from xtyl_engine.values import unspill
 
 MAX_PAGE = 200
@@ -36,6 +37,8 @@ _JOB = select(*JOB_COLUMNS).where(sql.AT)
 _LABEL = select(rows.c.label, rows.c["values"]).where(
     rows.c.execution_id == sql.B("execution_id"), rows.c.position == sql.B("position")
 )
+_D = decisions.c
+_DECISION = select(_D.action, _D.by, _D.time, _D.comment, _D.after).where(_D.job_id == sql.B("job_id"))
 
 
 class Closeup:
@@ -66,7 +69,8 @@ class Closeup:
             job = read_job(row)
             asked = self._asked(transaction, execution_id, plan, job) if job.attempts else {}
             detail = self._detail(transaction, execution_id, plan.nodes[node], job, asked)
-        return detail.with_attempts(tuple(Attempt(*each) for each in self._queries.attempts(job.id)))
+            decision = _decision(transaction.row(_DECISION, {"job_id": job.id}), self._store)
+        return detail.with_history(tuple(Attempt(*each) for each in self._queries.attempts(job.id)), decision)
 
     def _plan(self, execution_id: str, node: str) -> Plan:
         plan = self._queries.plan(execution_id)
@@ -133,3 +137,19 @@ class Closeup:
             return [str(self._store.path(value))] if str(value.get("media_type", "")).startswith("image/") else []
         parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
         return [path for part in parts for path in self._images(part)]
+
+
+def _decision(found: tuple[Any, ...] | None, store: ArtifactStore) -> Decision | None:
+    if found is None:
+        return None
+    action, by, time, comment, text = found
+    after = unspill(text, store)
+    options = after["items"] if isinstance(after.get("items"), list) else [after]
+    edits = tuple(
+        (node, before, text_of(option.get(node)) or "")
+        for option in options
+        for node, before in option.get("original", {}).items()
+    )
+    return Decision(
+        action=action, by=by, time=time, comment=comment, choice=tuple(after.get("choice", ())), edits=edits
+    )

@@ -49,6 +49,11 @@ _ERROR = (
     .order_by(_J.id)
     .limit(1)
 )
+_BRANCHES = (
+    select(_J.node, _J.branch, func.count())
+    .where(_J.execution_id == sql.B("execution_id"), _J.branch.is_not(None))
+    .group_by(_J.node, _J.branch)
+)
 _REVIEWS = (
     select(_J.node, _J.item, _J.output)
     .where(_J.execution_id == sql.B("execution_id"), _J.state == "waiting")
@@ -75,7 +80,11 @@ class Glance:
         with self._queries.database.read() as transaction:
             plan = self._queries.plans.load(transaction, execution.template_id)
             counted = _by_node(transaction.rows(_COUNTS, {"execution_id": execution_id}))
-            nodes = {name: self._node(transaction, plan, execution, name, counted.get(name, [])) for name in plan.nodes}
+            taken = _branches_taken(transaction, plan, execution_id)
+            nodes = {
+                name: self._node(transaction, plan, execution, name, counted.get(name, []), taken.get(name, {}))
+                for name in plan.nodes
+            }
             reviews = self._reviews(transaction, plan, execution)
             waiting_for = self._waits(transaction, plan, execution, nodes)
         return Overview(
@@ -96,7 +105,13 @@ class Glance:
         )
 
     def _node(
-        self, transaction: Transaction, plan: Plan, execution: Execution, name: str, counted: list[tuple[Any, ...]]
+        self,
+        transaction: Transaction,
+        plan: Plan,
+        execution: Execution,
+        name: str,
+        counted: list[tuple[Any, ...]],
+        branches: Mapping[str, int],
     ) -> NodeOverview:
         counts = {JobState(state): count for state, count, _, _ in counted}
         started = [time for _, _, time, _ in counted if time is not None]
@@ -111,6 +126,7 @@ class Glance:
             counts=counts,
             started=min(started, default=None),
             finished=max(finished, default=None) if node.is_over else None,
+            branches=branches,
             **facts,
         )
 
@@ -221,13 +237,23 @@ def _by_node(found: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
     return grouped
 
 
+def _branches_taken(transaction: Transaction, plan: Plan, id: str) -> dict[str, dict[str, int]]:
+    """How often each conditional took which branch; asked only where there is one."""
+    taken: dict[str, dict[str, int]] = {}
+    if any(node.type == "conditional" for node in plan.nodes.values()):
+        for name, branch, count in transaction.rows(_BRANCHES, {"execution_id": id}):
+            taken.setdefault(name, {})[branch] = count
+    return taken
+
+
 def _first_error(transaction: Transaction, id: str, name: str) -> str | None:
     found = transaction.row(_ERROR, {"execution_id": id, "node": name})
-    return (
-        None
-        if found is None
-        else f"row {found[0].split('.')[0]}: {(found[1] or '').splitlines()[0] if found[1] else ''}"
-    )
+    if found is None:
+        return None
+    item, error = found
+    label = transaction.row(_LABEL, {"execution_id": id, "position": int(item.split(".")[0])})
+    words = error.splitlines()[0] if error else ""
+    return f"{row_label(*label) if label else item}: {words}"
 
 
 def row_label(label: str, values: str) -> str:

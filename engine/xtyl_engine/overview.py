@@ -37,7 +37,8 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOverview:
-    """One node's jobs at a glance. Times are seconds since the epoch; `images` are paths, newest first."""
+    """One node's jobs at a glance. Times are seconds since the epoch; `images` are paths, newest first; `branches` says how often
+    a conditional took which."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
@@ -45,6 +46,7 @@ class NodeOverview:
     text: str | None = None
     images: tuple[str, ...] = ()
     error: str | None = None
+    branches: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -99,6 +101,19 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a person decided at a review: `approve` or `reject`, by whom and when (seconds since the epoch), the options taken,
+    and for each text that was edited what it was before and became."""
+
+    action: str
+    by: str
+    time: float
+    comment: str | None = None
+    choice: tuple[int, ...] = ()
+    edits: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
     """One job, seen closely. `asked` is its config with every template filled in, `images` are paths; `cost` is in US
     dollars, times are seconds since the epoch."""
@@ -123,10 +138,11 @@ class JobDetail:
     images: tuple[str, ...] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
+    decision: Decision | None = None
 
-    def with_attempts(self, attempts: tuple[Attempt, ...]) -> JobDetail:
-        """The same job with its attempts."""
-        return replace(self, attempts=attempts)
+    def with_history(self, attempts: tuple[Attempt, ...], decision: Decision | None) -> JobDetail:
+        """The same job with its attempts, and the decision that was made."""
+        return replace(self, attempts=attempts, decision=decision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

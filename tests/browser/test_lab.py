@@ -79,7 +79,7 @@ def test_everything_can_be_reached_by_keyboard(lab: Any, page: Any) -> None:
     page.keyboard.press("Enter")
     focused = page.locator(".xtyl .card:focus")
     assert focused.get_attribute("data-node") in ("poster", "premium")
-    assert page.locator(".xtyl dl").inner_text().startswith("state")
+    assert page.locator(".xtyl dl").first.inner_text().startswith("state")
     page.locator(".xtyl .pick input").first.focus()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Approve", exact=True).press("Enter")

@@ -63,7 +63,7 @@ def test_a_node_opens_its_jobs_and_a_job_all_there_is(launched: Any) -> None:
     first.click()
     page.locator(".xtyl .panel summary").click()
     page.get_by_text("Traceback (most recent call last)").wait_for()
-    assert "<b>Tidal mug</b> is too long" in page.locator(".xtyl .panel dd.bad").inner_text()
+    assert "<b>Tidal mug</b> is too long" in page.locator(".xtyl .panel dd.bad:visible").inner_text()
     shot(page, "panel-failed-job")
     page.get_by_role("button", name="‹ All jobs").click()
     page.locator('.xtyl .card[data-node="headline"]').click()

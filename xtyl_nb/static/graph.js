@@ -13,7 +13,9 @@ function header(graph, act) {
     stop: button("Stop", () => act("stop")),
   };
   buttons.append(...Object.values(all));
-  bar.append(make("b", "", graph.name), pill, note, rail, numbers, buttons);
+  const id = make("code", "soft", graph.run);
+  id.title = `xt.attach("${graph.run}") shows this run anywhere`;
+  bar.append(make("b", "", graph.name), id, pill, note, rail, numbers, buttons);
   const tick = (state, elapsed) => {
     numbers.textContent = `${state.done} / ${state.total}${state.started ? ` · ${clock(elapsed)}` : ""}`;
   };
@@ -46,27 +48,42 @@ function card(node, choose) {
   box.addEventListener("click", () => choose(node.id));
   const head = make("h4");
   const name = make("span", "", node.name);
+  const mark = make("span", "mark");
   const count = make("em");
   const kind = make("div", "kind");
+  const what = make("span");
+  const took = make("em");
+  kind.append(what, took);
   const rail = track([], 1);
   const words = make("p");
   const thumbs = make("div", "thumbs");
-  head.append(icon("pending"), name, count);
+  head.append(icon("pending"), name, mark, count);
   box.append(head, kind, rail, words, thumbs);
+  let now = null;
   const update = (state, words_of) => {
     box.className = `card ${state.state}${stacked}${node.height < 80 ? " low" : ""}${box.classList.contains("on") ? " on" : ""}`;
     head.firstChild.replaceWith(icon(state.state));
+    const failed = (state.counts.failed ?? 0) + (state.counts.quarantined ?? 0);
+    mark.replaceChildren(...(failed && state.state !== "failed" ? [icon("failed"), String(failed)] : []));
+    now = state;
+    what.textContent = [node.kind, state.branches].filter(Boolean).join(" · ");
     count.textContent = state.total ? `${state.done} / ${state.total}` : "";
-    kind.replaceChildren(make("b", "", words_of[state.state]), ` · ${node.kind}`);
     paint(rail, state.spans, state.total);
     words.className = state.error ? "bad" : "";
-    words.textContent = state.error ?? (state.images.length ? "" : state.text ?? "");
+    const said = state.state === "completed" ? "" : words_of[state.state];
+    words.textContent = state.error ?? (state.waits ? `Waits for you: ${state.waits}` : state.images.length ? "" : state.text ?? said);
     words.hidden = !words.textContent;
     thumbs.replaceChildren(...state.images.map(picture));
     box.title = `${node.name} · ${node.kind}${stacked && ": click to open"}`;
     box.setAttribute("aria-label", `${node.name}, ${stacked && `${node.kind}, click to open, `}${words_of[state.state]}, ${state.done} of ${state.total} done`);
   };
-  return { box, node, update };
+  // How long it took, or has taken so far.
+  const tick = (elapsed) => {
+    if (!now) return;
+    const text = now.start == null ? "" : lasted((now.end ?? elapsed) - now.start);
+    if (took.textContent !== text) took.textContent = text;
+  };
+  return { box, node, update, tick };
 }
 
 // Drags the graph about, by its background or its cards; what moved is no click.
@@ -201,6 +218,7 @@ function stage(graph, choose, refold) {
       box.setAttribute("aria-pressed", String(key === id));
     }
   };
+  const tick = (elapsed) => cards.forEach((shown) => shown.tick(elapsed));
   const focus = (id) => cards.get(id)?.box.focus();
-  return { box, update, select, fit, focus };
+  return { box, update, tick, select, fit, focus };
 }

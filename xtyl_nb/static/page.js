@@ -10,6 +10,7 @@ const ICONS = {
   completed: ["M3 8.5 6.5 12 13 4.5"],
   failed: ["M4 4l8 8M12 4l-8 8"],
   skipped: ["M2.5 4l4 4-4 4M8.5 4l4 4-4 4"],
+  rejected: ["M3.5 8h9"],
   stopped: ["M4 4h8v8H4z"],
   paused: ["M5.5 3.5v9M10.5 3.5v9"],
 };
@@ -64,6 +65,13 @@ function paint(node, parts, total) {
     part.className = state;
     part.style.width = `${(100 * count) / Math.max(total, 1)}%`;
   });
+}
+
+// A bar on a scale that is as long as the run.
+function placed(bar, start, end, whole) {
+  const all = Math.max(whole, 0.001);
+  bar.style.left = `${Math.min(99, (100 * Math.max(0, start)) / all)}%`;
+  bar.style.width = `${Math.max(0, (100 * (end - start)) / all)}%`;
 }
 
 function lasted(seconds) {

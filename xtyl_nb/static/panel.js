@@ -40,41 +40,61 @@ function details(graph, choose, ask) {
     [item, job] = [next, null];
     look();
     show();
+    scroll.scrollTop = 0;
     box.querySelector("button")?.focus();
   }
 
+  // What a person may be reading or copying is drawn again only when it changed; between that only the times move.
+  const parts = { title: region("h5"), facts: region("dl"), asked: region("dl"), job: region("div"), jobs: region("div", "jobs") };
+  const scroll = make("div", "scroll");
+  const says = make("p", "bad");
+  scroll.append(says, parts.facts.box, parts.asked.box, parts.job.box, parts.jobs.box);
+  box.append(parts.title.box, scroll);
+
   function show() {
     const [node, now] = [nodes.get(id), state.nodes[id]];
-    const title = make("h5");
-    const buttons = make("span", "end");
-    if (item !== null) buttons.append(button("‹ All jobs", () => open(null), "quiet"));
-    buttons.append(button("Timeline", () => choose(null), "quiet"));
-    title.append(make("span", "", node.id), make("span", "soft", item === null ? node.kind : ""), buttons);
-    const body = make("div", "scroll");
-    body.append(...(item === null ? overview(node, now) : [job ? oneJob(job) : make("p", "soft", "Looking…")]));
-    if (wrong) body.prepend(make("p", "bad", wrong));
-    const place = box.querySelector(".scroll")?.scrollTop ?? 0;
-    const focused = [...box.querySelectorAll("button")].indexOf(document.activeElement);
-    const opened = [...box.querySelectorAll("details")].map((each) => each.open);
-    box.replaceChildren(title, body);
-    body.scrollTop = place;
-    box.querySelectorAll("details").forEach((each, at) => { each.open = opened[at] ?? each.open; });
-    if (focused >= 0) box.querySelectorAll("button")[focused]?.focus();
+    says.textContent = wrong;
+    says.hidden = !wrong;
+    parts.title.draw([id, item], () => {
+      const buttons = make("span", "end");
+      if (item !== null) buttons.append(button("‹ All jobs", () => open(null), "quiet"));
+      buttons.append(button("Timeline", () => choose(null), "quiet"));
+      return [make("span", "", node.name), make("span", "soft", item === null ? node.kind : ""), buttons];
+    });
+    const one = item !== null;
+    for (const [name, part] of Object.entries(parts)) part.box.hidden = name !== "title" && one !== (name === "job");
+    if (one) parts.job.draw([id, item, job], () => job ? [oneJob(job)] : [make("p", "soft", "Looking…")]);
+    else {
+      const counts = Object.entries(now.counts).map(([kind, count]) => `${count} ${kind}`).join(", ");
+      parts.facts.draw([id, now.state, counts, now.error, now.branches], (list) => facts(list, now, counts));
+      parts.asked.draw([id], (list) => node.asked.forEach(([name, value]) => liner(list)(name, value)));
+      parts.jobs.draw([id, page], (list) => jobs(list));
+    }
+    for (const tick of box.querySelectorAll("[data-ticks]")) tick.tick(elapsed);
   }
 
-  function overview(node, now) {
-    const list = make("dl");
+  // Text that is written again as time goes on.
+  function ticking(node, write) {
+    node.dataset.ticks = "";
+    node.tick = (seconds) => {
+      const text = write.call(node, seconds);
+      if (typeof text === "string" && node.textContent !== text) node.textContent = text;
+    };
+    return node;
+  }
+
+  function facts(list, now, counts) {
     const line = liner(list);
-    const counts = Object.entries(now.counts).map(([kind, count]) => `${count} ${kind}`).join(", ");
     line("state", `${graph.words[now.state]}${counts ? ` (${counts})` : ""}`);
-    line("time", now.start == null ? "" : lasted((now.end ?? elapsed) - now.start));
+    line("branches", now.branches);
+    if (now.start != null) list.append(make("dt", "", "time"), ticking(make("dd"), (seconds) => lasted((state.nodes[id].end ?? seconds) - now.start)));
     line("error", now.error, "bad");
-    for (const [name, value] of node.asked) line(name, value);
-    const all = make("div", "jobs");
-    for (const each of page?.jobs ?? []) all.append(jobLine(each));
+  }
+
+  function jobs(list) {
+    list.append(...(page?.jobs ?? []).map(jobLine));
     const left = page ? page.total - page.jobs.length : 0;
-    if (left > 0) all.append(button(`${Math.min(left, 50)} more of ${left}`, () => look(page.jobs.length), "quiet"));
-    return [list, all];
+    if (left > 0) list.append(button(`${Math.min(left, 50)} more of ${left}`, () => look(page.jobs.length), "quiet"));
   }
 
   function jobLine(each) {
@@ -87,12 +107,12 @@ function details(graph, choose, ask) {
     words.append(make("span", each.state === "failed" ? "bad" : "soft", each.line ?? ""));
     const rail = make("span", "rail");
     if (each.start !== null) {
-      const bar = rail.appendChild(make("i", each.state));
-      const whole = Math.max(elapsed, 0.001);
-      bar.style.left = `${Math.min(99, (100 * Math.max(0, each.start)) / whole)}%`;
-      bar.style.width = `${Math.max(0, (100 * ((each.end ?? elapsed) - each.start)) / whole)}%`;
+      ticking(rail.appendChild(make("i", each.state)), function (seconds) {
+        placed(this, each.start, each.end ?? seconds, seconds);
+      });
     }
-    row.append(words, rail, make("span", "took", each.start === null ? "" : lasted((each.end ?? elapsed) - each.start)));
+    const took = (seconds) => each.start === null ? "" : lasted((each.end ?? seconds) - each.start);
+    row.append(words, rail, ticking(make("span", "took"), took));
     row.title = `${each.label}: ${each.state}${each.tries > 1 ? `, ${each.tries} attempts` : ""}`;
     return row;
   }
@@ -102,7 +122,8 @@ function details(graph, choose, ask) {
     const line = liner(list);
     line("job", `${each.label} · ${each.item}`);
     line("state", `${each.state}${each.cached ? ", taken from an earlier result" : ""}`);
-    line("time", each.start === null ? "" : lasted((each.end ?? elapsed) - each.start));
+    if (each.start !== null) list.append(make("dt", "", "time"), ticking(make("dd"), (seconds) => lasted((each.end ?? seconds) - each.start)));
+    if (each.decision) decided(list, each.decision);
     line("by", [each.provider, each.model].filter(Boolean).join(" · "));
     const cost = each.cost === null ? "" : each.cost === 0 ? "$0" : `$${each.cost.toFixed(each.cost < 0.1 ? 4 : 2)}`;
     line("cost", [each.tokens === null ? "" : `${each.tokens} tokens`, cost].filter(Boolean).join(" · "));
@@ -119,6 +140,39 @@ function details(graph, choose, ask) {
     return list;
   }
   return { box, update };
+}
+
+// A part of the panel that is drawn again only for another key. Whoever has the focus in it keeps it, by place.
+function region(tag, className) {
+  const box = make(tag, className);
+  let [last, written] = [[], ""];
+  function draw(key, fill) {
+    if (key.length === last.length && key.every((part, place) => part === last[place])) return;
+    last = key;
+    // The same answer may come again as another object.
+    const now = JSON.stringify(key);
+    if (now === written) return;
+    written = now;
+    const focused = [...box.querySelectorAll("button")].indexOf(document.activeElement);
+    const opened = [...box.querySelectorAll("details")].map((each) => each.open);
+    box.replaceChildren();
+    box.append(...(fill(box) ?? []));
+    box.querySelectorAll("details").forEach((each, at) => { each.open = opened[at] ?? each.open; });
+    if (focused >= 0) box.querySelectorAll("button")[focused]?.focus();
+  }
+  return { box, draw };
+}
+
+function decided(list, { action, by, at, comment, choice, edits }) {
+  const line = liner(list);
+  const options = choice.length ? `, option ${choice.map((place) => place + 1).join(", ")}` : "";
+  line("decided", `${action}${options} by ${by || "somebody"} at +${lasted(at)}`);
+  line(action === "rejected" ? "reason" : "comment", comment);
+  for (const { node, before, after } of edits) {
+    const text = make("dd", "result");
+    text.append(make("del", "soft", before), make("ins", "", after));
+    list.append(make("dt", "", `${node}, edited`), text);
+  }
 }
 
 const liner = (list) => (name, value, className) => {

@@ -167,14 +167,18 @@ function pick(option, review, mine, name, choose) {
   input.setAttribute("aria-label", option.text ?? `option ${option.index + 1}`);
   input.addEventListener("change", () => choose(option.index, input.checked));
   if (option.image) box.append(picture(option.image));
-  box.append(input, make("span", "words", option.text ?? ""));
+  const line = make("span", "line");
+  line.append(input, make("span", "words", option.text ?? (option.image ? `option ${option.index + 1}` : "")));
+  box.append(line);
   if (review.edit && option.text !== null) {
     const text = make("textarea");
     text.value = mine.edits[option.index] ?? option.text;
+    // As high as what it holds, within reason.
+    text.rows = Math.max(3, Math.min(10, Math.ceil(text.value.length / 34)));
     text.setAttribute("aria-label", `Edit the text of option ${option.index + 1}`);
     text.addEventListener("input", () => { mine.edits[option.index] = text.value; });
     text.addEventListener("keydown", (event) => event.stopPropagation());
-    box.append(text);
+    line.append(text);
   }
   return box;
 }

@@ -19,8 +19,10 @@ function initialize({ model }) {
   return () => model.off("msg:custom", listen);
 }
 
-// Sends a control and shows what came of it; a busy kernel answers late, and that is said.
-function controls(model, say) {
+const LATE = 700;
+
+// Sends a control and shows what came of it; a busy kernel answers late, and one that is gone never: both are said, with what helps.
+function controls(model, run, say) {
   const asked = new Map();
   const listen = (message) => {
     if (message.kind !== "answer" || !asked.has(message.ask)) return;
@@ -33,9 +35,16 @@ function controls(model, say) {
   model.on("msg:custom", listen);
   const ask = (kind, details, done) => {
     const id = crypto.randomUUID?.() ?? String(Math.random());
-    const late = () => say("The kernel has not answered yet. If a cell is running, it will when that cell ends.");
-    asked.set(id, { done, timer: setTimeout(late, 3000) });
-    model.send({ kind, ask: id, ...details });
+    const verb = ["pause", "resume", "stop", "retry"].includes(kind) ? kind : "stop";
+    const late = () => say(`The kernel is busy and will answer when its cell ends. In a terminal this works at once: xtyl ${verb} ${run}`);
+    asked.set(id, { done, timer: setTimeout(late, LATE) });
+    try {
+      model.send({ kind, ask: id, ...details });
+    } catch {
+      clearTimeout(asked.get(id).timer);
+      asked.delete(id);
+      say(`The kernel that showed this is gone. The run is not: in a cell, xt.attach("${run}") shows it again.`, "failed");
+    }
   };
   const close = () => {
     model.off("msg:custom", listen);

@@ -16,29 +16,49 @@ function timeline(graph, choose, ask) {
     if (events) log.open();
   }
   const lanes = new Map();
+  let [asked, known, looking] = [-Infinity, null, false];
+
+  // The jobs one by one are asked for when something happened, at most each second; until they are here a bar stands for all.
+  function look(state) {
+    if (looking || known === state.nodes || performance.now() - asked < 1000) return;
+    [asked, known, looking] = [performance.now(), state.nodes, true];
+    ask("bars", {}, (answer) => {
+      looking = false;
+      for (const [id, bars] of Object.entries(answer.bars ?? {})) lanes.get(id)?.take(bars);
+    });
+  }
+
   const names = new Map(graph.nodes.map(({ id, name }) => [id, name]));
 
   function lane(id) {
     const row = button("", () => choose(id), "lane");
     const rail = make("span", "rail");
-    const bar = rail.appendChild(make("i"));
     const took = make("span", "took");
+    let bars = [];
     row.append(make("span", "", names.get(id)), rail, took);
-    return { row, bar, took };
+    const take = (found) => { bars = found; };
+    const draw = (node, elapsed) => {
+      const until = node.end ?? elapsed;
+      const shown = bars.length ? bars : [[node.start, node.end, node.state]];
+      while (rail.children.length > shown.length) rail.lastChild.remove();
+      shown.forEach(([start, end, state], place) => {
+        const bar = rail.children[place] ?? rail.appendChild(make("i"));
+        bar.className = state;
+        placed(bar, start, end ?? elapsed, elapsed);
+      });
+      took.textContent = lasted(until - node.start);
+    };
+    return { row, take, draw };
   }
 
   function update(state, elapsed) {
     const started = graph.nodes.filter(({ id }) => state.nodes[id]?.start != null);
-    const whole = Math.max(elapsed, 0.001);
+    if (!plain.hidden) look(state);
+    else log.touch(state);
     for (const { id } of started.slice(0, LANES)) {
       if (!lanes.has(id)) lanes.set(id, lane(id));
-      const { row, bar, took } = lanes.get(id);
-      const node = state.nodes[id];
-      const until = node.end ?? elapsed;
-      bar.className = node.state;
-      bar.style.left = `${Math.min(99, (100 * node.start) / whole)}%`;
-      bar.style.width = `${Math.max(0, (100 * (until - node.start)) / whole)}%`;
-      took.textContent = lasted(until - node.start);
+      const { row, draw } = lanes.get(id);
+      draw(state.nodes[id], elapsed);
       if (!row.isConnected) list.append(row);
     }
     const more = started.length - LANES;
@@ -47,19 +67,29 @@ function timeline(graph, choose, ask) {
   return { box, update };
 }
 
-// What happened, newest first: read when it is opened, and again on demand.
+// What happened, newest first: read when it is opened, and again, at most each second, while things happen.
 function eventLog(ask, close) {
   const box = make("div");
   const title = make("h5", "", "Events");
   const list = make("div", "log");
   const buttons = make("span", "end");
-  buttons.append(button("Refresh", open, "quiet"), button("Timeline", close, "quiet"));
+  let [asked, known, newest] = [-Infinity, null, 0];
+  buttons.append(button("Timeline", close, "quiet"));
   title.append(buttons);
   box.append(title, list);
 
+  function touch(state) {
+    if (known === state.nodes || performance.now() - asked < 1000) return;
+    known = state.nodes;
+    open();
+  }
+
   function open() {
+    asked = performance.now();
     ask("events", {}, (answer) => {
       if (!answer.ok) return list.replaceChildren(make("p", "bad", answer.error));
+      if (answer.events[0]?.number === newest) return;
+      newest = answer.events[0]?.number;
       list.replaceChildren(...answer.events.map((event) => {
         const row = make("div", "event");
         row.append(make("span", "soft", event.number), make("span", "soft", `+${lasted(event.at)}`));
@@ -68,5 +98,5 @@ function eventLog(ask, close) {
       }));
     });
   }
-  return { box, open };
+  return { box, open, touch };
 }

@@ -29,7 +29,7 @@ function mount(model, el, focused) {
   tell("");
   let [selected, before, timer] = [null, null, null];
 
-  const { ask, close } = controls(model, tell);
+  const { ask, close } = controls(model, graph.run, tell);
   const act = (kind) => ask(kind, {}, (answer) => {
     if (!answer.ok) tell([answer.error, answer.hint].filter(Boolean).join("\n"), "failed");
   });
@@ -49,12 +49,17 @@ function mount(model, el, focused) {
   foot.append(review.box, times.box, panel.box);
   root.append(style, top.bar, notice, told, graphic.box, foot);
   el.replaceChildren(root);
+  // JupyterLab takes single letters for its own, such as b for a new cell, wherever no text is written.
+  const guard = ({ target, ctrlKey, metaKey, altKey }) =>
+    root.toggleAttribute("data-lm-suppress-shortcuts", root.contains(target) && !ctrlKey && !metaKey && !altKey);
+  window.addEventListener("keydown", guard, true);
 
   function tick() {
     const state = model.get("state");
     const running = state.started && !isOver(state);
-    const elapsed = state.elapsed + (running ? (performance.now() - state.at) / 1000 : 0);
+    const elapsed = state.elapsed + (running ? (performance.now() - (state.at ?? performance.now())) / 1000 : 0);
     top.tick(state, elapsed);
+    graphic.tick(elapsed);
     times.box.hidden = selected !== null;
     panel.box.hidden = selected === null;
     if (selected === null) times.update(state, elapsed);
@@ -84,6 +89,7 @@ function mount(model, el, focused) {
   model.send({ kind: "opened", view });
   return () => {
     clearTimeout(timer);
+    window.removeEventListener("keydown", guard, true);
     sizes.disconnect();
     model.off("change:state", update);
     close();

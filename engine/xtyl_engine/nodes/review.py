@@ -87,7 +87,7 @@ def decide(
 def option_text(option: Mapping[str, Any], of: str) -> str | None:
     """The text that a person judges an option by, and that an edit replaces; None if nothing in it is text."""
     node = _text_node(option, of)
-    return None if node is None else _text(option[node])
+    return None if node is None else text_of(option[node])
 
 
 def _is_there(value: Any) -> bool:
@@ -153,10 +153,10 @@ def _edited(option: Option, of: str, edit: Any) -> Option:
         edit = {node: edit}
     if not isinstance(edit, Mapping):
         raise DecisionRefused(f"an edit is a {type(edit).__name__}", hint='write text, or {"headline": "new text"}')
-    original = {node: _text(option.get(node)) for node in edit}
+    original = {node: text_of(option.get(node)) for node in edit}
     for node, text in edit.items():
         if original[node] is None or not isinstance(text, str):
-            able = [node for node in option if _text(option[node]) is not None]
+            able = [node for node in option if text_of(option[node]) is not None]
             raise DecisionRefused(
                 f"{str(node)[:40]!r} has no text to edit", hint=f"texts here: {', '.join(able) or 'none'}"
             )
@@ -165,10 +165,11 @@ def _edited(option: Option, of: str, edit: Any) -> Option:
 
 def _text_node(option: Mapping[str, Any], of: str) -> str | None:
     nearest = [of, *reversed(list(option))]
-    return next((node for node in nearest if _text(option.get(node)) is not None), None)
+    return next((node for node in nearest if text_of(option.get(node)) is not None), None)
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
+    """The text of a node's output, None if it has none."""
     if isinstance(value, Mapping):
         value = value.get("text", value.get("value"))
     return value if isinstance(value, str) else None
