@@ -17,6 +17,7 @@ from xtyl_engine.plan import Plan, Reading, make_plan
 from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
 from xtyl_engine.workflow import Document, Edge, Node
 from xtyl_nb.layout import rank_levels
+from xtyl_nb.picture import Exhibit
 from xtyl_nb.timeline import Bar, Timeline
 
 STARTED = 1_700_000_000.0
@@ -199,6 +200,11 @@ class ScriptedRun:
             if node.started is not None
         ]
         return Timeline(bars, list(self.plan.nodes))
+
+    def exhibits(self, limit: int) -> list[Exhibit]:
+        images = {id: node.images for id, node in self.overview().nodes.items() if node.images}
+        found = [Exhibit(path=path, node=id, item="0", label="Aurora lamp") for id in images for path in images[id]]
+        return found[:limit]
 
     def recent_events(self) -> list[Event]:
         kinds = (EventKind.SUBMITTED, EventKind.JOB_STARTED)

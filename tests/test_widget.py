@@ -13,8 +13,10 @@ import pytest
 from scripted_run import ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
 from xtyl_engine.overview import Overview
 from xtyl_nb import widget as widget_module
+from xtyl_nb.detail import bars_json
 from xtyl_nb.fold import fold
 from xtyl_nb.thumbnail import thumbnail
+from xtyl_nb.timeline import Bar
 from xtyl_nb.view import describe, difference, draw_graph, node_state
 from xtyl_nb.widget import RunWidget, wake
 
@@ -289,3 +291,22 @@ def test_files_that_are_no_images_have_no_thumbnail(tmp_path: Path, content: byt
     """What cannot be decoded is not shown, and does no harm."""
     (tmp_path / "poster.png").write_bytes(content)
     assert thumbnail(str(tmp_path / "poster.png"), 64) is None
+
+
+def test_a_card_names_the_rows_that_wait_and_the_branches_taken(tmp_path: Path) -> None:
+    """Three rows by name, the rest by number; branches by how often they were taken."""
+    image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
+    waiting = tuple(review_of([image], item=str(row), label=f"Lamp {row}") for row in range(5))
+    nodes = {"pick": glance(waiting=5), "premium": glance(completed=24, branches={"otherwise": 15, "then": 9})}
+    shown = describe(overview_of(summer_plan(), nodes=nodes, reviews=waiting))["nodes"]
+    assert shown["pick"]["waits"] == "Lamp 0, Lamp 1, Lamp 2 and 2 more"
+    assert shown["premium"]["branches"] == "9 then, 15 otherwise"
+    assert (shown["kit"]["waits"], shown["kit"]["branches"]) == ("", "")
+
+
+def test_bars_too_close_to_be_told_apart_are_one() -> None:
+    """It spans them all and looks like the most pressing; what stands apart stays apart."""
+    many = [Bar(node="a", item=str(n), state="completed", start=n / 1000, end=(n + 1) / 1000) for n in range(500)]
+    bars = [*many, Bar(node="a", item="x", state="failed", start=0.5, end=0.501)]
+    bars += [Bar(node="a", item="y", state="completed", start=9.0, end=10.0)]
+    assert bars_json(bars) == {"a": [[0.0, 0.501, "failed"], [9.0, 10.0, "completed"]]}

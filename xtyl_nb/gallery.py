@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from html import escape
 
 from xtyl_engine.overview import JobDetail
-from xtyl_nb.picture import FONT, INK, LINE, PAPER, SOFT
+from xtyl_nb.picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, Exhibit
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import clip
 
@@ -15,21 +14,11 @@ PIXELS = 200
 MOST_SHOWN = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exhibit:
-    """One image: its file, and whose it is."""
-
-    path: str
-    node: str
-    item: str
-    label: str
-
-
 class Gallery:
     """Images in the order of the nodes and rows; `paths` are their files. Shown in a notebook as a contact sheet."""
 
     def __init__(self, jobs: Iterable[JobDetail]):
-        self.exhibits = tuple(_unlike(jobs))
+        self.exhibits = tuple(exhibits_of(jobs))
 
     @property
     def paths(self) -> list[str]:
@@ -51,7 +40,7 @@ class Gallery:
             f'<div style="{SOFT};padding:4px">{left} more: <code>run.gallery().paths</code></div>' if left > 0 else ""
         )
         sheet = f'<div style="display:flex;flex-wrap:wrap;gap:10px">{figures}</div>'
-        return f'<div style="{FONT};font-size:12px;{INK}">{sheet}{more}</div>'
+        return f'<div class="{NO_MATHS}" style="{FONT};font-size:12px;{INK}">{sheet}{more}</div>'
 
 
 def _figure(exhibit: Exhibit) -> str:
@@ -69,8 +58,8 @@ def _figure(exhibit: Exhibit) -> str:
     )
 
 
-def _unlike(jobs: Iterable[JobDetail]) -> Iterator[Exhibit]:
-    """Each image once, where it was made: reviews and packages only pass it on."""
+def exhibits_of(jobs: Iterable[JobDetail]) -> Iterator[Exhibit]:
+    """The images of jobs, each once, where it was made: reviews and packages only pass it on."""
     seen: set[str] = set()
     for job in jobs:
         for path in job.images:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from xtyl_engine.overview import NodeOverview, Overview
@@ -15,6 +16,7 @@ from xtyl_nb.layout import CARD_WIDTH, Layout, Wire
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import (
     WORDS,
+    branch_counts,
     card_height,
     card_kind,
     card_name,
@@ -59,20 +61,33 @@ TRACK = "#c9d0da"
 SOFT = "opacity:.78"
 THUMB_PIXELS = 96
 MOST_THUMBS = 48
+MOST_EXHIBITS = 48
+# What a notebook's typesetter leaves alone: a price is no formula.
+NO_MATHS = "tex2jax_ignore mathjax_ignore"
 MOST_TABLE_ROWS = 60
 
 
-def run_html(plan: Plan, overview: Overview) -> str:
-    """The last picture of a run: how it stands, a card for each node, and a table of the same."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """One image that a run made: its file, and whose it is."""
+
+    path: str
+    node: str
+    item: str
+    label: str
+
+
+def run_html(plan: Plan, overview: Overview, exhibits: Sequence[Exhibit] = ()) -> str:
+    """The last picture of a run: how it stands, a card for each node, its images on a sheet, and a table."""
     folded = fold(plan)
     layout = lay_out(plan, folded)
     overview = folded.overview(overview)
     glances = {id: overview.nodes.get(id, NodeOverview()) for id in folded.stacks}
     frame = f"{FONT};font-size:13px;line-height:1.4;{INK};{PAPER};border:{LINE};border-radius:10px;overflow:hidden"
-    parts = [_header(overview), _stage(plan, folded, layout, glances)]
+    parts = [_header(overview), _stage(plan, folded, layout, glances), _sheet(exhibits)]
     if overview.error:
         parts.insert(1, f'<div style="padding:6px 14px;border-bottom:{LINE}">✕ {one_line(overview.error)}</div>')
-    return f'<div style="{frame}">{"".join(parts)}{_table(folded, glances)}</div>'
+    return f'<div class="{NO_MATHS}" style="{frame}">{"".join(parts)}{_table(folded, glances)}</div>'
 
 
 def _header(overview: Overview) -> str:
@@ -82,7 +97,7 @@ def _header(overview: Overview) -> str:
     numbers = f"{overview.done} / {overview.total} · {clock(elapsed_seconds(overview))}"
     return (
         f'<div style="display:flex;flex-wrap:wrap;align-items:center;gap:12px;padding:9px 14px;border-bottom:{LINE}">'
-        f"<b>{one_line(overview.name)}</b>"
+        f'<b>{one_line(overview.name)}</b><span style="font-size:11px;{SOFT}">{one_line(overview.id)}</span>'
         f'<span style="border:1px solid {COLOURS[state]};border-radius:99px;padding:1px 9px">'
         f"{_sign(state)} {state}</span>"
         + (f'<span style="{SOFT}">waits for {one_line(waits)}</span>' if waits else "")
@@ -103,6 +118,24 @@ def _stage(plan: Plan, folded: Fold, layout: Layout, glances: dict[str, NodeOver
     return (
         f'<div style="overflow:auto;{WASH}"><div style="position:relative;{size}">{image}{"".join(cards)}</div></div>'
     )
+
+
+def _sheet(exhibits: Sequence[Exhibit]) -> str:
+    """The run's images, small, by the rows they are for."""
+    shown = [(each, uri) for each in exhibits[:MOST_EXHIBITS] if (uri := thumbnail(each.path, THUMB_PIXELS))]
+    if not shown:
+        return ""
+    figures = "".join(
+        f'<div title="{one_line(f"{each.node} {each.item}", 100)}" style="width:84px">'
+        f'<img alt="" src="{uri}" style="display:block;width:84px;height:84px;object-fit:cover;border-radius:6px">'
+        f'<div style="font-size:11px;{SOFT};overflow:hidden;white-space:nowrap;text-overflow:ellipsis">'
+        f"{one_line(each.label, 40)}</div></div>"
+        for each, uri in shown
+    )
+    is_cut = len(exhibits) > MOST_EXHIBITS
+    more = f'<div style="align-self:center;font-size:12px;{SOFT}">all: run.gallery()</div>' if is_cut else ""
+    place = f"display:flex;flex-wrap:wrap;gap:8px;padding:10px 14px;border-top:{LINE};max-height:330px;overflow:auto"
+    return f'<div style="{place}">{figures}{more}</div>'
 
 
 def wires_image(layout: Layout, wires: str) -> str:
@@ -132,13 +165,15 @@ def _card(
     )
     line = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
     shown = "".join(f'<img alt="" src="{uri}" style="{_THUMB}">' for uri in images)
-    words = glance.error or ("" if images else glance.text or "")
+    said = "" if state == "completed" else WORDS[state]
+    words = glance.error or ("" if images else glance.text or said)
+    kind = " · ".join(filter(None, (card_kind(plan, members), branch_counts(glance))))
     below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;margin-top:3px">{one_line(words, 90)}</div>'
     return (
         f'<div style="{box}" title="{one_line(f"{name}: {WORDS[state]}", 200)}">'
         f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span><b style="flex:1;{line}">{one_line(name)}</b>'
         f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{glance.done} / {glance.total}</span></div>'
-        f'<div style="font-size:11px;{SOFT};{line}">{WORDS[state]} · {one_line(card_kind(plan, members))}</div>'
+        f'<div style="font-size:11px;{SOFT};{line}">{one_line(kind)}</div>'
         f'<div style="margin:5px 0px 3px">{_track(spans(glance), glance.total, 4)}</div>'
         f'{below if words else ""}<div style="display:flex">{shown}</div></div>'
     )
@@ -186,7 +221,8 @@ def _row(name: str, glance: NodeOverview) -> str:
         took,
         one_line(glance.error or glance.text or "", 120),
     )
-    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+    *short, last = (f'<td style="{_CELL}">{cell}</td>' for cell in cells)
+    return "<tr>" + "".join(cell.replace(_CELL, f"{_CELL};white-space:nowrap") for cell in short) + last + "</tr>"
 
 
 def _sign(state: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import DecisionRefused, WaitTimeout
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from xtyl_engine.plan import Plan
     from xtyl_nb.client import DirectBackend
     from xtyl_nb.gallery import Gallery
+    from xtyl_nb.picture import Exhibit
     from xtyl_nb.timeline import Timeline
 
 LOOK_SECONDS = 1.0
@@ -242,6 +244,13 @@ class Run:
         from xtyl_nb.gallery import Gallery
 
         return Gallery(job for name in ([node] if node else self.plan.nodes) for job in self._jobs_of(name))
+
+    def exhibits(self, limit: int) -> list[Exhibit]:
+        """The first images the run made, in the order of the nodes and rows."""
+        from xtyl_nb.gallery import exhibits_of
+
+        with_images = [name for name, node in self.plan.nodes.items() if node.type in ("generate_image", "call")]
+        return list(islice(exhibits_of(job for name in with_images for job in self._jobs_of(name)), limit))
 
     def timeline(self) -> Timeline:
         """When each job was at work, as bars on one scale."""

@@ -36,7 +36,9 @@ class ResultFrame(pd.DataFrame):
         table = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=self.index)
         table.columns = self.columns
         width = pd.get_option("display.max_colwidth")
-        with pd.option_context("display.max_colwidth", width and max(width, SHORT_TEXT + 1)):
+        # A price is no formula.
+        maths = ("display.html.use_mathjax", False)
+        with pd.option_context("display.max_colwidth", width and max(width, SHORT_TEXT + 1), *maths):
             html = table._repr_html_()  # type: ignore[operator]
         return None if html is None else stand_ins.replace(html)
 

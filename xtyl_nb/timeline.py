@@ -10,7 +10,7 @@ from html import escape
 
 from xtyl_engine.overview import Overview
 from xtyl_engine.query import Job
-from xtyl_nb.picture import COLOURS, FONT, INK, LINE, PAPER, SOFT, TRACK
+from xtyl_nb.picture import COLOURS, FONT, INK, LINE, NO_MATHS, PAPER, SOFT, TRACK
 from xtyl_nb.view import clip, elapsed_seconds
 
 MOST_LANES = 12
@@ -53,7 +53,7 @@ class Timeline:
         ends = f"<span>0</span><span>{more}{self.seconds:.1f} s</span>"
         scale = f"display:flex;justify-content:space-between;margin-left:140px;font-size:11px;{SOFT}"
         frame = f"{FONT};font-size:12px;{INK};{PAPER};border:{LINE};border-radius:10px;padding:10px 14px"
-        return f'<div style="{frame}"><div style="{scale}">{ends}</div>{rows}</div>'
+        return f'<div class="{NO_MATHS}" style="{frame}"><div style="{scale}">{ends}</div>{rows}</div>'
 
     def _row(self, node: str) -> str:
         bars = [bar for bar in self.bars[:MOST_BARS] if bar.node == node]

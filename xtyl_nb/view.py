@@ -20,6 +20,7 @@ from xtyl_nb.layout import Card, Layout, arrange
 from xtyl_nb.thumbnail import thumbnail
 
 if TYPE_CHECKING:
+    from xtyl_nb.picture import Exhibit
     from xtyl_nb.timeline import Timeline
 
 Json = dict[str, Any]
@@ -93,6 +94,8 @@ class Live(Protocol):
     def recent_events(self) -> list[Event]: ...
 
     def timeline(self) -> Timeline: ...
+
+    def exhibits(self, limit: int) -> list[Exhibit]: ...
 
 
 def node_state(node: NodeOverview) -> str:

@@ -20,7 +20,7 @@ from xtyl_engine.overview import Overview
 from xtyl_nb.detail import bars_json, detail_json, event_json, page_json
 from xtyl_nb.fold import fold
 from xtyl_nb.follower import Follower
-from xtyl_nb.picture import run_html
+from xtyl_nb.picture import MOST_EXHIBITS, Exhibit, run_html
 from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds, review_page
 
 STATIC = Path(__file__).parent / "static"
@@ -130,8 +130,17 @@ class RunWidget(anywidget.AnyWidget):
         # JupyterLab says "Loading widget" or "model not found" in the output above when no kernel feeds it.
         output = ".jp-OutputArea-child"
         hide = f"{output}:not(:has(.xtyl)):has(+ {output} .xtyl-still-{self._key}){{display:none}}"
-        picture = run_html(self.live.plan, self._overview)
+        picture = run_html(self.live.plan, self._overview, self._exhibits())
         return f'<div class="xtyl-still-{self._key}"><style>{hide}</style>{picture}</div>'
+
+    def _exhibits(self) -> list[Exhibit]:
+        """Images for the sheet, once the run is over: until then the cards show the latest."""
+        if not self._overview.state.is_terminal:
+            return []
+        try:
+            return self.live.exhibits(MOST_EXHIBITS + 1)
+        except WorkflowException:
+            return []
 
     def _graph(self) -> Json:
         return draw_graph(self.live.plan, self._key, self._fold) | {"opened": len(self._opened), "run": self.live.id}

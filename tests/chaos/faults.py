@@ -218,7 +218,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         swallow_database_answer, cut_database_connection,
     ),
     "embedded": (
-        kill_supervisor, freeze_supervisor, kill_embedded_worker, kill_embedded_broker, kill_everything, kill_kernel,
+        kill_supervisor, freeze_supervisor, kill_embedded_broker, kill_embedded_worker, kill_everything, kill_kernel,
         lock_database,
     ),
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faults import FAULTS
+from faults import DEADLY, FAULTS, MOST_DEADLY
 from notebook import ALL_JOBS
 from story import Case, play
 
@@ -19,6 +19,11 @@ CASES = [
     for database, count in (("sqlite", 2), ("postgres", 3), ("embedded", 2))
     for place in range(count)
 ]
+
+
+def test_no_case_takes_one_job_too_often() -> None:
+    """Three deaths would put an innocent job into quarantine, and that is no loss."""
+    assert max(sum(name in DEADLY for name in case.faults) for case in CASES) <= MOST_DEADLY
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.database}-{case.pool}-{case.seed}")
