@@ -188,13 +188,18 @@ class ScriptedRun:
         return JobDetail(state=JobState.FAILED, attempts_made=2, **common, **facts)
 
     def timeline(self) -> Timeline:
+        def state(node: NodeOverview) -> str:
+            return next(
+                (str(each) for each in (JobState.WAITING, JobState.RUNNING) if node.counts.get(each)), "completed"
+            )
+
         bars = [
             Bar(
                 node=id,
                 item="0",
-                state="completed",
+                state=state(node),
                 start=node.started - STARTED,
-                end=(node.finished or STARTED) - STARTED,
+                end=(node.finished or STARTED + 41) - STARTED,
             )
             for id, node in self.overview().nodes.items()
             if node.started is not None

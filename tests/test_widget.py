@@ -308,5 +308,6 @@ def test_bars_too_close_to_be_told_apart_are_one() -> None:
     """It spans them all and looks like the most pressing; what stands apart stays apart."""
     many = [Bar(node="a", item=str(n), state="completed", start=n / 1000, end=(n + 1) / 1000) for n in range(500)]
     bars = [*many, Bar(node="a", item="x", state="failed", start=0.5, end=0.501)]
-    bars += [Bar(node="a", item="y", state="completed", start=9.0, end=10.0)]
-    assert bars_json(bars) == {"a": [[0.0, 0.501, "failed"], [9.0, 10.0, "completed"]]}
+    bars += [Bar(node="a", item="y", state="completed", start=8.0, end=8.5)]
+    bars += [Bar(node="a", item="z", state="running", start=9.0, end=10.0)]
+    assert bars_json(bars) == {"a": [[0.0, 0.501, "failed"], [8.0, 8.5, "completed"], [9.0, None, "running"]]}

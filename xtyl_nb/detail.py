@@ -93,7 +93,11 @@ def bars_json(bars: Sequence[Bar]) -> Json:
             drawn[-1][2] = max(drawn[-1][2], state, key=PRESSING.index)
         else:
             drawn.append([bar.start, bar.end, state])
-    return found
+    # What goes on has no end yet: the page draws it to where its clock is.
+    return {
+        node: [[start, None if state in ("running", "waiting") else end, state] for start, end, state in drawn]
+        for node, drawn in found.items()
+    }
 
 
 def _line(job: JobDetail, began: float | None) -> Json:
