@@ -103,16 +103,17 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
 
 
 @main.command()
-def migrate() -> None:
-    """Make or upgrade the tables of the database that the XTYL_ variables name."""
+@click.option("--to", "target", help="The schema to end at, such as 0002; the newest by default.")
+def migrate(target: str | None) -> None:
+    """Make or upgrade the tables of the database that the XTYL_ variables name, or, for an older release, take them back."""
     from xtyl_engine.database import Database
-    from xtyl_engine.schema import ensure_schema, revision
+    from xtyl_engine.schema import change_schema, ensure_schema, revision
     from xtyl_engine.settings import load_settings, prepare_home
 
     settings = load_settings()
     prepare_home(settings)
     database = Database(settings.database_url)
-    ensure_schema(database)
+    ensure_schema(database) if target is None else change_schema(database, target)
     click.echo(f"The database has schema {revision(database)}.")
     database.close()
 
