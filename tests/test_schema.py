@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from xtyl_engine.database import Database
-from xtyl_engine.schema import HEAD, SchemaError, alembic_config, ensure_schema, revision
-from xtyl_engine.tables import metadata
+from xtyl_engine.schema import HEAD, SchemaError, alembic_config, change_schema, ensure_schema, revision
+from xtyl_engine.tables import executions, jobs, metadata, templates
 
 
 @pytest.fixture
@@ -62,6 +62,42 @@ def test_a_database_of_a_newer_release_is_refused_by_name(bare):
         ensure_schema(bare)
     assert "pip install -U" in caught.value.hint
     assert revision(bare) == "9999"
+
+
+def test_the_schema_goes_back_to_an_older_one(bare):
+    """It is taken to any revision this release knows, there and back, and is then what the tables say."""
+    ensure_schema(bare)
+    change_schema(bare, "0001")
+    assert revision(bare) == "0001"
+    change_schema(bare, HEAD)
+    assert differences(bare) == []
+
+
+@pytest.mark.parametrize("target", ["0000", "base", "head", ""])
+def test_a_revision_that_is_not_known_is_refused(bare, target):
+    """No word takes the tables away; the error says what there is."""
+    ensure_schema(bare)
+    with pytest.raises(SchemaError, match="there is no schema") as caught:
+        change_schema(bare, target)
+    assert "0001, 0002" in caught.value.hint
+    assert revision(bare) == HEAD
+
+
+def test_no_schema_is_taken_from_under_a_worker(bare):
+    """While a job is at work the way back is refused, naming who holds it; a lease that has run out holds nothing."""
+    ensure_schema(bare)
+    with bare.engine.begin() as connection:
+        connection.execute(templates.insert().values(id="t", name="w", plan="{}", created=0))
+        shape = {"shape": "{}", "rows": 1, "total": 1, "created": 0}
+        connection.execute(executions.insert().values(id="e", template_id="t", name="w", state="running", **shape))
+        job = {"execution_id": "e", "node": "a", "item": "0", "state": "running", "owner": "host:1", "lease": 4e9}
+        connection.execute(jobs.insert().values(**job))
+    with pytest.raises(SchemaError, match="host:1 is still at work"):
+        change_schema(bare, "0001")
+    with bare.engine.begin() as connection:
+        connection.execute(jobs.update().values(lease=1.0))
+    change_schema(bare, "0001")
+    assert revision(bare) == "0001"
 
 
 def test_many_at_once_make_one_schema(bare, database_url):

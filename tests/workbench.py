@@ -21,8 +21,8 @@ from xtyl_nb.run import Run
 class Workbench:
     """One home, its back end as a client sees it, and hands that work for it."""
 
-    def __init__(self, home: Path, broker: str):
-        environ = {"XTYL_HOME": str(home), "XTYL_REDIS_URL": broker, "XTYL_ACCEPT_FUNCTIONS": "1"}
+    def __init__(self, home: Path, broker: str, **variables: str):
+        environ = {"XTYL_HOME": str(home), "XTYL_REDIS_URL": broker, "XTYL_ACCEPT_FUNCTIONS": "1", **variables}
         home.mkdir(mode=0o700, parents=True)
         self.settings = load_settings(environ)
         self.backend = DirectBackend(self.settings)
@@ -46,10 +46,10 @@ class Workbench:
 
 
 @contextlib.contextmanager
-def workbench(folder: Path) -> Iterator[Workbench]:
+def workbench(folder: Path, **variables: str) -> Iterator[Workbench]:
     """A workbench that `xtyl_nb` uses until the block ends."""
     with valkey_server() as broker:
-        made = Workbench(folder / "bench", broker)
+        made = Workbench(folder / "bench", broker, **variables)
         xtyl_nb.client._backend = made.backend
         try:
             yield made

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_nb.operations import COMMANDS
 
 if TYPE_CHECKING:
     from xtyl_engine.diagnose import Check
@@ -64,11 +65,16 @@ def down() -> None:
 
 @main.command()
 def status() -> None:
-    """Say what of the embedded back end runs."""
+    """Say what of the embedded back end runs, or how full a shared one is."""
     from xtyl_engine.local import status as look
     from xtyl_engine.settings import load_settings
+    from xtyl_nb.operations import show_capacity
 
-    _print_status(look(load_settings()))
+    settings = load_settings()
+    if settings.redis_url is not None:
+        show_capacity(settings)
+    else:
+        _print_status(look(settings))
 
 
 @main.command()
@@ -103,16 +109,17 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
 
 
 @main.command()
-def migrate() -> None:
-    """Make or upgrade the tables of the database that the XTYL_ variables name."""
+@click.option("--to", "target", help="The schema to end at, such as 0002; the newest by default.")
+def migrate(target: str | None) -> None:
+    """Make or upgrade the tables of the database that the XTYL_ variables name, or, for an older release, take them back."""
     from xtyl_engine.database import Database
-    from xtyl_engine.schema import ensure_schema, revision
+    from xtyl_engine.schema import change_schema, ensure_schema, revision
     from xtyl_engine.settings import load_settings, prepare_home
 
     settings = load_settings()
     prepare_home(settings)
     database = Database(settings.database_url)
-    ensure_schema(database)
+    ensure_schema(database) if target is None else change_schema(database, target)
     click.echo(f"The database has schema {revision(database)}.")
     database.close()
 
@@ -169,6 +176,10 @@ def _report(checks: Iterable[Check]) -> NoReturn:
         if not check.ok and check.hint:
             click.echo(f"     {check.hint}")
     sys.exit(0 if all(check.ok for check in checks) else 1)
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 def _print_status(found: Any) -> None:

@@ -12,7 +12,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from hashlib import sha256
@@ -42,6 +42,8 @@ SUFFIXES = {
 # Not EFBIG: that is a limit of this process, which no waiting lifts.
 FULL = (ENOSPC, EDQUOT)
 LOOK_SECONDS = 1.0
+# A file that is referred to anew counts as new, for a sweep removes old ones only; this much may be missing from its age.
+FRESH_SECONDS = 3600.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -60,6 +62,15 @@ class ImageRefused(PermanentError, ValueError):
 def is_artifact(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value has the shape of a reference. The store alone knows whether the file exists."""
     return isinstance(value, Mapping) and issubclass(type(value.get(KEY)), str)
+
+
+def references(value: object) -> Iterator[Mapping[str, Any]]:
+    """Every reference inside a plain value."""
+    if is_artifact(value):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from references(part)
 
 
 def sniff_image(data: bytes) -> str | None:
@@ -91,7 +102,7 @@ class ArtifactStore:
         """Store bytes and return their reference. The file is durable when this returns."""
         reference = {KEY: sha256(data).hexdigest(), "media_type": media_type, "size": len(data), **facts}
         path = self.path(reference)
-        if not (path.exists() and path.stat().st_size == len(data)):
+        if not (_freshen(path) and path.stat().st_size == len(data)):
             self._insist(path, data)
         return reference
 
@@ -122,6 +133,22 @@ class ArtifactStore:
     def knows(self, value: object) -> TypeGuard[Mapping[str, Any]]:
         """Whether a value is a reference to a file that is here."""
         return is_artifact(value) and _DIGEST.fullmatch(value[KEY]) is not None and self.path(value).is_file()
+
+    def keep(self, value: object) -> TypeGuard[Mapping[str, Any]]:
+        """`knows`, for who is about to refer to the file once more: no sweep takes it, or what a table in it refers to, before
+        that is recorded. False also where one of them is missing."""
+        if not (self.knows(value) and (age := _freshen(self.path(value)))):
+            return False
+        if age < FRESH_SECONDS or value.get("media_type") not in (JSON, TABLE):
+            return True
+        try:
+            return all(self.keep(inner) for inner in references(json.loads(self.read(value))))
+        except ArtifactError:
+            return False
+
+    def keep_all(self, text: str) -> bool:
+        """Keep every file that an output refers to; whether all of them are there."""
+        return f'"{KEY}"' not in text or all(self.keep(each) for each in references(json.loads(text)))
 
     def read(self, reference: Mapping[str, Any]) -> bytes:
         """The bytes of a reference. Raises ArtifactError if they are missing or no longer what was stored."""
@@ -244,6 +271,20 @@ def _check_pixels(width: int, height: int) -> None:
             f"the image is {width} x {height}, more than the {MAX_IMAGE_PIXELS:,} pixels allowed",
             hint="make it smaller",
         )
+
+
+def _freshen(path: Path) -> float | None:
+    """Make an old file new; how old it was, at least a moment, or None where there is none."""
+    try:
+        age = time.time() - path.stat().st_mtime
+        if age > FRESH_SECONDS:
+            os.utime(path)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        # Somebody else's: written anew, it is ours.
+        return None
+    return max(age, 0.001)
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -27,8 +27,9 @@ from xtyl_engine.remedies import POSTGRESQL, SQLITE, remedy
 T = TypeVar("T")
 TURN_SECONDS = 15.0
 LOST = ("08", "57P")
-# Deadlock, serialization, locks, time-outs; a full disk and a standby that is not promoted yet are somebody's to mend, soon.
-RETRYABLE_STATES = {"40P01", "40001", "55P03", "25P03", "57014", "53100", "25006"}
+# Deadlock, serialization, locks, time-outs; a full disk and a standby that is not promoted yet are somebody's to mend, soon. A
+# missing template (23503) was pruned a moment after it was seen, and is written again.
+RETRYABLE_STATES = {"23503", "40P01", "40001", "55P03", "25P03", "57014", "53100", "25006"}
 # A machine that vanished must be noticed, on both sides, before the locks it held cost others their leases.
 SERVER_CONNECTION: dict[str, Any] = {
     "connect_timeout": 5,

@@ -90,7 +90,7 @@ def doctor(settings: Settings) -> list[Check]:
         ("disk", _disk),
         ("sqlite", _sqlite),
         *([("server", _server), ("socket", _socket), ("back end", _back_end)] if settings.redis_url is None else []),
-        *([("broker", _broker)] if settings.redis_url is not None else []),
+        *([("broker", _broker), ("memory", _memory)] if settings.redis_url is not None else []),
         ("database", _database),
         ("dot", _dot),
     ]
@@ -205,6 +205,12 @@ def _broker(settings: Settings) -> Check:
 
     check_broker(settings.event_url)
     return Check(name="broker", ok=True, detail="XTYL_REDIS_URL answers")
+
+
+def _memory(settings: Settings) -> Check:
+    from xtyl_engine.capacity import check_memory
+
+    return check_memory(settings)
 
 
 def _database(settings: Settings) -> Check:

@@ -185,7 +185,8 @@ class Executor:
         if key is None:
             return None
         with self._reading() as transaction:
-            return look_up(transaction, claim, key)
+            found = look_up(transaction, claim, key)
+        return found if found is not None and self.store.keep_all(found.output) else None
 
     def _function(self, execution_id: str, reference: Mapping[str, Any] | str) -> Callable[..., Any]:
         if isinstance(reference, str) or "reference" in reference:

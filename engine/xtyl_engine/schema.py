@@ -1,24 +1,33 @@
-"""The schema in a database: made, checked and upgraded. The one home of Alembic, which is imported only when there is
-something to upgrade: a fresh database gets its tables at once and is stamped.
+"""The schema in a database: made, checked, upgraded, and taken back to an older release's. The one home of Alembic, which is
+imported only when there is something to change: a fresh database gets its tables at once and is stamped.
 """
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 
-from xtyl_engine.database import Database
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Database, Now
 from xtyl_engine.errors import BackendError
-from xtyl_engine.tables import metadata
+from xtyl_engine.states import JobState
+from xtyl_engine.tables import jobs, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0003"
 MIGRATIONS = Path(__file__).parent / "migrations"
+PATIENCE_SECONDS = 120.0
 _LOCK = 0x7874796C
+# Who waits for a whole table keeps everybody else waiting behind it, so a change gives up soon and comes again. What it does
+# once it has the table may take longer than the statements of a worker.
+_MANNERS = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
@@ -37,14 +46,48 @@ def ensure_schema(database: Database) -> None:
         with database.engine.connect() as connection:
             if _revision(connection) == HEAD:
                 return
-        with database.engine.begin() as connection:
-            if not database.is_sqlite:
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            _bring_up(connection)
-    except BackendError:
-        raise
     except Exception as error:
         raise database.translated(error) from error
+    _change(database, _bring_up)
+
+
+def change_schema(database: Database, target: str) -> None:
+    """Take the schema to another revision, also to an older one: what only the newer schema holds is then gone.
+
+    Raises SchemaError for a revision that is not known here, and while workers are at work.
+    """
+
+    def change(connection: Connection) -> None:
+        found = _revision(connection)
+        if target not in (known := _known(connection)):
+            raise SchemaError(f"there is no schema {target!r}", hint=f"This release knows {', '.join(sorted(known))}.")
+        if found is None:
+            raise SchemaError("the database has no tables yet", hint="`xtyl migrate` makes them.")
+        _check_known(connection, found)
+        if known.index(target) < known.index(found):
+            _check_idle(connection)
+        _move(connection, found, target)
+
+    _change(database, change)
+
+
+def _change(database: Database, work: Callable[[Connection], None]) -> None:
+    """Do it in one transaction, one process at a time, while others work on."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with database.engine.begin() as connection:
+                if not database.is_sqlite:
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+                    connection.execute(text(_MANNERS))
+                return work(connection)
+        except BackendError:
+            raise
+        except Exception as error:
+            told = database.translated(error)
+            if database.is_sqlite or not told.data.get("retryable") or time.monotonic() > deadline:
+                raise told from error
+        time.sleep(random.uniform(0.2, 1.0))
 
 
 def revision(database: Database) -> str | None:
@@ -67,7 +110,8 @@ def _bring_up(connection: Connection) -> None:
         _version.create(connection, checkfirst=True)
         connection.execute(_version.insert().values(version_num=HEAD))
     elif found != HEAD:
-        _upgrade(connection, found)
+        _check_known(connection, found)
+        _move(connection, found, HEAD)
 
 
 def _check_bare(connection: Connection) -> None:
@@ -79,23 +123,45 @@ def _check_bare(connection: Connection) -> None:
         )
 
 
-def _upgrade(connection: Connection, found: str) -> None:
-    from alembic import command
+def _known(connection: Connection) -> list[str]:
+    """The revisions that this release can lead to, oldest first."""
     from alembic.script import ScriptDirectory
 
-    config = alembic_config(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found not in known and not inspect(connection).has_table("workflow_executions"):
+    scripts = ScriptDirectory.from_config(alembic_config(connection))
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def _check_known(connection: Connection, found: str) -> None:
+    if found in _known(connection):
+        return
+    if not inspect(connection).has_table("workflow_executions"):
         raise SchemaError(
             f"the database is kept by another program, which also uses Alembic: its schema is {found}",
             hint="Give xtyl a database of its own: set XTYL_DATABASE_URL to another one.",
         )
-    if found not in known:
+    raise SchemaError(
+        f"the database has schema {found}, this release knows up to {HEAD}",
+        hint="A newer release has written it: upgrade this one with `pip install -U xtyl-nb`, or take the database back "
+        f"with the newer one: `xtyl migrate --to {HEAD}`.",
+    )
+
+
+def _check_idle(connection: Connection) -> None:
+    """Workers of this release would find their tables changed under them."""
+    held = select(jobs.c.owner).where(sql.job_in(JobState.RUNNING), jobs.c.lease > Now()).limit(1)
+    if owner := connection.execute(held).scalar():
         raise SchemaError(
-            f"the database has schema {found}, this release knows up to {HEAD}",
-            hint="A newer release has written it: upgrade this one with `pip install -U xtyl-nb`.",
+            f"the worker {owner} is still at work on this schema",
+            hint="End every worker first (SIGTERM; they give back what they have not finished), then try again.",
         )
-    command.upgrade(config, HEAD)
+
+
+def _move(connection: Connection, found: str, target: str) -> None:
+    from alembic import command
+
+    known = _known(connection)
+    change = command.upgrade if known.index(found) <= known.index(target) else command.downgrade
+    change(alembic_config(connection), target)
 
 
 def alembic_config(connection: Connection) -> Config:

@@ -60,6 +60,7 @@ class Settings:
     idle_seconds: float = 60.0
     start_seconds: float = 15.0
     shutdown_seconds: float = 30.0
+    retention_days: int | None = None
     rates: str = ""
     log_format: str = ""
     log_level: str = "INFO"
@@ -318,6 +319,7 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "idle_seconds": _seconds(0, 31_536_000),
     "start_seconds": _seconds(0.1, 600),
     "shutdown_seconds": _seconds(0, 3600),
+    "retention_days": _whole(36_500),
     "rates": _rates,
     "log_format": _one_of("text", "json"),
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),

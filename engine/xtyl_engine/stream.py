@@ -9,22 +9,21 @@ import json
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 
 from xtyl_engine.errors import BackendError
-from xtyl_engine.events import Event, EventKind
+from xtyl_engine.events import Event
 from xtyl_engine.remedies import BROKER, remedy
 
 log = logging.getLogger("xtyl")
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 24 * 3600
 GATHER_SECONDS = 0.02
-# A stream whose end nobody could publish is as old as the executions that never ended, and as few.
-EXPIRING = (EventKind.SUBMITTED, EventKind.COMPLETED, EventKind.FAILED, EventKind.STOPPED)
 _TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
 
 
@@ -33,16 +32,52 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, retry=None, decode_responses=True, **_TIMEOUTS)
 
 
-def check_broker(url: str) -> None:
-    """See that a broker answers and takes what is written. Raises BackendError."""
+@contextlib.contextmanager
+def _asked(url: str) -> Iterator[redis.Redis]:
     parts = urlsplit(url)
     where = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
     try:
         with connect(url) as client:
-            client.set("xtyl:check", "1", ex=5)
+            yield client
     except redis.RedisError as error:
         words = str(error).rstrip(".") or type(error).__name__
         raise BackendError(f"the broker at {where} answered: {words}", hint=remedy(words, BROKER)) from error
+
+
+def check_broker(url: str) -> None:
+    """See that a broker answers and takes what is written. Raises BackendError."""
+    with _asked(url) as client:
+        client.set("xtyl:check", "1", ex=5)
+
+
+def forget_streams(url: str, execution_ids: Sequence[str]) -> None:
+    """Drop executions' live events. Where that cannot be, they go by themselves within a day."""
+    if execution_ids:
+        with contextlib.suppress(redis.RedisError), connect(url) as client:
+            client.unlink(*map(stream_key, execution_ids))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerMemory:
+    """How full a broker is, in bytes; a `limit` of 0 is none. `streams` is how many executions have live events there. A
+    broker whose user may not ask has no `policy`."""
+
+    used: int = 0
+    limit: int = 0
+    policy: str = ""
+    streams: int = 0
+
+
+def read_memory(url: str) -> BrokerMemory:
+    """Ask a broker how full it is. Raises BackendError."""
+    with _asked(url) as client:
+        streams = sum(1 for _ in client.scan_iter(match=stream_key("*"), count=1000))
+        try:
+            info: dict[str, Any] = client.info("memory")
+        except redis.exceptions.NoPermissionError:
+            return BrokerMemory(streams=streams)
+    used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
+    return BrokerMemory(used=used, limit=limit, policy=str(info.get("maxmemory_policy", "")), streams=streams)
 
 
 def stream_key(execution_id: str) -> str:
@@ -105,8 +140,8 @@ class Publisher:
                 for execution_id, event in latest.items():
                     entry = json.dumps({"sequence": event.sequence, "kind": str(event.kind)})
                     pipe.xadd(stream_key(execution_id), {"event": entry}, maxlen=KEEP_EVENTS, approximate=True)
-                    if event.kind in EXPIRING:
-                        pipe.expire(stream_key(execution_id), KEEP_SECONDS)
+                    # With every entry: the last one may never be sent, and no stream is to outlive its day.
+                    pipe.expire(stream_key(execution_id), KEEP_SECONDS)
                 pipe.execute()
         except redis.RedisError as error:
             log.warning("live events could not be sent: %s; watchers look in the database", error)

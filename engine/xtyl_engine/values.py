@@ -158,7 +158,7 @@ class _Walk:
         return [self.visit(part, (*path, place)) for place, part in enumerate(value)]
 
     def mapping(self, value: dict[Any, Any], path: Place) -> dict[str, Any]:
-        if not RESERVED.isdisjoint(value) and not self.store.knows(value):
+        if not RESERVED.isdisjoint(value) and not self.store.keep(value):
             raise self.refused(path, value, f"has the reserved key {KEY!r}", "rename the key")
         return {self.key(key, path): self.visit(part, (*path, key)) for key, part in dict.items(value)}
 

@@ -33,6 +33,7 @@ from xtyl_engine.points import Point, arm, reach
 from xtyl_engine.pool import Pool
 from xtyl_engine.record import Recorder
 from xtyl_engine.relay import Relay
+from xtyl_engine.retention import keep_house
 from xtyl_engine.routes import read_route
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import PREFORK, Settings, load_settings
@@ -94,6 +95,7 @@ class Process:
             self.heartbeat.note,
         )
         self.sweeper.start()
+        self.keeper = keep_house(settings, self.database)
         threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
 
     @property
@@ -116,6 +118,8 @@ class Process:
 
     def close(self) -> None:
         self.sweeper.end()
+        if self.keeper is not None:
+            self.keeper.end()
         self.heartbeat.close()
         self.publisher.close()
         self.database.close()

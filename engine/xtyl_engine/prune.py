@@ -1,0 +1,165 @@
+"""Takes ended executions out of the database once they are old, each whole or not at all to whoever looks, in steps that hold up
+no worker. What files they leave behind is for `reclaim`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, select, union
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Database, Now, Transaction
+from xtyl_engine.states import ExecutionState
+from xtyl_engine.tables import attempts, decisions, events, executions, functions, jobs, rows, templates, versions
+
+STEP_ROWS = 2_000
+# Whoever waits for SQLite's one writer looks every 0.2 ms whether it is their turn.
+BREATH_SECONDS = 0.001
+PAGE = 100
+_E, _J = executions.c, jobs.c
+_OF = {table: table.c.execution_id == sql.B("execution_id") for table in (jobs, events, rows, functions)}
+# Jobs last: what an interrupted removal left behind is found by them.
+_PLACES = {events: events.c.sequence, rows: rows.c.position, jobs: _J.id}
+_BETWEEN = {table: place.between(sql.B("low"), sql.B("high")) for table, place in _PLACES.items()}
+_ENDS = {table: select(func.min(place), func.max(place)).where(_OF[table]) for table, place in _PLACES.items()}
+_STEP = {table: delete(table).where(_OF[table], between) for table, between in _BETWEEN.items()}
+_STEP_JOBS = select(_J.id).where(_OF[jobs], _BETWEEN[jobs])
+# Before the jobs that they are about.
+_ABOUT_JOBS = [delete(table).where(table.c.job_id.in_(_STEP_JOBS)) for table in (attempts, decisions)]
+_DELETE_FUNCTIONS = delete(functions).where(_OF[functions])
+_DELETE_EXECUTION = delete(executions).where(_E.id == sql.B("execution_id"))
+_LEFT_BEHIND = union(
+    *(select(t.c.execution_id).where(t.c.execution_id.not_in(select(_E.id))) for t in (jobs, events, rows, functions))
+)
+Step = Callable[[Transaction], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long ended executions are kept, in seconds from their end, and whether failed ones are kept for good."""
+
+    seconds: float
+    keep_failed: bool = False
+
+    @property
+    def over(self) -> ColumnElement[bool]:
+        """The execution has been kept long enough."""
+        states = [ExecutionState.COMPLETED, ExecutionState.STOPPED]
+        ended = states if self.keep_failed else [*states, ExecutionState.FAILED]
+        return and_(sql.among(_E.state, *ended), _E.finished <= Now() - self.seconds)
+
+
+def count_over(database: Database, retention: Retention) -> tuple[int, int]:
+    """How many executions, and how many jobs of theirs, would go."""
+    over = select(_E.id).where(retention.over)
+    with database.read() as transaction:
+        found = transaction.row(select(func.count()).select_from(over.subquery()))
+        held = transaction.row(select(func.count()).where(_J.execution_id.in_(over)))
+    return (found or (0,))[0], (held or (0,))[0]
+
+
+def prune(database: Database, retention: Retention) -> Iterator[tuple[str, int]]:
+    """Remove what is over, oldest first; yields each execution's id once it is gone, and how many jobs it had."""
+    yield from _finish_interrupted(database)
+    oldest = select(_E.id).where(retention.over).order_by(_E.finished, _E.id).limit(PAGE)
+    take = select(_E.id).where(_E.id == sql.B("execution_id"), retention.over).with_for_update()
+    while True:
+        with database.read() as transaction:
+            found = [id for (id,) in transaction.rows(oldest)]
+        if not found:
+            return
+        for id in found:
+            removed = _remove(database, id, take)
+            if removed is not None:
+                yield id, removed
+
+
+def prune_templates(database: Database, seconds: float) -> int:
+    """Remove the plans that no execution runs by and that a newer version has replaced for as long as this; how many."""
+    newer = versions.alias("newer")
+    is_replaced = exists().where(
+        newer.c.project == versions.c.project,
+        newer.c.name == versions.c.name,
+        newer.c.version > versions.c.version,
+        newer.c.created <= Now() - seconds,
+    )
+    is_used = exists().where(executions.c.template_id == versions.c.template_id)
+    old = select(versions.c.template_id).where(is_replaced, ~is_used).limit(PAGE)
+    # In other projects the same plan may be the newest.
+    forget = delete(versions).where(versions.c.template_id == sql.B("template"), is_replaced)
+    is_held = exists().where(versions.c.template_id == templates.c.id)
+    is_run = exists().where(executions.c.template_id == templates.c.id)
+    remove = delete(templates).where(templates.c.id == sql.B("template"), ~is_held, ~is_run)
+
+    def step(transaction: Transaction) -> tuple[int, int]:
+        found = [{"template": id} for (id,) in transaction.rows(old)]
+        return transaction.many(forget, found), transaction.many(remove, found)
+
+    removed = 0
+    while (done := database.transact(step))[0]:
+        removed += done[1]
+    return removed
+
+
+def _remove(database: Database, id: str, take: Select[Any]) -> int | None:
+    """One execution; how many jobs it had, None if it is no longer to go."""
+    of = {"execution_id": id}
+
+    def first(transaction: Transaction) -> bool:
+        return transaction.row(take, of) is not None and bool(transaction.run(_DELETE_EXECUTION, of))
+
+    def whole(transaction: Transaction) -> int | None:
+        if transaction.row(take, of) is None:
+            return None
+        held = sum(step(transaction) for step in _steps(transaction, id))
+        transaction.run(_DELETE_EXECUTION, of)
+        return held
+
+    if not database.is_sqlite:
+        return database.transact(whole)
+    # SQLite has one writer, who must not be kept waiting, and no foreign keys of ours: the execution goes first, for nobody is to
+    # see half of one, the rest step by step.
+    return _remove_rest(database, id) if database.transact(first) else None
+
+
+def _remove_rest(database: Database, id: str) -> int:
+    with database.read() as transaction:
+        steps = _steps(transaction, id)
+    held = 0
+    for step in steps:
+        held += database.transact(step)
+        time.sleep(BREATH_SECONDS)
+    return held
+
+
+def _finish_interrupted(database: Database) -> Iterator[tuple[str, int]]:
+    if database.is_sqlite:
+        with database.read() as transaction:
+            left = transaction.rows(_LEFT_BEHIND)
+        for (id,) in left:
+            yield id, _remove_rest(database, id)
+
+
+def _steps(transaction: Transaction, id: str) -> list[Step]:
+    """What is to be done so that nothing is left of an execution but its own row."""
+    of = {"execution_id": id}
+    steps: list[Step] = [lambda transaction: 0 * transaction.run(_DELETE_FUNCTIONS, of)]
+    for table, ends in _ENDS.items():
+        low, high = transaction.row(ends, of) or (None, None)
+        if low is not None and high is not None:
+            starts = range(low, high + 1, STEP_ROWS)
+            steps += [partial(_step, table, of | {"low": low, "high": low + STEP_ROWS - 1}) for low in starts]
+    return steps
+
+
+def _step(table: Table, place: dict[str, Any], transaction: Transaction) -> int:
+    """Remove what lies between two numbers; how many jobs there were."""
+    for statement in _ABOUT_JOBS if table is jobs else ():
+        transaction.run(statement, place)
+    removed = transaction.run(_STEP[table], place)
+    return removed if table is jobs else 0

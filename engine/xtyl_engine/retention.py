@@ -1,0 +1,144 @@
+"""How long things are kept: old executions go, then the plans and the files that nothing refers to any more. By hand at once, or
+by the workers themselves, once a day, one of the whole fleet at a time and without haste.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sqlalchemy import text, update
+
+from xtyl_engine import statements as sql
+from xtyl_engine.database import Database, Now, Transaction
+from xtyl_engine.errors import BackendError
+from xtyl_engine.prune import Retention, count_over, prune, prune_templates
+from xtyl_engine.reclaim import mentioned, sweep
+from xtyl_engine.settings import Settings
+from xtyl_engine.stream import forget_streams
+from xtyl_engine.tables import rate_limits
+
+log = logging.getLogger("xtyl")
+DAY_SECONDS = 86_400.0
+LOOK_SECONDS = 600.0
+PAUSE_SECONDS = 0.05
+# A turn that its holder does not renew, for it died, is anybody's again.
+TURN_SECONDS = 900.0
+TURN = "xtyl.retention"
+FORGET = 100
+_ADD_TURN = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
+_TAKE_TURN = (
+    update(rate_limits)
+    .where(rate_limits.c.key == sql.B("turn"), rate_limits.c.held_until <= Now())
+    .values(held_until=Now() + sql.B("seconds"))
+)
+_KEEP_TURN = update(rate_limits).where(rate_limits.c.key == sql.B("turn")).values(held_until=Now() + sql.B("seconds"))
+Forget = Callable[[Sequence[str]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What was removed so far."""
+
+    executions: int = 0
+    jobs: int = 0
+    plans: int = 0
+    files: int = 0
+    bytes: int = 0
+
+    def __str__(self) -> str:
+        parts = (
+            f"{self.executions:,} executions with {self.jobs:,} jobs, {self.plans:,} plans",
+            f"{self.files:,} files ({self.bytes / 1e6:,.1f} MB)",
+        )
+        return ", ".join(parts)
+
+
+def tidy(database: Database, folder: Path, retention: Retention, forget: Forget) -> Iterator[Tally]:
+    """Remove what has been kept long enough; yields after each step. `forget` drops executions' live events. Whoever stops
+    here leaves nothing half done: the next time goes on."""
+    tally, gone = Tally(), list[str]()
+    for id, held in prune(database, retention):
+        tally = replace(tally, executions=tally.executions + 1, jobs=tally.jobs + held)
+        gone.append(id)
+        if len(gone) == FORGET:
+            forget(gone)
+            gone = []
+        yield tally
+    forget(gone)
+    tally = replace(tally, plans=prune_templates(database, retention.seconds))
+    yield tally
+    for freed in sweep(database, folder, mentioned(database, folder)):
+        tally = replace(tally, files=freed.files, bytes=freed.bytes)
+        yield tally
+
+
+def foresee(database: Database, folder: Path, retention: Retention) -> Tally:
+    """What `tidy` would remove, plans aside; changes nothing."""
+    executions, held = count_over(database, retention)
+    tally = Tally(executions=executions, jobs=held)
+    for freed in sweep(database, folder, mentioned(database, folder, gone=retention), dry_run=True):
+        tally = replace(tally, files=freed.files, bytes=freed.bytes)
+    return tally
+
+
+@dataclass(eq=False)
+class Keeper:
+    """Tidies for one worker process where the setting asks for it. Every process has one; whose turn it is, a row says."""
+
+    database: Database
+    folder: Path
+    retention: Retention
+    forget: Forget
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        threading.Thread(target=self._repeat, name="xtyl-retention", daemon=True).start()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def look(self) -> Tally | None:
+        """Tidy if it is a day since somebody did; what was removed, None if it is not time."""
+        if not self.database.transact(self._take_turn):
+            return None
+        tally = Tally()
+        for step, tally in enumerate(tidy(self.database, self.folder, self.retention, self.forget), 1):
+            if self._ended.wait(PAUSE_SECONDS):
+                return tally
+            if step % FORGET == 0:
+                self.database.transact(lambda transaction: self._keep_turn(transaction, TURN_SECONDS))
+        self.database.transact(lambda transaction: self._keep_turn(transaction, DAY_SECONDS))
+        log.info("removed after %g days: %s", self.retention.seconds / DAY_SECONDS, tally)
+        return tally
+
+    def _repeat(self) -> None:
+        while True:
+            try:
+                self.look()
+            except BackendError as error:
+                log.warning("retention: %s", error)
+            except Exception:
+                log.exception("retention failed and goes on")
+            if self._ended.wait(LOOK_SECONDS):
+                return
+
+    def _take_turn(self, transaction: Transaction) -> int:
+        transaction.run(_ADD_TURN, {"key": TURN})
+        return transaction.run(_TAKE_TURN, {"turn": TURN, "seconds": TURN_SECONDS})
+
+    def _keep_turn(self, transaction: Transaction, seconds: float) -> int:
+        return transaction.run(_KEEP_TURN, {"turn": TURN, "seconds": seconds})
+
+
+def keep_house(settings: Settings, database: Database) -> Keeper | None:
+    """A worker process's keeper, at work; None where nothing is to be removed by itself."""
+    if settings.retention_days is None:
+        return None
+    retention = Retention(seconds=settings.retention_days * DAY_SECONDS)
+    keeper = Keeper(database, settings.artifacts_folder, retention, lambda ids: forget_streams(settings.event_url, ids))
+    keeper.start()
+    return keeper

@@ -1,0 +1,143 @@
+"""What earlier releases wrote is still there after the upgrade, goes on with today's workers, and can be taken back."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+import xtyl_nb as xt
+from keep_schema import kept_frame
+from released import PREVIOUS, SCHEMAS, do_before, environ_before, load_dump, put_back
+from servers import embedded_home, valkey_server, wait_until
+from xtyl_engine import schema
+from xtyl_engine.database import Database
+from xtyl_engine.errors import BackendError
+from xtyl_engine.local import down, worker_command
+from xtyl_engine.schema import HEAD, ensure_schema, revision
+from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_nb.cli import main
+
+DUMP = Path(__file__).parent / "data" / f"schema-{PREVIOUS}" / "postgres.sql"
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A back end of its own, not started, on an empty database of each kind."""
+    home = tmp_path / "home" / "xtyl.db"
+    url = f"sqlite:///{home}" if database_url.startswith("sqlite") else database_url
+    with embedded_home(tmp_path, XTYL_DATABASE_URL=url) as found:
+        for name, value in found.to_environ().items():
+            monkeypatch.setenv(name, value)
+        yield found
+        xt.connect()
+
+
+def attached(name: str) -> xt.Run:
+    """The latest run of this name."""
+    found = xt.runs()
+    return xt.attach(found.index[found["name"] == name][0])
+
+
+@pytest.mark.parametrize("kept", SCHEMAS)
+def test_what_a_release_wrote_is_kept_and_goes_on(kept: str, settings: Settings) -> None:
+    """Every run gives the frame that it gave then, and the one that was paused at its reviews is decided and ends."""
+    frames = put_back(kept, settings)
+    found = {name: attached(name) for name in frames}
+    assert {name: kept_frame(run) for name, run in found.items()} == frames
+    paused = found["paused"]
+    assert paused.state == "paused"
+    paused.approve("pick", choose=[0])
+    assert paused.resume().wait(60).state == "completed"
+    assert list(paused.frame()["status"]) == ["completed", "completed"]
+    assert found["failed"].retry().wait(60).state == "failed"
+
+
+def test_the_release_before_goes_on_after_a_roll_back(settings: Settings) -> None:
+    """A run begun by this release is finished by the one before once the schema is taken back, and read by this one again."""
+    flow = xt.Workflow("back").generate_copy("line", prompt="For {{ word }}", n=2).review("pick", of="line")
+    flow = flow.attach("kit", title="{{ pick.line.text }}")
+    run = flow.run([{"word": "lamp"}])
+    wait_until(lambda: len(run.reviews()) == 2, 60)
+    run.pause()
+    xt.connect()
+    down(settings)
+    done = CliRunner().invoke(main, ["migrate", "--to", PREVIOUS], catch_exceptions=False)
+    assert done.output == f"The database has schema {PREVIOUS}.\n"
+    words = f"run = xt.attach({run.id!r}).approve('pick', choose=[1]).resume().wait(60); print(run.state, run.frame().shape)"
+    assert do_before(settings, words) == "completed (1, 6)\n"
+    assert do_before(
+        settings, "from xtyl_engine.local import *; from xtyl_engine.settings import *; print(down(load_settings()))"
+    )
+    assert xt.attach(run.id).state == "completed"
+    database = Database(settings.database_url)
+    assert revision(database) == HEAD
+    database.close()
+
+
+@pytest.fixture
+def before(database_url: str, tmp_path: Path) -> Iterator[Settings]:
+    """PostgreSQL and a broker with a worker of the release before; it starts no more than 100 jobs a second."""
+    with valkey_server() as broker:
+        rate = {"XTYL_RATES": "generate_copy=100/s", "XTYL_SLOTS": "4"}
+        settings = load_settings(
+            {"XTYL_HOME": str(tmp_path / "home"), "XTYL_DATABASE_URL": database_url, "XTYL_REDIS_URL": broker, **rate}
+        )
+        prepare_home(settings)
+        with open(settings.log_folder / "worker.log", "ab") as log:
+            worker = subprocess.Popen(
+                worker_command(settings), env=environ_before(settings), cwd=settings.home, stdout=log, stderr=log
+            )
+        try:
+            yield settings
+        finally:
+            worker.terminate()
+            worker.wait(40)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_the_upgrade_takes_place_under_way(before: Settings) -> None:
+    """While a worker of the release before writes, the schema is brought up; it goes on, and no job is lost or redone."""
+    flow = (
+        "xt.Workflow('busy').generate_copy('line', prompt='{{ a }}').generate_copy('again', prompt='{{ line.text }}')"
+    )
+    urls = f"database={before.database_url!r}, redis={before.redis_url!r}"
+    do_before(before, f"xt.connect({urls}); {flow}.run([{{'a': f'number {{n}}'}} for n in range(200)])")
+    database = Database(before.database_url)
+
+    def count(words: str) -> int:
+        with database.engine.connect() as connection:
+            return int(connection.execute(text(f"SELECT count(*) FROM {words}")).scalar() or 0)
+
+    wait_until(lambda: count("agent_jobs WHERE state = 'completed'") > 20)
+    assert revision(database) == PREVIOUS
+    ensure_schema(database)
+    assert revision(database) == HEAD
+    assert count("workflow_executions WHERE state = 'running'") == 1
+    wait_until(lambda: count("workflow_executions WHERE state = 'completed'") == 1)
+    assert count("agent_jobs WHERE state = 'completed'") == 400
+    assert count("job_attempts") == count("job_attempts WHERE outcome = 'completed'") == 400
+    database.close()
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_an_upgrade_waits_behind_nobody_for_long(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a long transaction holds a table the upgrade steps back, so that others can write; afterwards it takes place."""
+    load_dump(DUMP, database_url)
+    database = Database(database_url)
+    monkeypatch.setattr(schema, "PATIENCE_SECONDS", 0.0)
+    with database.engine.connect() as reader:
+        reader.execute(text("SET idle_in_transaction_session_timeout = 0"))
+        reader.execute(text("SELECT count(*) FROM workflow_executions"))
+        with pytest.raises(BackendError, match="lock timeout"):
+            ensure_schema(database)
+        with database.engine.begin() as writer:
+            writer.execute(text("UPDATE workflow_executions SET error = NULL"))
+        assert revision(database) == PREVIOUS
+    ensure_schema(database)
+    assert revision(database) == HEAD
+    database.close()

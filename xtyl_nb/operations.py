@@ -1,0 +1,137 @@
+"""Commands for whoever keeps a back end going: remove what is old, copy it, put a copy back, see how full it is. They join the
+`xtyl` command in `cli`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from xtyl_engine.backup import Copied
+    from xtyl_engine.database import Database
+    from xtyl_engine.settings import Settings
+
+UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+SHOWN = 5
+
+
+def age(text: str) -> float:
+    """A length of time such as 30d, in seconds."""
+    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text.strip())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no age: write 30d, 12h, 45m or 4w")
+    return float(found[1]) * UNITS[found[2]]
+
+
+@click.command()
+@click.option("--older-than", type=age, help="30d, 12h or 4w since the run ended; XTYL_RETENTION_DAYS by default.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option("--keep-failed", is_flag=True, help="Keep failed runs whatever their age.")
+def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
+    """Remove ended runs that are old, and the files that nothing refers to any more."""
+    from xtyl_engine.prune import Retention
+    from xtyl_engine.retention import DAY_SECONDS, foresee, tidy
+    from xtyl_engine.settings import load_settings
+    from xtyl_engine.stream import forget_streams
+
+    settings = load_settings()
+    if older_than is None and settings.retention_days is None:
+        raise click.UsageError("How old? Write --older-than 30d, or set XTYL_RETENTION_DAYS.")
+    seconds = older_than if older_than is not None else (settings.retention_days or 0) * DAY_SECONDS
+    retention = Retention(seconds=seconds, keep_failed=keep_failed)
+    broker = _broker(settings)
+    with _open(settings) as database:
+        if dry_run:
+            click.echo(f"Would remove {foresee(database, settings.artifacts_folder, retention)}.")
+            return
+        tally = None
+        try:
+            forget = (lambda ids: forget_streams(broker, ids)) if broker else (lambda ids: None)
+            for tally in tidy(database, settings.artifacts_folder, retention, forget):
+                _progress(f"{tally}")
+        except KeyboardInterrupt:
+            _progress("")
+            click.echo(f"Interrupted. Removed {tally or 'nothing'}; all else is whole, and the next time goes on.")
+            sys.exit(130)
+    _progress("")
+    click.echo(f"Removed {tally}.")
+    if tally and tally.jobs:
+        click.echo("Their cached results are gone too: what asks for one of them again is made, and paid, anew.")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def backup(folder: Path) -> None:
+    """Copy the back end of XTYL_HOME into a new FOLDER; it may be at work. For SQLite."""
+    from xtyl_engine.backup import back_up
+    from xtyl_engine.settings import load_settings
+
+    _tell_copied("Copied", back_up(load_settings(), folder.absolute()), folder)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def restore(folder: Path) -> None:
+    """Put the backup in FOLDER into XTYL_HOME, where there must be no back end yet. For SQLite."""
+    from xtyl_engine.backup import restore as put_back
+    from xtyl_engine.settings import load_settings
+
+    settings = load_settings()
+    _tell_copied("Restored", put_back(settings, folder.absolute()), settings.home)
+
+
+def show_capacity(settings: Settings) -> None:
+    """Print how full a shared back end is."""
+    from xtyl_engine.capacity import measure
+
+    for name, words in measure(settings):
+        click.echo(f"{name:>16}: {words}")
+
+
+def _tell_copied(done: str, copied: Copied, where: Path) -> None:
+    click.echo(f"{done} the database and {copied.files:,} files ({copied.bytes / 1e6:,.1f} MB): {where}")
+    if copied.missing:
+        names = ", ".join(copied.missing[:SHOWN]) + (", …" if len(copied.missing) > SHOWN else "")
+        click.echo(f"{len(copied.missing):,} files were missing already: {names}", err=True)
+        sys.exit(1)
+
+
+@contextmanager
+def _open(settings: Settings) -> Iterator[Database]:
+    from xtyl_engine.database import Database
+    from xtyl_engine.schema import ensure_schema
+    from xtyl_engine.settings import prepare_home
+
+    prepare_home(settings)
+    database = Database(settings.database_url, pool_size=2)
+    try:
+        ensure_schema(database)
+        yield database
+    finally:
+        database.close()
+
+
+def _broker(settings: Settings) -> str | None:
+    """The broker's URL; None while the embedded one does not run, for its streams ended with it."""
+    from xtyl_engine.local import status
+
+    if settings.redis_url is not None:
+        return settings.event_url
+    socket = status(settings).socket
+    return f"unix://{socket}" if socket is not None else None
+
+
+def _progress(words: str) -> None:
+    """One line that is written over, where somebody watches."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{words}", nl=False, err=True)
+
+
+COMMANDS = (prune, backup, restore)
