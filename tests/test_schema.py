@@ -123,3 +123,17 @@ def test_many_at_once_make_one_schema(bare, database_url):
         thread.join()
     assert found == [HEAD] * 6
     assert differences(bare) == []
+
+
+def test_a_client_of_the_release_before_can_still_submit(bare):
+    """What it writes of a new workflow, numbered its own way, is taken by the newest schema."""
+    ensure_schema(bare)
+    row = {"id": "d", "name": "n", "version": 3, "plan": "{}", "created": 1.0}
+    with bare.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO workflow_templates (id, name, version, plan, created) VALUES (:id, :name, :version, :plan, :created)"
+            ),
+            row,
+        )
+        assert connection.execute(text("SELECT version FROM workflow_templates")).scalar() == 3

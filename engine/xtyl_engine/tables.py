@@ -30,6 +30,8 @@ templates = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
+    # Written by the release before; the numbers that count are in `versions`.
+    Column("version", Integer, nullable=False, server_default="0"),
     Column("plan", Text, nullable=False),
     Column("created", Float, nullable=False),
 )

@@ -43,12 +43,15 @@ def upgrade() -> None:
     )
     op.create_index("versions_by_template", "template_versions", ["project", "template_id"], unique=True)
     op.execute(NUMBERED)
-    op.drop_column("workflow_templates", "version")
+    # Nobody reads it any more. It stays, with a default, for clients of the release before that still write it.
+    with op.batch_alter_table("workflow_templates") as table:
+        table.alter_column("version", server_default="0")
 
 
 def downgrade() -> None:
-    op.add_column("workflow_templates", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.execute(RENUMBERED)
+    with op.batch_alter_table("workflow_templates") as table:
+        table.alter_column("version", server_default=None)
     op.drop_table("template_versions")
     op.drop_index("executions_by_key", "workflow_executions")
     op.drop_index("executions_by_project", "workflow_executions")
