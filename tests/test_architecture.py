@@ -16,7 +16,7 @@ PACKAGES = {"xtyl_nb": ROOT / "xtyl_nb", "xtyl_engine": ROOT / "engine" / "xtyl_
 # What decides: values, states, plans, schedules. It imports nothing that runs, stores or sends.
 PURE = {
     "errors", "states", "limits", "events", "workflow", "plan", "schedule", "overview", "outcomes", "names", "template",
-    "sandbox", "graph", "survey", "references", "parameters", "shape", "wording", "validate", "remedies",
+    "wire", "sandbox", "graph", "survey", "references", "parameters", "shape", "wording", "validate", "remedies",
 }  # fmt: skip
 
 HOMES = {
