@@ -37,9 +37,22 @@ HOMES = {
     "graphviz": {"xtyl_nb.draw"},
     "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},
+    "httpx2": {"xtyl_nb.calls"},
     "click": {"xtyl_nb.cli", "xtyl_nb.operations"},
 }
-HEAVY = ["pandas", "sqlalchemy", "celery", "redis", "networkx", "anywidget", "ipywidgets", "pydantic", "jinja2", "PIL"]
+HEAVY = [
+    "pandas",
+    "sqlalchemy",
+    "celery",
+    "redis",
+    "networkx",
+    "anywidget",
+    "ipywidgets",
+    "pydantic",
+    "jinja2",
+    "PIL",
+    "httpx2",
+]
 
 
 def modules() -> Iterator[tuple[str, Path]]:

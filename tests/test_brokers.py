@@ -16,6 +16,7 @@ import pytest
 
 import xtyl_nb as xt
 import xtyl_nb.client
+import xtyl_nb.direct
 from servers import wait_until
 from test_environment import FLOW, SECRET, refused
 from xtyl_engine.diagnose import doctor
@@ -92,7 +93,7 @@ def test_a_run_is_kept_while_the_broker_refuses(
     with broker(*options) as socket:
         monkeypatch.setenv("XTYL_REDIS_URL", form.format(socket))
         monkeypatch.setenv("XTYL_DATABASE_URL", f"sqlite:///{tmp_path}/kept.db")
-        made = xtyl_nb.client.DirectBackend(load_settings())
+        made = xtyl_nb.direct.DirectBackend(load_settings())
         with monkeypatch.context() as patch:
             patch.setattr(xtyl_nb.client, "_backend", made)
             run = FLOW.run(name="x")

@@ -15,7 +15,7 @@ from xtyl_engine.errors import BackendStartError
 from xtyl_engine.local import SupervisorState, check, down, ensure, status, worker_command
 from xtyl_engine.presence import read_presence, supervisor_lock
 from xtyl_engine.settings import SettingsError, load_settings
-from xtyl_nb.client import DirectBackend
+from xtyl_nb.direct import DirectBackend
 
 
 @pytest.fixture

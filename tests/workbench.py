@@ -14,7 +14,7 @@ from xtyl_engine.outcomes import Outcome
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
 from xtyl_engine.settings import load_settings
-from xtyl_nb.client import DirectBackend
+from xtyl_nb.direct import DirectBackend
 from xtyl_nb.run import Run
 
 

@@ -1,255 +1,77 @@
-"""The way to a back end: submit a workflow, look at its execution, control it. `DirectBackend` speaks to the database
-and the broker; which ones, `connect` says, and without it the embedded back end is found or started.
+"""Which back end is in use: the one that `connect` or the environment names, or else the embedded one, found or started at
+first use.
 """
 
 from __future__ import annotations
 
-import getpass
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from xtyl_engine.errors import BackendError, DecisionRefused
-from xtyl_engine.limits import MAX_COMMENT_LENGTH
-from xtyl_engine.plan import Plan
+from xtyl_engine.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from xtyl_nb.backend import Backend
 
-    from xtyl_engine.events import Event
-    from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import JobDetail, JobPage, Overview
-    from xtyl_engine.query import Queries
-    from xtyl_engine.settings import Settings
-    from xtyl_engine.stream import Listener
-    from xtyl_engine.submit import Row
+EXAMPLES = 'xt.connect("https://…", token="…"), or xt.connect(database="postgresql://…", redis="redis://…")'
 
-_backend: DirectBackend | None = None
+_backend: Backend | None = None
 _lock = threading.Lock()
 
 
-class DirectBackend:
-    """A back end whose database and broker can be reached from here. Safe to share between threads."""
-
-    def __init__(self, settings: Settings):
-        from xtyl_engine.local import ensure
-        from xtyl_engine.permits import read_rates
-        from xtyl_engine.schema import ensure_schema
-        from xtyl_nb.fork import outlive_forks
-
-        self.settings = settings
-        # First: a worker would refuse the same settings, where nobody looks.
-        self._rates = read_rates(settings)
-        self.connection = ensure(settings)
-        self.open()
-        try:
-            ensure_schema(self.database)
-        except BaseException:
-            self.close()
-            raise
-        outlive_forks(self)
-
-    def open(self) -> None:
-        """Make all that speaks to the database and the broker; it connects at first use."""
-        from xtyl_engine.artifacts import ArtifactStore
-        from xtyl_engine.broker import make_app
-        from xtyl_engine.closeup import Closeup
-        from xtyl_engine.control import Controls
-        from xtyl_engine.database import Database
-        from xtyl_engine.glance import Glance
-        from xtyl_engine.plans import PlanCache
-        from xtyl_engine.points import arm
-        from xtyl_engine.query import Queries
-        from xtyl_engine.stream import Publisher
-
-        arm(self.settings.crash, self.settings.home)
-        self.database = Database(self.connection.database_url)
-        plans = PlanCache()
-        self.store = ArtifactStore(self.settings.artifacts_folder)
-        self.queries: Queries = Queries(self.database, plans)
-        self._glance = Glance(self.queries, self.store, self._rates)
-        self._closeup: Closeup = Closeup(self.queries, self.store)
-        self._controls = Controls(self.database, plans, self.store)
-        self._publisher = Publisher(self.connection.redis_url)
-        self._app = make_app(self.connection.celery_url)
-
-    def submit(
-        self,
-        plan: Plan,
-        rows: Sequence[Row],
-        *,
-        shape: Mapping[str, Any],
-        functions: Mapping[str, Callable[..., Any]],
-        max_parallel: int | None,
-    ) -> str:
-        """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
-        from xtyl_engine.local import ensure
-        from xtyl_engine.submit import Submission, new_execution_id, submit
-
-        ensure(self.settings)
-        id = new_execution_id(plan.name)
-        configs, packed = self._pack(plan, functions, id)
-        configs |= self._providers(plan)
-        submission = Submission(
-            id=id,
-            plan=plan.with_configs(configs),
-            rows=rows,
-            shape=shape,
-            functions=packed,
-            max_parallel=max_parallel or self.settings.max_parallel,
-        )
-        self._publisher.publish(submit(self.database, submission).events)
-        self._hint(id)
-        return id
-
-    def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
-        """Per node, how many jobs it would run and how many of them are cached."""
-        from xtyl_engine.forecast import forecast
-
-        values = [row.values for row in rows]
-        provider = self._provider() or self.settings.provider
-        return forecast(plan, values, database=self.database, store=self.store, provider=provider)
-
-    def overview(self, id: str) -> Overview:
-        """One execution at a glance."""
-        return self._glance.overview(id)
-
-    def control(self, id: str, action: str) -> None:
-        """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
-        self._change(id, getattr(self._controls, action)(id))
-
-    def approve(self, id: str, node: str, item: str, **decision: Any) -> None:
-        """Decide a review. Raises DecisionRefused."""
-        decision["comment"] = _written("comment", decision.get("comment"))
-        self._change(id, self._controls.approve(id, node, item, by=_who(), **decision))
-
-    def reject(self, id: str, node: str, item: str, *, reason: str) -> None:
-        """Decide a review: nothing here will do. Raises DecisionRefused."""
-        words = _written("reason", reason)
-        self._change(id, self._controls.reject(id, node, item, reason=words or "", by=_who()))
-
-    def another(self, id: str, node: str, item: str, *, comment: str | None) -> None:
-        """Ask for one more option. Raises DecisionRefused."""
-        self._change(id, self._controls.another(id, node, item, by=_who(), comment=_written("comment", comment)))
-
-    def inspect(self, id: str, node: str, item: str) -> JobDetail:
-        """One job with everything that is known of it. Raises RunNotFound."""
-        return self._closeup.job(id, node, item)
-
-    def job_page(self, id: str, node: str, start: int) -> JobPage:
-        """Some jobs of a node, those that need somebody first. Raises RunNotFound."""
-        return self._closeup.page(id, node, start)
-
-    def listen(self, id: str) -> Listener:
-        """Something to wait on for news of one execution."""
-        from xtyl_engine.stream import Listener
-
-        return Listener(self.connection.redis_url, id)
-
-    def check(self) -> None:
-        """See that the embedded back end runs. Raises BackendStartError when it could not be kept running."""
-        from xtyl_engine.local import check
-
-        check(self.settings)
-
-    def close(self) -> None:
-        """Let go of every connection; runs go on."""
-        self._publisher.close()
-        self.database.close()
-
-    def _change(self, id: str, events: list[Event]) -> None:
-        from xtyl_engine.local import ensure
-
-        ensure(self.settings)
-        self._publisher.publish(events)
-        self._hint(id)
-
-    def _hint(self, id: str) -> None:
-        from xtyl_engine.broker import queues_for, send_hint
-
-        send_hint(self._app, id, queues_for(self.settings.heavy_types))
-
-    def _provider(self) -> str | None:
-        """The provider that is asked for here and now; None leaves it to the workers of a shared back end."""
-        from xtyl_engine.settings import load_settings
-
-        return os.environ.get("XTYL_PROVIDER") or (
-            load_settings().provider if self.settings.redis_url is None else None
-        )
-
-    def _providers(self, plan: Plan) -> dict[str, dict[str, Any]]:
-        """Configs that name the provider, for nodes that name none: a worker keeps the settings it was started with, and
-        a run must not depend on when that was."""
-        from xtyl_engine.nodes import node_type
-        from xtyl_engine.providers import check_provider
-
-        name = self._provider()
-        if name:
-            check_provider(name)
-        return {
-            id: {**node.config, "provider": name}
-            for id, node in plan.nodes.items()
-            if name and "provider" in node_type(node.type).config.model_fields and not node.config.get("provider")
-        }
-
-    def _pack(
-        self, plan: Plan, functions: Mapping[str, Callable[..., Any]], id: str
-    ) -> tuple[dict[str, dict[str, Any]], list[Any]]:
-        from xtyl_engine.functions import load_key, pack, reference
-
-        configs: dict[str, dict[str, Any]] = {}
-        packed = {}
-        for node, function in functions.items():
-            name = reference(function)
-            if name is not None:
-                stored: dict[str, Any] = {"reference": name}
-            else:
-                made = pack(function, key=load_key(self.settings.key_file), execution_id=id)
-                packed[made.digest] = made
-                stored = {"digest": made.digest, "name": made.name, "python": made.python}
-            configs[node] = {**plan.nodes[node].config, "function": stored}
-        return configs, list(packed.values())
-
-
-def backend() -> DirectBackend:
-    """The back end in use: the one `connect` named, or else the embedded one, found or started now."""
+def backend() -> Backend:
+    """The back end in use: the one `connect` named, the one at XTYL_URL, or else the embedded one, found or started now."""
     global _backend
     with _lock:
         if _backend is None:
-            from xtyl_engine.settings import load_settings
-
-            _backend = DirectBackend(load_settings())
+            url = os.environ.get("XTYL_URL", "").strip()
+            _backend = _remote(url, None) if url else _direct(None)
         return _backend
 
 
-def connect(*, database: str | None = None, redis: str | None = None) -> None:
+def connect(
+    url: str | None = None, *, token: str | None = None, database: str | None = None, redis: str | None = None
+) -> None:
     """Use another back end than the embedded one, or, with nothing named, go back to it.
 
-    `database` is a SQLAlchemy URL, `redis` the URL of the broker; both together, for workers must see the same truth.
-    Raises BackendError if they cannot be reached, SettingsError for what is no such URL; the one in use then stays.
+    `url` is that of a back end's API, with a `token` (XTYL_TOKEN, if left out): nothing else of it is needed. From the inside,
+    `database` is a SQLAlchemy URL and `redis` the URL of the broker; both together, for workers must see the same truth.
+    Raises BackendError if it cannot be reached, SettingsError for what is no such URL; the one in use then stays.
     """
     global _backend
-    from xtyl_engine.settings import load_settings
-    from xtyl_engine.stream import check_broker
-
-    environ = {}
-    if database is not None or redis is not None:
-        if database is None or redis is None:
-            missing = "redis" if redis is None else "database"
-            raise BackendError(
-                f"`{missing}` is missing", hint='Name both: xt.connect(database="postgresql://…", redis="redis://…").'
-            )
-        environ = {"XTYL_DATABASE_URL": database, "XTYL_REDIS_URL": redis}
+    if url is not None and (database is not None or redis is not None):
+        raise BackendError("`url` stands for the whole back end", hint=f"Name one way to it: {EXAMPLES}.")
+    if url is None and token is not None:
+        raise BackendError("`token` goes with a URL", hint=f"{EXAMPLES.partition(', or')[0]}.")
+    if (database is None) != (redis is None):
+        missing = "redis" if redis is None else "database"
+        raise BackendError(f"`{missing}` is missing", hint=f"Name both: {EXAMPLES.partition(', or ')[2]}.")
     with _lock:
-        made = None
-        if environ:
-            settings = load_settings({**os.environ, **environ})
-            check_broker(settings.event_url)
-            made = DirectBackend(settings)
+        made: Backend | None = None
+        if url is not None:
+            made = _remote(url, token)
+        elif database is not None and redis is not None:
+            made = _direct({"XTYL_DATABASE_URL": database, "XTYL_REDIS_URL": redis})
         if _backend is not None:
             _backend.close()
         _backend = made
+
+
+def _direct(named: dict[str, str] | None) -> Backend:
+    from xtyl_engine.settings import load_settings
+    from xtyl_engine.stream import check_broker
+    from xtyl_nb.direct import DirectBackend
+
+    settings = load_settings({**os.environ, **(named or {})})
+    if named:
+        check_broker(settings.event_url)
+    return DirectBackend(settings)
+
+
+def _remote(url: str, token: str | None) -> Backend:
+    from xtyl_nb.remote import RemoteBackend
+
+    return RemoteBackend(url, token or os.environ.get("XTYL_TOKEN", "").strip())
 
 
 def _unlock() -> None:
@@ -259,25 +81,3 @@ def _unlock() -> None:
 
 
 os.register_at_fork(after_in_child=_unlock)
-
-
-def _written(name: str, text: str | None) -> str | None:
-    """What a person wrote about a decision, as it can be stored anywhere."""
-    from xtyl_engine.values import mend
-
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise DecisionRefused(f"{name} is a {type(text).__name__}, not text", hint=f'Write {name}="…".')
-    if len(text) > MAX_COMMENT_LENGTH:
-        raise DecisionRefused(
-            f"{name} has {len(text):,} characters; {MAX_COMMENT_LENGTH:,} is the most", hint="Keep it to what decided."
-        )
-    return mend(text)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser().encode("utf-8", "replace").decode()[:100]
-    except (OSError, KeyError):
-        return "unknown"

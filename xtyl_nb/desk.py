@@ -4,16 +4,18 @@ decision does is the engine's.
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import DecisionRefused, FrameError
+from xtyl_engine.limits import MAX_COMMENT_LENGTH
 from xtyl_engine.plan import Plan
 from xtyl_engine.states import OPEN, JobState
 
 if TYPE_CHECKING:
-    from xtyl_nb.client import DirectBackend
+    from xtyl_nb.backend import Backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,7 @@ class Desk:
 
     id: str
     plan: Plan
-    backend: DirectBackend
+    backend: Backend
     wait_until: Callable[[Callable[[], bool], float | None], None]
 
     def place(self, node: str, row: Any, row_position: int | None, item: str | None) -> str | None:
@@ -86,9 +88,32 @@ class Desk:
 
     def states(self, node: str, place: str | None) -> dict[str, JobState]:
         """How the node's jobs at a place, or everywhere, stand, by item."""
-        jobs = self.backend.queries.node_jobs(self.id, node)
+        states = self.backend.queries.node_states(self.id, node)
         return {
-            job.item: job.state
-            for job in jobs
-            if place is None or job.item == place or job.item.startswith(f"{place}.")
+            item: state
+            for item, state in states.items()
+            if place is None or item == place or item.startswith(f"{place}.")
         }
+
+
+def written(name: str, text: str | None) -> str | None:
+    """What a person wrote about a decision, as it can be stored anywhere. Raises DecisionRefused."""
+    from xtyl_engine.values import mend
+
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise DecisionRefused(f"{name} is a {type(text).__name__}, not text", hint=f'Write {name}="…".')
+    if len(text) > MAX_COMMENT_LENGTH:
+        raise DecisionRefused(
+            f"{name} has {len(text):,} characters; {MAX_COMMENT_LENGTH:,} is the most", hint="Keep it to what decided."
+        )
+    return mend(text)
+
+
+def person() -> str:
+    """Who decides here."""
+    try:
+        return getpass.getuser().encode("utf-8", "replace").decode()[:100]
+    except (OSError, KeyError):
+        return "unknown"

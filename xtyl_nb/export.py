@@ -14,22 +14,22 @@ from xtyl_engine.values import encode, unspill
 
 if TYPE_CHECKING:
     from xtyl_engine.plan import Plan
-    from xtyl_nb.client import DirectBackend
+    from xtyl_nb.backend import Backend
 
 
-def save_results(backend: DirectBackend, id: str, plan: Plan, folder: str | Path) -> list[Path]:
+def save_results(backend: Backend, id: str, plan: Plan, folder: str | Path) -> list[Path]:
     """Write the outputs of every attach node, or, where there is none, of the last nodes; the paths written."""
     root = Path(folder)
     kits = [name for name, node in plan.nodes.items() if node.type == "attach"]
     wanted = set(kits or [name for name, node in plan.nodes.items() if not node.children])
-    rows = backend.queries.rows(id)
+    rows, store = backend.queries.rows(id), backend.store_of(id)
     written: list[Path] = []
     for node, item, state, _, output in backend.queries.outputs(id):
         if node in wanted and state is JobState.COMPLETED and output is not None:
             row, *places = item.split(".")
             place = root / _row_name(int(row), *rows[int(row)])
             prefix = "-".join([node, *places])
-            written += _save(unspill(output, backend.store), place, prefix, backend.store)
+            written += _save(unspill(output, store), place, prefix, store)
     return written
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import Overview
     from xtyl_engine.query import Execution, Job
-    from xtyl_nb.client import DirectBackend
+    from xtyl_nb.backend import Backend
 
 JOB_STATUS = pd.CategoricalDtype([str(state) for state in JobState], ordered=True)
 ROW_STATUS = pd.CategoricalDtype(
@@ -59,9 +59,9 @@ def same_label(stored: Any, given: Any) -> bool:
     return bool(stored == _label(given))
 
 
-def result_frame(backend: DirectBackend, id: str, plan: Plan, frame: pd.DataFrame | None) -> pd.DataFrame:
+def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | None) -> pd.DataFrame:
     """The input rows, index kept, then one column per node with its main value, then status and error."""
-    execution = backend.queries.execution(id)
+    execution, store = backend.queries.execution(id), backend.store_of(id)
     inputs = _inputs_again(backend, execution) if frame is None else frame.copy(deep=False)
     by_node: dict[str, dict[int, list[tuple[str, Any]]]] = {name: {} for name in plan.nodes}
     states: list[dict[JobState, int]] = [{} for _ in range(execution.rows)]
@@ -73,7 +73,7 @@ def result_frame(backend: DirectBackend, id: str, plan: Plan, frame: pd.DataFram
             if because == End.REJECTED:
                 rejected[row] = f"rejected: {json.loads(output).get('rejected') or 'no reason given'}"
             else:
-                by_node[node].setdefault(row, []).append((item, _main(backend.store, plan, node, output)))
+                by_node[node].setdefault(row, []).append((item, _main(store, plan, node, output)))
     columns: dict[str, Any] = {
         name: _nullable([_gathered(plan, name, by_node[name].get(row)) for row in range(execution.rows)])
         for name in plan.nodes
@@ -88,28 +88,28 @@ def result_frame(backend: DirectBackend, id: str, plan: Plan, frame: pd.DataFram
     return ResultFrame(pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1))
 
 
-def outputs_frame(backend: DirectBackend, id: str, plan: Plan, node: str) -> pd.DataFrame:
+def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFrame:
     """One row per job of a node, indexed by row (and item), one column per field. A list that a job made is one row per item.
 
     Rows with labels of several levels keep those levels, by their own names.
     """
     _known_node(plan, node)
-    records, places = [], []
+    records, places, store = [], [], backend.store_of(id)
     for job in sorted(backend.queries.node_jobs(id, node), key=lambda job: place_of(job.item)):
         if job.state is not JobState.COMPLETED or job.output is None or job.because in FATAL:
             continue
         place = place_of(job.item)
-        value = unspill(job.output, backend.store)
+        value = unspill(job.output, store)
         items = value["items"] if isinstance(value.get("items"), list) else None
         for number, each in enumerate([value] if items is None else items):
-            records.append(_fields(each if isinstance(each, Mapping) else {"value": each}, backend.store))
+            records.append(_fields(each if isinstance(each, Mapping) else {"value": each}, store))
             places.append(place if items is None else (*place, number))
     table = ResultFrame(records)
     table.index = _output_index(_index(backend, id), places, len(plan.nodes[node].axes))
     return table
 
 
-def jobs_frame(backend: DirectBackend, id: str, plan: Plan) -> pd.DataFrame:
+def jobs_frame(backend: Backend, id: str, plan: Plan) -> pd.DataFrame:
     """One row per job."""
     labels = list(_index(backend, id))
     jobs = backend.queries.jobs(id)
@@ -135,7 +135,7 @@ def jobs_frame(backend: DirectBackend, id: str, plan: Plan) -> pd.DataFrame:
     return ResultFrame(columns)
 
 
-def events_frame(backend: DirectBackend, id: str) -> pd.DataFrame:
+def events_frame(backend: Backend, id: str) -> pd.DataFrame:
     """One row per event, in order."""
     labels = list(_index(backend, id))
     events = backend.queries.events(id)
@@ -152,9 +152,9 @@ def events_frame(backend: DirectBackend, id: str) -> pd.DataFrame:
     )
 
 
-def reviews_frame(backend: DirectBackend, id: str, overview: Overview) -> pd.DataFrame:
+def reviews_frame(backend: Backend, id: str, overview: Overview) -> pd.DataFrame:
     """One row per option of every decision that is waited for."""
-    labels = list(_index(backend, id))
+    labels, store = list(_index(backend, id)), backend.store_of(id)
     options = [(review, option) for review in overview.reviews for option in review.options]
     index = pd.MultiIndex.from_tuples(
         [(review.node, labels[review.row], option.index) for review, option in options] or [],
@@ -163,7 +163,7 @@ def reviews_frame(backend: DirectBackend, id: str, overview: Overview) -> pd.Dat
     table = pd.DataFrame(
         {
             "text": _texts(option.text for _, option in options),
-            "image": _texts(option.image for _, option in options),
+            "image": _texts(option.image and store.original(option.image) for _, option in options),
             "choose": pd.array([review.choose for review, _ in options], dtype="Int64"),
         }
     )
@@ -261,7 +261,7 @@ def _label(label: Any) -> Any:
     return None if pd.isna(label) else label if isinstance(label, float) else str(label)
 
 
-def _inputs_again(backend: DirectBackend, execution: Execution) -> pd.DataFrame:
+def _inputs_again(backend: Backend, execution: Execution) -> pd.DataFrame:
     """The user's frame, from what was stored: same columns, same index, same dtypes where they can be made again."""
     rows = backend.queries.rows(execution.id)
     table = pd.DataFrame(columns_again([values for _, values in rows], execution.shape), index=range(len(rows)))
@@ -269,7 +269,7 @@ def _inputs_again(backend: DirectBackend, execution: Execution) -> pd.DataFrame:
     return table
 
 
-def _index(backend: DirectBackend, id: str) -> pd.Index[Any]:
+def _index(backend: Backend, id: str) -> pd.Index[Any]:
     """The user's own index."""
     return index_again([label for label, _ in backend.queries.rows(id)], backend.queries.execution(id).shape)
 
@@ -314,7 +314,7 @@ def _fields(value: Mapping[str, Any], store: ArtifactStore) -> dict[str, Any]:
     return fields
 
 
-def _row_errors(backend: DirectBackend, id: str) -> dict[int, str]:
+def _row_errors(backend: Backend, id: str) -> dict[int, str]:
     errors: dict[int, str] = {}
     for job in backend.queries.jobs(id):
         if job.error and job.state in (JobState.FAILED, JobState.QUARANTINED):

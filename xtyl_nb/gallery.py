@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
+from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.overview import JobDetail
 from xtyl_nb.picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, Exhibit
 from xtyl_nb.thumbnail import thumbnail
@@ -17,13 +18,14 @@ MOST_SHOWN = 100
 class Gallery:
     """Images in the order of the nodes and rows; `paths` are their files. Shown in a notebook as a contact sheet."""
 
-    def __init__(self, jobs: Iterable[JobDetail]):
+    def __init__(self, jobs: Iterable[JobDetail], store: ArtifactStore):
         self.exhibits = tuple(exhibits_of(jobs))
+        self._store = store
 
     @property
     def paths(self) -> list[str]:
         """The image files, each once."""
-        return [exhibit.path for exhibit in self.exhibits]
+        return [self._store.original(exhibit.path) for exhibit in self.exhibits]
 
     def __len__(self) -> int:
         return len(self.exhibits)

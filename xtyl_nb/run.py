@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xtyl_engine.errors import DecisionRefused, WaitTimeout
 from xtyl_engine.events import Event
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_nb.desk import Desk
+from xtyl_nb.desk import Desk, person, written
 from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from xtyl_engine.overview import JobDetail, JobPage, Overview
     from xtyl_engine.plan import Plan
-    from xtyl_nb.client import DirectBackend
+    from xtyl_nb.backend import Backend
     from xtyl_nb.gallery import Gallery
     from xtyl_nb.picture import Exhibit
     from xtyl_nb.timeline import Timeline
@@ -34,7 +34,7 @@ LOOK_SECONDS = 1.0
 class Run:
     """One execution of a workflow. Made by `Workflow.run` or `xt.attach`."""
 
-    def __init__(self, id: str, backend: DirectBackend, *, frame: Any = None):
+    def __init__(self, id: str, backend: Backend, *, frame: Any = None):
         self.id = id
         self._backend = backend
         self._frame = frame.copy() if hasattr(frame, "columns") and hasattr(frame, "copy") else None
@@ -149,8 +149,12 @@ class Run:
         then, `timeout` seconds at most. Raises DecisionRefused with what may be chosen.
         """
         place = self._desk.place(node, row, row_position, item)
-        decision = {"choose": choose, "edits": edits, "comment": comment}
-        self._desk.decide(node, place, lambda item: self._backend.approve(self.id, node, item, **decision), timeout)
+        comment = written("comment", comment)
+
+        def approve(item: str) -> None:
+            self._backend.approve(self.id, node, item, choose=choose, edits=edits, comment=comment, by=person())
+
+        self._desk.decide(node, place, approve, timeout)
         return self._touched()
 
     def reject(
@@ -165,7 +169,12 @@ class Run:
     ) -> Run:
         """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
         place = self._desk.place(node, row, row_position, item)
-        self._desk.decide(node, place, lambda item: self._backend.reject(self.id, node, item, reason=reason), timeout)
+        words = written("reason", reason) or ""
+
+        def reject(item: str) -> None:
+            self._backend.reject(self.id, node, item, reason=words, by=person())
+
+        self._desk.decide(node, place, reject, timeout)
         return self._touched()
 
     def another(self, node: str, *, row: Any = None, comment: str | None = None, item: str | None = None) -> Run:
@@ -176,7 +185,7 @@ class Run:
         if not waiting:
             raise DecisionRefused(f"{node} waits for no decision there", hint="`run.reviews()` lists what waits.")
         for each in waiting:
-            self._backend.another(self.id, node, each, comment=comment)
+            self._backend.another(self.id, node, each, comment=written("comment", comment), by=person())
         return self._touched()
 
     def reviews(self) -> pd.DataFrame:
@@ -243,7 +252,8 @@ class Run:
         """Every image the run made, or those of one node, as a contact sheet; `.paths` are the files."""
         from xtyl_nb.gallery import Gallery
 
-        return Gallery(job for name in ([node] if node else self.plan.nodes) for job in self._jobs_of(name))
+        names = [node] if node else self.plan.nodes
+        return Gallery((job for name in names for job in self._jobs_of(name)), self._backend.store_of(self.id))
 
     def exhibits(self, limit: int) -> list[Exhibit]:
         """The first images the run made, in the order of the nodes and rows."""

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -47,6 +47,11 @@ def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction
 
     Raises FunctionRejected naming the captured variable that cannot be packed, LimitExceeded if it captured too much.
     """
+    return sign(wrap(function), key=key, execution_id=execution_id)
+
+
+def wrap(function: Function) -> PackedFunction:
+    """Pack a function, unsigned: nothing runs it so. Raises as `pack` does."""
     blob = _pickled(function)
     if len(blob) > MAX_FUNCTION_BYTES:
         raise LimitExceeded(
@@ -54,14 +59,14 @@ def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction
             "it takes large variables of the notebook along",
             hint="pass the data as an argument, or load it inside the function",
         )
-    digest = sha256(blob).hexdigest()
     return PackedFunction(
-        digest=digest,
-        name=function_name(function),
-        python=PYTHON,
-        blob=blob,
-        signature=_sign(key, execution_id, PYTHON, digest, blob),
+        digest=sha256(blob).hexdigest(), name=function_name(function), python=PYTHON, blob=blob, signature=""
     )
+
+
+def sign(packed: PackedFunction, *, key: bytes, execution_id: str) -> PackedFunction:
+    """Vouch for a packed function in one execution."""
+    return replace(packed, signature=_sign(key, execution_id, packed.python, packed.digest, packed.blob))
 
 
 def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:

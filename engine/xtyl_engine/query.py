@@ -46,6 +46,9 @@ _JOBS = select(*JOB_COLUMNS[:-1]).where(_J.execution_id == sql.B("execution_id")
 _NODE_JOBS = (
     select(*JOB_COLUMNS).where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node")).order_by(_J.id)
 )
+_NODE_STATES = (
+    select(_J.item, _J.state).where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node")).order_by(_J.id)
+)
 _OUTPUTS = (
     select(_J.node, _J.item, _J.state, _J.because, _J.output)
     .where(_J.execution_id == sql.B("execution_id"))
@@ -162,6 +165,12 @@ class Queries:
         """Every job of one node, with its output."""
         with self.database.read() as transaction:
             return [read_job(row) for row in transaction.rows(_NODE_JOBS, {"execution_id": execution_id, "node": node})]
+
+    def node_states(self, execution_id: str, node: str) -> dict[str, JobState]:
+        """How each job of one node stands, by item."""
+        with self.database.read() as transaction:
+            found = transaction.rows(_NODE_STATES, {"execution_id": execution_id, "node": node})
+        return {item: JobState(state) for item, state in found}
 
     def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]:
         """Node, item, state, reason and output text of every job."""

@@ -4,17 +4,32 @@ share one form and neither writes it down twice. Nothing here reads or sends any
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from xtyl_engine.errors import BackendError
-from xtyl_engine.overview import JobDetail, NodeOverview, Option, Overview, Review
+from xtyl_engine.overview import JobDetail, JobPage, NodeOverview, Option, Overview, Review
 
 T = TypeVar("T")
 _adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """What the API says to whoever asks who they are: the token's name, role and project (None for all), and what the back end
+    takes: functions from notebooks, of which Python; the provider of nodes that name none; its release."""
+
+    name: str
+    role: str
+    project: str | None
+    functions: bool
+    python: str
+    provider: str | None
+    version: str
 
 
 def to_json(value: Any) -> Any:
@@ -36,17 +51,31 @@ def from_json(kind: type[T], data: Any) -> T:
     return value
 
 
-def name_images(value: Any) -> Any:
-    """The same overview, node or job with the names of its image files in place of their paths, which say nothing elsewhere."""
+def name_images(value: T) -> T:
+    """The same value with the names of its image files in place of their paths, which say nothing elsewhere."""
+    return map_images(value, lambda path: PurePath(path).name)
+
+
+def map_images(value: T, change: Callable[[str], str]) -> T:
+    """The same overview, page or job with each image file called otherwise."""
+    return cast(T, _changed(value, change))
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    def each(parts: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(_changed(part, change) for part in parts)
+
     if isinstance(value, Overview):
-        nodes = {name: name_images(node) for name, node in value.nodes.items()}
-        return replace(value, nodes=nodes, reviews=tuple(map(name_images, value.reviews)))
-    if isinstance(value, (NodeOverview, JobDetail)):
-        return replace(value, images=tuple(PurePath(path).name for path in value.images))
+        nodes = dict(zip(value.nodes, each(value.nodes.values()), strict=True))
+        return replace(value, nodes=nodes, reviews=each(value.reviews))
+    if isinstance(value, JobPage):
+        return replace(value, jobs=each(value.jobs))
     if isinstance(value, Review):
-        return replace(value, options=tuple(map(name_images, value.options)))
+        return replace(value, options=each(value.options))
     if isinstance(value, Option):
-        return replace(value, image=value.image and PurePath(value.image).name)
+        return replace(value, image=value.image and change(value.image))
+    if isinstance(value, (NodeOverview, JobDetail)):
+        return replace(value, images=tuple(map(change, value.images)))
     return value
 
 

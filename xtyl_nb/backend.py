@@ -1,0 +1,114 @@
+"""What a Run needs of a back end, whichever it is. `direct` speaks to the database and the broker, `remote` to the HTTP API; one
+suite of tests runs every verb over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from xtyl_engine.artifacts import ArtifactStore
+    from xtyl_engine.events import Event
+    from xtyl_engine.forecast import NodeForecast
+    from xtyl_engine.overview import JobDetail, JobPage, Overview
+    from xtyl_engine.plan import Plan
+    from xtyl_engine.query import Execution, Job
+    from xtyl_engine.states import ExecutionState, JobState
+    from xtyl_engine.submit import Row
+
+
+class Reads(Protocol):
+    """Questions about executions. Each raises RunNotFound for an id that there is none of."""
+
+    def execution(self, execution_id: str) -> Execution: ...
+
+    def executions(self, limit: int = 100) -> list[Execution]: ...
+
+    def sequence(self, execution_id: str) -> tuple[int, ExecutionState]: ...
+
+    def plan(self, execution_id: str) -> Plan: ...
+
+    def rows(self, execution_id: str) -> list[tuple[Any, dict[str, Any]]]: ...
+
+    def jobs(self, execution_id: str) -> list[Job]: ...
+
+    def node_jobs(self, execution_id: str, node: str) -> list[Job]: ...
+
+    def node_states(self, execution_id: str, node: str) -> dict[str, JobState]: ...
+
+    def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]: ...
+
+    def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]: ...
+
+
+class Ear(Protocol):
+    """Waits for news of one execution."""
+
+    def mark(self) -> None:
+        """Take the place to wait from. Call before looking: an event after the look then ends the wait."""
+
+    def wait(self, seconds: float) -> bool:
+        """Block until there is news, or for `seconds`, a few at most; whether there was news."""
+
+    def close(self) -> None: ...
+
+
+class Backend(Protocol):
+    """Takes workflows and answers for their executions. Safe to share between threads."""
+
+    @property
+    def queries(self) -> Reads: ...
+
+    @property
+    def store(self) -> ArtifactStore:
+        """Where files of inputs go."""
+
+    def store_of(self, id: str) -> ArtifactStore:
+        """Where the files of one execution are."""
+
+    def submit(
+        self,
+        plan: Plan,
+        rows: Sequence[Row],
+        *,
+        shape: Mapping[str, Any],
+        functions: Mapping[str, Callable[..., Any]],
+        max_parallel: int | None,
+    ) -> str:
+        """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
+
+    def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]: ...
+
+    def overview(self, id: str) -> Overview: ...
+
+    def control(self, id: str, action: str) -> None:
+        """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
+
+    def approve(
+        self,
+        id: str,
+        node: str,
+        item: str,
+        *,
+        choose: Sequence[int],
+        edits: Mapping[int, Any] | None,
+        comment: str | None,
+        by: str,
+    ) -> None:
+        """Decide a review. Raises DecisionRefused."""
+
+    def reject(self, id: str, node: str, item: str, *, reason: str, by: str) -> None: ...
+
+    def another(self, id: str, node: str, item: str, *, comment: str | None, by: str) -> None: ...
+
+    def inspect(self, id: str, node: str, item: str) -> JobDetail: ...
+
+    def job_page(self, id: str, node: str, start: int) -> JobPage: ...
+
+    def listen(self, id: str) -> Ear: ...
+
+    def check(self) -> None:
+        """See that it still runs, where that is ours to see to."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,198 @@
+"""A back end over HTTP: everything that a Run does, through the API, so that a notebook needs an address and a token and no
+database, broker or folder of anybody's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.forecast import NodeForecast
+from xtyl_engine.functions import PYTHON, PackedFunction, reference, wrap
+from xtyl_engine.overview import JobDetail, JobPage, Overview
+from xtyl_engine.plan import Plan
+from xtyl_engine.query import Execution
+from xtyl_engine.settings import load_settings, prepare_home
+from xtyl_engine.wire import Me, from_json, map_images
+from xtyl_nb.calls import Calls
+from xtyl_nb.document import write_document
+from xtyl_nb.listening import Listener, Streams
+from xtyl_nb.remote_queries import EXECUTIONS, RemoteQueries, at
+from xtyl_nb.remote_store import RemoteStore
+
+if TYPE_CHECKING:
+    from xtyl_engine.submit import Row
+    from xtyl_engine.workflow import Document, Node
+
+T = TypeVar("T")
+
+
+class RemoteBackend:
+    """Speaks to the API at `url`. Raises BackendError if it cannot be reached or does not take the token."""
+
+    def __init__(self, url: str, token: str):
+        settings = load_settings()
+        prepare_home(settings)
+        self.calls = Calls(url, token)
+        self.me = from_json(Me, self.calls.get("me"))
+        self.queries = RemoteQueries(self.calls)
+        # Apart for each back end: what one says of a file, another need not know.
+        self._folder = settings.home / "remote" / hashlib.sha256(self.calls.url.encode()).hexdigest()[:16]
+        self.store = RemoteStore(self._folder, self.calls)
+        self._streams = Streams(self.calls)
+
+    def __repr__(self) -> str:
+        return f"RemoteBackend({self.calls.url!r})"
+
+    def store_of(self, id: str) -> RemoteStore:
+        """Where the files of one execution come to."""
+        return RemoteStore(self._folder, self.calls, id)
+
+    def submit(
+        self,
+        plan: Plan,
+        rows: Sequence[Row],
+        *,
+        shape: Mapping[str, Any],
+        functions: Mapping[str, Callable[..., Any]],
+        max_parallel: int | None,
+    ) -> str:
+        """Send a workflow and its rows; the execution's id. The same submission sent twice runs once."""
+        body = self._submission(plan, rows, functions) | {"shape": dict(shape)}
+        if max_parallel is not None:
+            body["config"] = {"max_parallel": max_parallel}
+        return from_json(Execution, self.calls.post(*EXECUTIONS, body=body, key=uuid4().hex)).id
+
+    def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
+        """Per node, how many jobs it would run and how many of them are cached."""
+        functions = {id: node.config["function"] for id, node in plan.nodes.items() if node.type == "call"}
+        wanted = {id: function for id, function in functions.items() if callable(function)}
+        found = self.calls.post("workflows", "forecast", body=self._submission(plan, rows, wanted))
+        if not isinstance(found, dict) or not isinstance(found.get("nodes"), list):
+            raise self.calls.odd("no forecast")
+        return [from_json(NodeForecast, each) for each in found["nodes"]]
+
+    def overview(self, id: str) -> Overview:
+        """One execution at a glance; its images are small copies."""
+        return self._with_pictures(id, from_json(Overview, self.calls.get(*at(id), "overview")))
+
+    def control(self, id: str, action: str) -> None:
+        """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
+        self.calls.post(*at(id), action)
+
+    def approve(
+        self,
+        id: str,
+        node: str,
+        item: str,
+        *,
+        choose: Sequence[int],
+        edits: Mapping[int, Any] | None,
+        comment: str | None,
+        by: str,
+    ) -> None:
+        """Decide a review. Raises DecisionRefused."""
+        said: dict[str, Any] = {"choose": list(choose), "comment": comment, "by": by}
+        if edits:
+            said["edits"] = {str(index): text for index, text in edits.items()}
+        self.calls.post(*at(id), "reviews", node, item, "approve", body=said)
+
+    def reject(self, id: str, node: str, item: str, *, reason: str, by: str) -> None:
+        """Decide a review: nothing here will do. Raises DecisionRefused."""
+        self.calls.post(*at(id), "reviews", node, item, "reject", body={"reason": reason, "by": by})
+
+    def another(self, id: str, node: str, item: str, *, comment: str | None, by: str) -> None:
+        """Ask for one more option. Raises DecisionRefused."""
+        self.calls.post(*at(id), "reviews", node, item, "another", body={"comment": comment, "by": by})
+
+    def inspect(self, id: str, node: str, item: str) -> JobDetail:
+        """One job with everything that is known of it. Raises RunNotFound."""
+        return self._with_pictures(id, from_json(JobDetail, self.calls.get(*at(id), "jobs", node, item)))
+
+    def job_page(self, id: str, node: str, start: int) -> JobPage:
+        """Some jobs of a node, those that need somebody first. Raises RunNotFound."""
+        return self._with_pictures(
+            id, from_json(JobPage, self.calls.get(*at(id), "nodes", node, "jobs", start=max(0, start)))
+        )
+
+    def listen(self, id: str) -> Listener:
+        """Something to wait on for news of one execution."""
+        last = 0 if self._streams.known(id) else self.queries.sequence(id)[0]
+        return self._streams.listen(id, last)
+
+    def check(self) -> None:
+        """Whether it runs is not ours to see to: what asks it says so."""
+
+    def close(self) -> None:
+        """Let go of every connection; runs go on."""
+        self._streams.close()
+        self.calls.close()
+
+    def _submission(
+        self, plan: Plan, rows: Sequence[Row], functions: Mapping[str, Callable[..., Any]]
+    ) -> dict[str, Any]:
+        packed = {node: wrap(function) for node, function in functions.items() if reference(function) is None}
+        if packed:
+            self._refuse_functions(packed)
+        return {
+            "workflow": json.loads(write_document(_sendable(plan.document, packed))),
+            "rows": [{"label": row.label, "values": dict(row.values)} for row in rows],
+            "functions": {
+                node: {"name": each.name, "python": each.python, "blob": base64.b64encode(each.blob).decode()}
+                for node, each in packed.items()
+            },
+        }
+
+    def _refuse_functions(self, packed: Mapping[str, PackedFunction]) -> None:
+        """Say before anything is sent what the workers would say of every job."""
+        node, function = next(iter(packed.items()))
+        if not self.me.functions:
+            raise FunctionRejected(
+                f"{self.calls.url} takes no functions from notebooks, and {function.name}() is one",
+                hint="Put it in a module that is installed on the workers and import it from there; or ask whoever runs "
+                "the back end for XTYL_ACCEPT_FUNCTIONS=1.",
+                node=node,
+            )
+        if self.me.python != PYTHON:
+            raise FunctionRejected(
+                f"the workers run Python {self.me.python}, and {function.name}() was packed by {PYTHON}",
+                hint="Use a kernel of their version, or put the function in a module installed on the workers.",
+                node=node,
+            )
+
+    def _with_pictures(self, id: str, value: T) -> T:
+        """The same with small copies of its images, here, in place of their names."""
+        store, names = self.store_of(id), set[str]()
+
+        def note(name: str) -> str:
+            names.add(name)
+            return str(store.small(name))
+
+        value = map_images(value, note)
+        store.bring(names)
+        return value
+
+
+def _sendable(document: Document, packed: Mapping[str, PackedFunction]) -> Document:
+    """The document with what travels beside it named in place of each function, and the provider asked for here."""
+    provider = os.environ.get("XTYL_PROVIDER")
+
+    def sendable(node: Node) -> Node:
+        from xtyl_engine.nodes import node_type
+
+        config = dict(node.config)
+        if node.id in packed:
+            function = packed[node.id]
+            config["function"] = {"digest": function.digest, "name": function.name, "python": function.python}
+        if provider and "provider" in node_type(node.type).config.model_fields and not config.get("provider"):
+            config["provider"] = provider
+        return replace(node, config=config)
+
+    return replace(document, nodes=tuple(map(sendable, document.nodes)))

@@ -1,0 +1,111 @@
+"""Reads over HTTP: the same questions that `Queries` asks a database, a page at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from xtyl_engine.errors import RunNotFound
+from xtyl_engine.events import Event
+from xtyl_engine.plan import Plan, load_plan
+from xtyl_engine.query import Execution, Job
+from xtyl_engine.states import ExecutionState, JobState
+from xtyl_engine.submit import Row
+from xtyl_engine.wire import from_json
+from xtyl_nb.calls import Calls
+
+EXECUTIONS = ("workflows", "executions")
+PAGE = 1000
+PAGE_WITH_OUTPUTS = 200
+
+
+class RemoteQueries:
+    """Questions to one API."""
+
+    def __init__(self, calls: Calls):
+        self._calls = calls
+
+    def execution(self, execution_id: str) -> Execution:
+        """Raises RunNotFound."""
+        return from_json(Execution, self._calls.get(*at(execution_id)))
+
+    def executions(self, limit: int = 100) -> list[Execution]:
+        """The latest executions, newest first."""
+        found: list[Execution] = []
+        after = None
+        while len(found) < limit:
+            asked = {"after": after, "limit": min(PAGE, limit - len(found))}
+            listed, after = self._calls.page(*EXECUTIONS, of="executions", **asked)
+            found += [from_json(Execution, each) for each in listed]
+            if after is None:
+                break
+        return found
+
+    def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
+        """The number of the last event, and the state."""
+        found = self.execution(execution_id)
+        return found.sequence, found.state
+
+    def plan(self, execution_id: str) -> Plan:
+        """The plan the execution runs by."""
+        found = self._calls.get(*at(execution_id), "plan")
+        try:
+            return load_plan(json.dumps(found))
+        except (LookupError, TypeError, ValueError) as error:
+            raise self._calls.odd("no plan") from error
+
+    def rows(self, execution_id: str) -> list[tuple[Any, dict[str, Any]]]:
+        """Label and values of each input row, in order."""
+        rows = (from_json(Row, each) for each in self._all(execution_id, "rows", PAGE))
+        return [(row.label, dict(row.values)) for row in rows]
+
+    def jobs(self, execution_id: str) -> list[Job]:
+        """Every job, outputs left out."""
+        return [_job(each) for each in self._all(execution_id, "jobs", PAGE)]
+
+    def node_jobs(self, execution_id: str, node: str) -> list[Job]:
+        """Every job of one node, with its output."""
+        return [_job(each) for each in self._all(execution_id, "jobs", PAGE_WITH_OUTPUTS, node=node, outputs="true")]
+
+    def node_states(self, execution_id: str, node: str) -> dict[str, JobState]:
+        """How each job of one node stands, by item."""
+        return {job.item: job.state for job in map(_job, self._all(execution_id, "jobs", PAGE, node=node))}
+
+    def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]:
+        """Node, item, state, reason and output text of every job."""
+        found = (_job(each) for each in self._all(execution_id, "jobs", PAGE_WITH_OUTPUTS, outputs="true"))
+        return [(job.node, job.item, job.state, job.because, job.output) for job in found]
+
+    def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
+        """The events with a sequence number greater than `after`, in order, without a gap."""
+        found: list[Event] = []
+        while len(found) < limit:
+            asked = {"after": found[-1].sequence if found else after, "limit": min(PAGE, limit - len(found))}
+            listed, more = self._calls.page(*at(execution_id), "events", of="events", **asked)
+            found += [from_json(Event, each) for each in listed]
+            if not listed or more is None:
+                break
+        return found
+
+    def _all(self, execution_id: str, what: str, size: int, **parameters: Any) -> Iterator[Any]:
+        after = None
+        while True:
+            listed, after = self._calls.page(*at(execution_id), what, of=what, after=after, limit=size, **parameters)
+            yield from listed
+            if after is None:
+                return
+
+
+def at(execution_id: str) -> tuple[str, ...]:
+    """Where an execution lies. Raises RunNotFound for what is no id, so that no other place is asked."""
+    if not isinstance(execution_id, str) or not execution_id.strip() or execution_id in (".", ".."):
+        raise RunNotFound(f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end.")
+    return (*EXECUTIONS, execution_id)
+
+
+def _job(data: Any) -> Job:
+    """An output travels as JSON and is kept as its text."""
+    if isinstance(data, dict) and data.get("output") is not None:
+        data = data | {"output": json.dumps(data["output"])}
+    return from_json(Job, data)

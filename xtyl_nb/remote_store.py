@@ -1,0 +1,73 @@
+"""Files of a back end that is reached over HTTP: sent when they are inputs, brought here when somebody asks for one, and kept
+beside the notebook by their content's hash, so that each travels once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePath
+from typing import Any
+
+from xtyl_engine.artifacts import KEY, SUFFIXES, ArtifactError, ArtifactStore
+from xtyl_engine.errors import WorkflowException
+from xtyl_nb.calls import Calls
+from xtyl_nb.remote_queries import at
+
+AT_A_TIME = 8
+SMALL_PIXELS = 512
+_TYPES = {suffix: media_type for media_type, suffix in SUFFIXES.items() if suffix != ".json"}
+
+
+class RemoteStore(ArtifactStore):
+    """What lies on the way to a back end; `execution_id` says whose files may be asked for, None that files are sent."""
+
+    def __init__(self, folder: Path, calls: Calls, execution_id: str | None = None):
+        super().__init__(folder)
+        self._calls = calls
+        self._execution_id = execution_id
+
+    def save(self, data: bytes, media_type: str, **facts: Any) -> dict[str, Any]:
+        """Send bytes, unless they were sent in this session; their reference."""
+        kept = super().save(data, media_type, **facts)
+        sent: dict[str, Any] = self._calls.upload("artifacts", data=data, media_type=media_type)
+        return kept | sent
+
+    def path(self, reference: Mapping[str, Any]) -> Path:
+        """Where the file of a reference is, brought here if need be. Raises ArtifactError, BackendError."""
+        path = super().path(reference)
+        if self._execution_id is not None and not path.exists():
+            data, _ = self._calls.fetch(*at(self._execution_id), "artifacts", path.name)
+            if hashlib.sha256(data).hexdigest() != reference[KEY]:
+                raise ArtifactError(f"the artifact {path.name} arrived damaged", hint="Ask for it again.")
+            super().save(data, str(reference.get("media_type")))
+        return path
+
+    def original(self, path: str) -> str:
+        """The whole file of a picture, brought here."""
+        name = PurePath(path)
+        reference = {KEY: name.stem, "media_type": _TYPES.get(name.suffix)}
+        return str(self.path(reference))
+
+    def bring(self, names: Iterable[str]) -> None:
+        """Bring small copies of images, several at a time. What cannot be had is left out: it is looked at again."""
+        missing = {name for name in names if not self.small(name).exists()}
+        if missing:
+            with ThreadPoolExecutor(AT_A_TIME) as pool:
+                list(pool.map(self._bring, missing))
+
+    def small(self, name: str) -> Path:
+        """Where the small copy of an image is, or would be."""
+        return self.folder / "small" / PurePath(name).name
+
+    def _bring(self, name: str) -> None:
+        try:
+            data, _ = self._calls.fetch(*at(str(self._execution_id)), "artifacts", name, size=SMALL_PIXELS)
+        except WorkflowException:
+            return
+        path = self.small(name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{id(data):x}")
+        partial.write_bytes(data)
+        partial.replace(path)
