@@ -80,9 +80,15 @@ def status() -> None:
 @main.command()
 def doctor() -> None:
     """Check what a run needs, and say what to do about what is missing."""
+    import os
+
     from xtyl_engine.local import doctor as examine
     from xtyl_engine.settings import load_settings
 
+    if url := os.environ.get("XTYL_URL", "").strip():
+        from xtyl_nb.remote_doctor import examine as examine_remote
+
+        _report(examine_remote(url))
     _report(examine(load_settings()))
 
 

@@ -1,0 +1,44 @@
+"""What the doctor looks at where a back end is reached over HTTP: the address, the token, the releases on both sides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import xtyl_engine
+from xtyl_engine.diagnose import Check
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.functions import PYTHON
+from xtyl_nb.remote import RemoteBackend
+
+
+def examine(url: str) -> Iterator[Check]:
+    """Ask the API at `url`, as a notebook would."""
+    try:
+        backend = RemoteBackend(url, os.environ.get("XTYL_TOKEN", "").strip())
+    except WorkflowException as error:
+        yield Check(name="back end", ok=False, detail=error.message, hint=error.hint or "")
+        return
+    me = backend.me
+    where = "every project" if me.project is None else f"the project {me.project}"
+    yield Check(name="back end", ok=True, detail=backend.calls.url)
+    missing = "" if me.role == "write" else "; to run workflows it takes the role write"
+    yield Check(name="token", ok=True, detail=f"{me.name}: may {me.role} in {where}{missing}")
+    yield Check(
+        name="release",
+        ok=me.version == xtyl_engine.__version__,
+        detail=f"{xtyl_engine.__version__} here, {me.version} there",
+        hint=f'pip install "xtyl-nb=={me.version}"',
+    )
+    takes = f"of Python {me.python}, and here is {PYTHON}" if me.functions else "only those that its workers can import"
+    yield Check(name="functions", ok=True, detail=f"the back end takes {takes}")
+    yield _answers(backend)
+    backend.close()
+
+
+def _answers(backend: RemoteBackend) -> Check:
+    try:
+        count = len(backend.queries.executions(100))
+    except WorkflowException as error:
+        return Check(name="database", ok=False, detail=error.message, hint=error.hint or "")
+    return Check(name="database", ok=True, detail=f"answers; {count}{'+' if count == 100 else ''} runs")
