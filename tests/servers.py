@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,16 +29,23 @@ def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
 @contextlib.contextmanager
 def valkey_server() -> Iterator[str]:
     """A real server as the embedded back end runs it, ACL included; yields its URL for redis-py (`unix://`)."""
     with tempfile.TemporaryDirectory(prefix="xtyl-") as folder:
-        socket = Path(folder) / "redis.sock"
+        path = Path(folder) / "redis.sock"
         with open(Path(folder) / "log", "ab") as log:
-            process = start_server(find_server(), socket, log)
+            process = start_server(find_server(), path, log)
         try:
-            wait_until(lambda: ping(socket))
-            yield f"unix://{socket}"
+            wait_until(lambda: ping(path))
+            yield f"unix://{path}"
         finally:
             process.kill()
             process.wait()

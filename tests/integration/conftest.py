@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,11 +19,12 @@ from backend import QUICK, Effects
 from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
-from servers import embedded_home, valkey_server
+from servers import embedded_home, free_port, valkey_server, wait_until
 from xtyl_engine.local import worker_command
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 TESTS = Path(__file__).parents[1]
+XTYL = [str(Path(sys.executable).with_name("xtyl"))]
 
 
 @pytest.fixture(scope="session")
@@ -83,15 +87,66 @@ def own_home(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     xt.connect()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A running API, and a token that may do everything in every project."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+@pytest.fixture(scope="session")
+def served(shared: Settings) -> Iterator[Served]:
+    """The API of the shared back end, as a process of its own."""
+    settings = replace(shared, accept_functions=True)
+    create = ["token", "create", "tests", "--role", "write", "--project", "*"]
+    said = subprocess.run(
+        [*XTYL, *create], env=settings.child_environ(), capture_output=True, text=True, check=True, timeout=60
+    )
+    found = re.search(r"xtyl_\S+", said.stdout)
+    assert found, said
+    port = free_port()
+    with open(settings.log_folder / "api.log", "ab") as log:
+        api = subprocess.Popen(
+            [*XTYL, "api", "--port", str(port)],
+            env=settings.child_environ(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: _is_ready(f"http://127.0.0.1:{port}/readyz"), 60)
+        yield Served(url=f"http://127.0.0.1:{port}", token=found.group())
+    finally:
+        api.terminate()
+        api.wait(40)
+
+
+def _is_ready(url: str) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
 @pytest.fixture(params=["embedded", "shared"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The back end in use: the embedded one, then the shared one."""
-    settings: Settings = request.getfixturevalue(request.param)
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The back end in use: embedded, then shared from the inside, then over HTTP with a home of the notebook's own."""
+    kind: str = request.param
+    if kind == "http":
+        for name in [name for name in os.environ if name.startswith("XTYL_")]:
+            monkeypatch.delenv(name)
+        served: Served = request.getfixturevalue("served")
+        monkeypatch.setenv("XTYL_HOME", str(tmp_path / "notebook"))
+        monkeypatch.setenv("XTYL_URL", served.url)
+        monkeypatch.setenv("XTYL_TOKEN", served.token)
+        xt.connect(served.url, token=served.token)
+        return kind
+    settings: Settings = request.getfixturevalue(kind)
     for name, value in settings.to_environ().items():
         monkeypatch.setenv(name, value)
     if settings.redis_url is not None:
         xt.connect(database=settings.database_url, redis=settings.redis_url)
-    return settings
+    return kind
 
 
 @pytest.fixture

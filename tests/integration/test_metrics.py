@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,14 +16,8 @@ from backend import QUICK, Effects
 import xtyl_nb as xt
 from collector import collector
 from fleet import Fleet, fleet
-from servers import kill, valkey_server, wait_until
+from servers import free_port, kill, valkey_server, wait_until
 from xtyl_engine.settings import load_settings, prepare_home
-
-
-def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return made.getsockname()[1]
 
 
 def collected(port: int) -> dict[str, float]:

@@ -1,0 +1,303 @@
+"""Every verb of a run on the embedded back end, on the shared one from the inside, and over HTTP: the same answers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+import xtyl_nb as xt
+from servers import wait_until
+from xtyl_engine.functions import PYTHON
+
+pytestmark = pytest.mark.usefixtures("either")
+BRIEFS = pd.DataFrame({"product": ["Aurora lamp", "Tidal mug"], "tone": ["playful", "calm"]}, index=["lamp", "mug"])
+
+
+def size_of(path: str) -> tuple[int, int]:
+    """Of a whole image."""
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+def drafts(**review: object) -> xt.Workflow:
+    """Two headlines a row, and a person who picks one."""
+    return (
+        xt.Workflow("drafts")
+        .generate_copy("headline", prompt="A {{ tone }} headline for {{ product }}", n=2)
+        .review("pick", of="headline", choose=1, **review)
+        .attach("kit", title="{{ pick.headline.text }}")
+    )
+
+
+def posters() -> xt.Workflow:
+    """One small picture a row."""
+    return xt.Workflow("posters").generate_image("poster", prompt="{{ product }}", size="64x64")
+
+
+def held(effects: object) -> xt.Workflow:
+    """A job that waits until the file of effects is there, then another."""
+    gate = str(effects.path)  # type: ignore[attr-defined]
+
+    def work(word: str) -> str:
+        from pathlib import Path
+
+        event = threading.Event()
+        while not Path(gate).exists():
+            event.wait(0.02)
+        return word.upper()
+
+    def more(word: str) -> str:
+        return word + "!"
+
+    return xt.Workflow("held").call("work", work, word="{{ word }}").call("more", more, word="{{ work }}")
+
+
+def test_a_run_goes_from_submission_to_frame() -> None:
+    """State, progress, what it waits for, frames: from the first look to the last."""
+    run = drafts().run(BRIEFS)
+    wait_until(lambda: len(run.reviews()) == 4, 60)
+    assert run.state == "running"
+    assert 0 < run.progress < 100
+    assert "decision" in str(run.waiting_for) or "person" in str(run.waiting_for) or "pick" in str(run.waiting_for)
+    run.approve("pick", choose=[1], timeout=60).wait(60)
+    assert (run.state, run.progress, run.waiting_for) == ("completed", 100, None)
+    frame = run.frame()
+    assert list(frame.index) == ["lamp", "mug"]
+    assert [row.kit for row in frame.itertuples()] == [row.headline[1] for row in frame.itertuples()]
+    assert len(run.outputs("headline")) == 4
+    assert len(run.jobs()) == 8
+    assert list(run.events()["sequence"]) == list(range(1, len(run.events()) + 1))
+
+
+def test_await_ends_with_the_run() -> None:
+    """A notebook's own loop may wait for it."""
+
+    async def whole() -> xt.Run:
+        return await drafts(auto="first").run(BRIEFS)
+
+    assert asyncio.run(whole()).state == "completed"
+
+
+def test_a_wait_has_an_end() -> None:
+    """After `timeout` seconds it says how far the run is and that it goes on."""
+    run = drafts().run(BRIEFS)
+    with pytest.raises(xt.WaitTimeout, match="of 8 jobs are over"):
+        run.wait(0.2)
+    run.stop()
+
+
+def test_events_are_watched_without_a_gap() -> None:
+    """From the first to the last, each once, in order."""
+    run = drafts(auto="first").run(BRIEFS)
+    assert [event.sequence for event in run.watch()] == list(range(1, len(run.events()) + 1))
+
+
+def test_pause_and_resume(effects: object) -> None:
+    """Nothing new starts while it is paused, and it goes on from there."""
+    run = held(effects).run(word="tide")
+    wait_until(lambda: (run.jobs()["status"] == "running").any(), 60)
+    assert run.pause().state == "paused"
+    effects.note("go")  # type: ignore[attr-defined]
+    wait_until(lambda: run.jobs().set_index("node")["status"]["work"] == "completed", 60)
+    assert run.jobs().set_index("node")["status"]["more"] == "ready"
+    assert run.resume().wait(60).state == "completed"
+
+
+def test_stop_keeps_what_is_done_and_resume_goes_on() -> None:
+    """The texts that were written are not written again."""
+    run = drafts().run(BRIEFS)
+    wait_until(lambda: len(run.reviews()) == 4, 60)
+    assert run.stop().state == "stopped"
+    with pytest.raises(xt.ControlRefused, match="cannot be paused"):
+        run.pause()
+    run.resume().approve("pick", choose=[0], timeout=60).wait(60)
+    jobs = run.jobs()
+    assert (jobs[jobs["node"] == "headline"]["attempts"] == 1).all()
+
+
+def test_retry_tries_what_failed(effects: object) -> None:
+    """A failure keeps its words and its traceback; the next try may cure it."""
+    path = str(effects.path)  # type: ignore[attr-defined]
+
+    def fragile(word: str) -> str:
+        from pathlib import Path
+
+        if not Path(path).exists():
+            raise ValueError("the kiln is cold")
+        return word.upper()
+
+    run = xt.Workflow("fragile").call("fire", fragile, word="{{ word }}").run(word="mug").wait(60)
+    assert run.state == "failed"
+    assert "the kiln is cold" in str(run.frame()["error"].iloc[0])
+    job = run.inspect("fire")
+    assert "ValueError" in str(job.traceback)
+    effects.note("warm")  # type: ignore[attr-defined]
+    assert run.retry().wait(60).state == "completed"
+    assert run.frame()["fire"].iloc[0] == "MUG"
+    assert [attempt.outcome for attempt in run.inspect("fire").attempts] == ["failed", "completed"]
+
+
+def test_a_decision_edits_and_comments() -> None:
+    """Who decided what, before and after, is kept."""
+    run = drafts(edit=True).run(BRIEFS)
+    run.approve("pick", choose=[0], edits={0: "Ours"}, comment="shorter", row="lamp", timeout=60)
+    run.approve("pick", choose=[1], row="mug", timeout=60).wait(60)
+    assert run.frame()["kit"]["lamp"] == "Ours"
+    decision = run.inspect("pick", row="lamp").decision
+    assert decision is not None
+    assert (decision.action, decision.comment, decision.choice) == ("approve", "shorter", (0,))
+    assert decision.edits[0][2] == "Ours"
+
+
+def test_a_second_decision_is_told_the_first() -> None:
+    """The first one counts, and the refusal says what it was."""
+    run = drafts().run(BRIEFS)
+    run.approve("pick", choose=[1], row="lamp", timeout=60)
+    with pytest.raises(xt.DecisionRefused, match=r"already decided: approve by .*option 1"):
+        run.approve("pick", choose=[0], row="lamp", timeout=60)
+    run.stop()
+
+
+def test_what_may_not_be_chosen_is_refused() -> None:
+    """With what may be."""
+    run = drafts().run(BRIEFS)
+    with pytest.raises(xt.DecisionRefused, match="option"):
+        run.approve("pick", choose=[7], row="lamp", timeout=60)
+    run.stop()
+
+
+def test_reject_skips_what_hangs_on_it() -> None:
+    """The other row goes on."""
+    run = drafts().run(BRIEFS)
+    run.reject("pick", reason="off brand", row="lamp", timeout=60)
+    run.approve("pick", choose=[0], row="mug", timeout=60).wait(60)
+    frame = run.frame()
+    assert list(frame["status"]) == ["rejected", "completed"]
+    assert "off brand" in frame["error"]["lamp"]
+
+
+def test_another_option_may_be_asked_for() -> None:
+    """The list becomes longer, and what was there stays."""
+    run = drafts().run(BRIEFS.iloc[:1])
+    wait_until(lambda: len(run.reviews()) == 2, 60)
+    before = list(run.reviews()["text"])
+    run.another("pick", comment="bolder")
+    wait_until(lambda: len(run.reviews()) == 3, 60)
+    assert list(run.reviews()["text"])[:2] == before
+    run.approve("pick", choose=[2], timeout=60).wait(60)
+
+
+def test_images_come_to_the_notebook() -> None:
+    """As whole files in frames, and in the gallery; the same bytes everywhere."""
+    run = posters().run(BRIEFS).wait(60)
+    paths = list(run.frame()["poster"])
+    assert all(size_of(path) == (64, 64) for path in paths)
+    assert [Path(path).read_bytes() for path in run.gallery().paths] == [Path(path).read_bytes() for path in paths]
+    assert list(run.outputs("poster")["image"]) == paths
+    assert "data:image" in run.gallery()._repr_html_()
+    assert all(Path(path).exists() for node in run.overview().nodes.values() for path in node.images)
+
+
+def test_an_image_of_the_notebook_goes_along() -> None:
+    """A picture in a cell of the frame is there for a function on the worker, and comes back in its result."""
+
+    def mirror(picture):  # type: ignore[no-untyped-def]
+        from PIL import ImageOps
+
+        return ImageOps.mirror(picture.open())
+
+    half = Image.new("RGB", (8, 4), "white")
+    half.paste("black", (0, 0, 4, 4))
+    frame = pd.DataFrame({"picture": [half]})
+    run = xt.Workflow("mirror").call("turned", mirror, picture="{{ picture }}").run(frame).wait(60)
+    assert run.state == "completed", run.frame()["error"].iloc[0]
+    with Image.open(run.frame()["turned"].iloc[0]) as turned:
+        assert [turned.getpixel(at) for at in ((0, 0), (7, 0))] == [(255, 255, 255), (0, 0, 0)]
+
+
+def test_a_large_result_comes_whole() -> None:
+    """One that is kept as a file of its own too."""
+
+    def long(word: str) -> str:
+        return word * 200_000
+
+    run = xt.Workflow("long").call("text", long, word="{{ word }}").run(word="tide ").wait(60)
+    assert run.frame()["text"].iloc[0] == "tide " * 200_000
+
+
+def test_reviews_show_texts_and_whole_images() -> None:
+    """One row per option, its image a file."""
+    flow = posters().review("pick", of="poster", choose=1)
+    run = flow.run(BRIEFS)
+    wait_until(lambda: len(run.reviews()) == 2, 60)
+    assert all(size_of(path) == (64, 64) for path in run.reviews()["image"])
+    run.stop()
+
+
+def test_results_are_saved_to_a_folder(tmp_path: Path) -> None:
+    """One folder a row, texts and images as files."""
+    flow = posters().attach("kit", title="{{ product }}", image="{{ poster.image }}")
+    paths = flow.run(BRIEFS).wait(60).save(tmp_path / "out")
+    assert sorted(path.suffix for path in paths) == [".png", ".png", ".txt", ".txt"]
+    assert all(path.stat().st_size for path in paths)
+
+
+def test_the_timeline_has_a_bar_for_each_job() -> None:
+    """Each with its node, and none before the run began."""
+    run = drafts(auto="first").run(BRIEFS).wait(60)
+    assert {bar.node for bar in run.timeline().bars} >= {"headline"}
+
+
+def test_runs_are_listed_and_found_again() -> None:
+    """By id, newest first."""
+    run = drafts(auto="first").run(BRIEFS).wait(60)
+    assert xt.runs(5).index[0] == run.id
+    assert xt.attach(run.id).frame().equals(run.frame())
+    with pytest.raises(xt.RunNotFound, match="no run has the id"):
+        xt.attach("nobody-0-0")
+
+
+def test_a_dry_run_counts_jobs() -> None:
+    """What would run, and what is there already."""
+    flow = posters()
+    flow.run(BRIEFS).wait(60)
+    table = flow.plan(BRIEFS)
+    assert list(table.loc["poster", ["jobs", "cached"]]) == [2, 2]
+
+
+def test_what_is_wrong_is_told_before_anything_runs() -> None:
+    """The same problems, whichever the back end."""
+    flow = xt.Workflow("wrong").generate_copy("headline", prompt="{{ prodct }}")
+    with pytest.raises(xt.WorkflowError, match="prodct"):
+        flow.run(BRIEFS)
+
+
+def test_the_frame_comes_back_as_it_was() -> None:
+    """Index, dtypes and missing values, from another handle."""
+    frame = pd.DataFrame(
+        {"product": ["a", None], "when": pd.to_datetime(["2026-01-01", None]), "count": pd.array([1, None], "Int64")},
+        index=pd.Index([10, 20], name="brief"),
+    )
+    run = _echo().run(frame).wait(60)
+    again = xt.attach(run.id).frame()[list(frame.columns)]
+    pd.testing.assert_frame_equal(pd.DataFrame(again), frame, check_frame_type=False)
+
+
+def _echo() -> xt.Workflow:
+    def version(word: object) -> str:
+        import sys
+
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    return xt.Workflow("kept").call("echo", version, word="{{ product }}")
+
+
+def test_a_function_runs_on_the_same_python() -> None:
+    """That it was packed by."""
+    assert _echo().run(BRIEFS).wait(60).frame()["echo"]["lamp"] == PYTHON
