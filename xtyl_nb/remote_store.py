@@ -29,7 +29,7 @@ class RemoteStore(ArtifactStore):
         self._execution_id = execution_id
 
     def save(self, data: bytes, media_type: str, **facts: Any) -> dict[str, Any]:
-        """Send bytes, unless they were sent in this session; their reference."""
+        """Send bytes; their reference, which holds for this back end alone."""
         kept = super().save(data, media_type, **facts)
         sent: dict[str, Any] = self._calls.upload("artifacts", data=data, media_type=media_type)
         return kept | sent
