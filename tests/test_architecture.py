@@ -37,7 +37,10 @@ HOMES = {
     "graphviz": {"xtyl_nb.draw"},
     "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},
-    "click": {"xtyl_nb.cli", "xtyl_nb.operations"},
+    "click": {"xtyl_nb.cli", "xtyl_nb.doors", "xtyl_nb.operations"},
+    "fastapi": {"xtyl_engine.api"},
+    "starlette": {"xtyl_engine.api"},
+    "uvicorn": {"xtyl_engine.api"},
 }
 HEAVY = ["pandas", "sqlalchemy", "celery", "redis", "networkx", "anywidget", "ipywidgets", "pydantic", "jinja2", "PIL"]
 

@@ -41,27 +41,30 @@ class PackedFunction:
     blob: bytes
     signature: str
 
+    def stored(self) -> dict[str, Any]:
+        """How a call's config names it."""
+        return {"digest": self.digest, "name": self.name, "python": self.python}
+
 
 def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction:
     """Pack a function for one execution.
 
     Raises FunctionRejected naming the captured variable that cannot be packed, LimitExceeded if it captured too much.
     """
-    blob = _pickled(function)
+    return sign(_pickled(function), name=function_name(function), python=PYTHON, key=key, execution_id=execution_id)
+
+
+def sign(blob: bytes, *, name: str, python: str, key: bytes, execution_id: str) -> PackedFunction:
+    """A function that is pickled already, vouched for in one execution. Raises LimitExceeded if it captured too much."""
     if len(blob) > MAX_FUNCTION_BYTES:
         raise LimitExceeded(
-            f"{function_name(function)}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
+            f"{name}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
             "it takes large variables of the notebook along",
             hint="pass the data as an argument, or load it inside the function",
         )
     digest = sha256(blob).hexdigest()
-    return PackedFunction(
-        digest=digest,
-        name=function_name(function),
-        python=PYTHON,
-        blob=blob,
-        signature=_sign(key, execution_id, PYTHON, digest, blob),
-    )
+    signature = _sign(key, execution_id, python, digest, blob)
+    return PackedFunction(digest=digest, name=name, python=python, blob=blob, signature=signature)
 
 
 def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:

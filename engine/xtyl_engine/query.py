@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from xtyl_engine import statements as sql
+from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.database import Database, Now, Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
@@ -21,17 +22,17 @@ from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import attempts, events, executions, jobs, rows
 
 _E = executions.c
-_EXECUTION = select(
+EXECUTION = select(
     _E.id, _E.name, _E.template_id, _E.state, _E.epoch, _E.shape, _E.rows, _E.total, _E.done, _E.failed, _E.sequence,
-    _E.error, _E.created, _E.started, _E.finished,
+    _E.error, _E.created, _E.started, _E.finished, _E.project,
 )  # fmt: skip
-_ONE = _EXECUTION.where(_E.id == sql.B("execution_id"))
-_ALL = _EXECUTION.order_by(_E.created.desc(), _E.id).limit(sql.B("limit"))
+_ONE = EXECUTION.where(_E.id == sql.B("execution_id"))
+_ALL = EXECUTION.order_by(_E.created.desc(), _E.id).limit(sql.B("limit"))
 _SEQUENCE = select(_E.sequence, _E.state).where(_E.id == sql.B("execution_id"))
 _ROWS = (
     select(rows.c.label, rows.c["values"]).where(rows.c.execution_id == sql.B("execution_id")).order_by(rows.c.position)
 )
-_EVENTS = (
+EVENTS = (
     select(events.c.sequence, events.c.time, events.c.kind, events.c.node, events.c.item, events.c.data)
     .where(events.c.execution_id == sql.B("execution_id"), events.c.sequence > sql.B("after"))
     .order_by(events.c.sequence)
@@ -85,6 +86,7 @@ class Execution:
     created: float
     started: float | None
     finished: float | None
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +127,12 @@ class Queries:
             raise RunNotFound(
                 f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
             )
-        return _execution(found)
+        return read_execution(found)
 
     def executions(self, limit: int = 100) -> list[Execution]:
         """The latest executions, newest first."""
         with self.database.read() as transaction:
-            return [_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
+            return [read_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
 
     def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
         """The number of the last event, and the state: the cheapest look there is."""
@@ -177,19 +179,8 @@ class Queries:
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
         """The events with a sequence number greater than `after`, in order, without a gap."""
         with self.database.read() as transaction:
-            found = transaction.rows(_EVENTS, {"execution_id": execution_id, "after": after, "limit": limit})
-        return [
-            Event(
-                execution_id=execution_id,
-                sequence=sequence,
-                time=time,
-                kind=EventKind(kind),
-                node=node,
-                item=item,
-                data=json.loads(data) if data else {},
-            )
-            for sequence, time, kind, node, item, data in found
-        ]
+            found = transaction.rows(EVENTS, {"execution_id": execution_id, "after": after, "limit": limit})
+        return [read_event(execution_id, row) for row in found]
 
     def retry_or_worker(self, transaction: Transaction, execution_id: str) -> str:
         """What jobs that are ready wait for, in words."""
@@ -215,9 +206,10 @@ def has_active_work(database_url: str) -> bool:
         database.close()
 
 
-def _execution(row: tuple[Any, ...]) -> Execution:
+def read_execution(row: tuple[Any, ...]) -> Execution:
+    """What a row of `EXECUTION` says."""
     id, name, template_id, state, epoch, shape, count, total, done, failed, sequence, error, *times = row
-    created, started, finished = times
+    created, started, finished, project = times
     return Execution(
         id=id,
         name=name,
@@ -234,6 +226,21 @@ def _execution(row: tuple[Any, ...]) -> Execution:
         created=created,
         started=started,
         finished=finished,
+        project=project,
+    )
+
+
+def read_event(execution_id: str, row: tuple[Any, ...]) -> Event:
+    """One recorded fact of an execution."""
+    sequence, time, kind, node, item, data = row
+    return Event(
+        execution_id=execution_id,
+        sequence=sequence,
+        time=time,
+        kind=EventKind(kind),
+        node=node,
+        item=item,
+        data=json.loads(data) if data else {},
     )
 
 
