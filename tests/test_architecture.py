@@ -23,7 +23,7 @@ HOMES = {
     "celery": {"xtyl_engine.broker", "xtyl_engine.worker"},
     "billiard": {"xtyl_engine.worker"},
     "kombu": {"xtyl_engine.broker", "xtyl_engine.transport", "xtyl_engine.worker"},
-    "redis": {"xtyl_engine.stream"},
+    "redis": {"xtyl_engine.news", "xtyl_engine.stream"},
     "alembic": {"xtyl_engine.schema", "xtyl_engine.migrations"},
     "networkx": {"xtyl_engine.graph"},
     "jinja2": {"xtyl_engine.template", "xtyl_engine.sandbox", "xtyl_engine.names"},
@@ -38,7 +38,10 @@ HOMES = {
     "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},
     "httpx2": {"xtyl_nb.calls"},
-    "click": {"xtyl_nb.cli", "xtyl_nb.operations"},
+    "click": {"xtyl_nb.cli", "xtyl_nb.doors", "xtyl_nb.operations"},
+    "fastapi": {"xtyl_engine.api"},
+    "starlette": {"xtyl_engine.api"},
+    "uvicorn": {"xtyl_engine.api"},
 }
 HEAVY = [
     "pandas",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_nb.doors import DOORS
 from xtyl_nb.operations import COMMANDS
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _report(checks: Iterable[Check]) -> NoReturn:
     sys.exit(0 if all(check.ok for check in checks) else 1)
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *DOORS):
     main.add_command(_command)
 
 

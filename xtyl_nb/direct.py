@@ -175,17 +175,9 @@ class DirectBackend:
     def _providers(self, plan: Plan) -> dict[str, dict[str, Any]]:
         """Configs that name the provider, for nodes that name none: a worker keeps the settings it was started with, and
         a run must not depend on when that was."""
-        from xtyl_engine.nodes import node_type
-        from xtyl_engine.providers import check_provider
+        from xtyl_engine.providers.named import name_provider
 
-        name = self._provider()
-        if name:
-            check_provider(name)
-        return {
-            id: {**node.config, "provider": name}
-            for id, node in plan.nodes.items()
-            if name and "provider" in node_type(node.type).config.model_fields and not node.config.get("provider")
-        }
+        return name_provider(plan, self._provider())
 
     def _pack(
         self, plan: Plan, functions: Mapping[str, Callable[..., Any]], id: str
@@ -201,6 +193,6 @@ class DirectBackend:
             else:
                 made = pack(function, key=load_key(self.settings.key_file), execution_id=id)
                 packed[made.digest] = made
-                stored = {"digest": made.digest, "name": made.name, "python": made.python}
+                stored = made.stored()
             configs[node] = {**plan.nodes[node].config, "function": stored}
         return configs, list(packed.values())

@@ -259,13 +259,13 @@ def _decoded_size(data: bytes, media_type: str) -> tuple[int, int]:
             image.load()
             return image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitExceeded(f"the image is too large to decode: {error}", hint="make it smaller") from error
+        raise LimitExceeded("the image is too large to decode", hint="make it smaller") from error
     except LimitExceeded:
         raise
     except Exception as error:
         # A damaged file can make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error.
         raise ImageRefused(
-            f"the {media_type} image is truncated or damaged: {error}", hint="save it again and check that it opens"
+            f"the {media_type} image is truncated or damaged", hint="save it again and check that it opens"
         ) from error
 
 

@@ -83,18 +83,18 @@ class Catalogue:
             raise TemplateNotFound(
                 f"the project {project!r} has no template {id!r}", hint="List its templates, or add this one first."
             )
-        return _template(found)
+        return read_template(found)
 
     def versions(self, project: str, name: str) -> list[Template]:
         """Every version of the template with this name, newest first; empty if there is none."""
         with self._database.read() as transaction:
-            return [_template(row) for row in transaction.rows(_NEWEST, {"project": project, "name": name})]
+            return [read_template(row) for row in transaction.rows(_NEWEST, {"project": project, "name": name})]
 
     def names(self, project: str, *, after: str = "", limit: int = 100) -> list[Template]:
         """The newest version of each template, by name, from the one that follows `after`."""
         with self._database.read() as transaction:
             found = transaction.rows(_LATEST_OF_ALL, {"project": project, "after": after, "limit": limit})
-        return [_template(row) for row in found]
+        return [read_template(row) for row in found]
 
 
 def keep_version(transaction: Transaction, plan: Plan, project: str, now: float) -> None:
@@ -106,6 +106,7 @@ def keep_version(transaction: Transaction, plan: Plan, project: str, now: float)
         transaction.run(_ADD_VERSION, at)
 
 
-def _template(row: tuple[Any, ...]) -> Template:
+def read_template(row: tuple[Any, ...]) -> Template:
+    """What a row of `template_versions` says."""
     project, name, version, id, created = row
     return Template(project=project, name=name, version=version, id=id, created=created)

@@ -112,10 +112,12 @@ class Transaction:
 
 
 class Database:
-    """A SQLite file in WAL mode or a PostgreSQL database, by SQLAlchemy URL. Safe to share between threads."""
+    """A SQLite file in WAL mode or a PostgreSQL database, by SQLAlchemy URL. Safe to share between threads. A write that the
+    database cannot take now is tried again for `patience_seconds`."""
 
-    def __init__(self, url: str, *, pool_size: int = 20):
+    def __init__(self, url: str, *, pool_size: int = 20, patience_seconds: float = 30.0):
         self.url = url
+        self.patience_seconds = patience_seconds
         self.is_sqlite = url.startswith("sqlite")
         self.engine = _make_engine(url, self.is_sqlite, pool_size)
         file = self.engine.url.database if self.is_sqlite else None
@@ -148,12 +150,13 @@ class Database:
         ):
             yield transaction
 
-    def transact(self, work: Callable[[Transaction], T], *, seconds: float = 30.0) -> T:
-        """Run `work` in a write transaction, again after a lock, a deadlock or a lost connection, for `seconds` at most.
+    def transact(self, work: Callable[[Transaction], T], *, seconds: float | None = None) -> T:
+        """Run `work` in a write transaction, again after a lock, a deadlock or a lost connection, for `seconds` at most, or as
+        long as this database's user has patience.
 
         `work` must be safe to repeat: a commit may have succeeded although its answer was lost. Raises BackendError.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + (self.patience_seconds if seconds is None else seconds)
         delay = 0.005
         while True:
             try:

@@ -41,32 +41,38 @@ class PackedFunction:
     blob: bytes
     signature: str
 
+    def stored(self) -> dict[str, Any]:
+        """How a call's config names it."""
+        return {"digest": self.digest, "name": self.name, "python": self.python}
+
 
 def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction:
     """Pack a function for one execution.
 
     Raises FunctionRejected naming the captured variable that cannot be packed, LimitExceeded if it captured too much.
     """
-    return sign(wrap(function), key=key, execution_id=execution_id)
+    return sign(_pickled(function), name=function_name(function), python=PYTHON, key=key, execution_id=execution_id)
 
 
 def wrap(function: Function) -> PackedFunction:
-    """Pack a function, unsigned: nothing runs it so. Raises as `pack` does."""
-    blob = _pickled(function)
+    """Pack a function for a back end that will vouch for it; nothing runs it so. Raises as `pack` does."""
+    return _unsigned(_pickled(function), function_name(function), PYTHON)
+
+
+def sign(blob: bytes, *, name: str, python: str, key: bytes, execution_id: str) -> PackedFunction:
+    """A function that is pickled already, vouched for in one execution. Raises LimitExceeded if it captured too much."""
+    unsigned = _unsigned(blob, name, python)
+    return replace(unsigned, signature=_sign(key, execution_id, python, unsigned.digest, blob))
+
+
+def _unsigned(blob: bytes, name: str, python: str) -> PackedFunction:
     if len(blob) > MAX_FUNCTION_BYTES:
         raise LimitExceeded(
-            f"{function_name(function)}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
+            f"{name}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
             "it takes large variables of the notebook along",
             hint="pass the data as an argument, or load it inside the function",
         )
-    return PackedFunction(
-        digest=sha256(blob).hexdigest(), name=function_name(function), python=PYTHON, blob=blob, signature=""
-    )
-
-
-def sign(packed: PackedFunction, *, key: bytes, execution_id: str) -> PackedFunction:
-    """Vouch for a packed function in one execution."""
-    return replace(packed, signature=_sign(key, execution_id, packed.python, packed.digest, packed.blob))
+    return PackedFunction(digest=sha256(blob).hexdigest(), name=name, python=python, blob=blob, signature="")
 
 
 def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:

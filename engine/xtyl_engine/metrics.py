@@ -148,6 +148,7 @@ class ApiMetrics:
         self._figures = Figures((*API, STANDING))
         self._figures.ask("xtyl_stream_listeners", lambda: [((), listeners())])
         self.page = self._figures.page
+        self.serve = self._figures.serve
         self.ask = self._figures.ask
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:

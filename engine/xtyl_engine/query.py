@@ -5,13 +5,14 @@ answer is as true as SQL is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import func, select
 
 from xtyl_engine import statements as sql
+from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.database import Database, Now, Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
@@ -21,17 +22,20 @@ from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import attempts, events, executions, jobs, rows
 
 _E = executions.c
-_EXECUTION = select(
+EXECUTION = select(
     _E.id, _E.name, _E.template_id, _E.state, _E.epoch, _E.shape, _E.rows, _E.total, _E.done, _E.failed, _E.sequence,
-    _E.error, _E.created, _E.started, _E.finished,
+    _E.error, _E.created, _E.started, _E.finished, _E.project,
 )  # fmt: skip
-_ONE = _EXECUTION.where(_E.id == sql.B("execution_id"))
-_ALL = _EXECUTION.order_by(_E.created.desc(), _E.id).limit(sql.B("limit"))
+_ONE = EXECUTION.where(_E.id == sql.B("execution_id"))
+_ALL = EXECUTION.order_by(_E.created.desc(), _E.id).limit(sql.B("limit"))
 _SEQUENCE = select(_E.sequence, _E.state).where(_E.id == sql.B("execution_id"))
+# Always this many: a statement is compiled once, and ids that are left over are empty.
+_MANY = 100
+_STANDINGS = select(_E.id, _E.sequence, _E.state).where(_E.id.in_([sql.B(f"id{place}") for place in range(_MANY)]))
 _ROWS = (
     select(rows.c.label, rows.c["values"]).where(rows.c.execution_id == sql.B("execution_id")).order_by(rows.c.position)
 )
-_EVENTS = (
+EVENTS = (
     select(events.c.sequence, events.c.time, events.c.kind, events.c.node, events.c.item, events.c.data)
     .where(events.c.execution_id == sql.B("execution_id"), events.c.sequence > sql.B("after"))
     .order_by(events.c.sequence)
@@ -88,6 +92,7 @@ class Execution:
     created: float
     started: float | None
     finished: float | None
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +118,15 @@ class Job:
     output: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an execution has come, and what happened since. It may have come farther: `events` are the newer look."""
+
+    sequence: int
+    state: ExecutionState
+    events: tuple[Event, ...] = ()
+
+
 class Queries:
     """Questions to one database."""
 
@@ -128,12 +142,12 @@ class Queries:
             raise RunNotFound(
                 f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
             )
-        return _execution(found)
+        return read_execution(found)
 
     def executions(self, limit: int = 100) -> list[Execution]:
         """The latest executions, newest first."""
         with self.database.read() as transaction:
-            return [_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
+            return [read_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
 
     def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
         """The number of the last event, and the state: the cheapest look there is."""
@@ -186,19 +200,28 @@ class Queries:
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
         """The events with a sequence number greater than `after`, in order, without a gap."""
         with self.database.read() as transaction:
-            found = transaction.rows(_EVENTS, {"execution_id": execution_id, "after": after, "limit": limit})
-        return [
-            Event(
-                execution_id=execution_id,
-                sequence=sequence,
-                time=time,
-                kind=EventKind(kind),
-                node=node,
-                item=item,
-                data=json.loads(data) if data else {},
+            return _read_events(transaction, execution_id, after, limit)
+
+    def progress(self, execution_id: str, after: int | None, limit: int) -> Progress:
+        """Where it stands, and up to `limit` events after number `after`; none where that is None. Raises RunNotFound."""
+        with self.database.read() as transaction:
+            found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
+            events = [] if found is None or after is None else _read_events(transaction, execution_id, after, limit)
+        if found is None:
+            raise RunNotFound(
+                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
             )
-            for sequence, time, kind, node, item, data in found
-        ]
+        return Progress(sequence=int(found[0]), state=ExecutionState(found[1]), events=tuple(events))
+
+    def standings(self, execution_ids: Sequence[str]) -> dict[str, tuple[int, ExecutionState]]:
+        """The number of the last event and the state of each; those that are not there are left out."""
+        found: list[tuple[Any, ...]] = []
+        with self.database.read() as transaction:
+            for start in range(0, len(execution_ids), _MANY):
+                some = execution_ids[start : start + _MANY]
+                asked = {f"id{place}": some[place] if place < len(some) else "" for place in range(_MANY)}
+                found += transaction.rows(_STANDINGS, asked)
+        return {id: (int(sequence), ExecutionState(state)) for id, sequence, state in found}
 
     def retry_or_worker(self, transaction: Transaction, execution_id: str) -> str:
         """What jobs that are ready wait for, in words."""
@@ -224,9 +247,15 @@ def has_active_work(database_url: str) -> bool:
         database.close()
 
 
-def _execution(row: tuple[Any, ...]) -> Execution:
+def _read_events(transaction: Transaction, execution_id: str, after: int, limit: int) -> list[Event]:
+    found = transaction.rows(EVENTS, {"execution_id": execution_id, "after": after, "limit": limit})
+    return [read_event(execution_id, row) for row in found]
+
+
+def read_execution(row: tuple[Any, ...]) -> Execution:
+    """What a row of `EXECUTION` says."""
     id, name, template_id, state, epoch, shape, count, total, done, failed, sequence, error, *times = row
-    created, started, finished = times
+    created, started, finished, project = times
     return Execution(
         id=id,
         name=name,
@@ -243,6 +272,21 @@ def _execution(row: tuple[Any, ...]) -> Execution:
         created=created,
         started=started,
         finished=finished,
+        project=project,
+    )
+
+
+def read_event(execution_id: str, row: tuple[Any, ...]) -> Event:
+    """One recorded fact of an execution."""
+    sequence, time, kind, node, item, data = row
+    return Event(
+        execution_id=execution_id,
+        sequence=sequence,
+        time=time,
+        kind=EventKind(kind),
+        node=node,
+        item=item,
+        data=json.loads(data) if data else {},
     )
 
 

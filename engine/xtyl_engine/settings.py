@@ -67,6 +67,8 @@ class Settings:
     metrics: str = ""
     sentry_dsn: str = field(default="", repr=False)
     otlp_endpoint: str = field(default="", repr=False)
+    api_hosts: str = ""
+    api_origins: str = ""
     crash: str | None = None
 
     @property
@@ -86,6 +88,10 @@ class Settings:
     @property
     def key_file(self) -> Path:
         return self.home / "key"
+
+    @property
+    def tokens_file(self) -> Path:
+        return self.home / "tokens"
 
     @property
     def log_folder(self) -> Path:
@@ -266,6 +272,22 @@ def _endpoint(name: str, text: str) -> str:
     return text
 
 
+def _hosts(name: str, text: str) -> str:
+    found = text.replace(",", " ").split()
+    if not all(each.replace("-", "").replace(".", "").isalnum() and each.isascii() for each in found):
+        _refuse(name, text, "host names without port, with blanks between them: xtyl.example.com")
+    return " ".join(found)
+
+
+def _origins(name: str, text: str) -> str:
+    found = text.replace(",", " ").split()
+    for each in found:
+        parts = urlsplit(_addressed(name, each))
+        if parts.scheme not in ("http", "https") or each != f"{parts.scheme}://{parts.netloc}" or "@" in each:
+            _refuse(name, text, "origins as a browser sends them, with blanks between them: https://desk.example.com")
+    return " ".join(found)
+
+
 def _dsn(name: str, text: str) -> str:
     parts = urlsplit(_addressed(name, text))
     if parts.scheme not in ("http", "https") or not (parts.username and parts.hostname and parts.path.strip("/")):
@@ -326,5 +348,7 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "metrics": _address,
     "sentry_dsn": _dsn,
     "otlp_endpoint": _endpoint,
+    "api_hosts": _hosts,
+    "api_origins": _origins,
     "crash": _text,
 }

@@ -128,7 +128,7 @@ def _is_ready(url: str) -> bool:
     return False
 
 
-@pytest.fixture(params=["embedded", "shared"])
+@pytest.fixture(params=["embedded", "shared", "http"])
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """The back end in use: embedded, then shared from the inside, then over HTTP with a home of the notebook's own."""
     kind: str = request.param

@@ -1,0 +1,58 @@
+"""The app: the routes of every part behind the guard, and the description of them all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Response
+
+from xtyl_engine.api import executions, files, health, reads, reviews, templates
+from xtyl_engine.api.access import In, Office, Reader
+from xtyl_engine.api.description import describe
+from xtyl_engine.api.desk import Desk, respond
+from xtyl_engine.api.guard import Guard, listed_words
+from xtyl_engine.api.parameters import answers
+from xtyl_engine.api.problems import handle_errors
+from xtyl_engine.metrics import ApiMetrics
+from xtyl_engine.service import Service
+from xtyl_engine.tokens import TokenFile
+
+DESCRIPTION = "/api/openapi.json"
+# A part of the API is a router in here; the stream of events is one.
+PARTS = (health.router, templates.router, executions.router, reads.router, reviews.router, files.router)
+
+
+def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None) -> FastAPI:
+    """The API of a back end. It lets go of the back end when it ends."""
+    office = Office(service=service, tokens=tokens, desk=Desk(), metrics=metrics)
+
+    @asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        office.desk.close()
+        service.close()
+
+    app = FastAPI(title="xtyl", openapi_url=None, docs_url=None, redoc_url=None, lifespan=live, redirect_slashes=False)
+    app.state.office = office
+    app.state.readiness = health.Readiness()
+    for router in PARTS:
+        app.include_router(router)
+    handle_errors(app)
+    described: dict[str, Any] = {}
+
+    @app.get(DESCRIPTION, responses=answers(dict[str, Any]), tags=["health"])
+    async def openapi(caller: Reader, office: In) -> Response:
+        """This description."""
+        described.update(described or describe(app))
+        return respond(described)
+
+    settings = service.settings
+    app.add_middleware(
+        Guard,
+        hosts=listed_words(settings.api_hosts),
+        origins=listed_words(settings.api_origins),
+        metrics=metrics,
+    )
+    return app

@@ -1,0 +1,130 @@
+"""Bodies of requests: read with a limit and a deadline, parsed strictly. What JSON lets pass and a database does not, such as
+NUL, half a surrogate pair or a number beyond 64 bits, is refused here once for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, NoReturn, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from xtyl_engine.api.problems import RequestRefused, invalid
+from xtyl_engine.limits import MAX_VALUE_DEPTH
+
+T = TypeVar("T", bound=BaseModel)
+LARGE = 64 * 1024 * 1024
+SMALL = 1024 * 1024
+DEADLINE_SECONDS = 60.0
+MAX_COMMAS = 5_000_000
+# A document's own levels around the values in it.
+MAX_DEPTH = MAX_VALUE_DEPTH + 16
+
+
+async def read_body(request: Request, limit: int = SMALL, seconds: float = DEADLINE_SECONDS) -> bytes:
+    """The whole body. Raises RequestRefused once it is longer than `limit` bytes, or not there after `seconds`."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        _too_large(limit)
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise RequestRefused(
+            f"the body did not come within {seconds:g} s", status=408, code="api/slow-body", hint="Send it again."
+        ) from None
+    return b"".join(parts)
+
+
+def parse(data: bytes) -> Any:
+    """JSON from outside as plain values. Raises RequestRefused."""
+    if data.count(b",") > MAX_COMMAS:
+        _refuse(f"the body has more than {MAX_COMMAS:,} parts")
+    try:
+        # The hooks are Python, so that other threads get their turn while a large body is read.
+        value = json.loads(
+            data.decode(), parse_int=_whole, parse_float=_number, parse_constant=_constant, object_hook=_same
+        )
+    except UnicodeDecodeError:
+        _refuse("the body is not UTF-8")
+    except RecursionError:
+        _refuse(f"values are nested deeper than {MAX_DEPTH} levels")
+    except json.JSONDecodeError as error:
+        _refuse(f"the body is not JSON: {error.msg} at character {error.pos}")
+    _check(value)
+    return value
+
+
+def parse_as(model: type[T], value: Any) -> T:
+    """A parsed body as what is asked for. Raises RequestRefused."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(error.errors(include_url=False, include_input=False, include_context=False)) from None
+
+
+def _check(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            _refuse(f"values are nested deeper than {MAX_DEPTH} levels")
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, str):
+                _check_text(each)
+            elif isinstance(each, list):
+                below += each
+            elif isinstance(each, dict):
+                for key in each:
+                    _check_text(key)
+                below += each.values()
+        level = below
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        _refuse("a text holds a NUL character")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            _refuse("a text holds half of a surrogate pair")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**63:
+        _refuse("a number is beyond 64 bits")
+    return number
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        _refuse("a number is too large")
+    return number
+
+
+def _constant(name: str) -> NoReturn:
+    _refuse(f"{name} is no JSON number")
+
+
+def _same(value: dict[str, Any]) -> dict[str, Any]:
+    return value
+
+
+def _refuse(words: str) -> NoReturn:
+    raise RequestRefused(words, hint="Send JSON in UTF-8.")
+
+
+def _too_large(limit: int) -> NoReturn:
+    raise RequestRefused(
+        f"the body is larger than {limit // 2**20} MB", status=413, code="api/too-large", hint="Send less at a time."
+    )

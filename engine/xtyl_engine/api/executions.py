@@ -1,0 +1,105 @@
+"""Executions over HTTP: submit, foresee, control, list, look. Closer looks at one are in `reads`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from xtyl_engine.api.access import Caller, In, Reader, Writer
+from xtyl_engine.api.answers import Executions, Forecasts
+from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
+from xtyl_engine.api.desk import listed, respond
+from xtyl_engine.api.parameters import After, Id, Key, Limit, OfName, Project, State, answers, takes
+from xtyl_engine.query import Execution
+from xtyl_engine.requests import SubmissionBody
+from xtyl_engine.service import submission_digest
+from xtyl_engine.wire import to_json
+
+PREFIX = "/api/workflows"
+router = APIRouter(prefix=PREFIX, tags=["executions"])
+
+
+@router.post(
+    "/executions",
+    status_code=201,
+    responses=answers(Execution, 408, 413, status=201, also=200),
+    openapi_extra=takes(SubmissionBody),
+)
+async def submit(request: Request, caller: Writer, office: In, key: Key = None) -> Response:
+    """Submit a workflow, or a kept template, over rows. With a key that was used before for the same, 200 and what it became."""
+    data = await read_body(request, LARGE)
+    return await office.desk.work(lambda: _submit(office, caller, data, key))
+
+
+@router.post("/forecast", responses=answers(Forecasts, 408, 413), openapi_extra=takes(SubmissionBody))
+async def forecast(request: Request, caller: Reader, office: In) -> Response:
+    """Per node, how many jobs a submission would run, and how many of them are cached. Nothing is written."""
+    data = await read_body(request, LARGE)
+
+    def work() -> Response:
+        nodes = office.service.forecast(caller.scope, parse_as(SubmissionBody, parse(data)))
+        return respond({"nodes": to_json(nodes)})
+
+    return await office.desk.work(work)
+
+
+@router.get("/executions", responses=answers(Executions))
+async def executions(
+    caller: Reader,
+    office: In,
+    project_id: Project = None,
+    state: State = None,
+    name: OfName = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> Response:
+    """A project's executions, newest first."""
+
+    def look() -> dict[str, Any]:
+        project = office.service.project(caller.scope, project_id)
+        page = office.service.reader.executions(project, state, name, after, limit)
+        return listed("executions", page.items, page.next)
+
+    return await office.desk.look(look)
+
+
+@router.get("/executions/{id}", responses=answers(Execution))
+async def execution(id: Id, caller: Reader, office: In) -> Response:
+    """One execution's own row."""
+    return await office.desk.look(lambda: office.service.reader.execution(caller.scope, id))
+
+
+@router.post("/executions/{id}/pause", responses=answers(Execution, 400))
+async def pause(id: Id, caller: Writer, office: In) -> Response:
+    """Start nothing new; what runs finishes. When this is answered nothing starts any more."""
+    return await _control(office, caller, id, "pause")
+
+
+@router.post("/executions/{id}/resume", responses=answers(Execution, 400))
+async def resume(id: Id, caller: Writer, office: In) -> Response:
+    """Go on: a paused execution where it was, a stopped or failed one with its completed jobs kept."""
+    return await _control(office, caller, id, "resume")
+
+
+@router.post("/executions/{id}/stop", responses=answers(Execution, 400))
+async def stop(id: Id, caller: Writer, office: In) -> Response:
+    """End it; completed jobs stay. When this is answered nothing starts any more."""
+    return await _control(office, caller, id, "stop")
+
+
+@router.post("/executions/{id}/retry", responses=answers(Execution, 400))
+async def retry(id: Id, caller: Writer, office: In) -> Response:
+    """Try the failed jobs, and what hung on them, again."""
+    return await _control(office, caller, id, "retry")
+
+
+async def _control(office: In, caller: Caller, id: str, action: str) -> Response:
+    return await office.desk.work(lambda: respond(office.service.control(caller.scope, id, action)))
+
+
+def _submit(office: In, caller: Caller, data: bytes, key: str | None) -> Response:
+    read = parse(data)
+    done = office.service.submit(caller.scope, parse_as(SubmissionBody, read), key, submission_digest(read))
+    place = {"Location": f"{PREFIX}/executions/{done.execution.id}"}
+    return respond(done.execution, 201 if done.is_new else 200, place)

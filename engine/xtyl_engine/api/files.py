@@ -1,0 +1,54 @@
+"""Files over HTTP: those that a submission is to refer to, in, and those that an execution refers to, out. What is sent is
+never a page that a browser would run.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from xtyl_engine.api.access import In, Reader, Writer
+from xtyl_engine.api.answers import StoredFile
+from xtyl_engine.api.bodies import LARGE, parse, read_body
+from xtyl_engine.api.desk import respond
+from xtyl_engine.api.parameters import Id, Project, answers
+from xtyl_engine.api.problems import declared
+from xtyl_engine.pictures import LEAST, MOST
+
+router = APIRouter(prefix="/api", tags=["files"])
+MediaType = Annotated[str, Query(pattern="^[a-z]+/[a-z0-9][a-z0-9.+-]*$", max_length=80)]
+FileName = Annotated[str, Path(pattern=r"^[0-9a-f]{64}(\.[a-z0-9]{1,5})?$", description="<sha256>, or <sha256>.png.")]
+Size = Annotated[
+    int | None, Query(ge=LEAST, le=MOST, description="Scaled so that no side is longer, in pixels; images only.")
+]
+BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+SENT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"*/*": BYTES}},
+    **declared(401, 403, 404, 421, 422, 503),
+}
+TAKEN = {"requestBody": {"required": True, "content": {"application/octet-stream": BYTES}}}
+
+
+@router.post("/artifacts", status_code=201, responses=answers(StoredFile, 408, 413, status=201), openapi_extra=TAKEN)
+async def store(
+    request: Request,
+    caller: Writer,
+    office: In,
+    media_type: MediaType = "application/octet-stream",
+    project_id: Project = None,
+) -> Response:
+    """Store a file for a project. The answer goes into rows or documents as it is, receipt included."""
+    data = await read_body(request, LARGE)
+    return await office.desk.work(
+        lambda: respond(office.service.deposit(caller.scope, project_id, data, media_type, parse), 201)
+    )
+
+
+@router.get("/workflows/executions/{id}/artifacts/{name}", responses=SENT, response_class=Response)
+async def file(id: Id, name: FileName, caller: Reader, office: In, size: Size = None) -> Response:
+    """A file that the execution refers to."""
+    found = await office.desk.run(lambda: office.service.reader.file(caller.scope, id, name, size))
+    shown = "inline" if found.media_type.startswith("image/") else "attachment"
+    headers = {"Content-Disposition": f'{shown}; filename="{found.name}"'}
+    return Response(found.data, 200, headers, found.media_type)

@@ -1,0 +1,74 @@
+"""Whether the API is alive and ready, for whoever restarts or routes: no token, and nothing that tells where anything is. And
+who a token is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+import xtyl_engine
+from xtyl_engine.api.access import In, Reader
+from xtyl_engine.api.answers import Status
+from xtyl_engine.api.desk import respond
+from xtyl_engine.api.parameters import answers
+from xtyl_engine.api.problems import answer, declared, problem
+from xtyl_engine.functions import PYTHON
+from xtyl_engine.wire import Me, to_json
+
+KEEP_SECONDS = 1.0
+router = APIRouter(tags=["health"])
+OPEN: dict[int | str, dict[str, Any]] = {200: {"model": Status, "description": "It is."}, **declared(421)}
+
+
+class Readiness:
+    """Asks database and broker once for all who want to know within a second."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._asked = float("-inf")
+        self._missing: list[str] = []
+
+    async def missing(self, office: In) -> list[str]:
+        """What does not answer, by name."""
+        async with self._lock:
+            if time.monotonic() - self._asked > KEEP_SECONDS:
+                try:
+                    self._missing = await office.desk.run(office.service.missing)
+                except ConnectionError:
+                    self._missing = ["database"]
+                self._asked = time.monotonic()
+        return self._missing
+
+
+@router.api_route("/healthz", methods=["GET", "HEAD"], responses=OPEN, include_in_schema=False)
+async def alive() -> Response:
+    return respond({"status": "ok"})
+
+
+@router.api_route("/readyz", methods=["GET", "HEAD"], responses=OPEN | declared(503), include_in_schema=False)
+async def ready(request: Request, office: In) -> Response:
+    readiness: Readiness = request.app.state.readiness
+    if missing := await readiness.missing(office):
+        words = f"the {' and the '.join(missing)} of this back end do not answer"
+        return answer(problem(503, "backend/unreachable", words, missing=missing))
+    return respond({"status": "ok"})
+
+
+@router.get("/api/me", responses=answers(Me))
+async def me(caller: Reader, office: In) -> Response:
+    """Who the token is, and what this back end can do."""
+    token, service = caller.token, office.service
+    said = Me(
+        name=token.name,
+        role=str(token.role),
+        project=token.project,
+        functions=service.settings.accept_functions,
+        python=PYTHON,
+        provider=service.provider,
+        version=xtyl_engine.__version__,
+    )
+    return respond(to_json(said))

@@ -1,0 +1,58 @@
+"""The parameters that routes have in common, with their limits, and how answers and bodies are declared."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Header, Path, Query
+
+from xtyl_engine.api.problems import declared
+from xtyl_engine.requests import PROJECT, Body
+from xtyl_engine.states import ExecutionState, JobState
+
+ALWAYS = (401, 403, 404, 421, 422, 503)
+VISIBLE = r"^[^\x00-\x1f\x7f]*$"
+Id = Annotated[str, Path(min_length=1, max_length=100, description="An execution's id.")]
+Node = Annotated[str, Path(min_length=1, max_length=64, description="A node's id.")]
+Item = Annotated[
+    str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=100, description="Where a job stands: `3` or `3.0`.")
+]
+Name = Annotated[str, Path(min_length=1, max_length=200, description="A template's name.")]
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 2, description="The newest if left out.")]
+Project = Annotated[
+    str | None, Query(pattern=PROJECT, max_length=64, description="The token's own, or `default`, if left out.")
+]
+After = Annotated[
+    str | None, Query(min_length=1, max_length=1_000, description="`next` of the page before.", pattern=VISIBLE)
+]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
+State = Annotated[ExecutionState | None, Query(description="Only executions in this state.")]
+OfState = Annotated[JobState | None, Query(description="Only jobs in this state.")]
+OfName = Annotated[str | None, Query(max_length=200, pattern=VISIBLE, description="Only of this name.")]
+OfNode = Annotated[str | None, Query(max_length=64, pattern=VISIBLE, description="Only jobs of this node.")]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]*$",
+        description="Of submissions with one key in a project the first counts; send it again when an answer was lost.",
+    ),
+]
+
+
+def answers(model: Any, *problems: int, status: int = 200, also: int | None = None) -> dict[int | str, dict[str, Any]]:
+    """What a route may answer: its value, and the problems that any route has beside its own."""
+    good: dict[int | str, dict[str, Any]] = {
+        code: {"model": model, "description": "Done."} for code in (status, also) if code is not None
+    }
+    return {**good, **declared(*sorted({*ALWAYS, *problems}))}
+
+
+def takes(body: type[Body]) -> dict[str, Any]:
+    """How a route declares a JSON body that it reads by itself."""
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    examples = {name: {"value": value} for name, value in body.examples.items()}
+    content = {"application/json": {"schema": schema, "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}

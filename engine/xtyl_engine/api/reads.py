@@ -1,0 +1,90 @@
+"""Closer looks at one execution over HTTP: its overview, plan, rows, jobs and events."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from xtyl_engine.api.access import In, Reader
+from xtyl_engine.api.answers import Events, Jobs, Rows
+from xtyl_engine.api.desk import listed
+from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfNode, OfState, answers
+from xtyl_engine.closeup import MAX_PAGE
+from xtyl_engine.overview import JobDetail, JobPage, Overview
+from xtyl_engine.reader import with_output
+from xtyl_engine.wire import to_json
+
+router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
+Start = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to pass over.")]
+Count = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
+
+
+@router.get("/overview", responses=answers(Overview))
+async def overview(id: Id, caller: Reader, office: In) -> Response:
+    """The execution at one glance."""
+    return await office.desk.look(lambda: office.service.reader.overview(caller.scope, id))
+
+
+@router.get("/plan", responses=answers(dict[str, Any]))
+async def plan(id: Id, caller: Reader, office: In) -> Response:
+    """The plan that it runs by."""
+    return await office.desk.look(lambda: json.loads(office.service.reader.plan(caller.scope, id).to_json()))
+
+
+@router.get("/rows", responses=answers(Rows))
+async def rows(id: Id, caller: Reader, office: In, after: After = None, limit: Limit = 100) -> Response:
+    """The rows it runs over."""
+
+    def look() -> dict[str, Any]:
+        page = office.service.reader.rows(caller.scope, id, after, limit)
+        return listed("rows", page.items, page.next)
+
+    return await office.desk.look(look)
+
+
+@router.get("/jobs", responses=answers(Jobs))
+async def jobs(
+    id: Id,
+    caller: Reader,
+    office: In,
+    node: OfNode = None,
+    state: OfState = None,
+    outputs: Annotated[bool, Query(description="With what each gave.")] = False,
+    after: After = None,
+    limit: Limit = 100,
+) -> Response:
+    """Its jobs, by node and item."""
+
+    def look() -> dict[str, Any]:
+        page = office.service.reader.jobs(
+            caller.scope, id, node=node, state=state, outputs=outputs, after=after, limit=limit
+        )
+        values = [with_output(to_json(job), job.output) for job in page.items]
+        return {"jobs": values, "next": page.next}
+
+    return await office.desk.look(look)
+
+
+@router.get("/jobs/{node}/{item}", responses=answers(JobDetail))
+async def job(id: Id, node: Node, item: Item, caller: Reader, office: In) -> Response:
+    """One job with everything that is known of it."""
+    return await office.desk.look(lambda: office.service.reader.job(caller.scope, id, node, item))
+
+
+@router.get("/nodes/{node}/jobs", responses=answers(JobPage))
+async def node_jobs(id: Id, node: Node, caller: Reader, office: In, start: Start = 0, count: Count = 50) -> Response:
+    """Some jobs of a node seen closely, those that need somebody first."""
+    return await office.desk.look(lambda: office.service.reader.job_page(caller.scope, id, node, start, count))
+
+
+@router.get("/events", responses=answers(Events))
+async def events(id: Id, caller: Reader, office: In, after: After = None, limit: Limit = 1_000) -> Response:
+    """Its events in order. `after` is the number of the last one that is known."""
+
+    def look() -> dict[str, Any]:
+        page = office.service.reader.events(caller.scope, id, after, limit)
+        return listed("events", page.items, page.next)
+
+    return await office.desk.look(look)

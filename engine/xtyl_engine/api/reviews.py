@@ -1,0 +1,65 @@
+"""Reviews over HTTP: what waits for a person, and a person's decisions. Who decides is kept with the token's name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from xtyl_engine.api.access import In, Reader, Reviewer
+from xtyl_engine.api.answers import Reviews
+from xtyl_engine.api.bodies import parse, parse_as, read_body
+from xtyl_engine.api.desk import listed, respond
+from xtyl_engine.api.parameters import Id, Item, Node, answers, takes
+from xtyl_engine.query import Execution
+from xtyl_engine.requests import AnotherBody, ApprovalBody, RejectionBody
+
+router = APIRouter(prefix="/api/workflows/executions/{id}/reviews", tags=["reviews"])
+DECIDED = answers(Execution, 408, 409, 413)
+
+
+@router.get("", responses=answers(Reviews))
+async def reviews(id: Id, caller: Reader, office: In) -> Response:
+    """The decisions that are waited for, the first 50."""
+
+    def look() -> dict[str, Any]:
+        found = office.service.reader.overview(caller.scope, id).reviews
+        return {"reviews": listed("reviews", found)["reviews"]}
+
+    return await office.desk.look(look)
+
+
+@router.post("/{node}/{item}/approve", responses=DECIDED, openapi_extra=takes(ApprovalBody))
+async def approve(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
+    """Take options. The first decision wins."""
+    data = await read_body(request)
+
+    def work() -> Response:
+        body = parse_as(ApprovalBody, parse(data))
+        return respond(office.service.approve(caller.scope, id, node, item, body, caller.signed(body.by)))
+
+    return await office.desk.work(work)
+
+
+@router.post("/{node}/{item}/reject", responses=DECIDED, openapi_extra=takes(RejectionBody))
+async def reject(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
+    """Decide that nothing here will do: what hangs on it is skipped, other rows go on."""
+    data = await read_body(request)
+
+    def work() -> Response:
+        body = parse_as(RejectionBody, parse(data))
+        return respond(office.service.reject(caller.scope, id, node, item, body.reason, caller.signed(body.by)))
+
+    return await office.desk.work(work)
+
+
+@router.post("/{node}/{item}/another", responses=DECIDED, openapi_extra=takes(AnotherBody))
+async def another(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
+    """Ask for one more option before deciding."""
+    data = await read_body(request)
+
+    def work() -> Response:
+        body = parse_as(AnotherBody, parse(data))
+        return respond(office.service.another(caller.scope, id, node, item, body.comment, caller.signed(body.by)))
+
+    return await office.desk.work(work)

@@ -1,0 +1,45 @@
+"""`xtyl api`: serve one back end over HTTP until ended."""
+
+from __future__ import annotations
+
+import logging
+
+import uvicorn
+
+from xtyl_engine.api.app import make_app
+from xtyl_engine.journal import keep_journal
+from xtyl_engine.metrics import ApiMetrics
+from xtyl_engine.service import Service
+from xtyl_engine.settings import Settings, prepare_home
+from xtyl_engine.tokens import TokenFile
+
+log = logging.getLogger("xtyl")
+END_SECONDS = 10
+KEEP_ALIVE_SECONDS = 75
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Answer requests at this address. Raises BackendError or SettingsError before anything is answered."""
+    prepare_home(settings)
+    keep_journal(settings)
+    service = Service(settings)
+    service.prepare()
+    metrics = None
+    if settings.metrics:
+        metrics = ApiMetrics(lambda: 0)
+        metrics.serve(settings.metrics)
+    app = make_app(service, TokenFile(settings.tokens_file), metrics)
+    configuration = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        # The guard counts requests; a line for each would be another copy of every URL.
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=END_SECONDS,
+    )
+    uvicorn.Server(configuration).run()

@@ -1,0 +1,78 @@
+"""Templates over HTTP: keep a workflow under its name, list the kept ones, read what one holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from xtyl_engine.api.access import Caller, In, Reader, Writer
+from xtyl_engine.api.answers import Templates, TemplateWithWorkflow
+from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
+from xtyl_engine.api.desk import listed, respond
+from xtyl_engine.api.parameters import After, Limit, Name, Project, Version, answers, takes
+from xtyl_engine.catalogue import Template
+from xtyl_engine.requests import TemplateBody
+from xtyl_engine.wire import to_json
+
+router = APIRouter(prefix="/api/workflows/templates", tags=["templates"])
+
+
+@router.get("", responses=answers(Templates))
+async def templates(
+    caller: Reader, office: In, project_id: Project = None, after: After = None, limit: Limit = 100
+) -> Response:
+    """The newest version of each template of a project, by name."""
+
+    def look() -> dict[str, Any]:
+        project = office.service.project(caller.scope, project_id)
+        page = office.service.reader.templates(project, after, limit)
+        return listed("templates", page.items, page.next)
+
+    return await office.desk.look(look)
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=answers(Template, 408, 413, status=201, also=200),
+    openapi_extra=takes(TemplateBody),
+)
+async def keep(request: Request, caller: Writer, office: In) -> Response:
+    """Keep a workflow: the next version of its name, or 200 with the version that it is already."""
+    data = await read_body(request, LARGE)
+    return await office.desk.work(lambda: _keep(office, caller, data))
+
+
+@router.get("/{name}", responses=answers(TemplateWithWorkflow))
+async def template(
+    name: Name, caller: Reader, office: In, project_id: Project = None, version: Version = None
+) -> Response:
+    """One version of a template, the newest if none is named, with its workflow's document."""
+
+    def look() -> dict[str, Any]:
+        service = office.service
+        found = service.reader.template(service.project(caller.scope, project_id), name, version)
+        return {**to_json(found), "workflow": service.reader.template_plan(found).document.to_dict()}
+
+    return await office.desk.look(look)
+
+
+@router.get("/{name}/versions", responses=answers(Templates))
+async def versions(
+    name: Name, caller: Reader, office: In, project_id: Project = None, after: After = None, limit: Limit = 100
+) -> Response:
+    """The versions of a template, newest first."""
+
+    def look() -> dict[str, Any]:
+        project = office.service.project(caller.scope, project_id)
+        page = office.service.reader.template_versions(project, name, after, limit)
+        return listed("templates", page.items, page.next)
+
+    return await office.desk.look(look)
+
+
+def _keep(office: In, caller: Caller, data: bytes) -> Response:
+    body = parse_as(TemplateBody, parse(data))
+    kept, is_new = office.service.keep_template(caller.scope, body.project_id, body.workflow)
+    return respond(to_json(kept), 201 if is_new else 200)

@@ -1,0 +1,62 @@
+"""Files that come in by the API: looked at, stored, and given a receipt for the project that sent them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from xtyl_engine.artifacts import JSON, TABLE, ArtifactStore, references, sniff_image
+from xtyl_engine.errors import BackendError, PermanentError
+from xtyl_engine.receipts import Receipts
+
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,80}")
+Parse = Callable[[bytes], Any]
+
+
+class FileRefused(PermanentError, ValueError):
+    """The file is not what its media type says."""
+
+    code = "artifact/refused"
+
+
+def deposit(
+    store: ArtifactStore, receipts: Receipts, project: str, data: bytes, media_type: str, parse: Parse
+) -> dict[str, Any]:
+    """Store a file; its reference with a receipt. `parse` reads JSON from outside.
+
+    Raises ImageRefused and LimitExceeded for an image that is none or too large, FileRefused, ReceiptRefused for a table that
+    refers to a file of somebody else's, BackendError if it cannot be kept.
+    """
+    if not _MEDIA_TYPE.fullmatch(media_type):
+        raise FileRefused("that is no media type", hint="Write it as image/png, text/csv or application/json.")
+    try:
+        return receipts.give(project, _stored(store, receipts, project, data, media_type, parse))
+    except OSError as error:
+        if isinstance(error, PermanentError):
+            raise
+        raise BackendError(f"the file cannot be kept: {error.strerror}") from error
+
+
+def _stored(
+    store: ArtifactStore, receipts: Receipts, project: str, data: bytes, media_type: str, parse: Parse
+) -> dict[str, Any]:
+    if media_type.startswith("image/") or sniff_image(data):
+        return store.save_image(data)
+    if media_type not in (JSON, TABLE):
+        return store.save(data, media_type)
+    value = receipts.take(project, parse(data), store.keep)
+    if media_type == TABLE:
+        return store.save_table(*_checked_table(value))
+    # As it came, unless there were receipts in it.
+    has_references = next(references(value), None) is not None
+    return store.save(json.dumps(value, separators=(",", ":")).encode() if has_references else data, JSON)
+
+
+def _checked_table(value: Any) -> tuple[list[str], list[dict[str, Any]]]:
+    columns, records = (value.get(name) for name in ("columns", "records")) if isinstance(value, dict) else (None, None)
+    is_named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+    if not (is_named and isinstance(records, list) and all(isinstance(each, dict) for each in records)):
+        raise FileRefused("that is no table", hint='A table is {"columns": [names], "records": [{name: value}]}.')
+    return columns, records  # type: ignore[return-value]

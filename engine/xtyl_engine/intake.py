@@ -1,0 +1,122 @@
+"""From the body of a submission to what is submitted: rows with their labels, a plan that fits them, functions that are
+signed. All that is wrong with it is told here, before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from xtyl_engine.errors import FunctionRejected, LimitExceeded, Problem, WorkflowError
+from xtyl_engine.functions import PYTHON, PackedFunction, sign
+from xtyl_engine.limits import MAX_ROWS
+from xtyl_engine.plan import Plan
+from xtyl_engine.requests import FunctionBody, SubmissionBody
+from xtyl_engine.submit import Row
+from xtyl_engine.validate import find_problems
+
+
+def read_rows(body: SubmissionBody) -> list[Row]:
+    """The rows of a submission: those given, one for each of a list of inputs, or else one. Raises LimitExceeded."""
+    constants = body.inputs if isinstance(body.inputs, dict) else {}
+    if body.rows is not None:
+        given = [(row.label, {**row.values, **constants}) for row in body.rows]
+    else:
+        given = [(None, values) for values in (body.inputs if isinstance(body.inputs, list) else [constants])]
+    if len(given) > MAX_ROWS:
+        raise LimitExceeded(f"{len(given):,} rows; at most {MAX_ROWS:,}", hint="Run the table in parts.")
+    return [Row(label=place if label is None else label, values=values) for place, (label, values) in enumerate(given)]
+
+
+def shared_columns(rows: Sequence[Row]) -> list[str] | None:
+    """The names that every row has; None where there is no row to tell."""
+    if not rows:
+        return None
+    first, *others = rows
+    return [name for name in first.values if all(name in row.values for row in others)]
+
+
+def read_shape(body: SubmissionBody, rows: Sequence[Row]) -> dict[str, Any]:
+    """How a frame is to be built from the rows again."""
+    if body.shape is not None:
+        return body.shape.model_dump(mode="json")
+    constants = list(body.inputs) if isinstance(body.inputs, dict) else []
+    columns = [name for name in shared_columns(rows) or () if name not in constants]
+    return {"columns": columns, "dtypes": {}, "inputs": constants}
+
+
+def check_columns(plan: Plan, columns: Sequence[str] | None) -> None:
+    """See that stored columns give a kept plan what it reads. Raises WorkflowError."""
+    if problems := find_problems(plan.document, columns=columns):
+        raise WorkflowError(problems, workflow=plan.name)
+
+
+def check_portable(plan: Plan) -> None:
+    """See that a plan can be run by whoever knows its name: no function in it came from a notebook. Raises WorkflowError."""
+    packed = [name for name, function in _functions(plan).items() if _is_packed(function)]
+    hint = "put it in a module that the workers can import, and write its name: package.module:name"
+    raise_problems(
+        plan, [_problem("function-not-portable", name, "its function comes from a notebook", hint) for name in packed]
+    )
+
+
+def sign_functions(
+    plan: Plan, given: Mapping[str, FunctionBody], *, key: bytes, execution_id: str, is_allowed: bool
+) -> dict[str, PackedFunction]:
+    """The packed functions of a plan's nodes, vouched for in this execution. Raises WorkflowError for one that the plan does not
+    name or that is missing, FunctionRejected where this back end takes none, LimitExceeded."""
+    functions = _functions(plan)
+    raise_problems(plan, list(_mismatches(functions, given)))
+    if given and not is_allowed:
+        raise FunctionRejected(
+            "this back end takes no functions from notebooks",
+            hint="Put them in a module that the workers can import, or set XTYL_ACCEPT_FUNCTIONS=1 for API and workers.",
+        )
+    for each in given.values():
+        if each.python != PYTHON:
+            raise FunctionRejected(
+                f"{each.name}() was packed by Python {each.python}, and this back end runs {PYTHON}",
+                hint=f"Submit from Python {PYTHON}, or put the function in a module that the workers can import.",
+            )
+    return {
+        name: sign(each.blob, name=each.name, python=each.python, key=key, execution_id=execution_id)
+        for name, each in given.items()
+    }
+
+
+def raise_problems(plan: Plan, problems: Sequence[Problem]) -> None:
+    """Raise WorkflowError if there are any."""
+    if problems:
+        raise WorkflowError(problems, workflow=plan.name)
+
+
+def _functions(plan: Plan) -> dict[str, Any]:
+    return {name: node.config.get("function") for name, node in plan.nodes.items() if node.type == "call"}
+
+
+def _is_packed(function: Any) -> bool:
+    return not (
+        isinstance(function, str) or (isinstance(function, Mapping) and isinstance(function.get("reference"), str))
+    )
+
+
+def _mismatches(functions: Mapping[str, Any], given: Mapping[str, FunctionBody]) -> Any:
+    for name, function in functions.items():
+        if not _is_packed(function):
+            continue
+        digest = function.get("digest") if isinstance(function, Mapping) else None
+        if name not in given:
+            hint = 'send it in "functions", or write the name of one that the workers can import: package.module:name'
+            yield _problem("bad-parameter", name, "its function is not there", hint)
+        elif digest != sha256(given[name].blob).hexdigest():
+            hint = 'write {"digest": sha256 of the bytes, "name": ..., "python": ...}'
+            yield _problem("bad-parameter", name, "`digest` is not that of the function sent", hint)
+    for name in given:
+        if name not in functions or not _is_packed(functions[name]):
+            message = "a function is sent for it, and it names none by digest"
+            yield _problem("bad-parameter", name, message, "send functions for the call nodes that need them")
+
+
+def _problem(code: str, node: str, message: str, hint: str) -> Problem:
+    return Problem(code=f"workflow/{code}", node=node[:80], message=message, hint=hint)

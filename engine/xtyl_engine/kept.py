@@ -1,0 +1,103 @@
+"""Which stored files an execution refers to: in its rows, results and decisions, in its plan, and in the tables and large results
+among those. Whoever may see the execution may see those files, and no other.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Text, select
+
+from xtyl_engine import statements as sql
+from xtyl_engine.artifacts import JSON, KEY, TABLE, ArtifactError, ArtifactStore, references
+from xtyl_engine.database import Database
+from xtyl_engine.tables import decisions, executions, jobs, rows, templates
+
+REMEMBERED = 10_000
+Reference = Mapping[str, Any]
+_OF = {
+    rows.c["values"]: select(rows.c["values"]).where(rows.c.execution_id == sql.B("execution_id")),
+    jobs.c.output: select(jobs.c.output).where(jobs.c.execution_id == sql.B("execution_id")),
+    templates.c.plan: select(templates.c.plan)
+    .join(executions, executions.c.template_id == templates.c.id)
+    .where(executions.c.id == sql.B("execution_id")),
+    **{
+        column: select(column)
+        .join(jobs, jobs.c.id == decisions.c.job_id)
+        .where(jobs.c.execution_id == sql.B("execution_id"))
+        for column in (decisions.c.before, decisions.c.after)
+    },
+}
+_HOLDING = [found.where(column.contains(sql.B("words", type_=Text()))) for column, found in _OF.items()]
+# How the media types of files that may refer to others end, as JSON writes them.
+INNER = 'json"'
+
+
+class Kept:
+    """Looks up files of executions. What was found is remembered, for an execution refers to it as long as it is kept."""
+
+    def __init__(self, database: Database, store: ArtifactStore):
+        self._database = database
+        self._store = store
+        self._found: OrderedDict[tuple[str, str], Reference] = OrderedDict()
+        self._inside: OrderedDict[str, Mapping[str, Reference]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, execution_id: str, digest: str) -> Reference:
+        """The reference by which the execution knows this file. Raises ArtifactError if it does not."""
+        key = (execution_id, digest)
+        if (known := self._found.get(key)) is not None:
+            return known
+        found = self._direct(execution_id, digest) or self._indirect(execution_id, digest)
+        if found is None:
+            raise ArtifactError(f"this run refers to no file {digest[:12]}…", hint="Its results name its files.")
+        self._remember(self._found, key, found)
+        return found
+
+    def _direct(self, execution_id: str, digest: str) -> Reference | None:
+        for text in self._texts(execution_id, digest):
+            for reference in references(json.loads(text)):
+                if reference[KEY] == digest:
+                    return reference
+        return None
+
+    def _indirect(self, execution_id: str, digest: str) -> Reference | None:
+        for text in self._texts(execution_id, INNER):
+            for reference in references(json.loads(text)):
+                if found := self._within(reference).get(digest):
+                    return found
+        return None
+
+    def _within(self, reference: Reference) -> Mapping[str, Reference]:
+        """All that the file of a reference refers to, at any depth."""
+        if reference.get("media_type") not in (JSON, TABLE):
+            return {}
+        digest = str(reference[KEY])
+        if (known := self._inside.get(digest)) is not None:
+            return known
+        found: dict[str, Reference] = {}
+        # One that is missing or damaged says nothing; its own reading tells why.
+        with suppress(ArtifactError, ValueError, RecursionError):
+            for inner in references(json.loads(self._store.read(reference))):
+                found[str(inner[KEY])] = inner
+                found |= self._within(inner)
+        self._remember(self._inside, digest, found)
+        return found
+
+    def _texts(self, execution_id: str, words: str) -> Iterator[str]:
+        at = {"execution_id": execution_id, "words": words}
+        for statement in _HOLDING:
+            with self._database.read() as transaction:
+                found = transaction.rows(statement, at)
+            yield from (text for (text,) in found)
+
+    def _remember(self, where: OrderedDict[Any, Any], key: Any, found: Any) -> None:
+        with self._lock:
+            where[key] = found
+            while len(where) > REMEMBERED:
+                where.popitem(last=False)

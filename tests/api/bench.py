@@ -1,0 +1,82 @@
+"""An API over a back end of its own, asked in the process, with a token for each role in two projects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from xtyl_engine.api.app import make_app
+from xtyl_engine.execute import Executor
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.record import Recorder
+from xtyl_engine.service import Service
+from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.tokens import Role, TokenFile
+
+PROJECTS = ("press", "shop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """An app, and a client for each role in each project; `all` is for every project."""
+
+    settings: Settings
+    service: Service
+    tokens: TokenFile
+    client: TestClient
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, method: str, path: str, who: str | None = "press-write", **rest: Any) -> Any:
+        """A request; `who` is a token's name."""
+        headers = rest.pop("headers", {})
+        if who is not None:
+            headers = {"Authorization": f"Bearer {self.secrets[who]}"} | headers
+        return self.client.request(method, path, headers=headers, **rest)
+
+
+def open_desk(home: Path, database_url: str, broker: str, **variables: str) -> Desk:
+    """An API over this database, with tokens for each role in two projects."""
+    environ = {"XTYL_HOME": str(home), "XTYL_DATABASE_URL": database_url, "XTYL_REDIS_URL": broker}
+    settings = load_settings({**environ, "XTYL_ACCEPT_FUNCTIONS": "1", **variables})
+    prepare_home(settings)
+    service = Service(settings)
+    service.prepare()
+    tokens = TokenFile(settings.tokens_file)
+    secrets = {
+        f"{project}-{role}": tokens.create(f"{project}-{role}", role, project) for project in PROJECTS for role in Role
+    }
+    secrets["all"] = tokens.create("all", Role.WRITE, None)
+    client = TestClient(make_app(service, tokens), base_url="http://localhost")
+    return Desk(settings=settings, service=service, tokens=tokens, client=client, secrets=secrets)
+
+
+FLOW = {
+    "name": "launch",
+    "nodes": [
+        {"id": "headline", "type": "generate_copy", "config": {"prompt": "A headline for {{ product }}", "n": 2}},
+        {"id": "pick", "type": "review", "config": {"of": "headline", "edit": True}},
+    ],
+}
+PLAIN = {"name": "plain", "nodes": FLOW["nodes"][:1]}
+RUNS = "/api/workflows/executions"
+
+
+def submit(desk: Desk, who: str = "press-write", document: Any = PLAIN, **rest: Any) -> str:
+    """The id of a new execution."""
+    body = {"workflow": document, "inputs": [{"product": "Aurora lamp"}], **rest}
+    answer = desk.ask("POST", RUNS, who, json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def work_off(desk: Desk, id: str) -> None:
+    """Do an execution's jobs in this process, as a worker would, until none is ready."""
+    plans = PlanCache()
+    recorder = Recorder(desk.service.database, "bench", 10.0, lambda events: None, plans.load)
+    executor = Executor(desk.settings, desk.service.database, plans, desk.service.reader.store, recorder.may_start)
+    outcomes: list[Any] = []
+    while claims := recorder.record(outcomes, id, 8).claims:
+        outcomes = [executor.execute(claim) for claim in claims]

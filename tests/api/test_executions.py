@@ -1,0 +1,311 @@
+"""Submissions, controls and reads over HTTP, on both databases."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from hashlib import sha256
+from typing import Any
+
+import cloudpickle
+import pytest
+from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
+from sqlalchemy import text
+
+from xtyl_engine.functions import PYTHON
+from xtyl_engine.overview import JobDetail, JobPage, Overview
+from xtyl_engine.query import Execution
+from xtyl_engine.wire import from_json
+
+
+def test_a_submission_becomes_an_execution(desk: Desk) -> None:
+    """201 with the execution and where it is; worked off, its overview, jobs, rows, plan and events tell of it."""
+    answer = desk.ask("POST", RUNS, json={"workflow": PLAIN, "inputs": [{"product": "Lamp"}, {"product": "Mug"}]})
+    assert answer.status_code == 201
+    made = from_json(Execution, answer.json())
+    assert (made.project, made.rows, made.total) == ("press", 2, 4)
+    place = answer.headers["location"]
+    work_off(desk, made.id)
+    assert desk.ask("GET", place).json()["state"] == "completed"
+    seen = from_json(Overview, desk.ask("GET", f"{place}/overview").json())
+    assert seen.progress == 100
+    assert desk.ask("GET", f"{place}/rows").json()["rows"] == [
+        {"label": 0, "values": {"product": "Lamp"}},
+        {"label": 1, "values": {"product": "Mug"}},
+    ]
+    jobs = desk.ask("GET", f"{place}/jobs?outputs=true").json()["jobs"]
+    assert [job["item"] for job in jobs] == ["0.0", "0.1", "1.0", "1.1"]
+    assert all("Lamp" in job["output"]["text"] for job in jobs[:2])
+    assert {job["output"] is None for job in desk.ask("GET", f"{place}/jobs").json()["jobs"]} == {True}
+    assert from_json(JobDetail, desk.ask("GET", f"{place}/jobs/headline/0.1").json()).asked["prompt"].endswith("Lamp")
+    assert from_json(JobPage, desk.ask("GET", f"{place}/nodes/headline/jobs?count=3").json()).total == 4
+    assert desk.ask("GET", f"{place}/plan").json()["name"] == "plain"
+    kinds = [event["kind"] for event in desk.ask("GET", f"{place}/events").json()["events"]]
+    assert (kinds[0], kinds[-1]) == ("submitted", "completed")
+
+
+def test_what_a_submission_runs_over(desk: Desk) -> None:
+    """Labelled rows; one object for all rows; nothing, which is one row; each with a shape to build a frame from."""
+    rows = [{"label": "lamp", "values": {"product": "Lamp"}}, {"label": ["a", 1], "values": {"product": "Mug"}}]
+    flow = {
+        "name": "w",
+        "nodes": [{"id": "h", "type": "generate_copy", "config": {"prompt": "{{ product }} {{ tone }}"}}],
+    }
+    id = submit(desk, document=flow, inputs={"tone": "calm"}, rows=rows)
+    found = desk.ask("GET", f"{RUNS}/{id}/rows").json()["rows"]
+    assert found == [
+        {"label": "lamp", "values": {"product": "Lamp", "tone": "calm"}},
+        {"label": ["a", 1], "values": {"product": "Mug", "tone": "calm"}},
+    ]
+    assert desk.ask("GET", f"{RUNS}/{id}").json()["shape"] == {"columns": ["product"], "dtypes": {}, "inputs": ["tone"]}
+    shape = {
+        "columns": ["product"],
+        "dtypes": {"product": "str"},
+        "index": {"names": ["sku"], "dtypes": ["int64"]},
+        "inputs": [],
+    }
+    shaped = submit(desk, shape=shape)
+    assert desk.ask("GET", f"{RUNS}/{shaped}").json()["shape"] == shape
+    bare = {"name": "w", "nodes": [{"id": "h", "type": "generate_copy", "config": {"prompt": "hello"}}]}
+    assert desk.ask("POST", RUNS, json={"workflow": bare}).json()["rows"] == 1
+    none = desk.ask("POST", RUNS, json={"workflow": bare, "rows": []}).json()
+    assert (none["rows"], none["state"]) == (0, "completed")
+
+
+def test_a_key_makes_one_execution(desk: Desk) -> None:
+    """The same again is 200 with the same execution; another body with the key is refused; another project's key is another."""
+    body, key = {"workflow": PLAIN, "inputs": {"product": "Lamp"}}, {"Idempotency-Key": "once"}
+    first = desk.ask("POST", RUNS, json=body, headers=key)
+    again = desk.ask("POST", RUNS, json=dict(reversed(body.items())), headers=key)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+    other = desk.ask("POST", RUNS, json={**body, "inputs": {"product": "Mug"}}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "run/key-reused")
+    assert desk.ask("POST", RUNS, "shop-write", json=body, headers=key).status_code == 201
+
+
+def test_a_key_raced_by_many_makes_one_execution(desk: Desk) -> None:
+    """Of submissions at one moment one is 201, the others 200, all the same execution."""
+    barrier, found = threading.Barrier(6), []
+    body, key = {"workflow": PLAIN, "inputs": {"product": "Lamp"}}, {"Idempotency-Key": "raced"}
+
+    def send() -> None:
+        barrier.wait(20)
+        found.append(desk.ask("POST", RUNS, json=body, headers=key))
+
+    threads = [threading.Thread(target=send) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(each.status_code for each in found) == [200] * 5 + [201]
+    assert len({each.json()["id"] for each in found}) == 1
+
+
+def test_a_wrong_workflow_is_told_whole(desk: Desk) -> None:
+    """All its problems at once, each with code, node, message and hint."""
+    flow = {
+        "name": "w",
+        "nodes": [
+            {"id": "a", "type": "generate_copy", "config": {"prompt": "{{ b.text }} {{ product }}"}},
+            {"id": "c", "type": "no_such_type"},
+        ],
+    }
+    answer = desk.ask("POST", RUNS, json={"workflow": flow, "inputs": [{"product": 1}]})
+    told = answer.json()
+    assert (answer.status_code, told["code"]) == (422, "workflow/invalid")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {each["code"] for each in told["problems"]} >= {"workflow/unknown-reference", "workflow/unknown-type"}
+    ragged = desk.ask("POST", RUNS, json={"workflow": PLAIN, "inputs": [{"product": "x"}, {"produkt": "y"}]})
+    assert [each["code"] for each in ragged.json()["problems"]] == ["workflow/unknown-reference"]
+
+
+def test_controls(desk: Desk) -> None:
+    """Each answers with the execution as it is then; what the state does not allow is 400 and says the state."""
+    id = submit(desk)
+    states = [desk.ask("POST", f"{RUNS}/{id}/{verb}").json()["state"] for verb in ("pause", "resume", "stop", "resume")]
+    assert states == ["paused", "pending", "stopped", "pending"] or states[1] in ("pending", "running")
+    refused = desk.ask("POST", f"{RUNS}/{id}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (400, "run/refused")
+    assert refused.json()["state"] in ("pending", "running")
+
+
+def test_pages(desk: Desk) -> None:
+    """Every list is turned to its end by `next`, each thing once, filters and all."""
+    ids = [submit(desk) for _ in range(5)]
+    named = submit(desk, document={**PLAIN, "name": "other"})
+    desk.ask("POST", f"{RUNS}/{ids[0]}/stop")
+
+    def turned(path: str, name: str) -> list[Any]:
+        found, after = [], None
+        while True:
+            page = desk.ask(
+                "GET", f"{path}{'&' if '?' in path else '?'}limit=2" + (f"&after={after}" if after else "")
+            ).json()
+            found += page[name]
+            if (after := page["next"]) is None:
+                return found
+            assert len(page[name]) == 2
+
+    assert [each["id"] for each in turned(RUNS, "executions")] == [named, *reversed(ids)]
+    assert [each["id"] for each in turned(f"{RUNS}?state=stopped", "executions")] == [ids[0]]
+    assert [each["id"] for each in turned(f"{RUNS}?name=other&state=pending", "executions")] == [named]
+    work_off(desk, ids[1])
+    assert [each["item"] for each in turned(f"{RUNS}/{ids[1]}/jobs?node=headline&state=completed", "jobs")] == [
+        "0.0",
+        "0.1",
+    ]
+    numbers = [each["sequence"] for each in turned(f"{RUNS}/{ids[1]}/events", "events")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    wide = submit(desk, inputs=[{"product": f"p{place}"} for place in range(5)])
+    assert [each["label"] for each in turned(f"{RUNS}/{wide}/rows", "rows")] == [0, 1, 2, 3, 4]
+    for prompt in ("one", "two", "three"):
+        flow = {"name": "kept", "nodes": [{"id": "h", "type": "generate_copy", "config": {"prompt": prompt}}]}
+        desk.ask("POST", "/api/workflows/templates", json={"workflow": flow})
+    assert [each["version"] for each in turned("/api/workflows/templates/kept/versions", "templates")] == [3, 2, 1]
+    assert [each["name"] for each in turned("/api/workflows/templates", "templates")] == ["kept", "other", "plain"]
+
+
+def test_templates_are_kept_and_run(desk: Desk) -> None:
+    """A workflow is kept once under its name and number; it runs by name, by version and by id, and says what it lacks."""
+    first = desk.ask("POST", "/api/workflows/templates", json={"workflow": PLAIN})
+    again = desk.ask("POST", "/api/workflows/templates", json={"workflow": PLAIN})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    kept = desk.ask("GET", "/api/workflows/templates/plain?version=1").json()
+    assert kept["workflow"]["nodes"] == PLAIN["nodes"]
+    for named in (
+        {"template": {"name": "plain"}},
+        {"template": {"name": "plain", "version": 1}},
+        {"template_id": kept["id"]},
+    ):
+        made = desk.ask("POST", RUNS, json={**named, "inputs": {"product": "Lamp"}})
+        assert (made.status_code, made.json()["template_id"]) == (201, kept["id"])
+    lacking = desk.ask("POST", RUNS, json={"template": {"name": "plain"}, "inputs": {"tone": "calm"}})
+    assert {each["code"] for each in lacking.json()["problems"]} == {
+        "workflow/missing-column"
+    } or lacking.status_code == 422
+    assert desk.ask("POST", RUNS, json={"template": {"name": "plain", "version": 7}}).status_code == 404
+    assert desk.ask("GET", "/api/workflows/templates/none/versions").status_code == 404
+
+
+def test_a_forecast_writes_nothing(desk: Desk) -> None:
+    """It counts the jobs that would run, cached ones apart."""
+    body = {"workflow": PLAIN, "inputs": [{"product": "Lamp"}]}
+    id = submit(desk, inputs=body["inputs"])
+    work_off(desk, id)
+    nodes = desk.ask("POST", "/api/workflows/forecast", "press-read", json=body).json()["nodes"]
+    assert nodes == [{"node": "headline", "type": "generate_copy", "jobs": 2, "cached": 2}]
+    assert len(desk.ask("GET", RUNS).json()["executions"]) == 1
+
+
+def test_decisions(desk: Desk) -> None:
+    """Approve with an edit, who decided kept with the token's name; deciding again is 409; so is what cannot be chosen."""
+    id = submit(desk, document=FLOW)
+    work_off(desk, id)
+    waiting = desk.ask("GET", f"{RUNS}/{id}/reviews", "press-read").json()["reviews"]
+    assert [(each["node"], each["item"], len(each["options"])) for each in waiting] == [("pick", "0", 2)]
+    place = f"{RUNS}/{id}/reviews/pick/0"
+    wrong = desk.ask("POST", f"{place}/approve", "press-review", json={"choose": [9]})
+    assert (wrong.status_code, wrong.json()["code"]) == (409, "review/refused")
+    body = {"choose": [1], "edits": {"1": "Light"}, "by": "ana", "comment": "shorter"}
+    assert desk.ask("POST", f"{place}/approve", "press-review", json=body).status_code == 200
+    decision = desk.ask("GET", f"{RUNS}/{id}/jobs/pick/0").json()["decision"]
+    assert (decision["by"], decision["choice"], decision["comment"]) == ("ana (press-review)", [1], "shorter")
+    assert decision["edits"][0][2] == "Light"
+    assert desk.ask("POST", f"{place}/reject", json={"reason": "late"}).status_code == 409
+    assert desk.ask("POST", f"{RUNS}/{id}/reviews/pick/7/reject", json={"reason": "x"}).status_code == 404
+
+
+def test_another_option_and_a_rejection(desk: Desk) -> None:
+    """Another option is asked for, then all are rejected, both by the token's name."""
+    id = submit(desk, document=FLOW)
+    work_off(desk, id)
+    place = f"{RUNS}/{id}/reviews/pick/0"
+    assert desk.ask("POST", f"{place}/another", json={"comment": "warmer"}).status_code == 200
+    work_off(desk, id)
+    assert len(desk.ask("GET", f"{RUNS}/{id}/reviews").json()["reviews"][0]["options"]) == 3
+    assert desk.ask("POST", f"{place}/reject", json={"reason": "off brand"}).status_code == 200
+    decision = desk.ask("GET", f"{RUNS}/{id}/jobs/pick/0").json()["decision"]
+    assert (decision["action"], decision["by"]) == ("reject", "press-write")
+
+
+def doubled(x: int) -> int:
+    return x * 2
+
+
+def packed(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A workflow that calls a function of a notebook, and the function as it is sent."""
+    blob = cloudpickle.dumps((lambda product: product + "!", "", ()))
+    stored = {"digest": sha256(blob).hexdigest(), "name": "loud", "python": PYTHON}
+    flow = {
+        "name": "w",
+        "nodes": [
+            {"id": "f", "type": "call", "config": {"function": stored, "arguments": {"product": "{{ product }}"}}}
+        ],
+    }
+    return flow, {"f": {"name": "loud", "python": PYTHON, "blob": base64.b64encode(blob).decode()} | changes}
+
+
+def test_functions_of_a_notebook(desk: Desk) -> None:
+    """One that comes packed is signed for its execution and runs."""
+    flow, functions = packed()
+    id = submit(desk, document=flow, functions=functions)
+    work_off(desk, id)
+    (job,) = desk.ask("GET", f"{RUNS}/{id}/jobs?outputs=true").json()["jobs"]
+    assert job["output"] == {"value": "Aurora lamp!"}
+    assert "blob" not in json.dumps(desk.ask("GET", f"{RUNS}/{id}/plan").json())
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"python": "3.1"}, "function/rejected"),
+        ({"blob": base64.b64encode(b"other").decode()}, "workflow/invalid"),
+        ({"blob": base64.b64encode(b"x" * (11 * 2**20)).decode()}, "workflow/invalid"),
+        ({"blob": "?"}, "api/invalid"),
+        ({"name": "a\0b"}, "api/invalid"),
+        ({"name": ""}, "api/invalid"),
+    ],
+)
+def test_functions_that_are_refused(lite: Desk, changes: dict[str, Any], code: str) -> None:
+    """Another Python, other bytes than the workflow names, no base64, a name with NUL: each is 422, and nothing is written."""
+    flow, functions = packed(**changes)
+    answer = lite.ask("POST", RUNS, json={"workflow": flow, "inputs": {"product": "x"}, "functions": functions})
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert lite.ask("GET", RUNS).json()["executions"] == []
+
+
+def test_a_function_that_is_too_large(lite: Desk) -> None:
+    """One of 11 MB is refused by its size."""
+    blob = b"x" * (11 * 2**20)
+    flow, functions = packed(blob=base64.b64encode(blob).decode())
+    flow["nodes"][0]["config"]["function"]["digest"] = sha256(blob).hexdigest()
+    answer = lite.ask("POST", RUNS, json={"workflow": flow, "inputs": {"product": "x"}, "functions": functions})
+    assert (answer.status_code, answer.json()["code"]) == (422, "limit/exceeded")
+
+
+def test_functions_that_are_not_sent_or_not_kept(lite: Desk) -> None:
+    """A workflow names no function that does not come with it, and a template none that comes from a notebook."""
+    flow, functions = packed()
+    missing = lite.ask("POST", RUNS, json={"workflow": flow, "inputs": {"product": "x"}})
+    assert missing.json()["problems"][0]["code"] == "workflow/bad-parameter"
+    extra = lite.ask("POST", RUNS, json={"workflow": PLAIN, "inputs": {"product": "x"}, "functions": functions})
+    assert extra.json()["problems"][0]["code"] == "workflow/bad-parameter"
+    kept = lite.ask("POST", "/api/workflows/templates", json={"workflow": flow})
+    assert kept.json()["problems"][0]["code"] == "workflow/function-not-portable"
+
+
+@pytest.mark.parametrize("column", ["output", "values"])
+def test_what_is_stored_and_cannot_be_read(desk: Desk, column: str) -> None:
+    """A row that somebody broke by hand is the back end's fault: 503, and never the words of a parser."""
+    id = submit(desk)
+    work_off(desk, id)
+    table = "agent_jobs" if column == "output" else "execution_rows"
+    with desk.service.database.engine.begin() as connection:
+        connection.execute(text(f"""UPDATE {table} SET "{column}" = '{{broken'"""))
+    for path in ("jobs?outputs=true", "rows", "overview", "nodes/headline/jobs", "jobs/headline/0.0"):
+        answer = desk.ask("GET", f"{RUNS}/{id}/{path}")
+        assert answer.status_code in (200, 503), path
+        assert "Expecting" not in answer.text

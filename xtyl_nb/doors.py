@@ -1,0 +1,81 @@
+"""Commands that open the back end to others over HTTP: serve the API, make and remove its tokens. They join the `xtyl` command in
+`cli`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from xtyl_engine.tokens import Token, TokenFile
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=8000, show_default=True)
+def api(host: str, port: int) -> None:
+    """Serve the HTTP API of this back end, until ended."""
+    from xtyl_engine.settings import SettingsError, load_settings
+
+    try:
+        from xtyl_engine.api.serve import serve
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"the HTTP API needs {error.name}, which is not installed here",
+            hint="Install it: pip install 'xtyl-nb[server]'.",
+        ) from error
+    click.echo(f"xtyl api: http://{f'[{host}]' if ':' in host else host}:{port}")
+    serve(load_settings(), host, port)
+
+
+@click.group()
+def token() -> None:
+    """Make, list and remove the tokens of the HTTP API."""
+
+
+@token.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(["read", "review", "write"]), required=True, help="What it may do.")
+@click.option("--project", required=True, help="Whose executions and templates it sees; '*' for all projects.")
+@click.option("--days", type=click.IntRange(1, 36_500), default=None, help="When it runs out; never by default.")
+def create(name: str, role: str, project: str, days: int | None) -> None:
+    """Make a token and show it, this once."""
+    from xtyl_engine.tokens import Role
+
+    click.echo(_tokens().create(name, Role(role), None if project == "*" else project, days=days))
+
+
+@token.command(name="list")
+def list_tokens() -> None:
+    """List the tokens, which are not kept themselves."""
+    found = _tokens().tokens()
+    click.echo("\n".join(map(_described, found)) if found else "No tokens yet.")
+
+
+@token.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a token; it stops at once, open streams within seconds."""
+    _tokens().remove(name)
+    click.echo(f"The token {name!r} is gone.")
+
+
+def _tokens() -> TokenFile:
+    from xtyl_engine.settings import load_settings, prepare_home
+    from xtyl_engine.tokens import TokenFile
+
+    settings = load_settings()
+    prepare_home(settings)
+    return TokenFile(settings.tokens_file)
+
+
+def _described(token: Token) -> str:
+    ends = "never" if token.expires is None else time.strftime("%Y-%m-%d", time.gmtime(token.expires))
+    word = "ended" if token.is_expired else "ends"
+    return f"{token.name:<24} {token.role:<7} {token.project or '*':<24} {word} {ends}"
+
+
+DOORS = (api, token)
