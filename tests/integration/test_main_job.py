@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pandas as pd
@@ -117,7 +118,8 @@ def test_rows_are_decided_by_label_with_edits_and_rejected_alone():
 
 def test_a_second_run_takes_cached_results_and_plan_foretells_it():
     """What was generated once is taken again at no cost, and `plan` says so before."""
-    flow, briefs = launch(auto="first"), BRIEFS.assign(product=[f"{name} again" for name in BRIEFS["product"]])
+    flow, word = launch(auto="first"), uuid.uuid4().hex[:8]
+    briefs = BRIEFS.assign(product=[f"{name} {word}" for name in BRIEFS["product"]])
     before = flow.plan(briefs)
     assert dict(before["jobs"]) == {"headline": 9, "poster": 9, "pick": 3, "kit": 3}
     assert before["cached"].sum() == 0
