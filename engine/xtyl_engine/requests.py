@@ -34,7 +34,7 @@ Text = Annotated[str, Field(max_length=MAX_COMMENT_LENGTH)]
 Who = Annotated[str, Field(max_length=100)]
 Scalar = str | int | float | bool | None
 Label = Scalar | list[Scalar]
-OptionNumber = Annotated[int, Field(ge=0, lt=MAX_ITEMS)]
+OptionNumber = Annotated[int, Field(ge=0, lt=MAX_ITEMS, strict=True)]
 Values = dict[str, JsonValue]
 
 

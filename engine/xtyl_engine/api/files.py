@@ -17,7 +17,7 @@ from xtyl_engine.api.problems import declared
 from xtyl_engine.pictures import LEAST, MOST
 
 router = APIRouter(prefix="/api", tags=["files"])
-MediaType = Annotated[str, Query(pattern="^[a-z]+/[a-z0-9][a-z0-9.+-]*$", max_length=80)]
+MediaType = Annotated[str, Query(pattern="^[a-z]+/[a-z0-9][a-z0-9.+ -]*$", max_length=80)]
 FileName = Annotated[str, Path(pattern=r"^[0-9a-f]{64}(\.[a-z0-9]{1,5})?$", description="<sha256>, or <sha256>.png.")]
 Size = Annotated[
     int | None, Query(ge=LEAST, le=MOST, description="Scaled so that no side is longer, in pixels; images only.")
@@ -39,6 +39,8 @@ async def store(
     project_id: Project = None,
 ) -> Response:
     """Store a file for a project. The answer goes into rows or documents as it is, receipt included."""
+    # A plus that was not encoded arrives as a blank, and no media type has blanks.
+    media_type = media_type.replace(" ", "+")
     data = await read_body(request, LARGE)
     return await office.desk.work(
         lambda: respond(office.service.deposit(caller.scope, project_id, data, media_type, parse), 201)

@@ -1,0 +1,167 @@
+"""Bodies that are refused: too large, too slow, no JSON, or JSON that no database takes. Never a 500."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
+from starlette.requests import Request
+
+from xtyl_engine.api.bodies import LARGE, MAX_DEPTH, SMALL, parse, read_body
+from xtyl_engine.api.problems import RequestRefused
+
+DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": -Infinity}', "Infinity"),
+        (b'{"a": 1e999}', "too large"),
+        (b'{"a": 18446744073709551616}', "beyond 64 bits"),
+        (b'{"a": 9223372036854775808}', "beyond 64 bits"),
+        (b"9" * 5_000, "beyond 64 bits"),
+        (b'{"a": "\\u0000"}', "NUL"),
+        (b'{"a\\u0000": 1}', "NUL"),
+        (b'{"a": "\\ud800"}', "surrogate"),
+        (b'{"a": ["b", {"\\udfff": 1}]}', "surrogate"),
+        (DEEP.encode(), "deeper"),
+        (b"[" * 200_000, "deeper"),
+        (b"[" + b"1," * 5_000_001 + b"1]", "parts"),
+    ],
+)
+def test_json_that_is_refused(text: bytes, words: str) -> None:
+    """Each with what is wrong, and none of what was sent."""
+    with pytest.raises(RequestRefused, match=words):
+        parse(text)
+
+
+def test_json_that_is_taken() -> None:
+    """The whole of Unicode, 64 bits, and some depth."""
+    value = {"a": ["ä😀", -(2**63), 2**63 - 1, 1.5, None, True], "b": {"c": [[[]]]}}
+    assert parse(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        5,
+        {},
+        {"workflow": []},
+        {"workflow": PLAIN, "template_id": "x"},
+        {"workflow": PLAIN, "rows": [], "inputs": []},
+        {"workflow": PLAIN, "unknown": 1},
+        {"workflow": PLAIN, "project_id": "*"},
+        {"workflow": PLAIN, "project_id": "a b"},
+        {"workflow": PLAIN, "rows": [{"label": {"a": 1}, "values": {}}]},
+        {"workflow": PLAIN, "rows": [{"values": []}]},
+        {"workflow": PLAIN, "config": {"max_parallel": 0}},
+        {"workflow": PLAIN, "shape": {"index": 5}},
+        {"workflow": PLAIN, "functions": {"a": {}}},
+        {"template": {"name": ""}},
+        {"template": {"name": "x", "version": 2**40}},
+        {"template_id": "x" * 500},
+        {"workflow": {"nodes": "x"}},
+        {"workflow": {"name": 5, "nodes": []}},
+        {"workflow": {"nodes": [{"id": "a", "type": "call", "config": {"function": [1]}}]}},
+        {"workflow": {"version": 7}},
+    ],
+)
+def test_submissions_that_are_refused(lite: Desk, body: Any) -> None:
+    """Each is a 422 that says where, and nothing is written; a forecast refuses the same."""
+    for path in (RUNS, "/api/workflows/forecast"):
+        answer = lite.ask("POST", path, json=body)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["code"] in ("api/invalid", "workflow/invalid")
+    assert lite.ask("GET", RUNS).json()["executions"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choose": "0"},
+        {"choose": [True]},
+        {"choose": [-1]},
+        {"choose": [2**70]},
+        {"choose": [0], "edits": {"9" * 500: "x"}},
+        {"choose": [0], "edits": {"٣": "x"}},
+        {"choose": [0], "edits": {"0": 5}},
+        {"choose": [0], "edits": {"0": {"x" * 500: "y"}}},
+        {"choose": [0], "comment": "x" * 10_001},
+        {"choose": [0], "by": "x" * 101},
+        {"choose": [0] * 6_000},
+    ],
+)
+def test_decisions_that_are_refused(lite: Desk, body: Any) -> None:
+    """What is no decision is 422, and the review waits on."""
+    id = submit(lite, document=FLOW)
+    work_off(lite, id)
+    answer = lite.ask("POST", f"{RUNS}/{id}/reviews/pick/0/approve", content=json.dumps(body))
+    assert (answer.status_code, answer.json()["code"]) == (422, "api/invalid")
+    assert len(lite.ask("GET", f"{RUNS}/{id}/reviews").json()["reviews"]) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=x",
+        f"limit={10**30}",
+        "after=",
+        "after=nonsense",
+        f"after={'9' * 900}",
+        "after=WzFlOTk5LCAieCJd",
+        "after=WzEsICJcdWQ4MDAiXQ",
+        "after=W1tdLCB7fV0",
+        "state=sleeping",
+        "project_id=a/b",
+    ],
+)
+def test_lists_that_cannot_be_asked_for(desk: Desk, query: str) -> None:
+    """Limits, cursors and filters that are none are 422 on both databases."""
+    assert desk.ask("GET", f"{RUNS}?{query}").status_code == 422
+    id = submit(desk)
+    if query.startswith(("limit", "after")):
+        for path in ("jobs", "rows", "events"):
+            assert desk.ask("GET", f"{RUNS}/{id}/{path}?{query}").status_code == 422, path
+        assert desk.ask("GET", f"/api/workflows/templates/plain/versions?{query}").status_code == 422
+
+
+def test_bodies_that_are_too_large(lite: Desk) -> None:
+    """Beyond the limit of its route a body is 413, whether it says its length or comes in parts."""
+
+    def parts(size: int) -> Iterator[bytes]:
+        for _ in range(size // 2**20 + 1):
+            yield b" " * 2**20
+
+    place = f"{RUNS}/x/reviews/pick/0/approve"
+    for answer in (
+        lite.ask("POST", place, content=b" " * (SMALL + 1)),
+        lite.ask("POST", place, content=parts(SMALL)),
+        lite.ask("POST", "/api/artifacts", content=parts(LARGE)),
+        lite.ask("POST", RUNS, content=b"{", headers={"Content-Length": "9" * 30}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (413, "api/too-large")
+
+
+def test_a_body_that_does_not_come() -> None:
+    """Whoever sends one byte and then nothing is let go at the deadline."""
+
+    async def one_byte() -> AsyncIterator[dict[str, Any]]:
+        yield {"type": "http.request", "body": b"{", "more_body": True}
+        await asyncio.Event().wait()
+
+    sent = one_byte()
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive=lambda: anext(sent))
+    with pytest.raises(RequestRefused, match="did not come") as caught:
+        asyncio.run(read_body(request, SMALL, seconds=0.05))
+    assert caught.value.status == 408

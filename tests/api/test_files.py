@@ -1,0 +1,161 @@
+"""Files over HTTP: stored with a receipt for a project, referred to by its submissions alone, shown to whoever may see the
+run."""
+
+from __future__ import annotations
+
+import io
+import json
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from bench import RUNS, Desk, submit, work_off
+from PIL import Image
+
+from xtyl_engine.artifacts import JSON, KEY, TABLE
+
+KIT = {"name": "kit", "nodes": [{"id": "kit", "type": "attach", "config": {"assets": {"file": "{{ product }}"}}}]}
+POSTER = {
+    "name": "p",
+    "nodes": [{"id": "poster", "type": "generate_image", "config": {"prompt": "{{ product }}", "size": "256x256"}}],
+}
+
+
+def picture(color: str = "red", mode: str = "RGB", size: tuple[int, int] = (120, 60)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, size, color).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def store(desk: Desk, data: bytes, media_type: str, who: str = "press-write") -> dict[str, Any]:
+    answer = desk.ask("POST", f"/api/artifacts?media_type={media_type}", who, content=data)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def test_a_stored_file_goes_into_a_run_and_comes_out(desk: Desk) -> None:
+    """Its reference with the receipt goes into a row; the receipt is not kept; the file comes back as it was, also scaled."""
+    data = picture()
+    given = store(desk, data, "image/png")
+    assert (given[KEY], given["width"], given["size"]) == (sha256(data).hexdigest(), 120, len(data))
+    id = submit(desk, document=KIT, inputs=[{"product": given}])
+    assert "receipt" not in desk.ask("GET", f"{RUNS}/{id}/rows").text
+    work_off(desk, id)
+    for name in (given[KEY], f"{given[KEY]}.png"):
+        answer = desk.ask("GET", f"{RUNS}/{id}/artifacts/{name}", "press-read")
+        assert (answer.content, answer.headers["content-type"]) == (data, "image/png")
+        assert answer.headers["content-disposition"] == f'inline; filename="{given[KEY]}.png"'
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    small = desk.ask("GET", f"{RUNS}/{id}/artifacts/{given[KEY]}?size=40")
+    assert small.headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(small.content)).size == (40, 20)
+
+
+def test_what_a_run_made_is_its_own(desk: Desk) -> None:
+    """An image that a job drew is there for its run, named by the overview, and not for another run, though the file is."""
+    id, other = submit(desk, document=POSTER), submit(desk)
+    work_off(desk, id)
+    (name,) = desk.ask("GET", f"{RUNS}/{id}/overview").json()["nodes"]["poster"]["images"]
+    assert desk.ask("GET", f"{RUNS}/{id}/artifacts/{name}").status_code == 200
+    for path in (f"{other}/artifacts/{name}", f"{id}/artifacts/{'0' * 64}"):
+        answer = desk.ask("GET", f"{RUNS}/{path}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "artifact/error")
+
+
+def test_a_name_in_a_text_is_no_reference(lite: Desk) -> None:
+    """Whoever knows the name of another project's file gets nothing by writing it down."""
+    theirs = store(lite, picture("blue"), "image/png", "shop-write")
+    id = submit(lite, document=KIT, inputs=[{"product": f"see {theirs[KEY]}"}])
+    work_off(lite, id)
+    assert lite.ask("GET", f"{RUNS}/{id}/artifacts/{theirs[KEY]}").status_code == 404
+
+
+@pytest.mark.parametrize("change", ["none", "theirs", "forged", "other", "shape"])
+def test_a_reference_without_its_receipt_is_refused(lite: Desk, change: str) -> None:
+    """In rows, in documents and in stored tables: one without receipt, with another project's, with a forged one, or with that of
+    another file."""
+    mine = store(lite, picture(), "image/png")
+    theirs = store(lite, picture("blue"), "image/png", "shop-write")
+    wrong = {
+        "none": {name: value for name, value in mine.items() if name != "receipt"},
+        "theirs": theirs,
+        "forged": {**mine, "receipt": "0" * 64},
+        "other": {**theirs, "receipt": mine["receipt"]},
+        "shape": {KEY: 5, "receipt": "ä"},
+    }[change]
+    document = {"name": "w", "nodes": [{"id": "k", "type": "attach", "config": {"assets": {"a": [{"deep": wrong}]}}}]}
+    table = {"columns": ["a"], "records": [{"a": wrong}]}
+    for answer in (
+        lite.ask("POST", RUNS, json={"workflow": KIT, "inputs": [{"product": [wrong]}]}),
+        lite.ask("POST", RUNS, json={"workflow": document}),
+        lite.ask("POST", "/api/workflows/templates", json={"workflow": document}),
+        lite.ask("POST", f"/api/artifacts?media_type={TABLE}", content=json.dumps(table)),
+        lite.ask("POST", f"/api/artifacts?media_type={JSON}", content=json.dumps({"x": wrong})),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "artifact/receipt")
+
+
+def test_a_receipt_for_a_file_that_is_gone(lite: Desk) -> None:
+    """It is refused while nothing is written yet, not by a worker later."""
+    mine = store(lite, picture(), "image/png")
+    lite.service.reader.store.path(mine).unlink()
+    answer = lite.ask("POST", RUNS, json={"workflow": KIT, "inputs": [{"product": mine}]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "artifact/receipt")
+
+
+def test_what_a_table_refers_to_comes_with_it(desk: Desk) -> None:
+    """A table with an image in it is stored with the receipts taken out; whoever may see the table may see the image."""
+    image = store(desk, picture("green"), "image/png")
+    table = store(desk, json.dumps({"columns": ["a"], "records": [{"a": image}]}).encode(), TABLE)
+    assert (table["rows"], table["columns"]) == (1, ["a"])
+    id = submit(desk, document=KIT, inputs=[{"product": table}])
+    stored = desk.ask("GET", f"{RUNS}/{id}/artifacts/{table[KEY]}").json()
+    assert "receipt" not in stored["records"][0]["a"]
+    assert desk.ask("GET", f"{RUNS}/{id}/artifacts/{image[KEY]}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type", "code"),
+    [
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg%2Bxml", "artifact/image"),
+        (b"no image", "image/png", "artifact/image"),
+        (picture()[:60], "image/png", "artifact/image"),
+        (picture()[:60], "text/plain", "artifact/image"),
+        (b"{", "application/json", "api/invalid"),
+        (b"{}", "application/vnd.xtyl.table%2Bjson", "artifact/refused"),
+        (b"x", "nonsense", "api/invalid"),
+    ],
+)
+def test_files_that_are_refused(lite: Desk, data: bytes, media_type: str, code: str) -> None:
+    """What is not what it says is 422, in our words."""
+    answer = lite.ask("POST", f"/api/artifacts?media_type={media_type}", content=data)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert "PIL" not in answer.text
+
+
+def test_nothing_is_sent_that_a_browser_runs(lite: Desk) -> None:
+    """HTML and scripts are bytes to be saved; a text is a text."""
+    page = store(lite, b"<script>alert(1)</script>", "text/html")
+    words = store(lite, b"<script>alert(1)</script> said", "text/plain")
+    id = submit(lite, document=KIT, inputs=[{"product": [page, words]}])
+    sent = [lite.ask("GET", f"{RUNS}/{id}/artifacts/{each[KEY]}") for each in (page, words)]
+    assert [each.headers["content-type"] for each in sent] == ["application/octet-stream", "text/plain; charset=utf-8"]
+    assert all(each.headers["content-disposition"].startswith("attachment") for each in sent)
+
+
+def test_what_cannot_be_scaled(lite: Desk) -> None:
+    """No image, a damaged one, sizes out of bounds: a problem in our words; a transparent one stays so."""
+    words = store(lite, b"words", "text/plain")
+    broken, clear = store(lite, picture(), "image/png"), store(lite, picture("#ff000080", "RGBA"), "image/png")
+    id = submit(lite, document=KIT, inputs=[{"product": [words, broken, clear]}])
+    lite.service.reader.store.path(broken).write_bytes(picture()[:60])
+    place = f"{RUNS}/{id}/artifacts"
+    assert lite.ask("GET", f"{place}/{words[KEY]}?size=64").json()["code"] == "artifact/image"
+    damaged = lite.ask("GET", f"{place}/{broken[KEY]}?size=64")
+    assert (damaged.status_code, damaged.json()["detail"]) == (422, "the image is truncated or damaged")
+    assert lite.ask("GET", f"{place}/{broken[KEY]}").json()["code"] == "artifact/error"
+    assert lite.ask("GET", f"{place}/{clear[KEY]}?size=64").headers["content-type"] == "image/png"
+    for size in ("15", "2049", "x"):
+        assert lite.ask("GET", f"{place}/{clear[KEY]}?size={size}").status_code == 422
+    for name in ("..%2f..%2fkey", "x", f"{clear[KEY]}.toolong"):
+        assert lite.ask("GET", f"{place}/{name}").status_code in (404, 422)
