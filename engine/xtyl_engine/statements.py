@@ -176,12 +176,27 @@ FUNCTION = select(
     functions.c.digest, functions.c.name, functions.c.python, functions.c.blob, functions.c.signature
 ).where(functions.c.execution_id == B("execution_id"), functions.c.digest == B("digest"))
 
-CACHED = (
-    select(jobs.c.output, jobs.c.branch, jobs.c.provider, jobs.c.model)
-    .where(jobs.c.cache_key == B("cache_key"), job_in(JobState.COMPLETED), jobs.c.cache_key.is_not(None))
-    .order_by(jobs.c.id.desc())
-    .limit(1)
-)
+_ITS_PROJECT = select(executions.c.project).where(executions.c.id == jobs.c.execution_id).scalar_subquery()
+
+
+def cached(project: ColumnElement[str]) -> Any:
+    """The latest result by its key. Whose it is, is looked up for each that the key finds: projects share no results."""
+    return (
+        select(jobs.c.output, jobs.c.branch, jobs.c.provider, jobs.c.model)
+        .where(
+            jobs.c.cache_key == B("cache_key"),
+            job_in(JobState.COMPLETED),
+            jobs.c.cache_key.is_not(None),
+            project == _ITS_PROJECT,
+        )
+        .order_by(jobs.c.id.desc())
+        .limit(1)
+    )
+
+
+_ASKING = executions.alias("asking")
+CACHED = cached(select(_ASKING.c.project).where(_ASKING.c.id == B("execution_id")).scalar_subquery())
+CACHED_IN = cached(B("project"))
 
 LAST_START = select(func.max(jobs.c.started)).where(
     jobs.c.execution_id == B("execution_id"), job_in(JobState.RUNNING, JobState.STOPPED)
