@@ -41,28 +41,36 @@ def print_memory(crowd: Crowd, count: int) -> None:
 
 
 def print_growth(crowd: Crowd, scales: Sequence[int], runs: int) -> None:
-    """Jobs that do nothing, in one execution and in many of a hundred: seconds and bytes for each."""
+    """Jobs that do nothing, in one execution and in many of a hundred: seconds, processor and bytes for each."""
     plan = plan_of(layered(NODES, 1), "naps:nothing")
-    print("| jobs that do nothing | submit: s | all: s | ms a job | bytes a job in PostgreSQL |\n|---|---|---|---|---|")
-    for jobs in scales:
-        for name, count in (
-            ("one execution", 1),
-            (f"executions of {NODES * SPREAD_ROWS}", jobs // NODES // SPREAD_ROWS),
-        ):
-            if count == 1 and name != "one execution":
-                continue
-            found = [grown(crowd, plan, count, jobs // NODES // count) for _ in range(runs if jobs < 100_000 else 1)]
-            submitted, seconds, size = (statistics.median(each) for each in zip(*found, strict=True))
-            times = f"{submitted:.2f} | {seconds:.2f} | {1000 * seconds / jobs:.2f}"
-            print(f"| {jobs:,} in {name} | {times} | {size / jobs:,.0f} |", flush=True)
+    print(
+        "| jobs that do nothing | submit: s | all: s | ms a job | processor a job: ms of workers, of PostgreSQL | bytes a job in"
+        " PostgreSQL |\n|---|---|---|---|---|---|"
+    )
+    grown(crowd, plan, 10, SPREAD_ROWS)
+    small = NODES * SPREAD_ROWS
+    for name, spread_out in (("one execution", False), (f"executions of {small}", True)):
+        for jobs in scales[int(spread_out) :]:
+            count = jobs // small if spread_out else 1
+            times = runs if jobs < 100_000 else 1
+            found = [grown(crowd, plan, count, jobs // NODES // count) for _ in range(times)]
+            submitted, seconds, size, workers, postgres = (statistics.median(each) for each in zip(*found, strict=True))
+            cells = f"{submitted:.2f} | {seconds:.2f} | {1000 * seconds / jobs:.2f}"
+            cells += f" | {1000 * workers / jobs:.2f}, {1000 * postgres / jobs:.2f} | {size / jobs:,.0f}"
+            print(f"| {jobs:,} in {name} | {cells} |", flush=True)
     print()
 
 
-def grown(crowd: Crowd, plan: Plan, count: int, rows: int) -> tuple[float, float, float]:
-    """Seconds to submit and until all is over, and the bytes by which the database grew."""
-    before, began = crowd.value(SIZE), time.perf_counter()
-    runs = [submit(plan, rows) for _ in range(count)]
-    submitted = time.perf_counter() - began
-    for run in runs:
-        run.wait(3600)
-    return submitted, time.perf_counter() - began, crowd.value(SIZE) - before
+def grown(crowd: Crowd, plan: Plan, count: int, rows: int) -> tuple[float, float, float, float, float]:
+    """Seconds to submit and until all is over, the bytes by which the database grew, and processor seconds of workers and
+    database."""
+    before = crowd.value(SIZE)
+    with crowd.gauge() as gauge:
+        began = time.perf_counter()
+        runs = [submit(plan, rows) for _ in range(count)]
+        submitted = time.perf_counter() - began
+        for run in runs:
+            run.wait(3600)
+        seconds = time.perf_counter() - began
+    used = gauge.used
+    return submitted, seconds, crowd.value(SIZE) - before, used.workers, used.postgres
