@@ -23,6 +23,7 @@ from typing import Any
 
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
+from xtyl_engine.values import mend
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 KEY_BYTES = 32
@@ -48,12 +49,7 @@ def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction
     Raises FunctionRejected naming the captured variable that cannot be packed, LimitExceeded if it captured too much.
     """
     blob = _pickled(function)
-    if len(blob) > MAX_FUNCTION_BYTES:
-        raise LimitExceeded(
-            f"{function_name(function)}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
-            "it takes large variables of the notebook along",
-            hint="pass the data as an argument, or load it inside the function",
-        )
+    check_size(function_name(function), blob)
     digest = sha256(blob).hexdigest()
     return PackedFunction(
         digest=digest,
@@ -62,6 +58,16 @@ def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction
         blob=blob,
         signature=_sign(key, execution_id, PYTHON, digest, blob),
     )
+
+
+def check_size(name: str, blob: bytes) -> None:
+    """See that a packed function is not too large. Raises LimitExceeded."""
+    if len(blob) > MAX_FUNCTION_BYTES:
+        raise LimitExceeded(
+            f"{name}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
+            "it takes large variables of the notebook along",
+            hint="pass the data as an argument, or load it inside the function",
+        )
 
 
 def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:
@@ -139,8 +145,8 @@ def load_key(path: str | os.PathLike[str]) -> bytes:
 
 
 def function_name(function: Function) -> str:
-    """The name a reader knows the function by."""
-    return str(getattr(function, "__name__", type(function).__name__))
+    """The name a reader knows the function by, as it can be stored anywhere."""
+    return mend(str(getattr(function, "__name__", type(function).__name__)))
 
 
 def _create_key(path: Path) -> None:
