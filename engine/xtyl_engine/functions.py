@@ -98,6 +98,15 @@ def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function
     return function  # type: ignore[no-any-return]
 
 
+def not_taken(who: str, name: str, *, node: str | None = None) -> FunctionRejected:
+    """Why a worker or a back end that takes no functions from notebooks refuses one."""
+    return FunctionRejected(
+        f"{who} takes no functions from notebooks: {name}",
+        hint="Install it on the workers as a module, or set XTYL_ACCEPT_FUNCTIONS=1 where every user is trusted.",
+        node=node,
+    )
+
+
 def reference(function: Function) -> str | None:
     """`module:qualname` if a worker can import the function by it, else None.
 

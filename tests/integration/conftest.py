@@ -7,7 +7,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +46,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
                 "XTYL_HOME": str(home),
                 "XTYL_DATABASE_URL": f"{base.rpartition('/')[0]}/{name}?{query}",
                 "XTYL_REDIS_URL": broker,
+                "XTYL_ACCEPT_FUNCTIONS": "1",
                 **QUICK,
             }
         )
@@ -57,8 +57,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 def _with_worker(settings: Settings) -> Iterator[Settings]:
     with open(settings.log_folder / "worker.log", "ab") as log:
         worker = subprocess.Popen(
-            worker_command(replace(settings, accept_functions=True)),
-            env=replace(settings, accept_functions=True).child_environ(),
+            worker_command(settings),
+            env=settings.child_environ(),
             stdout=log,
             stderr=log,
             start_new_session=True,
