@@ -96,9 +96,22 @@ def test_images_are_kept_as_they_are(store, format, suffix):
 def test_a_truncated_image_is_refused(store, format):
     """Half an image is refused, and nothing is stored."""
     data = encoded(format, (300, 300))
-    with pytest.raises(ImageRefused, match="truncated or damaged"):
+    with pytest.raises(ImageRefused, match=r"truncated or damaged: its (header|pixels) cannot be read"):
         store.save_image(data[: len(data) * 2 // 3])
     assert not store.folder.exists()
+
+
+def test_a_refusal_says_the_same_each_time(store):
+    """What is wrong with an image is told in our own words: no address of an object, nothing of the decoder's."""
+    said = []
+    for _ in range(2):
+        with pytest.raises(ImageRefused) as caught:
+            store.save_image(b"\x89PNG\r\n\x1a\n" + b"nothing of a header")
+        said.append(caught.value.message)
+    assert said == ["the image/png image is truncated or damaged: its header cannot be read"] * 2
+    with pytest.raises(LimitExceeded) as caught:
+        store.save_image(png_header(50_000, 50_000))
+    assert caught.value.message == "the image has more than the 50,000,000 pixels allowed"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 import xtyl_nb as xt
 from workbench import Workbench, workbench
 from xtyl_engine.database import Database
-from xtyl_engine.errors import BackendError, ErrorClass
+from xtyl_engine.errors import BackendError, ErrorClass, FunctionRejected
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Claim, Completed, Failed, Outcome, Retrying, Waiting
 from xtyl_engine.plans import PlanCache
@@ -128,6 +128,18 @@ def test_functions_are_refused_where_they_are_not_accepted(bench: Workbench) -> 
     assert isinstance(done, Failed)
     assert "takes no functions from notebooks" in done.failure.message
     assert "XTYL_ACCEPT_FUNCTIONS" in done.failure.message
+
+
+def test_a_function_that_nobody_would_take_is_not_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the notebook is told what the workers are told, a run with a function of its own is refused at once, by step and
+    name; what the workers can import is submitted."""
+    monkeypatch.setenv("XTYL_ACCEPT_FUNCTIONS", "0")
+    with workbench(tmp_path, XTYL_ACCEPT_FUNCTIONS="0") as bench:
+        with pytest.raises(FunctionRejected, match="takes no functions from notebooks: wrong") as caught:
+            call(wrong).run()
+        assert caught.value.node == "made"
+        assert xt.runs().empty
+        assert bench.done(call(os.path.basename, p="a/b")).state == "completed"
 
 
 def test_a_large_result_is_kept_as_a_file(bench: Workbench) -> None:

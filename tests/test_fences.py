@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from engine_driver import Driver, completed
 from plans import chain, fan
+from servers import wait_until
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
@@ -65,6 +67,19 @@ def test_no_effect_starts_once_a_control_has_returned(driver: Driver, control: s
     (claim,) = driver.claim(id)
     getattr(driver.controls, control)(id)
     assert not driver.recorder.may_start(claim)
+
+
+@pytest.mark.parametrize("control", ["pause", "stop"])
+def test_a_control_that_changes_nothing_waits_as_well(driver: Driver, control: str) -> None:
+    """Somebody else was a moment earlier; what was claimed before that does not start after this one's return either."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    other = threading.Thread(target=getattr(driver.controls, control), args=[id])
+    other.start()
+    wait_until(lambda: driver.state(id) in ("paused", "stopped"))
+    getattr(driver.controls, control)(id)
+    assert not driver.recorder.may_start(claim)
+    other.join(20)
 
 
 def test_an_old_claim_is_renewed_while_the_run_goes_on(driver: Driver) -> None:

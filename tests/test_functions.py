@@ -119,6 +119,15 @@ def test_too_much_luggage_is_refused():
         pack(lambda: luggage, key=KEY, execution_id="e1")
 
 
+def test_a_name_is_packed_as_it_can_be_stored():
+    """A function may be called anything; what no database takes in its name is replaced, and it runs all the same."""
+    function = in_notebook(SCORE, "score")
+    function.__name__ = "sc\0re\ud800"
+    packed = pack(function, key=KEY, execution_id="e1")
+    assert packed.name == "sc\ufffdre?"
+    assert callable(unpack(packed, key=KEY, execution_id="e1"))
+
+
 def test_importable_functions_have_a_reference():
     """Installed functions are named by module and qualified name, and found again."""
     assert reference(json.dumps) == "json:dumps"

@@ -8,11 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from xtyl_engine.database import Database
 from xtyl_engine.health import Heartbeat, describe, examine, place, run_folder
+from xtyl_engine.schema import ensure_schema, revision
 from xtyl_engine.settings import Settings, load_settings
 
 
@@ -21,13 +25,13 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings({"XTYL_HOME": str(tmp_path), "XTYL_REDIS_URL": "unix:///nowhere.sock"})
 
 
-def write(settings: Settings, host: str, pid: int, **ages: float) -> Path:
+def write(settings: Settings, host: str, pid: int, pool: str = "threads", **ages: float) -> Path:
     """A sign of `pid` on `host`, its beat and sweep so many seconds old."""
     folder = run_folder(settings.home)
     folder.mkdir(exist_ok=True)
     path = folder / f"{host}-{pid}.json"
     times = {name: time.time() - age for name, age in ages.items()}
-    path.write_text(json.dumps({"pid": pid, **times}))
+    path.write_text(json.dumps({"pid": pid, "pool": pool, **times}))
     return path
 
 
@@ -40,7 +44,10 @@ def gone() -> int:
 
 def test_a_process_that_beats_is_alive(settings):
     """A sign is there from the start, for its owner's eyes only, and is taken away at the end."""
-    heartbeat = Heartbeat(settings.home)
+    made = Database(settings.database_url)
+    ensure_schema(made)
+    made.close()
+    heartbeat = Heartbeat(settings.home, settings.pool)
     heartbeat.note("sweep")
     heartbeat.note("beat")
     [path] = run_folder(settings.home).iterdir()
@@ -70,12 +77,49 @@ def test_others_signs_count_for_nothing(settings):
     assert "no worker of this home" in examine(settings)[0].detail
 
 
+@pytest.mark.parametrize(("pool", "other"), [("threads", "prefork"), ("prefork", "threads")])
+def test_another_pools_sign_counts_for_nothing(settings, pool, other):
+    """Two kinds of workers may share a home: each check asks for its own, and says how to start one."""
+    write(settings, socket.gethostname(), os.getpid(), pool=other, beat=0, swept=0)
+    worker = examine(replace(settings, pool=pool))[0]
+    assert (worker.ok, worker.hint) == (False, f"Start one with `xtyl worker --pool {pool}`.")
+    assert f"another pool than {pool}" in worker.detail
+    assert examine(replace(settings, pool=other))[0].ok
+
+
+def test_a_sign_without_a_pool_counts_for_any(settings):
+    """The release before did not write it, and its workers go on during an upgrade."""
+    path = write(settings, socket.gethostname(), os.getpid(), beat=0, swept=0)
+    path.write_text(
+        json.dumps({name: value for name, value in json.loads(path.read_bytes()).items() if name != "pool"})
+    )
+    assert all(examine(replace(settings, pool=pool))[0].ok for pool in ("threads", "prefork"))
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(None, "no tables yet"), ("0002", "schema 0002, this release works with"), ("9999", "this release knows up to")],
+)
+def test_another_schema_is_not_healthy(database_url, settings, version, words):
+    """A database without tables, of an older release or a newer one is named for what it is, and left as it is."""
+    database = Database(database_url)
+    if version is not None:
+        ensure_schema(database)
+        with database.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+    found = examine(replace(settings, database_url=database_url))[1]
+    assert (found.name, found.ok) == ("database", False)
+    assert words in found.detail
+    assert revision(database) == version
+    database.close()
+
+
 def test_what_killed_processes_left_is_tidied_away(settings):
     """Here at once, elsewhere after a day; what another host wrote lately stays."""
     here, old = write(settings, socket.gethostname(), gone()), write(settings, "removed", 7)
     lately = write(settings, "elsewhere", 7)
     os.utime(old, (1, 1))
-    Heartbeat(settings.home).close()
+    Heartbeat(settings.home, settings.pool).close()
     assert [path.exists() for path in (here, old, lately)] == [False, False, True]
 
 

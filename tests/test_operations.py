@@ -23,8 +23,10 @@ from fleet import fleet
 from servers import embedded_home, postgres_program, valkey_server, wait_until
 from workbench import Workbench, workbench
 from xtyl_engine.capacity import check_memory
+from xtyl_engine.database import Database
 from xtyl_engine.local import down
 from xtyl_engine.reclaim import files_in
+from xtyl_engine.schema import HEAD, ensure_schema, revision
 from xtyl_engine.server import find_server, ping
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.cli import main
@@ -223,6 +225,22 @@ def test_the_documented_copy_of_a_shared_back_end_goes_on_elsewhere(
         shutil.rmtree(settings.artifacts_folder)
     with team(tmp_path / "two", empty_databases[1], monkeypatch, restored=True):
         check_moved(xt.attach(run.id).approve("pick", choose=[1]).wait(60))
+
+
+def test_the_documented_copy_takes_what_is_there(
+    empty_databases: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A back end without a file or a function has neither folder nor key: it is copied and put back all the same."""
+    for name, url, step in zip(("one", "two"), empty_databases, ("backup", "restore"), strict=True):
+        settings = load_settings({"XTYL_HOME": str(tmp_path / name), "XTYL_DATABASE_URL": url})
+        prepare_home(settings)
+        use(settings, monkeypatch)
+        database = Database(url)
+        if step == "backup":
+            ensure_schema(database)
+        follow(step, settings, tmp_path)
+        assert revision(database) == HEAD
+        database.close()
 
 
 def check_moved(run: xt.Run) -> None:

@@ -7,8 +7,11 @@ import threading
 import pytest
 
 from plans import chain
+from xtyl_engine import statements as sql
 from xtyl_engine.database import Database
-from xtyl_engine.errors import KeyReused
+from xtyl_engine.errors import KeyReused, LimitExceeded
+from xtyl_engine.functions import PackedFunction
+from xtyl_engine.limits import MAX_FUNCTION_BYTES
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.query import Queries
 from xtyl_engine.schema import ensure_schema
@@ -48,6 +51,27 @@ def test_a_key_is_not_used_for_something_else(database):
 def test_without_a_key_each_submission_counts(database):
     """Two alike are two executions."""
     assert submit(database, submission()).id != submit(database, submission()).id
+
+
+def packed(name, blob=b"x"):
+    """A function as somebody might send it who does not pack it as we do."""
+    return PackedFunction(digest="0" * 64, name=name, python="3.12", blob=blob, signature="s")
+
+
+def test_a_functions_name_is_stored_as_it_can_be(database):
+    """NUL and lone surrogates in it are replaced, whoever packed it; both databases take it."""
+    id = submit(database, submission(functions=[packed("a\0b\ud800é")])).id
+    with database.read() as transaction:
+        found = transaction.row(sql.FUNCTION, {"execution_id": id, "digest": "0" * 64})
+    assert found[1] == "a\ufffdb?é"
+
+
+def test_a_function_that_is_too_large_is_refused_unwritten(database):
+    """As large as the limit is taken; one byte more is refused by name, and there is no execution."""
+    submit(database, submission(functions=[packed("fits", b"x" * MAX_FUNCTION_BYTES)]))
+    with pytest.raises(LimitExceeded, match=r"heavy\(\) packs to"):
+        submit(database, submission(functions=[packed("heavy", b"x" * (MAX_FUNCTION_BYTES + 1))]))
+    assert len(Queries(database, PlanCache()).executions()) == 1
 
 
 def test_one_key_at_the_same_moment_is_one_execution(database):

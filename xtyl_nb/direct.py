@@ -179,10 +179,16 @@ class DirectBackend:
 
         return name_provider(plan, self._provider())
 
+    def _takes_no_functions(self) -> bool:
+        """Whether it is known here that the workers would reject a notebook's functions. Those of a shared back end have settings
+        of their own; who says nothing here leaves it to them."""
+        is_said = self.settings.redis_url is None or bool(os.environ.get("XTYL_ACCEPT_FUNCTIONS"))
+        return is_said and not self.settings.accept_functions
+
     def _pack(
         self, plan: Plan, functions: Mapping[str, Callable[..., Any]], id: str
     ) -> tuple[dict[str, dict[str, Any]], list[Any]]:
-        from xtyl_engine.functions import load_key, pack, reference
+        from xtyl_engine.functions import function_name, load_key, not_taken, pack, reference
 
         configs: dict[str, dict[str, Any]] = {}
         packed = {}
@@ -190,6 +196,8 @@ class DirectBackend:
             name = reference(function)
             if name is not None:
                 stored: dict[str, Any] = {"reference": name}
+            elif self._takes_no_functions():
+                raise not_taken("this back end", function_name(function), node=node)
             else:
                 made = pack(function, key=load_key(self.settings.key_file), execution_id=id)
                 packed[made.digest] = made

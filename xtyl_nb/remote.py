@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.forecast import NodeForecast
-from xtyl_engine.functions import PYTHON, PackedFunction, reference, wrap
+from xtyl_engine.functions import PYTHON, PackedFunction, not_taken, reference, wrap
 from xtyl_engine.overview import JobDetail, JobPage, Overview
 from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution
@@ -154,12 +154,7 @@ class RemoteBackend:
         """Say before anything is sent what the workers would say of every job."""
         node, function = next(iter(packed.items()))
         if not self.me.functions:
-            raise FunctionRejected(
-                f"{self.calls.url} takes no functions from notebooks, and {function.name}() is one",
-                hint="Put it in a module that is installed on the workers and import it from there; or ask whoever runs "
-                "the back end for XTYL_ACCEPT_FUNCTIONS=1.",
-                node=node,
-            )
+            raise not_taken(self.calls.url, function.name, node=node)
         if self.me.python != PYTHON:
             raise FunctionRejected(
                 f"the workers run Python {self.me.python}, and {function.name}() was packed by {PYTHON}",

@@ -253,19 +253,25 @@ def check_image(data: bytes) -> tuple[str, int, int]:
 def _decoded_size(data: bytes, media_type: str) -> tuple[int, int]:
     from PIL import Image
 
+    unread = "header"
     try:
         with Image.open(io.BytesIO(data), formats=[media_type.removeprefix("image/").upper()]) as image:
             _check_pixels(*image.size)
+            unread = "pixels"
             image.load()
             return image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitExceeded("the image is too large to decode", hint="make it smaller") from error
+        raise LimitExceeded(
+            f"the image has more than the {MAX_IMAGE_PIXELS:,} pixels allowed", hint="make it smaller"
+        ) from error
     except LimitExceeded:
         raise
     except Exception as error:
-        # A damaged file can make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error.
+        # A damaged file can make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error. Their words name
+        # objects by address, and differ from release to release.
         raise ImageRefused(
-            f"the {media_type} image is truncated or damaged", hint="save it again and check that it opens"
+            f"the {media_type} image is truncated or damaged: its {unread} cannot be read",
+            hint="save it again and check that it opens",
         ) from error
 
 

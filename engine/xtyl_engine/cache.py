@@ -1,5 +1,5 @@
 """When a job's result may be taken from an earlier one: same node type, same rendered parameters, same provider and
-model, same place in its node's list. The results themselves are the completed jobs in SQL; nothing else is kept.
+model, same place in its node's list, same project. The results themselves are the completed jobs in SQL; nothing else is kept.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def cache_key(kind: NodeType, node: PlanNode, config: NodeConfig, item: str, pro
 
 
 def look_up(transaction: Transaction, claim: Claim, key: str) -> Completed | None:
-    """The result of an equal job, if there is one; it costs nothing again."""
-    found = transaction.row(sql.CACHED, {"cache_key": key})
+    """The result of an equal job of the same project, if there is one; it costs nothing again."""
+    found = transaction.row(sql.CACHED, {"cache_key": key, "execution_id": claim.execution_id})
     if found is None:
         return None
     output, branch, provider, model = found

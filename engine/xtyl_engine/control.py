@@ -117,7 +117,8 @@ class Controls:
         seconds = [0.0]
 
         def change(ledger: Ledger) -> None:
-            last = ledger.transaction.row(sql.LAST_START, {"execution_id": ledger.id})
+            held = JobState.STOPPED if ledger.state is ExecutionState.STOPPED else JobState.RUNNING
+            last = ledger.transaction.row(sql.LAST_START[held], {"execution_id": ledger.id})
             if last is not None and last[0] is not None:
                 seconds[0] = last[0] + LICENCE_SECONDS + REACH_SECONDS - ledger.now
             work(ledger)

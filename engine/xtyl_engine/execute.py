@@ -28,7 +28,7 @@ from xtyl_engine.errors import (
     WorkflowException,
 )
 from xtyl_engine.failures import describe_error
-from xtyl_engine.functions import PackedFunction, load_key, load_reference, unpack
+from xtyl_engine.functions import PackedFunction, load_key, load_reference, not_taken, unpack
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.journal import about
 from xtyl_engine.limits import MAX_ITEMS
@@ -192,10 +192,7 @@ class Executor:
         if isinstance(reference, str) or "reference" in reference:
             return load_reference(reference if isinstance(reference, str) else reference["reference"])
         if not self.settings.accept_functions:
-            raise FunctionRejected(
-                f"this worker takes no functions from notebooks: {reference.get('name')}",
-                hint="Install it on the workers as a module, or set XTYL_ACCEPT_FUNCTIONS=1 where every user is trusted.",
-            )
+            raise not_taken("this worker", str(reference.get("name")))
         digest = reference["digest"]
         known = self._functions.get((execution_id, digest))
         if known is None:

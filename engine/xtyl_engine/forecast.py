@@ -4,14 +4,15 @@ after it be looked up too; what nobody has computed yet is not known, and counts
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.cache import cache_key
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.catalogue import DEFAULT_PROJECT
+from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import rendered
 from xtyl_engine.gather import visible
@@ -20,6 +21,7 @@ from xtyl_engine.plan import Plan, PlanNode, head, iterate_items, shared_axes
 from xtyl_engine.states import JobState
 
 _UNKNOWN = object()
+LookUp = Callable[[str], tuple[Any, ...] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +35,27 @@ class NodeForecast:
 
 
 def forecast(
-    plan: Plan, rows: Sequence[Mapping[str, Any]], *, database: Database, store: ArtifactStore, provider: str
+    plan: Plan,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    database: Database,
+    store: ArtifactStore,
+    provider: str,
+    project: str = DEFAULT_PROJECT,
 ) -> list[NodeForecast]:
-    """One forecast per node, in topological order. `provider` is the one used where a node names none."""
+    """One forecast per node, in topological order. `provider` is the one used where a node names none, `project` the one whose
+    results count."""
     known: dict[tuple[str, str], Any] = {}
     with database.read() as transaction:
-        return [_forecast_node(transaction, plan, node, rows, known, store, provider) for node in plan.nodes.values()]
+
+        def look_up(key: str) -> tuple[Any, ...] | None:
+            return transaction.row(sql.CACHED_IN, {"cache_key": key, "project": project})
+
+        return [_forecast_node(look_up, plan, node, rows, known, store, provider) for node in plan.nodes.values()]
 
 
 def _forecast_node(
-    transaction: Transaction,
+    look_up: LookUp,
     plan: Plan,
     node: PlanNode,
     rows: Sequence[Mapping[str, Any]],
@@ -55,7 +68,7 @@ def _forecast_node(
     jobs, cached = 0, 0
     for item in _items(plan, node, len(rows)):
         jobs += 1
-        found = _look(transaction, plan, node, item, rows, known, store, provider)
+        found = _look(look_up, plan, node, item, rows, known, store, provider)
         if found is not _UNKNOWN:
             known[node.id, item] = found
             cached += 1
@@ -63,7 +76,7 @@ def _forecast_node(
 
 
 def _look(
-    transaction: Transaction,
+    look_up: LookUp,
     plan: Plan,
     node: PlanNode,
     item: str,
@@ -81,7 +94,7 @@ def _look(
     except WorkflowException:
         return _UNKNOWN
     key = cache_key(kind, node, config, item, provider)
-    found = transaction.row(sql.CACHED, {"cache_key": key}) if key else None
+    found = look_up(key) if key else None
     return _UNKNOWN if found is None else visible(node, JobState.COMPLETED, found[0], None, store)
 
 

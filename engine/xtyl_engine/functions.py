@@ -23,6 +23,7 @@ from typing import Any
 
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
+from xtyl_engine.values import mend
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 KEY_BYTES = 32
@@ -66,13 +67,18 @@ def sign(blob: bytes, *, name: str, python: str, key: bytes, execution_id: str) 
 
 
 def _unsigned(blob: bytes, name: str, python: str) -> PackedFunction:
+    check_size(name, blob)
+    return PackedFunction(digest=sha256(blob).hexdigest(), name=name, python=python, blob=blob, signature="")
+
+
+def check_size(name: str, blob: bytes) -> None:
+    """See that a packed function is not too large. Raises LimitExceeded."""
     if len(blob) > MAX_FUNCTION_BYTES:
         raise LimitExceeded(
             f"{name}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
             "it takes large variables of the notebook along",
             hint="pass the data as an argument, or load it inside the function",
         )
-    return PackedFunction(digest=sha256(blob).hexdigest(), name=name, python=python, blob=blob, signature="")
 
 
 def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:
@@ -101,6 +107,15 @@ def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function
     _remember_source(filename, lines)
     _name_file(function, filename)
     return function  # type: ignore[no-any-return]
+
+
+def not_taken(who: str, name: str, *, node: str | None = None) -> FunctionRejected:
+    """Why a worker or a back end that takes no functions from notebooks refuses one."""
+    return FunctionRejected(
+        f"{who} takes no functions from notebooks: {name}",
+        hint="Install it on the workers as a module, or set XTYL_ACCEPT_FUNCTIONS=1 where every user is trusted.",
+        node=node,
+    )
 
 
 def reference(function: Function) -> str | None:
@@ -150,8 +165,8 @@ def load_key(path: str | os.PathLike[str]) -> bytes:
 
 
 def function_name(function: Function) -> str:
-    """The name a reader knows the function by."""
-    return str(getattr(function, "__name__", type(function).__name__))
+    """The name a reader knows the function by, as it can be stored anywhere."""
+    return mend(str(getattr(function, "__name__", type(function).__name__)))
 
 
 def _create_key(path: Path) -> None:

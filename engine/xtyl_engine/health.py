@@ -1,5 +1,6 @@
-"""Whether a worker of this host is alive: each of its processes leaves a sign in the home as often as it renews leases, and
-whoever asks reads those, the database and the broker. Asks no worker anything and loads no Celery: containers ask often.
+"""Whether a worker of this host and pool is alive: each of its processes leaves a sign in the home as often as it renews leases,
+and whoever asks reads those, the database with its schema, and the broker. Asks no worker anything and loads no Celery:
+containers ask often.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from xtyl_engine.diagnose import Check
@@ -20,10 +22,11 @@ FORGOTTEN_SECONDS = 86_400.0
 
 
 class Heartbeat:
-    """The sign of one process: when it last renewed its leases, and when it last swept to the end."""
+    """The sign of one process: its pool, when it last renewed its leases, and when it last swept to the end."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, pool: str):
         self._folder = run_folder(home)
+        self._pool = pool
         self._path = self._folder / f"{socket.gethostname()}-{os.getpid()}.json"
         self._swept = time.time()
         with suppress(OSError):
@@ -39,7 +42,7 @@ class Heartbeat:
             return
         with suppress(OSError):
             partial = self._path.with_suffix(".new")
-            partial.write_text(json.dumps({"pid": os.getpid(), "beat": now, "swept": self._swept}))
+            partial.write_text(json.dumps({"pid": os.getpid(), "pool": self._pool, "beat": now, "swept": self._swept}))
             partial.chmod(0o600)
             os.replace(partial, self._path)
 
@@ -80,9 +83,12 @@ def place(url: str) -> str:
 
 def _worker(settings: Settings) -> Check:
     now = time.time()
-    signs = [sign for sign in _signs(run_folder(settings.home)) if _lives(sign["pid"])]
+    living = [sign for sign in _signs(run_folder(settings.home)) if _lives(sign["pid"])]
+    signs = [sign for sign in living if sign["pool"] in (settings.pool, None)]
     if not signs:
-        return _bad("no worker of this home runs on this host", "Start one with `xtyl worker`.")
+        command = f"xtyl worker --pool {settings.pool}"
+        others = f"; those that do have another pool than {settings.pool}" if living else ""
+        return _bad(f"no worker of this home runs on this host{others}", f"Start one with `{command}`.")
     latest = max(signs, key=lambda sign: sign["beat"])
     if now - latest["beat"] > settings.lease_seconds:
         return _bad(f"its last sign is {now - latest['beat']:.0f} s old", "It hangs or was stopped: start it again.")
@@ -98,13 +104,12 @@ def _bad(detail: str, hint: str) -> Check:
 
 
 def _database(settings: Settings) -> Check:
-    from xtyl_engine import statements as sql
     from xtyl_engine.database import Database
+    from xtyl_engine.schema import check_schema
 
     database = Database(settings.database_url, pool_size=1)
     try:
-        with database.read() as transaction:
-            transaction.row(sql.CLOCK)
+        check_schema(database)
     except WorkflowException as error:
         return Check(name="database", ok=False, detail=str(error))
     finally:
@@ -122,13 +127,14 @@ def _broker(settings: Settings) -> Check:
     return Check(name="broker", ok=True, detail=place(settings.event_url))
 
 
-def _signs(folder: Path) -> list[dict[str, float]]:
-    """The signs of this host: a home may be shared, and pids are not."""
+def _signs(folder: Path) -> list[dict[str, Any]]:
+    """The signs of this host: a home may be shared, and pids are not. Those of the release before do not tell their pool."""
     found = []
     for path in folder.glob(f"{socket.gethostname()}-*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             read = json.loads(path.read_bytes())
-            found.append({"pid": int(read["pid"]), "beat": float(read["beat"]), "swept": float(read["swept"])})
+            times = {"beat": float(read["beat"]), "swept": float(read["swept"])}
+            found.append({"pid": int(read["pid"]), "pool": read.get("pool"), **times})
     return found
 
 

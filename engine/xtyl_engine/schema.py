@@ -51,6 +51,25 @@ def ensure_schema(database: Database) -> None:
     _change(database, _bring_up)
 
 
+def check_schema(database: Database) -> None:
+    """See that the schema is this release's, and change nothing. Raises SchemaError, BackendError where nobody answers."""
+    try:
+        with database.engine.connect() as connection:
+            found = _revision(connection)
+            if found is None:
+                raise SchemaError("the database has no tables yet", hint="`xtyl migrate` makes them.")
+            if found != HEAD:
+                _check_known(connection, found)
+                raise SchemaError(
+                    f"the database has schema {found}, this release works with {HEAD}",
+                    hint="`xtyl migrate` brings it up; if it was taken back for an older release, start that one.",
+                )
+    except BackendError:
+        raise
+    except Exception as error:
+        raise database.translated(error) from error
+
+
 def change_schema(database: Database, target: str) -> None:
     """Take the schema to another revision, also to an older one: what only the newer schema holds is then gone.
 

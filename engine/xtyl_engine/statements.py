@@ -12,6 +12,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    text,
     type_coerce,
     update,
 )
@@ -136,6 +137,10 @@ END_ATTEMPT = (
 
 ATTEMPT_OUTCOME = select(attempts.c.outcome).where(attempts.c.job_id == B("job_id"), attempts.c.number == B("number"))
 
+# On PostgreSQL: a plain scan marks what is dead in an index, so that the next one passes it by; a bitmap's reads it all again,
+# for every process and second, until the table is vacuumed, and the more of it the larger the table is.
+PLAIN_SCAN = text("SET LOCAL enable_bitmapscan = off")
+
 EXPIRED = select(jobs.c.execution_id, jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.lost).where(
     job_in(JobState.RUNNING), jobs.c.lease < Now()
 )
@@ -176,16 +181,33 @@ FUNCTION = select(
     functions.c.digest, functions.c.name, functions.c.python, functions.c.blob, functions.c.signature
 ).where(functions.c.execution_id == B("execution_id"), functions.c.digest == B("digest"))
 
-CACHED = (
-    select(jobs.c.output, jobs.c.branch, jobs.c.provider, jobs.c.model)
-    .where(jobs.c.cache_key == B("cache_key"), job_in(JobState.COMPLETED), jobs.c.cache_key.is_not(None))
-    .order_by(jobs.c.id.desc())
-    .limit(1)
-)
+_ITS_PROJECT = select(executions.c.project).where(executions.c.id == jobs.c.execution_id).scalar_subquery()
 
-LAST_START = select(func.max(jobs.c.started)).where(
-    jobs.c.execution_id == B("execution_id"), job_in(JobState.RUNNING, JobState.STOPPED)
-)
+
+def cached(project: ColumnElement[str]) -> Any:
+    """The latest result by its key. Whose it is, is looked up for each that the key finds: projects share no results."""
+    return (
+        select(jobs.c.output, jobs.c.branch, jobs.c.provider, jobs.c.model)
+        .where(
+            jobs.c.cache_key == B("cache_key"),
+            job_in(JobState.COMPLETED),
+            jobs.c.cache_key.is_not(None),
+            project == _ITS_PROJECT,
+        )
+        .order_by(jobs.c.id.desc())
+        .limit(1)
+    )
+
+
+_ASKING = executions.alias("asking")
+CACHED = cached(select(_ASKING.c.project).where(_ASKING.c.id == B("execution_id")).scalar_subquery())
+CACHED_IN = cached(B("project"))
+
+# By the jobs that run, of which there are few: looking through all that an execution has takes longer the longer it is.
+LAST_START = {
+    state: select(func.max(jobs.c.started)).where(jobs.c.execution_id == B("execution_id"), job_in(state))
+    for state in (JobState.RUNNING, JobState.STOPPED)
+}
 
 IS_RECORDED = select(events.c.time, events.c.kind, events.c.node, events.c.item).where(
     events.c.execution_id == B("execution_id"), events.c.sequence == B("sequence")

@@ -18,7 +18,7 @@ from xtyl_engine.catalogue import DEFAULT_PROJECT, keep_version
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import KeyReused, LimitExceeded
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.functions import PackedFunction
+from xtyl_engine.functions import PackedFunction, check_size
 from xtyl_engine.ledger import event_row
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.plan import Plan
@@ -26,6 +26,7 @@ from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import count_initial_jobs, initial_jobs
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import executions
+from xtyl_engine.values import mend
 
 MAX_JOBS = 1_000_000
 _SAME_KEY = select(executions.c.id, executions.c.submission_digest).where(
@@ -88,6 +89,8 @@ def submit(database: Database, submission: Submission) -> Submitted:
         raise LimitExceeded(
             f"{jobs:,} jobs; at most {MAX_JOBS:,} in one run", hint="Run the table in parts, or lower `n`."
         )
+    for function in submission.functions:
+        check_size(mend(function.name), function.blob)
     done = database.transact(lambda transaction: _write_once(transaction, submission, jobs))
     reach(Point.SUBMIT_COMMITTED)
     return done
@@ -188,7 +191,7 @@ def _function_parameters(execution_id: str, function: PackedFunction) -> dict[st
     return {
         "execution_id": execution_id,
         "digest": function.digest,
-        "name": function.name,
+        "name": mend(function.name),
         "python": function.python,
         "blob": function.blob,
         "signature": function.signature,

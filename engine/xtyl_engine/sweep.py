@@ -103,6 +103,8 @@ class Sweeper:
     def put_back_lost(self) -> None:
         """Make the jobs ready again whose lease has run out; quarantine those that were lost too often."""
         with self.database.read() as transaction:
+            if not transaction.is_sqlite:
+                transaction.run(sql.PLAIN_SCAN)
             expired = transaction.rows(sql.EXPIRED)
         if self._is_patient():
             return

@@ -80,7 +80,7 @@ class Process:
             forward=lambda id: send_hint(app, id, (route.other_queue,)),
             others=_pool.idle if is_forked else int,
         )
-        self.heartbeat = Heartbeat(settings.home)
+        self.heartbeat = Heartbeat(settings.home, settings.pool)
         self.watch = Watch(settings, _relay, self.slots, plans.load)
         self.sweeper = Sweeper(
             self.database,

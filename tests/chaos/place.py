@@ -129,6 +129,7 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
                 "XTYL_HOME": str(folder / "home"),
                 "XTYL_DATABASE_URL": database_url,
                 "XTYL_REDIS_URL": broker.url,
+                "XTYL_ACCEPT_FUNCTIONS": "1",
                 **QUICK,
             }
         )

@@ -10,7 +10,7 @@ import sys
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +51,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
                 "XTYL_HOME": str(home),
                 "XTYL_DATABASE_URL": f"{base.rpartition('/')[0]}/{name}?{query}",
                 "XTYL_REDIS_URL": broker,
+                "XTYL_ACCEPT_FUNCTIONS": "1",
                 **QUICK,
             }
         )
@@ -61,8 +62,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 def _with_worker(settings: Settings) -> Iterator[Settings]:
     with open(settings.log_folder / "worker.log", "ab") as log:
         worker = subprocess.Popen(
-            worker_command(replace(settings, accept_functions=True)),
-            env=replace(settings, accept_functions=True).child_environ(),
+            worker_command(settings),
+            env=settings.child_environ(),
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -98,7 +99,7 @@ class Served:
 @pytest.fixture(scope="session")
 def served(shared: Settings) -> Iterator[Served]:
     """The API of the shared back end, as a process of its own."""
-    settings = replace(shared, accept_functions=True)
+    settings = shared
     create = ["token", "create", "tests", "--role", "write", "--project", "*"]
     said = subprocess.run(
         [*XTYL, *create], env=settings.child_environ(), capture_output=True, text=True, check=True, timeout=60

@@ -32,7 +32,7 @@ def worker(folder: Path, monkeypatch: pytest.MonkeyPatch, pool: str, **given: st
     """A worker of a back end of its own, which this process uses too."""
     with valkey_server() as broker:
         given = {"XTYL_HOME": str(folder / "home"), "XTYL_REDIS_URL": broker, **given}
-        settings = load_settings({**QUICK, **given})
+        settings = load_settings({**QUICK, **given, "XTYL_ACCEPT_FUNCTIONS": "1"})
         prepare_home(settings)
         for name, value in settings.to_environ().items():
             monkeypatch.setenv(name, value)

@@ -163,9 +163,11 @@ def opened(pid: int, name: str) -> bool:
 @ON_SQLITE
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_the_health_check_tells_alive_from_dead(routed: Settings, pool: str) -> None:
-    """Healthy while the worker runs; once it was killed, or the broker is away, it says what is wrong and ends with 1."""
+    """Healthy while the worker runs; for a worker of another pool, once it was killed, or with the broker away, it says what is
+    wrong and ends with 1."""
     command = [str(Path(sys.executable).parent / "xtyl"), "worker", "--check"]
-    environ = replace(routed, pool=pool).child_environ()
+    routed, other = replace(routed, pool=pool), replace(routed, pool="prefork" if pool == "threads" else "threads")
+    environ = routed.child_environ()
     assert not examine(routed)[0].ok
     worker = subprocess.Popen(command[:-1], env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
@@ -175,6 +177,11 @@ def test_the_health_check_tells_alive_from_dead(routed: Settings, pool: str) -> 
         wait_until(lambda: all(check.ok for check in examine(routed)))
         healthy = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
         assert healthy.returncode == 0, healthy.stdout
+        wrong = subprocess.run(
+            [*command, "--pool", other.pool], env=environ, capture_output=True, text=True, check=False
+        )
+        assert wrong.returncode == 1
+        assert f"Start one with `xtyl worker --pool {other.pool}`" in wrong.stdout
         away = {**environ, "XTYL_REDIS_URL": "unix:///nowhere.sock"}
         alone = subprocess.run(command, env=away, capture_output=True, text=True, check=False)
         assert alone.returncode == 1

@@ -1,0 +1,84 @@
+"""Cached results: whose they are, and that finding one costs a look into an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+import xtyl_nb as xt
+from xtyl_engine import statements as sql
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.database import Database
+from xtyl_engine.execute import Executor
+from xtyl_engine.forecast import forecast
+from xtyl_engine.plan import Plan
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.record import Recorder
+from xtyl_engine.settings import load_settings
+from xtyl_engine.submit import Row, Submission, new_execution_id, submit
+from xtyl_engine.validate import validate
+
+FLOW = xt.Workflow("line").generate_copy("line", prompt="One line")
+
+
+class Hands:
+    """A database and hands that work for any project on it."""
+
+    def __init__(self, database: Database, home: Path):
+        settings = load_settings({"XTYL_HOME": str(home), "XTYL_REDIS_URL": "unix:///nowhere.sock"})
+        self.database, self.plans, self.store = database, PlanCache(), ArtifactStore(home / "artifacts")
+        self.plan: Plan = validate(FLOW.document)
+        self.recorder = Recorder(database, "hands", 10.0, lambda events: None, self.plans.load)
+        self.executor = Executor(settings, database, self.plans, self.store, self.recorder.may_start)
+
+    def done(self, project: str) -> bool:
+        """Run it once in a project; whether its result was taken from the cache."""
+        id = new_execution_id("line")
+        submit(self.database, Submission(id=id, plan=self.plan, rows=[Row(label=0, values={})], project=project))
+        (claim,) = self.recorder.record([], id, 1).claims
+        outcome = self.executor.execute(claim)
+        self.recorder.record([outcome], id, 0)
+        return bool(getattr(outcome, "cached", False))
+
+    def cached(self, project: str) -> int:
+        """What a dry run in a project says."""
+        (found,) = forecast(
+            self.plan, [{}], database=self.database, store=self.store, provider="offline", project=project
+        )
+        return found.cached
+
+
+@pytest.fixture
+def hands(database: Database, tmp_path: Path) -> Hands:
+    return Hands(database, tmp_path)
+
+
+def test_a_result_is_cached_for_its_own_project_only(hands: Hands) -> None:
+    """What one project has made and paid, another makes anew; each finds its own again, also after the other's is newer."""
+    assert [hands.done(project) for project in ("mine", "theirs", "mine", "theirs")] == [False, False, True, True]
+
+
+def test_a_dry_run_counts_its_own_projects_results_only(hands: Hands) -> None:
+    """The forecast agrees with the run."""
+    hands.done("mine")
+    assert (hands.cached("mine"), hands.cached("theirs")) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["CACHED", "CACHED_IN"])
+def test_a_cached_result_is_found_by_its_key(database: Database, name: str) -> None:
+    """The index of the keys is read, and each execution found by its id, whatever else is in the database."""
+    asked = database.compiled(getattr(sql, name))
+    explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+    given = {"cache_key": "k", "execution_id": "e", "project": "p"}
+    with database.engine.connect() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SET enable_seqscan = off"))
+        cursor = connection.connection.cursor()
+        cursor.execute(explain + asked.text, {**asked.constants, **given})
+        plan = "\n".join(map(str, cursor.fetchall()))
+        cursor.close()
+    assert "jobs_by_cache_key" in plan
+    assert "SCAN " not in plan
+    assert "Seq Scan" not in plan
