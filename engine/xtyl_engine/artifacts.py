@@ -162,7 +162,7 @@ class ArtifactStore:
         except OSError as error:
             raise ArtifactError(
                 f"the artifact {path.name} cannot be read: {error.strerror}",
-                hint=f"look whether {self.folder} was moved or cleaned; run the step again to make it anew",
+                hint="look whether XTYL_HOME/artifacts was moved or cleaned; run the step again to make it anew",
             ) from error
         if sha256(data).hexdigest() != reference[KEY]:
             raise ArtifactError(

@@ -166,7 +166,7 @@ def _page(
 
 
 def _closed(place: list[Any]) -> str:
-    return urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+    return urlsafe_b64encode(json.dumps(place, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
 def _opened(cursor: str | None, first: list[Any], *kinds: Any) -> list[Any]:

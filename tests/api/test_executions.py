@@ -309,3 +309,13 @@ def test_what_is_stored_and_cannot_be_read(desk: Desk, column: str) -> None:
         answer = desk.ask("GET", f"{RUNS}/{id}/{path}")
         assert answer.status_code in (200, 503), path
         assert "Expecting" not in answer.text
+    assert desk.ask("GET", f"{RUNS}/{id}/artifacts/{'0' * 64}").status_code in (404, 503)
+
+
+def test_a_decision_about_what_cannot_be_read(desk: Desk) -> None:
+    """The review's options were broken by hand: 503, and it waits on."""
+    broken = submit(desk, document=FLOW)
+    work_off(desk, broken)
+    with desk.service.database.engine.begin() as connection:
+        connection.execute(text("UPDATE agent_jobs SET output = '{broken' WHERE node = 'pick'"))
+    assert desk.ask("POST", f"{RUNS}/{broken}/reviews/pick/0/approve", json={"choose": [0]}).status_code == 503

@@ -33,15 +33,15 @@ class Desk:
 
     async def look(self, work: Callable[[], Any], *, headers: Mapping[str, str] | None = None) -> Response:
         """Answer with what a read gives, as JSON."""
-        return await self.run(lambda: respond(_readable(work), 200, headers))
+        return await self.run(lambda: respond(work(), 200, headers))
 
     async def run(self, work: Callable[[], T]) -> T:
         """What a short piece of work gives. Raises BackendError if it is not done in time."""
-        return await _waited(self._looks.submit(work), LOOK_SECONDS)
+        return await _waited(self._looks.submit(_readable, work), LOOK_SECONDS)
 
     async def work(self, work: Callable[[], T]) -> T:
         """What a long piece of work gives. Raises BackendError if it is not done in time: then it may be done later."""
-        return await _waited(self._works.submit(work), WORK_SECONDS)
+        return await _waited(self._works.submit(_readable, work), WORK_SECONDS)
 
     def close(self) -> None:
         """Begin nothing more; what runs is not waited for."""
@@ -80,8 +80,9 @@ def _forget(late: asyncio.Future[Any]) -> None:
         log.warning("work that nobody waited for any more failed: %s", error)
 
 
-def _readable(work: Callable[[], Any]) -> Any:
-    """What a read gives. What is stored and cannot be understood is the back end's fault, not the request's."""
+def _readable(work: Callable[[], T]) -> T:
+    """What a piece of work gives. The request itself was understood before, or refused in our words: what cannot be read now is
+    stored so, by hand or by another release, and that is the back end's fault."""
     try:
         return work()
     except WorkflowException:

@@ -23,7 +23,7 @@ Project = Annotated[
     str | None, Query(pattern=PROJECT, max_length=64, description="The token's own, or `default`, if left out.")
 ]
 After = Annotated[
-    str | None, Query(min_length=1, max_length=1_000, description="`next` of the page before.", pattern=VISIBLE)
+    str | None, Query(min_length=1, max_length=600, description="`next` of the page before.", pattern=VISIBLE)
 ]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
 State = Annotated[ExecutionState | None, Query(description="Only executions in this state.")]
