@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from xtyl_engine.plan import Plan
 from xtyl_engine.validate import validate
 from xtyl_engine.workflow import parse_document
 
+IDLE_SECONDS = 10.0
 # Draft eight, choose, draw eight, choose, attach.
 STORY = (1, 8, 1, 8, 1, 1)
 SLOT_TIMES = """
@@ -116,10 +118,22 @@ def print_used(crowd: Crowd, done: Done) -> None:
     print("\n| used meanwhile | |\n|---|---|")
     print(f"| connections to PostgreSQL, peak, of | {used.connections} of {most} |")
     print(f"| memory of a worker in MB, p50, most | {statistics.median(held):.0f}, {held[-1]:.0f} |")
+    print(f"| connections to the broker, peak | {used.clients} |")
     print(f"| memory of the broker in MB, peak | {used.broker_megabytes:.1f} |")
     for part in ("workers", "postgres", "broker"):
         seconds = getattr(used, part)
         print(f"| processor of {part}: cores, ms a job | {seconds / used.seconds:.2f}, {1000 * seconds / jobs:.2f} |")
+    print(flush=True)
+
+
+def print_idle(crowd: Crowd) -> None:
+    """What workers cost that have nothing to do: they sweep and renew."""
+    with crowd.gauge() as gauge:
+        threading.Event().wait(IDLE_SECONDS)
+    used, count = gauge.used, len(crowd.workers)
+    print(f"| {count} workers with nothing to do: ms of a processor a second, for each of them | |\n|---|---|")
+    for part in ("workers", "postgres", "broker"):
+        print(f"| {part} | {1000 * getattr(used, part) / used.seconds / count:.1f} |")
     print(flush=True)
 
 

@@ -46,6 +46,7 @@ class Used:
     postgres: float = 0.0
     broker: float = 0.0
     connections: int = 0
+    clients: int = 0
     broker_megabytes: float = 0.0
     worker_megabytes: list[float] = field(default_factory=list)
 
@@ -86,6 +87,8 @@ class Gauge:
                 connection.rollback()
                 now = self._client.info("memory")["used_memory"] / 1e6
                 self.used.broker_megabytes = max(self.used.broker_megabytes, now)
+                clients = self._client.info("clients")["connected_clients"]
+                self.used.clients = max(self.used.clients, clients)
                 held = map(megabytes, self._pids["workers"])
                 self.used.worker_megabytes = list(map(max, self.used.worker_megabytes, held))
                 if self._ended.wait(LOOK_SECONDS):

@@ -16,6 +16,9 @@ from xtyl_engine.plan import Plan
 
 NODES = 20
 SPREAD_ROWS = 5
+SIZES = """
+SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables ORDER BY 2 DESC
+"""
 SIZE = "SELECT pg_database_size(current_database())"
 
 
@@ -58,7 +61,10 @@ def print_growth(crowd: Crowd, scales: Sequence[int], runs: int) -> None:
             cells = f"{submitted:.2f} | {seconds:.2f} | {1000 * seconds / jobs:.2f}"
             cells += f" | {1000 * workers / jobs:.2f}, {1000 * postgres / jobs:.2f} | {size / jobs:,.0f}"
             print(f"| {jobs:,} in {name} | {cells} |", flush=True)
-    print()
+    sizes = crowd.rows(SIZES)
+    all_jobs = crowd.value("SELECT count(*) FROM agent_jobs")
+    told = ", ".join(f"{name} {size / all_jobs:,.0f}" for name, size in sizes if size / all_jobs >= 1)
+    print(f"\nBytes a job with indexes, after {all_jobs:,} jobs: {told}.\n", flush=True)
 
 
 def grown(crowd: Crowd, plan: Plan, count: int, rows: int) -> tuple[float, float, float, float, float]:

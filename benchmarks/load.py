@@ -11,7 +11,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from busy import print_chain, print_hundred, print_thousand
+from busy import print_chain, print_hundred, print_idle, print_thousand
 from crowd import Crowd, canvas_workers, crowd
 from growth import print_growth, print_memory
 from pauses import print_pauses
@@ -35,6 +35,8 @@ def main() -> None:
         folder = Path(name)
         with crowd(folder, options.workers, options.slots) as there:
             print_machine(there, options, runs)
+            if "hundred" in parts:
+                print_idle(there)
             if {"hundred", "thousand"} & set(parts):
                 with canvas_workers(folder, options.workers, options.slots) as canvas:
                     if "hundred" in parts:

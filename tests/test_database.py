@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import BackendError
 from xtyl_engine.schema import ensure_schema
@@ -18,6 +19,7 @@ from xtyl_engine.settings import load_settings, prepare_home
 CREATE = text("CREATE TABLE t (x INTEGER)")
 ADD = text("INSERT INTO t VALUES (1)")
 COUNT = text("SELECT count(*) FROM t")
+PREPARED = text("SELECT count(*) FROM pg_prepared_statements")
 
 
 def opened(path: Path) -> Database:
@@ -195,3 +197,29 @@ database.close()
     with fresh.read() as transaction:
         assert transaction.row(COUNT) == (3,)
     fresh.close()
+
+
+def prepared(url: str) -> int:
+    """How many statements a connection has prepared on the server after some use."""
+    database = Database(url)
+    found: tuple[int, ...] | None = None
+    for _ in range(10):
+        with database.read() as transaction:
+            transaction.row(sql.CLOCK)
+            found = transaction.row(PREPARED)
+    database.close()
+    return found[0] if found else 0
+
+
+def test_nothing_is_prepared_where_a_pooler_is_in_between(postgres_url: str) -> None:
+    """It gives each transaction another connection, on which a statement that was prepared is not known."""
+    assert prepared(postgres_url) > 0
+    assert prepared(f"{postgres_url}&prepare_threshold=none") == 0
+
+
+def test_a_pooler_is_known_by_what_it_answers(postgres_url: str) -> None:
+    """A statement that it does not know is told with what to set, not as a database that is not there."""
+    database = Database(postgres_url)
+    told = database.translated(ValueError('prepared statement "_pg3_0" does not exist'))
+    database.close()
+    assert "prepare_threshold=none" in str(told)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from errno import EROFS
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import Float
@@ -26,6 +26,7 @@ from xtyl_engine.remedies import POSTGRESQL, SQLITE, remedy
 
 T = TypeVar("T")
 TURN_SECONDS = 15.0
+PREPARE = "prepare_threshold"
 LOST = ("08", "57P")
 # Deadlock, serialization, locks, time-outs; a full disk and a standby that is not promoted yet are somebody's to mend, soon. A
 # missing template (23503) was pruned a moment after it was seen, and is written again.
@@ -273,8 +274,9 @@ def _set(connection: sqlite3.Connection, pragma: str) -> None:
 
 
 def _make_server_engine(url: str, pool_size: int) -> Engine:
+    place, arguments = _connecting(make_url(url))
     try:
-        engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, connect_args=SERVER_CONNECTION)
+        engine = create_engine(place, pool_size=pool_size, max_overflow=pool_size, connect_args=arguments)
     except ModuleNotFoundError as error:
         raise BackendError(
             f"PostgreSQL's driver is not installed: {error}", hint='Install it: pip install "xtyl-nb[server]".'
@@ -286,6 +288,14 @@ def _make_server_engine(url: str, pool_size: int) -> Engine:
         connection.commit()
 
     return engine
+
+
+def _connecting(url: URL) -> tuple[URL, dict[str, Any]]:
+    """Where to connect, and how. `?prepare_threshold=none` is for a pooler that gives each transaction another connection, where
+    a statement that was prepared on one is not known on the next."""
+    if url.query.get(PREPARE) != "none":
+        return url, SERVER_CONNECTION
+    return url.difference_update_query([PREPARE]), SERVER_CONNECTION | {PREPARE: None}
 
 
 def _make_engine(url: str, is_sqlite: bool, pool_size: int) -> Engine:

@@ -18,6 +18,7 @@ SQLITE: Remedies = (
 )
 POSTGRESQL: Remedies = (
     ("password", "Correct the user or the password in XTYL_DATABASE_URL."),
+    ("prepared statement", "A pooler is in between: add `prepare_threshold=none` to the query of XTYL_DATABASE_URL."),
     ("role", "Correct the user in XTYL_DATABASE_URL, or create it with `createuser`."),
     ("does not exist", "Create it with `createdb`, or correct the database's name in XTYL_DATABASE_URL."),
     ("permission denied", "Grant this user the rights to the database's schema."),
