@@ -85,7 +85,8 @@ def result_frame(backend: DirectBackend, id: str, plan: Plan, frame: pd.DataFram
     columns["error"] = pd.array([errors.get(row) for row in range(execution.rows)], dtype="str")
     results = pd.DataFrame(columns, index=inputs.index)
     constants = {name: inputs[name] for name in inputs.columns}
-    return ResultFrame(pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1))
+    whole = pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1)
+    return ResultFrame.of(whole, backend.store.folder)
 
 
 def outputs_frame(backend: DirectBackend, id: str, plan: Plan, node: str) -> pd.DataFrame:
@@ -104,7 +105,7 @@ def outputs_frame(backend: DirectBackend, id: str, plan: Plan, node: str) -> pd.
         for number, each in enumerate([value] if items is None else items):
             records.append(_fields(each if isinstance(each, Mapping) else {"value": each}, backend.store))
             places.append(place if items is None else (*place, number))
-    table = ResultFrame(records)
+    table = ResultFrame.of(pd.DataFrame(records), backend.store.folder)
     table.index = _output_index(_index(backend, id), places, len(plan.nodes[node].axes))
     return table
 
@@ -168,7 +169,7 @@ def reviews_frame(backend: DirectBackend, id: str, overview: Overview) -> pd.Dat
         }
     )
     table.index = index
-    return ResultFrame(table)
+    return ResultFrame.of(table, backend.store.folder)
 
 
 def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:
