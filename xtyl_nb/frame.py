@@ -23,7 +23,7 @@ from xtyl_nb.table import ResultFrame
 
 if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import Overview
+    from xtyl_engine.overview import Review
     from xtyl_engine.query import Execution, Job
     from xtyl_nb.client import DirectBackend
 
@@ -153,10 +153,10 @@ def events_frame(backend: DirectBackend, id: str) -> pd.DataFrame:
     )
 
 
-def reviews_frame(backend: DirectBackend, id: str, overview: Overview) -> pd.DataFrame:
+def reviews_frame(backend: DirectBackend, id: str, reviews: Iterable[Review]) -> pd.DataFrame:
     """One row per option of every decision that is waited for."""
     labels = list(_index(backend, id))
-    options = [(review, option) for review in overview.reviews for option in review.options]
+    options = [(review, option) for review in reviews for option in review.options]
     index = pd.MultiIndex.from_tuples(
         [(review.node, labels[review.row], option.index) for review, option in options] or [],
         names=["node", "row", "option"],

@@ -15,6 +15,8 @@ const ICONS = {
   paused: ["M5.5 3.5v9M10.5 3.5v9"],
 };
 const FAR = 0.36;
+const READABLE = 0.78;
+const CARD_WIDTH = 206;
 const LANES = 150;
 
 function make(tag, className, text) {
@@ -72,6 +74,11 @@ function placed(bar, start, end, whole) {
   const all = Math.max(whole, 0.001);
   bar.style.left = `${Math.min(99, (100 * Math.max(0, start)) / all)}%`;
   bar.style.width = `${Math.max(0, (100 * (end - start)) / all)}%`;
+}
+
+// No longer than from the first start to the last end, and no longer than its jobs took together: a pause between them is no work.
+function atWork(node, elapsed) {
+  return Math.min((node.end ?? elapsed) - node.start, node.worked + node.at_work * elapsed - node.starts);
 }
 
 function lasted(seconds) {
