@@ -1,5 +1,6 @@
 const LATE = 700;
 const LOST = 5_000;
+const RESTARTED = "The kernel was restarted and no longer knows this picture.";
 const PING = 60_000;
 
 // What Jupyter calls the state of the kernel behind this page; elsewhere nothing is known of it.
@@ -32,10 +33,10 @@ function kernel(model, run, view, say) {
       if (!quiet) say(`The kernel is ${now === "busy" ? "busy" : "late"} and will answer when its cell ends. ${command}`);
     } else if (now !== "idle") lost(`The kernel is ${now}.`);
     // It may be far away.
-    else asked.get(id).timer = setTimeout(() => lost("The kernel was restarted and no longer knows this picture."), LOST - LATE);
+    else asked.get(id).timer = setTimeout(() => lost(RESTARTED), LOST - LATE);
   }
   function lost(words) {
-    say(`${words} The run is not lost: in a cell, xt.attach("${run}") shows it again. In a terminal: xtyl stop ${run}`, "failed");
+    say(`${words} The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`, "failed");
   }
 
   // What nobody clicked for waits in silence, as long as the kernel only works.
@@ -48,7 +49,7 @@ function kernel(model, run, view, say) {
       clearTimeout(asked.get(id).timer);
       asked.delete(id);
       const now = kernelState(model);
-      lost(`The kernel that showed this is ${["busy", "idle", "unknown"].includes(now) ? "gone" : now}.`);
+      lost(["busy", "idle"].includes(now) ? RESTARTED : `The kernel that showed this is ${now === "unknown" ? "gone" : now}.`);
     }
   }
 
