@@ -20,7 +20,7 @@ from xtyl_nb.detail import bars_json
 from xtyl_nb.fold import fold
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.timeline import Bar
-from xtyl_nb.view import describe, difference, draw_graph, node_state
+from xtyl_nb.view import asked_lines, describe, difference, draw_graph, node_state
 from xtyl_nb.widget import RunWidget, wake
 
 PLAN = summer_plan()
@@ -418,6 +418,12 @@ def test_a_list_is_read_again_as_long_as_it_is() -> None:
     assert len(shown.click("jobs", node="headline", start=0, count=100)["jobs"]) == 100
     again = shown.click("jobs", node="headline", start=0, count=1000)["jobs"]
     assert [job["item"] for job in again] == [str(item) for item in range(120)]
+
+
+def test_what_may_be_tried_again_is_told_from_what_was() -> None:
+    """The limits of `retry=` have a line of their own, so that nothing else is called attempts."""
+    asked = asked_lines({"prompt": "Hi", "retry": {"attempts": 5, "base_seconds": 2.0}, "arguments": {"text": "a"}})
+    assert asked == [["prompt", "Hi"], ["retry", "attempts 5, base seconds 2.0"], ["text", "a"]]
 
 
 def test_a_pause_between_jobs_is_no_work() -> None:

@@ -262,6 +262,9 @@ def asked_lines(config: Mapping[str, Any], length: int = TEXT_SHOWN) -> list[lis
     for name, value in config.items():
         if name == "function" and isinstance(value, Mapping):
             lines.append([name, f"{value.get('name') or value.get('reference')}()"])
+        elif name == "retry" and isinstance(value, Mapping):
+            # Its attempts are those that may be made; the panel heads those that were so.
+            lines.append([name, ", ".join(f"{key.replace('_', ' ')} {each}" for key, each in value.items())])
         elif isinstance(value, Mapping):
             lines += asked_lines(value, length)
         elif value is not None and value not in ("", [], ()):
