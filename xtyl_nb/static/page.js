@@ -93,5 +93,7 @@ function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
+// What has the focus, seen from a part of the widget: marimo draws it in a tree of its own.
+const active = (node) => node.getRootNode().activeElement ?? document.activeElement;
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const isOver = (state) => ["completed", "failed", "stopped"].includes(state.state);

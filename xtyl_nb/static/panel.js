@@ -159,7 +159,7 @@ function region(tag, className) {
     const now = JSON.stringify(key);
     if (now === written) return;
     written = now;
-    const focused = [...box.querySelectorAll("button")].indexOf(document.activeElement);
+    const focused = [...box.querySelectorAll("button")].indexOf(active(box));
     const opened = [...box.querySelectorAll("details")].map((each) => each.open);
     box.replaceChildren();
     box.append(...(fill(box) ?? []));

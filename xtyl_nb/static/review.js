@@ -44,7 +44,7 @@ function reviews(key, ask, leave) {
     desk.hidden = !waiting.length;
     box.hidden = desk.hidden && note.hidden;
     if (!waiting.length) {
-      if ((goOn || box.contains(document.activeElement)) && isFree()) leave();
+      if ((goOn || box.contains(active(box))) && isFree()) leave();
       drawn = null;
       return;
     }
@@ -71,7 +71,7 @@ function reviews(key, ask, leave) {
 
   // Whoever writes or chooses goes on where that was, also when it is drawn anew.
   function focused() {
-    const at = document.activeElement;
+    const at = active(desk);
     return desk.contains(at) && at.dataset.at ? { at: at.dataset.at, from: at.selectionStart, to: at.selectionEnd } : null;
   }
   function focus(spot) {
@@ -79,7 +79,7 @@ function reviews(key, ask, leave) {
     at?.focus({ preventScroll: true });
     if (at && spot.from != null && at.type !== "radio" && at.type !== "checkbox") at.setSelectionRange(spot.from, spot.to);
   }
-  const isFree = () => box.contains(document.activeElement) || [document.body, null].includes(document.activeElement) || leave.holds();
+  const isFree = () => [document.body, null].includes(active(box)) || box.contains(active(box)) || leave.holds();
 
   function show(key, review) {
     const mine = draft(key);

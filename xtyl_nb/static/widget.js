@@ -23,7 +23,7 @@ function render({ model, el }) {
     graphic.select(selected);
     tick();
   };
-  const leave = Object.assign(() => root.focus({ preventScroll: true }), { holds: () => document.activeElement === root });
+  const leave = Object.assign(() => root.focus({ preventScroll: true }), { holds: () => active(root) === root });
   const top = header(first, act);
   const review = reviews(first.key, ask, leave);
   const times = timeline(choose, ask);
@@ -37,7 +37,7 @@ function render({ model, el }) {
   // The graph is sent again when stacks of cards are opened or folded. What is begun or read beside it stays.
   function draw() {
     graph = model.get("graph");
-    const focused = graphic?.box.contains(document.activeElement) ? document.activeElement.dataset.node : null;
+    const focused = graphic?.box.contains(active(root)) ? active(root).dataset.node : null;
     graphic?.box.remove();
     sizes.disconnect();
     graphic = stage(graph, choose, refold);
