@@ -66,6 +66,11 @@ def summer_plan() -> Plan:
 def glance(**fields: Any) -> NodeOverview:
     """A node's overview; states as keywords are counts."""
     counts = {JobState(key): fields.pop(key) for key in list(fields) if key in set(JobState)}
+    if (started := fields.get("started")) is not None:
+        over = sum(count for state, count in counts.items() if state.is_terminal)
+        at_work = counts.get(JobState.RUNNING, 0) + counts.get(JobState.WAITING, 0)
+        took = fields.get("finished", started) - started
+        fields = {"worked": over * took, "at_work": at_work, "starts": at_work * started} | fields
     return NodeOverview(counts=counts, **fields)
 
 
@@ -154,14 +159,21 @@ class ScriptedRun:
         comment: Any = None,
         row_position: Any = None,
         item: Any = None,
+        timeout: Any = None,
     ) -> None:
         said = () if comment is None else (comment,)
         self.controls.append(("approve", node, item, choose, edits, *said))
         self.step()
 
-    def reject(self, node: str, *, reason: str, item: str | None = None) -> None:
+    def reject(self, node: str, *, reason: str, item: str | None = None, timeout: Any = None) -> None:
         self.controls.append(("reject", node, item, reason))
         self.step()
+
+    def reviews_after(self, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
+        reviews = self.overview().reviews
+        places = [(review.node, review.item) for review in reviews]
+        start = places.index(after) + 1 if after in places else 0
+        return reviews[start : start + count]
 
     def job_page(self, node: str, start: int = 0) -> JobPage:
         """Two jobs, one of which failed; of a node that is not there, none."""

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import xtyl_nb as xt
+from scripted_run import draw_image
 from workbench import Workbench, workbench
 
 BRIEFS = pd.DataFrame({"name": ["a", "b"]}, index=pd.Index(["x", "y"], name="key"))
@@ -42,6 +43,17 @@ def test_a_run_that_has_not_begun_has_whole_frames(bench: Workbench) -> None:
     assert run.reviews().empty
     for table in (frame, jobs, run.events(), run.outputs("line"), run.reviews()):
         assert table._repr_html_()
+
+
+def test_a_column_of_ones_own_paths_is_not_embedded(bench: Workbench, tmp_path: Path) -> None:
+    """Only what the run made is shown as a picture; a path in the briefs stays a path, with the frame at hand and after it."""
+    own = str(draw_image(tmp_path / "passport.png", top="teal", bottom="navy"))
+    flow = xt.Workflow("own").generate_image("poster", prompt="{{ file }}", size="64x64")
+    run = bench.done(flow, pd.DataFrame({"file": [own]}))
+    for frame in (run.frame(), xt.attach(run.id).frame()):
+        assert frame._repr_html_().count("<img") == 1
+        assert "passport.png" in frame._repr_html_()
+    assert run.outputs("poster")._repr_html_().count("<img") == 1
 
 
 def test_a_failed_row_stays_with_its_error(bench: Workbench) -> None:

@@ -117,7 +117,17 @@ def test_other_choices_are_refused(choose, words):
     """Wrong counts, unknown options, repeats and other types are refused, and what is allowed is said."""
     with pytest.raises(DecisionRefused, match=words) as caught:
         decide(review().output, choose=choose)
-    assert "choose 1 of the options 0 to 2" in str(caught.value)
+    assert "choose 1 of 0..2: choose=[n]" in str(caught.value)
+
+
+def test_a_refusal_names_what_may_be_chosen_as_it_is_written():
+    """Several at once by an example; where all must be chosen, these."""
+    with pytest.raises(DecisionRefused, match=r"choose 2 of 0\.\.2: choose=\[0, 1\]"):
+        decide(review(choose=2).output, choose=[0])
+    with pytest.raises(DecisionRefused, match=r"choose all of them: choose=\[0, 1, 2\]"):
+        decide(review(choose=3).output, choose=[0])
+    with pytest.raises(DecisionRefused, match=r"edit only what is chosen: choose=\[1\]"):
+        decide(review(edit=True).output, choose=[1], edits={0: "x"})
 
 
 def test_an_edit_changes_the_nearest_text():

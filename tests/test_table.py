@@ -32,17 +32,44 @@ def test_without_texts_and_images_it_is_the_table_of_pandas() -> None:
 def test_images_are_shown_also_in_lists_and_selections(tmp_path: Path) -> None:
     """A path is a thumbnail, a list of them a row; what is selected shows them too."""
     image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
-    frame = ResultFrame({"one": [image], "many": [[image] * (MOST_ITEMS + 2)], "n": [1]})
+    frame = ResultFrame.of(pd.DataFrame({"one": [image], "many": [[image] * (MOST_ITEMS + 2)], "n": [1]}), tmp_path)
     assert html(frame).count("<img") == MOST_ITEMS + 1
     assert "+2" in html(frame)
     assert html(frame[["one"]].head(1)).count("<img") == 1
     assert html(frame.loc[:, ["n"]]).count("<img") == 0
 
 
+def test_files_elsewhere_are_never_opened(tmp_path: Path) -> None:
+    """A path of an image that is not in the run's own store stays text, also by `..`, a link, or in a list."""
+    store, own = tmp_path / "store", tmp_path / "passport.png"
+    store.mkdir()
+    draw_image(own, top="teal", bottom="navy")
+    (store / "link.png").symlink_to(own)
+    paths = [str(own), f"{store}/../passport.png", str(store / "link.png"), [str(own)], f"{store}2/a.png"]
+    table = ResultFrame.of(pd.DataFrame({"note": paths}), store)
+    for frame in (table, ResultFrame({"note": paths}), table.head(2), table[["note"]]):
+        assert "<img" not in html(frame)
+        assert "passport.png" in html(frame)
+
+
+def test_what_is_computed_from_a_frame_shows_its_images_too(tmp_path: Path) -> None:
+    """Sorted, filtered, copied, with a column more."""
+    image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
+    frame = ResultFrame.of(pd.DataFrame({"image": [image, image], "n": [2, 1]}), tmp_path)
+    for other in (
+        frame.sort_values("n"),
+        frame[frame["n"] > 1],
+        frame.copy(),
+        frame.assign(more=1),
+        frame.reset_index(),
+    ):
+        assert "<img" in html(other)
+
+
 def test_only_what_is_seen_is_drawn(tmp_path: Path) -> None:
     """Of a long frame the rows that pandas leaves out cost no thumbnails."""
     image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
-    frame = ResultFrame({"image": [image] * 1000})
+    frame = ResultFrame.of(pd.DataFrame({"image": [image] * 1000}), tmp_path)
     assert html(frame).count("<img") == pd.get_option("display.min_rows")
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripted_run import ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
-from xtyl_engine.overview import Overview
+from scripted_run import STARTED, ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
+from xtyl_engine.errors import DecisionRefused
+from xtyl_engine.overview import Decision, JobDetail, JobPage, Overview
 from xtyl_nb import widget as widget_module
 from xtyl_nb.detail import bars_json
 from xtyl_nb.fold import fold
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.timeline import Bar
-from xtyl_nb.view import describe, difference, draw_graph, node_state
+from xtyl_nb.view import asked_lines, describe, difference, draw_graph, node_state
 from xtyl_nb.widget import RunWidget, wake
 
 PLAN = summer_plan()
@@ -233,7 +236,7 @@ def test_the_page_side_is_small_and_writes_only_text() -> None:
     source = RunWidget._esm
     assert not any(word in source for word in ("innerHTML", "insertAdjacentHTML", "document.write", "import "))
     assert re.findall(r"https?://[^\"]*", source) == ["http://www.w3.org/2000/svg"]
-    assert len(source) < 48_000
+    assert len(source) < 60_000
 
 
 def test_a_node_opens_its_jobs() -> None:
@@ -305,9 +308,130 @@ def test_a_card_names_the_rows_that_wait_and_the_branches_taken(tmp_path: Path) 
 
 
 def test_bars_too_close_to_be_told_apart_are_one() -> None:
-    """It spans them all and looks like the most pressing; what stands apart stays apart."""
+    """One bar for those that look alike; what stands apart, or failed, stays apart."""
     many = [Bar(node="a", item=str(n), state="completed", start=n / 1000, end=(n + 1) / 1000) for n in range(500)]
     bars = [*many, Bar(node="a", item="x", state="failed", start=0.5, end=0.501)]
     bars += [Bar(node="a", item="y", state="completed", start=8.0, end=8.5)]
     bars += [Bar(node="a", item="z", state="running", start=9.0, end=10.0)]
-    assert bars_json(bars) == {"a": [[0.0, 0.501, "failed"], [8.0, 8.5, "completed"], [9.0, None, "running"]]}
+    assert bars_json(bars) == {
+        "a": [
+            [0.0, 0.5, "completed", 0],
+            [0.5, 0.501, "failed", 0],
+            [8.0, 8.5, "completed", 0],
+            [9.0, None, "running", 0],
+        ]
+    }
+
+
+def test_bars_that_work_at_once_lie_in_lanes() -> None:
+    """No two bars of one lane overlap, and a lane that is free again is used again."""
+    times = [(0, 4), (0, 2), (1, 3), (2, 5), (3, 6), (4, 7)]
+    bars = [Bar(node="a", item=str(n), state="completed", start=a, end=b) for n, (a, b) in enumerate(times)]
+    drawn = bars_json(bars)["a"]
+    assert {lane for *_, lane in drawn} == {0, 1, 2}
+    for start, end, _, lane in drawn:
+        assert not [each for each in drawn if each[3] == lane and start < each[0] < end]
+
+
+def test_a_ping_brings_a_page_up_to_date_and_leaves_no_trace() -> None:
+    """A page that is behind gets everything; one that is not, an answer; nothing of it is in what a notebook saves."""
+    shown = Recorder(scripted("completed"))
+    assert shown.join(DEADLINE_SECONDS)
+    before = shown.get_state()
+    assert shown.click("ping", view="a", number=shown.full_state()["number"]) == {
+        "kind": "answer",
+        "ask": "1",
+        "ok": True,
+    }
+    shown.sent.clear()
+    shown.click("ping", view="a", number=-1)
+    assert [message["kind"] for message in shown.sent] == ["state", "answer"]
+    assert shown.get_state() == before
+
+
+class Decided(ScriptedRun):
+    """Somebody else decides in the moment somebody clicks, and nobody who watches hears of it."""
+
+    def changed(self, after: int, timeout: float) -> bool:
+        threading.Event().wait(timeout)
+        return False
+
+    def approve(self, node: str, **decision: Any) -> None:
+        self._at = 1
+        raise DecisionRefused("pick was already decided: approve by ana, choose=[1]", hint="The first decision stands.")
+
+    def inspect(self, node: str, *, item: str) -> JobDetail:
+        decision = Decision(action="approve", by="ana", time=STARTED + 4, choice=(1,))
+        return replace(super().inspect(node, item="0"), decision=decision)
+
+
+def test_a_review_that_does_not_wait_any_more_is_taken_away_when_it_is_clicked(tmp_path: Path) -> None:
+    """The widget looks again by itself, and says who decided what."""
+    image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
+    first, second = review_of([image], item="0"), review_of([image], item="1")
+    live = Decided(PLAN, overview_of(PLAN, reviews=(first, second)), overview_of(PLAN, reviews=(second,)))
+    shown = Recorder(live)
+    answer = shown.click("approve", node="pick", item="0", choose=[0])
+    assert (answer["ok"], answer["waits"]) == (False, False)
+    assert (answer["decision"]["by"], answer["decision"]["choice"]) == ("ana", [1])
+    states = [message["state"] for message in shown.sent if message["kind"] == "state"]
+    assert list(states[-1]["reviews"]) == ["pick/1"]
+    assert states[-1]["waiting"] == ["pick/1"]
+    shown.close()
+
+
+def test_what_is_looked_at_is_not_pushed_out_by_what_waits_before_it(tmp_path: Path) -> None:
+    """Only a review that waits no more is taken from a page that has it."""
+    image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
+    rows = [review_of([image], item=str(row)) for row in range(9)]
+    late = describe(overview_of(PLAN, reviews=tuple(rows[3:])))
+    assert late["waiting"] == list(late["reviews"]) == [f"pick/{row}" for row in range(3, 9)]
+    early = describe(overview_of(PLAN, reviews=tuple(rows)), late["reviews"])
+    assert early["waiting"] == [f"pick/{row}" for row in range(6)]
+    assert "gone" not in difference(late, early)
+    over = describe(overview_of(PLAN, reviews=tuple(rows[:8])), early["reviews"])
+    assert difference(early, over)["gone"] == ["pick/8"]
+
+
+def test_reviews_are_leafed_to_in_order(tmp_path: Path) -> None:
+    """Those behind the one that is named; what the page has comes without its images."""
+    image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
+    rows = tuple(review_of([image], item=str(row)) for row in range(60))
+    shown = Recorder(ScriptedRun(PLAN, overview_of(PLAN, "paused", reviews=rows)))
+    answer = shown.click("reviews", after="pick/52", count=3, have={"pick/54": 1, "pick/55": 2})
+    assert answer["keys"] == ["pick/53", "pick/54", "pick/55"]
+    assert list(answer["reviews"]) == ["pick/53", "pick/55"]
+
+
+class Many(ScriptedRun):
+    """A node of 120 jobs, fifty to a page."""
+
+    def job_page(self, node: str, start: int = 0) -> JobPage:
+        jobs = [replace(self.inspect(node, item="0"), item=str(item)) for item in range(start, min(start + 50, 120))]
+        return JobPage(total=120, start=start, jobs=tuple(jobs))
+
+
+def test_a_list_is_read_again_as_long_as_it_is() -> None:
+    """As many pages as were shown, and no more than there are."""
+    shown = Recorder(Many(PLAN, overview_of(PLAN)))
+    assert len(shown.click("jobs", node="headline", start=0)["jobs"]) == 50
+    assert len(shown.click("jobs", node="headline", start=0, count=100)["jobs"]) == 100
+    again = shown.click("jobs", node="headline", start=0, count=1000)["jobs"]
+    assert [job["item"] for job in again] == [str(item) for item in range(120)]
+
+
+def test_what_may_be_tried_again_is_told_from_what_was() -> None:
+    """The limits of `retry=` have a line of their own, so that nothing else is called attempts."""
+    asked = asked_lines({"prompt": "Hi", "retry": {"attempts": 5, "base_seconds": 2.0}, "arguments": {"text": "a"}})
+    assert asked == [["prompt", "Hi"], ["retry", "attempts 5, base seconds 2.0"], ["text", "a"]]
+
+
+def test_a_pause_between_jobs_is_no_work() -> None:
+    """What waited for a person in between does not count; what works side by side counts once; what goes on grows."""
+    apart = glance(completed=2, started=100.0, finished=4_000.0, worked=3.0)
+    assert apart.seconds_at_work(9_999.0) == 3.0
+    together = glance(completed=8, started=100.0, finished=104.0, worked=30.0)
+    assert together.seconds_at_work(9_999.0) == 4.0
+    going = glance(completed=1, running=1, started=100.0, worked=2.0, at_work=1, starts=200.0)
+    assert going.seconds_at_work(205.0) == 7.0
+    assert glance(blocked=1).seconds_at_work(1.0) is None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from xtyl_engine.artifacts import ArtifactStore
     from xtyl_engine.events import Event
     from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import JobDetail, JobPage, Overview
+    from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.plan import Plan
     from xtyl_engine.query import Execution, Job
     from xtyl_engine.states import ExecutionState, JobState
@@ -101,6 +101,9 @@ class Backend(Protocol):
     def reject(self, id: str, node: str, item: str, *, reason: str, by: str) -> None: ...
 
     def another(self, id: str, node: str, item: str, *, comment: str | None, by: str) -> None: ...
+
+    def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
+        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
 
     def inspect(self, id: str, node: str, item: str) -> JobDetail: ...
 

@@ -9,7 +9,7 @@ from xtyl_engine.events import Event
 from xtyl_engine.overview import Decision, JobDetail, JobPage
 from xtyl_engine.schedule import End
 from xtyl_nb.thumbnail import thumbnail
-from xtyl_nb.timeline import Bar
+from xtyl_nb.timeline import Bar, lanes
 from xtyl_nb.view import Json, asked_lines, clip
 
 LINE_SHOWN = 160
@@ -50,11 +50,12 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
             }
             for attempt in job.attempts
         ],
-        "decision": job.decision and _decision_json(job.decision, began),
+        "decision": job.decision and decision_json(job.decision, began),
     }
 
 
-def _decision_json(decision: Decision, began: float | None) -> Json:
+def decision_json(decision: Decision, began: float | None) -> Json:
+    """Who decided what, and when."""
     return {
         "action": {"approve": "approved", "reject": "rejected"}.get(decision.action, decision.action),
         "by": clip(decision.by, 80),
@@ -81,23 +82,33 @@ def event_json(event: Event, began: float | None) -> Json:
 
 
 def bars_json(bars: Sequence[Bar]) -> Json:
-    """Per node, where its jobs stand in time: start, end, state. Jobs that follow each other too closely to be told apart share
-    a bar, which looks like the most pressing of them."""
-    whole = max((bar.end for bar in bars), default=0.0)
-    found: dict[str, list[list[Any]]] = {}
-    for bar in bars:
-        drawn = found.setdefault(bar.node, [])
+    """Per node, where its jobs stand in time: start, end, state, lane; what worked at once lies in lanes below each other.
+    Jobs in one lane that are too short to be told apart share a bar, which looks like the most pressing of them."""
+    least = max((bar.end for bar in bars), default=0.0) / BARS_SHOWN
+    by_node: dict[str, list[Bar]] = {}
+    for bar in sorted(bars, key=lambda bar: (bar.start, bar.end)):
+        by_node.setdefault(bar.node, []).append(bar)
+    return {node: _drawn(of_node, least) for node, of_node in by_node.items()}
+
+
+def _drawn(bars: Sequence[Bar], least: float) -> list[list[Any]]:
+    drawn: list[list[Any]] = []
+    last: dict[int, list[Any]] = {}
+    for bar, lane in zip(bars, lanes(bars), strict=True):
         state = bar.state if bar.state in PRESSING else "completed"
-        if drawn and bar.start - drawn[-1][1] < whole / BARS_SHOWN:
-            drawn[-1][1] = max(drawn[-1][1], bar.end)
-            drawn[-1][2] = max(drawn[-1][2], state, key=PRESSING.index)
+        before = last.get(lane)
+        is_close = before is not None and bar.start - before[1] < least
+        if before is not None and is_close and (state == before[2] or max(_long(before), bar.end - bar.start) < least):
+            before[1:3] = max(before[1], bar.end), max(before[2], state, key=PRESSING.index)
         else:
-            drawn.append([bar.start, bar.end, state])
+            last[lane] = [bar.start, bar.end, state, lane]
+            drawn.append(last[lane])
     # What goes on has no end yet: the page draws it to where its clock is.
-    return {
-        node: [[start, None if state in ("running", "waiting") else end, state] for start, end, state in drawn]
-        for node, drawn in found.items()
-    }
+    return [[start, None if state in ("running", "waiting") else end, state, lane] for start, end, state, lane in drawn]
+
+
+def _long(bar: list[Any]) -> float:
+    return float(bar[1] - bar[0])
 
 
 def _line(job: JobDetail, began: float | None) -> Json:

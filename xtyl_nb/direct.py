@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xtyl_engine.artifacts import ArtifactStore
     from xtyl_engine.events import Event
     from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import JobDetail, JobPage, Overview
+    from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.query import Queries
     from xtyl_engine.settings import Settings
     from xtyl_engine.stream import Listener
@@ -122,6 +122,10 @@ class DirectBackend:
     def another(self, id: str, node: str, item: str, *, comment: str | None, by: str) -> None:
         """Ask for one more option. Raises DecisionRefused."""
         self._change(id, self._controls.another(id, node, item, by=by, comment=comment))
+
+    def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
+        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
+        return self._glance.reviews(id, after, count)
 
     def inspect(self, id: str, node: str, item: str) -> JobDetail:
         """One job with everything that is known of it. Raises RunNotFound."""

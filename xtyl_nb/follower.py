@@ -1,5 +1,5 @@
 """A daemon thread that looks at a run whenever something happened to it, and hands what it sees to a display. It ends
-with the run; `start` sets it off again after a retry.
+with the run, and when nobody may be looking any more; `start` sets it off again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,21 @@ PATIENCE_SECONDS = 1.0
 
 
 class Follower:
-    """Calls `seen` with each new Overview, at most ten times a second, and `failed` with whatever went wrong."""
+    """Calls `seen` with each new Overview, at most ten times a second, and `failed` with whatever went wrong, for as long as
+    `is_watched`."""
 
-    def __init__(self, live: Live, *, seen: Callable[[Overview], None], failed: Callable[[Exception], None]):
+    def __init__(
+        self,
+        live: Live,
+        *,
+        seen: Callable[[Overview], None],
+        failed: Callable[[Exception], None],
+        is_watched: Callable[[], bool],
+    ):
         self._live = live
         self._seen = seen
         self._failed = failed
+        self._is_watched = is_watched
         self._lock = threading.Lock()
         self._leave = threading.Event()
         self._again = False
@@ -65,7 +74,7 @@ class Follower:
                 self._again = True
 
     def _look_and_wait(self) -> bool:
-        """Show how the run stands and wait until that is old; False if it is over."""
+        """Show how the run stands and wait until that is old; False if it is over, or nobody watches any more."""
         began = monotonic()
         overview = self._live.overview()
         self._seen(overview)
@@ -74,8 +83,9 @@ class Follower:
         # A run that is dear to look at is looked at less often.
         self._leave.wait(max(SHORTEST_PAUSE_SECONDS, 3 * (monotonic() - began)))
         while not self._leave.is_set() and not self._live.changed(overview.sequence, PATIENCE_SECONDS):
-            pass
-        return True
+            if not self._is_watched():
+                return False
+        return self._is_watched()
 
     def _goes_on(self) -> bool:
         """Whether to look once more. Asked and answered under the lock, so that no `start` falls between."""

@@ -23,7 +23,7 @@ from xtyl_nb.table import ResultFrame
 
 if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import Overview
+    from xtyl_engine.overview import Review
     from xtyl_engine.query import Execution, Job
     from xtyl_nb.backend import Backend
 
@@ -85,7 +85,8 @@ def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | No
     columns["error"] = pd.array([errors.get(row) for row in range(execution.rows)], dtype="str")
     results = pd.DataFrame(columns, index=inputs.index)
     constants = {name: inputs[name] for name in inputs.columns}
-    return ResultFrame(pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1))
+    whole = pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1)
+    return ResultFrame.of(whole, store.folder)
 
 
 def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFrame:
@@ -104,7 +105,7 @@ def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFr
         for number, each in enumerate([value] if items is None else items):
             records.append(_fields(each if isinstance(each, Mapping) else {"value": each}, store))
             places.append(place if items is None else (*place, number))
-    table = ResultFrame(records)
+    table = ResultFrame.of(pd.DataFrame(records), store.folder)
     table.index = _output_index(_index(backend, id), places, len(plan.nodes[node].axes))
     return table
 
@@ -152,10 +153,10 @@ def events_frame(backend: Backend, id: str) -> pd.DataFrame:
     )
 
 
-def reviews_frame(backend: Backend, id: str, overview: Overview) -> pd.DataFrame:
+def reviews_frame(backend: Backend, id: str, reviews: Iterable[Review]) -> pd.DataFrame:
     """One row per option of every decision that is waited for."""
     labels, store = list(_index(backend, id)), backend.store_of(id)
-    options = [(review, option) for review in overview.reviews for option in review.options]
+    options = [(review, option) for review in reviews for option in review.options]
     index = pd.MultiIndex.from_tuples(
         [(review.node, labels[review.row], option.index) for review, option in options] or [],
         names=["node", "row", "option"],
@@ -168,7 +169,7 @@ def reviews_frame(backend: Backend, id: str, overview: Overview) -> pd.DataFrame
         }
     )
     table.index = index
-    return ResultFrame(table)
+    return ResultFrame.of(table, store.folder)
 
 
 def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:

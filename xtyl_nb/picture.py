@@ -211,8 +211,8 @@ _CELL = "text-align:left;padding:2px 10px;background:transparent;vertical-align:
 def _row(name: str, glance: NodeOverview) -> str:
     state = node_state(glance)
     failed = next(count for name, count in spans(glance) if name == "failed")
-    known = glance.started is not None and glance.finished is not None
-    took = lasted((glance.finished or 0) - (glance.started or 0)) if known else ""
+    seconds = None if glance.finished is None else glance.seconds_at_work(glance.finished)
+    took = "" if seconds is None else lasted(seconds)
     cells = (
         f"<b>{one_line(name)}</b>",
         f"{_sign(state)} {WORDS[state]}",

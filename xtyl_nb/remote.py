@@ -16,7 +16,7 @@ from uuid import uuid4
 from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.forecast import NodeForecast
 from xtyl_engine.functions import PYTHON, PackedFunction, not_taken, reference, wrap
-from xtyl_engine.overview import JobDetail, JobPage, Overview
+from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
 from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution
 from xtyl_engine.settings import load_settings, prepare_home
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from xtyl_engine.workflow import Document, Node
 
 T = TypeVar("T")
+MOST_REVIEWS = 200
 
 
 class RemoteBackend:
@@ -111,6 +112,12 @@ class RemoteBackend:
     def another(self, id: str, node: str, item: str, *, comment: str | None, by: str) -> None:
         """Ask for one more option. Raises DecisionRefused."""
         self.calls.post(*at(id), "reviews", node, item, "another", body={"comment": comment, "by": by})
+
+    def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
+        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
+        place = None if after is None else "/".join(after)
+        listed, _ = self.calls.page(*at(id), "reviews", of="reviews", after=place, limit=min(count, MOST_REVIEWS))
+        return self._with_pictures(id, tuple(from_json(Review, each) for each in listed))
 
     def inspect(self, id: str, node: str, item: str) -> JobDetail:
         """One job with everything that is known of it. Raises RunNotFound."""

@@ -62,19 +62,19 @@ class RemoteQueries:
 
     def jobs(self, execution_id: str) -> list[Job]:
         """Every job, outputs left out."""
-        return [_job(each) for each in self._all(execution_id, "jobs", PAGE)]
+        return self._jobs(execution_id, PAGE)
 
     def node_jobs(self, execution_id: str, node: str) -> list[Job]:
         """Every job of one node, with its output."""
-        return [_job(each) for each in self._all(execution_id, "jobs", PAGE_WITH_OUTPUTS, node=node, outputs="true")]
+        return self._jobs(execution_id, PAGE_WITH_OUTPUTS, node=node, outputs="true")
 
     def node_states(self, execution_id: str, node: str) -> dict[str, JobState]:
         """How each job of one node stands, by item."""
-        return {job.item: job.state for job in map(_job, self._all(execution_id, "jobs", PAGE, node=node))}
+        return {job.item: job.state for job in self._jobs(execution_id, PAGE, node=node)}
 
     def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]:
         """Node, item, state, reason and output text of every job."""
-        found = (_job(each) for each in self._all(execution_id, "jobs", PAGE_WITH_OUTPUTS, outputs="true"))
+        found = self._jobs(execution_id, PAGE_WITH_OUTPUTS, outputs="true")
         return [(job.node, job.item, job.state, job.because, job.output) for job in found]
 
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
@@ -87,6 +87,10 @@ class RemoteQueries:
             if not listed or more is None:
                 break
         return found
+
+    def _jobs(self, execution_id: str, size: int, **parameters: Any) -> list[Job]:
+        """Jobs in the order in which they came into being, as a database gives them."""
+        return sorted(map(_job, self._all(execution_id, "jobs", size, **parameters)), key=lambda job: job.id)
 
     def _all(self, execution_id: str, what: str, size: int, **parameters: Any) -> Iterator[Any]:
         after = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from xtyl_engine.overview import JobDetail, JobPage, Overview
+    from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.plan import Plan
     from xtyl_nb.backend import Backend
     from xtyl_nb.gallery import Gallery
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xtyl_nb.timeline import Timeline
 
 LOOK_SECONDS = 1.0
+PAGE = 200
 
 
 class Run:
@@ -192,7 +193,17 @@ class Run:
         """The decisions that are waited for: one row per option, indexed by node, row and option."""
         from xtyl_nb.frame import reviews_frame
 
-        return reviews_frame(self._backend, self.id, self.overview())
+        return reviews_frame(self._backend, self.id, list(self._waiting()))
+
+    def reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
+        """Some decisions that are waited for: those behind the review of this node and item, or the first."""
+        return self._backend.reviews(self.id, after, count)
+
+    def _waiting(self) -> Iterator[Review]:
+        after = None
+        while page := self.reviews_after(after, PAGE):
+            yield from page
+            after = (page[-1].node, page[-1].item)
 
     def watch(self) -> Iterator[Event]:
         """The run's events from the first on, as they happen, without a gap; ends with the run."""

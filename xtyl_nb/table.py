@@ -1,12 +1,15 @@
 """How a run's frame is shown in a notebook: pandas' own table, with images as thumbnails, lists item by item and long texts
-wrapped. It is a DataFrame like any other; what is selected or computed from it is shown the same way.
+wrapped. It is a DataFrame like any other; what is selected or computed from it is shown the same way. Only files of the store
+that the run keeps its own in are opened: a path in somebody's text is a text.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from html import escape
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pandas as pd
@@ -24,14 +27,24 @@ PROSE = "min-width:12em;max-width:26em;white-space:normal;text-align:left"
 
 
 class ResultFrame(pd.DataFrame):
-    """A DataFrame that shows paths of images as small pictures."""
+    """A DataFrame that shows paths of images in a folder, its `images_from`, as small pictures."""
+
+    _metadata: ClassVar[list[str]] = ["images_from"]
+    images_from: str | None = None
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
         return ResultFrame
 
+    @classmethod
+    def of(cls, table: pd.DataFrame, folder: str | Path) -> ResultFrame:
+        """The same table with pictures of the images in this folder."""
+        frame = cls(table)
+        frame.images_from = str(folder)
+        return frame
+
     def _repr_html_(self) -> str | None:
-        stand_ins = _StandIns()
+        stand_ins = _StandIns(self.images_from)
         columns = [stand_ins.put(self.iloc[:, place]) for place in range(self.shape[1])]
         table = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=self.index)
         table.columns = self.columns
@@ -47,7 +60,8 @@ class _StandIns:
     """Cells that pandas cannot show well, and the words that stand for them while it writes (and escapes) the table. Only
     those that it shows are ever drawn."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str | None) -> None:
+        self._images = _Images(folder)
         # Not to be guessed, so that no text in a cell is taken for one.
         self._key = uuid4().hex[:16]
         self._cells: list[Any] = []
@@ -56,37 +70,51 @@ class _StandIns:
         if not (pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)):
             return column
         # One long text makes all of its column prose, so that a column is aligned one way.
-        is_prose = any(isinstance(cell, str) and len(cell) > SHORT_TEXT and not _is_image(cell) for cell in column)
+        is_prose = any(
+            isinstance(cell, str) and len(cell) > SHORT_TEXT and not self._images.may_show(cell) for cell in column
+        )
         return pd.Series([self._word(cell, is_prose) for cell in column], index=column.index, dtype="object")
 
     def replace(self, html: str) -> str:
-        return re.sub(rf"{self._key}-(\d+)-", lambda found: _drawn(self._cells[int(found[1])]), html)
+        return re.sub(rf"{self._key}-(\d+)-", lambda found: _drawn(self._cells[int(found[1])], self._images), html)
 
     def _word(self, cell: Any, is_prose: bool) -> Any:
-        if isinstance(cell, list) or (isinstance(cell, str) and (is_prose or _is_image(cell))):
+        if isinstance(cell, list) or (isinstance(cell, str) and (is_prose or self._images.may_show(cell))):
             self._cells.append(cell)
             return f"{self._key}-{len(self._cells) - 1}-"
         return "" if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell
 
 
-def _drawn(cell: Any) -> str:
+class _Images:
+    """The image files of one folder, and of none other, whatever a cell says."""
+
+    def __init__(self, folder: str | None):
+        self._folder = folder
+
+    def may_show(self, cell: Any) -> bool:
+        """Whether a cell looks like one of them."""
+        is_path = isinstance(cell, str) and self._folder is not None and cell.startswith(self._folder + os.sep)
+        return is_path and cell.lower().endswith(IMAGE_SUFFIXES)
+
+    def drawn(self, cell: Any) -> str | None:
+        """The picture of one of them, as HTML."""
+        if self._folder is None or not self.may_show(cell):
+            return None
+        # Neither `..` nor a link leads out of the folder.
+        inside = os.path.realpath(self._folder) + os.sep
+        picture = thumbnail(cell, THUMB_PIXELS) if os.path.realpath(cell).startswith(inside) else None
+        return picture and f'<img src="{picture}" alt="" style="{THUMB}">'
+
+
+def _drawn(cell: Any, all_images: _Images) -> str:
     if not isinstance(cell, list):
-        return (_image(cell) if _is_image(cell) else None) or _prose([cell])
+        return all_images.drawn(cell) or _prose([cell])
     shown, more = cell[:MOST_ITEMS], len(cell) - MOST_ITEMS
-    images = [_image(each) for each in shown]
+    images = [all_images.drawn(each) for each in shown]
     if images and all(images):
         rest = f'<span style="align-self:center">+{more}</span>' if more > 0 else ""
         return f'<div style="{ROW}">{"".join(map(str, images))}{rest}</div>'
     return _prose([*map(str, shown), *([f"and {more} more"] if more > 0 else [])])
-
-
-def _image(path: Any) -> str | None:
-    picture = thumbnail(path, THUMB_PIXELS) if _is_image(path) else None
-    return picture and f'<img src="{picture}" alt="" style="{THUMB}">'
-
-
-def _is_image(cell: Any) -> bool:
-    return isinstance(cell, str) and cell.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _prose(texts: list[str]) -> str:

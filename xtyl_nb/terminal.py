@@ -121,10 +121,8 @@ def _bar(node: NodeOverview) -> Text:
 
 
 def _took(node: NodeOverview, overview: Overview) -> str:
-    if node.started is None or overview.started is None:
-        return ""
-    end = node.finished if node.finished is not None else overview.started + elapsed_seconds(overview)
-    return clock(end - node.started)
+    seconds = node.seconds_at_work((overview.started or 0.0) + elapsed_seconds(overview))
+    return "" if seconds is None or overview.started is None else clock(seconds)
 
 
 def _watch_lines(live: Live, console: Console) -> Overview:

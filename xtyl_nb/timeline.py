@@ -57,9 +57,9 @@ class Timeline:
 
     def _row(self, node: str) -> str:
         bars = [bar for bar in self.bars[:MOST_BARS] if bar.node == node]
-        lanes = _lanes(bars)
-        height = (max(lanes, default=0) + 1) * LANE_PIXELS
-        drawn = "".join(self._drawn(bar, lane) for bar, lane in zip(bars, lanes, strict=True))
+        places = lanes(bars)
+        height = (max(places, default=0) + 1) * LANE_PIXELS
+        drawn = "".join(self._drawn(bar, lane) for bar, lane in zip(bars, places, strict=True))
         name = "width:130px;flex:none;overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
         rail = f"position:relative;flex:1;height:{height}px;margin-top:5px;border-bottom:1px solid {TRACK}"
         return (
@@ -96,15 +96,15 @@ def timeline_of(jobs: Iterable[Job], nodes: Sequence[str], overview: Overview) -
     )
 
 
-def _lanes(bars: Sequence[Bar]) -> list[int]:
+def lanes(bars: Sequence[Bar]) -> list[int]:
     """For each bar, in order of start, the first lane that is free by then; beyond the last they lie on each other."""
     free: list[float] = []
-    lanes = []
+    places = []
     for bar in bars:
         found = next((lane for lane, until in enumerate(free) if until <= bar.start), len(free))
         if found == len(free) and found < MOST_LANES:
             free.append(bar.end)
         found = min(found, MOST_LANES - 1)
         free[found] = max(free[found], bar.end)
-        lanes.append(found)
-    return lanes
+        places.append(found)
+    return places

@@ -5,7 +5,7 @@ Nothing here draws, and nothing here waits.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from string import digits
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,11 +81,15 @@ class Live(Protocol):
         comment: str | None = None,
         row_position: int | None = None,
         item: str | None = None,
+        timeout: float | None = None,
     ) -> object: ...
 
-    def reject(self, node: str, *, reason: str, item: str | None = None) -> object: ...
+    def reject(self, node: str, *, reason: str, item: str | None = None, timeout: float | None = None) -> object: ...
 
     def another(self, node: str, *, comment: str | None = None, item: str | None = None) -> object: ...
+
+    def reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
+        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
 
     def job_page(self, node: str, start: int = 0) -> JobPage: ...
 
@@ -193,8 +197,10 @@ def plan_edges(plan: Plan) -> list[Edge]:
     return [Edge(source=link.source, target=link.target, branch=link.branch) for link in links]
 
 
-def describe(overview: Overview) -> Json:
-    """Everything that may change about a run, as plain JSON."""
+def describe(overview: Overview, shown: Collection[str] = ()) -> Json:
+    """Everything that may change about a run, as plain JSON. Of the reviews that wait the first few, which `waiting` names in
+    order, and those `shown` before: somebody may be at one."""
+    first = [review_key(each) for each in overview.reviews[:REVIEWS_SHOWN]]
     began = overview.started
     thumbs = THUMBS_SHOWN if len(overview.nodes) <= MANY_NODES else 1
     return {
@@ -209,7 +215,8 @@ def describe(overview: Overview) -> Json:
         "error": clip(overview.error),
         "trouble": None,
         "nodes": {id: _node(node, began, thumbs, waiting_rows(overview, id)) for id, node in overview.nodes.items()},
-        "reviews": review_page(overview, 0),
+        "reviews": reviews_json([each for each in overview.reviews if review_key(each) in {*first, *shown}]),
+        "waiting": first,
         "reviews_total": sum(node.counts.get(JobState.WAITING, 0) for node in overview.nodes.values()),
     }
 
@@ -226,9 +233,14 @@ def branch_counts(node: NodeOverview) -> str:
     return ", ".join(f"{count} {branch}" for branch, count in sorted(node.branches.items(), reverse=True))
 
 
-def review_page(overview: Overview, start: int) -> Json:
-    """A few of the decisions that are waited for, with what to choose from."""
-    return {f"{each.node}/{each.item}": _review(each) for each in overview.reviews[start : start + REVIEWS_SHOWN]}
+def review_key(review: Review) -> str:
+    """What the page calls a review."""
+    return f"{review.node}/{review.item}"
+
+
+def reviews_json(reviews: Sequence[Review]) -> Json:
+    """Decisions that are waited for, with what to choose from."""
+    return {review_key(each): _review(each) for each in reviews}
 
 
 def difference(before: Json, after: Json) -> Json:
@@ -250,6 +262,9 @@ def asked_lines(config: Mapping[str, Any], length: int = TEXT_SHOWN) -> list[lis
     for name, value in config.items():
         if name == "function" and isinstance(value, Mapping):
             lines.append([name, f"{value.get('name') or value.get('reference')}()"])
+        elif name == "retry" and isinstance(value, Mapping):
+            # Its attempts are those that may be made; the panel heads those that were so.
+            lines.append([name, ", ".join(f"{key.replace('_', ' ')} {each}" for key, each in value.items())])
         elif isinstance(value, Mapping):
             lines += asked_lines(value, length)
         elif value is not None and value not in ("", [], ()):
@@ -288,6 +303,9 @@ def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> J
         "done": node.done,
         "start": None if node.started is None else node.started - (began or node.started),
         "end": None if node.finished is None else node.finished - (began or node.finished),
+        "worked": node.worked,
+        "at_work": node.at_work,
+        "starts": node.starts - node.at_work * (began or 0.0),
         "text": clip(node.text),
         "images": [image for image in images if image],
         "error": clip(node.error),

@@ -6,7 +6,8 @@ seen only when no kernel feeds the widget.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,22 +15,27 @@ from weakref import WeakSet
 
 import anywidget
 import traitlets
+from IPython import get_ipython
 
-from xtyl_engine.errors import WorkflowException
+from xtyl_engine.errors import DecisionRefused, WorkflowException
 from xtyl_engine.overview import Overview
-from xtyl_nb.detail import bars_json, detail_json, event_json, page_json
+from xtyl_engine.states import JobState
+from xtyl_nb.answers import CONTROLS, QUESTIONS, words
+from xtyl_nb.audience import Audience, Cells
+from xtyl_nb.detail import bars_json, decision_json
 from xtyl_nb.fold import fold
 from xtyl_nb.follower import Follower
 from xtyl_nb.picture import MOST_EXHIBITS, Exhibit, run_html
-from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds, review_page
+from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds
 
 STATIC = Path(__file__).parent / "static"
 # One module to the page, in this order.
-PARTS = ("page", "state", "graph", "timeline", "panel", "review", "widget")
+PARTS = ("page", "state", "kernel", "graph", "timeline", "panel", "waiting", "review", "widget")
 SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
 _shown: WeakSet[RunWidget] = WeakSet()
+_cells = Cells()
 
 
 def show(live: Live) -> None:
@@ -41,8 +47,11 @@ def settle(id: str) -> None:
     """Draw the still pictures of a run that is over once more, as part of the cell that runs: what executes notebooks with no
     page open hears only that cell."""
     for widget in tuple(_shown):
-        if widget.live.id == id and widget.join(SETTLE_SECONDS):
-            widget.snapshot()
+        if widget.live.id == id:
+            # It may have left off, with no page there.
+            widget.follow()
+            if widget.join(SETTLE_SECONDS):
+                widget.snapshot()
 
 
 def wake(id: str) -> None:
@@ -71,16 +80,18 @@ class RunWidget(anywidget.AnyWidget):
         self._number = 0
         self._still: Any = None
         self._still_shows: tuple[Any, ...] = ()
-        self._views: set[str] = set()
+        self._audience = Audience(_cells)
         self._overview = live.overview()
         self._opened: set[str] = set()
         self._fold = fold(live.plan)
         self._current = describe(self._fold.overview(self._overview))
         self._key = uuid4().hex[:12]
-        self._follower = Follower(live, seen=self._see, failed=self._fail)
+        self._follower = Follower(live, seen=self._see, failed=self._fail, is_watched=self._audience.is_there)
         super().__init__(graph=self._graph())
         self.on_msg(self._receive)
         _serve_while_busy(self.comm)
+        if (shell := get_ipython()) is not None:
+            _cells.listen(shell.events)
         _shown.add(self)
         self.follow()
 
@@ -104,7 +115,7 @@ class RunWidget(anywidget.AnyWidget):
         self._still_shows = self._moment()
 
     def follow(self) -> None:
-        """Keep the picture up to date until the run is over or no view is left."""
+        """Keep the picture up to date until the run is over or no page is left."""
         self._follower.start()
 
     def join(self, timeout: float | None = None) -> bool:
@@ -151,14 +162,17 @@ class RunWidget(anywidget.AnyWidget):
 
     def _see(self, overview: Overview) -> None:
         with self._lock:
+            # Two looks may come in the other order.
+            if overview.sequence < self._overview.sequence:
+                return
             self._overview = overview
-            self._publish(describe(self._fold.overview(overview)))
+            self._publish(describe(self._fold.overview(overview), self._current["reviews"]))
             if self._moment() != self._still_shows:
                 self.snapshot()
 
     def _fail(self, error: Exception) -> None:
         with self._lock:
-            self._publish(self._current | {"trouble": f"{_words(error)['error']} Trying again."})
+            self._publish(self._current | {"trouble": f"{words(error)['error']} Trying again."})
 
     def _publish(self, now: Json) -> None:
         if patch := difference(self._current, now):
@@ -168,18 +182,20 @@ class RunWidget(anywidget.AnyWidget):
 
     def _receive(self, _widget: Any, message: Any, _buffers: Any) -> None:
         kind = message.get("kind") if isinstance(message, dict) else None
-        if kind in ("opened", "closed"):
-            self._count_view(str(message.get("view")), opened=kind == "opened")
+        if kind in ("opened", "ping"):
+            self._hear(message)
+        elif kind == "closed":
+            if self._audience.leave(str(message.get("view"))):
+                self._follower.stop()
         elif kind == "sync":
             self.send({"kind": "state", "state": self.full_state()})
         elif kind == "fold":
             self._refold(message.get("node"))
-        elif kind == "reviews":
-            page = review_page(self._overview, int(message.get("start") or 0))
-            self.send({"kind": "answer", "ask": message.get("ask"), "ok": True, "reviews": page})
-        elif (control := _CONTROLS.get(str(kind))) is not None:
+        elif (control := CONTROLS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._obey(control, message))
-        elif (question := _QUESTIONS.get(str(kind))) is not None:
+        elif kind == "bars":
+            self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(self._bars, message))
+        elif (question := QUESTIONS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(question, message))
 
     def _refold(self, opened: Any) -> None:
@@ -187,87 +203,52 @@ class RunWidget(anywidget.AnyWidget):
         with self._lock:
             self._opened = self._opened | {opened} if opened in self._fold.stacks else set()
             self._fold = fold(self.live.plan, self._opened)
-            self._current = describe(self._fold.overview(self._overview)) | {"trouble": self._current["trouble"]}
+            now = describe(self._fold.overview(self._overview), self._current["reviews"])
+            self._current = now | {"trouble": self._current["trouble"]}
             self.graph = self._graph()
             self.send({"kind": "state", "state": self.full_state()})
 
-    def _count_view(self, view: str, *, opened: bool) -> None:
-        with self._lock:
-            if opened:
-                self._views.add(view)
-            else:
-                self._views.discard(view)
-            if self._views:
-                self.follow()
-            else:
-                self._follower.stop()
+    def _hear(self, message: Json) -> None:
+        """A page says that it is there, and how far it has come."""
+        self._audience.hear(str(message.get("view")))
+        self.follow()
+        if message.get("number", self._number) != self._number:
+            self.send({"kind": "state", "state": self.full_state()})
+        if "ask" in message:
+            self.send({"kind": "answer", "ask": message["ask"], "ok": True})
+
+    def _bars(self, live: Live, message: Json, began: float | None) -> Json:
+        """Where the jobs stand in time, by card."""
+        card_of = self._fold.card_of
+        return {"bars": bars_json([replace(bar, node=card_of[bar.node]) for bar in live.timeline().bars])}
 
     def _reply(self, question: Callable[[Live, Json, float | None], Json], message: Json) -> Json:
         try:
             return {"ok": True} | question(self.live, message, self._overview.started)
         except Exception as error:
-            return {"ok": False} | _words(error)
+            return {"ok": False} | words(error)
 
     def _obey(self, control: Callable[[Live, Json], object], message: Json) -> Json:
         try:
             control(self.live, message)
+        except DecisionRefused as error:
+            return {"ok": False} | words(error) | self._how_it_stands(message)
         except Exception as error:
-            return {"ok": False} | _words(error)
+            return {"ok": False} | words(error)
         self.follow()
         return {"ok": True}
 
-
-def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
-    return page_json(live.job_page(str(message["node"]), int(message.get("start") or 0)), began)
-
-
-def _job(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
-    return {"job": detail_json(live.inspect(str(message["node"]), item=str(message["item"])), began)}
-
-
-def _events(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
-    return {"events": [event_json(event, began) for event in reversed(live.recent_events())]}
-
-
-def _bars(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
-    return {"bars": bars_json(live.timeline().bars)}
-
-
-_QUESTIONS: Mapping[str, Callable[[Live, Json, float | None], Json]] = {
-    "jobs": _page, "job": _job, "events": _events, "bars": _bars,
-}  # fmt: skip
-
-
-def _approve(live: Live, message: Mapping[str, Any]) -> None:
-    edits = {int(index): str(text) for index, text in dict(message.get("edits") or {}).items()}
-    choose = [int(index) for index in message["choose"]]
-    comment = str(message.get("comment") or "") or None
-    live.approve(str(message["node"]), choose=choose, edits=edits or None, comment=comment, item=str(message["item"]))
-
-
-def _reject(live: Live, message: Mapping[str, Any]) -> None:
-    live.reject(str(message["node"]), reason=str(message.get("reason") or ""), item=str(message["item"]))
-
-
-def _another(live: Live, message: Mapping[str, Any]) -> None:
-    live.another(str(message["node"]), comment=str(message.get("comment") or "") or None, item=str(message["item"]))
-
-
-_CONTROLS: Mapping[str, Callable[[Live, Json], object]] = {
-    "pause": lambda live, message: live.pause(),
-    "resume": lambda live, message: live.resume(),
-    "stop": lambda live, message: live.stop(),
-    "retry": lambda live, message: live.retry(),
-    "approve": _approve,
-    "reject": _reject,
-    "another": _another,
-}
-
-
-def _words(error: Exception) -> Json:
-    if isinstance(error, WorkflowException):
-        return {"error": error.message, "hint": error.hint}
-    return {"error": f"{type(error).__name__}: {error}.", "hint": None}
+    def _how_it_stands(self, message: Json) -> Json:
+        """Whether a review still waits whose decision was refused, and who decided it; the page hears first of what it missed."""
+        try:
+            self._see(self.live.overview())
+            self.send({"kind": "state", "state": self.full_state()})
+            job = self.live.inspect(str(message["node"]), item=str(message["item"]))
+        except Exception:
+            # Why it was refused is said in any case.
+            return {}
+        decision = job.decision and decision_json(job.decision, self._overview.started)
+        return {"waits": job.state is JobState.WAITING, "decision": decision}
 
 
 def _serve_while_busy(comm: Any) -> None:

@@ -243,9 +243,9 @@ def _record_decision(
 
 
 def _in_short(decision: Mapping[str, Any]) -> str:
-    """What a decision comes down to: the options taken, or the reason to take none."""
+    """What a decision comes down to: the options taken, as `approve` names them, or the reason to take none."""
     if choice := decision.get("choice"):
-        return f", option{'s' if len(choice) > 1 else ''} {', '.join(map(str, choice[:20]))}"
+        return f", choose=[{', '.join(map(str, choice[:20]))}{', …' if len(choice) > 20 else ''}]"
     reason = decision.get("rejected")
     return f": {str(reason)[:300]}" if reason else ""
 

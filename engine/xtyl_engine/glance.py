@@ -26,10 +26,20 @@ from xtyl_engine.tables import jobs, rows
 from xtyl_engine.values import unspill
 
 MAX_REVIEWS = 50
+MOST_REVIEWS = 500
+AT_WORK = (JobState.RUNNING, JobState.WAITING)
 MAX_IMAGES = 4
 _J = jobs.c
 _COUNTS = (
-    select(_J.node, _J.state, func.count(), func.min(_J.started), func.max(_J.finished))
+    select(
+        _J.node,
+        _J.state,
+        func.count(),
+        func.min(_J.started),
+        func.max(_J.finished),
+        func.sum(_J.finished - _J.started),
+        func.sum(_J.started),
+    )
     .where(_J.execution_id == sql.B("execution_id"))
     .group_by(_J.node, _J.state)
 )
@@ -56,9 +66,12 @@ _BRANCHES = (
 )
 _REVIEWS = (
     select(_J.node, _J.item, _J.output)
-    .where(_J.execution_id == sql.B("execution_id"), _J.state == "waiting")
+    .where(_J.execution_id == sql.B("execution_id"), _J.state == "waiting", _J.id > sql.B("after"))
     .order_by(_J.id)
-    .limit(MAX_REVIEWS)
+    .limit(sql.B("count"))
+)
+_PLACE = select(_J.id).where(
+    _J.execution_id == sql.B("execution_id"), _J.node == sql.B("node"), _J.item == sql.B("item")
 )
 _LABEL = select(rows.c.label, rows.c["values"]).where(
     rows.c.execution_id == sql.B("execution_id"), rows.c.position == sql.B("position")
@@ -85,7 +98,7 @@ class Glance:
                 name: self._node(transaction, plan, execution, name, counted.get(name, []), taken.get(name, {}))
                 for name in plan.nodes
             }
-            reviews = self._reviews(transaction, plan, execution)
+            reviews = self._reviews(transaction, execution_id, 0, MAX_REVIEWS)
             waiting_for = self._waits(transaction, plan, execution, nodes)
         return Overview(
             id=execution.id,
@@ -104,6 +117,14 @@ class Glance:
             reviews=reviews,
         )
 
+    def reviews(self, execution_id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
+        """The decisions that wait, in order: those behind the review `after`, a node and an item, which may be decided itself."""
+        self._queries.execution(execution_id)
+        with self._queries.database.read() as transaction:
+            at = {"execution_id": execution_id, **dict(zip(("node", "item"), after or ("", ""), strict=True))}
+            place = transaction.row(_PLACE, at)
+            return self._reviews(transaction, execution_id, place[0] if place else 0, min(count, MOST_REVIEWS))
+
     def _node(
         self,
         transaction: Transaction,
@@ -113,9 +134,10 @@ class Glance:
         counted: list[tuple[Any, ...]],
         branches: Mapping[str, int],
     ) -> NodeOverview:
-        counts = {JobState(state): count for state, count, _, _ in counted}
-        started = [time for _, _, time, _ in counted if time is not None]
-        finished = [time for _, _, _, time in counted if time is not None]
+        counts = {JobState(state): count for state, count, *_ in counted}
+        started = [time for _, _, time, *_ in counted if time is not None]
+        finished = [time for _, _, _, time, *_ in counted if time is not None]
+        at_work = [(count, starts) for state, count, *_, starts in counted if state in AT_WORK and starts is not None]
         node = NodeOverview(counts=counts)
         facts: dict[str, Any] = {}
         if counts.get(JobState.COMPLETED):
@@ -126,6 +148,9 @@ class Glance:
             counts=counts,
             started=min(started, default=None),
             finished=max(finished, default=None) if node.is_over else None,
+            worked=sum(seconds or 0.0 for state, *_, seconds, _ in counted if state not in AT_WORK),
+            at_work=sum(count for count, _ in at_work),
+            starts=sum(starts for _, starts in at_work),
             branches=branches,
             **facts,
         )
@@ -172,11 +197,10 @@ class Glance:
             return f"{len(value)} items"
         return None if value is None or is_artifact(value) else str(value)[:300]
 
-    def _reviews(self, transaction: Transaction, plan: Plan, execution: Execution) -> tuple[Review, ...]:
-        found = transaction.rows(_REVIEWS, {"execution_id": execution.id})
+    def _reviews(self, transaction: Transaction, id: str, after: int, count: int) -> tuple[Review, ...]:
+        found = transaction.rows(_REVIEWS, {"execution_id": id, "after": after, "count": count})
         return tuple(
-            self._review(transaction, execution.id, node, item, unspill(shown, self._store))
-            for node, item, shown in found
+            self._review(transaction, id, node, item, unspill(shown, self._store)) for node, item, shown in found
         )
 
     def _review(self, transaction: Transaction, id: str, node: str, item: str, shown: Mapping[str, Any]) -> Review:

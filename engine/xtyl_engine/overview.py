@@ -38,11 +38,15 @@ class Review:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOverview:
     """One node's jobs at a glance. Times are seconds since the epoch; `images` are paths, newest first; `branches` says how often
-    a conditional took which."""
+    a conditional took which. `worked` are the seconds that the jobs which ended took together, `at_work` says how many are at
+    work or with a person now, `starts` is the sum of the times when these began."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
     finished: float | None = None
+    worked: float = 0.0
+    at_work: int = 0
+    starts: float = 0.0
     text: str | None = None
     images: tuple[str, ...] = ()
     error: str | None = None
@@ -56,6 +60,14 @@ class NodeOverview:
     def done(self) -> int:
         """Jobs that came to an end of their own: those that were stopped did not."""
         return sum(count for state, count in self.counts.items() if state.is_terminal and state is not JobState.STOPPED)
+
+    def seconds_at_work(self, now: float) -> float | None:
+        """How long the node was at work: no longer than from its first start to its last end, and no longer than its jobs took
+        together, so that no pause between them counts. None before the first start."""
+        if self.started is None:
+            return None
+        together = self.worked + self.at_work * now - self.starts
+        return max(0.0, min((now if self.finished is None else self.finished) - self.started, together))
 
     @property
     def is_over(self) -> bool:

@@ -20,7 +20,7 @@ from xtyl_engine.events import Event
 from xtyl_engine.glance import Glance
 from xtyl_engine.kept import Kept
 from xtyl_engine.listing import Listing, Page
-from xtyl_engine.overview import JobDetail, JobPage, Overview
+from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
 from xtyl_engine.permits import read_rates
 from xtyl_engine.pictures import scaled
 from xtyl_engine.plan import Plan
@@ -126,6 +126,14 @@ class Reader:
         """Some jobs of a node seen closely, those that need somebody first."""
         self.execution(scope, id)
         return self._closeup.page(id, node, start, count)
+
+    def reviews(self, scope: str | None, id: str, after: str | None, limit: int) -> Page[Review]:
+        """The decisions that an execution waits for, in order; the cursor is node and item of the last one, `pick/3`."""
+        self.execution(scope, id)
+        node, _, item = (after or "").partition("/")
+        found = self._glance.reviews(id, (node, item) if after else None, limit + 1)
+        shown = found[:limit]
+        return Page(items=shown, next=f"{shown[-1].node}/{shown[-1].item}" if len(found) > limit else None)
 
     def events(self, scope: str | None, id: str, after: str | None, limit: int) -> Page[Event]:
         """The events of an execution."""

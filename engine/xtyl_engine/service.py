@@ -119,14 +119,21 @@ class Service:
 
     def forecast(self, scope: str | None, body: SubmissionBody) -> list[NodeForecast]:
         """Per node, how many jobs a submission would run and how many of them are cached. Writes nothing."""
-        rows, plan = self._asked(self.project(scope, body.project_id), body)
+        project = self.project(scope, body.project_id)
+        rows, plan = self._asked(project, body)
         jobs = count_initial_jobs(plan, len(rows))
         if jobs > MAX_FORECAST_JOBS:
             raise LimitExceeded(f"{jobs:,} jobs; a forecast looks at {MAX_FORECAST_JOBS:,}", hint="Ask for fewer rows.")
         plan = plan.with_configs(self._configs(body, plan, {}))
         values = [row.values for row in rows]
-        provider = self.provider or self.settings.provider
-        return forecast(plan, values, database=self.database, store=self.reader.store, provider=provider)
+        return forecast(
+            plan,
+            values,
+            database=self.database,
+            store=self.reader.store,
+            provider=self.provider or self.settings.provider,
+            project=project,
+        )
 
     def keep_template(self, scope: str | None, asked: str | None, document: Mapping[str, Any]) -> tuple[Template, bool]:
         """Keep a workflow under its name; whether that version is new."""

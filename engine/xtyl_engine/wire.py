@@ -57,7 +57,7 @@ def name_images(value: T) -> T:
 
 
 def map_images(value: T, change: Callable[[str], str]) -> T:
-    """The same overview, page or job with each image file called otherwise."""
+    """The same overview, page, job or review, or a tuple of such, with each image file called otherwise."""
     return cast(T, _changed(value, change))
 
 
@@ -65,6 +65,8 @@ def _changed(value: Any, change: Callable[[str], str]) -> Any:
     def each(parts: Iterable[Any]) -> tuple[Any, ...]:
         return tuple(_changed(part, change) for part in parts)
 
+    if isinstance(value, tuple):
+        return each(value)
     if isinstance(value, Overview):
         nodes = dict(zip(value.nodes, each(value.nodes.values()), strict=True))
         return replace(value, nodes=nodes, reviews=each(value.reviews))

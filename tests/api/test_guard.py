@@ -141,7 +141,7 @@ def test_an_error_of_our_own_tells_nothing(
 
 def test_requests_are_counted_by_route(lite: Desk) -> None:
     """By template, known method and status; neither ids nor invented methods make series."""
-    metrics = ApiMetrics(lambda: 0)
+    metrics = ApiMetrics()
     app = make_app(lite.service, lite.tokens, metrics)
     id = submit(lite, document=FLOW)
     client = TestClient(app, base_url="http://localhost", headers={"Authorization": f"Bearer {lite.secrets['all']}"})

@@ -61,6 +61,37 @@ def test_a_large_graph_is_folded_and_opened_by_a_click(large: Any) -> None:
     assert page.locator(".xtyl .card.stack").count() == 3
 
 
+def test_buttons_lead_to_what_failed_and_what_runs(large: Any) -> None:
+    """Where the graph is larger than what is seen of it: card after card comes into the middle, readable, with the focus."""
+    page = large
+    for stack in ("copy_0", "image_0"):
+        page.locator(f'.xtyl .card[data-node="{stack}"]').click()
+        page.wait_for_selector(f'.xtyl .card[data-node="{stack.replace("_0", "_99")}"]')
+    page.get_by_role("button", name="Whole graph").click()
+    shot(page, "graph-jumps")
+    failed = page.get_by_role("button", name="1 failed")
+    failed.click()
+    assert is_seen(page) == ["copy_7", True]
+    running = page.get_by_role("button", name="40 running")
+    for node in ("image_0", "image_1", "image_2"):
+        running.click()
+        assert is_seen(page) == [node, True]
+    shot(page, "graph-jumped")
+    assert page.get_by_role("button", name="waiting").count() == 0
+
+
+def is_seen(page: Any) -> list[Any]:
+    """The card with the focus, and whether it stands within the stage and can be read."""
+    return page.evaluate(
+        """() => {
+            const card = document.activeElement;
+            const [a, b] = [card, card.closest(".stage")].map((box) => box.getBoundingClientRect());
+            const inside = a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
+            return [card.dataset.node, inside && a.width > 150];
+        }"""
+    )
+
+
 def test_a_graph_is_dragged_and_zoomed(large: Any) -> None:
     """By its background or its cards, by the wheel and by keys; a drag is no click."""
     page = large

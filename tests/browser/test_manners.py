@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import pytest
 from test_lab import START, run_cell, start
+from test_panel import shot
 
 pytestmark = pytest.mark.browser
 
@@ -31,15 +33,26 @@ show(run)
 """,
     "",
 )
-REFUSING = START.replace(
+MANY_JOBS = ROWS.replace(
     "show(run)",
     """
-from xtyl_engine.errors import DecisionRefused
-def refuse(node, **decision):
-    run.step()
-    import time; time.sleep(1)
-    raise DecisionRefused("pick was already decided: approve by ana, option 2", hint="The first decision stands.")
-run.approve = refuse
+from xtyl_engine.overview import JobPage
+def page_of(node, start=0):
+    jobs = [replace(run.inspect(node, item="0"), item=str(n), label=f"row {n}") for n in range(start, min(start + 50, 120))]
+    return JobPage(total=120, start=start, jobs=tuple(jobs))
+run.job_page = page_of
+show(run)
+""",
+)
+ONCE = START.replace(
+    "show(run)",
+    """
+times = [(0, 9), (1, 20), (2, 12), (3, 8), (9, 31), (13, 41)]
+bars = [Bar(node="poster", item=str(n), state="completed", start=a, end=b) for n, (a, b) in enumerate(times)]
+bars += [Bar(node="headline", item=str(n), state="completed", start=n, end=n + 9) for n in range(12)]
+run = ScriptedRun(plan, overview_of(plan, "completed", nodes={
+    id: glance(completed=12, started=STARTED, finished=STARTED + 41) for id in ("headline", "poster", "kit")}))
+run.timeline = lambda: Timeline(bars, list(SUMMER))
 show(run)
 """,
 )
@@ -69,15 +82,6 @@ def run_from_page(page: Any, place: int) -> None:
     page.locator(".jp-CodeCell").nth(place).locator(".jp-InputPrompt").get_by_text("[", exact=False).wait_for()
 
 
-def test_a_decision_that_came_second_is_told_when_its_row_is_gone(lab: Any, page: Any) -> None:
-    """Who was first is said, although the review is no longer there to say it at."""
-    start(page, lab.write("second.ipynb", REFUSING))
-    page.locator(".xtyl .pick input").first.check()
-    page.get_by_role("button", name="Approve", exact=True).click()
-    page.wait_for_selector(".xtyl .pill.completed")
-    page.get_by_text("already decided: approve by ana, option 2").wait_for()
-
-
 def test_single_letters_stay_in_the_widget(lab: Any, page: Any) -> None:
     """On a card, b makes no cell and x cuts none; with Control the page still saves."""
     start(page, lab.write("letters.ipynb", START, "1"))
@@ -101,15 +105,86 @@ def test_text_in_the_panel_can_be_selected_while_the_run_goes_on(lab: Any, page:
     assert page.evaluate("() => window.held.isConnected")
 
 
+def test_more_jobs_stay_when_something_happens(lab: Any, page: Any) -> None:
+    """Fifty more were asked for; the next patch does not close them, nor move what is read."""
+    start(page, lab.write("more.ipynb", MANY_JOBS, "run.step()"))
+    page.locator('.xtyl .card[data-node="pick"]').click()
+    page.get_by_role("button", name="50 more of 70").click()
+    page.locator(".xtyl .job").nth(99).wait_for()
+    page.locator(".xtyl .panel .scroll").evaluate("box => box.scrollTo(0, 900)")
+    run_from_page(page, 1)
+    page.locator(".xtyl .review").get_by_text("1 of 3").wait_for()
+    page.locator(".xtyl .panel dd", has_text="3 waiting").wait_for()
+    page.locator(".xtyl .job", has_text="row 99").wait_for()
+    page.get_by_role("button", name="20 more of 20").wait_for()
+    assert page.locator(".xtyl .job").count() == 100
+    assert page.locator(".xtyl .panel .scroll").evaluate("box => box.scrollTop") == 900
+
+
+def test_what_worked_at_once_is_drawn_in_lanes(lab: Any, page: Any) -> None:
+    """No bar lies on another."""
+    start(page, lab.write("lanes.ipynb", ONCE))
+    page.locator(".xtyl .lane .rail i").nth(5).wait_for()
+    shot(page, "timeline-lanes")
+    for rail in page.locator(".xtyl .lane .rail").all():
+        boxes = [bar.bounding_box() for bar in rail.locator("i").all()]
+        for one, other in combinations(boxes, 2):
+            apart = [
+                one[at] + one[size] <= other[at] + 0.5 or other[at] + other[size] <= one[at] + 0.5
+                for at, size in (("x", "width"), ("y", "height"))
+            ]
+            assert any(apart)
+
+
 def test_a_kernel_that_is_gone_is_named_with_the_way_back(lab: Any, page: Any) -> None:
-    """A click then says how to see the run again."""
+    """A click then says how the kernel is, how to see the run again, and how to stop it."""
     start(page, lab.write("gone.ipynb", START))
+    page.wait_for_selector(".xtyl .pill.running")
     lab.stop_kernels()
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator:not([data-status="idle"])')
     page.get_by_role("button", name="Pause", exact=True).click()
-    page.get_by_text('xt.attach("run-1")', exact=False).or_(
-        page.get_by_text("xtyl pause run-1", exact=False)
-    ).first.wait_for()
+    said = page.locator(".xtyl .notice", has_text='xt.attach("run-1")')
+    said.wait_for()
+    shot(page, "kernel-gone")
+    assert "xtyl stop run-1" in said.inner_text()
+
+
+def test_a_kernel_that_was_restarted_is_named_and_the_cell_shows_the_run_again(lab: Any, page: Any) -> None:
+    """The picture of before says that nobody feeds it; the same cell, run again, has one that is fed."""
+    start(page, lab.write("restarted.ipynb", START))
+    page.wait_for_selector(".xtyl .pill.running")
+    page.evaluate("() => { jupyterapp.commands.execute('kernelmenu:restart'); }")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    page.locator(".jp-Dialog").wait_for(state="detached")
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    page.get_by_role("button", name="Pause", exact=True).click()
+    said = page.locator(".xtyl .notice", has_text="The kernel was restarted")
+    said.wait_for()
+    shot(page, "kernel-restarted")
+    assert "xtyl stop run-1" in said.inner_text()
+    run_cell(page, 0)
+    said.wait_for(state="detached")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.wait_for_selector(".xtyl .pill.paused")
+
+
+def test_a_page_that_is_looked_at_again_is_brought_up_to_date(lab: Any, page: Any) -> None:
+    """Although nobody followed the run any more: the page says that it is there, and hears how the run stands."""
+    script = ROWS.replace(
+        "show(run)", "from xtyl_nb.widget import RunWidget\nwidget = RunWidget(run)\nwidget.display()"
+    )
+    start(
+        page,
+        lab.write(
+            "back.ipynb", script, "widget._follower.stop(); widget.join(); run.step(); run.step(); print('un', 'seen')"
+        ),
+    )
+    page.locator(".xtyl .review").get_by_text("1 of 2").wait_for()
+    run_from_page(page, 1)
+    page.get_by_text("un seen", exact=True).wait_for()
+    assert "Lamp 0" in page.locator(".xtyl .review h5").inner_text()
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
 
 
 def test_a_kernel_that_is_busy_is_named_with_what_works(lab: Any, page: Any) -> None:

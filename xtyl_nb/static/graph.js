@@ -77,10 +77,10 @@ function card(node, choose) {
     box.title = `${node.name} · ${node.kind}${stacked && ": click to open"}`;
     box.setAttribute("aria-label", `${node.name}, ${stacked && `${node.kind}, click to open, `}${words_of[state.state]}, ${state.done} of ${state.total} done`);
   };
-  // How long it took, or has taken so far.
+  // How long it was at work, so far.
   const tick = (elapsed) => {
     if (!now) return;
-    const text = now.start == null ? "" : lasted((now.end ?? elapsed) - now.start);
+    const text = now.start == null ? "" : lasted(atWork(now, elapsed));
     if (took.textContent !== text) took.textContent = text;
   };
   return { box, node, update, tick };
@@ -111,6 +111,34 @@ function pan(scroller) {
   scroller.addEventListener("click", (event) => { if (moved) event.stopPropagation(); }, true);
 }
 
+// Leads through a graph that is larger than what is seen of it: to the next card where something waits, failed or runs.
+function jumper(go) {
+  const box = make("div", "tools jumps");
+  const last = {};
+  const found = {};
+  const buttons = ["waiting", "failed", "running"].map((kind) => {
+    const words = make("span");
+    const jump = button("", () => {
+      const ids = found[kind];
+      last[kind] = ids[(ids.indexOf(last[kind]) + 1) % ids.length];
+      go(last[kind]);
+    }, kind);
+    jump.append(icon(kind), words);
+    box.append(jump);
+    return { kind, jump, words };
+  });
+  function update(nodes) {
+    for (const { kind, jump, words } of buttons) {
+      found[kind] = nodes.filter(([, node]) => node?.spans.some(([state, count]) => state === kind && count)).map(([id]) => id);
+      const count = found[kind].length;
+      jump.hidden = !count;
+      words.textContent = `${count} ${kind}`;
+      jump.title = `Go to the next of ${plural(count, "card")}: ${kind}`;
+    }
+  }
+  return { box, update };
+}
+
 function stage(graph, choose, refold) {
   const box = make("div", "stagebox");
   const scroller = make("div", "stage");
@@ -134,7 +162,8 @@ function stage(graph, choose, refold) {
   const tools = make("div", "tools");
   if (graph.opened) tools.append(button("Fold", () => refold(null)));
   tools.append(zoom);
-  box.append(scroller, tools);
+  const jumps = jumper((id) => show(id));
+  box.append(scroller, jumps.box, tools);
   pan(scroller);
   if (graph.nodes.length > 60) box.classList.add("many");
   if (cards.size) cards.values().next().value.box.tabIndex = 0;
@@ -142,7 +171,7 @@ function stage(graph, choose, refold) {
   function fit() {
     const width = box.clientWidth || 900;
     const all = Math.min(1, width / graph.width, (graph.height > 520 ? 520 : Infinity) / graph.height);
-    const near = Math.max(0.78, Math.min(1, width / graph.width));
+    const near = Math.max(READABLE, Math.min(1, width / graph.width));
     scale = wanted ?? (whole ? all : near);
     zoom.hidden = all >= near && wanted === null;
     zoom.textContent = whole ? "Readable size" : "Whole graph";
@@ -151,7 +180,9 @@ function stage(graph, choose, refold) {
     space.style.height = `${graph.height * scale}px`;
     scroller.style.height = `${Math.min(520, Math.max(90, graph.height * scale + (graph.width * scale > width ? 14 : 0)))}px`;
     world.classList.toggle("far", scale < FAR);
-    scroller.classList.toggle("pannable", graph.width * scale > width + 1 || graph.height * scale > 521);
+    const isLarger = graph.width * scale > width + 1 || graph.height * scale > 521;
+    scroller.classList.toggle("pannable", isLarger);
+    jumps.box.hidden = !isLarger && scale >= READABLE;
   }
 
   // What is under the pointer, or in the middle, stays where it is.
@@ -161,6 +192,18 @@ function stage(graph, choose, refold) {
     fit();
     const grown = scale / before;
     scroller.scrollTo((scroller.scrollLeft + x) * grown - x, (scroller.scrollTop + y) * grown - y);
+  }
+
+  // A card in the middle, as large as can be read.
+  function show(id) {
+    const { node, box: shown } = cards.get(id);
+    if (scale < READABLE) {
+      [whole, wanted] = [false, READABLE];
+      fit();
+    }
+    const middle = [(node.x + CARD_WIDTH / 2) * scale - scroller.clientWidth / 2, (node.y + node.height / 2) * scale - scroller.clientHeight / 2];
+    scroller.scrollTo(...middle);
+    shown.focus({ preventScroll: true });
   }
 
   scroller.addEventListener("wheel", (event) => {
@@ -202,6 +245,7 @@ function stage(graph, choose, refold) {
       shown.update(now, graph.words);
       of.get(id).forEach((wire) => changed.add(wire));
     }
+    jumps.update(graph.nodes.map(({ id }) => [id, state.nodes[id]]));
     for (const { source, target, path } of changed) path.setAttribute("class", flow(state.nodes[source], state.nodes[target]));
   }
 

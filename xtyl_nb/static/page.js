@@ -15,6 +15,8 @@ const ICONS = {
   paused: ["M5.5 3.5v9M10.5 3.5v9"],
 };
 const FAR = 0.36;
+const READABLE = 0.78;
+const CARD_WIDTH = 206;
 const LANES = 150;
 
 function make(tag, className, text) {
@@ -74,6 +76,11 @@ function placed(bar, start, end, whole) {
   bar.style.width = `${Math.max(0, (100 * (end - start)) / all)}%`;
 }
 
+// No longer than from the first start to the last end, and no longer than its jobs took together: a pause between them is no work.
+function atWork(node, elapsed) {
+  return Math.min((node.end ?? elapsed) - node.start, node.worked + node.at_work * elapsed - node.starts);
+}
+
 function lasted(seconds) {
   if (seconds < 1) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
   return seconds < 10 ? `${seconds.toFixed(1)} s` : clock(seconds);
@@ -86,5 +93,7 @@ function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
+// What has the focus, seen from a part of the widget: marimo draws it in a tree of its own.
+const active = (node) => node.getRootNode().activeElement ?? document.activeElement;
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const isOver = (state) => ["completed", "failed", "stopped"].includes(state.state);

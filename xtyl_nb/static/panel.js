@@ -1,7 +1,7 @@
 // A node seen closely: what it was asked, its jobs with their place in time, and one job with all that is known of it.
-function details(graph, choose, ask) {
+function details(wording, choose, ask) {
   const box = make("div", "panel");
-  const nodes = new Map(graph.nodes.map((node) => [node.id, node]));
+  let nodes = new Map();
   let [id, item, page, job, seen, asked, wrong] = [null, null, null, null, null, 0, ""];
   let [state, elapsed, timer] = [null, 0, 0];
 
@@ -9,19 +9,24 @@ function details(graph, choose, ask) {
     [state, elapsed] = [now, seconds];
     if (chosen !== id) [id, item, page, job, seen, asked, wrong] = [chosen, null, null, null, null, -Infinity, ""];
     const node = now.nodes[id];
-    if (!node) return;
+    if (!node || !nodes.has(id)) return;
     if (node !== seen) soon();
     show();
   }
+
+  const redraw = (graph) => { nodes = new Map(graph.nodes.map((node) => [node.id, node])); };
 
   // Looked at again when something happened to the node, and not all the time.
   function soon() {
     seen = state.nodes[id];
     clearTimeout(timer);
-    timer = setTimeout(() => look(), Math.max(0, asked + 700 - performance.now()));
+    // Many jobs are dear to look at.
+    const pages = Math.ceil((page?.jobs.length ?? 1) / 50);
+    timer = setTimeout(() => look(), Math.max(0, asked + 700 * pages - performance.now()));
   }
 
-  function look(start = 0) {
+  // All that is shown, or what comes after it.
+  function look(start = 0, quiet = true) {
     asked = performance.now();
     const [of, at] = [id, item];
     const done = (take) => (answer) => {
@@ -30,15 +35,16 @@ function details(graph, choose, ask) {
       if (answer.ok) take(answer);
       show();
     };
-    if (item !== null) return ask("job", { node: id, item }, done((answer) => { job = answer.job; }));
-    ask("jobs", { node: id, start }, done((answer) => {
-      page = start ? { ...answer, jobs: [...page.jobs, ...answer.jobs] } : answer;
-    }));
+    if (item !== null) return ask("job", { node: id, item }, done((answer) => { job = answer.job; }), { quiet });
+    ask("jobs", { node: id, start, count: start ? 1 : page?.jobs.length }, done((answer) => {
+      const before = start ? page.jobs.slice(0, start).filter((job) => !answer.jobs.some(({ item }) => item === job.item)) : [];
+      page = { ...answer, jobs: [...before, ...answer.jobs] };
+    }), { quiet });
   }
 
   function open(next) {
     [item, job] = [next, null];
-    look();
+    look(0, false);
     show();
     scroll.scrollTop = 0;
     box.querySelector("button")?.focus();
@@ -85,16 +91,16 @@ function details(graph, choose, ask) {
 
   function facts(list, now, counts) {
     const line = liner(list);
-    line("state", `${graph.words[now.state]}${counts ? ` (${counts})` : ""}`);
+    line("state", `${wording[now.state]}${counts ? ` (${counts})` : ""}`);
     line("branches", now.branches);
-    if (now.start != null) list.append(make("dt", "", "time"), ticking(make("dd"), (seconds) => lasted((state.nodes[id].end ?? seconds) - now.start)));
+    if (now.start != null) list.append(make("dt", "", "time"), ticking(make("dd"), (seconds) => lasted(atWork(state.nodes[id], seconds))));
     line("error", now.error, "bad");
   }
 
   function jobs(list) {
     list.append(...(page?.jobs ?? []).map(jobLine));
     const left = page ? page.total - page.jobs.length : 0;
-    if (left > 0) list.append(button(`${Math.min(left, 50)} more of ${left}`, () => look(page.jobs.length), "quiet"));
+    if (left > 0) list.append(button(`${Math.min(left, 50)} more of ${left}`, () => look(page.jobs.length, false), "quiet"));
   }
 
   function jobLine(each) {
@@ -139,7 +145,7 @@ function details(graph, choose, ask) {
     if (each.attempts.length) list.append(make("dt", "", "attempts"), attempts(each.attempts));
     return list;
   }
-  return { box, update };
+  return { box, update, redraw, close: () => clearTimeout(timer) };
 }
 
 // A part of the panel that is drawn again only for another key. Whoever has the focus in it keeps it, by place.
@@ -153,20 +159,19 @@ function region(tag, className) {
     const now = JSON.stringify(key);
     if (now === written) return;
     written = now;
-    const focused = [...box.querySelectorAll("button")].indexOf(document.activeElement);
+    const focused = [...box.querySelectorAll("button")].indexOf(active(box));
     const opened = [...box.querySelectorAll("details")].map((each) => each.open);
     box.replaceChildren();
     box.append(...(fill(box) ?? []));
     box.querySelectorAll("details").forEach((each, at) => { each.open = opened[at] ?? each.open; });
-    if (focused >= 0) box.querySelectorAll("button")[focused]?.focus();
+    if (focused >= 0) box.querySelectorAll("button")[focused]?.focus({ preventScroll: true });
   }
   return { box, draw };
 }
 
 function decided(list, { action, by, at, comment, choice, edits }) {
   const line = liner(list);
-  const options = choice.length ? `, option ${choice.map((place) => place + 1).join(", ")}` : "";
-  line("decided", `${action}${options} by ${by || "somebody"} at +${lasted(at)}`);
+  line("decided", decidedBy({ action, by, at, choice }));
   line(action === "rejected" ? "reason" : "comment", comment);
   for (const { node, before, after } of edits) {
     const text = make("dd", "result");

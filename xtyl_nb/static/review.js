@@ -1,45 +1,99 @@
-function reviews(ask, tell) {
+// What was begun at a review stays until it is decided, also where the page draws the widget anew: kept by widget.
+const begun = new Map();
+
+function reviews(key, ask, leave) {
   const box = make("div", "review");
-  const drafts = new Map();
-  let [at, drawn, waiting, more, ended] = [0, null, [], {}, false];
+  const note = make("div", "note");
+  const desk = make("div", "desk");
+  note.setAttribute("role", "alert");
+  box.append(note, desk);
+  if (!begun.has(key)) begun.set(key, { drafts: new Map(), note: null, at: null });
+  const kept = begun.get(key);
+  const queue = waitingList(ask, () => refresh());
+  let [drawn, state, place, goOn] = [null, null, 0, false];
 
   function draft(key) {
-    if (!drafts.has(key)) drafts.set(key, { chosen: [], edits: {}, reason: "", comment: "", rejecting: false, says: "", busy: false });
-    return drafts.get(key);
+    const empty = { chosen: [], edits: {}, reason: "", comment: "", rejecting: false, says: "", busy: false };
+    if (!kept.drafts.has(key)) kept.drafts.set(key, empty);
+    return kept.drafts.get(key);
   }
 
-  function update(state) {
-    waiting = Object.entries({ ...state.reviews, ...more });
-    for (const key of drafts.keys()) if (!state.reviews[key] && !more[key]) drafts.delete(key);
+  // What somebody else was first to decide is said until it is dismissed, or the reader goes on.
+  function tell(words, title = "") {
+    kept.note = words ? { words, title } : null;
+    note.hidden = !kept.note;
+    if (!kept.note) return note.replaceChildren();
+    const text = make("span");
+    if (title) text.append(make("b", "", `${title}: `));
+    text.append(words);
+    note.replaceChildren(icon("failed"), text, button("Dismiss", () => { tell(""); refresh(); }, "quiet"));
+  }
+
+  function update(now) {
+    state = now;
+    queue.update(now);
+    refresh();
+  }
+
+  function refresh() {
+    const waiting = isOver(state) ? [] : queue.list();
+    const here = waiting.findIndex(([key]) => key === kept.at);
+    if (here < 0 && drawn) ended(...drawn);
     // The row that is looked at stays, whatever is decided elsewhere.
-    const here = waiting.findIndex(([key]) => key === drawn?.[0]);
-    at = here >= 0 ? here : Math.max(0, Math.min(at, waiting.length - 1));
-    box.hidden = !waiting.length || isOver(state);
-    if (box.hidden) {
+    place = here >= 0 ? here : Math.max(0, Math.min(place, waiting.length - 1));
+    desk.hidden = !waiting.length;
+    box.hidden = desk.hidden && note.hidden;
+    if (!waiting.length) {
+      if ((goOn || box.contains(active(box))) && isFree()) leave();
       drawn = null;
       return;
     }
-    const [key, review] = waiting[at];
-    const shown = [key, review, state.reviews_total];
-    if (drawn && shown.every((part, place) => part === drawn[place])) return;
-    const counts = drawn && drawn[0] === key && drawn[1] === review;
-    drawn = shown;
+    const [key, review] = waiting[place];
+    kept.at = key;
     // Somebody may be typing here: another row that waits changes the count and nothing else.
-    if (counts) return box.querySelector(".turner").replaceWith(turner(state.reviews_total));
-    show(key, review, state.reviews_total);
+    if (drawn && drawn[0] === key && alike(drawn[1], review)) return turn.update();
+    drawn = [key, review];
+    show(key, review);
   }
 
-  function show(key, review, total) {
+  // Decided by somebody else, while something was begun here.
+  function ended(key, review) {
+    const mine = kept.drafts.get(key);
+    drawn = null;
+    if (!mine || mine.busy || !(mine.chosen.length || mine.comment || mine.reason)) return;
+    ask("job", { node: review.node, item: review.item }, ({ job }) => {
+      if (!job?.decision) return;
+      kept.drafts.delete(key);
+      tell(verdict(job.decision), titleOf(review));
+      refresh();
+    }, { quiet: true });
+  }
+
+  // Whoever writes or chooses goes on where that was, also when it is drawn anew.
+  function focused() {
+    const at = active(desk);
+    return desk.contains(at) && at.dataset.at ? { at: at.dataset.at, from: at.selectionStart, to: at.selectionEnd } : null;
+  }
+  function focus(spot) {
+    const at = [...desk.querySelectorAll("[data-at]")].find(({ dataset }) => dataset.at === spot.at);
+    at?.focus({ preventScroll: true });
+    if (at && spot.from != null && at.type !== "radio" && at.type !== "checkbox") at.setSelectionRange(spot.from, spot.to);
+  }
+  const isFree = () => [document.body, null].includes(active(box)) || box.contains(active(box)) || leave.holds();
+
+  function show(key, review) {
     const mine = draft(key);
-    const redraw = () => show(key, review, total);
-    const keys = box.contains(document.activeElement);
+    const spot = focused();
+    const redraw = (at = focused()) => {
+      if (drawn?.[0] !== key) return;
+      show(key, review);
+      if (at) focus(at);
+    };
     const title = make("h5");
-    title.append(make("span", "", `${review.node} · ${review.label || `row ${review.row}`}`));
-    title.append(make("span", "end", `choose ${review.choose}`));
+    title.append(make("span", "", titleOf(review)), make("span", "end", `choose ${review.choose}`));
     const sheet = make("fieldset", review.options.some(({ image }) => image) ? "sheet" : "sheet wordy");
     sheet.setAttribute("aria-label", `Options of ${review.node}`);
     const row = make("div", "row");
-    const approve = button("Approve", () => decide("approve", { choose: mine.chosen, edits: edits(), comment: mine.comment }), "main");
     const says = make("p", "says bad", mine.says);
     says.setAttribute("role", "alert");
     says.hidden = !mine.says;
@@ -49,15 +103,21 @@ function reviews(ask, tell) {
       return Object.fromEntries(wanted);
     }
     function decide(kind, what) {
-      mine.busy = true;
+      const at = focused();
+      tell("");
+      mine.busy = goOn = true;
       ready();
       ask(kind, { node: review.node, item: review.item, ...what }, (answer) => {
         mine.busy = false;
         mine.says = answer.ok ? "" : [answer.error, answer.hint].filter(Boolean).join("\n");
-        if (answer.ok) delete more[key];
-        if (drawn?.[0] === key) answer.ok ? ready() : redraw();
-        // Somebody else was first, and the row is gone from here already.
-        else if (!answer.ok) tell(mine.says, "failed");
+        const isOver = answer.ok ? kind !== "another" : answer.waits === false;
+        if (isOver) {
+          queue.drop(key, review);
+          kept.drafts.delete(key);
+        } else goOn = false;
+        if (isOver && !answer.ok) tell(answer.decision ? verdict(answer.decision) : mine.says, titleOf(review));
+        if (!isOver) redraw(at);
+        refresh();
       });
     }
     function ready() {
@@ -96,56 +156,86 @@ function reviews(ask, tell) {
     const name = `xtyl-${Math.random().toString(36).slice(2)}`;
     for (const option of review.options) sheet.append(pick(option, review, mine, name, choose));
     if (review.hidden) sheet.append(make("p", "soft", `${review.hidden} more: run.reviews() lists them all`));
-    const reject = button(mine.rejecting ? "Reject" : "Reject…", () => {
+    const approve = marked("approve", button("Approve", () => decide("approve", { choose: mine.chosen, edits: edits(), comment: mine.comment }), "main"));
+    const reject = marked("reject", button(mine.rejecting ? "Reject" : "Reject…", () => {
       if (mine.rejecting) return decide("reject", { reason: mine.reason });
       mine.rejecting = true;
-      redraw();
-      box.querySelector(".reason").focus();
-    });
-    const another = button("Another", () => decide("another", { comment: mine.comment }));
+      redraw({ at: "reason" });
+    }));
+    const another = marked("another", button("Another", () => decide("another", { comment: mine.comment })));
     another.setAttribute("aria-label", another.title = "Ask for another option");
-    row.append(...(mine.rejecting ? [words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, button("Keep", () => { mine.rejecting = false; redraw(); })] : [approve, words(mine, "comment", "Comment (optional)", () => approve.click()), another, reject]));
-    row.append(turner(total));
+    const keep = marked("keep", button("Keep", () => { mine.rejecting = false; redraw({ at: "reject" }); }));
+    if (mine.rejecting) row.append(words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, keep);
+    else row.append(approve, words(mine, "comment", "Comment (optional)", () => approve.click()), another, reject);
+    row.append(turn.box);
     const parts = [title, sheet, row, says];
     if (review.instructions) parts.splice(1, 0, make("p", "soft", review.instructions));
-    box.replaceChildren(...parts);
+    desk.replaceChildren(...parts);
+    turn.update();
     ready();
-    // Whoever decides by keyboard goes on with the next row where the last one was.
-    if (keys && !mine.rejecting) sheet.querySelector("input")?.focus();
+    // Whoever decides goes on with the next row where the last one was; whoever went elsewhere meanwhile is left there.
+    if (goOn && !mine.busy && isFree()) focus({ at: `option ${review.options[0]?.index}` });
+    else if (spot) focus(spot);
+    if (!mine.busy) goOn = false;
   }
 
-  function turner(total) {
+  const turn = turner();
+  function turner() {
     const node = make("span", "end soft turner");
-    if (total < 2) return node;
+    const count = make("span");
+    let asking = false;
     const go = (step) => {
-      at += step;
-      const [key, review] = waiting[at];
-      drawn = [key, review, total];
-      show(key, review, total);
+      const waiting = queue.list();
+      if (!waiting[place + step]) return;
+      tell("");
+      place += step;
+      kept.at = waiting[place][0];
+      refresh();
     };
     // A few are sent at a time; whoever leafs beyond them asks for the next.
-    const turn = (step) => button(step < 0 ? "‹" : "›", () => {
-      if (at + step < waiting.length) return go(step);
-      ask("reviews", { start: waiting.length }, (answer) => {
-        ended = !Object.keys(answer.reviews).length;
-        Object.assign(more, answer.reviews);
-        waiting = Object.entries({ ...Object.fromEntries(waiting), ...more });
-        go(ended ? 0 : step);
-      });
-    }, "quiet");
-    const [back, on] = [turn(-1), turn(1)];
+    const step = (by) => marked(by < 0 ? "back" : "on", button(by < 0 ? "‹" : "›", () => {
+      if (place + by < queue.list().length) return go(by);
+      asking = true;
+      update();
+      queue.more(() => { asking = false; go(by); update(); });
+    }, "quiet"));
+    const [back, on] = [step(-1), step(1)];
     back.setAttribute("aria-label", "previous review");
     on.setAttribute("aria-label", "next review");
-    back.disabled = at === 0;
-    on.disabled = at >= (ended ? waiting.length : total) - 1;
-    node.append(back, ` ${at + 1} of ${total} `, on);
-    return node;
+    node.append(back, count, on);
+    function update() {
+      const total = queue.total();
+      node.hidden = total < 2;
+      count.textContent = ` ${place + 1} of ${total} `;
+      back.disabled = place === 0;
+      on.disabled = asking || place >= total - 1;
+    }
+    return { box: node, update };
   }
-  return { box, update };
+
+  tell(kept.note?.words, kept.note?.title);
+  return { box, update, close: queue.close };
+}
+
+const titleOf = (review) => `${review.node} · ${review.label || `row ${review.row}`}`;
+
+function marked(at, node) {
+  node.dataset.at = at;
+  return node;
+}
+
+function verdict(decision) {
+  const why = decision.comment ? `: ${decision.comment}` : "";
+  return `already decided: ${decidedBy(decision)}${why}. The first decision stands.`;
+}
+
+function decidedBy({ action, by, at, choice }) {
+  const options = choice.length ? `, option ${choice.map((place) => place + 1).join(", ")},` : "";
+  return `${action}${options} by ${by || "somebody"} at +${lasted(at)}`;
 }
 
 function words(mine, name, placeholder, enter) {
-  const input = make("input", name);
+  const input = marked(name, make("input", name));
   input.type = "text";
   input.placeholder = placeholder;
   input.setAttribute("aria-label", placeholder);
@@ -160,7 +250,7 @@ function words(mine, name, placeholder, enter) {
 
 function pick(option, review, mine, name, choose) {
   const box = make("label", option.image ? "pick" : "pick plain");
-  const input = make("input");
+  const input = marked(`option ${option.index}`, make("input"));
   input.type = review.choose === 1 ? "radio" : "checkbox";
   input.name = name;
   input.value = option.index;
@@ -171,10 +261,10 @@ function pick(option, review, mine, name, choose) {
   line.append(input, make("span", "words", option.text ?? (option.image ? `option ${option.index + 1}` : "")));
   box.append(line);
   if (review.edit && option.text !== null) {
-    const text = make("textarea");
+    const text = marked(`text ${option.index}`, make("textarea"));
     text.value = mine.edits[option.index] ?? option.text;
     // As high as what it holds, within reason.
-    text.rows = Math.max(3, Math.min(10, Math.ceil(text.value.length / 34)));
+    text.rows = Math.max(3, Math.min(10, Math.ceil(text.value.length / 22)));
     text.setAttribute("aria-label", `Edit the text of option ${option.index + 1}`);
     text.addEventListener("input", () => { mine.edits[option.index] = text.value; });
     text.addEventListener("keydown", (event) => event.stopPropagation());

@@ -1,4 +1,4 @@
-function timeline(graph, choose, ask) {
+function timeline(choose, ask) {
   const box = make("div");
   const title = make("h5", "", "Timeline");
   const log = eventLog(ask, () => show(false));
@@ -25,37 +25,53 @@ function timeline(graph, choose, ask) {
     ask("bars", {}, (answer) => {
       looking = false;
       for (const [id, bars] of Object.entries(answer.bars ?? {})) lanes.get(id)?.take(bars);
-    });
+      update(...shown);
+    }, { quiet: true });
   }
 
-  const names = new Map(graph.nodes.map(({ id, name }) => [id, name]));
+  let [names, shown] = [new Map(), []];
+  function redraw(graph) {
+    names = new Map(graph.nodes.map(({ id, name }) => [id, name]));
+    lanes.clear();
+    list.replaceChildren();
+    known = null;
+  }
 
   function lane(id) {
     const row = button("", () => choose(id), "lane");
     const rail = make("span", "rail");
     const took = make("span", "took");
-    let bars = [];
+    let [bars, pitch, thick] = [[], 9, 9];
     row.append(make("span", "", names.get(id)), rail, took);
-    const take = (found) => { bars = found; };
+    // What worked at once lies in lanes below each other, the thinner the more there are.
+    const take = (found) => {
+      bars = found;
+      const most = Math.max(0, ...bars.map(([, , , place]) => place)) + 1;
+      [pitch, thick] = most === 1 ? [9, 9] : most < 5 ? [7, 6] : [5, 4];
+      rail.style.height = `${most * pitch - (pitch - thick)}px`;
+      row.title = most === 1 ? "" : `${names.get(id)}: up to ${most} at once`;
+    };
     const draw = (node, elapsed) => {
-      const until = node.end ?? elapsed;
-      const shown = bars.length ? bars : [[node.start, node.end, node.state]];
+      const shown = bars.length ? bars : [[node.start, node.end, node.state, 0]];
       while (rail.children.length > shown.length) rail.lastChild.remove();
-      shown.forEach(([start, end, state], place) => {
+      shown.forEach(([start, end, state, lane], place) => {
         const bar = rail.children[place] ?? rail.appendChild(make("i"));
         bar.className = state;
         placed(bar, start, end ?? elapsed, elapsed);
+        bar.style.top = `${lane * pitch}px`;
+        bar.style.height = `${thick}px`;
       });
-      took.textContent = lasted(until - node.start);
+      took.textContent = lasted(atWork(node, elapsed));
     };
     return { row, take, draw };
   }
 
   function update(state, elapsed) {
-    const started = graph.nodes.filter(({ id }) => state.nodes[id]?.start != null);
+    shown = [state, elapsed];
+    const started = [...names.keys()].filter((id) => state.nodes[id]?.start != null);
     if (!plain.hidden) look(state);
     else log.touch(state);
-    for (const { id } of started.slice(0, LANES)) {
+    for (const id of started.slice(0, LANES)) {
       if (!lanes.has(id)) lanes.set(id, lane(id));
       const { row, draw } = lanes.get(id);
       draw(state.nodes[id], elapsed);
@@ -64,7 +80,7 @@ function timeline(graph, choose, ask) {
     const more = started.length - LANES;
     end.textContent = started.length ? (more > 0 ? `first ${LANES} of ${started.length} · ` : "") + lasted(elapsed) : "nothing has started";
   }
-  return { box, update };
+  return { box, update, redraw };
 }
 
 // What happened, newest first: read when it is opened, and again, at most each second, while things happen.

@@ -1,54 +1,57 @@
 function render({ model, el }) {
-  let close = mount(model, el);
-  // The graph is sent again when stacks of cards are opened or folded.
-  const again = () => {
-    const focused = el.contains(document.activeElement) ? document.activeElement.dataset?.node : null;
-    close();
-    close = mount(model, el, focused);
-  };
-  model.on("change:graph", again);
-  return () => {
-    model.off("change:graph", again);
-    close();
-  };
-}
-
-function mount(model, el, focused) {
-  const graph = model.get("graph");
-  const stacks = new Set(graph.nodes.filter(({ stack }) => stack).map(({ id }) => id));
+  const first = model.get("graph");
+  const view = crypto.randomUUID?.() ?? String(Math.random());
   const root = make("div", "xtyl");
-  const style = make("style", "", `.xtyl-still-${graph.key}{display:none!important}`);
+  root.tabIndex = -1;
+  const style = make("style", "", `.xtyl-still-${first.key}{display:none!important}`);
   const notice = make("div", "notice failed");
-  const told = make("div", "notice paused");
-  for (const line of [notice, told]) line.setAttribute("role", "alert");
-  const tell = (text, state = "paused") => {
-    told.className = `notice ${state}`;
-    told.replaceChildren(make("span", "", text), button("Dismiss", () => tell(""), "quiet"));
-    told.hidden = !text;
-  };
-  tell("");
-  let [selected, before, timer] = [null, null, null];
+  notice.setAttribute("role", "alert");
+  const [standing, told] = [line(), line()];
+  let [graph, graphic, selected, before, timer] = [first, null, null, null, null];
 
-  const { ask, close } = controls(model, graph.run, tell);
-  const act = (kind) => ask(kind, {}, (answer) => {
-    if (!answer.ok) tell([answer.error, answer.hint].filter(Boolean).join("\n"), "failed");
-  });
+  const { ask, close } = kernel(model, first.run, view, standing.tell);
+  const act = (kind) => {
+    told.tell("");
+    ask(kind, {}, (answer) => {
+      if (!answer.ok) told.tell([answer.error, answer.hint].filter(Boolean).join("\n"), "failed");
+    });
+  };
   const refold = (node) => model.send({ kind: "fold", node });
   const choose = (id) => {
-    if (stacks.has(id)) return refold(id);
+    if (graph.nodes.some((node) => node.id === id && node.stack)) return refold(id);
     selected = id === selected ? null : id;
     graphic.select(selected);
     tick();
   };
-  const top = header(graph, act);
-  const graphic = stage(graph, choose, refold);
-  const review = reviews(ask, tell);
-  const times = timeline(graph, choose, ask);
-  const panel = details(graph, choose, ask);
+  const leave = Object.assign(() => root.focus({ preventScroll: true }), { holds: () => active(root) === root });
+  const top = header(first, act);
+  const review = reviews(first.key, ask, leave);
+  const times = timeline(choose, ask);
+  const panel = details(first.words, choose, ask);
   const foot = make("div", "foot");
   foot.append(review.box, times.box, panel.box);
-  root.append(style, top.bar, notice, told, graphic.box, foot);
+  const sizes = new ResizeObserver(() => graphic.fit());
+  root.append(style, top.bar, notice, standing.box, told.box, foot);
   el.replaceChildren(root);
+
+  // The graph is sent again when stacks of cards are opened or folded. What is begun or read beside it stays.
+  function draw() {
+    graph = model.get("graph");
+    const focused = graphic?.box.contains(active(root)) ? active(root).dataset.node : null;
+    graphic?.box.remove();
+    sizes.disconnect();
+    graphic = stage(graph, choose, refold);
+    root.insertBefore(graphic.box, foot);
+    sizes.observe(graphic.box);
+    if (!graph.nodes.some(({ id, stack }) => id === selected && !stack)) selected = null;
+    graphic.select(selected);
+    times.redraw(graph);
+    panel.redraw(graph);
+    before = null;
+    update();
+    if (focused) graphic.focus(focused);
+  }
+
   // JupyterLab takes single letters for its own, such as b for a new cell, wherever no text is written.
   const guard = ({ target, ctrlKey, metaKey, altKey }) =>
     root.toggleAttribute("data-lm-suppress-shortcuts", root.contains(target) && !ctrlKey && !metaKey && !altKey);
@@ -72,7 +75,6 @@ function mount(model, el, focused) {
     top.update(state, before);
     graphic.update(state, before);
     review.update(state);
-    foot.classList.toggle("two", !review.box.hidden);
     const wrong = state.trouble ?? state.error;
     notice.textContent = wrong ?? "";
     notice.hidden = !wrong;
@@ -80,21 +82,35 @@ function mount(model, el, focused) {
     tick();
   }
 
-  const view = crypto.randomUUID?.() ?? String(Math.random());
-  const sizes = new ResizeObserver(() => graphic.fit());
-  sizes.observe(graphic.box);
+  model.on("change:graph", draw);
   model.on("change:state", update);
-  update();
-  if (focused) graphic.focus(focused);
-  model.send({ kind: "opened", view });
+  draw();
   return () => {
     clearTimeout(timer);
     window.removeEventListener("keydown", guard, true);
     sizes.disconnect();
+    model.off("change:graph", draw);
     model.off("change:state", update);
+    review.close();
+    panel.close();
     close();
-    model.send({ kind: "closed", view });
   };
+}
+
+// A line under the bar that says something until it is dismissed.
+function line() {
+  const box = make("div", "notice");
+  box.setAttribute("role", "alert");
+  let said = null;
+  const tell = (text, state = "paused") => {
+    if (text === said) return;
+    said = text;
+    box.className = `notice ${state}`;
+    box.replaceChildren(make("span", "", text), button("Dismiss", () => tell(""), "quiet"));
+    box.hidden = !text;
+  };
+  tell("");
+  return { box, tell };
 }
 
 export default { initialize, render };

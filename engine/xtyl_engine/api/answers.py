@@ -79,6 +79,7 @@ class Templates(Paged):
 
 class Reviews(BaseModel):
     reviews: list[Review]
+    next: str | None
 
 
 class Forecasts(BaseModel):

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from xtyl_engine.api.access import In, Reader, Reviewer
 from xtyl_engine.api.answers import Reviews
 from xtyl_engine.api.bodies import parse, parse_as, read_body
 from xtyl_engine.api.desk import listed, respond
-from xtyl_engine.api.parameters import Id, Item, Node, answers, takes
+from xtyl_engine.api.parameters import After, Id, Item, Node, answers, takes
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import AnotherBody, ApprovalBody, RejectionBody
 
 router = APIRouter(prefix="/api/workflows/executions/{id}/reviews", tags=["reviews"])
+Some = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
 DECIDED = answers(Execution, 408, 409, 413)
 
 
 @router.get("", responses=answers(Reviews))
-async def reviews(id: Id, caller: Reader, office: In) -> Response:
-    """The decisions that are waited for, the first 50."""
+async def reviews(id: Id, caller: Reader, office: In, after: After = None, limit: Some = 50) -> Response:
+    """The decisions that are waited for, in order. `after` is node and item of the last one that is known: `pick/3`."""
 
     def look() -> dict[str, Any]:
-        found = office.service.reader.overview(caller.scope, id).reviews
-        return {"reviews": listed("reviews", found)["reviews"]}
+        page = office.service.reader.reviews(caller.scope, id, after, limit)
+        return listed("reviews", page.items, page.next)
 
     return await office.desk.look(look)
 

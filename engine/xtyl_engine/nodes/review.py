@@ -102,7 +102,7 @@ def _required(waiting: Mapping[str, Any]) -> int:
 
 def _checked_choice(waiting: Mapping[str, Any], choose: Sequence[int]) -> list[int]:
     count, required = len(waiting["options"]), _required(waiting)
-    allowed = f"choose {required} of the options 0 to {count - 1}, such as choose={list(range(required))[:5]}"
+    allowed = _allowed(required, count)
     if isinstance(choose, (str, bytes)) or not isinstance(choose, Sequence):
         raise DecisionRefused(f"choose is a {type(choose).__name__}, not a list of options", hint=allowed)
     choice = [_option_number(place, allowed) for place in choose]
@@ -113,6 +113,14 @@ def _checked_choice(waiting: Mapping[str, Any], choose: Sequence[int]) -> list[i
     if len(choice) != required:
         raise DecisionRefused(f"{len(choice)} options are chosen where {required} must be", hint=allowed)
     return choice
+
+
+def _allowed(required: int, count: int) -> str:
+    """What may be chosen, in the words that choose it: `choose 1 of 0..3: choose=[n]`."""
+    if required == count:
+        return f"choose all of them: choose={list(range(count))[:20]}"
+    example = "[n]" if required == 1 else f"{list(range(required))[:20]}"
+    return f"choose {required} of 0..{count - 1}: choose={example}"
 
 
 def _option_number(place: Any, allowed: str) -> int:
@@ -137,7 +145,8 @@ def _checked_edits(waiting: Mapping[str, Any], edits: Mapping[Any, Any], choice:
         number = int(place) if isinstance(place, str) and place.isdecimal() else place
         if isinstance(number, bool) or number not in choice:
             raise DecisionRefused(
-                f"option {str(place)[:40]} is edited and not chosen", hint=f"edit only what is chosen: {choice[:20]}"
+                f"option {str(place)[:40]} is edited and not chosen",
+                hint=f"edit only what is chosen: choose={choice[:20]}",
             )
         texts[number] = text
     return texts

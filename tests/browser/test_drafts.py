@@ -1,0 +1,171 @@
+"""What a person has begun at a review, in a real JupyterLab: it stays until it is decided, and whoever was first is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_lab import START, run_cell, start
+from test_manners import run_from_page
+from test_panel import shot
+
+pytestmark = pytest.mark.browser
+
+ROWS = """
+import os, threading
+from dataclasses import replace
+from pathlib import Path
+from scripted_run import *
+from xtyl_engine.errors import DecisionRefused
+from xtyl_engine.overview import Decision
+from xtyl_nb.widget import RunWidget
+folder = Path(os.environ["LAB_FOLDER"])
+images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]
+def stands(*places, plan=None, of="pick"):
+    rows = tuple(review_of(images, node=of, edit=True, item=str(row), label=f"Lamp {row}") for row in places)
+    return overview_of(plan or summer_plan(), nodes={of: glance(waiting=len(places), completed=3 - len(places))}, reviews=rows)
+class Contested(ScriptedRun):
+    # Ana decides in the moment somebody clicks.
+    def approve(self, node, **decision):
+        self.step()
+        raise DecisionRefused(f"{node} was already decided: approve by ana, choose=[1]", hint="The first decision stands.")
+    def inspect(self, node, *, item):
+        ana = Decision(action="approve", by="ana", time=STARTED + 4, choice=(1,))
+        return replace(super().inspect(node, item="0"), decision=ana)
+class Unheard(Contested):
+    # Nobody who watches hears of it.
+    def changed(self, after, timeout):
+        threading.Event().wait(timeout)
+        return False
+"""
+STACKED = (
+    ROWS
+    + """
+nodes, edges = {"start": ("call", {}), "end": ("attach", {})}, []
+for place in range(100):
+    copy, pick = f"copy_{place}", f"pick_{place}"
+    nodes |= {copy: ("generate_copy", {}), pick: ("review", {"of": copy})}
+    edges += [("start", copy, None), (copy, pick, None), (pick, "end", None)]
+plan = plan_of(nodes, edges)
+widget = RunWidget(ScriptedRun(plan, stands(0, 1, plan=plan, of="pick_0")))
+widget.display()
+"""
+)
+FOCUSED = "() => [document.activeElement.dataset.at, document.querySelector('.xtyl .review h5')?.innerText]"
+
+
+def test_what_is_begun_stays_whatever_is_folded_opened_or_closed(lab: Any, page: Any) -> None:
+    """Stacks, panels and the log come and go beside a text that is being written; another display of the widget has it too."""
+    start(page, lab.write("begun.ipynb", STACKED, "widget.display()"))
+    review = page.locator(".xtyl .review").first
+    review.locator(".pick input").nth(1).check()
+    review.locator("textarea:visible").fill("Half a sentence")
+    review.get_by_placeholder("Comment (optional)").fill("warm")
+    page.evaluate("() => { window.typed = document.querySelector('.xtyl textarea:not([hidden])'); }")
+    stacks = page.locator(".xtyl .card.stack")
+    page.locator('.xtyl .card[data-node="copy_0"]').click()
+    page.wait_for_selector('.xtyl .card[data-node="copy_99"]')
+    page.locator('.xtyl .card[data-node="copy_5"]').click()
+    page.locator(".xtyl .job").first.wait_for()
+    page.get_by_role("button", name="Fold", exact=True).click()
+    page.wait_for_selector('.xtyl .card[data-node="copy_99"]', state="detached")
+    assert stacks.count() == 2
+    page.get_by_role("button", name="Events", exact=True).click()
+    page.locator('.xtyl .card[data-node="pick_0"]').click()
+    page.wait_for_selector('.xtyl .card[data-node="pick_99"]')
+    assert page.evaluate("() => window.typed.isConnected && window.typed.value") == "Half a sentence"
+    run_cell(page, 1)
+    second = page.locator(".xtyl .review").nth(1)
+    second.wait_for()
+    assert second.locator(".pick input").nth(1).is_checked()
+    assert second.locator("textarea:visible").input_value() == "Half a sentence"
+    assert second.get_by_placeholder("Comment (optional)").input_value() == "warm"
+
+
+def test_who_was_first_is_said_until_the_reader_goes_on(lab: Any, page: Any) -> None:
+    """Through patches, stacks and the end of the run, with the row, the person and the option; Dismiss takes it away."""
+    script = (
+        ROWS
+        + """
+done = overview_of(summer_plan(), "completed")
+run = Contested(summer_plan(), stands(0, 1), stands(1), replace(stands(1), rows=3), done)
+RunWidget(run).display()
+"""
+    )
+    start(page, lab.write("first.ipynb", script, "run.step()", "run.step()"))
+    page.locator(".xtyl .pick input").first.check()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    note = page.locator(".xtyl .review .note")
+    note.get_by_text("pick · Lamp 0: already decided: approved, option 2, by ana at +4.0 s").wait_for()
+    assert "Lamp 1" in page.locator(".xtyl .review h5").inner_text()
+    assert page.evaluate(FOCUSED) == ["option 0", page.locator(".xtyl .review h5").inner_text()]
+    shot(page, "review-first")
+    run_from_page(page, 1)
+    page.locator(".jp-InputPrompt").get_by_text("[2]:").wait_for()
+    assert note.is_visible()
+    run_from_page(page, 2)
+    page.wait_for_selector(".xtyl .pill.completed")
+    assert note.is_visible()
+    note.get_by_role("button", name="Dismiss").click()
+    page.locator(".xtyl .review").wait_for(state="hidden")
+
+
+def test_a_review_decided_elsewhere_is_let_go_although_nobody_said_so(lab: Any, page: Any) -> None:
+    """A click at it makes the widget look again; the next row is there, and going on takes the note away."""
+    script = ROWS + "run = Unheard(summer_plan(), stands(0, 1, 2), stands(1, 2))\nRunWidget(run).display()"
+    start(page, lab.write("ghost.ipynb", script, "run._at = 1"))
+    page.get_by_text("1 of 3").wait_for()
+    run_from_page(page, 1)
+    page.locator(".jp-InputPrompt").get_by_text("[2]:").wait_for()
+    page.locator(".xtyl .pick input").first.check()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    page.get_by_text("1 of 2").wait_for()
+    page.locator(".xtyl .review .note").get_by_text("by ana").wait_for()
+    page.get_by_role("button", name="next review").click()
+    page.locator(".xtyl .review .note").wait_for(state="hidden")
+
+
+def test_a_row_that_goes_while_it_is_written_at_says_why(lab: Any, page: Any) -> None:
+    """What was begun there is not silently replaced by the next row."""
+    script = ROWS + "run = Contested(summer_plan(), stands(0, 1), stands(1))\nRunWidget(run).display()"
+    start(page, lab.write("goes.ipynb", script, "run.step()"))
+    page.get_by_placeholder("Comment (optional)").fill("too da")
+    run_from_page(page, 1)
+    page.locator(".xtyl .review .note").get_by_text("Lamp 0: already decided: approved, option 2, by ana").wait_for()
+    assert "Lamp 1" in page.locator(".xtyl .review h5").inner_text()
+
+
+def test_the_keyboard_goes_on_with_the_next_row(lab: Any, page: Any) -> None:
+    """After Approve its first option has the focus, however the list is built anew; when nothing waits, the widget."""
+    rows = ", ".join(f"stands({places})" for places in ("0, 1, 2", "1, 2", "2"))
+    script = ROWS + f"run = ScriptedRun(summer_plan(), {rows}, overview_of(summer_plan()))\nRunWidget(run).display()"
+    start(page, lab.write("goeson.ipynb", script))
+    page.locator(".xtyl .pick input").first.focus()
+    page.keyboard.press("1")
+    page.get_by_role("button", name="Approve", exact=True).press("Enter")
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
+    page.wait_for_function("() => document.activeElement.dataset.at === 'option 0'")
+    page.keyboard.press("2")
+    page.get_by_placeholder("Comment (optional)").fill("fine")
+    page.keyboard.press("Enter")
+    page.locator(".xtyl .review h5", has_text="Lamp 2").wait_for()
+    page.wait_for_function("() => document.activeElement.dataset.at === 'option 0'")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    page.locator(".xtyl .review").wait_for(state="hidden")
+    assert page.evaluate("() => document.activeElement.className") == "xtyl"
+
+
+def test_three_texts_to_edit_stand_side_by_side(lab: Any, page: Any) -> None:
+    """In a widget of a thousand pixels, and on a page of a thousand."""
+    script = START.replace("review_of(images, edit=True)", "review_of([None] * 3, edit=True, choose=3)")
+    start(page, lab.write("side.ipynb", script))
+    picks = page.locator(".xtyl .pick")
+    for option in range(3):
+        picks.nth(option).locator("input").check()
+    for width in (1000, 1300):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.wait_for_function(f"() => Math.abs(innerWidth - {width}) < 2")
+        assert len({round(pick.bounding_box()["y"]) for pick in picks.all()}) == 1
+        shot(page, f"review-texts-{width}")
+        assert all(pick.locator("textarea").bounding_box()["width"] > 90 for pick in picks.all())

@@ -1,0 +1,79 @@
+"""What a page asks and orders, answered by a real back end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import xtyl_nb as xt
+from workbench import Workbench, workbench
+from xtyl_engine.errors import DecisionRefused
+from xtyl_nb.answers import CONTROLS, QUESTIONS
+from xtyl_nb.run import Run
+from xtyl_nb.widget import RunWidget
+
+ROWS = 57
+BRIEFS = pd.DataFrame({"name": [f"Lamp {row}" for row in range(ROWS)]})
+FLOW = xt.Workflow("picks").generate_copy("line", prompt="{{ name }}", n=2).review("pick", of="line")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
+
+
+def behind(run: Run, after: str, count: int, have: dict[str, int]) -> Any:
+    return QUESTIONS["reviews"](run, {"after": after, "count": count, "have": have}, None)
+
+
+def test_every_review_can_be_leafed_to_and_is_listed(bench: Workbench) -> None:
+    """Beyond the fifty of a glance, from behind a row that was decided meanwhile, without those that were."""
+    run = bench.done(FLOW, BRIEFS)
+    assert len(run.overview().reviews) < ROWS
+    assert run.reviews().index.get_level_values("row").nunique() == ROWS
+    run.approve("pick", row=50, choose=[0]).reject("pick", row=53, reason="none")
+    found = behind(run, "pick/50", 100, {"pick/51": 2, "pick/52": 1})
+    assert found["keys"] == ["pick/51", "pick/52", "pick/54", "pick/55", "pick/56"]
+    assert list(found["reviews"]) == ["pick/52", "pick/54", "pick/55", "pick/56"]
+    assert run.reviews().index.get_level_values("row").nunique() == ROWS - 2
+
+
+def test_a_click_where_nothing_waits_yet_is_refused_and_waits_for_nothing(bench: Workbench) -> None:
+    """In Python a decision is made as soon as it can be; a page that asks too early is told."""
+    run = FLOW.run(name="x")
+    for kind, details in (("approve", {"choose": [0]}), ("reject", {"reason": "none"})):
+        with pytest.raises(DecisionRefused, match="pick does not wait for a decision now"):
+            CONTROLS[kind](run, {"node": "pick", "item": "0", **details})
+
+
+def test_a_click_at_what_somebody_has_decided_is_told_who_and_what(bench: Workbench) -> None:
+    """And that it waits no more; a choice that is wrong leaves it waiting."""
+    run = bench.done(FLOW, name="x")
+    shown = RunWidget(run)
+    click = {"node": "pick", "item": "0", "choose": [7]}
+    wrong = shown._obey(CONTROLS["approve"], click)
+    assert (wrong["ok"], wrong["waits"], wrong["decision"]) == (False, True, None)
+    assert wrong["hint"] == "choose 1 of 0..1: choose=[n]"
+    run.approve("pick", choose=[1])
+    late = shown._obey(CONTROLS["approve"], click | {"choose": [0]})
+    assert (late["ok"], late["waits"]) == (False, False)
+    assert (late["decision"]["action"], late["decision"]["choice"]) == ("approved", [1])
+    shown.close()
+
+
+def test_time_at_work_is_what_the_jobs_took(bench: Workbench) -> None:
+    """No more than all of them together, as the table of jobs has it; a review waits with its person."""
+    run = bench.done(FLOW, BRIEFS.head(3))
+    jobs = run.jobs()
+    nodes = run.overview().nodes
+    took = jobs[jobs["node"] == "line"]["duration"].sum().total_seconds()
+    assert nodes["line"].worked == pytest.approx(took, abs=0.02)
+    assert (nodes["line"].at_work, nodes["pick"].at_work) == (0, 3)
+    since = nodes["pick"].started
+    assert since is not None
+    assert nodes["pick"].seconds_at_work(since + 60) == pytest.approx(60)

@@ -1,0 +1,96 @@
+"""What a page may ask about a run, and what it may order. Messages come from outside: whatever in them is not as it should be
+raises, and the widget answers with words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from xtyl_engine.errors import DecisionRefused, WaitTimeout, WorkflowException
+from xtyl_engine.overview import JobPage
+from xtyl_nb.detail import detail_json, event_json, page_json
+from xtyl_nb.view import REVIEWS_SHOWN, Json, Live, review_key, reviews_json
+
+MOST_JOBS = 2_000
+
+
+def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    """Jobs from `start` on, `count` of them at the least if there are as many: what a page shows stays as long as it is."""
+    node, start, count = str(message["node"]), int(message.get("start") or 0), int(message.get("count") or 1)
+    page = live.job_page(node, start)
+    jobs, seen = {job.item: job for job in page.jobs}, len(page.jobs)
+    while page.jobs and seen < min(count, MOST_JOBS):
+        page = live.job_page(node, start + seen)
+        jobs |= {job.item: job for job in page.jobs}
+        seen += len(page.jobs)
+    return page_json(JobPage(total=page.total, start=start, jobs=tuple(jobs.values())), began)
+
+
+def _waiting(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    """What waits behind a review, in order; with what to choose from where the page has not got it yet."""
+    node, _, item = str(message.get("after") or "").rpartition("/")
+    found = live.reviews_after((node, item), int(message.get("count") or REVIEWS_SHOWN))
+    has = dict(message.get("have") or {})
+    news = [each for each in found if has.get(review_key(each)) != len(each.options)]
+    return {"keys": [review_key(each) for each in found], "reviews": reviews_json(news)}
+
+
+def _job(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    return {"job": detail_json(live.inspect(str(message["node"]), item=str(message["item"])), began)}
+
+
+def _events(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    return {"events": [event_json(event, began) for event in reversed(live.recent_events())]}
+
+
+QUESTIONS: Mapping[str, Callable[[Live, Json, float | None], Json]] = {
+    "jobs": _page, "job": _job, "events": _events, "reviews": _waiting,
+}  # fmt: skip
+
+
+def _approve(live: Live, message: Mapping[str, Any]) -> None:
+    edits = {int(index): str(text) for index, text in dict(message.get("edits") or {}).items()}
+    choose = [int(index) for index in message["choose"]]
+    comment = str(message.get("comment") or "") or None
+    node, item = str(message["node"]), str(message["item"])
+    with _at_once(node):
+        live.approve(node, choose=choose, edits=edits or None, comment=comment, item=item, timeout=0)
+
+
+def _reject(live: Live, message: Mapping[str, Any]) -> None:
+    node, item = str(message["node"]), str(message["item"])
+    with _at_once(node):
+        live.reject(node, reason=str(message.get("reason") or ""), item=item, timeout=0)
+
+
+@contextmanager
+def _at_once(node: str) -> Iterator[None]:
+    """In Python a decision waits until there is something to decide. Here the kernel would, and with it the notebook."""
+    try:
+        yield
+    except WaitTimeout as error:
+        raise DecisionRefused(f"{node} does not wait for a decision now", hint="It may come back.") from error
+
+
+def _another(live: Live, message: Mapping[str, Any]) -> None:
+    live.another(str(message["node"]), comment=str(message.get("comment") or "") or None, item=str(message["item"]))
+
+
+CONTROLS: Mapping[str, Callable[[Live, Json], object]] = {
+    "pause": lambda live, message: live.pause(),
+    "resume": lambda live, message: live.resume(),
+    "stop": lambda live, message: live.stop(),
+    "retry": lambda live, message: live.retry(),
+    "approve": _approve,
+    "reject": _reject,
+    "another": _another,
+}
+
+
+def words(error: Exception) -> Json:
+    """An error as a page shows it."""
+    if isinstance(error, WorkflowException):
+        return {"error": error.message, "hint": error.hint}
+    return {"error": f"{type(error).__name__}: {error}.", "hint": None}

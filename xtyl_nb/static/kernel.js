@@ -1,0 +1,70 @@
+const LATE = 700;
+const LOST = 5_000;
+const RESTARTED = "The kernel was restarted and no longer knows this picture.";
+const PING = 60_000;
+
+// What Jupyter calls the state of the kernel behind this page; elsewhere nothing is known of it.
+function kernelState({ widget_manager: manager }) {
+  const kernel = manager?.kernel;
+  if (!manager || !("kernel" in manager)) return "unknown";
+  if (!kernel || kernel.isDisposed) return "gone";
+  return kernel.connectionStatus === "connected" ? kernel.status : kernel.connectionStatus;
+}
+
+// Sends what a person asks for and shows what came of it. A busy kernel answers late, and one that is gone or was restarted never:
+// either is said, with what helps.
+function kernel(model, run, view, say) {
+  const asked = new Map();
+  const listen = (message) => {
+    say("");
+    if (message.kind !== "answer" || !asked.has(message.ask)) return;
+    const { done, timer } = asked.get(message.ask);
+    asked.delete(message.ask);
+    clearTimeout(timer);
+    done(message);
+  };
+  model.on("msg:custom", listen);
+
+  function late(id, kind, quiet) {
+    const now = kernelState(model);
+    const verb = ["pause", "resume"].includes(kind) ? kind : "stop";
+    const command = `In a terminal this works at once: xtyl ${verb} ${run}`;
+    if (now === "busy" || now === "unknown") {
+      if (!quiet) say(`The kernel is ${now === "busy" ? "busy" : "late"} and will answer when its cell ends. ${command}`);
+    } else if (now !== "idle") lost(`The kernel is ${now}.`);
+    // It may be far away.
+    else asked.get(id).timer = setTimeout(() => lost(RESTARTED), LOST - LATE);
+  }
+  function lost(words) {
+    say(`${words} The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`, "failed");
+  }
+
+  // What nobody clicked for waits in silence, as long as the kernel only works.
+  function ask(kind, details, done, { quiet = false } = {}) {
+    const id = crypto.randomUUID?.() ?? String(Math.random());
+    asked.set(id, { done, timer: setTimeout(() => late(id, kind, quiet), LATE) });
+    try {
+      model.send({ kind, ask: id, ...details });
+    } catch {
+      clearTimeout(asked.get(id).timer);
+      asked.delete(id);
+      const now = kernelState(model);
+      lost(["busy", "idle"].includes(now) ? RESTARTED : `The kernel that showed this is ${now === "unknown" ? "gone" : now}.`);
+    }
+  }
+
+  // Says each minute that somebody is here: when nobody is any more, the kernel leaves off looking at the run.
+  const ping = () => ask("ping", { view, number: model.get("state").number }, () => {}, { quiet: true });
+  const again = () => document.visibilityState === "visible" && ping();
+  const pings = setInterval(ping, PING);
+  document.addEventListener("visibilitychange", again);
+  model.send({ kind: "opened", view });
+  const close = () => {
+    clearInterval(pings);
+    document.removeEventListener("visibilitychange", again);
+    model.off("msg:custom", listen);
+    for (const { timer } of asked.values()) clearTimeout(timer);
+    model.send({ kind: "closed", view });
+  };
+  return { ask, close };
+}

@@ -1,0 +1,46 @@
+const PAGE = 6;
+
+// Which reviews wait, in the kernel's order. The first few are part of the state; those that somebody leafs to are asked for, and
+// asked for again when something happened, so that none is shown that was decided elsewhere.
+function waitingList(ask, changed) {
+  // Decided here: the state that says so is on its way.
+  const decided = new Map();
+  let [state, later, wanted, asked, timer] = [null, new Map(), 0, -Infinity, null];
+
+  function update(now) {
+    const moved = state && state.nodes !== now.nodes;
+    state = now;
+    for (const [key, review] of decided) if (!alike(state.reviews[key] ?? later.get(key), review)) decided.delete(key);
+    if (moved && wanted) {
+      clearTimeout(timer);
+      timer = setTimeout(() => look(), Math.max(0, asked + 1000 - performance.now()));
+    }
+  }
+  function look(done = () => {}) {
+    asked = performance.now();
+    const have = Object.fromEntries([...later].map(([key, { options, hidden }]) => [key, options.length + hidden]));
+    ask("reviews", { after: state.waiting.at(-1), count: wanted + PAGE, have }, (answer) => {
+      if (answer.ok) later = new Map(answer.keys.map((key) => [key, answer.reviews[key] ?? later.get(key)]));
+      done();
+      changed();
+    }, { quiet: true });
+  }
+  function more(done) {
+    wanted = Math.max(wanted + PAGE, later.size);
+    look(done);
+  }
+  // The state may be ahead of what was asked for, or behind it.
+  function list() {
+    const first = state.waiting.map((key) => [key, state.reviews[key]]);
+    const all = new Map([...first, ...later, ...Object.entries(state.reviews)]);
+    return [...all].filter(([key, review]) => !alike(decided.get(key), review));
+  }
+  const total = () => Math.max(list().length, state.reviews_total - decided.size);
+  const drop = (key, review) => { if (list().some(([each]) => each === key)) decided.set(key, review); };
+  return { update, more, list, total, drop, close: () => clearTimeout(timer) };
+}
+
+// The same review, also when it came twice.
+function alike(one, other) {
+  return one === other || (Boolean(one && other) && JSON.stringify(one) === JSON.stringify(other));
+}
