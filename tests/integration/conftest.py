@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import subprocess
 import sys
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -19,12 +15,12 @@ from backend import QUICK, Effects
 from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
-from servers import embedded_home, free_port, valkey_server, wait_until
+from served import Served, serve
+from servers import embedded_home, valkey_server
 from xtyl_engine.local import worker_command
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 TESTS = Path(__file__).parents[1]
-XTYL = [str(Path(sys.executable).with_name("xtyl"))]
 
 
 @pytest.fixture(scope="session")
@@ -88,45 +84,11 @@ def own_home(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     xt.connect()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """A running API, and a token that may do everything in every project."""
-
-    url: str
-    token: str = field(repr=False)
-
-
 @pytest.fixture(scope="session")
 def served(shared: Settings) -> Iterator[Served]:
     """The API of the shared back end, as a process of its own."""
-    settings = shared
-    create = ["token", "create", "tests", "--role", "write", "--project", "*"]
-    said = subprocess.run(
-        [*XTYL, *create], env=settings.child_environ(), capture_output=True, text=True, check=True, timeout=60
-    )
-    found = re.search(r"xtyl_\S+", said.stdout)
-    assert found, said
-    port = free_port()
-    with open(settings.log_folder / "api.log", "ab") as log:
-        api = subprocess.Popen(
-            [*XTYL, "api", "--port", str(port)],
-            env=settings.child_environ(),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        wait_until(lambda: _is_ready(f"http://127.0.0.1:{port}/readyz"), 60)
-        yield Served(url=f"http://127.0.0.1:{port}", token=found.group())
-    finally:
-        api.terminate()
-        api.wait(40)
-
-
-def _is_ready(url: str) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
-        return bool(answer.status == 200)
-    return False
+    with serve(shared) as made:
+        yield made
 
 
 @pytest.fixture(params=["embedded", "shared", "http"])
