@@ -42,7 +42,8 @@ def probe(operation: Any, mode: GenerationMode, desk: Desk, known: dict[str, str
     @SETTINGS
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        for name in known.keys() & case.path_parameters.keys():
+        # In a wrong request the id may be what is wrong.
+        for name in known.keys() & case.path_parameters.keys() if mode is GenerationMode.POSITIVE else ():
             case.path_parameters[name] = known[name]
         sent = case.as_transport_kwargs(base_url="http://localhost")
         sent["headers"] = {**(sent.get("headers") or {}), "Authorization": f"Bearer {desk.secrets['press-write']}"}
