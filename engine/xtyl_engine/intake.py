@@ -4,6 +4,7 @@ signed. All that is wrong with it is told here, before anything is written.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -83,6 +84,11 @@ def sign_functions(
         name: sign(each.blob, name=each.name, python=each.python, key=key, execution_id=execution_id)
         for name, each in given.items()
     }
+
+
+def submission_digest(body: Any) -> str:
+    """Tells whether two bodies ask for the same."""
+    return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def raise_problems(plan: Plan, problems: Sequence[Problem]) -> None:

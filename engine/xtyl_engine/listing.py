@@ -5,7 +5,6 @@ page ends with the cursor that the next one begins after; None is the end.
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -14,8 +13,8 @@ from sqlalchemy import Text, and_, null, select, tuple_
 
 from xtyl_engine import statements as sql
 from xtyl_engine.catalogue import Template, read_template
+from xtyl_engine.cursors import LARGEST, closed, number, opened
 from xtyl_engine.database import Database
-from xtyl_engine.errors import WorkflowException
 from xtyl_engine.events import Event
 from xtyl_engine.query import EVENTS, EXECUTION, JOB_COLUMNS, Execution, Job, read_event, read_execution, read_job
 from xtyl_engine.states import ExecutionState, JobState
@@ -66,13 +65,6 @@ _VERSIONS = (
     .order_by(_V.version.desc())
     .limit(sql.B("limit"))
 )
-_LARGEST = 2**31 - 1
-
-
-class CursorRefused(WorkflowException, ValueError):
-    """The cursor is none that a page ended with."""
-
-    code = "api/cursor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +85,12 @@ class Listing:
         self, project: str, *, state: ExecutionState | None, name: str | None, after: str | None, limit: int
     ) -> Page[Execution]:
         """Executions of a project, newest first."""
-        created, id = _opened(after, FIRST, (int, float), str)
+        created, id = opened(after, FIRST, (int, float), str)
         at = {"project": project, "created": float(created), "id": id, "limit": limit + 1}
         at |= {"state": str(state)} if state else {}
         at |= {"name": name} if name is not None else {}
         found = self._rows(_EXECUTIONS[state is not None, name is not None], at)
-        return _page(found, limit, read_execution, lambda last: _closed([last.created, last.id]))
+        return _page(found, limit, read_execution, lambda last: closed([last.created, last.id]))
 
     def jobs(
         self,
@@ -111,7 +103,7 @@ class Listing:
         limit: int,
     ) -> Page[Job]:
         """Jobs of an execution by node and item, with their output texts if asked for."""
-        after_node, after_item = _opened(after, ["", ""], str, str)
+        after_node, after_item = opened(after, ["", ""], str, str)
         at: dict[str, Any] = {
             "execution_id": execution_id,
             "after_node": after_node,
@@ -121,11 +113,11 @@ class Listing:
         at |= {"node": node} if node is not None else {}
         at |= {"state": str(state)} if state else {}
         found = self._rows(_JOBS[node is not None, state is not None, outputs], at)
-        return _page(found, limit, read_job, lambda last: _closed([last.node, last.item]))
+        return _page(found, limit, read_job, lambda last: closed([last.node, last.item]))
 
     def rows(self, execution_id: str, *, after: str | None, limit: int) -> Page[Row]:
         """The input rows in order."""
-        start = _number(after, -1)
+        start = number(after, -1)
         found = self._rows(_ROWS, {"execution_id": execution_id, "after": start, "limit": limit + 1})
         places = [row[0] for row in found[:limit]]
         return _page(
@@ -137,18 +129,18 @@ class Listing:
 
     def events(self, execution_id: str, *, after: str | None, limit: int) -> Page[Event]:
         """The events in order; the cursor is the number of the last one."""
-        at = {"execution_id": execution_id, "after": _number(after, 0), "limit": limit + 1}
+        at = {"execution_id": execution_id, "after": number(after, 0), "limit": limit + 1}
         found = self._rows(EVENTS, at)
         return _page(found, limit, lambda row: read_event(execution_id, row), lambda last: str(last.sequence))
 
     def versions(self, project: str, name: str, *, after: str | None, limit: int) -> Page[Template]:
         """The versions of a template, newest first."""
-        at = {"project": project, "name": name, "before": _number(after, _LARGEST), "limit": limit + 1}
+        at = {"project": project, "name": name, "before": number(after, LARGEST), "limit": limit + 1}
         return _page(self._rows(_VERSIONS, at), limit, read_template, lambda last: str(last.version))
 
     def version(self, project: str, name: str, version: int | None) -> Template | None:
         """One version of a template, the newest if none is named."""
-        before = _LARGEST if version is None else version + 1
+        before = LARGEST if version is None else version + 1
         found = self._rows(_VERSIONS, {"project": project, "name": name, "before": before, "limit": 1})
         return next((read_template(row) for row in found if version is None or row[2] == version), None)
 
@@ -163,49 +155,3 @@ def _page(
     """A page of what was found, one more than was asked for where there is more."""
     items = tuple(read(row) for row in found[:limit])
     return Page(items=items, next=cursor(items[-1]) if len(found) > limit else None)
-
-
-def _closed(place: list[Any]) -> str:
-    return urlsafe_b64encode(json.dumps(place, ensure_ascii=False).encode()).decode().rstrip("=")
-
-
-def _opened(cursor: str | None, first: list[Any], *kinds: Any) -> list[Any]:
-    if cursor is None:
-        return first
-    try:
-        place = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, RecursionError):
-        raise _unknown(cursor) from None
-    is_place = isinstance(place, list) and len(place) == len(kinds)
-    if not (
-        is_place
-        and all(
-            type(part) in (kind if isinstance(kind, tuple) else (kind,))
-            for part, kind in zip(place, kinds, strict=True)
-        )
-    ):
-        raise _unknown(cursor)
-    if any(_is_unfit(part) for part in place):
-        raise _unknown(cursor)
-    return list(place)
-
-
-def _is_unfit(part: Any) -> bool:
-    """Whether a database could not take it: NUL, half a surrogate pair, a number that is none."""
-    if isinstance(part, str):
-        return "\0" in part or any("\ud800" <= char <= "\udfff" for char in part)
-    return not -1e16 < part < 1e16
-
-
-def _number(cursor: str | None, first: int) -> int:
-    if cursor is None:
-        return first
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 10 and int(cursor) <= _LARGEST):
-        raise _unknown(cursor)
-    return int(cursor)
-
-
-def _unknown(cursor: str) -> CursorRefused:
-    return CursorRefused(
-        f"after={cursor[:40]!r} is no cursor", hint="Use `next` of the page before as it is, or leave `after` out."
-    )

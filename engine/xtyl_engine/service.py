@@ -4,12 +4,9 @@ that project, None for all of them; what is another project's is not found. Ther
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from xtyl_engine import intake
@@ -18,7 +15,7 @@ from xtyl_engine.catalogue import DEFAULT_PROJECT, Template
 from xtyl_engine.control import Controls
 from xtyl_engine.database import Database
 from xtyl_engine.deposits import Parse, deposit
-from xtyl_engine.errors import BackendError, LimitExceeded, RunNotFound, TemplateNotFound
+from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.forecast import NodeForecast, forecast
 from xtyl_engine.functions import load_key
@@ -33,20 +30,19 @@ from xtyl_engine.requests import ApprovalBody, SubmissionBody
 from xtyl_engine.schedule import count_initial_jobs
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings
-from xtyl_engine.stream import Publisher, check_broker
+from xtyl_engine.stream import Publisher
 from xtyl_engine.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.validate import validate
 from xtyl_engine.values import mend
 from xtyl_engine.workflow import parse_document
 
-log = logging.getLogger("xtyl")
 POOL_SIZE = 24
 PATIENCE_SECONDS = 5.0
 MAX_FORECAST_JOBS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Accepted:
     """What became of a submission: the execution, and whether it is a new one."""
 
     execution: Execution
@@ -88,7 +84,7 @@ class Service:
             raise RunNotFound(f"there is no project {asked!r} here", hint=f"This token is for the project {scope!r}.")
         return asked or scope or DEFAULT_PROJECT
 
-    def submit(self, scope: str | None, body: SubmissionBody, key: str | None, digest: str) -> Receipt:
+    def submit(self, scope: str | None, body: SubmissionBody, key: str | None, digest: str) -> Accepted:
         """Write an execution and hint at it, or find the one that this key has made."""
         project = self.project(scope, body.project_id)
         rows, plan = self._asked(project, body)
@@ -115,7 +111,7 @@ class Service:
         done = submit(self.database, submission)
         if done.id == id:
             self._tell(id, list(done.events))
-        return Receipt(execution=self.reader.execution(scope, done.id), is_new=done.id == id)
+        return Accepted(execution=self.reader.execution(scope, done.id), is_new=done.id == id)
 
     def forecast(self, scope: str | None, body: SubmissionBody) -> list[NodeForecast]:
         """Per node, how many jobs a submission would run and how many of them are cached. Writes nothing."""
@@ -178,11 +174,6 @@ class Service:
         self._tell(id, self._controls.another(id, node, item, by=by, comment=comment and mend(comment)))
         return self.reader.execution(scope, id)
 
-    def missing(self) -> list[str]:
-        """What of database and broker does not answer, by name."""
-        looks = {"database": self.reader.look, "broker": lambda: check_broker(self.connection.redis_url)}
-        return [name for name, look in looks.items() if not _answers(look)]
-
     def _asked(self, project: str, body: SubmissionBody) -> tuple[list[Row], Plan]:
         rows = [Row(label=row.label, values=self._own(project, dict(row.values))) for row in intake.read_rows(body)]
         columns = intake.shared_columns(rows)
@@ -211,17 +202,3 @@ class Service:
         ensure(self.settings)
         self._publisher.publish(events)
         send_hint(self._app, id, queues_for(self.settings.heavy_types))
-
-
-def _answers(look: Callable[[], None]) -> bool:
-    try:
-        look()
-    except BackendError as error:
-        log.warning("not ready: %s", error)
-        return False
-    return True
-
-
-def submission_digest(body: Any) -> str:
-    """Tells whether two bodies ask for the same."""
-    return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -11,9 +11,9 @@ from xtyl_engine.api.answers import Executions, Forecasts
 from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
 from xtyl_engine.api.desk import listed, respond
 from xtyl_engine.api.parameters import After, Id, Key, Limit, OfName, Project, State, answers, takes
+from xtyl_engine.intake import submission_digest
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import SubmissionBody
-from xtyl_engine.service import submission_digest
 from xtyl_engine.wire import to_json
 
 PREFIX = "/api/workflows"

@@ -5,20 +5,25 @@ who a token is.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 import xtyl_engine
-from xtyl_engine.api.access import In, Reader
+from xtyl_engine.api.access import In, Office, Reader
 from xtyl_engine.api.answers import Status
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import answer, declared, problem
+from xtyl_engine.errors import BackendError
 from xtyl_engine.functions import PYTHON
+from xtyl_engine.stream import check_broker
 from xtyl_engine.wire import Me, to_json
 
+log = logging.getLogger("xtyl")
 KEEP_SECONDS = 1.0
 router = APIRouter(tags=["health"])
 OPEN: dict[int | str, dict[str, Any]] = {200: {"model": Status, "description": "It is."}, **declared(421)}
@@ -37,11 +42,26 @@ class Readiness:
         async with self._lock:
             if time.monotonic() - self._asked > KEEP_SECONDS:
                 try:
-                    self._missing = await office.desk.run(office.service.missing)
-                except ConnectionError:
+                    self._missing = await office.desk.run(lambda: _missing(office))
+                except BackendError:
                     self._missing = ["database"]
                 self._asked = time.monotonic()
         return self._missing
+
+
+def _missing(office: Office) -> list[str]:
+    url = office.service.connection.redis_url
+    looks = {"database": office.service.reader.look, "broker": lambda: check_broker(url)}
+    return [name for name, look in looks.items() if not _answers(look)]
+
+
+def _answers(look: Callable[[], None]) -> bool:
+    try:
+        look()
+    except BackendError as error:
+        log.warning("not ready: %s", error)
+        return False
+    return True
 
 
 @router.api_route("/healthz", methods=["GET", "HEAD"], responses=OPEN, include_in_schema=False)

@@ -1,0 +1,68 @@
+"""Where a page ends, as text that the next one is asked for with: a number, or a place of several parts. It comes back from
+outside, and may hold anything.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+from xtyl_engine.errors import WorkflowException
+
+LARGEST = 2**31 - 1
+
+
+class CursorRefused(WorkflowException, ValueError):
+    """The cursor is none that a page ended with."""
+
+    code = "api/cursor"
+
+
+def closed(place: list[Any]) -> str:
+    """A place of several parts as a cursor."""
+    return urlsafe_b64encode(json.dumps(place, ensure_ascii=False).encode()).decode().rstrip("=")
+
+
+def opened(cursor: str | None, first: list[Any], *kinds: Any) -> list[Any]:
+    """The place of a cursor, `first` if there is none; its parts are of these kinds. Raises CursorRefused."""
+    if cursor is None:
+        return first
+    try:
+        place = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError):
+        raise _unknown(cursor) from None
+    is_place = isinstance(place, list) and len(place) == len(kinds)
+    if not (
+        is_place
+        and all(
+            type(part) in (kind if isinstance(kind, tuple) else (kind,))
+            for part, kind in zip(place, kinds, strict=True)
+        )
+    ):
+        raise _unknown(cursor)
+    if any(_is_unfit(part) for part in place):
+        raise _unknown(cursor)
+    return list(place)
+
+
+def _is_unfit(part: Any) -> bool:
+    """Whether a database could not take it: NUL, half a surrogate pair, a number that is none."""
+    if isinstance(part, str):
+        return "\0" in part or any("\ud800" <= char <= "\udfff" for char in part)
+    return not -1e16 < part < 1e16
+
+
+def number(cursor: str | None, first: int) -> int:
+    """The number that a cursor is, `first` if there is none. Raises CursorRefused."""
+    if cursor is None:
+        return first
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 10 and int(cursor) <= LARGEST):
+        raise _unknown(cursor)
+    return int(cursor)
+
+
+def _unknown(cursor: str) -> CursorRefused:
+    return CursorRefused(
+        f"after={cursor[:40]!r} is no cursor", hint="Use `next` of the page before as it is, or leave `after` out."
+    )
