@@ -23,7 +23,7 @@ HOMES = {
     "celery": {"xtyl_engine.broker", "xtyl_engine.worker"},
     "billiard": {"xtyl_engine.worker"},
     "kombu": {"xtyl_engine.broker", "xtyl_engine.transport", "xtyl_engine.worker"},
-    "redis": {"xtyl_engine.stream"},
+    "redis": {"xtyl_engine.news", "xtyl_engine.stream"},
     "alembic": {"xtyl_engine.schema", "xtyl_engine.migrations"},
     "networkx": {"xtyl_engine.graph"},
     "jinja2": {"xtyl_engine.template", "xtyl_engine.sandbox", "xtyl_engine.names"},

@@ -125,6 +125,18 @@ class KeyReused(WorkflowException, ValueError):
     code = "run/key-reused"
 
 
+class StreamTooSlow(WorkflowException, TimeoutError):
+    """A listener took its events too slowly, and was cut off."""
+
+    code = "stream/too-slow"
+
+
+class TooManyStreams(WorkflowException, RuntimeError):
+    """As many event streams are open as this server allows."""
+
+    code = "stream/too-many"
+
+
 class WaitTimeout(WorkflowException, TimeoutError):
     """The run did not finish in the time given."""
 

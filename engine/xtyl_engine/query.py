@@ -5,7 +5,7 @@ answer is as true as SQL is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -29,6 +29,9 @@ EXECUTION = select(
 _ONE = EXECUTION.where(_E.id == sql.B("execution_id"))
 _ALL = EXECUTION.order_by(_E.created.desc(), _E.id).limit(sql.B("limit"))
 _SEQUENCE = select(_E.sequence, _E.state).where(_E.id == sql.B("execution_id"))
+# Always this many: a statement is compiled once, and ids that are left over are empty.
+_MANY = 100
+_STANDINGS = select(_E.id, _E.sequence, _E.state).where(_E.id.in_([sql.B(f"id{place}") for place in range(_MANY)]))
 _ROWS = (
     select(rows.c.label, rows.c["values"]).where(rows.c.execution_id == sql.B("execution_id")).order_by(rows.c.position)
 )
@@ -112,6 +115,15 @@ class Job:
     output: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an execution has come, and what happened since. It may have come farther: `events` are the newer look."""
+
+    sequence: int
+    state: ExecutionState
+    events: tuple[Event, ...] = ()
+
+
 class Queries:
     """Questions to one database."""
 
@@ -179,8 +191,28 @@ class Queries:
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
         """The events with a sequence number greater than `after`, in order, without a gap."""
         with self.database.read() as transaction:
-            found = transaction.rows(EVENTS, {"execution_id": execution_id, "after": after, "limit": limit})
-        return [read_event(execution_id, row) for row in found]
+            return _read_events(transaction, execution_id, after, limit)
+
+    def progress(self, execution_id: str, after: int | None, limit: int) -> Progress:
+        """Where it stands, and up to `limit` events after number `after`; none where that is None. Raises RunNotFound."""
+        with self.database.read() as transaction:
+            found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
+            events = [] if found is None or after is None else _read_events(transaction, execution_id, after, limit)
+        if found is None:
+            raise RunNotFound(
+                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
+            )
+        return Progress(sequence=int(found[0]), state=ExecutionState(found[1]), events=tuple(events))
+
+    def standings(self, execution_ids: Sequence[str]) -> dict[str, tuple[int, ExecutionState]]:
+        """The number of the last event and the state of each; those that are not there are left out."""
+        found: list[tuple[Any, ...]] = []
+        with self.database.read() as transaction:
+            for start in range(0, len(execution_ids), _MANY):
+                some = execution_ids[start : start + _MANY]
+                asked = {f"id{place}": some[place] if place < len(some) else "" for place in range(_MANY)}
+                found += transaction.rows(_STANDINGS, asked)
+        return {id: (int(sequence), ExecutionState(state)) for id, sequence, state in found}
 
     def retry_or_worker(self, transaction: Transaction, execution_id: str) -> str:
         """What jobs that are ready wait for, in words."""
@@ -204,6 +236,11 @@ def has_active_work(database_url: str) -> bool:
             return transaction.row(sql.ACTIVE) is not None
     finally:
         database.close()
+
+
+def _read_events(transaction: Transaction, execution_id: str, after: int, limit: int) -> list[Event]:
+    found = transaction.rows(EVENTS, {"execution_id": execution_id, "after": after, "limit": limit})
+    return [read_event(execution_id, row) for row in found]
 
 
 def read_execution(row: tuple[Any, ...]) -> Execution:

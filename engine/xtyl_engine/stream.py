@@ -24,12 +24,12 @@ log = logging.getLogger("xtyl")
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 24 * 3600
 GATHER_SECONDS = 0.02
-_TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
+TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
 
 
 def connect(url: str) -> redis.Redis:
     """A client that gives up soon rather than repeat a command whose answer was lost."""
-    return redis.Redis.from_url(url, retry=None, decode_responses=True, **_TIMEOUTS)
+    return redis.Redis.from_url(url, retry=None, decode_responses=True, **TIMEOUTS)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,130 @@
+"""What one listener still has to get: first what SQL holds after the event it has seen last, then what its channel reads, with no
+gap and nothing twice. Whoever sends asks for the next bytes when the last ones are gone, so a feed holds nothing back for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Protocol
+
+from xtyl_engine.channel import Channel, Frame, named_frame
+from xtyl_engine.errors import RunNotFound, StreamTooSlow, WorkflowException
+
+KEEP_ALIVE_SECONDS = 15.0
+KEEP_ALIVE = b": keep-alive\n\n"
+Describe = Callable[[WorkflowException], Mapping[str, Any]]
+
+
+class Counts(Protocol):
+    """Who counts what becomes of listeners; `metrics.ApiMetrics` is one."""
+
+    def observe_lag(self, seconds: float) -> None: ...
+
+    def cut_off(self) -> None: ...
+
+
+class Feed:
+    """One listener's. `cursor` is the number of the last event it was given; `still_valid` is asked by the hub, once for all
+    feeds with the same `credential`. `describe` puts an error into the words that are sent."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        cursor: int,
+        *,
+        describe: Describe,
+        counts: Counts | None = None,
+        credential: Hashable = None,
+        still_valid: Callable[[], bool] | None = None,
+    ):
+        self.channel = channel
+        self.cursor = cursor
+        self.credential = credential
+        self.still_valid = still_valid
+        self.is_over = False
+        self._describe = describe
+        self._counts = counts
+        self._last: bytes | None = None
+        self._news: asyncio.Future[None] | None = None
+        self._spoke = time.monotonic()
+        self._sending_since: float | None = None
+
+    async def next(self) -> bytes | None:
+        """The next bytes to send, as soon as there are any; None after the last."""
+        self._observe()
+        while True:
+            found = await self._found()
+            if found or self.is_over:
+                self._spoke = time.monotonic()
+                return found or None
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    def remind(self, now: float) -> None:
+        """Wake it if it has been silent for long."""
+        if now - self._spoke >= KEEP_ALIVE_SECONDS:
+            self.wake()
+
+    def end_with(self, error: WorkflowException) -> None:
+        """End, telling the listener why."""
+        self.end(named_frame("error", self._describe(error)))
+
+    def end(self, last: bytes = b"") -> None:
+        """End with these bytes; what is in the channel is not sent any more."""
+        if not self.is_over:
+            self.is_over = True
+            self._last = last
+            self.wake()
+
+    def cut_off(self) -> None:
+        """End since the listener does not keep up."""
+        if self._counts is not None and not self.is_over:
+            self._counts.cut_off()
+        self.end_with(
+            StreamTooSlow(
+                f"events of {self.channel.execution_id} come faster than this listener takes them",
+                hint="Ask again with the last id that arrived: nothing is lost.",
+            )
+        )
+
+    async def _found(self) -> bytes:
+        if self._last is not None:
+            last, self._last = self._last, b""
+            return last
+        if self.cursor < self.channel.base:
+            return await self._replay()
+        if frames := self.channel.after(self.cursor):
+            self._sending_since = frames[0].time
+            return self._give(frames)
+        if self.channel.end is not None and self.channel.end[1] == self.cursor:
+            state, sequence = self.channel.end
+            self.end()
+            return named_frame("done", {"state": str(state), "sequence": sequence})
+        return KEEP_ALIVE if time.monotonic() - self._spoke >= KEEP_ALIVE_SECONDS else b""
+
+    async def _replay(self) -> bytes:
+        try:
+            page = await self.channel.replay(self.cursor)
+        except WorkflowException as error:
+            self.end_with(error)
+            return b""
+        if not page.frames and not self.is_over:
+            self.end_with(RunNotFound(f"the events of {self.channel.execution_id} were removed"))
+        return self._give(page.frames) if page.frames else b""
+
+    def _give(self, frames: Sequence[Frame]) -> bytes:
+        self.cursor = frames[-1].sequence
+        return b"".join(frame.text for frame in frames)
+
+    def _observe(self) -> None:
+        """What was given last has been sent: so long it took from the record to there."""
+        if self._sending_since is not None and self._counts is not None:
+            self._counts.observe_lag(time.time() - self._sending_since)
+        self._sending_since = None

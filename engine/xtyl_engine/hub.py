@@ -1,0 +1,186 @@
+"""One per process that serves event streams: all listeners of all executions. SQL is the truth and is read once per execution and
+piece of news; Redis only says when to look, and where it says nothing a look each second does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from xtyl_engine.channel import PAGE, Channel, Page, make_page
+from xtyl_engine.errors import TooManyStreams, WorkflowException
+from xtyl_engine.feed import Counts, Describe, Feed
+from xtyl_engine.news import News
+from xtyl_engine.query import Queries
+
+log = logging.getLogger("xtyl")
+T = TypeVar("T")
+LOOK_SECONDS = 1.0
+ASK_SECONDS = 3.0
+LIVE_THREADS = 4
+REPLAY_THREADS = 4
+
+
+class Hub:
+    """Call `start` in the event loop that serves, `close` before it ends. `refuse` makes the error for a listener whose token
+    counts no more."""
+
+    def __init__(
+        self,
+        queries: Queries,
+        redis_url: str | None,
+        *,
+        describe: Describe,
+        refuse: Callable[[], WorkflowException],
+        counts: Counts | None = None,
+        limit: int = 1000,
+    ):
+        self._queries = queries
+        self._redis_url = redis_url
+        self._describe, self._refuse, self._counts = describe, refuse, counts
+        self._limit = limit
+        self._channels: dict[str, Channel] = {}
+        self._feeds: set[Feed] = set()
+        self._live = ThreadPoolExecutor(LIVE_THREADS, "xtyl-live")
+        self._replays = ThreadPoolExecutor(REPLAY_THREADS, "xtyl-replay")
+        self._news: News | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_ending = False
+
+    def __len__(self) -> int:
+        """How many listeners there are."""
+        return len(self._feeds)
+
+    async def start(self) -> None:
+        """Begin to look for news."""
+        self._tasks = [asyncio.create_task(self._look_each_second()), asyncio.create_task(self._ask_for_tokens())]
+        if self._redis_url is not None:
+            self._news = News(self._redis_url, self._heard)
+            self._news.start()
+
+    async def open(
+        self,
+        execution_id: str,
+        after: int = 0,
+        *,
+        credential: Hashable = None,
+        still_valid: Callable[[], bool] | None = None,
+    ) -> Feed:
+        """A listener's feed, from the event after number `after`; a number that is not reached yet counts as the last. Give it
+        back with `leave`. Raises TooManyStreams, RunNotFound and BackendError."""
+        self._refuse_too_many()
+        feed = Feed(
+            self._channel(execution_id),
+            max(0, after),
+            describe=self._describe,
+            counts=self._counts,
+            credential=credential,
+            still_valid=still_valid,
+        )
+        self._feeds.add(feed)
+        feed.channel.feeds.add(feed)
+        try:
+            # A look that begins now sees all that this listener may have seen elsewhere.
+            await feed.channel.looked()
+        except BaseException:
+            self.leave(feed)
+            raise
+        feed.cursor = min(feed.cursor, feed.channel.position or 0)
+        return feed
+
+    def leave(self, feed: Feed) -> None:
+        """The listener is gone, or has got all. Nothing happens the second time."""
+        feed.end()
+        self._feeds.discard(feed)
+        channel = feed.channel
+        channel.feeds.discard(feed)
+        if not channel.feeds and self._channels.get(channel.execution_id) is channel:
+            self._channels.pop(channel.execution_id).close()
+            if self._news is not None:
+                self._news.forget(channel.execution_id)
+
+    def end_streams(self) -> None:
+        """Let every stream end and take no more: whoever listens comes again, to another process or later."""
+        self._is_ending = True
+        for feed in list(self._feeds):
+            feed.end()
+
+    async def close(self) -> None:
+        """End everything."""
+        self.end_streams()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._news is not None:
+            await self._news.close()
+        for channel in self._channels.values():
+            channel.close()
+        for pool in (self._live, self._replays):
+            # What is being read gives its connection back first.
+            await asyncio.to_thread(pool.shutdown)
+
+    def _refuse_too_many(self) -> None:
+        if self._is_ending:
+            raise TooManyStreams("this server is about to end", hint="Ask again in a moment.")
+        if len(self._feeds) >= self._limit:
+            raise TooManyStreams(
+                f"{self._limit:,} event streams are open here, and no more are allowed",
+                hint="Close one, ask again later, or raise XTYL_API_STREAMS.",
+            )
+
+    def _channel(self, execution_id: str) -> Channel:
+        if execution_id not in self._channels:
+            self._channels[execution_id] = Channel(
+                execution_id,
+                read=partial(self._page, self._live, execution_id),
+                replay=partial(self._page, self._replays, execution_id),
+            )
+            if self._news is not None:
+                self._news.watch(execution_id)
+        return self._channels[execution_id]
+
+    def _heard(self, execution_id: str, sequence: int | None) -> None:
+        if execution_id in self._channels:
+            self._channels[execution_id].look(sequence)
+
+    async def _page(self, pool: Executor, execution_id: str, after: int | None) -> Page:
+        return await self._asked(pool, lambda: make_page(self._queries.progress(execution_id, after, PAGE)))
+
+    async def _asked(self, pool: Executor, question: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, question)
+
+    async def _look_each_second(self) -> None:
+        """Where news was lost, or nobody sends any, this finds what has changed, with one question for all channels."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            for feed in self._feeds:
+                feed.remind(now)
+            if not self._channels:
+                continue
+            try:
+                found = await self._asked(self._live, partial(self._queries.standings, list(self._channels)))
+            except Exception as error:
+                log.warning("listeners have no news: %s", error)
+                continue
+            for execution_id, channel in list(self._channels.items()):
+                if found.get(execution_id) != (channel.sequence, channel.state):
+                    channel.look()
+
+    async def _ask_for_tokens(self) -> None:
+        while True:
+            await asyncio.sleep(ASK_SECONDS)
+            asked = {feed.credential: feed.still_valid for feed in self._feeds if feed.still_valid is not None}
+            for credential, still_valid in asked.items():
+                try:
+                    is_valid = await self._asked(self._live, still_valid)
+                except Exception as error:
+                    log.warning("whether a token still counts is not known: %s", error)
+                    continue
+                for feed in [feed for feed in self._feeds if feed.credential == credential and not is_valid]:
+                    feed.end_with(self._refuse())
