@@ -133,7 +133,8 @@ def test_a_provider_is_timed_whatever_it_answers():
 
 def test_the_api_counts_requests_and_streams():
     """Requests by route and status, lag, listeners, and those cut off; a lag is never below zero."""
-    metrics = ApiMetrics(lambda: 7)
+    metrics = ApiMetrics()
+    metrics.ask("xtyl_stream_listeners", lambda: [((), 7)])
     metrics.observe_request("GET", "/executions/{id}", 200, 0.02)
     metrics.observe_lag(0.004)
     metrics.observe_lag(-0.1)

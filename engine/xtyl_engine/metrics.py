@@ -144,9 +144,8 @@ class ApiMetrics:
     """What the process that serves the API counts: requests by route and status, and its streams. `page` is what it answers
     Prometheus with. Routes are templates such as `/executions/{id}`, never paths: each id would make a series of its own."""
 
-    def __init__(self, listeners: Callable[[], int]):
+    def __init__(self) -> None:
         self._figures = Figures((*API, STANDING))
-        self._figures.ask("xtyl_stream_listeners", lambda: [((), listeners())])
         self.page = self._figures.page
         self.serve = self._figures.serve
         self.ask = self._figures.ask

@@ -69,6 +69,7 @@ class Settings:
     otlp_endpoint: str = field(default="", repr=False)
     api_hosts: str = ""
     api_origins: str = ""
+    api_streams: int = 1000
     crash: str | None = None
 
     @property
@@ -350,5 +351,6 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "otlp_endpoint": _endpoint,
     "api_hosts": _hosts,
     "api_origins": _origins,
+    "api_streams": _whole(100_000),
     "crash": _text,
 }

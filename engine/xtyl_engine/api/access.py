@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from xtyl_engine.api.desk import Desk
 from xtyl_engine.api.problems import RequestRefused
+from xtyl_engine.hub import Hub
 from xtyl_engine.metrics import ApiMetrics
 from xtyl_engine.service import Service
 from xtyl_engine.tokens import Role, Token, TokenFile
@@ -27,6 +28,7 @@ class Office:
     service: Service
     tokens: TokenFile
     desk: Desk
+    hub: Hub
     metrics: ApiMetrics | None = None
 
 
@@ -53,6 +55,17 @@ def office(request: Request) -> Office:
     return found
 
 
+def unauthorized(said: str) -> RequestRefused:
+    """The error for whoever has no token that counts."""
+    return RequestRefused(
+        said,
+        status=401,
+        code="api/unauthorized",
+        hint="Send `Authorization: Bearer <token>`; `xtyl token create` makes one.",
+        headers=CHALLENGE,
+    )
+
+
 def allowed(role: Role) -> Callable[..., Awaitable[Caller]]:
     """The caller of a route that asks for at least this role. Raises RequestRefused with 401 or 403."""
 
@@ -62,14 +75,7 @@ def allowed(role: Role) -> Callable[..., Awaitable[Caller]]:
         tokens = office(request).tokens
         token = None if given is None or len(given.credentials) > MAX_TOKEN else tokens.find(given.credentials)
         if token is None:
-            said = "the token does not count" if given else "there is no token"
-            raise RequestRefused(
-                said,
-                status=401,
-                code="api/unauthorized",
-                hint="Send `Authorization: Bearer <token>`; `xtyl token create` makes one.",
-                headers=CHALLENGE,
-            )
+            raise unauthorized("the token does not count" if given else "there is no token")
         if not token.role.includes(role):
             raise RequestRefused(
                 f"the token {token.name!r} has the role {token.role}, and this takes {role}",

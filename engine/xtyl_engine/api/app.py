@@ -8,29 +8,50 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from xtyl_engine.api import executions, files, health, reads, reviews, templates
-from xtyl_engine.api.access import In, Office, Reader
+from xtyl_engine.api import executions, files, health, reads, reviews, stream, templates
+from xtyl_engine.api.access import In, Office, Reader, unauthorized
 from xtyl_engine.api.description import describe
 from xtyl_engine.api.desk import Desk, respond
 from xtyl_engine.api.guard import Guard, listed_words
 from xtyl_engine.api.parameters import answers
-from xtyl_engine.api.problems import handle_errors
+from xtyl_engine.api.problems import handle_errors, problem_of
+from xtyl_engine.hub import Hub
 from xtyl_engine.metrics import ApiMetrics
 from xtyl_engine.service import Service
 from xtyl_engine.tokens import TokenFile
 
 DESCRIPTION = "/api/openapi.json"
-# A part of the API is a router in here; the stream of events is one.
-PARTS = (health.router, templates.router, executions.router, reads.router, reviews.router, files.router)
+# A part of the API is a router in here.
+PARTS = (
+    health.router,
+    templates.router,
+    executions.router,
+    reads.router,
+    stream.router,
+    reviews.router,
+    files.router,
+)
 
 
 def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None) -> FastAPI:
     """The API of a back end. It lets go of the back end when it ends."""
-    office = Office(service=service, tokens=tokens, desk=Desk(), metrics=metrics)
+    hub = Hub(
+        service.reader.queries,
+        service.connection.redis_url,
+        describe=problem_of,
+        refuse=lambda: unauthorized("the token does not count any more"),
+        counts=metrics,
+        limit=service.settings.api_streams,
+    )
+    if metrics is not None:
+        metrics.ask("xtyl_stream_listeners", lambda: [((), len(hub))])
+    office = Office(service=service, tokens=tokens, desk=Desk(), hub=hub, metrics=metrics)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
+        await hub.start()
         yield
+        await hub.close()
         office.desk.close()
         service.close()
 

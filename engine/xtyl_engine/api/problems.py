@@ -22,7 +22,9 @@ from xtyl_engine.errors import (
     ControlRefused,
     DecisionRefused,
     RunNotFound,
+    StreamTooSlow,
     TemplateNotFound,
+    TooManyStreams,
     WorkflowError,
     WorkflowException,
 )
@@ -38,6 +40,8 @@ STATUS: Mapping[type[WorkflowException], int] = {
     ControlRefused: 400,
     DecisionRefused: 409,
     BackendError: 503,
+    StreamTooSlow: 503,
+    TooManyStreams: 503,
 }
 UNREACHABLE = "the back end does not answer: its database, its broker or its disk"
 DECLARED = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import uvicorn
 
 from xtyl_engine.api.app import make_app
+from xtyl_engine.hub import Hub
 from xtyl_engine.journal import keep_journal
 from xtyl_engine.metrics import ApiMetrics
 from xtyl_engine.service import Service
@@ -18,6 +20,18 @@ END_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
 
 
+class Server(uvicorn.Server):
+    """A server that ends its event streams when it is to end itself; it would wait for them."""
+
+    def __init__(self, configuration: uvicorn.Config, hub: Hub):
+        super().__init__(configuration)
+        self._hub = hub
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hub.end_streams()
+        await super().shutdown(sockets)
+
+
 def serve(settings: Settings, host: str, port: int) -> None:
     """Answer requests at this address. Raises BackendError or SettingsError before anything is answered."""
     prepare_home(settings)
@@ -26,7 +40,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     service.prepare()
     metrics = None
     if settings.metrics:
-        metrics = ApiMetrics(lambda: 0)
+        metrics = ApiMetrics()
         metrics.serve(settings.metrics)
     app = make_app(service, TokenFile(settings.tokens_file), metrics)
     configuration = uvicorn.Config(
@@ -42,4 +56,4 @@ def serve(settings: Settings, host: str, port: int) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=END_SECONDS,
     )
-    uvicorn.Server(configuration).run()
+    Server(configuration, app.state.office.hub).run()

@@ -1,0 +1,81 @@
+"""An execution's events as Server-Sent Events: each with its number as id, so that whoever was cut off goes on with the next one.
+What is sent comes from a Feed; here it meets one connection, which may be slow, stuck or gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from starlette.types import Receive, Scope, Send
+
+from xtyl_engine.api.access import In, Reader
+from xtyl_engine.api.parameters import ALWAYS, Id
+from xtyl_engine.api.problems import declared
+from xtyl_engine.feed import Feed
+from xtyl_engine.hub import Hub
+
+log = logging.getLogger("xtyl")
+STALL_SECONDS = 30.0
+# A proxy must neither keep events back nor keep them for others.
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+WORDS = """Events as they happen, each a frame with its number as `id` and an Event as `data`; then `event: done` with `state` and
+`sequence`. `event: error` with a problem ends it too. Comments keep it alive."""
+TOLD: dict[int | str, dict[str, Any]] = {
+    200: {"description": WORDS, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    **declared(*ALWAYS),
+}
+router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
+
+
+class EventStream(Response):
+    """The answer that goes on until the execution is over, the listener is gone, or one of us has had enough."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, hub: Hub, feed: Feed):
+        super().__init__(headers=HEADERS)
+        del self.headers["content-length"]
+        self._hub, self._feed = hub, feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(self._note_end(receive))
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while (found := await self._feed.next()) is not None:
+                async with asyncio.timeout(STALL_SECONDS):
+                    await send({"type": "http.response.body", "body": found, "more_body": True})
+            async with asyncio.timeout(STALL_SECONDS):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            # It has not taken what it was sent before: what would be sent now could not reach it either.
+            log.warning("a listener of %s took nothing for %g s", self._feed.channel.execution_id, STALL_SECONDS)
+            self._feed.cut_off()
+        finally:
+            gone.cancel()
+            self._hub.leave(self._feed)
+
+    async def _note_end(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._hub.leave(self._feed)
+
+
+@router.get("/stream", response_class=Response, responses=TOLD)
+async def stream(
+    id: Id,
+    caller: Reader,
+    office: In,
+    after: Annotated[int, Query(ge=0, description="The number of the last event that is known.")] = 0,
+    last: Annotated[
+        int | None, Header(ge=0, alias="Last-Event-ID", description="The same, as a browser sends it; it wins.")
+    ] = None,
+) -> Response:
+    """Its events as they happen, until it is over."""
+    await office.desk.run(lambda: office.service.reader.execution(caller.scope, id))
+    feed = await office.hub.open(
+        id, after if last is None else last, credential=caller.token, still_valid=caller.still_valid
+    )
+    return EventStream(office.hub, feed)
