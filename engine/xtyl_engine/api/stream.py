@@ -23,8 +23,17 @@ STALL_SECONDS = 30.0
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 WORDS = """Events as they happen, each a frame with its number as `id` and an Event as `data`; then `event: done` with `state` and
 `sequence`. `event: error` with a problem ends it too. Comments keep it alive."""
+FRAME = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"type": "string", "enum": ["message", "done", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 TOLD: dict[int | str, dict[str, Any]] = {
-    200: {"description": WORDS, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    200: {"description": WORDS, "content": {"text/event-stream": {"schema": FRAME}}},
     **declared(*ALWAYS),
 }
 router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
