@@ -72,6 +72,8 @@ def test_every_command_in_the_docs_exists(path: Path) -> None:
     for _, names, *words in found:
         for name in names.split("|"):
             command = main.commands[name]
+            if isinstance(command, click.Group) and words:
+                command = command.commands[words[0]]
             options = {option for each in command.params if isinstance(each, click.Option) for option in each.opts}
             assert {word for word in words if word.startswith("--")} <= options, words
 

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from test_metrics import collected, free_port
@@ -45,17 +46,20 @@ def filled(text: str) -> str:
 
 def started(name: str, moved: dict[str, str], *arguments: str) -> list[str]:
     """The command line of a service, with what exists only in its network moved to this machine."""
-    words = [filled(word) for word in SERVICES[name]["command"]]
+    return [*(moved_to(word, moved) for word in SERVICES[name]["command"]), *arguments]
+
+
+def moved_to(text: str, moved: dict[str, str]) -> str:
+    """A value as Compose reads it, for this machine."""
+    text = filled(text)
     for there, here in moved.items():
-        words = [word.replace(there, here) for word in words]
-    return [*words, *arguments]
+        text = text.replace(there, here)
+    return text
 
 
 def environment(name: str, moved: dict[str, str]) -> dict[str, str]:
     """The variables of a service, and those of this machine that it needs to find Python."""
-    values = {key: filled(str(value)) for key, value in SERVICES[name].get("environment", {}).items()}
-    for there, here in moved.items():
-        values = {key: value.replace(there, here) for key, value in values.items()}
+    values = {key: moved_to(str(value), moved) for key, value in SERVICES[name].get("environment", {}).items()}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {"PATH": path, "HOME": moved["/var/lib/xtyl"], **values}
 
@@ -75,14 +79,18 @@ def running(command: list[str], environ: dict[str, str], folder: Path) -> Iterat
 @pytest.fixture
 def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     """From the names of the Compose network to places on this machine."""
-    broker, metrics, flower = free_port(), free_port(), free_port()
+    broker, metrics, flower, api = free_port(), free_port(), free_port(), free_port()
     password = PASSWORDS["POSTGRES_PASSWORD"]
     (tmp_path / "home").mkdir(mode=0o700)
     return {
         f"postgresql://xtyl:{password}@postgres:5432/xtyl": postgres_url,
         "@redis:6379": f"@127.0.0.1:{broker}",
         "0.0.0.0:9101": f"127.0.0.1:{metrics}",
-        "--address=0.0.0.0 --port=5555": f"--address=127.0.0.1 --port={flower}",
+        "--address=0.0.0.0": "--address=127.0.0.1",
+        "--port=5555": f"--port={flower}",
+        "--host=0.0.0.0": "--host=127.0.0.1",
+        "--port=8000": f"--port={api}",
+        "127.0.0.1:8000": f"127.0.0.1:{api}",
         "/var/lib/xtyl": str(tmp_path / "home"),
         "valkey-server": str(find_server()),
     }
@@ -95,6 +103,36 @@ def asked(port: str, what: str, password: str = PASSWORDS["FLOWER_PASSWORD"]) ->
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {token}"})
     with urllib.request.urlopen(request, timeout=5) as answer:
         return json.load(answer)
+
+
+def port_of(moved: dict[str, str], there: str) -> int:
+    return int(moved[there].rpartition(":")[2])
+
+
+def check_api(moved: dict[str, str], folder: Path) -> None:
+    """With a token made as the manual says, a run is submitted and listened to until it is over."""
+    command = ["xtyl", "token", "create", "desk", "--role=write", "--project=press"]
+    made = subprocess.run(
+        command, env=environment("api", moved), cwd=folder, capture_output=True, text=True, check=True
+    )
+    base = f"http://{moved['127.0.0.1:8000']}"
+    with httpx.Client(
+        base_url=base, headers={"Authorization": f"Bearer {made.stdout.strip()}"}, trust_env=False
+    ) as web:
+        wait_until(lambda: is_up(web))
+        me = web.get("/api/me").json()
+        assert (me["project"], me["functions"]) == ("press", False)
+        flow = {"name": "asked", "nodes": [{"id": "line", "type": "generate_copy", "config": {"prompt": "{{ word }}"}}]}
+        run = web.post("/api/workflows/executions", json={"workflow": flow, "inputs": [{"word": "one"}]}).json()
+        told = web.get(f"/api/workflows/executions/{run['id']}/stream", timeout=60).text
+    assert 'event: done\ndata: {"state":"completed"' in told
+
+
+def is_up(web: httpx.Client) -> bool:
+    try:
+        return web.get("/readyz").is_success
+    except httpx.TransportError:
+        return False
 
 
 def kind(worker: str) -> str:
@@ -112,7 +150,7 @@ def online(port: str) -> set[str]:
 def test_the_services_run_a_workflow_together(
     moved: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Migrate, two workers and Flower: a run from a notebook's side ends, is counted, Flower shows who worked, all are well."""
+    """Runs of a notebook and over HTTP end, are counted and shown by Flower, all services are well, no password is seen."""
     port = moved["@redis:6379"].rpartition(":")[2]
     with ExitStack() as stack:
         broker = started("redis", moved, "--port", port, "--bind", "127.0.0.1")
@@ -121,14 +159,17 @@ def test_the_services_run_a_workflow_together(
             started("migrate", moved), env=environment("migrate", moved), capture_output=True, text=True, check=True
         )
         assert "schema" in migrated.stdout
-        for name in ("worker", "worker-heavy"):
-            stack.enter_context(running(started(name, moved), environment(name, moved), tmp_path))
-        stack.enter_context(running(started("flower", moved), environment("flower", moved), tmp_path))
+        # Each container has its own port 9101; here the API has another than the workers.
+        places = moved | {"0.0.0.0:9101": f"127.0.0.1:{free_port()}"}
+        processes = [
+            stack.enter_context(running(started(name, given), environment(name, given), tmp_path))
+            for name, given in (("worker", moved), ("worker-heavy", moved), ("flower", moved), ("api", places))
+        ]
         given = environment("worker", moved)
         monkeypatch.setenv("XTYL_HOME", given["XTYL_HOME"])
         xt.connect(database=given["XTYL_DATABASE_URL"], redis=given["XTYL_REDIS_URL"])
         stack.callback(xt.connect)
-        flower = moved["--address=0.0.0.0 --port=5555"].rpartition("=")[2]
+        flower = moved["--port=5555"].rpartition("=")[2]
         wait_until(lambda: online(flower) == KINDS, 60)
         run = (
             xt.Workflow("shared")
@@ -137,12 +178,18 @@ def test_the_services_run_a_workflow_together(
             .run([{"word": "one"}, {"word": "two"}])
         )
         assert run.wait(60).state == "completed"
-        wait_until(lambda: "xtyl_slots_free" in collected(int(moved["0.0.0.0:9101"].rpartition(":")[2])))
+        wait_until(lambda: "xtyl_slots_free" in collected(port_of(moved, "0.0.0.0:9101")))
         wait_until(lambda: {kind(task["worker"]) for task in asked(flower, "tasks").values()} == KINDS)
         assert {task["name"] for task in asked(flower, "tasks").values()} == {"xtyl.advance"}
-        for name in ("worker", "worker-heavy"):
-            check = SERVICES[name]["healthcheck"]["test"][1:]
+        check_api(moved, tmp_path)
+        wait_until(
+            lambda: any(name.startswith("xtyl_http_seconds") for name in collected(port_of(places, "0.0.0.0:9101")))
+        )
+        for name in ("worker", "worker-heavy", "api"):
+            check = [moved_to(word, moved) for word in SERVICES[name]["healthcheck"]["test"][1:]]
             subprocess.run(check, env=environment(name, moved), cwd=tmp_path, capture_output=True, check=True)
+        shown = [Path(f"/proc/{process.pid}/cmdline").read_bytes().decode() for process in processes]
+        assert not [password for password in PASSWORDS.values() if any(password in line for line in shown)]
         with pytest.raises(urllib.error.HTTPError, match="401"):
             asked(flower, "workers", "wrong")
 
@@ -157,6 +204,13 @@ def test_every_service_is_fenced_in() -> None:
             assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
     assert "noeviction" in SERVICES["redis"]["command"]
     assert "\nUSER xtyl\n" in (ROOT / "engine" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_compose_reads_it() -> None:
+    """The file is what the Compose specification allows, for its own schema as well as in YAML."""
+    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, ROOT / "docker-compose.yml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_no_password_has_a_default() -> None:
