@@ -118,7 +118,6 @@ def print_used(crowd: Crowd, done: Done) -> None:
     print("\n| used meanwhile | |\n|---|---|")
     print(f"| connections to PostgreSQL, peak, of | {used.connections} of {most} |")
     print(f"| memory of a worker in MB, p50, most | {statistics.median(held):.0f}, {held[-1]:.0f} |")
-    print(f"| connections to the broker, peak | {used.clients} |")
     print(f"| memory of the broker in MB, peak | {used.broker_megabytes:.1f} |")
     for part in ("workers", "postgres", "broker"):
         seconds = getattr(used, part)
@@ -134,7 +133,7 @@ def print_idle(crowd: Crowd) -> None:
     print(f"| {count} workers with nothing to do: ms of a processor a second, for each of them | |\n|---|---|")
     for part in ("workers", "postgres", "broker"):
         print(f"| {part} | {1000 * getattr(used, part) / used.seconds / count:.1f} |")
-    print(flush=True)
+    print(f"| connections to the broker, for all of them and a client | {used.clients} |\n", flush=True)
 
 
 def print_chain(crowd: Crowd, length: int, runs: int) -> None:

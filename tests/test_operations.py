@@ -32,7 +32,10 @@ from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.cli import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / name for name in ("README.md", "docs/operations.md", "docs/decisions.md", "engine/README.md")]
+DOCUMENTS = [
+    ROOT / name
+    for name in ("README.md", "docs/operations.md", "docs/capacity.md", "docs/decisions.md", "engine/README.md")
+]
 MOVED = (
     xt.Workflow("moved")
     .generate_image("art", prompt="{{ word }}", size="16x16", n=2)
