@@ -90,7 +90,7 @@ function reviews(key, ask, leave) {
       if (at) focus(at);
     };
     const title = make("h5");
-    title.append(make("span", "", titleOf(review)), make("span", "end", `choose ${review.choose}`));
+    title.append(make("span", "", titleOf(review)), make("span", "end", `choose ${review.choose}`), turn.box);
     const sheet = make("fieldset", review.options.some(({ image }) => image) ? "sheet" : "sheet wordy");
     sheet.setAttribute("aria-label", `Options of ${review.node}`);
     const row = make("div", "row");
@@ -167,7 +167,6 @@ function reviews(key, ask, leave) {
     const keep = marked("keep", button("Keep", () => { mine.rejecting = false; redraw({ at: "reject" }); }));
     if (mine.rejecting) row.append(words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, keep);
     else row.append(approve, words(mine, "comment", "Comment (optional)", () => approve.click()), another, reject);
-    row.append(turn.box);
     const parts = [title, sheet, row, says];
     if (review.instructions) parts.splice(1, 0, make("p", "soft", review.instructions));
     desk.replaceChildren(...parts);
@@ -181,7 +180,7 @@ function reviews(key, ask, leave) {
 
   const turn = turner();
   function turner() {
-    const node = make("span", "end soft turner");
+    const node = make("span", "soft turner");
     const count = make("span");
     let asking = false;
     const go = (step) => {
