@@ -71,10 +71,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--rate", type=int, default=20, help="events a second")
     parser.add_argument("--seconds", type=int, default=15)
-    parser.add_argument("--listen", help=argparse.SUPPRESS)
+    parser.add_argument("--listen", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.listen:
-        asyncio.run(listen(json.loads(options.listen)))
+        asyncio.run(listen(json.loads(sys.stdin.readline())))
         return
     load = Load(rate=options.rate, seconds=options.seconds)
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, {options.runs} runs")
@@ -196,10 +196,12 @@ def used(pid: int) -> float:
 @contextmanager
 def listeners(asked: dict[str, Any], open_up: Callable[[], None] | None = None) -> Iterator[Callable[[int], Any]]:
     """Listeners in another process, all of which have got a first event; what they got, once it is so many events."""
-    command = [sys.executable, __file__, "--listen", json.dumps(asked)]
+    command = [sys.executable, __file__, "--listen"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
+    process.stdin.write(f"{json.dumps(asked)}\n")
+    process.stdin.flush()
     if open_up is not None:
         open_up()
     assert process.stdout.readline() == "ready\n"

@@ -143,7 +143,7 @@ class Channel:
             self.position = page.sequence
         if page.frames:
             self._cut_slow()
-            self._drop_taken()
+            self.drop_taken()
             self._frames += page.frames
             self.position = page.frames[-1].sequence
         for feed in self.feeds:
@@ -155,7 +155,8 @@ class Channel:
             if sum(len(frame.text) for frame in self.after(feed.cursor)) > BACKLOG_BYTES:
                 feed.cut_off()
 
-    def _drop_taken(self) -> None:
+    def drop_taken(self) -> None:
+        """Keep no more than somebody has still to take."""
         base = self.base
         taken = min((feed.cursor for feed in self._followers(base)), default=self.position or 0)
         del self._frames[: max(0, taken - base)]

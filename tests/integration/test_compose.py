@@ -32,6 +32,12 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8
 SERVICES: dict[str, Any] = COMPOSE["services"]
 PASSWORDS = {name: secrets.token_hex(12) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")}
 KINDS = {"threads", "prefork"}
+API_NUMBERS = {
+    "xtyl_http_seconds_count",
+    "xtyl_stream_lag_seconds_count",
+    "xtyl_stream_listeners",
+    "xtyl_stream_cut_total",
+}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
 
 
@@ -183,7 +189,7 @@ def test_the_services_run_a_workflow_together(
         assert {task["name"] for task in asked(flower, "tasks").values()} == {"xtyl.advance"}
         check_api(moved, tmp_path)
         wait_until(
-            lambda: any(name.startswith("xtyl_http_seconds") for name in collected(port_of(places, "0.0.0.0:9101")))
+            lambda: {name.partition("{")[0] for name in collected(port_of(places, "0.0.0.0:9101"))} >= API_NUMBERS
         )
         for name in ("worker", "worker-heavy", "api"):
             check = [moved_to(word, moved) for word in SERVICES[name]["healthcheck"]["test"][1:]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import socket
 
 import uvicorn
@@ -18,6 +19,7 @@ from xtyl_engine.tokens import TokenFile
 log = logging.getLogger("xtyl")
 END_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
+MOST_FILES = 65_536
 
 
 class Server(uvicorn.Server):
@@ -36,6 +38,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """Answer requests at this address. Raises BackendError or SettingsError before anything is answered."""
     prepare_home(settings)
     keep_journal(settings)
+    allow_many_files()
     service = Service(settings)
     service.prepare()
     metrics = None
@@ -57,3 +60,11 @@ def serve(settings: Settings, host: str, port: int) -> None:
         timeout_graceful_shutdown=END_SECONDS,
     )
     Server(configuration, app.state.office.hub).run()
+
+
+def allow_many_files() -> None:
+    """Each listener is an open file, and the usual thousand would be used up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
