@@ -24,12 +24,17 @@ def save_results(backend: Backend, id: str, plan: Plan, folder: str | Path) -> l
     wanted = set(kits or [name for name, node in plan.nodes.items() if not node.children])
     rows, store = backend.queries.rows(id), backend.store_of(id)
     written: list[Path] = []
-    for node, item, state, _, output in backend.queries.outputs(id):
-        if node in wanted and state is JobState.COMPLETED and output is not None:
-            row, *places = item.split(".")
-            place = root / _row_name(int(row), *rows[int(row)])
-            prefix = "-".join([node, *places])
-            written += _save(unspill(output, store), place, prefix, store)
+    outputs = [
+        (node, item, output)
+        for node, item, state, _, output in backend.queries.outputs(id)
+        if node in wanted and state is JobState.COMPLETED and output is not None
+    ]
+    store.prepare(output for *_, output in outputs)
+    for node, item, output in outputs:
+        row, *places = item.split(".")
+        place = root / _row_name(int(row), *rows[int(row)])
+        prefix = "-".join([node, *places])
+        written += _save(unspill(output, store), place, prefix, store)
     return written
 
 

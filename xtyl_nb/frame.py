@@ -66,7 +66,9 @@ def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | No
     by_node: dict[str, dict[int, list[tuple[str, Any]]]] = {name: {} for name in plan.nodes}
     states: list[dict[JobState, int]] = [{} for _ in range(execution.rows)]
     rejected: dict[int, str] = {}
-    for node, item, state, because, output in backend.queries.outputs(id):
+    outputs = backend.queries.outputs(id)
+    store.prepare(text for _, _, state, _, text in outputs if state is JobState.COMPLETED and text is not None)
+    for node, item, state, because, output in outputs:
         row = int(item.split(".")[0])
         states[row][state] = states[row].get(state, 0) + 1
         if state is JobState.COMPLETED and output is not None:
@@ -96,7 +98,9 @@ def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFr
     """
     _known_node(plan, node)
     records, places, store = [], [], backend.store_of(id)
-    for job in sorted(backend.queries.node_jobs(id, node), key=lambda job: place_of(job.item)):
+    jobs = sorted(backend.queries.node_jobs(id, node), key=lambda job: place_of(job.item))
+    store.prepare(job.output for job in jobs if job.output is not None)
+    for job in jobs:
         if job.state is not JobState.COMPLETED or job.output is None or job.because in FATAL:
             continue
         place = place_of(job.item)

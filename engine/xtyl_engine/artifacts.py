@@ -12,7 +12,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from hashlib import sha256
@@ -129,6 +129,9 @@ class ArtifactStore:
             )
         suffix = SUFFIXES.get(str(reference.get("media_type")), ".bin")
         return self.folder / digest[:2] / digest[2:4] / f"{digest}{suffix}"
+
+    def prepare(self, outputs: Iterable[str]) -> None:
+        """Make ready for the files that these outputs, as text, refer to: here they are already."""
 
     def original(self, path: str) -> str:
         """The whole file of a picture that may have been shown smaller: here, the same."""
