@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -45,12 +46,12 @@ def server(script: Script) -> Iterator[Web]:
 def test_whoever_waits_is_woken_by_an_event(server: Web, script: Script) -> None:
     """All who wait share one stream, and one that came between looking and waiting counts."""
     streams = Streams(Calls(server.url, "token"))
-    first, second = streams.listen("run", 4), streams.listen("run", 4)
-    script.event(5)
-    assert first.wait(20)
-    assert second.wait(20)
-    first.mark()
-    assert not first.wait(0.01)
+    with ThreadPoolExecutor(2) as pool:
+        waits = [pool.submit(streams.wait, "run", 4, 20.0) for _ in range(2)]
+        script.event(5)
+        assert [each.result() for each in waits] == [True, True]
+    assert streams.wait("run", 4, 20.0)
+    assert not streams.wait("run", 5, 0.01)
     assert [asked.headers["last-event-id"] for asked in server.asked] == ["4"]
     streams.close()
 
@@ -58,13 +59,11 @@ def test_whoever_waits_is_woken_by_an_event(server: Web, script: Script) -> None
 def test_a_broken_stream_is_taken_up_where_it_broke(server: Web, script: Script) -> None:
     """The next one asks for what follows the last event that came."""
     streams = Streams(Calls(server.url, "token"))
-    listener = streams.listen("run", 0)
     script.event(1)
-    assert listener.wait(20)
-    listener.mark()
+    assert streams.wait("run", 0, 20.0)
     script.lines.put(None)
     script.event(2)
-    assert listener.wait(20)
+    assert streams.wait("run", 1, 20.0)
     assert [asked.headers["last-event-id"] for asked in server.asked] == ["0", "1"]
     streams.close()
 
@@ -73,25 +72,25 @@ def test_a_stream_that_is_refused_is_tried_again(server: Web, script: Script) ->
     """Meanwhile a wait ends in time with no news."""
     server.answer = lambda asked: problem(503, "backend/unreachable", "no")
     streams = Streams(Calls(server.url, "token"))
-    listener = streams.listen("run", 0)
+    assert not streams.wait("run", 0, 0.01)
     wait_until(lambda: server.asked)
-    assert not listener.wait(0.01)
     server.answer = script.answer
     script.event(1)
-    wait_until(lambda: listener.wait(1))
+    wait_until(lambda: streams.wait("run", 0, 1.0))
     streams.close()
 
 
 def test_the_end_of_a_run_ends_its_stream(server: Web, script: Script) -> None:
-    """A later listener gets a new one."""
+    """Whoever waits later, after a retry, gets a new one."""
     streams = Streams(Calls(server.url, "token"))
-    listener = streams.listen("run", 0)
+    script.event(1)
     script.lines.put(b"event: done\ndata: {}\n\n")
-    wait_until(lambda: not streams.known("run"))
-    listener.close()
-    streams.listen("run", 3)
-    wait_until(lambda: len(server.asked) == 2)
-    assert server.asked[1].headers["last-event-id"] == "3"
+    assert streams.wait("ended", 0, 20.0)
+    wait_until(lambda: not reads("ended"))
+    script.lines.put(None)
+    script.event(3)
+    assert streams.wait("ended", 2, 20.0)
+    assert [asked.headers["last-event-id"] for asked in server.asked] == ["0", "2"]
     streams.close()
 
 
@@ -99,7 +98,11 @@ def test_a_stream_that_nobody_waits_for_is_let_go(server: Web, script: Script, m
     """Its thread ends at the next keep-alive, so that a kernel that lives for weeks holds none."""
     monkeypatch.setattr(xtyl_nb.listening, "IDLE_SECONDS", 0.0)
     streams = Streams(Calls(server.url, "token"))
-    streams.listen("left", 0).close()
+    assert not streams.wait("left", 0, 0.01)
     script.lines.put(b": keep-alive\n\n")
-    wait_until(lambda: "xtyl-news-left" not in [thread.name for thread in threading.enumerate()])
-    assert not streams.known("left")
+    wait_until(lambda: not reads("left"))
+
+
+def reads(execution_id: str) -> bool:
+    """Whether a thread reads the stream of this execution."""
+    return f"xtyl-news-{execution_id}" in [thread.name for thread in threading.enumerate()]

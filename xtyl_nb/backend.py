@@ -42,18 +42,6 @@ class Reads(Protocol):
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]: ...
 
 
-class Ear(Protocol):
-    """Waits for news of one execution."""
-
-    def mark(self) -> None:
-        """Take the place to wait from. Call before looking: an event after the look then ends the wait."""
-
-    def wait(self, seconds: float) -> bool:
-        """Block until there is news, or for `seconds`, a few at most; whether there was news."""
-
-    def close(self) -> None: ...
-
-
 class Backend(Protocol):
     """Takes workflows and answers for their executions. Safe to share between threads."""
 
@@ -109,7 +97,8 @@ class Backend(Protocol):
 
     def job_page(self, id: str, node: str, start: int) -> JobPage: ...
 
-    def listen(self, id: str) -> Ear: ...
+    def changed(self, id: str, after: int, timeout: float) -> bool:
+        """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
 
     def check(self) -> None:
         """See that it still runs, where that is ours to see to."""

@@ -5,15 +5,17 @@ are, `remote` knows.
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
+from weakref import WeakSet
 
 import httpx2
 
-import xtyl_engine.errors
-from xtyl_engine.errors import BackendError, Problem, WorkflowError, WorkflowException
+from xtyl_engine.errors import BackendError, WorkflowException
+from xtyl_nb.refusals import refusal
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
@@ -21,6 +23,9 @@ TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
 STREAM_TIMEOUT = httpx2.Timeout(40.0, connect=5.0)
 PASSING = frozenset({429, 502, 503, 504})
 CUT = 300
+AWAY = "Is `xtyl api` running there, and the address right? Nothing is lost: runs go on without you."
+UNSURE = "It may have been done all the same: look, with `xt.runs()` or `run.state`, before you repeat it."
+_all: WeakSet[Calls] = WeakSet()
 
 
 class Calls:
@@ -30,11 +35,17 @@ class Calls:
         self.url = _checked(url, token)
         self._token = token
         self._is_near = urlsplit(self.url).hostname in LOOPBACK
-        self._open()
-        os.register_at_fork(after_in_child=self._open)
+        self._lock = threading.Lock()
+        self._client: httpx2.Client | None = None
+        _all.add(self)
 
     def __repr__(self) -> str:
         return f"Calls({self.url!r})"
+
+    def __del__(self) -> None:
+        # Not made if the address was refused.
+        if hasattr(self, "_lock"):
+            self.close()
 
     def get(self, *path: str, **parameters: Any) -> Any:
         """The JSON that lies at a path."""
@@ -52,22 +63,22 @@ class Calls:
         headers = {"Idempotency-Key": key} if key else {}
         return self._json(self._answer("POST", path, json={} if body is None else body, headers=headers))
 
-    def upload(self, *path: str, data: bytes, media_type: str) -> Any:
+    def upload(self, *path: str, data: bytes, **parameters: Any) -> Any:
         """Send bytes; what the API says of them."""
         headers = {"Content-Type": "application/octet-stream"}
-        return self._json(self._answer("POST", path, content=data, headers=headers, params={"media_type": media_type}))
+        return self._json(self._answer("POST", path, content=data, headers=headers, params=_given(parameters)))
 
-    def fetch(self, *path: str, **parameters: Any) -> tuple[bytes, str]:
-        """The bytes that lie at a path, and their media type."""
-        answer = self._answer("GET", path, params=_given(parameters))
-        return answer.content, answer.headers.get("content-type", "")
+    def fetch(self, *path: str, **parameters: Any) -> bytes:
+        """The bytes that lie at a path."""
+        return self._answer("GET", path, params=_given(parameters)).content
 
     def lines(self, *path: str, after: int) -> Iterator[str]:
         """The lines of an event stream as they come, from the event that follows number `after`."""
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
-        with self._translated():
-            request = self._client.build_request("GET", _path(path), headers=headers, timeout=STREAM_TIMEOUT)
-            answer = self._client.send(request, stream=True)
+        with _Translated(self.url, writes=False):
+            client = self._connected()
+            request = client.build_request("GET", _path(path), headers=headers, timeout=STREAM_TIMEOUT)
+            answer = client.send(request, stream=True)
             try:
                 if answer.status_code != 200:
                     answer.read()
@@ -82,21 +93,32 @@ class Calls:
         return BackendError(f"{self.url} gave {what} for an answer", hint=hint)
 
     def close(self) -> None:
-        self._client.close()
+        """Let go of every connection. What is asked afterwards opens them again: a Run outlives the choice of a back end."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
-    def _open(self) -> None:
-        self._client = httpx2.Client(
-            base_url=f"{self.url}/api/",
-            headers={"Authorization": f"Bearer {self._token}", "User-Agent": "xtyl-nb"},
-            timeout=TIMEOUT,
-            # A proxy of the environment has no business between this machine and itself.
-            trust_env=not self._is_near,
-            limits=httpx2.Limits(max_connections=64),
-        )
+    def forget(self) -> None:
+        """In a forked child: the connections are the parent's, and whoever held the lock is not here."""
+        self._lock, self._client = threading.Lock(), None
+
+    def _connected(self) -> httpx2.Client:
+        with self._lock:
+            if self._client is None:
+                self._client = httpx2.Client(
+                    base_url=f"{self.url}/api/",
+                    headers={"Authorization": f"Bearer {self._token}", "User-Agent": "xtyl-nb"},
+                    timeout=TIMEOUT,
+                    # A proxy of the environment has no business between this machine and itself.
+                    trust_env=not self._is_near,
+                    limits=httpx2.Limits(max_connections=64),
+                )
+            return self._client
 
     def _answer(self, method: str, path: tuple[str, ...], **options: Any) -> httpx2.Response:
-        with self._translated():
-            answer = self._client.request(method, _path(path), **options)
+        with _Translated(self.url, writes=method != "GET"):
+            answer = self._connected().request(method, _path(path), **options)
         if not answer.is_success:
             raise self._refusal(answer)
         return answer
@@ -106,9 +128,6 @@ class Calls:
             return answer.json()
         except ValueError as error:
             raise self.odd("no JSON") from error
-
-    def _translated(self) -> _Translated:
-        return _Translated(self.url)
 
     def _refusal(self, answer: httpx2.Response) -> WorkflowException:
         if answer.headers.get("content-type", "").startswith("application/problem+json"):
@@ -130,51 +149,26 @@ class Calls:
 
 
 class _Translated:
-    """A block whose transport errors are ours."""
+    """A block whose transport errors are ours. `writes` says that what was asked may have been done all the same."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, *, writes: bool):
         self._url = url
+        self._writes = writes
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, httpx2.HTTPError):
+        # A client that another thread closed raises RuntimeError; the next try opens another.
+        if isinstance(error, (httpx2.HTTPError, httpx2.StreamError, RuntimeError)):
             words = str(error).rstrip(".") or type(error).__name__
+            never_sent = isinstance(error, httpx2.ConnectError)
             raise BackendError(
                 f"the back end at {self._url} cannot be reached: {words}"[:CUT],
-                hint="Is `xtyl api` running there, and the address right? Nothing is lost: runs go on without you.",
+                hint=UNSURE if self._writes and not never_sent else AWAY,
                 retryable=True,
             ) from error
-        if isinstance(error, (httpx2.InvalidURL, httpx2.StreamError, ValueError)) and not isinstance(
-            error, WorkflowException
-        ):
+        if isinstance(error, (httpx2.InvalidURL, ValueError)) and not isinstance(error, WorkflowException):
             raise BackendError(f"{self._url} cannot be asked that: {str(error)[:CUT]}") from error
-
-
-def refusal(problem: Mapping[str, Any], *, retryable: bool = False) -> WorkflowException:
-    """The error that a problem document tells of, of the class that the back end raised."""
-    code, detail = problem["code"], str(problem.get("detail") or problem.get("title") or "")
-    hint = str(problem["hint"]) if problem.get("hint") else None
-    if code == WorkflowError.code and isinstance(problem.get("problems"), list):
-        fields = ("code", "node", "message", "hint")
-        found = [Problem(**{name: each.get(name) for name in fields}) for each in problem["problems"]]
-        return WorkflowError(found, workflow=str(problem.get("workflow") or ""))
-    if code in ("api/unauthorized", "api/forbidden"):
-        return BackendError(detail, hint=hint)
-    known = {kind.code: kind for kind in _classes(WorkflowException)}
-    data: dict[str, Any] = {"retryable": True} if retryable else {}
-    if isinstance(problem.get("state"), str):
-        data["state"] = problem["state"]
-    made = known.get(code, WorkflowException)(detail, hint=hint, **data)
-    made.code = code
-    return made
-
-
-def _classes(kind: type[WorkflowException]) -> Iterator[type[WorkflowException]]:
-    for each in kind.__subclasses__():
-        if each.__module__.startswith(xtyl_engine.__name__) and each is not WorkflowError:
-            yield each
-        yield from _classes(each)
 
 
 def _checked(url: str, token: str) -> str:
@@ -193,7 +187,7 @@ def _checked(url: str, token: str) -> str:
             "the token holds characters that no token has", hint="Copy it again, whole, without quotes or line ends."
         )
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        warnings.warn(f"The token travels unencrypted to {parts.hostname}; use https://.", UserWarning, stacklevel=5)
+        warnings.warn(f"The token travels unencrypted to {parts.hostname}; use https://.", UserWarning, stacklevel=6)
     return url.rstrip("/").removesuffix("/api")
 
 
@@ -203,3 +197,11 @@ def _path(parts: tuple[str, ...]) -> str:
 
 def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _forget_connections() -> None:
+    for each in list(_all):
+        each.forget()
+
+
+os.register_at_fork(after_in_child=_forget_connections)

@@ -25,31 +25,40 @@ def backend() -> Backend:
     with _lock:
         if _backend is None:
             url = os.environ.get("XTYL_URL", "").strip()
-            _backend = _remote(url, None) if url else _direct(None)
+            _backend = _remote(url, None, None) if url else _direct(None)
         return _backend
 
 
 def connect(
-    url: str | None = None, *, token: str | None = None, database: str | None = None, redis: str | None = None
+    url: str | None = None,
+    *,
+    token: str | None = None,
+    project: str | None = None,
+    database: str | None = None,
+    redis: str | None = None,
 ) -> None:
     """Use another back end than the embedded one, or, with nothing named, go back to it.
 
-    `url` is that of a back end's API, with a `token` (XTYL_TOKEN, if left out): nothing else of it is needed. From the inside,
-    `database` is a SQLAlchemy URL and `redis` the URL of the broker; both together, for workers must see the same truth.
+    `url` is that of a back end's API, with a `token` (XTYL_TOKEN, if left out): nothing else of it is needed. `project`
+    (XTYL_PROJECT) matters to a token of all projects, which otherwise works in `default`.
+
+    From the inside, `database` is a SQLAlchemy URL and `redis` the URL of the broker; both together, for workers must see the
+    same truth.
+
     Raises BackendError if it cannot be reached, SettingsError for what is no such URL; the one in use then stays.
     """
     global _backend
     if url is not None and (database is not None or redis is not None):
         raise BackendError("`url` stands for the whole back end", hint=f"Name one way to it: {EXAMPLES}.")
-    if url is None and token is not None:
-        raise BackendError("`token` goes with a URL", hint=f"{EXAMPLES.partition(', or')[0]}.")
+    if url is None and (token is not None or project is not None):
+        raise BackendError("`token` and `project` go with a URL", hint=f"{EXAMPLES.partition(', or')[0]}.")
     if (database is None) != (redis is None):
         missing = "redis" if redis is None else "database"
         raise BackendError(f"`{missing}` is missing", hint=f"Name both: {EXAMPLES.partition(', or ')[2]}.")
     with _lock:
         made: Backend | None = None
         if url is not None:
-            made = _remote(url, token)
+            made = _remote(url, token, project)
         elif database is not None and redis is not None:
             made = _direct({"XTYL_DATABASE_URL": database, "XTYL_REDIS_URL": redis})
         if _backend is not None:
@@ -68,10 +77,11 @@ def _direct(named: dict[str, str] | None) -> Backend:
     return DirectBackend(settings)
 
 
-def _remote(url: str, token: str | None) -> Backend:
+def _remote(url: str, token: str | None, project: str | None) -> Backend:
     from xtyl_nb.remote import RemoteBackend
 
-    return RemoteBackend(url, token or os.environ.get("XTYL_TOKEN", "").strip())
+    token = token or os.environ.get("XTYL_TOKEN", "").strip()
+    return RemoteBackend(url, token, project or os.environ.get("XTYL_PROJECT", "").strip() or None)
 
 
 def _unlock() -> None:

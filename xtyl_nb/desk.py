@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xtyl_engine.errors import DecisionRefused, FrameError
 from xtyl_engine.limits import MAX_COMMENT_LENGTH
 from xtyl_engine.plan import Plan
-from xtyl_engine.states import OPEN, JobState
+from xtyl_engine.states import OPEN, ExecutionState, JobState
 
 if TYPE_CHECKING:
     from xtyl_nb.backend import Backend
@@ -25,7 +25,7 @@ class Desk:
     id: str
     plan: Plan
     backend: Backend
-    wait_until: Callable[[Callable[[], bool], float | None], None]
+    wait_until: Callable[[Callable[[ExecutionState], bool], float | None], None]
 
     def place(self, node: str, row: Any, row_position: int | None, item: str | None) -> str | None:
         """Where on the review's axes to decide: an item, a row's position, None for everywhere."""
@@ -56,9 +56,9 @@ class Desk:
         """Decide everything at `place` as soon as it waits, also what is only brought into being meanwhile."""
         done: set[str] = set()
 
-        def all_decided() -> bool:
+        def all_decided(state: ExecutionState) -> bool:
             # In this order: what is brought into being after the first look is seen by the last.
-            is_over, more = self.backend.queries.sequence(self.id)[1].is_terminal, self._may_be_born(node, place)
+            is_over, more = state.is_terminal, self._may_be_born(node, place)
             states = self.states(node, place)
             if not states and (is_over or not more):
                 raise DecisionRefused(f"{node} has no decision to make", hint="`run.reviews()` lists what waits.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.query import Queries
     from xtyl_engine.settings import Settings
-    from xtyl_engine.stream import Listener
     from xtyl_engine.submit import Row
+
+LOOK_SECONDS = 1.0
 
 
 class DirectBackend:
@@ -139,11 +141,23 @@ class DirectBackend:
         """Where the files of one execution are."""
         return self.store
 
-    def listen(self, id: str) -> Listener:
-        """Something to wait on for news of one execution."""
+    def changed(self, id: str, after: int, timeout: float) -> bool:
+        """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
         from xtyl_engine.stream import Listener
 
-        return Listener(self.connection.redis_url, id)
+        listener = Listener(self.connection.redis_url, id)
+        try:
+            deadline = time.monotonic() + timeout
+            while True:
+                listener.mark()
+                if self.queries.sequence(id)[0] > after:
+                    return True
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                listener.wait(min(left, LOOK_SECONDS))
+        finally:
+            listener.close()
 
     def check(self) -> None:
         """See that the embedded back end runs. Raises BackendStartError when it could not be kept running."""

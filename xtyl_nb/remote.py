@@ -23,7 +23,8 @@ from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.wire import Me, from_json, map_images
 from xtyl_nb.calls import Calls
 from xtyl_nb.document import write_document
-from xtyl_nb.listening import Listener, Streams
+from xtyl_nb.listening import Streams
+from xtyl_nb.patience import patiently
 from xtyl_nb.remote_queries import EXECUTIONS, RemoteQueries, at
 from xtyl_nb.remote_store import RemoteStore
 
@@ -33,20 +34,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_REVIEWS = 200
+SUBMIT_SECONDS = 15.0
 
 
 class RemoteBackend:
-    """Speaks to the API at `url`. Raises BackendError if it cannot be reached or does not take the token."""
+    """Speaks to the API at `url`, for one project: the token's own, or for a token of all projects `default`, if none is named.
+    Raises BackendError if it cannot be reached or does not take the token."""
 
-    def __init__(self, url: str, token: str):
+    def __init__(self, url: str, token: str, project: str | None = None):
         settings = load_settings()
         prepare_home(settings)
         self.calls = Calls(url, token)
         self.me = from_json(Me, self.calls.get("me"))
-        self.queries = RemoteQueries(self.calls)
+        self._project = project
+        self.queries = RemoteQueries(self.calls, project)
         # Apart for each back end: what one says of a file, another need not know.
         self._folder = settings.home / "remote" / hashlib.sha256(self.calls.url.encode()).hexdigest()[:16]
-        self.store = RemoteStore(self._folder, self.calls)
+        self.store = RemoteStore(self._folder, self.calls, project=project)
         self._streams = Streams(self.calls)
 
     def __repr__(self) -> str:
@@ -65,11 +69,13 @@ class RemoteBackend:
         functions: Mapping[str, Callable[..., Any]],
         max_parallel: int | None,
     ) -> str:
-        """Send a workflow and its rows; the execution's id. The same submission sent twice runs once."""
+        """Send a workflow and its rows; the execution's id. It is sent again where an answer is lost, and runs once."""
         body = self._submission(plan, rows, functions) | {"shape": dict(shape)}
         if max_parallel is not None:
             body["config"] = {"max_parallel": max_parallel}
-        return from_json(Execution, self.calls.post(*EXECUTIONS, body=body, key=uuid4().hex)).id
+        key = uuid4().hex
+        made = patiently(lambda: self.calls.post(*EXECUTIONS, body=body, key=key), SUBMIT_SECONDS)
+        return from_json(Execution, made).id
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
         """Per node, how many jobs it would run and how many of them are cached."""
@@ -129,10 +135,9 @@ class RemoteBackend:
             id, from_json(JobPage, self.calls.get(*at(id), "nodes", node, "jobs", start=max(0, start)))
         )
 
-    def listen(self, id: str) -> Listener:
-        """Something to wait on for news of one execution."""
-        last = 0 if self._streams.known(id) else self.queries.sequence(id)[0]
-        return self._streams.listen(id, last)
+    def changed(self, id: str, after: int, timeout: float) -> bool:
+        """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
+        return self._streams.wait(id, after, timeout)
 
     def check(self) -> None:
         """Whether it runs is not ours to see to: what asks it says so."""
@@ -148,7 +153,9 @@ class RemoteBackend:
         packed = {node: wrap(function) for node, function in functions.items() if reference(function) is None}
         if packed:
             self._refuse_functions(packed)
+        named = {"project_id": self._project} if self._project else {}
         return {
+            **named,
             "workflow": json.loads(write_document(_sendable(plan.document, packed))),
             "rows": [{"label": row.label, "values": dict(row.values)} for row in rows],
             "functions": {

@@ -30,7 +30,7 @@ def examine(url: str) -> Iterator[Check]:
         detail=f"{xtyl_engine.__version__} here, {me.version} there",
         hint=f'pip install "xtyl-nb=={me.version}"',
     )
-    takes = f"of Python {me.python}, and here is {PYTHON}" if me.functions else "only those that its workers can import"
+    takes = f"those of Python {me.python}, and here is {PYTHON}" if me.functions else "only what its workers can import"
     yield Check(name="functions", ok=True, detail=f"the back end takes {takes}")
     yield _answers(backend)
     backend.close()

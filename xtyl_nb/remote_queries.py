@@ -23,8 +23,9 @@ PAGE_WITH_OUTPUTS = 200
 class RemoteQueries:
     """Questions to one API."""
 
-    def __init__(self, calls: Calls):
+    def __init__(self, calls: Calls, project: str | None = None):
         self._calls = calls
+        self._project = project
 
     def execution(self, execution_id: str) -> Execution:
         """Raises RunNotFound."""
@@ -35,7 +36,7 @@ class RemoteQueries:
         found: list[Execution] = []
         after = None
         while len(found) < limit:
-            asked = {"after": after, "limit": min(PAGE, limit - len(found))}
+            asked = {"after": after, "limit": min(PAGE, limit - len(found)), "project_id": self._project}
             listed, after = self._calls.page(*EXECUTIONS, of="executions", **asked)
             found += [from_json(Execution, each) for each in listed]
             if after is None:
@@ -103,7 +104,12 @@ class RemoteQueries:
 
 def at(execution_id: str) -> tuple[str, ...]:
     """Where an execution lies. Raises RunNotFound for what is no id, so that no other place is asked."""
-    if not isinstance(execution_id, str) or not execution_id.strip() or execution_id in (".", ".."):
+    if (
+        not isinstance(execution_id, str)
+        or not execution_id.strip()
+        or "/" in execution_id
+        or execution_id in (".", "..")
+    ):
         raise RunNotFound(f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end.")
     return (*EXECUTIONS, execution_id)
 

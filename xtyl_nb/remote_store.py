@@ -25,16 +25,19 @@ _TYPES = {suffix: media_type for media_type, suffix in SUFFIXES.items() if suffi
 class RemoteStore(ArtifactStore):
     """What lies on the way to a back end; `execution_id` says whose files may be asked for, None that files are sent."""
 
-    def __init__(self, folder: Path, calls: Calls, execution_id: str | None = None):
+    def __init__(self, folder: Path, calls: Calls, execution_id: str | None = None, *, project: str | None = None):
         super().__init__(folder)
         self._kept = ArtifactStore(folder)
         self._calls = calls
         self._execution_id = execution_id
+        self._project = project
 
     def save(self, data: bytes, media_type: str, **facts: Any) -> dict[str, Any]:
         """Send bytes; their reference, which holds for this back end alone."""
         kept = self._kept.save(data, media_type, **facts)
-        sent: dict[str, Any] = self._calls.upload("artifacts", data=data, media_type=media_type)
+        sent: dict[str, Any] = self._calls.upload(
+            "artifacts", data=data, media_type=media_type, project_id=self._project
+        )
         return kept | sent
 
     def path(self, reference: Mapping[str, Any]) -> Path:
@@ -43,7 +46,7 @@ class RemoteStore(ArtifactStore):
         if self._execution_id is not None and not path.exists():
             # One that is gone is told by whoever opens it: a frame has a thousand others.
             with contextlib.suppress(ArtifactError):
-                data, _ = self._calls.fetch(*at(self._execution_id), "artifacts", path.name)
+                data = self._calls.fetch(*at(self._execution_id), "artifacts", path.name)
                 if hashlib.sha256(data).hexdigest() == reference[KEY]:
                     self._kept.save(data, str(reference.get("media_type")))
         return path
@@ -74,7 +77,7 @@ class RemoteStore(ArtifactStore):
 
     def _bring(self, name: str) -> None:
         try:
-            data, _ = self._calls.fetch(*at(str(self._execution_id)), "artifacts", name, size=SMALL_PIXELS)
+            data = self._calls.fetch(*at(str(self._execution_id)), "artifacts", name, size=SMALL_PIXELS)
         except WorkflowException:
             return
         path = self.small(name)

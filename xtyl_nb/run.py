@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -77,19 +77,7 @@ class Run:
 
     def changed(self, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
-        listener = self._backend.listen(self.id)
-        try:
-            deadline = time.monotonic() + timeout
-            while True:
-                listener.mark()
-                if self._backend.queries.sequence(self.id)[0] > after:
-                    return True
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                listener.wait(min(left, LOOK_SECONDS))
-        finally:
-            listener.close()
+        return self._backend.changed(self.id, after, timeout)
 
     def wait(self, timeout: float | None = None) -> Run:
         """Block until the run is completed, failed or stopped, or `timeout` seconds have passed (WaitTimeout).
@@ -98,7 +86,7 @@ class Run:
         """
         self._touched()
         try:
-            self._wait_until(lambda: self.state.is_terminal, timeout)
+            self._wait_until(lambda state: state.is_terminal, timeout)
         except KeyboardInterrupt:
             self._say(f"\nStopped waiting; {self.id} goes on. `run.wait()` waits again, `run.stop()` ends it.")
             raise
@@ -325,12 +313,12 @@ class Run:
         wake_widgets(self.id)
         return self._touched()
 
-    def _wait_until(self, is_over: Any, timeout: float | None) -> None:
+    def _wait_until(self, is_over: Callable[[ExecutionState], bool], timeout: float | None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
 
         def look() -> bool:
-            after = self._backend.queries.sequence(self.id)[0]
-            if is_over():
+            after, state = self._backend.queries.sequence(self.id)
+            if is_over(state):
                 return True
             left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
             if left <= 0:

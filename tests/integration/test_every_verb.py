@@ -301,3 +301,12 @@ def _echo() -> xt.Workflow:
 def test_a_function_runs_on_the_same_python() -> None:
     """That it was packed by."""
     assert _echo().run(BRIEFS).wait(60).frame()["echo"]["lamp"] == PYTHON
+
+
+def test_a_run_outlives_the_choice_of_a_back_end() -> None:
+    """A handle goes on with the back end that it was made with."""
+    run = drafts(auto="first").run(BRIEFS).wait(60)
+    before = run.frame()
+    xt.connect()
+    assert run.state == "completed"
+    assert run.frame().equals(before)

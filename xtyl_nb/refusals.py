@@ -1,0 +1,43 @@
+"""From a problem document of the API to the error that the back end raised, in its own words, or in those of a notebook where the
+API speaks to programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import xtyl_engine.errors
+from xtyl_engine.errors import BackendError, LimitExceeded, Problem, WorkflowError, WorkflowException
+
+# What a notebook's user can do, in place of what the API says to programs.
+HINTS = {
+    "api/unauthorized": 'Ask whoever runs the back end for a token, then xt.connect("…", token="…") or XTYL_TOKEN.',
+    "api/forbidden": 'Ask whoever runs the back end for a token of that role, then xt.connect("…", token="…").',
+    "api/too-large": "Run the table in parts, `flow.run(briefs[:1000])`, or pass long texts and images as files.",
+}
+
+
+def refusal(problem: Mapping[str, Any], *, retryable: bool = False) -> WorkflowException:
+    """The error that a problem document tells of, of the class that the back end raised."""
+    code, detail = problem["code"], str(problem.get("detail") or problem.get("title") or "")
+    hint = str(problem["hint"]) if problem.get("hint") else None
+    if code == WorkflowError.code and isinstance(problem.get("problems"), list):
+        fields = ("code", "node", "message", "hint")
+        found = [Problem(**{name: each.get(name) for name in fields}) for each in problem["problems"]]
+        return WorkflowError(found, workflow=str(problem.get("workflow") or ""))
+    known: dict[str, type[WorkflowException]] = {kind.code: kind for kind in _classes(WorkflowException)}
+    known |= {"api/unauthorized": BackendError, "api/forbidden": BackendError, "api/too-large": LimitExceeded}
+    data: dict[str, Any] = {"retryable": True} if retryable else {}
+    if isinstance(problem.get("state"), str):
+        data["state"] = problem["state"]
+    made = known.get(code, WorkflowException)(detail, hint=HINTS.get(code, hint), **data)
+    made.code = code
+    return made
+
+
+def _classes(kind: type[WorkflowException]) -> Iterator[type[WorkflowException]]:
+    for each in kind.__subclasses__():
+        if each.__module__.startswith(xtyl_engine.__name__) and each is not WorkflowError:
+            yield each
+        yield from _classes(each)
