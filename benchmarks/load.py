@@ -7,6 +7,8 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +31,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--slots", type=int, default=4)
     options = parser.parse_args()
+    # Whoever ends it early leaves no workers behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     runs, less = (1, 10) if options.quick else (options.runs, 1)
     parts = options.part or PARTS
     with tempfile.TemporaryDirectory(prefix="xl") as name:
