@@ -14,7 +14,8 @@ import xtyl_nb as xt
 from servers import wait_until
 
 BESIDE = 8
-ROWS = 5_000
+# More than can be done while the pauses last.
+ROWS = 20_000
 SETTLE_SECONDS = 0.3
 STARTED_AFTER = """
 SELECT output FROM agent_jobs WHERE execution_id = :id AND state = 'completed' AND finished > :since

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from engine_driver import Driver, completed
 from plans import chain, fan
 from servers import wait_until
+from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
@@ -80,6 +81,21 @@ def test_a_control_that_changes_nothing_waits_as_well(driver: Driver, control: s
     getattr(driver.controls, control)(id)
     assert not driver.recorder.may_start(claim)
     other.join(20)
+
+
+def test_a_sweep_looks_at_no_more_than_it_can_use(driver: Driver) -> None:
+    """However many jobs are ready, it counts as many of each run as there are free slots, and asks for those; a run that is
+    paused, and one with nothing ready, ask for none."""
+    asked: list[str] = []
+    slots = slots_of(driver, None)
+    slots.hint = asked.append
+    many, paused, busy = (driver.submit(chain(1), rows) for rows in (50, 5, 1))
+    driver.controls.pause(paused)
+    driver.claim(busy)
+    with driver.database.read() as transaction:
+        assert sorted(transaction.rows(sql.UNCLAIMED, {"limit": 4})) == sorted([(many, 4), (busy, 0)])
+    sweeper_of(driver, slots).sweep()
+    assert asked == [many] * 4
 
 
 def test_an_old_claim_is_renewed_while_the_run_goes_on(driver: Driver) -> None:

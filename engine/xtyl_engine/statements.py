@@ -145,19 +145,29 @@ EXPIRED = select(jobs.c.execution_id, jobs.c.id, jobs.c.node, jobs.c.item, jobs.
     job_in(JobState.RUNNING), jobs.c.lease < Now()
 )
 
-UNCLAIMED = (
-    select(jobs.c.execution_id, func.count())
-    .join(executions, executions.c.id == jobs.c.execution_id)
-    .where(
-        guard(jobs.c.state, JOB_MOVES["claim"]),
-        jobs.c.due <= Now(),
-        among(executions.c.state, ExecutionState.PENDING, ExecutionState.RUNNING),
-    )
-    .group_by(jobs.c.execution_id)
-)
+_IS_UNCLAIMED = and_(guard(jobs.c.state, JOB_MOVES["claim"]), jobs.c.due <= Now())
+_IS_OPEN = among(executions.c.state, ExecutionState.PENDING, ExecutionState.RUNNING)
 
-UNCLAIMED_NODES = UNCLAIMED.add_columns(executions.c.template_id, jobs.c.node).group_by(
-    executions.c.template_id, jobs.c.node
+# Up to so many of each execution: who asks has that many free slots, and a hundred thousand may be ready.
+UNCLAIMED = select(
+    executions.c.id,
+    select(func.count())
+    .select_from(
+        select(literal_column("1"))
+        .select_from(jobs)
+        .where(jobs.c.execution_id == executions.c.id, _IS_UNCLAIMED)
+        .limit(B("limit"))
+        .correlate(executions)
+        .subquery()
+    )
+    .scalar_subquery(),
+).where(_IS_OPEN)
+
+UNCLAIMED_NODES = (
+    select(jobs.c.execution_id, func.count(), executions.c.template_id, jobs.c.node)
+    .join(executions, executions.c.id == jobs.c.execution_id)
+    .where(_IS_UNCLAIMED, _IS_OPEN)
+    .group_by(jobs.c.execution_id, executions.c.template_id, jobs.c.node)
 )
 
 ACTIVE = (

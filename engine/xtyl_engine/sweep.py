@@ -86,19 +86,20 @@ class Sweeper:
         self._note_stopped()
         if free := self.slots.free():
             with self.database.read() as transaction:
-                waiting = self._unclaimed(transaction)
+                waiting = self._unclaimed(transaction, free)
             for execution_id, ready in waiting:
                 self.slots.ask(execution_id, min(ready, free))
 
-    def _unclaimed(self, transaction: Transaction) -> Iterable[tuple[str, int]]:
-        """The executions with ready jobs that may be claimed here, and how many."""
+    def _unclaimed(self, transaction: Transaction, limit: int) -> Iterable[tuple[str, int]]:
+        """The executions with ready jobs that may be claimed here, and how many, up to a limit."""
         if not self.route.heavy:
-            return [(execution_id, ready) for execution_id, ready in transaction.rows(sql.UNCLAIMED)]
-        found: Counter[str] = Counter()
+            found = transaction.rows(sql.UNCLAIMED, {"limit": limit})
+            return [(execution_id, ready) for execution_id, ready in found if ready]
+        counts: Counter[str] = Counter()
         for execution_id, ready, template_id, node in transaction.rows(sql.UNCLAIMED_NODES):
             if node not in self.route.barred(self.load(transaction, template_id), template_id):
-                found[execution_id] += ready
-        return found.items()
+                counts[execution_id] += ready
+        return counts.items()
 
     def put_back_lost(self) -> None:
         """Make the jobs ready again whose lease has run out; quarantine those that were lost too often."""
