@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from starlette.requests import Request
 
-from xtyl_engine.api.bodies import LARGE, MAX_DEPTH, SMALL, parse, read_body
+from xtyl_engine.api.bodies import LARGE, MAX_BRACKETS, MAX_COMMAS, MAX_DEPTH, MIDDLE, SMALL, parse, read_body
+from xtyl_engine.api.desk import LARGE_BYTES
+from xtyl_engine.api.desk import Desk as Threads
 from xtyl_engine.api.problems import RequestRefused
 
 DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
@@ -35,7 +38,8 @@ DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
         (b'{"a": ["b", {"\\udfff": 1}]}', "surrogate"),
         (DEEP.encode(), "deeper"),
         (b"[" * 200_000, "deeper"),
-        (b"[" + b"1," * 5_000_001 + b"1]", "parts"),
+        (b"[" + b"1," * (MAX_COMMAS + 1) + b"1]", "parts"),
+        (b"[" + b"[" * (MAX_BRACKETS // 2) + b"{" * (MAX_BRACKETS // 2), "parts"),
     ],
 )
 def test_json_that_is_refused(text: bytes, words: str) -> None:
@@ -48,6 +52,12 @@ def test_json_that_is_taken() -> None:
     """The whole of Unicode, 64 bits, and some depth."""
     value = {"a": ["ä😀", -(2**63), 2**63 - 1, 1.5, None, True], "b": {"c": [[[]]]}}
     assert parse(json.dumps(value).encode()) == value
+
+
+def test_a_large_table_is_taken() -> None:
+    """100,000 labelled rows of eight columns."""
+    row = json.dumps({"label": "x", "values": {f"column{number}": "x" for number in range(8)}}).encode()
+    assert len(parse(b"[" + b",".join([row] * 100_000) + b"]")) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -151,6 +161,38 @@ def test_bodies_that_are_too_large(lite: Desk) -> None:
         lite.ask("POST", RUNS, content=b"{", headers={"Content-Length": "9" * 30}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (413, "api/too-large")
+
+
+def test_a_forecast_for_who_may_only_look(lite: Desk) -> None:
+    """It takes 4 MB from a token that may not submit, and more from one that may."""
+    body = json.dumps({"workflow": PLAIN, "inputs": {"product": "x" * MIDDLE}})
+    refused = lite.ask("POST", "/api/workflows/forecast", "press-review", content=body)
+    assert (refused.status_code, refused.json()["code"]) == (413, "api/too-large")
+    assert "4 MB" in refused.json()["detail"]
+    assert lite.ask("POST", "/api/workflows/forecast", "press-write", content=body).status_code == 200
+
+
+def test_large_bodies_take_turns() -> None:
+    """Of those over a megabyte one at a time becomes values; smaller ones go by them."""
+    began, let_go, inside = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        began.set()
+        assert let_go.wait(20)
+        inside.append("first")
+
+    async def test() -> None:
+        threads = Threads()
+        large = asyncio.create_task(threads.work(first, LARGE_BYTES + 1))
+        assert await asyncio.to_thread(began.wait, 20)
+        later = asyncio.create_task(threads.work(lambda: inside.append("later"), LARGE_BYTES + 1))
+        await threads.work(lambda: inside.append("small"), LARGE_BYTES)
+        let_go.set()
+        await asyncio.gather(large, later)
+        threads.close()
+
+    asyncio.run(test())
+    assert inside == ["small", "first", "later"]
 
 
 def test_a_body_that_does_not_come() -> None:

@@ -41,7 +41,7 @@ async def templates(
 async def keep(request: Request, caller: Writer, office: In) -> Response:
     """Keep a workflow: the next version of its name, or 200 with the version that it is already."""
     data = await read_body(request, LARGE)
-    return await office.desk.work(lambda: _keep(office, caller, data))
+    return await office.desk.work(lambda: _keep(office, caller, data), len(data))
 
 
 @router.get("/{name}", responses=answers(TemplateWithWorkflow))
