@@ -21,31 +21,59 @@ DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "words", "hint"),
     [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b"\xff\xfe", "not UTF-8"),
-        (b'{"a": NaN}', "NaN"),
-        (b'{"a": -Infinity}', "Infinity"),
-        (b'{"a": 1e999}', "too large"),
-        (b'{"a": 18446744073709551616}', "beyond 64 bits"),
-        (b'{"a": 9223372036854775808}', "beyond 64 bits"),
-        (b"9" * 5_000, "beyond 64 bits"),
-        (b'{"a": "\\u0000"}', "NUL"),
-        (b'{"a\\u0000": 1}', "NUL"),
-        (b'{"a": "\\ud800"}', "surrogate"),
-        (b'{"a": ["b", {"\\udfff": 1}]}', "surrogate"),
-        (DEEP.encode(), "deeper"),
-        (b"[" * 200_000, "deeper"),
-        (b"[" + b"1," * (MAX_COMMAS + 1) + b"1]", "parts"),
-        (b"[" + b"[" * (MAX_BRACKETS // 2) + b"{" * (MAX_BRACKETS // 2), "parts"),
+        (b"", "not JSON", "double quotes"),
+        (b'{"a": canary}', "line 1, column 7", "double quotes"),
+        (b"\xff\xfe", "not UTF-8", "UTF-8"),
+        (b'{"a": NaN}', "NaN", "null"),
+        (b'{"a": -Infinity}', "Infinity", "null"),
+        (b'{"a": 1e999}', "too large", "null"),
+        (b'{"a": 18446744073709551616}', "beyond 64 bits", "as a text"),
+        (b'{"a": 9223372036854775808}', "beyond 64 bits", "as a text"),
+        (b"9" * 5_000, "beyond 64 bits", "as a text"),
+        (b'{"a": "\\u0000"}', "NUL", "u0000"),
+        (b'{"a\\u0000": 1}', "NUL", "u0000"),
+        (b'{"a": "\\ud800"}', "surrogate", "whole character"),
+        (b'{"a": ["b", {"\\udfff": 1}]}', "surrogate", "whole character"),
+        (DEEP.encode(), "deeper", "flatter"),
+        (b"[" * 200_000, "deeper", "flatter"),
+        (b"[" + b"1," * (MAX_COMMAS + 1) + b"1]", "parts", "in parts"),
+        (b"[" + b"[" * (MAX_BRACKETS // 2) + b"{" * (MAX_BRACKETS // 2), "parts", "in parts"),
     ],
 )
-def test_json_that_is_refused(text: bytes, words: str) -> None:
-    """Each with what is wrong, and none of what was sent."""
-    with pytest.raises(RequestRefused, match=words):
+def test_json_that_is_refused(text: bytes, words: str, hint: str) -> None:
+    """Each with what is wrong and what to do about it, and none of what was sent."""
+    with pytest.raises(RequestRefused, match=words) as caught:
         parse(text)
+    assert hint in (caught.value.hint or "")
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", RUNS, '{"workflow": canary}'),
+        (
+            "POST",
+            RUNS,
+            '{"workflow": "canary", "inputs": "canary", "rows": ["canary"], "config": {"max_parallel": "canary"}}',
+        ),
+        (
+            "POST",
+            RUNS,
+            '{"template": {"name": "x", "version": "canary"}, "functions": {"f": {"name": 5, "blob": "canary?"}}}',
+        ),
+        ("POST", RUNS, '{"workflow": {}, "shape": {"dtypes": {"a": {"ordered": "canary"}}}, "project_id": "canary/"}'),
+        ("GET", f"{RUNS}?limit=canary&state=canary&project_id=canary/", None),
+        ("GET", f"{RUNS}/x/jobs/node/canary", None),
+    ],
+)
+def test_no_value_that_was_sent_is_repeated(lite: Desk, method: str, path: str, body: str | None) -> None:
+    """What is wrong is told by its place."""
+    answer = lite.ask(method, path, content=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "api/invalid")
+    assert "canary" not in answer.text
 
 
 def test_json_that_is_taken() -> None:
@@ -195,6 +223,10 @@ def test_large_bodies_take_turns() -> None:
     assert inside == ["small", "first", "later"]
 
 
+def requested(parts: AsyncIterator[dict[str, Any]]) -> Request:
+    return Request({"type": "http", "method": "POST", "headers": []}, receive=lambda: anext(parts))
+
+
 def test_a_body_that_does_not_come() -> None:
     """Whoever sends one byte and then nothing is let go at the deadline."""
 
@@ -202,8 +234,20 @@ def test_a_body_that_does_not_come() -> None:
         yield {"type": "http.request", "body": b"{", "more_body": True}
         await asyncio.Event().wait()
 
-    sent = one_byte()
-    request = Request({"type": "http", "method": "POST", "headers": []}, receive=lambda: anext(sent))
-    with pytest.raises(RequestRefused, match="did not come") as caught:
-        asyncio.run(read_body(request, SMALL, seconds=0.05))
+    with pytest.raises(RequestRefused, match="1 bytes came") as caught:
+        asyncio.run(read_body(requested(one_byte()), SMALL, seconds=0.05))
     assert caught.value.status == 408
+
+
+def test_a_body_that_comes_slowly() -> None:
+    """What has come buys time for the rest, so that a large body on a slow line arrives after the deadline of a small one."""
+
+    async def dripping() -> AsyncIterator[dict[str, Any]]:
+        for _ in range(4):
+            yield {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+            await asyncio.sleep(0.1)
+        yield {"type": "http.request", "body": b"x", "more_body": False}
+
+    assert len(asyncio.run(read_body(requested(dripping()), SMALL, seconds=0.2, rate=50.0))) == 4001
+    with pytest.raises(RequestRefused, match="bytes came"):
+        asyncio.run(read_body(requested(dripping()), SMALL, seconds=0.2, rate=1e9))
