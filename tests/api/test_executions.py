@@ -167,6 +167,40 @@ def test_pages(desk: Desk) -> None:
     assert [each["name"] for each in turned("/api/workflows/templates", "templates")] == ["kept", "other", "plain"]
 
 
+@pytest.mark.parametrize("path", ["jobs?outputs=true", "rows", "events"])
+def test_long_texts_make_short_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """A page ends where its texts are enough, before `limit`; the next goes on; one that is too long by itself goes alone."""
+    id = submit(desk, inputs=[{"product": f"{place}"} for place in range(60)])
+    lengths = [100 if place < 40 else 9_000 if place != 50 else 30_000 for place in range(60)]
+    name = path.partition("?")[0]
+    with desk.service.database.engine.begin() as connection:
+        for place, length in enumerate(lengths):
+            at = {"id": id, "place": place, "text": json.dumps({"text": "x" * length})}
+            connection.execute(text(LENGTHEN[name]), {**at, "item": f"{place}.0"})
+    monkeypatch.setattr("xtyl_engine.listing.PAGE_CHARACTERS", 25_000)
+    pages: list[list[Any]] = []
+    after: str | None = ""
+    while after is not None:
+        asked = f"{path}{'&' if '?' in path else '?'}limit=1000{after and f'&after={after}'}"
+        answer = desk.ask("GET", f"{RUNS}/{id}/{asked}")
+        pages.append(answer.json()[name])
+        assert len(answer.content) < 25_000 + 400 * len(pages[-1]) or len(pages[-1]) == 1
+        after = answer.json()["next"]
+    whole = [each for page in pages for each in page]
+    monkeypatch.undo()
+    assert whole == desk.ask("GET", f"{RUNS}/{id}/{path}{'&' if '?' in path else '?'}limit=1000").json()[name]
+    assert len(pages) > 10
+    assert [len(page) for page in pages if "x" * 30_000 in json.dumps(page)] == [1]
+
+
+LENGTHEN = {
+    "jobs": "UPDATE agent_jobs SET output = :text WHERE execution_id = :id AND item = :item",
+    "rows": """UPDATE execution_rows SET "values" = :text WHERE execution_id = :id AND position = :place""",
+    "events": """INSERT INTO execution_events (execution_id, sequence, time, kind, data)
+        VALUES (:id, :place + 2, 0, 'job_started', :text)""",
+}
+
+
 def test_templates_are_kept_and_run(desk: Desk) -> None:
     """A workflow is kept once under its name and number; it runs by name, by version and by id, and says what it lacks."""
     first = desk.ask("POST", "/api/workflows/templates", json={"workflow": PLAIN})
