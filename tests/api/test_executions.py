@@ -7,6 +7,7 @@ import json
 import threading
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import cloudpickle
 import pytest
@@ -222,6 +223,18 @@ def test_templates_are_kept_and_run(desk: Desk) -> None:
     } or lacking.status_code == 422
     assert desk.ask("POST", RUNS, json={"template": {"name": "plain", "version": 7}}).status_code == 404
     assert desk.ask("GET", "/api/workflows/templates/none/versions").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["spring/launch", "a b/ü?#%", "/x/", "versions"])
+def test_any_name_of_a_template_can_be_read(lite: Desk, name: str) -> None:
+    """Slashes and all, by its name and its versions, as it is run by its name; kept by itself or with a submission."""
+    submit(lite, document={**PLAIN, "name": name})
+    assert lite.ask("POST", "/api/workflows/templates", json={"workflow": {**PLAIN, "name": name}}).status_code == 200
+    place = f"/api/workflows/templates/{quote(name, safe='')}"
+    assert lite.ask("GET", place).json()["name"] == name
+    assert [each["name"] for each in lite.ask("GET", f"{place}/versions").json()["templates"]] == [name]
+    made = lite.ask("POST", RUNS, json={"template": {"name": name}, "inputs": {"product": "Lamp"}})
+    assert made.status_code == 201
 
 
 def test_a_forecast_writes_nothing(desk: Desk) -> None:
