@@ -132,6 +132,38 @@ def test_controls(desk: Desk) -> None:
     assert refused.json()["state"] in ("pending", "running")
 
 
+def test_who_did_it_is_kept(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Who submits or controls is in the events by the token's name; who writes anything, in a line of the log each."""
+    caplog.set_level("INFO", "xtyl")
+    id = submit(desk, "all", document=FLOW, project_id="press")
+    for verb in ("pause", "resume", "stop", "resume"):
+        desk.ask("POST", f"{RUNS}/{id}/{verb}")
+    work_off(desk, id)
+    desk.ask("POST", f"{RUNS}/{id}/reviews/pick/0/another", "press-review", json={"by": "ana"})
+    work_off(desk, id)
+    desk.ask("POST", f"{RUNS}/{id}/reviews/pick/0/reject", "press-review", json={"reason": "no"})
+    kept = desk.ask("POST", "/api/workflows/templates", json={"workflow": FLOW}).json()
+    stored = desk.ask("POST", "/api/artifacts", content=b"x").json()
+    events = desk.ask("GET", f"{RUNS}/{id}/events").json()["events"]
+    assert [(each["kind"], each["data"]["by"]) for each in events if "by" in each["data"]] == [
+        ("submitted", "all"),
+        ("paused", "press-write"),
+        ("resumed", "press-write"),
+        ("stopped", "press-write"),
+        ("reopened", "press-write"),
+        ("another_asked", "ana (press-review)"),
+        ("job_decided", "press-review"),
+    ]
+    assert [line for line in caplog.messages if " by " in line] == [
+        f"submit by all: {id}",
+        *(f"{verb} by press-write: {id}" for verb in ("pause", "resume", "stop", "resume")),
+        f"another by press-review: {id}, pick 0",
+        f"reject by press-review: {id}, pick 0",
+        f"keep by press-write: 'launch' {kept['version']} of press",
+        f"store by press-write: {stored['$artifact']}",
+    ]
+
+
 def test_pages(desk: Desk) -> None:
     """Every list is turned to its end by `next`, each thing once, filters and all."""
     ids = [submit(desk) for _ in range(5)]

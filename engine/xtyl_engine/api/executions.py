@@ -97,11 +97,18 @@ async def retry(id: Id, caller: Writer, office: In) -> Response:
 
 
 async def _control(office: In, caller: Caller, id: str, action: str) -> Response:
-    return await office.desk.work(lambda: respond(office.service.control(caller.scope, id, action)))
+    def work() -> Response:
+        done = office.service.control(caller.scope, id, action, caller.signed(None))
+        caller.note(action, id)
+        return respond(done)
+
+    return await office.desk.work(work)
 
 
 def _submit(office: In, caller: Caller, data: bytes, key: str | None) -> Response:
     read = parse(data)
-    done = office.service.submit(caller.scope, parse_as(SubmissionBody, read), key, submission_digest(read))
+    body, by = parse_as(SubmissionBody, read), caller.signed(None)
+    done = office.service.submit(caller.scope, body, key, submission_digest(read), by)
+    caller.note("submit", done.execution.id)
     place = {"Location": f"{PREFIX}/executions/{done.execution.id}"}
     return respond(done.execution, 201 if done.is_new else 200, place)

@@ -76,4 +76,5 @@ async def template(
 def _keep(office: In, caller: Caller, data: bytes) -> Response:
     body = parse_as(TemplateBody, parse(data))
     kept, is_new = office.service.keep_template(caller.scope, body.project_id, body.workflow)
+    caller.note("keep", f"{kept.name!r} {kept.version} of {kept.project}")
     return respond(to_json(kept), 201 if is_new else 200)
