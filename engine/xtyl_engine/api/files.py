@@ -18,7 +18,7 @@ from xtyl_engine.artifacts import JSON, KEY, TABLE
 from xtyl_engine.pictures import LEAST, MOST
 
 router = APIRouter(prefix="/api", tags=["files"])
-MediaType = Annotated[str, Query(pattern="^[a-z]+/[a-z0-9][a-z0-9.+ -]*$", max_length=80)]
+MediaType = Annotated[str, Query(max_length=80, description="As image/png or text/csv.")]
 FileName = Annotated[str, Path(pattern=r"^[0-9a-f]{64}(\.[a-z0-9]{1,5})?$", description="<sha256>, or <sha256>.png.")]
 Size = Annotated[
     int | None, Query(ge=LEAST, le=MOST, description="Scaled so that no side is longer, in pixels; images only.")
