@@ -362,6 +362,23 @@ def test_there_is_a_limit_and_an_end(teller: Teller, broker: str) -> None:
     run(test)
 
 
+def test_one_credential_has_a_share(teller: Teller, broker: str) -> None:
+    """A quarter of all streams, one at least; then it is refused and others are not."""
+
+    async def test() -> None:
+        id = teller.submit()
+        for limit, share in ((8, 2), (3, 1)):
+            async with hub_of(teller, broker, limit=limit) as hub:
+                feeds = [await hub.open(id, credential="greedy") for _ in range(share)]
+                with pytest.raises(TooManyStreams, match=f"this token has {share} event streams"):
+                    await hub.open(id, credential="greedy")
+                await hub.open(id, credential="other")
+                hub.leave(feeds[0])
+                await hub.open(id, credential="greedy")
+
+    run(test)
+
+
 def test_silence_is_broken(teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that ends silent connections finds a comment in time."""
     monkeypatch.setattr(feed, "KEEP_ALIVE_SECONDS", 0.2)

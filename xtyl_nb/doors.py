@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xtyl_engine.tokens import MAX_DAYS, Role
+
 if TYPE_CHECKING:
     from xtyl_engine.tokens import Token, TokenFile
 
@@ -38,13 +40,11 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice(["read", "review", "write"]), required=True, help="What it may do.")
+@click.option("--role", type=click.Choice([str(role) for role in Role]), required=True, help="What it may do.")
 @click.option("--project", required=True, help="Whose executions and templates it sees; '*' for all projects.")
-@click.option("--days", type=click.IntRange(1, 36_500), default=None, help="When it runs out; never by default.")
+@click.option("--days", type=click.IntRange(1, MAX_DAYS), default=None, help="When it runs out; never by default.")
 def create(name: str, role: str, project: str, days: int | None) -> None:
     """Make a token and show it, this once."""
-    from xtyl_engine.tokens import Role
-
     click.echo(_tokens().create(name, Role(role), None if project == "*" else project, days=days))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -44,22 +45,22 @@ class Controls:
         self._plans = plans
         self._store = store
 
-    def pause(self, execution_id: str) -> list[Event]:
+    def pause(self, execution_id: str, *, by: str = "") -> list[Event]:
         """Start nothing new; what runs finishes and is kept. No effect starts after this returns. Pausing a paused run changes
         nothing."""
-        return self._quieten(execution_id, _pause)
+        return self._quieten(execution_id, partial(_pause, by=by))
 
-    def resume(self, execution_id: str) -> list[Event]:
+    def resume(self, execution_id: str, *, by: str = "") -> list[Event]:
         """Go on: a paused run where it was, a stopped or failed one with its completed jobs kept."""
-        return self._change(execution_id, _resume)
+        return self._change(execution_id, partial(_resume, by=by))
 
-    def stop(self, execution_id: str) -> list[Event]:
+    def stop(self, execution_id: str, *, by: str = "") -> list[Event]:
         """End the run; completed jobs stay. No effect starts after this returns. Stopping a stopped run changes nothing."""
-        return self._quieten(execution_id, _stop)
+        return self._quieten(execution_id, partial(_stop, by=by))
 
-    def retry(self, execution_id: str) -> list[Event]:
+    def retry(self, execution_id: str, *, by: str = "") -> list[Event]:
         """Try the failed jobs, and what hung on them, again."""
-        return self._change(execution_id, _retry)
+        return self._change(execution_id, partial(_retry, by=by))
 
     def approve(
         self,
@@ -152,38 +153,43 @@ def _is_recorded(transaction: Transaction, event: Event) -> bool:
     return found == (event.time, str(event.kind), event.node, event.item)
 
 
-def _pause(ledger: Ledger) -> None:
+def _pause(ledger: Ledger, by: str) -> None:
     if ledger.move("pause"):
-        ledger.note(EventKind.PAUSED)
+        ledger.note(EventKind.PAUSED, **_signed(by))
     elif ledger.state is not ExecutionState.PAUSED:
         raise _refused(ledger, "paused", "Only a run that is going on can be paused.")
 
 
-def _resume(ledger: Ledger) -> None:
+def _resume(ledger: Ledger, by: str) -> None:
     if ledger.move("resume"):
-        ledger.note(EventKind.RESUMED)
+        ledger.note(EventKind.RESUMED, **_signed(by))
     elif ledger.state in (ExecutionState.FAILED, ExecutionState.STOPPED):
-        _reopen(ledger)
+        _reopen(ledger, by)
     elif ledger.state is ExecutionState.COMPLETED:
         raise _refused(ledger, "resumed", "It is complete; submit the workflow again to run it again.")
 
 
-def _stop(ledger: Ledger) -> None:
+def _stop(ledger: Ledger, by: str) -> None:
     if ledger.state is ExecutionState.STOPPED:
         return
     if not ledger.move("stop"):
         raise _refused(ledger, "stopped", "It is already over.")
     ledger.done += ledger.transaction.run(moves.STOP_JOBS, {"execution_id": ledger.id, "now": ledger.now})
-    ledger.note(EventKind.STOPPED)
+    ledger.note(EventKind.STOPPED, **_signed(by))
 
 
-def _retry(ledger: Ledger) -> None:
+def _retry(ledger: Ledger, by: str) -> None:
     if ledger.state is ExecutionState.COMPLETED or not ledger.failed:
         raise _refused(ledger, "retried", "Nothing in it has failed; `resume()` continues a paused or stopped run.")
-    _reopen(ledger)
+    _reopen(ledger, by)
 
 
-def _reopen(ledger: Ledger) -> None:
+def _signed(by: str) -> dict[str, str]:
+    """Who did it, in an event's data, where that is known."""
+    return {"by": by} if by else {}
+
+
+def _reopen(ledger: Ledger, by: str) -> None:
     """Put back what failed, was stopped, or hung on a failure; completed jobs and branches not taken stay."""
     if ledger.move("reopen"):
         ledger.epoch += 1
@@ -198,7 +204,7 @@ def _reopen(ledger: Ledger) -> None:
     ledger.failed = 0
     # None would leave what is there.
     ledger.error = ""
-    ledger.note(EventKind.REOPENED, jobs=len(opened))
+    ledger.note(EventKind.REOPENED, jobs=len(opened), **_signed(by))
     depth = {name: node.depth for name, node in ledger.plan.nodes.items()}
     for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
         ledger.stand_again(id, node, item)

@@ -112,6 +112,11 @@ class RunNotFound(WorkflowException, LookupError):
 
     code = "run/not-found"
 
+    @classmethod
+    def of(cls, execution_id: str) -> RunNotFound:
+        """The same words for a run that is not there and for one of another project, so that nothing is told."""
+        return cls(f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end.")
+
 
 class TemplateNotFound(WorkflowException, LookupError):
     """No template has this id or name."""

@@ -24,6 +24,8 @@ LOOK_SECONDS = 1.0
 ASK_SECONDS = 3.0
 LIVE_THREADS = 4
 REPLAY_THREADS = 4
+# Of all streams, what one credential may have: a program that opens them without end takes none from the others.
+SHARES = 4
 
 
 class Hub:
@@ -73,7 +75,7 @@ class Hub:
     ) -> Feed:
         """A listener's feed, from the event after number `after`; a number that is not reached yet counts as the last. Give it
         back with `leave`. Raises TooManyStreams, RunNotFound and BackendError."""
-        self._refuse_too_many()
+        self._refuse_too_many(credential)
         feed = Feed(
             self._channel(execution_id),
             max(0, after),
@@ -124,13 +126,19 @@ class Hub:
             # What is being read gives its connection back first.
             await asyncio.to_thread(pool.shutdown)
 
-    def _refuse_too_many(self) -> None:
+    def _refuse_too_many(self, credential: Hashable) -> None:
         if self._is_ending:
             raise TooManyStreams("this server is about to end", hint="Ask again in a moment.")
         if len(self._feeds) >= self._limit:
             raise TooManyStreams(
                 f"{self._limit:,} event streams are open here, and no more are allowed",
                 hint="Close one, ask again later, or raise XTYL_API_STREAMS.",
+            )
+        share = max(1, self._limit // SHARES)
+        if credential is not None and sum(feed.credential == credential for feed in self._feeds) >= share:
+            raise TooManyStreams(
+                f"this token has {share:,} event streams open, and no more are allowed",
+                hint="Close one, use another token, or raise XTYL_API_STREAMS: a token has a quarter of it.",
             )
 
     def _channel(self, execution_id: str) -> Channel:

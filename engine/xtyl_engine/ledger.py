@@ -57,9 +57,7 @@ class Ledger:
     def __init__(self, transaction: Transaction, execution_id: str, load: Callable[[Transaction, str], Plan]):
         found = transaction.row(sql.LOCK, {"execution_id": execution_id})
         if found is None:
-            raise RunNotFound(
-                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
-            )
+            raise RunNotFound.of(execution_id)
         state, self.epoch, self.total, self.done, self.failed, self.sequence, self.template_id, limit, now = found
         self.transaction = transaction
         self.id = execution_id

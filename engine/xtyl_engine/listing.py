@@ -1,11 +1,11 @@
 """Reads in pages: executions of a project, and an execution's jobs, rows and events, as far as somebody wants to turn them. A
-page ends with the cursor that the next one begins after; None is the end.
+page ends with the cursor that the next one begins after; None is the end. It is bounded in texts too, however long they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +25,9 @@ T = TypeVar("T")
 _E, _J, _V = executions.c, jobs.c, versions.c
 # Larger than any time and any id: where the first page begins.
 FIRST = [9e15, "\U0010ffff"]
+# Texts in one page, but for a single item that has more; and how many rows are read before it is known how long they are.
+PAGE_CHARACTERS = 8_000_000
+TRIAL_ROWS = 32
 _EXECUTIONS = {
     (by_state, by_name): EXECUTION.where(
         _E.project == sql.B("project"),
@@ -86,11 +89,17 @@ class Listing:
     ) -> Page[Execution]:
         """Executions of a project, newest first."""
         created, id = opened(after, FIRST, (int, float), str)
-        at = {"project": project, "created": float(created), "id": id, "limit": limit + 1}
+        at = {"project": project, "created": float(created), "id": id}
         at |= {"state": str(state)} if state else {}
         at |= {"name": name} if name is not None else {}
-        found = self._rows(_EXECUTIONS[state is not None, name is not None], at)
-        return _page(found, limit, read_execution, lambda last: closed([last.created, last.id]))
+        return self._page(
+            _EXECUTIONS[state is not None, name is not None],
+            at,
+            limit,
+            read=read_execution,
+            place=lambda last: {"created": last.created, "id": last.id},
+            cursor=lambda place: closed([place["created"], place["id"]]),
+        )
 
     def jobs(
         self,
@@ -104,54 +113,92 @@ class Listing:
     ) -> Page[Job]:
         """Jobs of an execution by node and item, with their output texts if asked for."""
         after_node, after_item = opened(after, ["", ""], str, str)
-        at: dict[str, Any] = {
-            "execution_id": execution_id,
-            "after_node": after_node,
-            "after_item": after_item,
-            "limit": limit + 1,
-        }
+        at: dict[str, Any] = {"execution_id": execution_id, "after_node": after_node, "after_item": after_item}
         at |= {"node": node} if node is not None else {}
         at |= {"state": str(state)} if state else {}
-        found = self._rows(_JOBS[node is not None, state is not None, outputs], at)
-        return _page(found, limit, read_job, lambda last: closed([last.node, last.item]))
+        return self._page(
+            _JOBS[node is not None, state is not None, outputs],
+            at,
+            limit,
+            read=read_job,
+            place=lambda last: {"after_node": last.node, "after_item": last.item},
+            cursor=lambda place: closed([place["after_node"], place["after_item"]]),
+        )
 
     def rows(self, execution_id: str, *, after: str | None, limit: int) -> Page[Row]:
         """The input rows in order."""
-        start = number(after, -1)
-        found = self._rows(_ROWS, {"execution_id": execution_id, "after": start, "limit": limit + 1})
-        places = [row[0] for row in found[:limit]]
-        return _page(
-            found,
+        found = self._page(
+            _ROWS,
+            {"execution_id": execution_id, "after": number(after, -1)},
             limit,
-            lambda row: Row(label=json.loads(row[1]), values=json.loads(row[2])),
-            lambda _: str(places[-1]),
+            read=lambda row: (row[0], Row(label=json.loads(row[1]), values=json.loads(row[2]))),
+            place=lambda last: {"after": last[0]},
+            cursor=lambda place: str(place["after"]),
         )
+        return Page(items=tuple(row for _, row in found.items), next=found.next)
 
     def events(self, execution_id: str, *, after: str | None, limit: int) -> Page[Event]:
         """The events in order; the cursor is the number of the last one."""
-        at = {"execution_id": execution_id, "after": number(after, 0), "limit": limit + 1}
-        found = self._rows(EVENTS, at)
-        return _page(found, limit, lambda row: read_event(execution_id, row), lambda last: str(last.sequence))
+        return self._page(
+            EVENTS,
+            {"execution_id": execution_id, "after": number(after, 0)},
+            limit,
+            read=lambda row: read_event(execution_id, row),
+            place=lambda last: {"after": last.sequence},
+            cursor=lambda place: str(place["after"]),
+        )
 
     def versions(self, project: str, name: str, *, after: str | None, limit: int) -> Page[Template]:
         """The versions of a template, newest first."""
-        at = {"project": project, "name": name, "before": number(after, LARGEST), "limit": limit + 1}
-        return _page(self._rows(_VERSIONS, at), limit, read_template, lambda last: str(last.version))
+        return self._page(
+            _VERSIONS,
+            {"project": project, "name": name, "before": number(after, LARGEST)},
+            limit,
+            read=read_template,
+            place=lambda last: {"before": last.version},
+            cursor=lambda place: str(place["before"]),
+        )
 
     def version(self, project: str, name: str, version: int | None) -> Template | None:
         """One version of a template, the newest if none is named."""
-        before = LARGEST if version is None else version + 1
-        found = self._rows(_VERSIONS, {"project": project, "name": name, "before": before, "limit": 1})
+        at = {"project": project, "name": name, "before": LARGEST if version is None else version + 1, "limit": 1}
+        with self._database.read() as transaction:
+            found = transaction.rows(_VERSIONS, at)
         return next((read_template(row) for row in found if version is None or row[2] == version), None)
 
-    def _rows(self, statement: Any, at: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def _page(
+        self,
+        statement: Any,
+        at: dict[str, Any],
+        limit: int,
+        *,
+        read: Callable[[tuple[Any, ...]], T],
+        place: Callable[[T], dict[str, Any]],
+        cursor: Callable[[dict[str, Any]], str],
+    ) -> Page[T]:
+        """Items from where `at` is. `place` is where an item is, in the statement's parameters; `cursor` writes that down."""
+        items: list[T] = []
+        size, is_more = 0, True
         with self._database.read() as transaction:
-            return transaction.rows(statement, at)
+            while is_more and len(items) < limit and size < PAGE_CHARACTERS:
+                asked = _next_count(limit - len(items), len(items), size)
+                found = transaction.rows(statement, at | {"limit": asked + 1})
+                is_more = len(found) > asked
+                for row in found[:asked]:
+                    size += _characters(row)
+                    if items and size > PAGE_CHARACTERS:
+                        is_more = True
+                        break
+                    items.append(read(row))
+                at |= place(items[-1]) if items else {}
+        return Page(items=tuple(items), next=cursor(at) if is_more and items else None)
 
 
-def _page(
-    found: Sequence[tuple[Any, ...]], limit: int, read: Callable[[tuple[Any, ...]], T], cursor: Callable[[T], str]
-) -> Page[T]:
-    """A page of what was found, one more than was asked for where there is more."""
-    items = tuple(read(row) for row in found[:limit])
-    return Page(items=items, next=cursor(items[-1]) if len(found) > limit else None)
+def _next_count(left: int, count: int, size: int) -> int:
+    """How many rows to read next: as many as fit if they are as long as those that were read."""
+    fitting = (PAGE_CHARACTERS - size) * count // max(size, 1) if count else TRIAL_ROWS
+    return max(1, min(left, fitting))
+
+
+def _characters(row: tuple[Any, ...]) -> int:
+    return sum(len(part) for part in row if isinstance(part, str))

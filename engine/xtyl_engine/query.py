@@ -139,9 +139,7 @@ class Queries:
         with self.database.read() as transaction:
             found = transaction.row(_ONE, {"execution_id": execution_id})
         if found is None:
-            raise RunNotFound(
-                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
-            )
+            raise RunNotFound.of(execution_id)
         return read_execution(found)
 
     def executions(self, limit: int = 100) -> list[Execution]:
@@ -154,9 +152,7 @@ class Queries:
         with self.database.read() as transaction:
             found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
         if found is None:
-            raise RunNotFound(
-                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
-            )
+            raise RunNotFound.of(execution_id)
         return int(found[0]), ExecutionState(found[1])
 
     def plan(self, execution_id: str) -> Plan:
@@ -208,9 +204,7 @@ class Queries:
             found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
             events = [] if found is None or after is None else _read_events(transaction, execution_id, after, limit)
         if found is None:
-            raise RunNotFound(
-                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
-            )
+            raise RunNotFound.of(execution_id)
         return Progress(sequence=int(found[0]), state=ExecutionState(found[1]), events=tuple(events))
 
     def standings(self, execution_ids: Sequence[str]) -> dict[str, tuple[int, ExecutionState]]:
@@ -231,9 +225,7 @@ class Queries:
     def _template(self, transaction: Transaction, execution_id: str) -> str:
         found = transaction.row(_ONE, {"execution_id": execution_id})
         if found is None:
-            raise RunNotFound(
-                f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end."
-            )
+            raise RunNotFound.of(execution_id)
         return str(found[2])
 
 

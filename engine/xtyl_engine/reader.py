@@ -69,7 +69,7 @@ class Reader:
         found = self.queries.execution(id)
         if scope is not None and found.project != scope:
             # In the words of one that is not there, so that nothing is told.
-            raise RunNotFound(f"no run has the id {id!r}", hint="`xt.runs()` lists the runs of this back end.")
+            raise RunNotFound.of(id)
         return found
 
     def executions(

@@ -84,7 +84,7 @@ class Service:
             raise RunNotFound(f"there is no project {asked!r} here", hint=f"This token is for the project {scope!r}.")
         return asked or scope or DEFAULT_PROJECT
 
-    def submit(self, scope: str | None, body: SubmissionBody, key: str | None, digest: str) -> Accepted:
+    def submit(self, scope: str | None, body: SubmissionBody, key: str | None, digest: str, by: str) -> Accepted:
         """Write an execution and hint at it, or find the one that this key has made."""
         project = self.project(scope, body.project_id)
         rows, plan = self._asked(project, body)
@@ -107,6 +107,7 @@ class Service:
             project=project,
             key=key,
             digest=digest,
+            by=by,
         )
         done = submit(self.database, submission)
         if done.id == id:
@@ -147,10 +148,10 @@ class Service:
         """Store a file for a project; its reference with a receipt."""
         return deposit(self.reader.store, self.receipts, self.project(scope, asked), data, media_type, parse)
 
-    def control(self, scope: str | None, id: str, action: str) -> Execution:
+    def control(self, scope: str | None, id: str, action: str, by: str) -> Execution:
         """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
         self.reader.execution(scope, id)
-        self._tell(id, getattr(self._controls, action)(id))
+        self._tell(id, getattr(self._controls, action)(id, by=by))
         return self.reader.execution(scope, id)
 
     def approve(self, scope: str | None, id: str, node: str, item: str, body: ApprovalBody, by: str) -> Execution:

@@ -47,7 +47,7 @@ class Row:
 class Submission:
     """What is asked for. `shape` describes the frame (index names, dtypes), for whoever builds one from the results;
     `functions` come signed for `id`. Of submissions with one `key` in a project the first counts; `digest` tells whether
-    another asked for the same."""
+    another asked for the same. `by` is who submitted, where that is known."""
 
     id: str
     plan: Plan
@@ -58,6 +58,7 @@ class Submission:
     project: str = DEFAULT_PROJECT
     key: str | None = None
     digest: str | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple
         sequence=1,
         time=now,
         kind=EventKind.SUBMITTED if jobs else EventKind.COMPLETED,
-        data={"jobs": jobs, "rows": len(submission.rows)},
+        data={"jobs": jobs, "rows": len(submission.rows), **({"by": submission.by} if submission.by else {})},
     )
     keep_version(transaction, submission.plan, submission.project, now)
     transaction.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,43 +12,80 @@ import pytest
 from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from starlette.requests import Request
 
-from xtyl_engine.api.bodies import LARGE, MAX_DEPTH, SMALL, parse, read_body
+from xtyl_engine.api.bodies import LARGE, MAX_BRACKETS, MAX_COMMAS, MAX_DEPTH, MIDDLE, SMALL, parse, read_body
+from xtyl_engine.api.desk import LARGE_BYTES
+from xtyl_engine.api.desk import Desk as Threads
 from xtyl_engine.api.problems import RequestRefused
 
 DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "words", "hint"),
     [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b"\xff\xfe", "not UTF-8"),
-        (b'{"a": NaN}', "NaN"),
-        (b'{"a": -Infinity}', "Infinity"),
-        (b'{"a": 1e999}', "too large"),
-        (b'{"a": 18446744073709551616}', "beyond 64 bits"),
-        (b'{"a": 9223372036854775808}', "beyond 64 bits"),
-        (b"9" * 5_000, "beyond 64 bits"),
-        (b'{"a": "\\u0000"}', "NUL"),
-        (b'{"a\\u0000": 1}', "NUL"),
-        (b'{"a": "\\ud800"}', "surrogate"),
-        (b'{"a": ["b", {"\\udfff": 1}]}', "surrogate"),
-        (DEEP.encode(), "deeper"),
-        (b"[" * 200_000, "deeper"),
-        (b"[" + b"1," * 5_000_001 + b"1]", "parts"),
+        (b"", "not JSON", "double quotes"),
+        (b'{"a": canary}', "line 1, column 7", "double quotes"),
+        (b"\xff\xfe", "not UTF-8", "UTF-8"),
+        (b'{"a": NaN}', "NaN", "null"),
+        (b'{"a": -Infinity}', "Infinity", "null"),
+        (b'{"a": 1e999}', "too large", "null"),
+        (b'{"a": 18446744073709551616}', "beyond 64 bits", "as a text"),
+        (b'{"a": 9223372036854775808}', "beyond 64 bits", "as a text"),
+        (b"9" * 5_000, "beyond 64 bits", "as a text"),
+        (b'{"a": "\\u0000"}', "NUL", "u0000"),
+        (b'{"a\\u0000": 1}', "NUL", "u0000"),
+        (b'{"a": "\\ud800"}', "surrogate", "whole character"),
+        (b'{"a": ["b", {"\\udfff": 1}]}', "surrogate", "whole character"),
+        (DEEP.encode(), "deeper", "flatter"),
+        (b"[" * 200_000, "deeper", "flatter"),
+        (b"[" + b"1," * (MAX_COMMAS + 1) + b"1]", "parts", "in parts"),
+        (b"[" + b"[" * (MAX_BRACKETS // 2) + b"{" * (MAX_BRACKETS // 2), "parts", "in parts"),
     ],
 )
-def test_json_that_is_refused(text: bytes, words: str) -> None:
-    """Each with what is wrong, and none of what was sent."""
-    with pytest.raises(RequestRefused, match=words):
+def test_json_that_is_refused(text: bytes, words: str, hint: str) -> None:
+    """Each with what is wrong and what to do about it, and none of what was sent."""
+    with pytest.raises(RequestRefused, match=words) as caught:
         parse(text)
+    assert hint in (caught.value.hint or "")
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", RUNS, '{"workflow": canary}'),
+        (
+            "POST",
+            RUNS,
+            '{"workflow": "canary", "inputs": "canary", "rows": ["canary"], "config": {"max_parallel": "canary"}}',
+        ),
+        (
+            "POST",
+            RUNS,
+            '{"template": {"name": "x", "version": "canary"}, "functions": {"f": {"name": 5, "blob": "canary?"}}}',
+        ),
+        ("POST", RUNS, '{"workflow": {}, "shape": {"dtypes": {"a": {"ordered": "canary"}}}, "project_id": "canary/"}'),
+        ("GET", f"{RUNS}?limit=canary&state=canary&project_id=canary/", None),
+        ("GET", f"{RUNS}/x/jobs/node/canary", None),
+    ],
+)
+def test_no_value_that_was_sent_is_repeated(lite: Desk, method: str, path: str, body: str | None) -> None:
+    """What is wrong is told by its place."""
+    answer = lite.ask(method, path, content=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "api/invalid")
+    assert "canary" not in answer.text
 
 
 def test_json_that_is_taken() -> None:
     """The whole of Unicode, 64 bits, and some depth."""
     value = {"a": ["ä😀", -(2**63), 2**63 - 1, 1.5, None, True], "b": {"c": [[[]]]}}
     assert parse(json.dumps(value).encode()) == value
+
+
+def test_a_large_table_is_taken() -> None:
+    """100,000 labelled rows of eight columns."""
+    row = json.dumps({"label": "x", "values": {f"column{number}": "x" for number in range(8)}}).encode()
+    assert len(parse(b"[" + b",".join([row] * 100_000) + b"]")) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -153,6 +191,42 @@ def test_bodies_that_are_too_large(lite: Desk) -> None:
         assert (answer.status_code, answer.json()["code"]) == (413, "api/too-large")
 
 
+def test_a_forecast_for_who_may_only_look(lite: Desk) -> None:
+    """It takes 4 MB from a token that may not submit, and more from one that may."""
+    body = json.dumps({"workflow": PLAIN, "inputs": {"product": "x" * MIDDLE}})
+    refused = lite.ask("POST", "/api/workflows/forecast", "press-review", content=body)
+    assert (refused.status_code, refused.json()["code"]) == (413, "api/too-large")
+    assert "4 MB" in refused.json()["detail"]
+    assert lite.ask("POST", "/api/workflows/forecast", "press-write", content=body).status_code == 200
+
+
+def test_large_bodies_take_turns() -> None:
+    """Of those over a megabyte one at a time becomes values; smaller ones go by them."""
+    began, let_go, inside = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        began.set()
+        assert let_go.wait(20)
+        inside.append("first")
+
+    async def test() -> None:
+        threads = Threads()
+        large = asyncio.create_task(threads.work(first, LARGE_BYTES + 1))
+        assert await asyncio.to_thread(began.wait, 20)
+        later = asyncio.create_task(threads.work(lambda: inside.append("later"), LARGE_BYTES + 1))
+        await threads.work(lambda: inside.append("small"), LARGE_BYTES)
+        let_go.set()
+        await asyncio.gather(large, later)
+        threads.close()
+
+    asyncio.run(test())
+    assert inside == ["small", "first", "later"]
+
+
+def requested(parts: AsyncIterator[dict[str, Any]]) -> Request:
+    return Request({"type": "http", "method": "POST", "headers": []}, receive=lambda: anext(parts))
+
+
 def test_a_body_that_does_not_come() -> None:
     """Whoever sends one byte and then nothing is let go at the deadline."""
 
@@ -160,8 +234,20 @@ def test_a_body_that_does_not_come() -> None:
         yield {"type": "http.request", "body": b"{", "more_body": True}
         await asyncio.Event().wait()
 
-    sent = one_byte()
-    request = Request({"type": "http", "method": "POST", "headers": []}, receive=lambda: anext(sent))
-    with pytest.raises(RequestRefused, match="did not come") as caught:
-        asyncio.run(read_body(request, SMALL, seconds=0.05))
+    with pytest.raises(RequestRefused, match="1 bytes came") as caught:
+        asyncio.run(read_body(requested(one_byte()), SMALL, seconds=0.05))
     assert caught.value.status == 408
+
+
+def test_a_body_that_comes_slowly() -> None:
+    """What has come buys time for the rest, so that a large body on a slow line arrives after the deadline of a small one."""
+
+    async def dripping() -> AsyncIterator[dict[str, Any]]:
+        for _ in range(4):
+            yield {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+            await asyncio.sleep(0.1)
+        yield {"type": "http.request", "body": b"x", "more_body": False}
+
+    assert len(asyncio.run(read_body(requested(dripping()), SMALL, seconds=0.2, rate=50.0))) == 4001
+    with pytest.raises(RequestRefused, match="bytes came"):
+        asyncio.run(read_body(requested(dripping()), SMALL, seconds=0.2, rate=1e9))

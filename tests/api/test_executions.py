@@ -7,6 +7,7 @@ import json
 import threading
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import cloudpickle
 import pytest
@@ -131,6 +132,38 @@ def test_controls(desk: Desk) -> None:
     assert refused.json()["state"] in ("pending", "running")
 
 
+def test_who_did_it_is_kept(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Who submits or controls is in the events by the token's name; who writes anything, in a line of the log each."""
+    caplog.set_level("INFO", "xtyl")
+    id = submit(desk, "all", document=FLOW, project_id="press")
+    for verb in ("pause", "resume", "stop", "resume"):
+        desk.ask("POST", f"{RUNS}/{id}/{verb}")
+    work_off(desk, id)
+    desk.ask("POST", f"{RUNS}/{id}/reviews/pick/0/another", "press-review", json={"by": "ana"})
+    work_off(desk, id)
+    desk.ask("POST", f"{RUNS}/{id}/reviews/pick/0/reject", "press-review", json={"reason": "no"})
+    kept = desk.ask("POST", "/api/workflows/templates", json={"workflow": FLOW}).json()
+    stored = desk.ask("POST", "/api/artifacts", content=b"x").json()
+    events = desk.ask("GET", f"{RUNS}/{id}/events").json()["events"]
+    assert [(each["kind"], each["data"]["by"]) for each in events if "by" in each["data"]] == [
+        ("submitted", "all"),
+        ("paused", "press-write"),
+        ("resumed", "press-write"),
+        ("stopped", "press-write"),
+        ("reopened", "press-write"),
+        ("another_asked", "ana (press-review)"),
+        ("job_decided", "press-review"),
+    ]
+    assert [line for line in caplog.messages if " by " in line] == [
+        f"submit by all: {id}",
+        *(f"{verb} by press-write: {id}" for verb in ("pause", "resume", "stop", "resume")),
+        f"another by press-review: {id}, pick 0",
+        f"reject by press-review: {id}, pick 0",
+        f"keep by press-write: 'launch' {kept['version']} of press",
+        f"store by press-write: {stored['$artifact']}",
+    ]
+
+
 def test_pages(desk: Desk) -> None:
     """Every list is turned to its end by `next`, each thing once, filters and all."""
     ids = [submit(desk) for _ in range(5)]
@@ -167,6 +200,40 @@ def test_pages(desk: Desk) -> None:
     assert [each["name"] for each in turned("/api/workflows/templates", "templates")] == ["kept", "other", "plain"]
 
 
+@pytest.mark.parametrize("path", ["jobs?outputs=true", "rows", "events"])
+def test_long_texts_make_short_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """A page ends where its texts are enough, before `limit`; the next goes on; one that is too long by itself goes alone."""
+    id = submit(desk, inputs=[{"product": f"{place}"} for place in range(60)])
+    lengths = [100 if place < 40 else 9_000 if place != 50 else 30_000 for place in range(60)]
+    name = path.partition("?")[0]
+    with desk.service.database.engine.begin() as connection:
+        for place, length in enumerate(lengths):
+            at = {"id": id, "place": place, "text": json.dumps({"text": "x" * length})}
+            connection.execute(text(LENGTHEN[name]), {**at, "item": f"{place}.0"})
+    monkeypatch.setattr("xtyl_engine.listing.PAGE_CHARACTERS", 25_000)
+    pages: list[list[Any]] = []
+    after: str | None = ""
+    while after is not None:
+        asked = f"{path}{'&' if '?' in path else '?'}limit=1000{after and f'&after={after}'}"
+        answer = desk.ask("GET", f"{RUNS}/{id}/{asked}")
+        pages.append(answer.json()[name])
+        assert len(answer.content) < 25_000 + 400 * len(pages[-1]) or len(pages[-1]) == 1
+        after = answer.json()["next"]
+    whole = [each for page in pages for each in page]
+    monkeypatch.undo()
+    assert whole == desk.ask("GET", f"{RUNS}/{id}/{path}{'&' if '?' in path else '?'}limit=1000").json()[name]
+    assert len(pages) > 10
+    assert [len(page) for page in pages if "x" * 30_000 in json.dumps(page)] == [1]
+
+
+LENGTHEN = {
+    "jobs": "UPDATE agent_jobs SET output = :text WHERE execution_id = :id AND item = :item",
+    "rows": """UPDATE execution_rows SET "values" = :text WHERE execution_id = :id AND position = :place""",
+    "events": """INSERT INTO execution_events (execution_id, sequence, time, kind, data)
+        VALUES (:id, :place + 2, 0, 'job_started', :text)""",
+}
+
+
 def test_templates_are_kept_and_run(desk: Desk) -> None:
     """A workflow is kept once under its name and number; it runs by name, by version and by id, and says what it lacks."""
     first = desk.ask("POST", "/api/workflows/templates", json={"workflow": PLAIN})
@@ -188,6 +255,18 @@ def test_templates_are_kept_and_run(desk: Desk) -> None:
     } or lacking.status_code == 422
     assert desk.ask("POST", RUNS, json={"template": {"name": "plain", "version": 7}}).status_code == 404
     assert desk.ask("GET", "/api/workflows/templates/none/versions").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["spring/launch", "a b/ü?#%", "/x/", "versions"])
+def test_any_name_of_a_template_can_be_read(lite: Desk, name: str) -> None:
+    """Slashes and all, by its name and its versions, as it is run by its name; kept by itself or with a submission."""
+    submit(lite, document={**PLAIN, "name": name})
+    assert lite.ask("POST", "/api/workflows/templates", json={"workflow": {**PLAIN, "name": name}}).status_code == 200
+    place = f"/api/workflows/templates/{quote(name, safe='')}"
+    assert lite.ask("GET", place).json()["name"] == name
+    assert [each["name"] for each in lite.ask("GET", f"{place}/versions").json()["templates"]] == [name]
+    made = lite.ask("POST", RUNS, json={"template": {"name": name}, "inputs": {"product": "Lamp"}})
+    assert made.status_code == 201
 
 
 def test_a_forecast_writes_nothing(desk: Desk) -> None:

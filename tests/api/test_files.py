@@ -123,7 +123,7 @@ def test_what_a_table_refers_to_comes_with_it(desk: Desk) -> None:
         (picture()[:60], "text/plain", "artifact/image"),
         (b"{", "application/json", "api/invalid"),
         (b"{}", "application/vnd.xtyl.table%2Bjson", "artifact/refused"),
-        (b"x", "nonsense", "api/invalid"),
+        (b"x", "nonsense", "artifact/refused"),
     ],
 )
 def test_files_that_are_refused(lite: Desk, data: bytes, media_type: str, code: str) -> None:

@@ -70,7 +70,7 @@ def serving(desk: Desk) -> Iterator[int]:
 
 @pytest.fixture
 def served(tmp_path: Path, database_url: str, broker: str) -> Iterator[Served]:
-    desk = open_desk(tmp_path / "home", database_url, broker, XTYL_API_STREAMS="3")
+    desk = open_desk(tmp_path / "home", database_url, broker, XTYL_API_STREAMS="12")
     publisher = Publisher(broker)
     with serving(desk) as port:
         yield Served(desk=desk, teller=Teller(desk.service.database, publisher.publish), port=port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,6 +17,7 @@ from xtyl_engine.metrics import ApiMetrics
 from xtyl_engine.service import Service
 from xtyl_engine.tokens import Role, Token, TokenFile
 
+log = logging.getLogger("xtyl")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="xtyl"'}
 MAX_TOKEN = 200
 _bearer = HTTPBearer(auto_error=False, description="`xtyl token create NAME --role read --project P` makes one.")
@@ -47,6 +49,10 @@ class Caller:
     def signed(self, by: str | None) -> str:
         """Who decides, as it is kept."""
         return f"{by} ({self.token.name})" if by else self.token.name
+
+    def note(self, action: str, what: str) -> None:
+        """Say in the log who did what: a line for each request that wrote."""
+        log.info("%s by %s: %s", action, self.token.name, what)
 
 
 def office(request: Request) -> Office:

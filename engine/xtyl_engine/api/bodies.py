@@ -16,48 +16,68 @@ from xtyl_engine.limits import MAX_VALUE_DEPTH
 
 T = TypeVar("T", bound=BaseModel)
 LARGE = 64 * 1024 * 1024
+MIDDLE = 4 * 1024 * 1024
 SMALL = 1024 * 1024
 DEADLINE_SECONDS = 60.0
-MAX_COMMAS = 5_000_000
+LEAST_BYTES_PER_SECOND = 100_000
+# What is parsed is larger than its text, and copied while it is checked. As measured a comma, a value, costs up to 100 bytes, a
+# bracket, an object or a list, up to 600: 400 MB at most, and 100,000 rows of eight columns fit.
+MAX_COMMAS = 1_000_000
+MAX_BRACKETS = 500_000
 # A document's own levels around the values in it.
 MAX_DEPTH = MAX_VALUE_DEPTH + 16
 
 
-async def read_body(request: Request, limit: int = SMALL, seconds: float = DEADLINE_SECONDS) -> bytes:
-    """The whole body. Raises RequestRefused once it is longer than `limit` bytes, or not there after `seconds`."""
+async def read_body(
+    request: Request, limit: int = SMALL, seconds: float = DEADLINE_SECONDS, rate: float = LEAST_BYTES_PER_SECOND
+) -> bytes:
+    """The whole body. Raises RequestRefused once it is longer than `limit` bytes, or comes slower than `rate` bytes a second for
+    longer than `seconds`."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         _too_large(limit)
     parts, size = [], 0
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as patience:
+            began = asyncio.get_running_loop().time()
             async for part in request.stream():
                 size += len(part)
                 if size > limit:
                     _too_large(limit)
                 parts.append(part)
+                # What has come buys time for the rest: a large body on a slow line is no attack.
+                patience.reschedule(began + seconds + size / rate)
     except TimeoutError:
         raise RequestRefused(
-            f"the body did not come within {seconds:g} s", status=408, code="api/slow-body", hint="Send it again."
+            f"of the body {size:,} bytes came in {seconds + size / rate:,.0f} s",
+            status=408,
+            code="api/slow-body",
+            hint=f"Send it again, at {rate / 1000:,.0f} kB a second or faster.",
         ) from None
     return b"".join(parts)
 
 
 def parse(data: bytes) -> Any:
     """JSON from outside as plain values. Raises RequestRefused."""
-    if data.count(b",") > MAX_COMMAS:
-        _refuse(f"the body has more than {MAX_COMMAS:,} parts")
+    if data.count(b",") > MAX_COMMAS or data.count(b"{") + data.count(b"[") > MAX_BRACKETS:
+        _refuse(
+            f"the body has too many parts: more than {MAX_COMMAS:,} commas, or {MAX_BRACKETS:,} objects and lists",
+            "Send a table in parts, or without the columns that are not read; files go to /api/artifacts.",
+        )
     try:
         # The hooks are Python, so that other threads get their turn while a large body is read.
         value = json.loads(
             data.decode(), parse_int=_whole, parse_float=_number, parse_constant=_constant, object_hook=_same
         )
     except UnicodeDecodeError:
-        _refuse("the body is not UTF-8")
+        _refuse("the body is not UTF-8", "Send JSON in UTF-8.")
     except RecursionError:
-        _refuse(f"values are nested deeper than {MAX_DEPTH} levels")
+        _too_deep()
     except json.JSONDecodeError as error:
-        _refuse(f"the body is not JSON: {error.msg} at character {error.pos}")
+        _refuse(
+            f"the body is not JSON: line {error.lineno}, column {error.colno} cannot be read",
+            "Send one JSON value in UTF-8: names and texts in double quotes, no comma before a closing bracket.",
+        )
     _check(value)
     return value
 
@@ -75,7 +95,7 @@ def _check(value: Any) -> None:
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            _refuse(f"values are nested deeper than {MAX_DEPTH} levels")
+            _too_deep()
         below: list[Any] = []
         for each in level:
             if isinstance(each, str):
@@ -91,37 +111,44 @@ def _check(value: Any) -> None:
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        _refuse("a text holds a NUL character")
+        _refuse("a text holds a NUL character", "Take \\u0000 out of it: no database keeps it.")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            _refuse("a text holds half of a surrogate pair")
+            _refuse(
+                "a text holds half of a surrogate pair",
+                "Write the whole character, or leave it out: it was cut in two.",
+            )
 
 
 def _whole(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= (number := int(digits)) < 2**63:
-        _refuse("a number is beyond 64 bits")
+        _refuse("a whole number is beyond 64 bits", "Send it as a text.")
     return number
 
 
 def _number(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        _refuse("a number is too large")
+        _refuse("a number is too large", "Send one below 1.8e308, or null.")
     return number
 
 
 def _constant(name: str) -> NoReturn:
-    _refuse(f"{name} is no JSON number")
+    _refuse(f"{name} is no JSON number", "Send null where there is no number.")
 
 
 def _same(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _refuse(words: str) -> NoReturn:
-    raise RequestRefused(words, hint="Send JSON in UTF-8.")
+def _refuse(words: str, hint: str) -> NoReturn:
+    raise RequestRefused(words, hint=hint)
+
+
+def _too_deep() -> NoReturn:
+    _refuse(f"values are nested deeper than {MAX_DEPTH} levels", "Make them flatter, or send a part of them as text.")
 
 
 def _too_large(limit: int) -> NoReturn:

@@ -22,14 +22,17 @@ LOOKS, WORKS = 16, 8
 START_SECONDS = 3.0
 LOOK_SECONDS = 20.0
 WORK_SECONDS = 60.0
+LARGE_BYTES = 1024 * 1024
 
 
 class Desk:
-    """Two pools of threads, and the deadlines by which their work is waited for."""
+    """Two pools of threads, and the deadlines by which their work is waited for; and one thread for large bodies, of which only
+    one at a time is in memory as values."""
 
     def __init__(self) -> None:
         self._looks = ThreadPoolExecutor(LOOKS, thread_name_prefix="xtyl-look")
         self._works = ThreadPoolExecutor(WORKS, thread_name_prefix="xtyl-work")
+        self._large = ThreadPoolExecutor(1, thread_name_prefix="xtyl-large")
 
     async def look(self, work: Callable[[], Any], *, headers: Mapping[str, str] | None = None) -> Response:
         """Answer with what a read gives, as JSON."""
@@ -37,15 +40,18 @@ class Desk:
 
     async def run(self, work: Callable[[], T]) -> T:
         """What a short piece of work gives. Raises BackendError if it is not done in time."""
-        return await _waited(self._looks.submit(_readable, work), LOOK_SECONDS)
+        return await _waited(self._looks.submit(_readable, work), START_SECONDS, LOOK_SECONDS)
 
-    async def work(self, work: Callable[[], T]) -> T:
-        """What a long piece of work gives. Raises BackendError if it is not done in time: then it may be done later."""
-        return await _waited(self._works.submit(_readable, work), WORK_SECONDS)
+    async def work(self, work: Callable[[], T], size: int = 0) -> T:
+        """What a long piece of work gives, on a body of `size` bytes. Raises BackendError if it is not done in time: then it may
+        be done later."""
+        if size > LARGE_BYTES:
+            return await _waited(self._large.submit(_readable, work), WORK_SECONDS, WORK_SECONDS)
+        return await _waited(self._works.submit(_readable, work), START_SECONDS, WORK_SECONDS)
 
     def close(self) -> None:
         """Begin nothing more; what runs is not waited for."""
-        for pool in (self._looks, self._works):
+        for pool in (self._looks, self._works, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -61,9 +67,9 @@ def listed(name: str, values: Any, next: str | None = None) -> dict[str, Any]:
     return {name: to_json([name_images(each) for each in values]), "next": next}
 
 
-async def _waited(future: Future[T], seconds: float) -> T:
+async def _waited(future: Future[T], start_seconds: float, seconds: float) -> T:
     waited = asyncio.wrap_future(future)
-    done, _ = await asyncio.wait({waited}, timeout=START_SECONDS)
+    done, _ = await asyncio.wait({waited}, timeout=start_seconds)
     if not done and future.cancel():
         raise BackendError("all threads are busy with work that does not end")
     if not done:

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from xtyl_engine.api.access import Caller, In, Reader, Writer
 from xtyl_engine.api.answers import Executions, Forecasts
-from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
+from xtyl_engine.api.bodies import LARGE, MIDDLE, parse, parse_as, read_body
 from xtyl_engine.api.desk import listed, respond
 from xtyl_engine.api.parameters import After, Id, Key, Limit, OfName, Project, State, answers, takes
 from xtyl_engine.intake import submission_digest
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import SubmissionBody
+from xtyl_engine.tokens import Role
 from xtyl_engine.wire import to_json
 
 PREFIX = "/api/workflows"
@@ -29,19 +30,20 @@ router = APIRouter(prefix=PREFIX, tags=["executions"])
 async def submit(request: Request, caller: Writer, office: In, key: Key = None) -> Response:
     """Submit a workflow, or a kept template, over rows. With a key that was used before for the same, 200 and what it became."""
     data = await read_body(request, LARGE)
-    return await office.desk.work(lambda: _submit(office, caller, data, key))
+    return await office.desk.work(lambda: _submit(office, caller, data, key), len(data))
 
 
 @router.post("/forecast", responses=answers(Forecasts, 408, 413), openapi_extra=takes(SubmissionBody))
 async def forecast(request: Request, caller: Reader, office: In) -> Response:
     """Per node, how many jobs a submission would run, and how many of them are cached. Nothing is written."""
-    data = await read_body(request, LARGE)
+    # Whoever may only look takes less of the memory that all have together.
+    data = await read_body(request, LARGE if caller.token.role.includes(Role.WRITE) else MIDDLE)
 
     def work() -> Response:
         nodes = office.service.forecast(caller.scope, parse_as(SubmissionBody, parse(data)))
         return respond({"nodes": to_json(nodes)})
 
-    return await office.desk.work(work)
+    return await office.desk.work(work, len(data))
 
 
 @router.get("/executions", responses=answers(Executions))
@@ -95,11 +97,18 @@ async def retry(id: Id, caller: Writer, office: In) -> Response:
 
 
 async def _control(office: In, caller: Caller, id: str, action: str) -> Response:
-    return await office.desk.work(lambda: respond(office.service.control(caller.scope, id, action)))
+    def work() -> Response:
+        done = office.service.control(caller.scope, id, action, caller.signed(None))
+        caller.note(action, id)
+        return respond(done)
+
+    return await office.desk.work(work)
 
 
 def _submit(office: In, caller: Caller, data: bytes, key: str | None) -> Response:
     read = parse(data)
-    done = office.service.submit(caller.scope, parse_as(SubmissionBody, read), key, submission_digest(read))
+    body, by = parse_as(SubmissionBody, read), caller.signed(None)
+    done = office.service.submit(caller.scope, body, key, submission_digest(read), by)
+    caller.note("submit", done.execution.id)
     place = {"Location": f"{PREFIX}/executions/{done.execution.id}"}
     return respond(done.execution, 201 if done.is_new else 200, place)

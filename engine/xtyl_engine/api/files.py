@@ -14,10 +14,11 @@ from xtyl_engine.api.bodies import LARGE, parse, read_body
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import Id, Project, answers
 from xtyl_engine.api.problems import declared
+from xtyl_engine.artifacts import JSON, KEY, TABLE
 from xtyl_engine.pictures import LEAST, MOST
 
 router = APIRouter(prefix="/api", tags=["files"])
-MediaType = Annotated[str, Query(pattern="^[a-z]+/[a-z0-9][a-z0-9.+ -]*$", max_length=80)]
+MediaType = Annotated[str, Query(max_length=80, description="As image/png or text/csv.")]
 FileName = Annotated[str, Path(pattern=r"^[0-9a-f]{64}(\.[a-z0-9]{1,5})?$", description="<sha256>, or <sha256>.png.")]
 Size = Annotated[
     int | None, Query(ge=LEAST, le=MOST, description="Scaled so that no side is longer, in pixels; images only.")
@@ -42,8 +43,15 @@ async def store(
     # A plus that was not encoded arrives as a blank, and no media type has blanks.
     media_type = media_type.replace(" ", "+")
     data = await read_body(request, LARGE)
+
+    def work() -> Response:
+        stored = office.service.deposit(caller.scope, project_id, data, media_type, parse)
+        caller.note("store", str(stored[KEY]))
+        return respond(stored, 201)
+
     return await office.desk.work(
-        lambda: respond(office.service.deposit(caller.scope, project_id, data, media_type, parse), 201)
+        work,
+        len(data) if media_type in (JSON, TABLE) else 0,
     )
 
 

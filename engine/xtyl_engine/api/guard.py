@@ -109,7 +109,7 @@ class Guard:
 
 def _route(scope: Scope) -> str:
     """The template of the route, never the path: each id would make a series of its own."""
-    return str(getattr(scope.get("route"), "path", "other"))
+    return str(getattr(scope.get("route"), "path_format", "other"))
 
 
 def _hostname(host: str) -> str | None:

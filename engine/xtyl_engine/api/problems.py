@@ -1,5 +1,5 @@
-"""Errors as RFC 9457 problems: which status each of ours has, and how all of them are declared and sent. What a library says
-of an error of its own is never sent.
+"""Errors as RFC 9457 problems: which status each of ours has, and how all of them are declared and sent. What a library
+says of an error of its own is never sent; what pydantic says of a member that is not right is, and quotes no value.
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ async def approve(request: Request, id: Id, node: Node, item: Item, caller: Revi
 
     def work() -> Response:
         body = parse_as(ApprovalBody, parse(data))
-        return respond(office.service.approve(caller.scope, id, node, item, body, caller.signed(body.by)))
+        done = office.service.approve(caller.scope, id, node, item, body, caller.signed(body.by))
+        caller.note("approve", f"{id}, {node} {item}")
+        return respond(done)
 
     return await office.desk.work(work)
 
@@ -49,7 +51,9 @@ async def reject(request: Request, id: Id, node: Node, item: Item, caller: Revie
 
     def work() -> Response:
         body = parse_as(RejectionBody, parse(data))
-        return respond(office.service.reject(caller.scope, id, node, item, body.reason, caller.signed(body.by)))
+        done = office.service.reject(caller.scope, id, node, item, body.reason, caller.signed(body.by))
+        caller.note("reject", f"{id}, {node} {item}")
+        return respond(done)
 
     return await office.desk.work(work)
 
@@ -61,6 +65,8 @@ async def another(request: Request, id: Id, node: Node, item: Item, caller: Revi
 
     def work() -> Response:
         body = parse_as(AnotherBody, parse(data))
-        return respond(office.service.another(caller.scope, id, node, item, body.comment, caller.signed(body.by)))
+        done = office.service.another(caller.scope, id, node, item, body.comment, caller.signed(body.by))
+        caller.note("another", f"{id}, {node} {item}")
+        return respond(done)
 
     return await office.desk.work(work)

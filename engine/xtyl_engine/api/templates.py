@@ -15,6 +15,7 @@ from xtyl_engine.catalogue import Template
 from xtyl_engine.requests import TemplateBody
 from xtyl_engine.wire import to_json
 
+# A name may hold slashes: the versions come first, or they would be taken for a part of it.
 router = APIRouter(prefix="/api/workflows/templates", tags=["templates"])
 
 
@@ -41,24 +42,10 @@ async def templates(
 async def keep(request: Request, caller: Writer, office: In) -> Response:
     """Keep a workflow: the next version of its name, or 200 with the version that it is already."""
     data = await read_body(request, LARGE)
-    return await office.desk.work(lambda: _keep(office, caller, data))
+    return await office.desk.work(lambda: _keep(office, caller, data), len(data))
 
 
-@router.get("/{name}", responses=answers(TemplateWithWorkflow))
-async def template(
-    name: Name, caller: Reader, office: In, project_id: Project = None, version: Version = None
-) -> Response:
-    """One version of a template, the newest if none is named, with its workflow's document."""
-
-    def look() -> dict[str, Any]:
-        service = office.service
-        found = service.reader.template(service.project(caller.scope, project_id), name, version)
-        return {**to_json(found), "workflow": service.reader.template_plan(found).document.to_dict()}
-
-    return await office.desk.look(look)
-
-
-@router.get("/{name}/versions", responses=answers(Templates))
+@router.get("/{name:path}/versions", responses=answers(Templates))
 async def versions(
     name: Name, caller: Reader, office: In, project_id: Project = None, after: After = None, limit: Limit = 100
 ) -> Response:
@@ -72,7 +59,22 @@ async def versions(
     return await office.desk.look(look)
 
 
+@router.get("/{name:path}", responses=answers(TemplateWithWorkflow))
+async def template(
+    name: Name, caller: Reader, office: In, project_id: Project = None, version: Version = None
+) -> Response:
+    """One version of a template, the newest if none is named, with its workflow's document."""
+
+    def look() -> dict[str, Any]:
+        service = office.service
+        found = service.reader.template(service.project(caller.scope, project_id), name, version)
+        return {**to_json(found), "workflow": service.reader.template_plan(found).document.to_dict()}
+
+    return await office.desk.look(look)
+
+
 def _keep(office: In, caller: Caller, data: bytes) -> Response:
     body = parse_as(TemplateBody, parse(data))
     kept, is_new = office.service.keep_template(caller.scope, body.project_id, body.workflow)
+    caller.note("keep", f"{kept.name!r} {kept.version} of {kept.project}")
     return respond(to_json(kept), 201 if is_new else 200)
