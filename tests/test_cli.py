@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,3 +83,26 @@ def test_help_is_at_hand(xtyl: Callable[..., Result], arguments: tuple[str, ...]
     done = xtyl(*arguments)
     assert done.exit_code in (0, 2)
     assert done.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("token", "list"),
+        ("token", "create", "ana", "--role", "read", "--project", "press"),
+        ("status",),
+        ("down",),
+        ("prune", "--older-than", "30d"),
+    ],
+)
+def test_a_command_about_the_home_says_so(
+    xtyl: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Where XTYL_URL leads elsewhere, on standard error, without the address; else not a word of it."""
+    monkeypatch.setenv("XTYL_URL", "https://canary.example.org")
+    said = xtyl(*words)
+    assert said.stderr.startswith(f"XTYL_URL is set; this is about the home {os.environ['XTYL_HOME']},")
+    assert "canary" not in said.output
+    assert "XTYL_URL" not in said.stdout
+    monkeypatch.delenv("XTYL_URL")
+    assert "XTYL_URL" not in xtyl(*words).output

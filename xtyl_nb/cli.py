@@ -11,7 +11,7 @@ import click
 
 from xtyl_engine.errors import WorkflowException
 from xtyl_nb.doors import DOORS
-from xtyl_nb.operations import COMMANDS
+from xtyl_nb.operations import COMMANDS, settings_of_home, show_capacity
 
 if TYPE_CHECKING:
     from xtyl_engine.diagnose import Check
@@ -48,9 +48,8 @@ def demo(folder: Path, rows: int | None) -> None:
 def up() -> None:
     """Start the embedded back end, or find it running."""
     from xtyl_engine.local import ensure, status
-    from xtyl_engine.settings import load_settings
 
-    settings = load_settings()
+    settings = settings_of_home()
     ensure(settings)
     _print_status(status(settings))
 
@@ -59,19 +58,16 @@ def up() -> None:
 def down() -> None:
     """End the embedded back end; runs stay where they are and go on at the next start."""
     from xtyl_engine.local import down as end
-    from xtyl_engine.settings import load_settings
 
-    click.echo("The back end has ended." if end(load_settings()) else "No back end was running.")
+    click.echo("The back end has ended." if end(settings_of_home()) else "No back end was running.")
 
 
 @main.command()
 def status() -> None:
     """Say what of the embedded back end runs, or how full a shared one is."""
     from xtyl_engine.local import status as look
-    from xtyl_engine.settings import load_settings
-    from xtyl_nb.operations import show_capacity
 
-    settings = load_settings()
+    settings = settings_of_home()
     if settings.redis_url is not None:
         show_capacity(settings)
     else:
@@ -121,9 +117,9 @@ def migrate(target: str | None) -> None:
     """Make or upgrade the tables of the database that the XTYL_ variables name, or, for an older release, take them back."""
     from xtyl_engine.database import Database
     from xtyl_engine.schema import change_schema, ensure_schema, revision
-    from xtyl_engine.settings import load_settings, prepare_home
+    from xtyl_engine.settings import prepare_home
 
-    settings = load_settings()
+    settings = settings_of_home()
     prepare_home(settings)
     database = Database(settings.database_url)
     ensure_schema(database) if target is None else change_schema(database, target)

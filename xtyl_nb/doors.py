@@ -5,14 +5,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import click
 
-from xtyl_engine.tokens import MAX_DAYS, Role
-
-if TYPE_CHECKING:
-    from xtyl_engine.tokens import Token, TokenFile
+from xtyl_engine.tokens import MAX_DAYS, Role, Token, TokenFile
+from xtyl_nb.operations import settings_of_home
 
 
 @click.command()
@@ -64,10 +61,9 @@ def remove(name: str) -> None:
 
 
 def _tokens() -> TokenFile:
-    from xtyl_engine.settings import load_settings, prepare_home
-    from xtyl_engine.tokens import TokenFile
+    from xtyl_engine.settings import prepare_home
 
-    settings = load_settings()
+    settings = settings_of_home()
     prepare_home(settings)
     return TokenFile(settings.tokens_file)
 

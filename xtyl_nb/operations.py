@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,19 @@ def age(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
+def settings_of_home() -> Settings:
+    """The settings for a command that is about this machine's home. Where XTYL_URL names a back end elsewhere, which other
+    commands are about, it says so."""
+    from xtyl_engine.settings import load_settings
+
+    settings = load_settings()
+    if os.environ.get("XTYL_URL", "").strip():
+        click.echo(
+            f"XTYL_URL is set; this is about the home {settings.home}, not about what is at that address.", err=True
+        )
+    return settings
+
+
 @click.command()
 @click.option("--older-than", type=age, help="30d, 12h or 4w since the run ended; XTYL_RETENTION_DAYS by default.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
@@ -38,10 +52,9 @@ def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
     """Remove ended runs that are old, and the files that nothing refers to any more."""
     from xtyl_engine.prune import Retention
     from xtyl_engine.retention import DAY_SECONDS, foresee, tidy
-    from xtyl_engine.settings import load_settings
     from xtyl_engine.stream import forget_streams
 
-    settings = load_settings()
+    settings = settings_of_home()
     if older_than is None and settings.retention_days is None:
         raise click.UsageError("How old? Write --older-than 30d, or set XTYL_RETENTION_DAYS.")
     seconds = older_than if older_than is not None else (settings.retention_days or 0) * DAY_SECONDS
@@ -71,9 +84,8 @@ def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
 def backup(folder: Path) -> None:
     """Copy the back end of XTYL_HOME into a new FOLDER; it may be at work. For SQLite."""
     from xtyl_engine.backup import back_up
-    from xtyl_engine.settings import load_settings
 
-    _tell_copied("Copied", back_up(load_settings(), folder.absolute()), folder)
+    _tell_copied("Copied", back_up(settings_of_home(), folder.absolute()), folder)
 
 
 @click.command()
@@ -81,9 +93,8 @@ def backup(folder: Path) -> None:
 def restore(folder: Path) -> None:
     """Put the backup in FOLDER into XTYL_HOME, where there must be no back end yet. For SQLite."""
     from xtyl_engine.backup import restore as put_back
-    from xtyl_engine.settings import load_settings
 
-    settings = load_settings()
+    settings = settings_of_home()
     _tell_copied("Restored", put_back(settings, folder.absolute()), settings.home)
 
 
