@@ -32,3 +32,12 @@ def lite(tmp_path: Path, broker: str) -> Iterator[Desk]:
     made = open_desk(tmp_path / "home", f"sqlite:///{tmp_path / 'xtyl.db'}", broker)
     with made.client:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[Desk]:
+    """An API over SQLite for all tests of a module that only look, or see nothing but what they made."""
+    home = tmp_path_factory.mktemp("shared")
+    made = open_desk(home / "home", f"sqlite:///{home / 'xtyl.db'}", broker)
+    with made.client:
+        yield made

@@ -126,9 +126,9 @@ def test_what_a_table_refers_to_comes_with_it(desk: Desk) -> None:
         (b"x", "nonsense", "artifact/refused"),
     ],
 )
-def test_files_that_are_refused(lite: Desk, data: bytes, media_type: str, code: str) -> None:
+def test_files_that_are_refused(shared: Desk, data: bytes, media_type: str, code: str) -> None:
     """What is not what it says is 422, in our words."""
-    answer = lite.ask("POST", f"/api/artifacts?media_type={media_type}", content=data)
+    answer = shared.ask("POST", f"/api/artifacts?media_type={media_type}", content=data)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert "PIL" not in answer.text
 

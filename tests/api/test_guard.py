@@ -27,16 +27,16 @@ def public(tmp_path: Path, broker: str) -> Iterator[Desk]:
 @pytest.mark.parametrize(
     "host", ["evil.example.com", "localhost.evil.example.com", "", "127.0.0.1.nip.io", "[::2]:80", "a:b:c", "[::1"]
 )
-def test_a_name_that_is_not_ours_is_refused(lite: Desk, method: str, host: str) -> None:
+def test_a_name_that_is_not_ours_is_refused(shared: Desk, method: str, host: str) -> None:
     """A page whose name was made to lead here (DNS rebinding) gets nothing, with whatever token."""
-    assert lite.ask(method, "/api/me", headers={"Host": host}).status_code == 421
-    assert lite.ask(method, "/healthz", None, headers={"Host": host}).status_code == 421
+    assert shared.ask(method, "/api/me", headers={"Host": host}).status_code == 421
+    assert shared.ask(method, "/healthz", None, headers={"Host": host}).status_code == 421
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST"])
-def test_loopback_is_ours(lite: Desk, host: str) -> None:
+def test_loopback_is_ours(shared: Desk, host: str) -> None:
     """By each of its names, with any port."""
-    assert lite.ask("GET", "/api/me", headers={"Host": host}).status_code == 200
+    assert shared.ask("GET", "/api/me", headers={"Host": host}).status_code == 200
 
 
 def test_names_that_are_set(public: Desk) -> None:
@@ -49,9 +49,9 @@ def test_names_that_are_set(public: Desk) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://evil.example.com", "null", "http://localhost.evil.example.com", "https://localhost"]
 )
-def test_pages_from_elsewhere_are_refused(lite: Desk, method: str, origin: str) -> None:
+def test_pages_from_elsewhere_are_refused(shared: Desk, method: str, origin: str) -> None:
     """Whatever the method, before anything is done; and nothing allows a browser to read the answer."""
-    answer = lite.ask(method, f"{RUNS}/x/stop", headers={"Origin": origin})
+    answer = shared.ask(method, f"{RUNS}/x/stop", headers={"Origin": origin})
     assert (answer.status_code, answer.json()["code"]) == (403, "api/origin")
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
@@ -119,9 +119,9 @@ def test_paths_and_methods_that_are_not_there(lite: Desk) -> None:
 @pytest.mark.parametrize(
     "path", [f"{RUNS}/a%00b", f"{RUNS}?name=%00", "/api/workflows/templates/%00", f"{RUNS}?name={'x' * 9000}"]
 )
-def test_urls_that_no_database_takes(lite: Desk, path: str) -> None:
+def test_urls_that_no_database_takes(shared: Desk, path: str) -> None:
     """NUL, and what is far too long, is refused before it goes anywhere."""
-    assert lite.ask("GET", path).status_code == 422
+    assert shared.ask("GET", path).status_code == 422
 
 
 def test_an_error_of_our_own_tells_nothing(

@@ -69,7 +69,8 @@ def serving(desk: Desk) -> Iterator[int]:
 
 
 @pytest.fixture
-def served(tmp_path: Path, database_url: str, broker: str) -> Iterator[Served]:
+def served(tmp_path: Path, database_url: str, broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setattr("xtyl_engine.hub.ASK_SECONDS", 0.2)
     desk = open_desk(tmp_path / "home", database_url, broker, XTYL_API_STREAMS="12")
     publisher = Publisher(broker)
     with serving(desk) as port:
