@@ -104,13 +104,8 @@ class RemoteQueries:
 
 def at(execution_id: str) -> tuple[str, ...]:
     """Where an execution lies. Raises RunNotFound for what is no id, so that no other place is asked."""
-    if (
-        not isinstance(execution_id, str)
-        or not execution_id.strip()
-        or "/" in execution_id
-        or execution_id in (".", "..")
-    ):
-        raise RunNotFound(f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end.")
+    if not (isinstance(execution_id, str) and execution_id.strip(". ") and "/" not in execution_id):
+        raise RunNotFound.of(execution_id)
     return (*EXECUTIONS, execution_id)
 
 
