@@ -310,3 +310,5 @@ def test_a_run_outlives_the_choice_of_a_back_end() -> None:
     xt.connect()
     assert run.state == "completed"
     assert run.frame().equals(before)
+    # Nobody else does: the back end in use is another.
+    run._backend.close()
