@@ -172,7 +172,7 @@ class RunWidget(anywidget.AnyWidget):
 
     def _fail(self, error: Exception) -> None:
         with self._lock:
-            self._publish(self._current | {"trouble": f"{words(error)['error']} Trying again."})
+            self._publish(self._current | {"trouble": f"{words(error)['error'].rstrip('.')}. Trying again."})
 
     def _publish(self, now: Json) -> None:
         if patch := difference(self._current, now):

@@ -130,7 +130,8 @@ class Closeup:
         images = tuple(self._images(value))
         if isinstance(main, str):
             return main, images
-        return (None if is_artifact(main) else json.dumps(main, ensure_ascii=False, indent=1, default=str)), images
+        nothing = main is None or is_artifact(main)
+        return (None if nothing else json.dumps(main, ensure_ascii=False, indent=1, default=str)), images
 
     def _images(self, value: Any) -> list[str]:
         if is_artifact(value):

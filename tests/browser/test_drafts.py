@@ -110,6 +110,19 @@ RunWidget(run).display()
     page.locator(".xtyl .review").wait_for(state="hidden")
 
 
+def test_a_draft_that_was_leafed_away_from_is_not_lost_in_silence(lab: Any, page: Any) -> None:
+    """Somebody decides its row meanwhile: who and what is said beside the row that is looked at."""
+    script = ROWS + "run = Contested(summer_plan(), stands(0, 1), stands(1))\nRunWidget(run).display()"
+    start(page, lab.write("hidden.ipynb", script, "run.step()"))
+    page.locator(".xtyl .pick input").first.check()
+    page.get_by_role("button", name="next review").click()
+    page.locator(".xtyl .review h5").get_by_text("Lamp 1").wait_for()
+    run_from_page(page, 1)
+    note = page.locator(".xtyl .review .note")
+    note.get_by_text("pick · Lamp 0: already decided: approved, option 2, by ana at +4.0 s").wait_for()
+    assert "Lamp 1" in page.locator(".xtyl .review h5").inner_text()
+
+
 def test_a_review_decided_elsewhere_is_let_go_although_nobody_said_so(lab: Any, page: Any) -> None:
     """A click at it makes the widget look again; the next row is there, and going on takes the note away."""
     script = ROWS + "run = Unheard(summer_plan(), stands(0, 1, 2), stands(1, 2))\nRunWidget(run).display()"

@@ -15,12 +15,17 @@ function kernelState({ widget_manager: manager }) {
 // either is said, with what helps.
 function kernel(model, run, view, say) {
   const asked = new Map();
+  const lateOnes = new Set();
+  let isLost = false;
   const listen = (message) => {
-    say("");
+    // Whatever comes shows that it is not lost; that it was busy is over when it has answered.
+    if (isLost) say("");
+    isLost = false;
     if (message.kind !== "answer" || !asked.has(message.ask)) return;
     const { done, timer } = asked.get(message.ask);
     asked.delete(message.ask);
     clearTimeout(timer);
+    if (lateOnes.delete(message.ask) && !lateOnes.size) say("");
     done(message);
   };
   model.on("msg:custom", listen);
@@ -30,12 +35,16 @@ function kernel(model, run, view, say) {
     const verb = ["pause", "resume"].includes(kind) ? kind : "stop";
     const command = `In a terminal this works at once: xtyl ${verb} ${run}`;
     if (now === "busy" || now === "unknown") {
-      if (!quiet) say(`The kernel is ${now === "busy" ? "busy" : "late"} and will answer when its cell ends. ${command}`);
+      if (quiet) return;
+      lateOnes.add(id);
+      say(`The kernel is ${now === "busy" ? "busy" : "late"} and will answer when its cell ends. ${command}`);
     } else if (now !== "idle") lost(`The kernel is ${now}.`);
     // It may be far away.
     else asked.get(id).timer = setTimeout(() => lost(RESTARTED), LOST - LATE);
   }
   function lost(words) {
+    isLost = true;
+    lateOnes.clear();
     say(`${words} The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`, "failed");
   }
 
@@ -49,6 +58,7 @@ function kernel(model, run, view, say) {
       clearTimeout(asked.get(id).timer);
       asked.delete(id);
       const now = kernelState(model);
+      if (!quiet) done({ ok: false });
       lost(["busy", "idle"].includes(now) ? RESTARTED : `The kernel that showed this is ${now === "unknown" ? "gone" : now}.`);
     }
   }

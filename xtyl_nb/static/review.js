@@ -9,6 +9,8 @@ function reviews(key, ask, leave) {
   box.append(note, desk);
   if (!begun.has(key)) begun.set(key, { drafts: new Map(), note: null, at: null });
   const kept = begun.get(key);
+  // What the page before waited for is answered there.
+  for (const mine of kept.drafts.values()) mine.busy = false;
   const queue = waitingList(ask, () => refresh());
   let [drawn, state, place, goOn] = [null, null, 0, false];
 
@@ -38,7 +40,12 @@ function reviews(key, ask, leave) {
   function refresh() {
     const waiting = isOver(state) ? [] : queue.list();
     const here = waiting.findIndex(([key]) => key === kept.at);
-    if (here < 0 && drawn) ended(...drawn);
+    if (here < 0 && drawn) drawn = null;
+    const keys = new Set(waiting.map(([key]) => key));
+    for (const [key, mine] of kept.drafts) {
+      if (keys.has(key)) mine.looked = false;
+      else if (!mine.looked && mine.review) ended(key, mine);
+    }
     // The row that is looked at stays, whatever is decided elsewhere.
     place = here >= 0 ? here : Math.max(0, Math.min(place, waiting.length - 1));
     desk.hidden = !waiting.length;
@@ -56,11 +63,11 @@ function reviews(key, ask, leave) {
     show(key, review);
   }
 
-  // Decided by somebody else, while something was begun here.
-  function ended(key, review) {
-    const mine = kept.drafts.get(key);
-    drawn = null;
-    if (!mine || mine.busy || !(mine.chosen.length || mine.comment || mine.reason)) return;
+  // Decided by somebody else, while something was begun here, looked at or not.
+  function ended(key, mine) {
+    if (mine.busy || !(mine.chosen.length || mine.comment || mine.reason)) return;
+    mine.looked = true;
+    const { review } = mine;
     ask("job", { node: review.node, item: review.item }, ({ job }) => {
       if (!job?.decision) return;
       kept.drafts.delete(key);
@@ -83,6 +90,7 @@ function reviews(key, ask, leave) {
 
   function show(key, review) {
     const mine = draft(key);
+    mine.review = review;
     const spot = focused();
     const redraw = (at = focused()) => {
       if (drawn?.[0] !== key) return;
@@ -233,6 +241,11 @@ function decidedBy({ action, by, at, choice }) {
   return `${action}${options} by ${by || "somebody"} at +${lasted(at)}`;
 }
 
+// What is written here is nobody else's key, but what is pressed with Ctrl, Alt or Command is: to save, say.
+function aside(event) {
+  if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+}
+
 function words(mine, name, placeholder, enter) {
   const input = marked(name, make("input", name));
   input.type = "text";
@@ -241,7 +254,7 @@ function words(mine, name, placeholder, enter) {
   input.value = mine[name];
   input.addEventListener("input", () => { mine[name] = input.value; });
   input.addEventListener("keydown", (event) => {
-    event.stopPropagation();
+    aside(event);
     if (event.key === "Enter") enter();
   });
   return input;
@@ -266,7 +279,7 @@ function pick(option, review, mine, name, choose) {
     text.rows = Math.max(3, Math.min(10, Math.ceil(text.value.length / 22)));
     text.setAttribute("aria-label", `Edit the text of option ${option.index + 1}`);
     text.addEventListener("input", () => { mine.edits[option.index] = text.value; });
-    text.addEventListener("keydown", (event) => event.stopPropagation());
+    text.addEventListener("keydown", aside);
     line.append(text);
   }
   return box;

@@ -16,11 +16,15 @@ function timeline(choose, ask) {
     if (events) log.open();
   }
   const lanes = new Map();
-  let [asked, known, looking] = [-Infinity, null, false];
+  let [asked, known, looking, later] = [-Infinity, null, false, null];
 
   // The jobs one by one are asked for when something happened, at most each second; until they are here a bar stands for all.
   function look(state) {
-    if (looking || known === state.nodes || performance.now() - asked < 1000) return;
+    if (looking || known === state.nodes) return;
+    clearTimeout(later);
+    const early = asked + 1000 - performance.now();
+    // The last news of a run may come early, and no other after it.
+    if (early > 0) return void (later = setTimeout(() => update(...shown), early));
     [asked, known, looking] = [performance.now(), state.nodes, true];
     ask("bars", {}, (answer) => {
       looking = false;
@@ -80,7 +84,11 @@ function timeline(choose, ask) {
     const more = started.length - LANES;
     end.textContent = started.length ? (more > 0 ? `first ${LANES} of ${started.length} · ` : "") + lasted(elapsed) : "nothing has started";
   }
-  return { box, update, redraw };
+  const close = () => {
+    clearTimeout(later);
+    log.close();
+  };
+  return { box, update, redraw, close };
 }
 
 // What happened, newest first: read when it is opened, and again, at most each second, while things happen.
@@ -89,15 +97,18 @@ function eventLog(ask, close) {
   const title = make("h5", "", "Events");
   const list = make("div", "log");
   const buttons = make("span", "end");
-  let [asked, known, newest] = [-Infinity, null, 0];
+  let [asked, known, newest, later] = [-Infinity, null, 0, null];
   buttons.append(button("Timeline", close, "quiet"));
   title.append(buttons);
   box.append(title, list);
 
   function touch(state) {
-    if (known === state.nodes || performance.now() - asked < 1000) return;
-    known = state.nodes;
-    open();
+    if (known === state.nodes) return;
+    clearTimeout(later);
+    later = setTimeout(() => {
+      known = state.nodes;
+      open();
+    }, Math.max(0, asked + 1000 - performance.now()));
   }
 
   function open() {
@@ -114,5 +125,5 @@ function eventLog(ask, close) {
       }));
     });
   }
-  return { box, open, touch };
+  return { box, open, touch, close: () => clearTimeout(later) };
 }

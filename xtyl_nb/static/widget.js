@@ -93,6 +93,7 @@ function render({ model, el }) {
     model.off("change:state", update);
     review.close();
     panel.close();
+    times.close();
     close();
   };
 }
