@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -53,3 +54,13 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("XTYL_", "OTEL_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XTYL_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_at_start() -> None:
+    """What a test before did to the loggers of this process concerns no other."""
+    logging.disable(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)
+    ours = logging.getLogger("xtyl")
+    ours.disabled, ours.propagate = False, True
+    ours.setLevel(logging.NOTSET)
