@@ -101,6 +101,8 @@ def test_a_stream_that_nobody_waits_for_is_let_go(server: Web, script: Script, m
     assert not streams.wait("left", 0, 0.01)
     script.lines.put(b": keep-alive\n\n")
     wait_until(lambda: not reads("left"))
+    assert not streams.wait("next", 0, 0.01)
+    assert list(streams._streams) == ["next"]
 
 
 def reads(execution_id: str) -> bool:

@@ -44,6 +44,7 @@ class Streams:
         with self._lock:
             found = self._streams.get(execution_id)
             if found is None or not found.take():
+                self._streams = {id: each for id, each in self._streams.items() if not each.is_over}
                 found = self._streams[execution_id] = Stream(self._calls, execution_id, after)
                 found.take()
             return found
@@ -61,6 +62,11 @@ class Stream:
         self._waiting = 0
         self._left = monotonic()
         threading.Thread(target=self._read, name=f"xtyl-news-{execution_id}", daemon=True).start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more will come of it."""
+        return self._is_over
 
     def take(self) -> bool:
         """One more waits; False if the stream is over, and another is needed."""

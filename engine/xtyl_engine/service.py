@@ -26,7 +26,7 @@ from xtyl_engine.providers.named import name_provider
 from xtyl_engine.query import Execution
 from xtyl_engine.reader import Reader
 from xtyl_engine.receipts import Receipts
-from xtyl_engine.requests import ApprovalBody, SubmissionBody
+from xtyl_engine.requests import AnotherBody, ApprovalBody, RejectionBody, SubmissionBody
 from xtyl_engine.schedule import count_initial_jobs
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings
@@ -163,16 +163,17 @@ class Service:
         self._tell(id, events)
         return self.reader.execution(scope, id)
 
-    def reject(self, scope: str | None, id: str, node: str, item: str, reason: str, by: str) -> Execution:
+    def reject(self, scope: str | None, id: str, node: str, item: str, body: RejectionBody, by: str) -> Execution:
         """Decide a review: nothing here will do. Raises DecisionRefused."""
         self._reviewed(scope, id, node, item)
-        self._tell(id, self._controls.reject(id, node, item, reason=mend(reason), by=by))
+        self._tell(id, self._controls.reject(id, node, item, reason=mend(body.reason), by=by))
         return self.reader.execution(scope, id)
 
-    def another(self, scope: str | None, id: str, node: str, item: str, comment: str | None, by: str) -> Execution:
+    def another(self, scope: str | None, id: str, node: str, item: str, body: AnotherBody, by: str) -> Execution:
         """Ask for one more option. Raises DecisionRefused."""
         self._reviewed(scope, id, node, item)
-        self._tell(id, self._controls.another(id, node, item, by=by, comment=comment and mend(comment)))
+        comment = body.comment and mend(body.comment)
+        self._tell(id, self._controls.another(id, node, item, by=by, comment=comment))
         return self.reader.execution(scope, id)
 
     def _asked(self, project: str, body: SubmissionBody) -> tuple[list[Row], Plan]:

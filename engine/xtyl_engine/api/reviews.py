@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 
-from xtyl_engine.api.access import In, Reader, Reviewer
+from xtyl_engine.api.access import Caller, In, Office, Reader, Reviewer
 from xtyl_engine.api.answers import Reviews
 from xtyl_engine.api.bodies import parse, parse_as, read_body
 from xtyl_engine.api.desk import listed, respond
 from xtyl_engine.api.parameters import After, Id, Item, Node, answers, takes
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import AnotherBody, ApprovalBody, RejectionBody
+
+Decision = TypeVar("Decision", ApprovalBody, RejectionBody, AnotherBody)
 
 router = APIRouter(prefix="/api/workflows/executions/{id}/reviews", tags=["reviews"])
 Some = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
@@ -33,40 +36,36 @@ async def reviews(id: Id, caller: Reader, office: In, after: After = None, limit
 @router.post("/{node}/{item}/approve", responses=DECIDED, openapi_extra=takes(ApprovalBody))
 async def approve(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
     """Take options. The first decision wins."""
-    data = await read_body(request)
-
-    def work() -> Response:
-        body = parse_as(ApprovalBody, parse(data))
-        done = office.service.approve(caller.scope, id, node, item, body, caller.signed(body.by))
-        caller.note("approve", f"{id}, {node} {item}")
-        return respond(done)
-
-    return await office.desk.work(work)
+    return await _decide(request, office, caller, (id, node, item), ApprovalBody, office.service.approve)
 
 
 @router.post("/{node}/{item}/reject", responses=DECIDED, openapi_extra=takes(RejectionBody))
 async def reject(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
     """Decide that nothing here will do: what hangs on it is skipped, other rows go on."""
-    data = await read_body(request)
-
-    def work() -> Response:
-        body = parse_as(RejectionBody, parse(data))
-        done = office.service.reject(caller.scope, id, node, item, body.reason, caller.signed(body.by))
-        caller.note("reject", f"{id}, {node} {item}")
-        return respond(done)
-
-    return await office.desk.work(work)
+    return await _decide(request, office, caller, (id, node, item), RejectionBody, office.service.reject)
 
 
 @router.post("/{node}/{item}/another", responses=DECIDED, openapi_extra=takes(AnotherBody))
 async def another(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
     """Ask for one more option before deciding."""
+    return await _decide(request, office, caller, (id, node, item), AnotherBody, office.service.another)
+
+
+async def _decide(
+    request: Request,
+    office: Office,
+    caller: Caller,
+    at: tuple[str, str, str],
+    shape: type[Decision],
+    decide: Callable[[str | None, str, str, str, Decision, str], Execution],
+) -> Response:
     data = await read_body(request)
 
     def work() -> Response:
-        body = parse_as(AnotherBody, parse(data))
-        done = office.service.another(caller.scope, id, node, item, body.comment, caller.signed(body.by))
-        caller.note("another", f"{id}, {node} {item}")
+        body = parse_as(shape, parse(data))
+        done = decide(caller.scope, *at, body, caller.signed(body.by))
+        execution, node, item = at
+        caller.note(decide.__name__, f"{execution}, {node} {item}")
         return respond(done)
 
     return await office.desk.work(work)
