@@ -14,6 +14,7 @@ from workbench import Workbench, workbench
 from xtyl_engine.errors import DecisionRefused
 from xtyl_nb.answers import CONTROLS, QUESTIONS
 from xtyl_nb.run import Run
+from xtyl_nb.view import mark
 from xtyl_nb.widget import RunWidget
 
 ROWS = 57
@@ -27,7 +28,7 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
         yield made
 
 
-def behind(run: Run, after: str, count: int, have: dict[str, int]) -> Any:
+def behind(run: Run, after: str | None, count: int, have: dict[str, str]) -> Any:
     return QUESTIONS["reviews"](run, {"after": after, "count": count, "have": have}, None)
 
 
@@ -37,9 +38,12 @@ def test_every_review_can_be_leafed_to_and_is_listed(bench: Workbench) -> None:
     assert len(run.overview().reviews) < ROWS
     assert run.reviews().index.get_level_values("row").nunique() == ROWS
     run.approve("pick", row=50, choose=[0]).reject("pick", row=53, reason="none")
-    found = behind(run, "pick/50", 100, {"pick/51": 2, "pick/52": 1})
+    known = {f"pick/{each.item}": mark(each.options) for each in run.reviews_after(("pick", "50"), 2)}
+    assert list(known) == ["pick/51", "pick/52"]
+    found = behind(run, "pick/50", 100, known | {"pick/52": "another"})
     assert found["keys"] == ["pick/51", "pick/52", "pick/54", "pick/55", "pick/56"]
     assert list(found["reviews"]) == ["pick/52", "pick/54", "pick/55", "pick/56"]
+    assert behind(run, None, 2, {})["keys"] == ["pick/0", "pick/1"]
     assert run.reviews().index.get_level_values("row").nunique() == ROWS - 2
 
 

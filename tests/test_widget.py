@@ -20,7 +20,7 @@ from xtyl_nb.detail import bars_json
 from xtyl_nb.fold import fold
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.timeline import Bar
-from xtyl_nb.view import asked_lines, describe, difference, draw_graph, node_state
+from xtyl_nb.view import asked_lines, describe, difference, draw_graph, mark, node_state
 from xtyl_nb.widget import RunWidget, wake
 
 PLAN = summer_plan()
@@ -59,6 +59,14 @@ def caught_up(shown: Recorder) -> dict[str, Any]:
             state = state | patch | {"nodes": nodes, "reviews": reviews | patch.get("reviews", {})}
             state["number"] = message["number"]
     return state
+
+
+@pytest.mark.parametrize("asked", ["headline", "nowhere", ["headline"], {"headline": 1}, 3, None])
+def test_a_page_opens_stacks_and_nothing_else(asked: Any) -> None:
+    """Whatever else it names folds what was opened."""
+    shown = Recorder(scripted("running"))
+    assert shown.click("fold", node=asked)["kind"] == "state"
+    assert (shown.graph["opened"], len(shown.graph["nodes"])) == (0, len(PLAN.nodes))
 
 
 def test_the_graph_has_a_card_for_each_node_and_a_wire_for_each_edge() -> None:
@@ -398,7 +406,9 @@ def test_reviews_are_leafed_to_in_order(tmp_path: Path) -> None:
     image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
     rows = tuple(review_of([image], item=str(row)) for row in range(60))
     shown = Recorder(ScriptedRun(PLAN, overview_of(PLAN, "paused", reviews=rows)))
-    answer = shown.click("reviews", after="pick/52", count=3, have={"pick/54": 1, "pick/55": 2})
+    answer = shown.click(
+        "reviews", after="pick/52", count=3, have={"pick/54": mark(rows[54].options), "pick/55": "another"}
+    )
     assert answer["keys"] == ["pick/53", "pick/54", "pick/55"]
     assert list(answer["reviews"]) == ["pick/53", "pick/55"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from xtyl_engine.errors import DecisionRefused, WaitTimeout, WorkflowException
 from xtyl_engine.overview import JobPage
 from xtyl_nb.detail import detail_json, event_json, page_json
-from xtyl_nb.view import REVIEWS_SHOWN, Json, Live, review_key, reviews_json
+from xtyl_nb.view import REVIEWS_SHOWN, Json, Live, mark, review_key, reviews_json
 
 MOST_JOBS = 2_000
 
@@ -31,9 +31,9 @@ def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
 def _waiting(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
     """What waits behind a review, in order; with what to choose from where the page has not got it yet."""
     node, _, item = str(message.get("after") or "").rpartition("/")
-    found = live.reviews_after((node, item), int(message.get("count") or REVIEWS_SHOWN))
+    found = live.reviews_after((node, item) if node else None, int(message.get("count") or REVIEWS_SHOWN))
     has = dict(message.get("have") or {})
-    news = [each for each in found if has.get(review_key(each)) != len(each.options)]
+    news = [each for each in found if has.get(review_key(each)) != mark(each.options)]
     return {"keys": [review_key(each) for each in found], "reviews": reviews_json(news)}
 
 

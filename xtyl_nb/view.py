@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import blake2b
 from string import digits
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -238,6 +239,11 @@ def review_key(review: Review) -> str:
     return f"{review.node}/{review.item}"
 
 
+def mark(offered: object) -> str:
+    """A short word for what is offered to choose from, another one for anything else."""
+    return blake2b(repr(offered).encode(), digest_size=8).hexdigest()
+
+
 def reviews_json(reviews: Sequence[Review]) -> Json:
     """Decisions that are waited for, with what to choose from."""
     return {review_key(each): _review(each) for each in reviews}
@@ -324,9 +330,10 @@ def _review(review: Review) -> Json:
         "choose": review.choose,
         "edit": review.edit,
         "instructions": clip(review.instructions),
+        "mark": mark(review.options),
         "hidden": max(0, len(review.options) - OPTIONS_SHOWN),
         "options": [
-            {"index": o.index, "text": o.text, "image": thumbnail(o.image, size) if o.image else None}
+            {"index": o.index, "mark": mark(o), "text": o.text, "image": thumbnail(o.image, size) if o.image else None}
             for o in review.options[:OPTIONS_SHOWN]
         ],
     }

@@ -201,7 +201,8 @@ class RunWidget(anywidget.AnyWidget):
     def _refold(self, opened: Any) -> None:
         """Open one stack of cards, or, with none named, fold all that were opened."""
         with self._lock:
-            self._opened = self._opened | {opened} if opened in self._fold.stacks else set()
+            is_stack = isinstance(opened, str) and len(self._fold.stacks.get(opened, ())) > 1
+            self._opened = self._opened | {opened} if is_stack else set()
             self._fold = fold(self.live.plan, self._opened)
             now = describe(self._fold.overview(self._overview), self._current["reviews"])
             self._current = now | {"trouble": self._current["trouble"]}

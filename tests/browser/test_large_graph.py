@@ -69,14 +69,17 @@ def test_buttons_lead_to_what_failed_and_what_runs(large: Any) -> None:
         page.wait_for_selector(f'.xtyl .card[data-node="{stack.replace("_0", "_99")}"]')
     page.get_by_role("button", name="Whole graph").click()
     shot(page, "graph-jumps")
-    failed = page.get_by_role("button", name="1 failed")
+    failed = page.get_by_role("button", name="1 card failed")
     failed.click()
     assert is_seen(page) == ["copy_7", True]
-    running = page.get_by_role("button", name="40 running")
+    running = page.get_by_role("button", name="40 cards running")
     for node in ("image_0", "image_1", "image_2"):
         running.click()
         assert is_seen(page) == [node, True]
     shot(page, "graph-jumped")
+    # The buttons stand below what they lead through, not on it.
+    stage, tools = (page.locator(part).bounding_box() for part in (".xtyl .stage", ".xtyl .tools"))
+    assert tools["y"] >= stage["y"] + stage["height"]
     assert page.get_by_role("button", name="waiting").count() == 0
 
 
@@ -116,3 +119,24 @@ def test_a_graph_is_dragged_and_zoomed(large: Any) -> None:
     page.get_by_role("button", name="Whole graph").click()
     assert page.locator('.xtyl .card[data-node="end"]').is_visible()
     shot(page, "graph-whole")
+
+
+CHAIN = """
+from scripted_run import *
+from xtyl_nb.widget import show
+ids = ["brief", "headline", "poster", "pick", "kit"]
+plan = plan_of({id: ("generate_copy", {}) for id in ids}, [(a, b, None) for a, b in zip(ids, ids[1:])])
+show(ScriptedRun(plan, overview_of(plan)))
+"""
+
+
+def test_five_columns_are_shown_whole(lab: Any, page: Any) -> None:
+    """In a window of 1,300 pixels nothing is cut, and no button is in the way."""
+    start(page, lab.write("chain.ipynb", CHAIN))
+    stage = page.locator(".xtyl .stage")
+    stage.wait_for()
+    shot(page, "graph-five")
+    page.wait_for_function(
+        "() => document.querySelector('.xtyl .stage').scrollWidth <= document.querySelector('.xtyl .stage').clientWidth"
+    )
+    assert page.locator(".xtyl .tools").is_hidden()

@@ -113,7 +113,7 @@ function pan(scroller) {
 
 // Leads through a graph that is larger than what is seen of it: to the next card where something waits, failed or runs.
 function jumper(go) {
-  const box = make("div", "tools jumps");
+  const box = make("span", "jumps");
   const last = {};
   const found = {};
   const buttons = ["waiting", "failed", "running"].map((kind) => {
@@ -132,8 +132,8 @@ function jumper(go) {
       found[kind] = nodes.filter(([, node]) => node?.spans.some(([state, count]) => state === kind && count)).map(([id]) => id);
       const count = found[kind].length;
       jump.hidden = !count;
-      words.textContent = `${count} ${kind}`;
-      jump.title = `Go to the next of ${plural(count, "card")}: ${kind}`;
+      words.textContent = `${plural(count, "card")} ${kind}`;
+      jump.title = "Go to the next of them";
     }
   }
   return { box, update };
@@ -159,11 +159,12 @@ function stage(graph, choose, refold) {
   scroller.append(space);
   let [whole, wanted, scale] = [false, null, 1];
   const zoom = button("", () => { [whole, wanted] = [!whole, null]; fit(); });
+  const jumps = jumper((id) => show(id));
   const tools = make("div", "tools");
+  tools.append(jumps.box);
   if (graph.opened) tools.append(button("Fold", () => refold(null)));
   tools.append(zoom);
-  const jumps = jumper((id) => show(id));
-  box.append(scroller, jumps.box, tools);
+  box.append(scroller, tools);
   pan(scroller);
   if (graph.nodes.length > 60) box.classList.add("many");
   if (cards.size) cards.values().next().value.box.tabIndex = 0;
@@ -171,7 +172,7 @@ function stage(graph, choose, refold) {
   function fit() {
     const width = box.clientWidth || 900;
     const all = Math.min(1, width / graph.width, (graph.height > 520 ? 520 : Infinity) / graph.height);
-    const near = Math.max(READABLE, Math.min(1, width / graph.width));
+    const near = all < SNUG ? Math.max(READABLE, Math.min(1, width / graph.width)) : all;
     scale = wanted ?? (whole ? all : near);
     zoom.hidden = all >= near && wanted === null;
     zoom.textContent = whole ? "Readable size" : "Whole graph";
@@ -182,7 +183,8 @@ function stage(graph, choose, refold) {
     world.classList.toggle("far", scale < FAR);
     const isLarger = graph.width * scale > width + 1 || graph.height * scale > 521;
     scroller.classList.toggle("pannable", isLarger);
-    jumps.box.hidden = !isLarger && scale >= READABLE;
+    jumps.box.hidden = !isLarger && scale >= SNUG;
+    tools.hidden = jumps.box.hidden && zoom.hidden && !graph.opened;
   }
 
   // What is under the pointer, or in the middle, stays where it is.

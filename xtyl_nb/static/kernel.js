@@ -45,6 +45,12 @@ function kernel(model, run, view, say) {
   function lost(words) {
     isLost = true;
     lateOnes.clear();
+    // Nobody goes on waiting for what may never come.
+    for (const [id, { done, timer }] of [...asked]) {
+      clearTimeout(timer);
+      asked.delete(id);
+      done({ ok: false });
+    }
     say(`${words} The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`, "failed");
   }
 
@@ -55,10 +61,7 @@ function kernel(model, run, view, say) {
     try {
       model.send({ kind, ask: id, ...details });
     } catch {
-      clearTimeout(asked.get(id).timer);
-      asked.delete(id);
       const now = kernelState(model);
-      if (!quiet) done({ ok: false });
       lost(["busy", "idle"].includes(now) ? RESTARTED : `The kernel that showed this is ${now === "unknown" ? "gone" : now}.`);
     }
   }

@@ -15,6 +15,8 @@ const ICONS = {
   paused: ["M5.5 3.5v9M10.5 3.5v9"],
 };
 const FAR = 0.36;
+// A graph is shown whole down to this size; a larger one at one that is easier to read, in part.
+const SNUG = 0.66;
 const READABLE = 0.78;
 const CARD_WIDTH = 206;
 const LANES = 150;

@@ -195,7 +195,8 @@ function attempts(all) {
   const box = make("dd");
   for (const each of all) {
     const took = each.seconds === null ? "" : ` in ${lasted(each.seconds)}`;
-    const line = make("div", "", `${each.number}. ${each.because}, at +${lasted(each.start)}: ${each.outcome}${took}`);
+    const became = each.outcome === "waiting" ? "put to a person" : each.outcome + took;
+    const line = make("div", "", `${each.number}. ${each.because}, at +${lasted(each.start)}: ${became}`);
     if (each.error) line.append(make("span", "soft", ` · ${each.error}`));
     box.append(line);
   }

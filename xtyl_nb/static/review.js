@@ -90,7 +90,7 @@ function reviews(key, ask, leave) {
 
   function show(key, review) {
     const mine = draft(key);
-    mine.review = review;
+    renew(mine, review);
     const spot = focused();
     const redraw = (at = focused()) => {
       if (drawn?.[0] !== key) return;
@@ -222,6 +222,16 @@ function reviews(key, ask, leave) {
 
   tell(kept.note?.words, kept.note?.title);
   return { box, update, close: queue.close };
+}
+
+// A row that waits again, after a retry say, may offer others: what was chosen and written of those is over.
+function renew(mine, review) {
+  const marks = ({ options }) => new Map(options.map(({ index, mark }) => [index, mark]));
+  const [before, now] = [marks(mine.review ?? review), marks(review)];
+  const stays = (index) => before.get(index) === now.get(index);
+  mine.chosen = mine.chosen.filter(stays);
+  mine.edits = Object.fromEntries(Object.entries(mine.edits).filter(([index]) => stays(Number(index))));
+  mine.review = review;
 }
 
 const titleOf = (review) => `${review.node} · ${review.label || `row ${review.row}`}`;

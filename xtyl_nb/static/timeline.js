@@ -114,7 +114,7 @@ function eventLog(ask, close) {
   function open() {
     asked = performance.now();
     ask("events", {}, (answer) => {
-      if (!answer.ok) return list.replaceChildren(make("p", "bad", answer.error));
+      if (!answer.ok) return answer.error && list.replaceChildren(make("p", "bad", answer.error));
       if (answer.events[0]?.number === newest) return;
       newest = answer.events[0]?.number;
       list.replaceChildren(...answer.events.map((event) => {

@@ -18,7 +18,7 @@ function waitingList(ask, changed) {
   }
   function look(done = () => {}) {
     asked = performance.now();
-    const have = Object.fromEntries([...later].map(([key, { options, hidden }]) => [key, options.length + hidden]));
+    const have = Object.fromEntries([...later].map(([key, { mark }]) => [key, mark]));
     ask("reviews", { after: state.waiting.at(-1), count: wanted + PAGE, have }, (answer) => {
       if (answer.ok) later = new Map(answer.keys.map((key) => [key, answer.reviews[key] ?? later.get(key)]));
       done();

@@ -1,0 +1,117 @@
+"""How things end in the page, in a real JupyterLab: a quick run, a busy kernel, a text that is saved, a row that waits again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_drafts import ROWS
+from test_lab import START, start
+from test_manners import run_from_page
+from test_panel import shot
+
+pytestmark = pytest.mark.browser
+
+# Whoever asks gives the run its next push: the news comes right behind the answer, and nothing after it.
+QUICK = """
+from scripted_run import *
+from xtyl_nb.widget import show
+plan = summer_plan()
+ends = {id: glance(completed=2, started=STARTED + place, finished=STARTED + place + 1) for place, id in enumerate(SUMMER)}
+class Quick(ScriptedRun):
+    def timeline(self):
+        bars = [bar for bar in super().timeline().bars for _ in range(2 if self.overview().state == "completed" else 1)]
+        self.step()
+        return Timeline(bars, list(SUMMER))
+    def recent_events(self):
+        events = super().recent_events()[: 2 if self.overview().state == "completed" else 1]
+        self.step()
+        return events
+begun = overview_of(plan, nodes={"headline": glance(running=2, started=STARTED)})
+run = Quick(plan, begun, overview_of(plan, "completed", nodes=ends))
+"""
+BUSY = START.replace(
+    "show(run)",
+    """
+from servers import wait_until
+class Slow(ScriptedRun):
+    def pause(self):
+        wait_until(lambda: (folder / "moved").exists())
+        self.step()
+        wait_until(lambda: (folder / "answered").exists())
+run = Slow(plan, overview_of(plan, nodes=waiting), overview_of(plan, nodes=waiting | {"kit": glance(completed=1, blocked=1)}))
+show(run)
+""",
+)
+AGAIN = (
+    ROWS
+    + """
+def offers(*texts):
+    options = tuple(Option(index=place, text=text) for place, text in enumerate(texts))
+    row = review_of([], item="0", label="Lamp 0", edit=True, options=options)
+    return overview_of(summer_plan(), nodes={"pick": glance(waiting=1)}, reviews=(row,))
+run = ScriptedRun(summer_plan(), offers("Dawn", "Dusk"), offers("Dawn", "Dusk", "Noon"), offers("Dawn", "Night"))
+RunWidget(run).display()
+"""
+)
+
+
+def test_the_end_of_a_quick_run_is_on_the_timeline(lab: Any, page: Any) -> None:
+    """The last jobs too, although they came within a second of the first look."""
+    start(page, lab.write("quick.ipynb", QUICK + "show(run)"))
+    page.wait_for_selector(".xtyl .pill.completed")
+    page.wait_for_function("() => document.querySelectorAll('.xtyl .lane .rail i').length === 12")
+    shot(page, "timeline-quick")
+
+
+def test_the_end_of_a_quick_run_is_in_the_events(lab: Any, page: Any) -> None:
+    """They are read again, although the last one came within a second of the first look."""
+    start(page, lab.write("log.ipynb", QUICK + "Quick.timeline = lambda self: Timeline([], list(SUMMER))\nshow(run)"))
+    page.get_by_role("button", name="Events", exact=True).click()
+    page.locator(".xtyl .event").nth(1).wait_for()
+    page.wait_for_selector(".xtyl .pill.completed")
+
+
+def test_that_the_kernel_is_busy_stays_until_it_has_answered(lab: Any, page: Any) -> None:
+    """News of the run come meanwhile and take nothing away."""
+    start(page, lab.write("busy.ipynb", BUSY))
+    page.get_by_role("button", name="Pause", exact=True).click()
+    said = page.get_by_text("xtyl pause run-1", exact=False)
+    said.wait_for()
+    (lab.folder.parent / "moved").touch()
+    page.wait_for_selector('.xtyl .card[data-node="kit"].open')
+    assert said.is_visible()
+    (lab.folder.parent / "answered").touch()
+    said.wait_for(state="hidden")
+
+
+def test_control_and_s_saves_from_a_field_of_the_widget(lab: Any, page: Any) -> None:
+    """What is written there stays; a letter by itself is written."""
+    start(page, lab.write("saved.ipynb", START))
+    comment = page.get_by_placeholder("Comment (optional)")
+    comment.press_sequentially("bold")
+    page.wait_for_selector(".jp-mod-dirty")
+    comment.press("Control+s")
+    page.wait_for_selector(".jp-mod-dirty", state="detached")
+    assert comment.input_value() == "bold"
+    assert page.locator(".jp-CodeCell").count() == 1
+
+
+def test_a_row_that_waits_again_keeps_what_still_holds(lab: Any, page: Any) -> None:
+    """One more option takes nothing away; where an option is another one, choice and text go, and the comment stays."""
+    start(page, lab.write("again.ipynb", AGAIN, "run.step()", "run.step()"))
+    picks = page.locator(".xtyl .pick")
+    picks.nth(1).locator("input").check()
+    page.locator(".xtyl .review textarea:visible").fill("Dusk, softly")
+    page.get_by_placeholder("Comment (optional)").fill("warm")
+    run_from_page(page, 1)
+    picks.nth(2).wait_for()
+    assert picks.nth(1).locator("input").is_checked()
+    assert page.locator(".xtyl .review textarea:visible").input_value() == "Dusk, softly"
+    run_from_page(page, 2)
+    picks.nth(2).wait_for(state="detached")
+    assert not picks.nth(1).locator("input").is_checked()
+    assert page.get_by_role("button", name="Approve", exact=True).is_disabled()
+    picks.nth(1).locator("input").check()
+    assert page.locator(".xtyl .review textarea:visible").input_value() == "Night"
+    assert page.get_by_placeholder("Comment (optional)").input_value() == "warm"
