@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine, text
 
 from servers import postgres_server
 from xtyl_engine.database import Database
 from xtyl_engine.schema import ensure_schema
+
+# How long an example takes, the machine says.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

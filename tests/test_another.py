@@ -210,7 +210,7 @@ COUNTED = text(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_whatever_the_order_every_job_ends_and_is_counted_once(data: st.DataObject) -> None:
     """Branches by item, lists below the list, two that gather, and up to three more options asked for at any moment."""

@@ -163,14 +163,14 @@ def run_in_some_order(driver: Driver, case: Case) -> str:
         del held[:take]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
 def test_any_order_ends_as_the_rules_say(driver: Driver, case: Case) -> None:
     """Every job that should exist does, and ends as it should; the run is over, and counts right."""
     check_end(driver, case)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
 def test_any_order_ends_so_on_postgresql(postgres_driver: Driver, case: Case) -> None:
     """The same rules hold where many may write at once."""
@@ -186,7 +186,7 @@ def check_end(driver: Driver, case: Case) -> None:
     assert execution.done == execution.total == len(wanted)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
 def test_a_retry_with_nothing_failing_ends_as_if_nothing_ever_had(driver: Driver, case: Case) -> None:
     """After a retry that succeeds, every job stands as in a run without failures."""

@@ -44,7 +44,7 @@ def test_branches_that_do_the_same_share_their_cards():
     edges = {(edge.source, edge.target) for edge in folded.edges(plan_edges(plan))}
     assert edges == {("start", "copy_0"), ("copy_0", "image_0"), ("image_0", "pick_0"), ("pick_0", "end")}
     members = folded.stacks["copy_0"]
-    assert (card_name(members), card_kind(plan, members)) == ("copy_0 … 99", "100 × generate_copy")
+    assert (card_name(members), card_kind(plan, members, None)) == ("copy_0 … 99", "100 × generate_copy")
 
 
 def test_a_long_row_is_one_card():

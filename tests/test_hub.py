@@ -135,7 +135,7 @@ class Reader:
         assert found[-1][1] == {"state": "completed", "sequence": last}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_nothing_is_missed_and_nothing_comes_twice(teller: Teller, broker: str, steps: list[Any]) -> None:
     """Over any order of commits, lost news, arrivals at any id, reads and reconnects."""

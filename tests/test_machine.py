@@ -201,7 +201,6 @@ def test_sql_says_what_the_rules_say(database: Database) -> None:
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=40,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

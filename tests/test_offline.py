@@ -83,7 +83,6 @@ def test_a_prompt_is_not_repeated():
         assert len(text) < 200
 
 
-@settings(deadline=None)
 @given(st.text(), st.integers(0, 2**40))
 def test_any_prompt_gives_copy(prompt, seed):
     """Whatever the prompt, there is a text."""
@@ -116,7 +115,7 @@ def test_every_scene_fits_every_size(size, seed):
     assert image.format == "PNG"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.text(max_size=200), st.integers(0, 2**40))
 def test_any_prompt_gives_a_poster(prompt, seed):
     """Whatever the prompt, emoji, surrogate-free nonsense or nothing, there is a picture."""

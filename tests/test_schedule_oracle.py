@@ -125,7 +125,7 @@ def counted(case: Case, links: tuple[Link, ...], item: str) -> tuple[int, int]:
     return waits, sum(look(case, link, item)[2] for link in links)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=cases())
 def test_counters_are_what_counting_says(case: Case) -> None:
     """After each end, in any order: nothing is ready before its parents are over, nothing waits for what is over."""

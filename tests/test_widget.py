@@ -313,6 +313,8 @@ def test_a_card_names_the_rows_that_wait_and_the_branches_taken(tmp_path: Path) 
     assert shown["pick"]["waits"] == "Lamp 0, Lamp 1, Lamp 2 and 2 more"
     assert shown["premium"]["branches"] == "9 then, 15 otherwise"
     assert (shown["kit"]["waits"], shown["kit"]["branches"]) == ("", "")
+    kinds = {node["id"]: node["kind"] for node in draw_graph(PLAN, "key", fold(PLAN))["nodes"]}
+    assert (kinds["premium"], kinds["score"], kinds["kit"]) == ("conditional", "then: call", "attach")
 
 
 def test_bars_too_close_to_be_told_apart_are_one() -> None:

@@ -17,9 +17,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 
 load_all_checks()
 # What a schema lets pass may still be no workflow; and two that ask again by themselves, past this app, have tests of their own.
-SETTINGS = settings(
-    max_examples=8, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
+SETTINGS = settings(max_examples=8, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 LEFT_OUT = [positive_data_acceptance, ignored_auth, unsupported_method]
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
+
+# Of the loop, until who is being accepted is known: a task for each, its transport, its protocol.
+TURNS_TO_ACCEPT = 4
 
 
 class Mode(StrEnum):
@@ -37,6 +40,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._port = 0
         self._call(self._listen())
 
@@ -69,26 +73,46 @@ class Proxy:
     async def _listen(self) -> None:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-            self._server: asyncio.Server = await asyncio.start_unix_server(self._serve, self._path)
+            self._server: asyncio.Server = await asyncio.start_unix_server(self._accept, self._path)
             return
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
+        # Those that are being accepted come first: asyncio leaves their sockets open when the server goes meanwhile.
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening.fileno())
+        for _ in range(TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         self._server.close()
         self._abort(*self._open)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            answers, asks = await asyncio.open_unix_connection(self._target)
-        except OSError:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """No task at first, so that every connection is known from its beginning."""
+        self._open.add(writer)
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._done(writer))
+
+    def _done(self, writer: asyncio.StreamWriter) -> Callable[[asyncio.Task[None]], None]:
+        def end(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._open.discard(writer)
             self._abort(writer)
-            return
-        self._open |= {writer, asks}
+
+        return end
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            await asyncio.gather(self._pump(reader, asks, writer), self._pump(answers, writer, asks, is_answer=True))
-        self._open -= {writer, asks}
-        self._abort(writer, asks)
+            answers, asks = await asyncio.open_unix_connection(self._target)
+            self._open.add(asks)
+            try:
+                await asyncio.gather(
+                    self._pump(reader, asks, writer), self._pump(answers, writer, asks, is_answer=True)
+                )
+            finally:
+                self._open.discard(asks)
+                self._abort(asks)
 
     async def _pump(
         self,

@@ -135,6 +135,17 @@ def test_an_answer_is_swallowed(proxy, echo):
         assert there.recv(100) == b"again"
 
 
+def test_a_connection_that_comes_as_all_is_closed_is_ended(echo):
+    """Whoever connects in the last moment is not left with a socket that nobody serves."""
+    with proxy_loop() as loop:
+        made = Proxy(loop, echo.path)
+        there = [socket.create_connection(("127.0.0.1", made.port), timeout=10) for _ in range(20)]
+        made.close()
+        assert all(ends(each) for each in there)
+    for each in there:
+        each.close()
+
+
 def ends(there: socket.socket) -> bool:
     """Whether the connection ends without another word."""
     try:
