@@ -84,6 +84,7 @@ def test_a_run_shows_state_counts_times_and_errors() -> None:
     """The picture says in words how the run and each node stand."""
     nodes = {
         "headline": glance(completed=6, started=5.0, finished=14.0, text="Hello"),
+        "premium": glance(completed=24, branches={"then": 9, "otherwise": 15}),
         "score": glance(failed=1, completed=1, error="TimeoutError after 30 s"),
     }
     page = Page(run_html(summer_plan(), overview_of(summer_plan(), "failed", nodes=nodes, error="1 job failed")))
@@ -95,6 +96,8 @@ def test_a_run_shows_state_counts_times_and_errors() -> None:
         "Hello",
         "TimeoutError after 30 s",
         "not started",
+        "9 then, 15 otherwise",
+        "then: call",
         "0:41",
     ):
         assert words in page.text

@@ -50,6 +50,11 @@ class Layout:
     places: Mapping[str, tuple[float, float]]
     wires: tuple[Wire, ...]
 
+    @property
+    def branches(self) -> Mapping[str, str]:
+        """The branch that leads to a card, for those that one leads to."""
+        return {wire.target: wire.branch for wire in self.wires if wire.branch}
+
 
 @dataclass(slots=True, eq=False)
 class _Slot:

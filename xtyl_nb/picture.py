@@ -107,12 +107,13 @@ def _header(overview: Overview) -> str:
 
 
 def _stage(plan: Plan, folded: Fold, layout: Layout, glances: dict[str, NodeOverview]) -> str:
-    left = MOST_THUMBS
+    left, branches = MOST_THUMBS, layout.branches
     cards = []
     for id, members in folded.stacks.items():
         images = [uri for path in glances[id].images[: min(4, left)] if (uri := thumbnail(path, THUMB_PIXELS))]
         left -= len(images)
-        cards.append(_card(plan, members, glances[id], layout.places[id], images))
+        kind = card_kind(plan, members, branches.get(id))
+        cards.append(_card(plan, members, kind, glances[id], layout.places[id], images))
     size = f"width:{layout.width:.0f}px;height:{layout.height:.0f}px"
     image = wires_image(layout, "".join(_wire(wire, glances) for wire in layout.wires))
     return (
@@ -155,7 +156,12 @@ def _wire(wire: Wire, glances: dict[str, NodeOverview]) -> str:
 
 
 def _card(
-    plan: Plan, members: Sequence[str], glance: NodeOverview, place: tuple[float, float], images: Sequence[str]
+    plan: Plan,
+    members: Sequence[str],
+    kind: str,
+    glance: NodeOverview,
+    place: tuple[float, float],
+    images: Sequence[str],
 ) -> str:
     state, height, name = node_state(glance), card_height(plan.nodes[members[0]].type), card_name(members)
     box = (
@@ -166,8 +172,7 @@ def _card(
     line = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
     shown = "".join(f'<img alt="" src="{uri}" style="{_THUMB}">' for uri in images)
     said = "" if state == "completed" else WORDS[state]
-    words = glance.error or ("" if images else glance.text or said)
-    kind = " · ".join(filter(None, (card_kind(plan, members), branch_counts(glance))))
+    words = glance.error or branch_counts(glance) or ("" if images else glance.text or said)
     below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;margin-top:3px">{one_line(words, 90)}</div>'
     return (
         f'<div style="{box}" title="{one_line(f"{name}: {WORDS[state]}", 200)}">'

@@ -34,11 +34,11 @@ def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges
     levels = rank_levels((str(place) for place in range(len(document.nodes))), known)
     layout = arrange([Card(id=key, level=level, height=CARD_HEIGHT) for key, level in levels.items()], known)
     faulty = {keys[id] for id in faults if id in keys}
-    branches = {wire.target: f"{wire.branch}: " for wire in layout.wires if wire.branch}
+    branches = layout.branches
     cards = "".join(
         _card(
             node.id,
-            branches.get(str(place), "") + node_kind(node.type, node.config),
+            node_kind(node.type, node.config, branches.get(str(place))),
             layout.places[str(place)],
             faults.get(node.id),
         )

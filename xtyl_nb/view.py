@@ -122,9 +122,9 @@ def node_state(node: NodeOverview) -> str:
     return "pending"
 
 
-def node_kind(type: str, config: Mapping[str, Any]) -> str:
-    """The node's type, and the one parameter that says most about it."""
-    parts = [type]
+def node_kind(type: str, config: Mapping[str, Any], branch: str | None = None) -> str:
+    """The node's type, and the one parameter that says most about it; before them the branch that leads here."""
+    parts = [f"{branch}: {type}" if branch else type]
     if type == "review":
         parts.append(f"choose {config.get('choose', 1)}")
     elif isinstance(n := config.get("n"), int) and n > 1:
@@ -161,14 +161,15 @@ def elapsed_seconds(overview: Overview) -> float:
 def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
     """What does not change while a run goes on: cards with their places, wires, and what each node was asked to do."""
     layout = lay_out(plan, folded)
+    branches = layout.branches
     return {
         "key": key,
         "name": plan.name,
         "words": WORDS,
         "width": layout.width,
         "height": layout.height,
-        "nodes": [_card(plan, members, *layout.places[id]) for id, members in folded.stacks.items()],
-        "wires": [[wire.source, wire.target, wire.branch, wire.path] for wire in layout.wires],
+        "nodes": [_card(plan, members, layout.places[id], branches.get(id)) for id, members in folded.stacks.items()],
+        "wires": [[wire.source, wire.target, wire.path] for wire in layout.wires],
     }
 
 
@@ -186,10 +187,12 @@ def card_name(members: Sequence[str]) -> str:
     return first if len(members) == 1 else f"{first} … {last.removeprefix(first.rstrip(digits))}"
 
 
-def card_kind(plan: Plan, members: Sequence[str]) -> str:
-    """What the node of a card is, or how many of what it stands for."""
+def card_kind(plan: Plan, members: Sequence[str], branch: str | None) -> str:
+    """What the node of a card is, or how many of what it stands for; before that the branch that leads here."""
     node = plan.nodes[members[0]]
-    return node_kind(node.type, node.config) if len(members) == 1 else f"{len(members)} × {node.type}"
+    if len(members) == 1:
+        return node_kind(node.type, node.config, branch)
+    return node_kind(f"{len(members)} × {node.type}", {}, branch)
 
 
 def plan_edges(plan: Plan) -> list[Edge]:
@@ -284,14 +287,14 @@ def clip(text: str | None, length: int = TEXT_SHOWN) -> str | None:
     return text if text is None or len(text) <= length else text[: length - 1] + "…"
 
 
-def _card(plan: Plan, members: Sequence[str], x: float, y: float) -> Json:
-    node = plan.nodes[members[0]]
+def _card(plan: Plan, members: Sequence[str], place: tuple[float, float], branch: str | None) -> Json:
+    node, (x, y) = plan.nodes[members[0]], place
     return {
         "id": node.id,
         "name": card_name(members),
         "stack": len(members) > 1,
         "type": node.type,
-        "kind": card_kind(plan, members),
+        "kind": card_kind(plan, members, branch),
         "x": x,
         "y": y,
         "height": card_height(node.type),

@@ -51,7 +51,7 @@ function card(node, choose) {
   const mark = make("span", "mark");
   const count = make("em");
   const kind = make("div", "kind");
-  const what = make("span");
+  const what = make("span", "", node.kind);
   const took = make("em");
   kind.append(what, took);
   const rail = track([], 1);
@@ -66,12 +66,12 @@ function card(node, choose) {
     const failed = (state.counts.failed ?? 0) + (state.counts.quarantined ?? 0);
     mark.replaceChildren(...(failed && state.state !== "failed" ? [icon("failed"), String(failed)] : []));
     now = state;
-    what.textContent = [node.kind, state.branches].filter(Boolean).join(" · ");
     count.textContent = state.total ? `${state.done} / ${state.total}` : "";
     paint(rail, state.spans, state.total);
     words.className = state.error ? "bad" : "";
     const said = state.state === "completed" ? "" : words_of[state.state];
-    words.textContent = state.error ?? (state.waits ? `Waits for you: ${state.waits}` : state.images.length ? "" : state.text ?? said);
+    const latest = state.branches || (state.images.length ? "" : state.text ?? said);
+    words.textContent = state.error ?? (state.waits ? `Waits for you: ${state.waits}` : latest);
     words.hidden = !words.textContent;
     thumbs.replaceChildren(...state.images.map(picture));
     box.title = `${node.name} · ${node.kind}${stacked && ": click to open"}`;
@@ -146,7 +146,7 @@ function stage(graph, choose, refold) {
   const world = make("div", "graph");
   const wires = draw("svg", { class: "wires", width: graph.width, height: graph.height, "aria-hidden": "true" });
   const cards = new Map(graph.nodes.map((node) => [node.id, card(node, choose)]));
-  const paths = graph.wires.map(([source, target, branch, d]) => {
+  const paths = graph.wires.map(([source, target, d]) => {
     const path = draw("path", { d });
     wires.append(path);
     return { source, target, path };
