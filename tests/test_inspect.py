@@ -11,6 +11,7 @@ import pytest
 import xtyl_nb as xt
 from workbench import Workbench, workbench
 from xtyl_engine.errors import RunNotFound
+from xtyl_engine.glance import row_label
 
 BRIEFS = pd.DataFrame({"name": ["Aurora", "Tidal"]}, index=["x", "y"])
 
@@ -127,3 +128,19 @@ def test_an_overview_counts_the_branches_taken(bench: Workbench) -> None:
     nodes = bench.done(flow, BRIEFS).overview().nodes
     assert dict(nodes["is_x"].branches) == {"then": 1, "otherwise": 1}
     assert str(nodes["loud"].error).startswith("x: shout() raised ValueError")
+
+
+@pytest.mark.parametrize(
+    ("label", "values", "name"),
+    [
+        ('"x"', '{"name": "Aurora"}', "x"),
+        ("4", '{"price": 3, "name": "Aurora", "more": "text"}', "Aurora"),
+        ("4", '{"name": " ", "more": "text"}', "text"),
+        ("4", '{"price": 3}', "row 4"),
+        ('""', '{"name": ""}', 'row ""'),
+        ('["a", 1]', "{}", 'row ["a", 1]'),
+    ],
+)
+def test_a_row_is_called_by_a_name_that_can_be_seen(label: str, values: str, name: str) -> None:
+    """By its own in the frame's index, or its first text, or its number."""
+    assert row_label(label, values) == name

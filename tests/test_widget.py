@@ -253,7 +253,7 @@ def test_a_node_opens_its_jobs() -> None:
     assert (answer["ok"], answer["total"], answer["start"]) == (True, 2, 0)
     failed, done = answer["jobs"]
     assert (failed["item"], failed["state"], failed["line"]) == ("1", "failed", "it broke")
-    assert (done["line"], done["start"], done["end"]) == ("Hello", 0.0, 2.0)
+    assert (done["line"], done["start"], done["end"]) == ("Hello <script>alert(1)</script>", 0.0, 2.0)
 
 
 def test_a_job_opens_with_all_that_is_known_of_it() -> None:

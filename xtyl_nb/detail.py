@@ -112,7 +112,8 @@ def _long(bar: list[Any]) -> float:
 
 
 def _line(job: JobDetail, began: float | None) -> Json:
-    words = job.error or job.text
+    # Of an error the first line says what is wrong; of a result, a dict say, the first may be a bracket.
+    words = job.error.strip().partition("\n")[0] if job.error else " ".join((job.text or "")[: 4 * LINE_SHOWN].split())
     return {
         "item": job.item,
         "label": clip(job.label, 80),
@@ -121,7 +122,7 @@ def _line(job: JobDetail, began: float | None) -> Json:
         "start": None if job.started is None else job.started - (began or job.started),
         "end": None if job.finished is None else job.finished - (began or job.finished),
         "tries": job.attempts_made,
-        "line": clip(words.strip().splitlines()[0] if words and words.strip() else None, LINE_SHOWN),
+        "line": clip(words, LINE_SHOWN) or None,
         "thumb": next(iter(_images(job.images[:1], SMALL_PIXELS)), None),
     }
 

@@ -281,7 +281,8 @@ def _first_error(transaction: Transaction, id: str, name: str) -> str | None:
 
 
 def row_label(label: str, values: str) -> str:
-    """The first text in the row says more than a number does."""
-    texts = [value for value in json.loads(values).values() if isinstance(value, str)]
-    name = json.loads(label)
-    return texts[0][:60] if texts and not isinstance(name, str) else str(name)[:60]
+    """What a person calls a row: a name in the frame's index, or the first text in it, which says more than a number does."""
+    texts = (
+        text for text in (json.loads(label), *json.loads(values).values()) if isinstance(text, str) and text.strip()
+    )
+    return next(texts, f"row {label}")[:60]
