@@ -222,6 +222,14 @@ def test_review_fields():
     assert codes(document(*SUMMER[:3], copy("a", right))) == []
     assert codes(document(*SUMMER[:3], copy("a", "{{ pick.poster.text }}"))) == ["unknown-field"]
     assert codes(document(*SUMMER[:3], copy("a", "{{ pick.postr.text }}"))) == ["unknown-field"]
+    assert (
+        only(document(*SUMMER[:3], copy("a", "{{ pick.text }}"))).hint
+        == "`headline` has it: write `pick.headline.text`"
+    )
+    two = ("pick", "review", {"of": "poster", "choose": 2})
+    problem = only(document(*SUMMER[:2], two, copy("a", "{{ pick[1].image }}")))
+    assert problem.message == "`pick[1]` (review) has no field `image`"
+    assert problem.hint == "`poster` has it: write `pick[1].poster.image`"
 
 
 def test_branches_never_run_together():

@@ -308,9 +308,9 @@ def test_a_card_names_the_rows_that_wait_and_the_branches_taken(tmp_path: Path) 
     """Three rows by name, the rest by number; branches by how often they were taken."""
     image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
     waiting = tuple(review_of([image], item=str(row), label=f"Lamp {row}") for row in range(5))
-    nodes = {"pick": glance(waiting=5), "premium": glance(completed=24, branches={"otherwise": 15, "then": 9})}
+    nodes = {"pick": glance(waiting=400), "premium": glance(completed=24, branches={"otherwise": 15, "then": 9})}
     shown = describe(overview_of(summer_plan(), nodes=nodes, reviews=waiting))["nodes"]
-    assert shown["pick"]["waits"] == "Lamp 0, Lamp 1, Lamp 2 and 2 more"
+    assert shown["pick"]["waits"] == "Lamp 0, Lamp 1, Lamp 2 and 397 more"
     assert shown["premium"]["branches"] == "9 then, 15 otherwise"
     assert (shown["kit"]["waits"], shown["kit"]["branches"]) == ("", "")
     kinds = {node["id"]: node["kind"] for node in draw_graph(PLAN, "key", fold(PLAN))["nodes"]}

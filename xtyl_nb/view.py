@@ -227,9 +227,11 @@ def describe(overview: Overview, shown: Collection[str] = ()) -> Json:
 
 def waiting_rows(overview: Overview, node: str) -> str:
     """The first rows that wait for somebody at a node, by their labels."""
-    labels = list(dict.fromkeys(review.label for review in overview.reviews if review.node == node))
-    more = f" and {len(labels) - ROWS_NAMED} more" if len(labels) > ROWS_NAMED else ""
-    return ", ".join(clip(label, 30) or "" for label in labels[:ROWS_NAMED]) + more
+    labels = [review.label for review in overview.reviews if review.node == node]
+    named = list(dict.fromkeys(labels))[:ROWS_NAMED]
+    # Of many that wait an overview has the first.
+    more = overview.nodes[node].counts.get(JobState.WAITING, 0) - sum(label in named for label in labels)
+    return ", ".join(clip(label, 30) or "" for label in named) + (f" and {more} more" if named and more > 0 else "")
 
 
 def branch_counts(node: NodeOverview) -> str:

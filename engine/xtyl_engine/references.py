@@ -94,14 +94,19 @@ class References:
             shown = show_name(str(rest[0]))
             hint = f'use over="{source}" for one item at a time, or `{source}[0].{shown}`, or a for loop'
             return _problem("list-as-item", node, f"`{source}.{shown}` reads a list as one item", hint)
-        if not is_list and rest and isinstance(rest[0], int) and self._has_fields(source):
+        if not is_list and rest and isinstance(rest[0], int) and self._fields(source) is not None:
             hint = f"write `{source}` without `[...]` or a loop; here it is one item"
             return _problem("item-as-list", node, f"`{source}` is one item and is read as a list", hint)
-        return None if use.optional else self._check_fields(node, source, rest[1:] if is_list else rest, source)
+        if use.optional:
+            return None
+        if is_list and rest:
+            return self._check_fields(node, source, rest[1:], f"{source}[{rest[0]}]")
+        return self._check_fields(node, source, rest, source)
 
-    def _has_fields(self, source: str) -> bool:
+    def _fields(self, source: str) -> Collection[str] | None:
+        """What a node's output has; None where that is not known."""
         kind = self.survey.kinds.get(source)
-        return kind is not None and kind.fields(self.survey.nodes[source].config) is not None
+        return None if kind is None else kind.fields(self.survey.nodes[source].config)
 
     def _check_fields(self, node: Node, source: str, rest: Path, shown: str) -> Problem | None:
         if not rest or not isinstance(field := rest[0], str) or source not in self.survey.kinds:
@@ -117,14 +122,18 @@ class References:
                     "not-upstream", node, f"`{shown}.{field}`: {field} is not upstream of {lineage[0]}", hint
                 )
         else:
-            given = self.survey.kinds[source].fields(self.survey.nodes[source].config)
+            given = self._fields(source)
             # What a review carries is not known while it is not known what it is of; that is a problem of its own.
             if given is None or self.survey.nodes[source].type == "review":
                 return None
             fields = given
         if field in fields:
             return None
-        hint = self.suggestions.hint(field, fields, f"it has {list_names(fields)}")
+        carriers = (each for each in lineage or () if field in (self._fields(each) or ()))
+        if (carrier := next(carriers, None)) is not None:
+            hint = f"`{carrier}` has it: write `{shown}.{carrier}.{field}`"
+        else:
+            hint = self.suggestions.hint(field, fields, f"it has {list_names(fields)}")
         kind = self.survey.nodes[source].type
         return _problem("unknown-field", node, f"`{shown}` ({kind}) has no field `{show_name(field)}`", hint)
 

@@ -54,6 +54,16 @@ run = ScriptedRun(summer_plan(), offers("Dawn", "Dusk"), offers("Dawn", "Dusk", 
 RunWidget(run).display()
 """
 )
+MADE = (
+    ROWS
+    + """
+def waits(**options):
+    rows = tuple(review_of(images[:count], item=row[1:], label=f"Lamp {row[1:]}") for row, count in options.items())
+    return overview_of(summer_plan(), nodes={"pick": glance(waiting=len(rows))}, reviews=rows)
+run = ScriptedRun(summer_plan(), waits(_0=2, _1=2), waits(_1=2), waits(_0=3, _1=2))
+RunWidget(run).display()
+"""
+)
 
 
 def test_the_end_of_a_quick_run_is_on_the_timeline(lab: Any, page: Any) -> None:
@@ -115,3 +125,19 @@ def test_a_row_that_waits_again_keeps_what_still_holds(lab: Any, page: Any) -> N
     picks.nth(1).locator("input").check()
     assert page.locator(".xtyl .review textarea:visible").input_value() == "Night"
     assert page.get_by_placeholder("Comment (optional)").input_value() == "warm"
+
+
+def test_that_another_option_is_being_made_is_said_until_it_is_there(lab: Any, page: Any) -> None:
+    """The row is not there meanwhile, and comes back with one option more."""
+    start(page, lab.write("made.ipynb", MADE, "run.step()", "run.step()"))
+    page.get_by_role("button", name="Ask for another").click()
+    note = page.locator(".xtyl .review .note")
+    note.get_by_text("pick · Lamp 0: one more option is being made").wait_for()
+    run_from_page(page, 1)
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
+    assert note.is_visible()
+    shot(page, "review-another")
+    run_from_page(page, 2)
+    note.wait_for(state="hidden")
+    page.get_by_role("button", name="previous review").click()
+    page.locator(".xtyl .pick").nth(2).wait_for()

@@ -20,15 +20,17 @@ function reviews(key, ask, leave) {
     return kept.drafts.get(key);
   }
 
-  // What somebody else was first to decide is said until it is dismissed, or the reader goes on.
-  function tell(words, title = "") {
-    kept.note = words ? { words, title } : null;
+  // What somebody else was first to decide is said until it is dismissed, or the reader goes on; that an option is being made,
+  // until it is there.
+  function tell(words, title = "", state = "failed", made = null) {
+    kept.note = words ? { words, title, state, made } : null;
     note.hidden = !kept.note;
     if (!kept.note) return note.replaceChildren();
     const text = make("span");
     if (title) text.append(make("b", "", `${title}: `));
     text.append(words);
-    note.replaceChildren(icon("failed"), text, button("Dismiss", () => { tell(""); refresh(); }, "quiet"));
+    note.className = `note ${state}`;
+    note.replaceChildren(icon(state), text, button("Dismiss", () => { tell(""); refresh(); }, "quiet"));
   }
 
   function update(now) {
@@ -42,6 +44,8 @@ function reviews(key, ask, leave) {
     const here = waiting.findIndex(([key]) => key === kept.at);
     if (here < 0 && drawn) drawn = null;
     const keys = new Set(waiting.map(([key]) => key));
+    const made = kept.note?.made;
+    if (made && waiting.some(([key, { mark }]) => key === made.key && mark !== made.mark)) tell("");
     for (const [key, mine] of kept.drafts) {
       if (keys.has(key)) mine.looked = false;
       else if (!mine.looked && mine.review) ended(key, mine);
@@ -123,6 +127,9 @@ function reviews(key, ask, leave) {
           queue.drop(key, review);
           kept.drafts.delete(key);
         } else goOn = false;
+        if (answer.ok && kind === "another") {
+          tell("one more option is being made. The row comes back with it.", titleOf(review), "running", { key, mark: review.mark });
+        }
         if (isOver && !answer.ok) tell(answer.decision ? verdict(answer.decision) : mine.says, titleOf(review));
         if (!isOver) redraw(at);
         refresh();
@@ -220,7 +227,8 @@ function reviews(key, ask, leave) {
     return { box: node, update };
   }
 
-  tell(kept.note?.words, kept.note?.title);
+  if (kept.note) tell(kept.note.words, kept.note.title, kept.note.state, kept.note.made);
+  else tell("");
   return { box, update, close: queue.close };
 }
 
