@@ -89,7 +89,8 @@ class Run:
             self._wait_until(lambda state: state.is_terminal, timeout)
         except KeyboardInterrupt:
             self._say(f"\nStopped waiting; {self.id} goes on. `run.wait()` waits again, `run.stop()` ends it.")
-            raise
+            # Where in our code it was waiting tells nobody anything.
+            raise KeyboardInterrupt from None
         return self._settled()
 
     def __await__(self) -> Generator[Any, None, Run]:

@@ -174,6 +174,8 @@ def test_an_interrupt_while_waiting_leaves_the_run_going(gate, tmp_path):
     _, words = client.communicate(timeout=60)
     assert client.returncode != 0
     assert "KeyboardInterrupt" in words
+    assert f"{run.id} goes on" in words
+    assert "redis" not in words
     assert run.state == "running"
     gate.open()
     assert run.wait(60).state == "completed"
