@@ -8,7 +8,7 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripted_run import glance, overview_of, plan_of
+from scripted_run import STARTED, glance, overview_of, plan_of
 from xtyl_engine.states import JobState
 from xtyl_nb.fold import MOST_CARDS, fold
 from xtyl_nb.view import card_kind, card_name, describe, draw_graph, plan_edges
@@ -44,7 +44,7 @@ def test_branches_that_do_the_same_share_their_cards():
     edges = {(edge.source, edge.target) for edge in folded.edges(plan_edges(plan))}
     assert edges == {("start", "copy_0"), ("copy_0", "image_0"), ("image_0", "pick_0"), ("pick_0", "end")}
     members = folded.stacks["copy_0"]
-    assert (card_name(members), card_kind(plan, members, None)) == ("copy_0 … 99", "100 × generate_copy")
+    assert (card_name(members), card_kind(plan, members, None)) == ("copy_0…99", "100 × generate_copy")
 
 
 def test_a_long_row_is_one_card():
@@ -76,6 +76,17 @@ def test_a_folded_card_hides_no_failure_and_no_question():
         "completed",
     )
     assert overview.total == overview_of(plan, nodes=nodes).total
+
+
+def test_a_folded_card_is_at_work_until_all_its_nodes_are_over():
+    """Its time goes on while one of them waits, although others ended."""
+    plan = branches(100)
+    nodes = {f"pick_{place}": glance(completed=1, started=STARTED, finished=STARTED + 2) for place in range(100)}
+    over = fold(plan).overview(overview_of(plan, nodes=nodes)).nodes["pick_0"]
+    nodes["pick_3"] = glance(waiting=1, started=STARTED + 1)
+    waits = fold(plan).overview(overview_of(plan, nodes=nodes)).nodes["pick_0"]
+    assert (over.finished, waits.finished) == (STARTED + 2, None)
+    assert waits.seconds_at_work(STARTED + 60) == 60
 
 
 @given(st.integers(61, 90), st.lists(st.tuples(st.integers(0, 89), st.integers(0, 89)), max_size=200), st.data())

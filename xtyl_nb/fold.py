@@ -105,10 +105,11 @@ def _together(glances: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
     for node in nodes:
         for state, count in node.counts.items():
             counts[state] = counts.get(state, 0) + count
+    is_over = NodeOverview(counts=counts).is_over
     return NodeOverview(
         counts=counts,
         started=min((node.started for node in nodes if node.started is not None), default=None),
-        finished=max((node.finished for node in nodes if node.finished is not None), default=None),
+        finished=max((node.finished for node in nodes if node.finished is not None), default=None) if is_over else None,
         worked=sum(node.worked for node in nodes),
         at_work=sum(node.at_work for node in nodes),
         starts=sum(node.starts for node in nodes),

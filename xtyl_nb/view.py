@@ -184,7 +184,7 @@ def lay_out(plan: Plan, folded: Fold) -> Layout:
 def card_name(members: Sequence[str]) -> str:
     """What a card is called: by its node, or by the first and the last of several, whose number says enough."""
     first, last = members[0], members[-1]
-    return first if len(members) == 1 else f"{first} … {last.removeprefix(first.rstrip(digits))}"
+    return first if len(members) == 1 else f"{first}…{last.removeprefix(first.rstrip(digits))}"
 
 
 def card_kind(plan: Plan, members: Sequence[str], branch: str | None) -> str:

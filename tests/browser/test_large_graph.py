@@ -48,7 +48,7 @@ def test_a_large_graph_is_folded_and_opened_by_a_click(large: Any) -> None:
     page = large
     assert page.locator(".xtyl .card").count() == 5
     folded = page.locator('.xtyl .card[data-node="copy_0"]')
-    assert "copy_0 … 99" in folded.inner_text()
+    assert "copy_0…99" in folded.inner_text()
     assert "copy_7: row 0: refused" in folded.inner_text()
     shot(page, "graph-folded")
     folded.click()
