@@ -86,6 +86,8 @@ def test_long_texts_are_wrapped_and_lists_told_one_by_one() -> None:
     shown = html(ResultFrame({"prompt": ["word " * 30, None], "list": [["first", "second"], []]}))
     assert "word " * 30 in shown
     assert "<div>first</div><div>second</div>" in shown
+    assert ">0, 2.5, 4<" in html(ResultFrame({"choice": [[0, 2.5, 4]]}))
+    assert ">0, 1, 2, 3, 4, 5 and 94 more<" in html(ResultFrame({"choice": [list(range(100))]}))
     assert "None" not in shown
     assert "NaN" not in shown
 

@@ -18,7 +18,7 @@ from xtyl_nb.thumbnail import thumbnail
 
 MOST_ITEMS = 6
 MOST_TEXT = 240
-SHORT_TEXT = 40
+SHORT_TEXT = 20
 THUMB_PIXELS = 160
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 THUMB = "width:72px;max-width:none;height:72px;object-fit:cover;border-radius:4px;margin:0px;flex:none"
@@ -114,6 +114,8 @@ def _drawn(cell: Any, all_images: _Images) -> str:
     if images and all(images):
         rest = f'<span style="align-self:center">+{more}</span>' if more > 0 else ""
         return f'<div style="{ROW}">{"".join(map(str, images))}{rest}</div>'
+    if all(isinstance(each, int | float) for each in shown):
+        return escape(", ".join(map(str, shown))) + (f" and {more} more" if more > 0 else "")
     return _prose([*map(str, shown), *([f"and {more} more"] if more > 0 else [])])
 
 
