@@ -74,8 +74,10 @@ function paint(node, parts, total) {
 // A bar on a scale that is as long as the run.
 function placed(bar, start, end, whole) {
   const all = Math.max(whole, 0.001);
-  bar.style.left = `${Math.min(99, (100 * Math.max(0, start)) / all)}%`;
-  bar.style.width = `${Math.max(0, (100 * (end - start)) / all)}%`;
+  // The kernel's clock may be a little ahead of the page's.
+  const left = Math.min(99, (100 * Math.max(0, start)) / all);
+  bar.style.left = `${left}%`;
+  bar.style.width = `${Math.max(0, Math.min(100 - left, (100 * (end - start)) / all))}%`;
 }
 
 // No longer than from the first start to the last end, and no longer than its jobs took together: a pause between them is no work.
