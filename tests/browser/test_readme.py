@@ -56,6 +56,8 @@ def test_one_glance_says_what_runs_what_came_out_and_what_waits(lab: Any, page: 
     stock.get_by_text("Ember kettle: stock() raised ValueError: sold out").wait_for()
     assert "then: call" in stock.inner_text()
     assert " then, " in page.locator('.xtyl .card[data-node="premium"]').inner_text()
+    # The jobs one by one, where a bar for all of them stood first.
+    page.wait_for_function("() => document.querySelectorAll('.xtyl .lane:last-child .rail i.completed').length === 3")
     shot(page, "widget")
     page.evaluate(DARK)
     page.wait_for_selector('body[data-jp-theme-light="false"]', state="attached")

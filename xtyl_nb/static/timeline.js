@@ -56,7 +56,7 @@ function timeline(choose, ask) {
       row.title = most === 1 ? "" : `${names.get(id)}: up to ${most} at once`;
     };
     const draw = (node, elapsed) => {
-      const shown = bars.length ? bars : [[node.start, node.end, node.state, 0]];
+      const shown = bars.length ? bars : [[node.start, node.start + atWork(node, elapsed), node.state, 0]];
       while (rail.children.length > shown.length) rail.lastChild.remove();
       shown.forEach(([start, end, state, lane], place) => {
         const bar = rail.children[place] ?? rail.appendChild(make("i"));
