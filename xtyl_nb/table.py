@@ -21,9 +21,9 @@ MOST_TEXT = 240
 SHORT_TEXT = 20
 THUMB_PIXELS = 160
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-THUMB = "width:72px;max-width:none;height:72px;object-fit:cover;border-radius:4px;margin:0px;flex:none"
+THUMB = "width:64px;max-width:none;height:64px;object-fit:cover;border-radius:4px;margin:0px;flex:none"
 ROW = "display:flex;gap:4px;justify-content:flex-end"
-PROSE = "min-width:12em;max-width:26em;white-space:normal;overflow-wrap:anywhere;text-align:left"
+PROSE = "min-width:8em;max-width:26em;white-space:normal;overflow-wrap:anywhere;text-align:left;display:grid;gap:5px"
 
 
 class ResultFrame(pd.DataFrame):
