@@ -11,7 +11,8 @@ from typing import Any
 from xtyl_engine.errors import DecisionRefused, WaitTimeout, WorkflowException
 from xtyl_engine.overview import JobPage
 from xtyl_nb.detail import detail_json, event_json, page_json
-from xtyl_nb.view import REVIEWS_SHOWN, Json, Live, mark, review_key, reviews_json
+from xtyl_nb.live import Live
+from xtyl_nb.view import REVIEWS_SHOWN, Json, mark, review_key, reviews_json
 
 MOST_JOBS = 2_000
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from xtyl_engine.overview import Overview
-from xtyl_nb.view import Live
+from xtyl_nb.live import Live
 
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0

@@ -1,6 +1,4 @@
-"""A run as the front ends show it: plain JSON for the widget, words for all of them, and the seam to whatever runs it.
-Nothing here draws, and nothing here waits.
-"""
+"""A run as the front ends show it: plain JSON for the widget, words for all of them. Nothing here draws or waits."""
 
 from __future__ import annotations
 
@@ -9,20 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
 from string import digits
 from time import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from xtyl_engine.events import Event
-from xtyl_engine.overview import JobDetail, JobPage, NodeOverview, Overview, Review
+from xtyl_engine.overview import NodeOverview, Overview, Review
 from xtyl_engine.plan import Plan
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow import Edge
 from xtyl_nb.fold import Fold
 from xtyl_nb.layout import Card, Layout, arrange
 from xtyl_nb.thumbnail import thumbnail
-
-if TYPE_CHECKING:
-    from xtyl_nb.picture import Exhibit
-    from xtyl_nb.timeline import Timeline
 
 Json = dict[str, Any]
 
@@ -49,58 +42,6 @@ WORDS = {
     "stopped": "stopped",
     "paused": "paused",
 }
-
-
-class Live(Protocol):
-    """One execution, as far as a display needs it. Every method may be called from any thread."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def plan(self) -> Plan: ...
-
-    def overview(self) -> Overview: ...
-
-    def changed(self, after: int, timeout: float) -> bool:
-        """Wait until there is an event newer than number `after`; False if there was none within `timeout` seconds."""
-
-    def pause(self) -> object: ...
-
-    def resume(self) -> object: ...
-
-    def stop(self) -> object: ...
-
-    def retry(self) -> object: ...
-
-    def approve(
-        self,
-        node: str,
-        *,
-        choose: list[int],
-        edits: Mapping[int, str] | None = None,
-        comment: str | None = None,
-        row_position: int | None = None,
-        item: str | None = None,
-        timeout: float | None = None,
-    ) -> object: ...
-
-    def reject(self, node: str, *, reason: str, item: str | None = None, timeout: float | None = None) -> object: ...
-
-    def another(self, node: str, *, comment: str | None = None, item: str | None = None) -> object: ...
-
-    def reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
-        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
-
-    def job_page(self, node: str, start: int = 0) -> JobPage: ...
-
-    def inspect(self, node: str, *, item: str) -> JobDetail: ...
-
-    def recent_events(self) -> list[Event]: ...
-
-    def timeline(self) -> Timeline: ...
-
-    def exhibits(self, limit: int) -> list[Exhibit]: ...
 
 
 def node_state(node: NodeOverview) -> str:

@@ -25,12 +25,13 @@ from xtyl_nb.audience import Audience, Cells
 from xtyl_nb.detail import bars_json, decision_json
 from xtyl_nb.fold import fold
 from xtyl_nb.follower import Follower
+from xtyl_nb.live import Live
 from xtyl_nb.picture import MOST_EXHIBITS, Exhibit, run_html
-from xtyl_nb.view import Json, Live, describe, difference, draw_graph, elapsed_seconds
+from xtyl_nb.view import Json, describe, difference, draw_graph, elapsed_seconds
 
 STATIC = Path(__file__).parent / "static"
 # One module to the page, in this order.
-PARTS = ("page", "state", "kernel", "graph", "timeline", "panel", "waiting", "review", "widget")
+PARTS = ("page", "state", "kernel", "graph", "timeline", "panel", "waiting", "choice", "review", "widget")
 SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 

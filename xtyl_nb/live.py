@@ -1,0 +1,66 @@
+"""The seam between a display and whatever runs what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from xtyl_engine.events import Event
+from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
+from xtyl_engine.plan import Plan
+
+if TYPE_CHECKING:
+    from xtyl_nb.picture import Exhibit
+    from xtyl_nb.timeline import Timeline
+
+
+class Live(Protocol):
+    """One execution, as far as a display needs it. Every method may be called from any thread."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def plan(self) -> Plan: ...
+
+    def overview(self) -> Overview: ...
+
+    def changed(self, after: int, timeout: float) -> bool:
+        """Wait until there is an event newer than number `after`; False if there was none within `timeout` seconds."""
+
+    def pause(self) -> object: ...
+
+    def resume(self) -> object: ...
+
+    def stop(self) -> object: ...
+
+    def retry(self) -> object: ...
+
+    def approve(
+        self,
+        node: str,
+        *,
+        choose: list[int],
+        edits: Mapping[int, str] | None = None,
+        comment: str | None = None,
+        row_position: int | None = None,
+        item: str | None = None,
+        timeout: float | None = None,
+    ) -> object: ...
+
+    def reject(self, node: str, *, reason: str, item: str | None = None, timeout: float | None = None) -> object: ...
+
+    def another(self, node: str, *, comment: str | None = None, item: str | None = None) -> object: ...
+
+    def reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
+        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
+
+    def job_page(self, node: str, start: int = 0) -> JobPage: ...
+
+    def inspect(self, node: str, *, item: str) -> JobDetail: ...
+
+    def recent_events(self) -> list[Event]: ...
+
+    def timeline(self) -> Timeline: ...
+
+    def exhibits(self, limit: int) -> list[Exhibit]: ...
