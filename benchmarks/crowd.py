@@ -156,5 +156,5 @@ def submit(plan: Plan, rows: int = 1) -> xt.Run:
     """One execution of a plan over so many rows."""
     used = backend()
     given = [Row(label=place, values={}) for place in range(rows)]
-    id = used.submit(plan, given, shape={}, functions={}, max_parallel=None)
+    id = used.submit(plan, given, shape={}, functions={})
     return xt.Run(id, used)

@@ -136,9 +136,7 @@ def run_plan(plan: Plan, count: int) -> float:
     """Seconds from the first submission to the end of the last execution."""
     used = backend()
     began = time.perf_counter()
-    ids = [
-        used.submit(plan, [Row(label=0, values={})], shape={}, functions={}, max_parallel=None) for _ in range(count)
-    ]
+    ids = [used.submit(plan, [Row(label=0, values={})], shape={}, functions={}) for _ in range(count)]
     runs = [xt.Run(id, used).wait(300) for id in ids]
     seconds = time.perf_counter() - began
     assert all(run.state == "completed" for run in runs)

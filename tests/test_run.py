@@ -31,6 +31,15 @@ def test_a_run_without_a_worker_says_so(bench: Workbench) -> None:
     assert run.changed(0, 0.01)
 
 
+def test_a_keyword_that_nothing_reads_is_told(bench: Workbench) -> None:
+    """A typo, or what somebody took for a setting. Those that are read pass in silence."""
+    flow = xt.Workflow("w").generate_copy("line", prompt="For {{ product }}")
+    with pytest.warns(UserWarning, match="no step reads `max_parallel`") as told:
+        bench.done(flow, product="Lamp", max_parallel=3)
+    assert len(told) == 1
+    bench.done(flow, product="Lamp")
+
+
 def test_progress_counts_what_is_over(bench: Workbench) -> None:
     """Each completed job moves it, and a decision completes it."""
     run = bench.work(FLOW.run(name="x"), 1)

@@ -123,7 +123,7 @@ def test_an_exception_that_cannot_be_read_harms_nothing(bench, errors):
     def spiteful() -> None:
         raise type("Spiteful", (ValueError,), {"__module__": None})
 
-    run = bench.done(xt.Workflow("w").call("a", spiteful), n=1)
+    run = bench.done(xt.Workflow("w").call("a", spiteful))
     assert run.jobs()["status"].tolist() == ["failed"]
 
 

@@ -79,7 +79,7 @@ def test_spans_of_a_users_function_lie_within(bench, traces, server):
 
         return format(trace.get_current_span().get_span_context().span_id, "016x")
 
-    run = bench.done(xt.Workflow("w").call("seen", inner, timeout=30), n=1)
+    run = bench.done(xt.Workflow("w").call("seen", inner, timeout=30))
     traces.close()
     ((_, span),) = server.spans()
     assert run.frame()["seen"].tolist() == [span.span_id.hex()]

@@ -62,7 +62,6 @@ class Backend(Protocol):
         *,
         shape: Mapping[str, Any],
         functions: Mapping[str, Callable[..., Any]],
-        max_parallel: int | None,
     ) -> str:
         """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
 

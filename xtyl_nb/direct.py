@@ -75,7 +75,6 @@ class DirectBackend:
         *,
         shape: Mapping[str, Any],
         functions: Mapping[str, Callable[..., Any]],
-        max_parallel: int | None,
     ) -> str:
         """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
         from xtyl_engine.local import ensure
@@ -91,7 +90,7 @@ class DirectBackend:
             rows=rows,
             shape=shape,
             functions=packed,
-            max_parallel=max_parallel or self.settings.max_parallel,
+            max_parallel=self.settings.max_parallel,
         )
         self._publisher.publish(submit(self.database, submission).events)
         self._hint(id)

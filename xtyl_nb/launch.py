@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,22 @@ if TYPE_CHECKING:
     from xtyl_engine.workflow import Document
 
 ATTACH_SECONDS = 15.0
+# From here to whoever wrote `flow.run(...)`.
+UPWARD = 3
 
 
-def run_document(document: Document, frame: Any, inputs: Mapping[str, Any], max_parallel: int | None = None) -> Run:
+def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Run:
     """Validate against the data, submit, show. Raises WorkflowError, FrameError, BackendError; then nothing has run."""
+    from xtyl_engine.wording import list_names
     from xtyl_nb.frame import read_inputs
 
     plan = _validated(document, frame, inputs)
+    if unread := [name for name in inputs if name not in plan.inputs]:
+        hint = f"write {{{{ {unread[0]} }}}} where it is wanted, or leave it out"
+        warnings.warn(f"no step reads {list_names(unread)}, so nothing comes of it: {hint}", stacklevel=UPWARD)
     used = backend()
     rows, shape = read_inputs(frame, inputs, used.store)
-    id = used.submit(plan, rows, shape=shape, functions=_functions(plan), max_parallel=max_parallel)
+    id = used.submit(plan, rows, shape=shape, functions=_functions(plan))
     run = Run(id, used, frame=frame)
     run.show()
     return run

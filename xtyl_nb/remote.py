@@ -67,12 +67,9 @@ class RemoteBackend:
         *,
         shape: Mapping[str, Any],
         functions: Mapping[str, Callable[..., Any]],
-        max_parallel: int | None,
     ) -> str:
         """Send a workflow and its rows; the execution's id. It is sent again where an answer is lost, and runs once."""
         body = self._submission(plan, rows, functions) | {"shape": dict(shape)}
-        if max_parallel is not None:
-            body["config"] = {"max_parallel": max_parallel}
         key = uuid4().hex
         made = patiently(lambda: self.calls.post(*EXECUTIONS, body=body, key=key), SUBMIT_SECONDS)
         return from_json(Execution, made).id

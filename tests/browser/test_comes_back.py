@@ -13,13 +13,14 @@ pytestmark = pytest.mark.browser
 JOBS = 60
 RUN = f"""
 import os, signal, time
+os.environ["XTYL_MAX_PARALLEL"] = "2"
 import xtyl_nb as xt
 
 def slowly(n):
     time.sleep(0.1)
     return n
 
-run = xt.Workflow("survivor").call("work", slowly, n="{{{{ n }}}}").run([{{"n": n}} for n in range({JOBS})], max_parallel=2)
+run = xt.Workflow("survivor").call("work", slowly, n="{{{{ n }}}}").run([{{"n": n}} for n in range({JOBS})])
 ended = 0
 for event in run.watch():
     ended += event.kind == "job_completed"
