@@ -13,6 +13,7 @@ from dataclasses import replace
 import cloudpickle
 import pytest
 
+from xtyl_engine import functions
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
 from xtyl_engine.functions import load_key, load_reference, pack, reference, unpack
 
@@ -44,6 +45,15 @@ def test_equal_source_gives_equal_digests():
         for source in (SCORE, SCORE, SCORE.replace("+ 1", "+ 2"))
     )
     assert first == again != other
+
+
+def test_where_modules_lie_is_looked_up_once():
+    """A workflow may hold a thousand functions, and a kernel thousands of modules: the second function costs no path."""
+    pack(in_notebook(SCORE, "score"), key=KEY, execution_id="e1")
+    before = functions._lies_in.cache_info()
+    pack(in_notebook(SCORE.replace("+ 1", "+ 2"), "score"), key=KEY, execution_id="e1")
+    after = functions._lies_in.cache_info()
+    assert (after.misses, after.hits > before.hits) == (before.misses, True)
 
 
 def test_a_traceback_quotes_the_cell():

@@ -317,20 +317,18 @@ def test_a_card_names_the_rows_that_wait_and_the_branches_taken(tmp_path: Path) 
     assert (kinds["premium"], kinds["score"], kinds["kit"]) == ("conditional", "then: call", "attach")
 
 
-def test_bars_too_close_to_be_told_apart_are_one() -> None:
-    """One bar for those that look alike; what stands apart, or failed, stays apart."""
-    many = [Bar(node="a", item=str(n), state="completed", start=n / 1000, end=(n + 1) / 1000) for n in range(500)]
-    bars = [*many, Bar(node="a", item="x", state="failed", start=0.5, end=0.501)]
-    bars += [Bar(node="a", item="y", state="completed", start=8.0, end=8.5)]
-    bars += [Bar(node="a", item="z", state="running", start=9.0, end=10.0)]
-    assert bars_json(bars) == {
-        "a": [
-            [0.0, 0.5, "completed", 0],
-            [0.5, 0.501, "failed", 0],
-            [8.0, 8.5, "completed", 0],
-            [9.0, None, "running", 0],
-        ]
-    }
+def test_bars_too_short_to_be_told_apart_are_one() -> None:
+    """A bar for each job that is long enough to be seen, also where the next begins as it ends; tiny ones share one that
+    looks like the most pressing of them."""
+    tiny = [Bar(node="a", item=str(n), state="completed", start=n / 1000, end=(n + 1) / 1000) for n in range(500)]
+    tiny += [Bar(node="a", item="x", state="failed", start=0.5, end=0.501)]
+    long = [Bar(node="a", item=f"l{n}", state="completed", start=2.0 + n, end=3.0 + n) for n in range(7)]
+    drawn = bars_json([*tiny, *long, Bar(node="a", item="z", state="running", start=9.0, end=10.0)])["a"]
+    assert drawn[-8:] == [[2.0 + n, 3.0 + n, "completed", 0] for n in range(7)] + [[9.0, None, "running", 0]]
+    together = drawn[:-8]
+    assert len(together) < 10
+    assert [state for *_, state, _ in together] == ["completed"] * (len(together) - 1) + ["failed"]
+    assert (together[0][0], together[-1][1]) == (0.0, 0.501)
 
 
 def test_bars_that_work_at_once_lie_in_lanes() -> None:

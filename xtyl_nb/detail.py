@@ -97,18 +97,13 @@ def _drawn(bars: Sequence[Bar], least: float) -> list[list[Any]]:
     for bar, lane in zip(bars, lanes(bars), strict=True):
         state = bar.state if bar.state in PRESSING else "completed"
         before = last.get(lane)
-        is_close = before is not None and bar.start - before[1] < least
-        if before is not None and is_close and (state == before[2] or max(_long(before), bar.end - bar.start) < least):
+        if before is not None and max(bar.start - before[1], before[1] - before[0], bar.end - bar.start) < least:
             before[1:3] = max(before[1], bar.end), max(before[2], state, key=PRESSING.index)
         else:
             last[lane] = [bar.start, bar.end, state, lane]
             drawn.append(last[lane])
     # What goes on has no end yet: the page draws it to where its clock is.
     return [[start, None if state in ("running", "waiting") else end, state, lane] for start, end, state, lane in drawn]
-
-
-def _long(bar: list[Any]) -> float:
-    return float(bar[1] - bar[0])
 
 
 def _line(job: JobDetail, began: float | None) -> Json:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -197,15 +198,21 @@ def _resolve(module: str, name: str) -> Any:
     return found
 
 
-def _is_local(module: ModuleType | None) -> bool:
-    """Whether a module lies beside the notebook, rather than being installed."""
+def _is_local(module: ModuleType | None, folder: str | None = None) -> bool:
+    """Whether a module lies in this folder, the notebook's own, rather than being installed."""
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or (module and module.__name__.partition(".")[0] in ("xtyl_engine", "xtyl_nb")):
         return False
+    return _lies_in(file, folder or os.getcwd())
+
+
+# A kernel knows thousands of modules, and each function that is packed asks for all of them.
+@cache
+def _lies_in(file: str, folder: str) -> bool:
     path = Path(file)
     # A notebook may well be opened in a folder that holds the interpreter and all its packages.
     is_installed = not _INSTALLED.isdisjoint(path.parts) or any(map(path.is_relative_to, (sys.prefix, sys.base_prefix)))
-    return path.is_relative_to(Path.cwd()) and not is_installed
+    return path.is_relative_to(folder) and not is_installed
 
 
 def _pickled(function: Function) -> bytes:
@@ -224,10 +231,11 @@ def _local_by_value() -> Iterator[None]:
     import cloudpickle
 
     with _packing:
+        folder = os.getcwd()
         local = [
             module
             for name, module in list(sys.modules.items())
-            if name != "__main__" and getattr(module, "__name__", None) == name and _is_local(module)
+            if name != "__main__" and getattr(module, "__name__", None) == name and _is_local(module, folder)
         ]
         for module in local:
             cloudpickle.register_pickle_by_value(module)

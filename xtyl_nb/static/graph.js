@@ -219,7 +219,6 @@ function stage(graph, choose, refold) {
     const at = cards.get(event.target.dataset?.node);
     if (!at) return;
     if (event.key === "Enter" || event.key === " ") choose(at.node.id);
-    else if (event.key === "Escape") choose(null);
     else if (event.key === "+" || event.key === "-") zoomBy(event.key === "+" ? 1.25 : 0.8);
     else if (event.key === "0") { wanted = null; fit(); }
     else if (!event.key.startsWith("Arrow")) return;

@@ -75,12 +75,14 @@ function timeline(choose, ask) {
     const started = [...names.keys()].filter((id) => state.nodes[id]?.start != null);
     if (!plain.hidden) look(state);
     else log.touch(state);
-    for (const id of started.slice(0, LANES)) {
+    // In the order of the graph, whenever each of them started.
+    started.slice(0, LANES).forEach((id, place) => {
       if (!lanes.has(id)) lanes.set(id, lane(id));
       const { row, draw } = lanes.get(id);
       draw(state.nodes[id], elapsed);
-      if (!row.isConnected) list.append(row);
-    }
+      if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
+    });
+    while (list.children.length > LANES) list.lastChild.remove();
     const more = started.length - LANES;
     end.textContent = started.length ? (more > 0 ? `first ${LANES} of ${started.length} · ` : "") + lasted(elapsed) : "nothing has started";
   }
