@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
@@ -68,6 +71,24 @@ def test_a_click_at_what_somebody_has_decided_is_told_who_and_what(bench: Workbe
     assert (late["ok"], late["waits"]) == (False, False)
     assert (late["decision"]["action"], late["decision"]["choice"]) == ("approved", [1])
     shown.close()
+
+
+def test_an_image_is_sent_as_large_as_a_page_can_use(bench: Workbench) -> None:
+    """One that a job made, and one that waits to be chosen, also far down the list; none for what is not there."""
+    flow = xt.Workflow("art").generate_image("poster", prompt="{{ name }}").review("pick", of="poster")
+    run = bench.done(flow, BRIEFS)
+
+    def width(**asked: Any) -> int | None:
+        image = QUESTIONS["image"](run, asked, None)["image"]
+        return image and Image.open(BytesIO(b64decode(image.partition(",")[2]))).width
+
+    with Image.open(run.gallery("poster").paths[0]) as original:
+        assert original.width > 512
+        assert width(node="poster", item="0", image=0) == original.width
+        assert width(node="pick", item="56", option=0) == original.width
+    assert width(node="poster", item="0", image=7) is None
+    assert width(node="pick", item="56", option=7) is None
+    assert width(node="pick", item="99", option=0) is None
 
 
 def test_time_at_work_is_what_the_jobs_took(bench: Workbench) -> None:

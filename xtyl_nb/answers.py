@@ -4,17 +4,20 @@ raises, and the widget answers with words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from xtyl_engine.errors import DecisionRefused, WaitTimeout, WorkflowException
-from xtyl_engine.overview import JobPage
+from xtyl_engine.overview import JobPage, Option
 from xtyl_nb.detail import detail_json, event_json, page_json
 from xtyl_nb.live import Live
+from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import REVIEWS_SHOWN, Json, mark, review_key, reviews_json
 
 MOST_JOBS = 2_000
+MOST_REVIEWS = 500
+PAGE_PIXELS = 1600
 
 
 def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
@@ -46,8 +49,30 @@ def _events(live: Live, message: Mapping[str, Any], began: float | None) -> Json
     return {"events": [event_json(event, began) for event in reversed(live.recent_events())]}
 
 
+def _image(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
+    """An image as large as a page can use: the n-th that a job made, or that of an option which waits to be chosen."""
+    node, item, option = str(message["node"]), str(message["item"]), message.get("option")
+    if option is None:
+        images = dict(enumerate(live.inspect(node, item=item).images))
+        path = images.get(int(message["image"]))
+    else:
+        options = {each.index: each.image for each in _options(live, node, item)}
+        path = options.get(int(option))
+    return {"image": thumbnail(live.original(path), PAGE_PIXELS) if path else None}
+
+
+def _options(live: Live, node: str, item: str) -> Sequence[Option]:
+    after = None
+    while page := live.reviews_after(after, MOST_REVIEWS):
+        for review in page:
+            if (review.node, review.item) == (node, item):
+                return review.options
+        after = (page[-1].node, page[-1].item)
+    return ()
+
+
 QUESTIONS: Mapping[str, Callable[[Live, Json, float | None], Json]] = {
-    "jobs": _page, "job": _job, "events": _events, "reviews": _waiting,
+    "jobs": _page, "job": _job, "events": _events, "reviews": _waiting, "image": _image,
 }  # fmt: skip
 
 

@@ -63,4 +63,7 @@ class Live(Protocol):
 
     def timeline(self) -> Timeline: ...
 
+    def original(self, path: str) -> str:
+        """The whole file of an image that one of the others named, where it can be read."""
+
     def exhibits(self, limit: int) -> list[Exhibit]: ...

@@ -7,6 +7,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 
 from xtyl_engine.overview import NodeOverview, Overview
@@ -101,9 +102,15 @@ def _header(overview: Overview) -> str:
         f'<span style="border:1px solid {COLOURS[state]};border-radius:99px;padding:1px 9px">'
         f"{_sign(state)} {state}</span>"
         + (f'<span style="{SOFT}">waits for {one_line(waits)}</span>' if waits else "")
+        + ("" if overview.state.is_terminal else f'<span style="{SOFT}">{one_line(_as_of(overview.id))}</span>')
         + f'<div style="flex:1 1 120px">{_track(counts, overview.total, 6)}</div>'
         f'<span style="{SOFT};font-variant-numeric:tabular-nums">{numbers}</span></div>'
     )
+
+
+def _as_of(id: str) -> str:
+    """A picture that is not the last one may be all that a reader has: when it was drawn, and what shows more."""
+    return f'as of {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}; xt.attach("{id}") shows how it goes on'
 
 
 def _stage(plan: Plan, folded: Fold, layout: Layout, glances: dict[str, NodeOverview]) -> str:

@@ -262,6 +262,10 @@ class Run:
         with_images = [name for name, node in self.plan.nodes.items() if node.type in ("generate_image", "call")]
         return list(islice(exhibits_of(job for name in with_images for job in self._jobs_of(name)), limit))
 
+    def original(self, path: str) -> str:
+        """The whole file of an image, of which a back end far away sent a small copy."""
+        return self._backend.store_of(self.id).original(path)
+
     def timeline(self) -> Timeline:
         """When each job was at work, as bars on one scale."""
         from xtyl_nb.timeline import timeline_of

@@ -27,11 +27,24 @@ from xtyl_nb.fold import fold
 from xtyl_nb.follower import Follower
 from xtyl_nb.live import Live
 from xtyl_nb.picture import MOST_EXHIBITS, Exhibit, run_html
-from xtyl_nb.view import Json, describe, difference, draw_graph, elapsed_seconds
+from xtyl_nb.view import Json, describe, difference, draw_graph, elapsed_seconds, mark
 
 STATIC = Path(__file__).parent / "static"
 # One module to the page, in this order.
-PARTS = ("page", "state", "kernel", "graph", "timeline", "panel", "waiting", "choice", "review", "widget")
+PARTS = (
+    "page",
+    "state",
+    "kernel",
+    "still",
+    "graph",
+    "timeline",
+    "panel",
+    "waiting",
+    "choice",
+    "large",
+    "review",
+    "widget",
+)
 SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -81,6 +94,7 @@ class RunWidget(anywidget.AnyWidget):
         self._number = 0
         self._still: Any = None
         self._still_shows: tuple[Any, ...] = ()
+        self._still_mark = ""
         self._audience = Audience(_cells)
         self._overview = live.overview()
         self._opened: set[str] = set()
@@ -143,7 +157,8 @@ class RunWidget(anywidget.AnyWidget):
         output = ".jp-OutputArea-child"
         hide = f"{output}:not(:has(.xtyl)):has(+ {output} .xtyl-still-{self._key}){{display:none}}"
         picture = run_html(self.live.plan, self._overview, self._exhibits())
-        return f'<div class="xtyl-still-{self._key}"><style>{hide}</style>{picture}</div>'
+        self._still_mark = mark(picture)
+        return f'<div class="xtyl-still-{self._key} xtyl-is-{self._still_mark}"><style>{hide}</style>{picture}</div>'
 
     def _exhibits(self) -> list[Exhibit]:
         """Images for the sheet, once the run is over: until then the cards show the latest."""
@@ -194,8 +209,9 @@ class RunWidget(anywidget.AnyWidget):
             self._refold(message.get("node"))
         elif (control := CONTROLS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._obey(control, message))
-        elif kind == "bars":
-            self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(self._bars, message))
+        elif kind in ("bars", "still"):
+            own = self._bars if kind == "bars" else self._renewed
+            self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(own, message))
         elif (question := QUESTIONS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(question, message))
 
@@ -223,6 +239,11 @@ class RunWidget(anywidget.AnyWidget):
         """Where the jobs stand in time, by card."""
         card_of = self._fold.card_of
         return {"bars": bars_json([replace(bar, node=card_of[bar.node]) for bar in live.timeline().bars])}
+
+    def _renewed(self, live: Live, message: Json, began: float | None) -> Json:
+        """The still picture, for a page whose notebook has an older one."""
+        with self._lock:
+            return {} if message.get("mark") == self._still_mark else {"html": self._picture()}
 
     def _reply(self, question: Callable[[Live, Json, float | None], Json], message: Json) -> Json:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -51,6 +52,19 @@ def offers(*texts):
     row = review_of([], item="0", label="Lamp 0", edit=True, options=options)
     return overview_of(summer_plan(), nodes={"pick": glance(waiting=1)}, reviews=(row,))
 run = ScriptedRun(summer_plan(), offers("Dawn", "Dusk"), offers("Dawn", "Dusk", "Noon"), offers("Dawn", "Night"))
+RunWidget(run).display()
+"""
+)
+# Where code runs without the page's focus being anywhere near.
+KERNEL = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+LONG = (
+    ROWS
+    + """
+more = "It falls where you read and leaves the rest of the room to the evening. " * 9
+texts = [f"{word} light. {more}" for word in ("Warm", "Cold", "No")]
+options = tuple(Option(index=place, text=text) for place, text in enumerate(texts))
+row = review_of([], item="0", label="Lamp 0", edit=True, options=options)
+run = ScriptedRun(summer_plan(), overview_of(summer_plan(), nodes={"pick": glance(waiting=1)}, reviews=(row,)))
 RunWidget(run).display()
 """
 )
@@ -127,17 +141,76 @@ def test_a_row_that_waits_again_keeps_what_still_holds(lab: Any, page: Any) -> N
     assert page.get_by_placeholder("Comment (optional)").input_value() == "warm"
 
 
-def test_that_another_option_is_being_made_is_said_until_it_is_there(lab: Any, page: Any) -> None:
-    """The row is not there meanwhile, and comes back with one option more."""
-    start(page, lab.write("made.ipynb", MADE, "run.step()", "run.step()"))
+def test_whoever_asks_for_another_option_stays_until_it_is_there(lab: Any, page: Any) -> None:
+    """The row is not among those that wait meanwhile, and nothing of it can be decided; then the new option has the keyboard."""
+    start(page, lab.write("made.ipynb", MADE, "run.step()"))
     page.get_by_role("button", name="Ask for another").click()
     note = page.locator(".xtyl .review .note")
     note.get_by_text("pick · Lamp 0: one more option is being made").wait_for()
     run_from_page(page, 1)
-    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
-    assert note.is_visible()
+    page.locator(".xtyl .review .turner", has_text="1 more").wait_for()
+    assert "Lamp 0" in page.locator(".xtyl .review h5").inner_text()
+    assert page.locator(".xtyl .pick input").first.is_disabled()
+    assert page.get_by_role("button", name="Ask for another").is_disabled()
     shot(page, "review-another")
-    run_from_page(page, 2)
+    page.evaluate("() => document.querySelector('.xtyl').focus()")
+    page.evaluate(f"() => void {KERNEL}.requestExecute({{ code: 'run.step()' }})")
+    page.locator(".xtyl .pick").nth(2).wait_for()
     note.wait_for(state="hidden")
+    page.wait_for_function("() => document.activeElement.dataset.at === 'option 2'")
+    assert "Lamp 0" in page.locator(".xtyl .review h5").inner_text()
+
+
+def test_whoever_does_not_wait_for_another_option_goes_on(lab: Any, page: Any) -> None:
+    """The next row takes the place of the one that is away, and that comes back in its own."""
+    start(page, lab.write("on.ipynb", MADE, "run.step()", "run.step()"))
+    page.get_by_role("button", name="Ask for another").click()
+    run_from_page(page, 1)
+    page.locator(".xtyl .review .turner", has_text="1 more").wait_for()
+    page.get_by_role("button", name="next review").click()
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
+    assert page.locator(".xtyl .review .note").is_hidden()
+    assert page.locator(".xtyl .pick input").first.is_enabled()
+    run_from_page(page, 2)
+    page.locator(".xtyl .review .turner", has_text="2 of 2").wait_for()
     page.get_by_role("button", name="previous review").click()
     page.locator(".xtyl .pick").nth(2).wait_for()
+
+
+def test_long_texts_are_read_and_edited_at_full_width(lab: Any, page: Any) -> None:
+    """Below each other, in a list that scrolls; the text that is chosen is edited in a field that holds it."""
+    start(page, lab.write("long.ipynb", LONG))
+    picks = page.locator(".xtyl .pick")
+    picks.nth(0).locator("input").check()
+    field = page.locator(".xtyl .review textarea:visible")
+    shot(page, "review-long-texts")
+    sheet = page.locator(".xtyl .sheet").bounding_box()
+    boxes = [pick.bounding_box() for pick in picks.all()]
+    assert all(box["width"] > 0.9 * sheet["width"] for box in boxes)
+    assert boxes[1]["y"] > boxes[0]["y"] + boxes[0]["height"]
+    assert field.evaluate("field => field.scrollHeight <= field.clientHeight + 2")
+
+
+def test_an_image_is_looked_at_as_large_as_it_is(lab: Any, page: Any) -> None:
+    """By its button and by a key, the next one by an arrow; Escape goes back to the option, and nothing was chosen."""
+    large = ROWS + (
+        'images = [draw_image(folder / f"large-{c}.png", top=c, bottom="navy", size=1200) for c in ("orange", "teal")]\n'
+        "run = ScriptedRun(summer_plan(), stands(0))\nRunWidget(run).display()"
+    )
+    start(page, lab.write("large.ipynb", large))
+    width = "() => document.querySelector('.xtyl dialog[open] img')?.naturalWidth"
+    page.locator(".xtyl .pick").first.hover()
+    page.get_by_role("button", name="Enlarge option 1").click()
+    page.wait_for_function(f"() => ({width})() === 1200")
+    if folder := os.environ.get("LAB_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/review-large.png")
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("2 of 2 · ← →").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".xtyl dialog").wait_for(state="hidden")
+    page.locator(".xtyl .pick input").nth(1).focus()
+    page.keyboard.press("z")
+    page.get_by_text("2 of 2 · ← →").wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => document.activeElement.dataset.at === 'option 1'")
+    assert not page.locator(".xtyl .pick input:checked").count()

@@ -135,6 +135,25 @@ def test_a_reloaded_page_shows_the_present(lab: Any, page: Any) -> None:
     assert page.locator("[class^=xtyl-still]").is_hidden()
 
 
+def test_the_still_picture_is_renewed_after_a_reload(lab: Any, page: Any) -> None:
+    """JupyterLab routes no updates to it any more then: the notebook keeps the end of the run, and not the middle."""
+    start(page, lab.write("renewed.ipynb", START, "run.step()"))
+    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector('[class^="xtyl-still"]:has-text("shows how it goes on")', state="attached")
+    save(page)
+    page.reload()
+    page.wait_for_selector(".xtyl .pill.running")
+    run_cell(page, 1)
+    page.wait_for_selector(".xtyl .pill.completed")
+    page.wait_for_selector('[class^="xtyl-still"]:has-text("12 / 12")', state="attached")
+    assert page.locator("[class^=xtyl-still]").is_hidden()
+    save(page)
+    outputs = json.loads((lab.folder / "renewed.ipynb").read_text())["cells"][0]["outputs"]
+    pictures = ["".join(each["data"].get("text/html", "")) for each in outputs]
+    assert ["12 / 12" in each for each in pictures] == [False, True]
+    assert "xt.attach" not in pictures[1]
+
+
 def test_without_a_kernel_the_last_picture_stays(lab: Any, page: Any) -> None:
     """A saved notebook, opened when its kernel is gone, shows the still picture and no broken widget."""
     start(page, lab.write("still.ipynb", START, "run.step()"))

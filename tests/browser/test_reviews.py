@@ -26,7 +26,7 @@ def test_another_option_is_asked_for(lab: Any, page: Any) -> None:
     start(page, lab.write("another.ipynb", START, "print(run.controls)"))
     page.get_by_placeholder("Comment (optional)").fill("brighter")
     page.get_by_role("button", name="Ask for another").click()
-    page.wait_for_selector('.xtyl .review button[aria-label="Ask for another option"]:enabled')
+    page.get_by_text("one more option is being made").wait_for()
     run_cell(page, 1)
     page.get_by_text("[('another', 'pick', 'brighter', '0')]").wait_for()
 

@@ -35,7 +35,14 @@ function words(mine, name, placeholder, enter) {
   return input;
 }
 
-function pick(option, review, mine, name, choose) {
+// How wide an option is at the least: short texts stand beside each other, long ones below.
+function least(options) {
+  if (options.some(({ image }) => image)) return "116px";
+  const longest = Math.max(0, ...options.map(({ text }) => text?.length ?? 0));
+  return longest > 200 ? "100%" : longest > 80 ? "min(240px, 100%)" : "132px";
+}
+
+function pick(option, review, mine, name, choose, large) {
   const box = make("label", option.image ? "pick" : "pick plain");
   const input = marked(`option ${option.index}`, make("input"));
   input.type = review.choose === 1 ? "radio" : "checkbox";
@@ -43,15 +50,21 @@ function pick(option, review, mine, name, choose) {
   input.value = option.index;
   input.setAttribute("aria-label", option.text ?? `option ${option.index + 1}`);
   input.addEventListener("change", () => choose(option.index, input.checked));
-  if (option.image) box.append(picture(option.image));
+  if (option.image) {
+    const glass = button("", () => large(option), "glass");
+    glass.append(icon("large"));
+    glass.setAttribute("aria-label", `Enlarge option ${option.index + 1}`);
+    glass.title = "Enlarge (z)";
+    box.append(picture(option.image), glass);
+  }
   const line = make("span", "line");
   line.append(input, make("span", "words", option.text ?? (option.image ? `option ${option.index + 1}` : "")));
   box.append(line);
   if (review.edit && option.text !== null) {
     const text = marked(`text ${option.index}`, make("textarea"));
     text.value = mine.edits[option.index] ?? option.text;
-    // As high as what it holds, within reason.
-    text.rows = Math.max(3, Math.min(10, Math.ceil(text.value.length / 22)));
+    // As high as what it holds, within reason, also where the browser cannot tell.
+    text.rows = Math.max(3, Math.min(12, Math.ceil(text.value.length / (text.value.length > 200 ? 80 : 22))));
     text.setAttribute("aria-label", `Edit the text of option ${option.index + 1}`);
     text.addEventListener("input", () => { mine.edits[option.index] = text.value; });
     text.addEventListener("keydown", aside);

@@ -16,8 +16,10 @@ function header(graph, act) {
   const id = make("code", "soft", graph.run);
   id.title = `xt.attach("${graph.run}") shows this run anywhere`;
   bar.append(make("b", "", graph.name), id, pill, note, rail, numbers, buttons);
+  let shown = "";
+  const stale = (time) => { shown = time ? ` · as of ${time.toTimeString().slice(0, 5)}` : ""; };
   const tick = (state, elapsed) => {
-    numbers.textContent = `${state.done} / ${state.total}${state.started ? ` · ${clock(elapsed)}` : ""}`;
+    numbers.textContent = `${state.done} / ${state.total}${state.started ? ` · ${clock(elapsed)}` : ""}${shown}`;
   };
   const update = (state, before) => {
     if (state.state !== before?.state) {
@@ -35,7 +37,7 @@ function header(graph, act) {
     all.retry.hidden = !state.failed || !["failed", "stopped"].includes(state.state);
     all.stop.hidden = isOver(state);
   };
-  return { bar, update, tick };
+  return { bar, update, tick, stale };
 }
 
 function card(node, choose) {

@@ -2,6 +2,14 @@ const LATE = 700;
 const LOST = 5_000;
 const RESTARTED = "The kernel was restarted and no longer knows this picture.";
 const PING = 60_000;
+// What Jupyter says of a kernel from which no answer comes any more.
+const DOWN = {
+  autorestarting: "The kernel died and is started anew.",
+  restarting: "The kernel is being restarted.",
+  terminating: "The kernel was shut down.",
+  dead: "The kernel is dead.",
+  gone: "The kernel was shut down.",
+};
 
 // What Jupyter calls the state of the kernel behind this page; elsewhere nothing is known of it.
 function kernelState({ widget_manager: manager }) {
@@ -12,15 +20,18 @@ function kernelState({ widget_manager: manager }) {
 }
 
 // Sends what a person asks for and shows what came of it. A busy kernel answers late, and one that is gone or was restarted never:
-// either is said, with what helps.
-function kernel(model, run, view, say) {
+// either is said, with what helps. `stale` hears whether the page is without a kernel.
+function kernel(model, run, view, say, stale) {
   const asked = new Map();
   const lateOnes = new Set();
   let isLost = false;
   const listen = (message) => {
     // Whatever comes shows that it is not lost; that it was busy is over when it has answered.
-    if (isLost) say("");
-    isLost = false;
+    if (isLost) {
+      isLost = false;
+      say("");
+      stale(false);
+    }
     if (message.kind !== "answer" || !asked.has(message.ask)) return;
     const { done, timer } = asked.get(message.ask);
     asked.delete(message.ask);
@@ -38,11 +49,13 @@ function kernel(model, run, view, say) {
       if (quiet) return;
       lateOnes.add(id);
       say(`The kernel is ${now === "busy" ? "busy" : "late"} and will answer when its cell ends. ${command}`);
-    } else if (now !== "idle") lost(`The kernel is ${now}.`);
+    } else if (now !== "idle") lost(DOWN[now] ?? `The kernel is ${now}.`, quiet);
     // It may be far away.
-    else asked.get(id).timer = setTimeout(() => lost(RESTARTED), LOST - LATE);
+    else asked.get(id).timer = setTimeout(() => lost(RESTARTED, quiet), LOST - LATE);
   }
-  function lost(words) {
+  // What nobody clicked for does not say again what may have been dismissed.
+  function lost(words, quiet = false) {
+    const isNews = !isLost;
     isLost = true;
     lateOnes.clear();
     // Nobody goes on waiting for what may never come.
@@ -51,8 +64,19 @@ function kernel(model, run, view, say) {
       asked.delete(id);
       done({ ok: false });
     }
-    say(`${words} The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`, "failed");
+    if (isNews) stale(true);
+    if (isNews || !quiet) say(`${words} The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`, "failed");
   }
+  // Jupyter tells at once of a kernel that dies, long before anybody asks it something.
+  const watch = () => {
+    const now = kernelState(model);
+    if (DOWN[now]) lost(DOWN[now], true);
+    // Back from a sleep, say: what it has to tell may have been missed.
+    else if (now === "idle" && isLost) ping();
+  };
+  const link = model.widget_manager?.kernel;
+  const signals = [link?.statusChanged, link?.connectionStatusChanged, link?.disposed].filter(Boolean);
+  for (const signal of signals) signal.connect(watch);
 
   // What nobody clicked for waits in silence, as long as the kernel only works.
   function ask(kind, details, done, { quiet = false } = {}) {
@@ -62,7 +86,7 @@ function kernel(model, run, view, say) {
       model.send({ kind, ask: id, ...details });
     } catch {
       const now = kernelState(model);
-      lost(["busy", "idle"].includes(now) ? RESTARTED : `The kernel that showed this is ${now === "unknown" ? "gone" : now}.`);
+      lost(["busy", "idle"].includes(now) ? RESTARTED : DOWN[now] ?? `The kernel that showed this is ${now === "unknown" ? "gone" : now}.`, quiet);
     }
   }
 
@@ -74,6 +98,7 @@ function kernel(model, run, view, say) {
   model.send({ kind: "opened", view });
   const close = () => {
     clearInterval(pings);
+    for (const signal of signals) signal.disconnect(watch);
     document.removeEventListener("visibilitychange", again);
     model.off("msg:custom", listen);
     for (const { timer } of asked.values()) clearTimeout(timer);

@@ -13,6 +13,7 @@ const ICONS = {
   rejected: ["M3.5 8h9"],
   stopped: ["M4 4h8v8H4z"],
   paused: ["M5.5 3.5v9M10.5 3.5v9"],
+  large: ["M9.5 2.5h4v4M13.5 2.5 9 7M6.5 13.5h-4v-4M2.5 13.5 7 9"],
 };
 const FAR = 0.36;
 // A graph is shown whole down to this size; a larger one at one that is easier to read, in part.

@@ -1,5 +1,5 @@
 // A node seen closely: what it was asked, its jobs with their place in time, and one job with all that is known of it.
-function details(wording, choose, ask) {
+function details(wording, choose, ask, enlarge) {
   const box = make("div", "panel");
   let nodes = new Map();
   let [id, item, page, job, seen, asked, wrong] = [null, null, null, null, null, 0, ""];
@@ -138,7 +138,13 @@ function details(wording, choose, ask) {
     line("result", each.text, "result");
     if (each.images.length) {
       const images = make("dd", "thumbs large");
-      images.append(...each.images.map(picture));
+      const all = each.images.map((image, place) => ({ image, words: each.label, of: { node: id, item: each.item, image: place } }));
+      images.append(...all.map(({ image }, place) => {
+        const open = button("", () => enlarge(all, place), "plain");
+        open.setAttribute("aria-label", `Enlarge image ${place + 1}`);
+        open.append(picture(image));
+        return open;
+      }));
       list.append(make("dt", "", "images"), images);
     }
     for (const [name, value] of each.asked) line(name, value);

@@ -1,18 +1,18 @@
 // What was begun at a review stays until it is decided, also where the page draws the widget anew: kept by widget.
 const begun = new Map();
 
-function reviews(key, ask, leave) {
+function reviews(key, ask, leave, enlarge) {
   const box = make("div", "review");
   const note = make("div", "note");
   const desk = make("div", "desk");
   note.setAttribute("role", "alert");
   box.append(note, desk);
-  if (!begun.has(key)) begun.set(key, { drafts: new Map(), note: null, at: null });
+  if (!begun.has(key)) begun.set(key, { drafts: new Map(), note: null, at: null, making: null });
   const kept = begun.get(key);
   // What the page before waited for is answered there.
   for (const mine of kept.drafts.values()) mine.busy = false;
   const queue = waitingList(ask, () => refresh());
-  let [drawn, state, place, goOn] = [null, null, 0, false];
+  let [drawn, state, place, goOn, arrived] = [null, null, 0, false, false];
 
   function draft(key) {
     const empty = { chosen: [], edits: {}, reason: "", comment: "", rejecting: false, says: "", busy: false };
@@ -20,17 +20,32 @@ function reviews(key, ask, leave) {
     return kept.drafts.get(key);
   }
 
-  // What somebody else was first to decide is said until it is dismissed, or the reader goes on; that an option is being made,
-  // until it is there.
-  function tell(words, title = "", state = "failed", made = null) {
-    kept.note = words ? { words, title, state, made } : null;
+  // What somebody else was first to decide is said until it is dismissed, or the reader goes on.
+  function tell(words, title = "", state = "failed") {
+    kept.note = words ? { words, title, state } : null;
     note.hidden = !kept.note;
     if (!kept.note) return note.replaceChildren();
     const text = make("span");
     if (title) text.append(make("b", "", `${title}: `));
     text.append(words);
     note.className = `note ${state}`;
-    note.replaceChildren(icon(state), text, button("Dismiss", () => { tell(""); refresh(); }, "quiet"));
+    note.replaceChildren(icon(state), text, button("Dismiss", () => { arrive(); tell(""); refresh(); }, "quiet"));
+  }
+
+  // A row for which another option is being made stays on the desk until that is there, or the reader goes elsewhere.
+  const isAway = (key = kept.at) => kept.making !== null && kept.making.key === key;
+  function arrive(isThere = false) {
+    arrived = isThere && isAway();
+    kept.making = null;
+  }
+  function lookOut(waiting) {
+    const now = waiting.find(([key]) => key === kept.making.key);
+    if (!now) kept.making.isGone = true;
+    // With the same options again, none could be made.
+    if (isOver(state) || (now && (kept.making.isGone || now[1].mark !== kept.making.review.mark))) {
+      arrive(Boolean(now));
+      tell("");
+    }
   }
 
   function update(now) {
@@ -41,25 +56,24 @@ function reviews(key, ask, leave) {
 
   function refresh() {
     const waiting = isOver(state) ? [] : queue.list();
+    if (kept.making) lookOut(waiting);
     const here = waiting.findIndex(([key]) => key === kept.at);
-    if (here < 0 && drawn) drawn = null;
+    if (here < 0 && !isAway()) drawn = null;
     const keys = new Set(waiting.map(([key]) => key));
-    const made = kept.note?.made;
-    if (made && waiting.some(([key, { mark }]) => key === made.key && mark !== made.mark)) tell("");
     for (const [key, mine] of kept.drafts) {
       if (keys.has(key)) mine.looked = false;
       else if (!mine.looked && mine.review) ended(key, mine);
     }
     // The row that is looked at stays, whatever is decided elsewhere.
-    place = here >= 0 ? here : Math.max(0, Math.min(place, waiting.length - 1));
-    desk.hidden = !waiting.length;
+    place = here >= 0 ? here : Math.max(0, Math.min(place, waiting.length - (isAway() ? 0 : 1)));
+    desk.hidden = !waiting.length && !isAway();
     box.hidden = desk.hidden && note.hidden;
-    if (!waiting.length) {
+    if (desk.hidden) {
       if ((goOn || box.contains(active(box))) && isFree()) leave();
       drawn = null;
       return;
     }
-    const [key, review] = waiting[place];
+    const [key, review] = isAway() ? [kept.making.key, kept.making.review] : waiting[place];
     kept.at = key;
     // Somebody may be typing here: another row that waits changes the count and nothing else.
     if (drawn && drawn[0] === key && alike(drawn[1], review)) return turn.update();
@@ -103,7 +117,8 @@ function reviews(key, ask, leave) {
     };
     const title = make("h5");
     title.append(make("span", "", titleOf(review)), make("span", "end", `choose ${review.choose}`), turn.box);
-    const sheet = make("fieldset", review.options.some(({ image }) => image) ? "sheet" : "sheet wordy");
+    const sheet = make("fieldset", "sheet");
+    sheet.style.setProperty("--least", least(review.options));
     sheet.setAttribute("aria-label", `Options of ${review.node}`);
     const row = make("div", "row");
     const says = make("p", "says bad", mine.says);
@@ -118,6 +133,7 @@ function reviews(key, ask, leave) {
       const at = focused();
       tell("");
       mine.busy = goOn = true;
+      if (kind === "another") kept.making = { key, review, isGone: false };
       ready();
       ask(kind, { node: review.node, item: review.item, ...what }, (answer) => {
         mine.busy = false;
@@ -127,8 +143,10 @@ function reviews(key, ask, leave) {
           queue.drop(key, review);
           kept.drafts.delete(key);
         } else goOn = false;
-        if (answer.ok && kind === "another") {
-          tell("one more option is being made. The row comes back with it.", titleOf(review), "running", { key, mark: review.mark });
+        if (!answer.ok && isAway(key)) arrive();
+        if (isAway(key)) {
+          tell("one more option is being made and comes up here. Meanwhile nothing is decided of this row.", titleOf(review), "running");
+          if (box.contains(active(box))) leave();
         }
         if (isOver && !answer.ok) tell(answer.decision ? verdict(answer.decision) : mine.says, titleOf(review));
         if (!isOver) redraw(at);
@@ -136,10 +154,12 @@ function reviews(key, ask, leave) {
       });
     }
     function ready() {
-      approve.disabled = mine.busy || mine.chosen.length !== review.choose;
+      const isShut = mine.busy || isAway(key);
+      sheet.disabled = isAway(key);
+      approve.disabled = isShut || mine.chosen.length !== review.choose;
       const missing = review.choose - mine.chosen.length;
       approve.title = missing > 0 ? `Choose ${missing} more` : "";
-      reject.disabled = another.disabled = mine.busy;
+      reject.disabled = another.disabled = isShut;
       for (const pick of sheet.children) {
         const input = pick.querySelector("input");
         if (!input) continue;
@@ -156,10 +176,17 @@ function reviews(key, ask, leave) {
       ready();
     }
 
+    const pictures = review.options.filter(({ image }) => image);
+    const large = (option) => pictures.includes(option) && enlarge(pictures.map(({ index, text, image }) => ({
+      image, words: text ?? `option ${index + 1}`, of: { node: review.node, item: review.item, option: index },
+    })), pictures.indexOf(option));
+
     // Digits choose, Enter approves: a row is decided without the mouse.
     sheet.addEventListener("keydown", (event) => {
       const option = review.options[Number(event.key) - 1];
-      if (event.key === "Enter") approve.click();
+      const focused = review.options.find(({ index }) => event.target.dataset.at === `option ${index}`);
+      if (event.key === "Enter" && event.target.tagName !== "BUTTON") approve.click();
+      else if (event.key === "z" && focused) large(focused);
       else if (option && event.key.length === 1) {
         choose(option.index, !mine.chosen.includes(option.index));
         sheet.querySelectorAll(".pick input")[Number(event.key) - 1]?.focus();
@@ -169,7 +196,7 @@ function reviews(key, ask, leave) {
     });
 
     const name = `xtyl-${Math.random().toString(36).slice(2)}`;
-    for (const option of review.options) sheet.append(pick(option, review, mine, name, choose));
+    for (const option of review.options) sheet.append(pick(option, review, mine, name, choose, large));
     if (review.hidden) sheet.append(make("p", "soft", `${review.hidden} more: run.reviews() lists them all`));
     const approve = marked("approve", button("Approve", () => decide("approve", { choose: mine.chosen, edits: edits(), comment: mine.comment }), "main"));
     const reject = marked("reject", button(mine.rejecting ? "Reject" : "Reject…", () => {
@@ -188,9 +215,10 @@ function reviews(key, ask, leave) {
     turn.update();
     ready();
     // Whoever decides goes on with the next row where the last one was; whoever went elsewhere meanwhile is left there.
-    if (goOn && !mine.busy && isFree()) focus({ at: `option ${review.options[0]?.index}` });
+    const next = review.options.at(arrived ? -1 : 0);
+    if ((goOn || arrived) && !mine.busy && !isAway(key) && isFree()) focus({ at: `option ${next?.index}` });
     else if (spot) focus(spot);
-    if (!mine.busy) goOn = false;
+    if (!mine.busy) goOn = arrived = false;
   }
 
   const turn = turner();
@@ -198,17 +226,20 @@ function reviews(key, ask, leave) {
     const node = make("span", "soft turner");
     const count = make("span");
     let asking = false;
-    const go = (step) => {
-      const waiting = queue.list();
-      if (!waiting[place + step]) return;
+    // The next row has taken the place of one that is away.
+    const target = (by) => place + (isAway() && by > 0 ? 0 : by);
+    const go = (by) => {
+      const [waiting, next] = [queue.list(), target(by)];
+      if (!waiting[next]) return;
+      kept.at = waiting[next][0];
+      place = next;
+      arrive();
       tell("");
-      place += step;
-      kept.at = waiting[place][0];
       refresh();
     };
     // A few are sent at a time; whoever leafs beyond them asks for the next.
     const step = (by) => marked(by < 0 ? "back" : "on", button(by < 0 ? "‹" : "›", () => {
-      if (place + by < queue.list().length) return go(by);
+      if (target(by) < queue.list().length) return go(by);
       asking = true;
       update();
       queue.more(() => { asking = false; go(by); update(); });
@@ -219,15 +250,15 @@ function reviews(key, ask, leave) {
     node.append(back, count, on);
     function update() {
       const total = queue.total();
-      node.hidden = total < 2;
-      count.textContent = ` ${place + 1} of ${total} `;
+      node.hidden = total < (isAway() ? 1 : 2);
+      count.textContent = isAway() ? ` ${total} more ` : ` ${place + 1} of ${total} `;
       back.disabled = place === 0;
-      on.disabled = asking || place >= total - 1;
+      on.disabled = asking || target(1) >= total;
     }
     return { box: node, update };
   }
 
-  if (kept.note) tell(kept.note.words, kept.note.title, kept.note.state, kept.note.made);
+  if (kept.note) tell(kept.note.words, kept.note.title, kept.note.state);
   else tell("");
   return { box, update, close: queue.close };
 }

@@ -7,9 +7,17 @@ function render({ model, el }) {
   const notice = make("div", "notice failed");
   notice.setAttribute("role", "alert");
   const [standing, told] = [line(), line()];
-  let [graph, graphic, selected, before, timer] = [first, null, null, null, null];
+  let [graph, graphic, selected, before, timer, since] = [first, null, null, null, null, null];
 
-  const { ask, close } = kernel(model, first.run, view, standing.tell);
+  // Without a kernel nothing is known of the run: its clock stands, and says since when.
+  const stale = (isStale) => {
+    since = isStale ? since ?? { time: new Date(), at: performance.now() } : null;
+    root.classList.toggle("stale", isStale);
+    top.stale(since?.time);
+    tick();
+  };
+  const { ask, close } = kernel(model, first.run, view, standing.tell, stale);
+  const still = keeper(model, first.key, ask);
   const act = (kind) => {
     told.tell("");
     ask(kind, {}, (answer) => {
@@ -25,13 +33,22 @@ function render({ model, el }) {
   };
   const leave = Object.assign(() => root.focus({ preventScroll: true }), { holds: () => active(root) === root });
   const top = header(first, act);
-  const review = reviews(first.key, ask, leave);
+  const enlarge = enlarger(root, ask);
+  const review = reviews(first.key, ask, leave, enlarge);
   const times = timeline(choose, ask);
-  const panel = details(first.words, choose, ask);
+  const panel = details(first.words, choose, ask, enlarge);
   const foot = make("div", "foot");
   foot.append(review.box, times.box, panel.box);
   const sizes = new ResizeObserver(() => graphic.fit());
   root.append(style, top.bar, notice, standing.box, told.box, foot);
+  root.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || selected === null) return;
+    const was = selected;
+    choose(null);
+    graphic.focus(was);
+    event.preventDefault();
+    event.stopPropagation();
+  });
   el.replaceChildren(root);
 
   // The graph is sent again when stacks of cards are opened or folded. What is begun or read beside it stays.
@@ -60,7 +77,8 @@ function render({ model, el }) {
   function tick() {
     const state = model.get("state");
     const running = state.started && !isOver(state);
-    const elapsed = state.elapsed + (running ? (performance.now() - (state.at ?? performance.now())) / 1000 : 0);
+    const now = since ? since.at : performance.now();
+    const elapsed = state.elapsed + (running ? (now - (state.at ?? now)) / 1000 : 0);
     top.tick(state, elapsed);
     graphic.tick(elapsed);
     times.box.hidden = selected !== null;
@@ -68,7 +86,7 @@ function render({ model, el }) {
     if (selected === null) times.update(state, elapsed);
     else panel.update(selected, state, elapsed);
     clearTimeout(timer);
-    if (running) timer = setTimeout(tick, 1000);
+    if (running && !since) timer = setTimeout(tick, 1000);
   }
   function update() {
     const state = model.get("state");
@@ -78,6 +96,7 @@ function render({ model, el }) {
     const wrong = state.trouble ?? state.error;
     notice.textContent = wrong ?? "";
     notice.hidden = !wrong;
+    still.update(state);
     before = state;
     tick();
   }
@@ -94,6 +113,7 @@ function render({ model, el }) {
     review.close();
     panel.close();
     times.close();
+    still.close();
     close();
   };
 }

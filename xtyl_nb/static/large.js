@@ -1,0 +1,35 @@
+// Images as large as the window, in the browser's own dialog: arrows lead to the next, Escape or a click goes back to where one was.
+function enlarger(root, ask) {
+  const box = make("dialog", "large");
+  let [all, place] = [[], 0];
+  const close = button("Close", () => box.close(), "quiet");
+  box.addEventListener("click", () => box.close());
+  box.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (step) show((place + step + all.length) % all.length);
+    // The notebook has keys of its own.
+    event.stopPropagation();
+  });
+  root.append(box);
+
+  function show(next) {
+    place = next;
+    const { image, words, of } = all[place];
+    const line = make("p");
+    line.append(make("span", "", words), make("span", "soft", all.length > 1 ? `${place + 1} of ${all.length} · ← →` : ""), close);
+    const draw = (source) => box.replaceChildren(picture(source), line);
+    draw(image);
+    close.focus();
+    // What the page has is small.
+    ask("image", of, (answer) => {
+      if (all[place]?.of !== of || !answer.image) return;
+      draw(answer.image);
+      close.focus();
+    }, { quiet: true });
+  }
+  return (images, at) => {
+    all = images;
+    if (!box.open) box.showModal();
+    show(at);
+  };
+}
