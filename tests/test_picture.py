@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image
@@ -52,6 +54,22 @@ def test_a_workflow_is_drawn_with_names_and_types() -> None:
     """Every node shows its id and its type."""
     texts = Page(workflow_html(summer_plan().document)).text
     assert all(word in texts for word in ("headline", "generate_copy · 3 each", "pick", "review · choose 1", "kit"))
+
+
+def test_a_wide_workflow_fits_a_page() -> None:
+    """Six steps in a row are drawn narrower, wires alike; without styles no wires are left, no words run together."""
+    ids = [f"step_{place}" for place in range(6)]
+    plan = plan_of({id: ("call", {}) for id in ids}, [(a, b, None) for a, b in pairwise(ids)])
+    for html in (run_html(plan, overview_of(plan)), workflow_html(plan.document)):
+        widths = [int(width) for width in re.findall(r"position:relative;width:(\d+)px", html)]
+        assert max(widths) <= 960
+        rights = [int(x) + int(width) for x, width in re.findall(r"left:(\d+)px;top:\d+px;width:(\d+)px", html)]
+        assert len(rights) == 6
+        assert max(rights) <= max(widths)
+        assert 'width="0" height="0" src="data:image/svg' in html
+        bare = re.sub("<[^>]*>", "", html)
+        assert "call" in bare
+    assert "step_0 0 / 2" in " ".join(re.sub("<[^>]*>", "", run_html(plan, overview_of(plan))).split())
 
 
 def test_culprits_are_marked_with_their_problem() -> None:
@@ -110,7 +128,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     nodes = {HOSTILE: glance(completed=1, text=HOSTILE, error=HOSTILE, images=(image, str(tmp_path / "gone.png")))}
     page = Page(run_html(plan, overview_of(plan, "running", nodes=nodes, waiting_for=HOSTILE, error=HOSTILE)))
     assert set(page.tags) <= {"div", "span", "b", "img", "table", "tr", "th", "td"}
-    assert {name for name, _ in page.attributes} <= {"style", "title", "alt", "src", "class"}
+    assert {name for name, _ in page.attributes} <= {"style", "title", "alt", "src", "class", "width", "height"}
     assert "<script>alert(1)</script>" in page.text
 
 

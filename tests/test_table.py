@@ -106,3 +106,27 @@ def test_odd_frames_are_shown() -> None:
     assert "dataframe" in html(ResultFrame({"a": []}))
     assert "dataframe" in html(ResultFrame(index=[1, 2]))
     assert html(ResultFrame([["x", "y"]], columns=["a", "a"])).count("<td>") == 2
+
+
+def test_many_images_are_small_ones(tmp_path: Path) -> None:
+    """Forty rows of three images each weigh less than a megabyte, whatever they show; of few, each is as sharp as the screen."""
+    from PIL import Image
+
+    noise = Image.effect_noise((512, 512), 60).convert("RGB")
+    paths = [str(tmp_path / f"{place}.png") for place in range(120)]
+    for place, path in enumerate(paths):
+        noise.rotate(place).save(path)
+    table = ResultFrame.of(pd.DataFrame({"poster": [paths[at : at + 3] for at in range(0, 120, 3)]}), tmp_path)
+    assert html(table).count("<img") == 120
+    assert len(html(table)) < 800_000
+    few = html(table.head(1))
+    assert len(few) / 3 > 1.2 * len(html(table)) / 120
+
+
+def test_a_list_of_long_texts_does_not_fill_the_page() -> None:
+    """The more texts, the less of each; one alone has more room."""
+    long = "It falls where you read and leaves the rest of the room to the evening. " * 9
+    one, six = html(ResultFrame({"a": [long]})), html(ResultFrame({"a": [[long] * 6]}))
+    assert long[:200] in one
+    assert long[:70] in six
+    assert long[:100] not in six

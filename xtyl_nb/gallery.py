@@ -11,7 +11,8 @@ from xtyl_nb.picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, Exhibit
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import clip
 
-PIXELS = 200
+# Many are smaller ones: a hundred would make the notebook heavy.
+PIXELS, PIXELS_OF_MANY, MANY = 200, 150, 48
 MOST_SHOWN = 100
 
 
@@ -36,7 +37,8 @@ class Gallery:
     def _repr_html_(self) -> str:
         if not self.exhibits:
             return f'<div style="{FONT};{INK};{SOFT}">no images yet</div>'
-        figures = "".join(_figure(exhibit) for exhibit in self.exhibits[:MOST_SHOWN])
+        pixels = PIXELS if len(self) <= MANY else PIXELS_OF_MANY
+        figures = "".join(_figure(exhibit, pixels) for exhibit in self.exhibits[:MOST_SHOWN])
         left = len(self) - MOST_SHOWN
         more = (
             f'<div style="{SOFT};padding:4px">{left} more: <code>run.gallery().paths</code></div>' if left > 0 else ""
@@ -45,8 +47,8 @@ class Gallery:
         return f'<div class="{NO_MATHS}" style="{FONT};font-size:12px;{INK}">{sheet}{more}</div>'
 
 
-def _figure(exhibit: Exhibit) -> str:
-    source = thumbnail(exhibit.path, PIXELS)
+def _figure(exhibit: Exhibit, pixels: int) -> str:
+    source = thumbnail(exhibit.path, pixels)
     image = (
         f'<img alt="" src="{source}" style="display:block;width:150px;height:150px;object-fit:contain;border-radius:5px">'
         if source

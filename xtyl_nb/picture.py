@@ -57,9 +57,11 @@ FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif"
 INK = "color:#1c2430;color:var(--jp-ui-font-color1,#1c2430)"
 PAPER = "background:#ffffff;background:var(--jp-layout-color0,#ffffff)"
 WASH = "background:#f5f7fa;background:var(--jp-layout-color2,#f5f7fa)"
-LINE = "1px solid #cfd5dd"
+LINE = "1px solid rgba(125,137,154,0.4)"
 TRACK = "#c9d0da"
 SOFT = "opacity:.78"
+# As wide as a notebook's page on paper: a wider picture is squeezed to it, as far as its cards can still be read.
+PAGE_WIDTH, LEAST_SQUEEZE = 960.0, 0.62
 THUMB_PIXELS = 96
 MOST_THUMBS = 48
 MOST_EXHIBITS = 48
@@ -98,10 +100,10 @@ def _header(overview: Overview) -> str:
     numbers = f"{overview.done} / {overview.total} · {clock(elapsed_seconds(overview))}"
     return (
         f'<div style="display:flex;flex-wrap:wrap;align-items:center;gap:12px;padding:9px 14px;border-bottom:{LINE}">'
-        f'<b>{one_line(overview.name)}</b><span style="font-size:11px;{SOFT}">{one_line(overview.id)}</span>'
+        f'<b>{one_line(overview.name)}</b> <span style="font-size:11px;{SOFT}">{one_line(overview.id)}</span> '
         f'<span style="border:1px solid {COLOURS[state]};border-radius:99px;padding:1px 9px">'
-        f"{_sign(state)} {state}</span>"
-        + (f'<span style="{SOFT}">waits for {one_line(waits)}</span>' if waits else "")
+        f"{_sign(state)} {state}</span> "
+        + (f'<span style="{SOFT}">waits for {one_line(waits)}</span> ' if waits else "")
         + ("" if overview.state.is_terminal else f'<span style="{SOFT}">{one_line(_as_of(overview.id))}</span>')
         + f'<div style="flex:1 1 120px">{_track(counts, overview.total, 6)}</div>'
         f'<span style="{SOFT};font-variant-numeric:tabular-nums">{numbers}</span></div>'
@@ -114,14 +116,16 @@ def _as_of(id: str) -> str:
 
 
 def _stage(plan: Plan, folded: Fold, layout: Layout, glances: dict[str, NodeOverview]) -> str:
-    left, branches = MOST_THUMBS, layout.branches
+    left, branches, squeeze = MOST_THUMBS, layout.branches, squeezed(layout)
     cards = []
     for id, members in folded.stacks.items():
         images = [uri for path in glances[id].images[: min(4, left)] if (uri := thumbnail(path, THUMB_PIXELS))]
         left -= len(images)
         kind = card_kind(plan, members, branches.get(id))
-        cards.append(_card(plan, members, kind, glances[id], layout.places[id], images))
-    size = f"width:{layout.width:.0f}px;height:{layout.height:.0f}px"
+        x, y = layout.places[id]
+        place = f"left:{x * squeeze:.0f}px;top:{y:.0f}px;width:{CARD_WIDTH * squeeze:.0f}px"
+        cards.append(_card(plan, members, kind, glances[id], place, images))
+    size = f"width:{layout.width * squeeze:.0f}px;height:{layout.height:.0f}px"
     image = wires_image(layout, "".join(_wire(wire, glances) for wire in layout.wires))
     return (
         f'<div style="overflow:auto;{WASH}"><div style="position:relative;{size}">{image}{"".join(cards)}</div></div>'
@@ -142,16 +146,24 @@ def _sheet(exhibits: Sequence[Exhibit]) -> str:
     )
     is_cut = len(exhibits) > MOST_EXHIBITS
     more = f'<div style="align-self:center;font-size:12px;{SOFT}">all: run.gallery()</div>' if is_cut else ""
-    place = f"display:flex;flex-wrap:wrap;gap:8px;padding:10px 14px;border-top:{LINE};max-height:330px;overflow:auto"
+    place = f"display:flex;flex-wrap:wrap;gap:8px;padding:10px 14px;border-top:{LINE}"
     return f'<div style="{place}">{figures}{more}</div>'
+
+
+def squeezed(layout: Layout) -> float:
+    """How much narrower than it was laid out a picture is drawn."""
+    return min(1.0, max(LEAST_SQUEEZE, PAGE_WIDTH / layout.width))
 
 
 def wires_image(layout: Layout, wires: str) -> str:
     """The wires as one image: no inline SVG, for sanitisers drop it, and its texts with it."""
     width, height = f"{layout.width:.0f}", f"{layout.height:.0f}"
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">{wires}</svg>'
-    place = f"position:absolute;left:0px;top:0px;max-width:none;width:{width}px;height:{height}px"
-    return f'<img alt="" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}" style="{place}">'
+    box = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" preserveAspectRatio="none"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{wires}</svg>'
+    place = f"position:absolute;left:0px;top:0px;max-width:none;width:{layout.width * squeezed(layout):.0f}px;height:{height}px"
+    source = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
+    # Wires that stand by themselves, where styles are stripped, lead nowhere: there the image has no size.
+    return f'<img alt="" width="0" height="0" src="{source}" style="{place}">'
 
 
 def _wire(wire: Wire, glances: dict[str, NodeOverview]) -> str:
@@ -167,12 +179,12 @@ def _card(
     members: Sequence[str],
     kind: str,
     glance: NodeOverview,
-    place: tuple[float, float],
+    place: str,
     images: Sequence[str],
 ) -> str:
     state, height, name = node_state(glance), card_height(plan.nodes[members[0]].type), card_name(members)
     box = (
-        f"position:absolute;left:{place[0]:.0f}px;top:{place[1]:.0f}px;width:{CARD_WIDTH:.0f}px;height:{height:.0f}px;"
+        f"position:absolute;{place};height:{height:.0f}px;"
         f"box-sizing:border-box;overflow:hidden;padding:7px 10px;border:{LINE};border-left:3px solid {COLOURS[state]};"
         f"border-radius:8px;{PAPER}"
     )
@@ -183,7 +195,7 @@ def _card(
     below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;margin-top:3px">{one_line(words, 90)}</div>'
     return (
         f'<div style="{box}" title="{one_line(f"{name}: {WORDS[state]}", 200)}">'
-        f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span><b style="flex:1;{line}">{one_line(name)}</b>'
+        f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span> <b style="flex:1;{line}">{one_line(name)}</b> '
         f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{glance.done} / {glance.total}</span></div>'
         f'<div style="font-size:11px;{SOFT};{line}">{one_line(kind)}</div>'
         f'<div style="margin:5px 0px 3px">{_track(spans(glance), glance.total, 4)}</div>'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,8 +19,11 @@ from xtyl_nb.thumbnail import thumbnail
 
 MOST_ITEMS = 6
 MOST_TEXT = 240
+# Of each text of a list so much less, the more there are.
+MOST_TEXTS, LEAST_TEXT = 480, 80
 SHORT_TEXT = 20
-THUMB_PIXELS = 160
+# Twice as large as shown; fewer where many would make the notebook heavy: up to so many images in a table, so many pixels each.
+THUMB_PIXELS = ((40, 128), (160, 96), (10_000, 64))
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 THUMB = "width:64px;max-width:none;height:64px;object-fit:cover;border-radius:4px;margin:0px;flex:none"
 ROW = "display:flex;gap:4px;justify-content:flex-end"
@@ -76,7 +80,9 @@ class _StandIns:
         return pd.Series([self._word(cell, is_prose) for cell in column], index=column.index, dtype="object")
 
     def replace(self, html: str) -> str:
-        return re.sub(rf"{self._key}-(\d+)-", lambda found: _drawn(self._cells[int(found[1])], self._images), html)
+        word = rf"{self._key}-(\d+)-"
+        self._images.expect(self._cells[int(place)] for place in re.findall(word, html))
+        return re.sub(word, lambda found: _drawn(self._cells[int(found[1])], self._images), html)
 
     def _word(self, cell: Any, is_prose: bool) -> Any:
         if isinstance(cell, list) or (isinstance(cell, str) and (is_prose or self._images.may_show(cell))):
@@ -90,6 +96,13 @@ class _Images:
 
     def __init__(self, folder: str | None):
         self._folder = folder
+        self._pixels = THUMB_PIXELS[0][1]
+
+    def expect(self, cells: Iterable[Any]) -> None:
+        """See what is about to be drawn, so that many images are smaller ones."""
+        texts = (text for cell in cells for text in (cell[:MOST_ITEMS] if isinstance(cell, list) else [cell]))
+        count = sum(map(self.may_show, texts))
+        self._pixels = next(pixels for most, pixels in THUMB_PIXELS if count <= most)
 
     def may_show(self, cell: Any) -> bool:
         """Whether a cell looks like one of them."""
@@ -102,7 +115,7 @@ class _Images:
             return None
         # Neither `..` nor a link leads out of the folder.
         inside = os.path.realpath(self._folder) + os.sep
-        picture = thumbnail(cell, THUMB_PIXELS) if os.path.realpath(cell).startswith(inside) else None
+        picture = thumbnail(cell, self._pixels) if os.path.realpath(cell).startswith(inside) else None
         return picture and f'<img src="{picture}" alt="" style="{THUMB}">'
 
 
@@ -120,9 +133,10 @@ def _drawn(cell: Any, all_images: _Images) -> str:
 
 
 def _prose(texts: list[str]) -> str:
-    lines = "".join(f"<div>{_text(text)}</div>" for text in texts)
+    length = MOST_TEXT if len(texts) == 1 else max(LEAST_TEXT, MOST_TEXTS // max(1, len(texts)))
+    lines = "".join(f"<div>{_text(text, min(MOST_TEXT, length))}</div>" for text in texts)
     return f'<div style="{PROSE}">{lines}</div>' if lines else ""
 
 
-def _text(text: str) -> str:
-    return escape(text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…")
+def _text(text: str, length: int) -> str:
+    return escape(text if len(text) <= length else text[: length - 1] + "…")
