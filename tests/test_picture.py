@@ -57,14 +57,14 @@ def test_a_workflow_is_drawn_with_names_and_types() -> None:
 
 
 def test_a_wide_workflow_fits_a_page() -> None:
-    """Six steps in a row are drawn narrower, wires alike; without styles no wires are left, no words run together."""
-    ids = [f"step_{place}" for place in range(6)]
+    """Five steps in a row are drawn narrower, wires alike; without styles no wires are left, no words run together."""
+    ids = [f"step_{place}" for place in range(5)]
     plan = plan_of({id: ("call", {}) for id in ids}, [(a, b, None) for a, b in pairwise(ids)])
     for html in (run_html(plan, overview_of(plan)), workflow_html(plan.document)):
         widths = [int(width) for width in re.findall(r"position:relative;width:(\d+)px", html)]
-        assert max(widths) <= 960
+        assert max(widths) <= 841
         rights = [int(x) + int(width) for x, width in re.findall(r"left:(\d+)px;top:\d+px;width:(\d+)px", html)]
-        assert len(rights) == 6
+        assert len(rights) == 5
         assert max(rights) <= max(widths)
         assert 'width="0" height="0" src="data:image/svg' in html
         bare = re.sub("<[^>]*>", "", html)

@@ -60,8 +60,10 @@ WASH = "background:#f5f7fa;background:var(--jp-layout-color2,#f5f7fa)"
 LINE = "1px solid rgba(125,137,154,0.4)"
 TRACK = "#c9d0da"
 SOFT = "opacity:.78"
-# As wide as a notebook's page on paper: a wider picture is squeezed to it, as far as its cards can still be read.
-PAGE_WIDTH, LEAST_SQUEEZE = 960.0, 0.62
+# As wide as a notebook beside its files: a wider picture is squeezed to it, as far as its cards can still be read.
+PAGE_WIDTH, LEAST_SQUEEZE = 840.0, 0.62
+# A card without room for images.
+LOW = 80
 THUMB_PIXELS = 96
 MOST_THUMBS = 48
 MOST_EXHIBITS = 48
@@ -183,22 +185,24 @@ def _card(
     images: Sequence[str],
 ) -> str:
     state, height, name = node_state(glance), card_height(plan.nodes[members[0]].type), card_name(members)
+    is_low = height < LOW
     box = (
-        f"position:absolute;{place};height:{height:.0f}px;"
-        f"box-sizing:border-box;overflow:hidden;padding:7px 10px;border:{LINE};border-left:3px solid {COLOURS[state]};"
-        f"border-radius:8px;{PAPER}"
+        f"position:absolute;{place};height:{height:.0f}px;box-sizing:border-box;overflow:hidden;"
+        f"padding:{4 if is_low else 7}px 10px;border:{LINE};border-left:3px solid {COLOURS[state]};border-radius:8px;{PAPER}"
     )
+    rail = f"margin:{3 if is_low else 5}px 0px {0 if is_low else 3}px"
     line = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
     shown = "".join(f'<img alt="" src="{uri}" style="{_THUMB}">' for uri in images)
     said = "" if state == "completed" else WORDS[state]
     words = glance.error or branch_counts(glance) or ("" if images else glance.text or said)
-    below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;margin-top:3px">{one_line(words, 90)}</div>'
+    above = f"margin-top:{1 if is_low else 3}px"
+    below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;{above}">{one_line(words, 90)}</div>'
     return (
         f'<div style="{box}" title="{one_line(f"{name}: {WORDS[state]}", 200)}">'
         f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span> <b style="flex:1;{line}">{one_line(name)}</b> '
         f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{glance.done} / {glance.total}</span></div>'
         f'<div style="font-size:11px;{SOFT};{line}">{one_line(kind)}</div>'
-        f'<div style="margin:5px 0px 3px">{_track(spans(glance), glance.total, 4)}</div>'
+        f'<div style="{rail}">{_track(spans(glance), glance.total, 4)}</div>'
         f'{below if words else ""}<div style="display:flex">{shown}</div></div>'
     )
 

@@ -20,7 +20,7 @@ from xtyl_nb.thumbnail import thumbnail
 Json = dict[str, Any]
 
 CARD_HEIGHT = 96.0
-CARD_HEIGHTS = {"generate_image": 110.0, "review": 110.0, "attach": 110.0, "conditional": 66.0, "parallel": 66.0}
+CARD_HEIGHTS = {"generate_image": 110.0, "review": 110.0, "attach": 110.0, "conditional": 70.0, "parallel": 70.0}
 THUMB_PIXELS = 120
 THUMBS_SHOWN = 4
 MANY_NODES = 100

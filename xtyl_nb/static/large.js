@@ -1,6 +1,6 @@
 // Images as large as the window, in the browser's own dialog: arrows lead to the next, Escape or a click goes back to where one was.
 function enlarger(root, ask) {
-  const box = make("dialog", "large");
+  const box = make("dialog", "enlarged");
   let [all, place] = [[], 0];
   const close = button("Close", () => box.close(), "quiet");
   box.addEventListener("click", () => box.close());
