@@ -38,7 +38,7 @@ flow = (
 run = flow.run(xt.load_briefs(24))
 """
 DOWN = "from xtyl_engine.local import down\nfrom xtyl_engine.settings import load_settings\ndown(load_settings())"
-DARK = "jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
+THEME = "jupyterapp.commands.execute('apputils:change-theme', {{ theme: 'JupyterLab {}' }})"
 
 
 def test_one_glance_says_what_runs_what_came_out_and_what_waits(lab: Any, page: Any) -> None:
@@ -58,10 +58,10 @@ def test_one_glance_says_what_runs_what_came_out_and_what_waits(lab: Any, page: 
     assert " then, " in page.locator('.xtyl .card[data-node="premium"]').inner_text()
     # The jobs one by one, where a bar for all of them stood first.
     page.wait_for_function("() => document.querySelectorAll('.xtyl .lane:last-child .rail i.completed').length === 3")
-    shot(page, "widget")
-    page.evaluate(DARK)
-    page.wait_for_selector('body[data-jp-theme-light="false"]', state="attached")
-    page.wait_for_selector("#jupyterlab-splash", state="detached")
-    shot(page, "widget-dark")
+    for theme, is_light, name in (("Light", "true", "widget"), ("Dark", "false", "widget-dark")):
+        page.evaluate(THEME.format(theme))
+        page.wait_for_selector(f'body[data-jp-theme-light="{is_light}"]', state="attached")
+        page.wait_for_selector("#jupyterlab-splash", state="detached")
+        shot(page, name)
     run_cell(page, 1)
     page.locator(".jp-InputPrompt").get_by_text("[2]:").wait_for()
