@@ -67,7 +67,7 @@ def test_a_gallery_shows_names_as_text_and_images_as_images(bench: Workbench) ->
     """No script, no source but an image that was decoded here."""
     run = bench.done(xt.Workflow("posters").generate_image("poster", prompt="{{ name }}"), [{"name": HOSTILE}])
     page = Tags(run.gallery()._repr_html_())
-    assert set(page.tags) <= {"div", "img"}
+    assert set(page.tags) <= {"div", "span", "img"}
     assert all(str(source).startswith("data:image/") for source in page.sources)
     assert "<script>" in page.text
     assert "no images yet" in xt.Workflow("none").generate_copy("line", prompt="x").run().gallery()._repr_html_()

@@ -38,7 +38,7 @@ class Gallery:
         if not self.exhibits:
             return f'<div style="{FONT};{INK};{SOFT}">no images yet</div>'
         pixels = PIXELS if len(self) <= MANY else PIXELS_OF_MANY
-        figures = "".join(_figure(exhibit, pixels) for exhibit in self.exhibits[:MOST_SHOWN])
+        figures = " ".join(_figure(exhibit, pixels) for exhibit in self.exhibits[:MOST_SHOWN])
         left = len(self) - MOST_SHOWN
         more = (
             f'<div style="{SOFT};padding:4px">{left} more: <code>run.gallery().paths</code></div>' if left > 0 else ""
@@ -52,13 +52,15 @@ def _figure(exhibit: Exhibit, pixels: int) -> str:
     image = (
         f'<img alt="" src="{source}" style="display:block;width:150px;height:150px;object-fit:contain;border-radius:5px">'
         if source
-        else f'<div style="width:150px;height:150px;{SOFT}">cannot be shown</div>'
+        else f'<span style="display:block;width:150px;height:150px;{SOFT}">cannot be shown</span>'
     )
-    name = f"{exhibit.node} · {exhibit.item}"
+    label, name = escape(clip(exhibit.label, 60) or ""), escape(f"{exhibit.node} · {exhibit.item}")
+    line = "display:block;overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
+    box = f"display:block;width:164px;box-sizing:border-box;padding:6px;border:{LINE};border-radius:8px;{PAPER}"
+    # Spans, so that they stand side by side also where styles are stripped.
     return (
-        f'<div style="width:164px;box-sizing:border-box;padding:6px;border:{LINE};border-radius:8px;{PAPER}">{image}'
-        f'<div style="margin-top:5px;font-weight:600;overflow:hidden;white-space:nowrap;text-overflow:ellipsis">'
-        f'{escape(clip(exhibit.label, 60) or "")}</div><div style="{SOFT};font-size:11px">{escape(name)}</div></div>'
+        f'<span style="{box}">{image} <span style="{line};margin-top:5px;font-weight:600">{label}</span> '
+        f'<span style="{line};{SOFT};font-size:11px">{name}</span></span>'
     )
 
 

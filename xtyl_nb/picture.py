@@ -139,11 +139,12 @@ def _sheet(exhibits: Sequence[Exhibit]) -> str:
     shown = [(each, uri) for each in exhibits[:MOST_EXHIBITS] if (uri := thumbnail(each.path, THUMB_PIXELS))]
     if not shown:
         return ""
-    figures = "".join(
-        f'<div title="{one_line(f"{each.node} {each.item}", 100)}" style="width:84px">'
+    # Spans, so that they stand side by side also where styles are stripped.
+    figures = " ".join(
+        f'<span title="{one_line(f"{each.node} {each.item}", 100)}" style="display:block;width:84px">'
         f'<img alt="" src="{uri}" style="display:block;width:84px;height:84px;object-fit:cover;border-radius:6px">'
-        f'<div style="font-size:11px;{SOFT};overflow:hidden;white-space:nowrap;text-overflow:ellipsis">'
-        f"{one_line(each.label, 40)}</div></div>"
+        f'<span style="display:block;font-size:11px;{SOFT};overflow:hidden;white-space:nowrap;text-overflow:ellipsis">'
+        f"{one_line(each.label, 40)}</span></span>"
         for each, uri in shown
     )
     is_cut = len(exhibits) > MOST_EXHIBITS

@@ -27,7 +27,7 @@ THUMB_PIXELS = ((40, 128), (160, 96), (10_000, 64))
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 THUMB = "width:64px;max-width:none;height:64px;object-fit:cover;border-radius:4px;margin:0px;flex:none"
 ROW = "display:flex;gap:4px;justify-content:flex-end"
-PROSE = "min-width:8em;max-width:26em;white-space:normal;overflow-wrap:anywhere;text-align:left;display:grid;gap:5px"
+PROSE = "max-width:26em;white-space:normal;overflow-wrap:anywhere;text-align:left;display:grid;gap:5px"
 
 
 class ResultFrame(pd.DataFrame):
@@ -134,8 +134,9 @@ def _drawn(cell: Any, all_images: _Images) -> str:
 
 def _prose(texts: list[str]) -> str:
     length = MOST_TEXT if len(texts) == 1 else max(LEAST_TEXT, MOST_TEXTS // max(1, len(texts)))
+    width = min(20, 8 + max(map(len, texts), default=0) // 12)
     lines = "".join(f"<div>{_text(text, min(MOST_TEXT, length))}</div>" for text in texts)
-    return f'<div style="{PROSE}">{lines}</div>' if lines else ""
+    return f'<div style="min-width:{width}em;{PROSE}">{lines}</div>' if lines else ""
 
 
 def _text(text: str, length: int) -> str:

@@ -61,7 +61,7 @@ class Timeline:
         height = (max(places, default=0) + 1) * LANE_PIXELS
         drawn = "".join(self._drawn(bar, lane) for bar, lane in zip(bars, places, strict=True))
         name = "width:130px;flex:none;overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
-        rail = f"position:relative;flex:1;height:{height}px;margin-top:5px;border-bottom:1px solid {TRACK}"
+        rail = f"position:relative;flex:1;height:{height}px;margin-top:5px;padding-bottom:5px;border-bottom:{LINE}"
         return (
             f'<div style="display:flex;gap:10px;margin-top:6px"><div style="{name}">{escape(clip(node, 60) or "")}</div>'
             f'<div style="{rail}">{drawn}</div></div>'

@@ -216,7 +216,10 @@ function reviews(key, ask, leave, enlarge) {
     ready();
     // Whoever decides goes on with the next row where the last one was; whoever went elsewhere meanwhile is left there.
     const next = review.options.at(arrived ? -1 : 0);
-    if ((goOn || arrived) && !mine.busy && !isAway(key) && isFree()) focus({ at: `option ${next?.index}` });
+    if ((goOn || arrived) && !mine.busy && !isAway(key) && isFree()) {
+      focus({ at: `option ${next?.index}` });
+      if (arrived) active(desk)?.closest(".pick")?.scrollIntoView({ block: "nearest" });
+    }
     else if (spot) focus(spot);
     if (!mine.busy) goOn = arrived = false;
   }
