@@ -20,7 +20,7 @@ def branches(count: int):
     for place in range(count):
         copy, image, pick = (f"{name}_{place}" for name in ("copy", "image", "pick"))
         nodes |= {copy: ("generate_copy", {}), image: ("generate_image", {}), pick: ("review", {"of": image})}
-        edges += [("start", copy, None), (copy, image, None), (image, pick, None), (pick, "end", None)]
+        edges += [("start", copy, f"b{place}"), (copy, image, None), (image, pick, None), (pick, "end", None)]
     return plan_of(nodes, edges)
 
 
@@ -37,12 +37,13 @@ def test_a_small_graph_is_left_as_it_is():
 
 
 def test_branches_that_do_the_same_share_their_cards():
-    """A hundred branches of three steps are three cards between the first node and the last."""
+    """A hundred branches of three steps are three cards between the first node and the last, none with the name of one."""
     plan = branches(100)
     folded = fold(plan)
     assert [len(members) for members in folded.stacks.values()] == [1, 100, 100, 100, 1]
-    edges = {(edge.source, edge.target) for edge in folded.edges(plan_edges(plan))}
-    assert edges == {("start", "copy_0"), ("copy_0", "image_0"), ("image_0", "pick_0"), ("pick_0", "end")}
+    edges = [(edge.source, edge.target, edge.branch) for edge in folded.edges(plan_edges(plan))]
+    ends = [("start", "copy_0"), ("copy_0", "image_0"), ("image_0", "pick_0"), ("pick_0", "end")]
+    assert sorted(edges) == sorted((*each, None) for each in ends)
     members = folded.stacks["copy_0"]
     assert (card_name(members), card_kind(plan, members, None)) == ("copy_0…99", "100 × generate_copy")
 

@@ -31,9 +31,14 @@ class Fold:
         return {node: first for first, members in self.stacks.items() for node in members}
 
     def edges(self, edges: Iterable[Edge]) -> list[Edge]:
-        """The edges between cards."""
-        moved = (replace(e, source=self.card_of[e.source], target=self.card_of[e.target]) for e in edges)
-        return [edge for edge in dict.fromkeys(moved) if edge.source != edge.target]
+        """The edges between cards, one from each to each; of several branches none is named."""
+        between: dict[tuple[str, str], Edge] = {}
+        for edge in edges:
+            ends = source, target = self.card_of[edge.source], self.card_of[edge.target]
+            if source != target:
+                same = ends not in between or between[ends].branch == edge.branch
+                between[ends] = Edge(source=source, target=target, branch=edge.branch if same else None)
+        return list(between.values())
 
     def levels(self, plan: Plan, edges: Sequence[Edge]) -> Mapping[str, int]:
         """How far from the start each card stands; what is folded leaves no gap."""

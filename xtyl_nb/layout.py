@@ -53,7 +53,11 @@ class Layout:
     @property
     def branches(self) -> Mapping[str, str]:
         """The branch that leads to a card, for those that one leads to."""
-        return {wire.target: wire.branch for wire in self.wires if wire.branch}
+        leading: dict[str, set[str]] = {}
+        for wire in self.wires:
+            if wire.branch:
+                leading.setdefault(wire.target, set()).add(wire.branch)
+        return {target: min(found) for target, found in leading.items() if len(found) == 1}
 
 
 @dataclass(slots=True, eq=False)
