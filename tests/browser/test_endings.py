@@ -68,6 +68,19 @@ run = ScriptedRun(summer_plan(), overview_of(summer_plan(), nodes={"pick": glanc
 RunWidget(run).display()
 """
 )
+UNMADE = (
+    ROWS
+    + """
+from xtyl_engine.states import JobState
+class Failing(ScriptedRun):
+    def inspect(self, node, *, item):
+        return replace(super().inspect(node, item="0"), state=JobState.SKIPPED)
+after = {"poster": glance(completed=2, failed=1), "pick": glance(waiting=1, skipped=1)}
+second = review_of(images, item="1", label="Lamp 1")
+run = Failing(summer_plan(), stands(0, 1), overview_of(summer_plan(), nodes=after, reviews=(second,)))
+RunWidget(run).display()
+"""
+)
 MADE = (
     ROWS
     + """
@@ -175,6 +188,20 @@ def test_whoever_does_not_wait_for_another_option_goes_on(lab: Any, page: Any) -
     page.locator(".xtyl .review .turner", has_text="2 of 2").wait_for()
     page.get_by_role("button", name="previous review").click()
     page.locator(".xtyl .pick").nth(2).wait_for()
+
+
+def test_that_another_option_could_not_be_made_is_said(lab: Any, page: Any) -> None:
+    """Its row waits no longer, and the next one stands there; what brings it back is named."""
+    start(page, lab.write("unmade.ipynb", UNMADE, "run.step()"))
+    page.get_by_role("button", name="Ask for another").click()
+    page.get_by_text("one more option is being made").wait_for()
+    run_from_page(page, 1)
+    note = page.locator(".xtyl .review .note", has_text="pick · Lamp 0: the other option could not be made")
+    note.wait_for()
+    assert "Retry failed" in note.inner_text()
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
+    assert page.locator(".xtyl .pick input").first.is_enabled()
+    shot(page, "review-unmade")
 
 
 def test_long_texts_are_read_and_edited_at_full_width(lab: Any, page: Any) -> None:

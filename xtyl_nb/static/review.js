@@ -1,5 +1,6 @@
 // What was begun at a review stays until it is decided, also where the page draws the widget anew: kept by widget.
 const begun = new Map();
+const OPEN = ["blocked", "ready", "running", "waiting"];
 
 function reviews(key, ask, leave, enlarge) {
   const box = make("div", "review");
@@ -29,7 +30,7 @@ function reviews(key, ask, leave, enlarge) {
     if (title) text.append(make("b", "", `${title}: `));
     text.append(words);
     note.className = `note ${state}`;
-    note.replaceChildren(icon(state), text, button("Dismiss", () => { arrive(); tell(""); refresh(); }, "quiet"));
+    note.replaceChildren(icon(state), text, button("Dismiss", () => { arrive(); refresh(); }, "quiet"));
   }
 
   // A row for which another option is being made stays on the desk until that is there, or the reader goes elsewhere.
@@ -37,15 +38,23 @@ function reviews(key, ask, leave, enlarge) {
   function arrive(isThere = false) {
     arrived = isThere && isAway();
     kept.making = null;
+    drawn = null;
+    tell("");
   }
   function lookOut(waiting) {
-    const now = waiting.find(([key]) => key === kept.making.key);
-    if (!now) kept.making.isGone = true;
-    // With the same options again, none could be made.
-    if (isOver(state) || (now && (kept.making.isGone || now[1].mark !== kept.making.review.mark))) {
-      arrive(Boolean(now));
-      tell("");
-    }
+    const { key, review, isGone, failed } = kept.making;
+    const now = waiting.find(([each]) => each === key)?.[1];
+    if (now && (isGone || now.mark !== review.mark)) return arrive(true);
+    kept.making.isGone = isGone || !now;
+    // What fails may be the new option, and its row is cut off with it.
+    if (now || (state.failed === failed && !isOver(state))) return;
+    kept.making.failed = state.failed;
+    ask("job", { node: review.node, item: review.item }, ({ job }) => {
+      if (!isAway(key) || (job && OPEN.includes(job.state))) return;
+      arrive();
+      if (job?.state === "skipped") tell("the other option could not be made, and the row is left out with it. Once the run is over, Retry failed brings both back.", titleOf(review));
+      refresh();
+    }, { quiet: true });
   }
 
   function update(now) {
@@ -133,7 +142,7 @@ function reviews(key, ask, leave, enlarge) {
       const at = focused();
       tell("");
       mine.busy = goOn = true;
-      if (kind === "another") kept.making = { key, review, isGone: false };
+      if (kind === "another") kept.making = { key, review, isGone: false, failed: state.failed };
       ready();
       ask(kind, { node: review.node, item: review.item, ...what }, (answer) => {
         mine.busy = false;
@@ -143,7 +152,7 @@ function reviews(key, ask, leave, enlarge) {
           queue.drop(key, review);
           kept.drafts.delete(key);
         } else goOn = false;
-        if (!answer.ok && isAway(key)) arrive();
+        if (!answer.ok && isAway(key)) kept.making = null;
         if (isAway(key)) {
           tell("one more option is being made and comes up here. Meanwhile nothing is decided of this row.", titleOf(review), "running");
           if (box.contains(active(box))) leave();
@@ -237,7 +246,6 @@ function reviews(key, ask, leave, enlarge) {
       kept.at = waiting[next][0];
       place = next;
       arrive();
-      tell("");
       refresh();
     };
     // A few are sent at a time; whoever leafs beyond them asks for the next.
