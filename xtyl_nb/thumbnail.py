@@ -1,5 +1,5 @@
-"""Small copies of images as data URIs, made once per file and size. Files are not trusted: their size is checked before
-they are decoded, and only PNG, JPEG and WEBP are opened.
+"""Small copies of images as data URIs, made once per file and size up to what a card or a choice needs. Files are not trusted:
+their size is checked before they are decoded, and only PNG, JPEG and WEBP are opened.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 QUALITY = 82
+# Larger ones are looked at one by one, and a thousand of them would fill the memory.
+KEPT_PIXELS = 512
 
 
 def thumbnail(path: str, size: int) -> str | None:
     """The image at `path`, no side longer than `size` pixels, as a data URI; None if it cannot be shown."""
     try:
+        if size > KEPT_PIXELS:
+            return _make(path, size)
         return _made(path, size, os.stat(path).st_mtime_ns)
     except (OSError, ValueError):
         return None
@@ -29,6 +33,10 @@ def thumbnail(path: str, size: int) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _made(path: str, size: int, changed: int) -> str | None:
+    return _make(path, size)
+
+
+def _make(path: str, size: int) -> str | None:
     from PIL import Image, UnidentifiedImageError
 
     if os.path.getsize(path) > MAX_IMAGE_BYTES:
