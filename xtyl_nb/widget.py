@@ -31,7 +31,7 @@ from xtyl_nb.view import Json, describe, difference, draw_graph, elapsed_seconds
 
 STATIC = Path(__file__).parent / "static"
 # One module to the page, in this order.
-PARTS = (
+PARTS = [
     "page",
     "state",
     "kernel",
@@ -41,10 +41,11 @@ PARTS = (
     "panel",
     "waiting",
     "choice",
+    "drafts",
     "large",
     "review",
     "widget",
-)
+]
 SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import START, run_cell, start
+from test_lab import START, run_cell, save, start
 from test_manners import run_from_page
 from test_panel import shot
 
@@ -80,6 +80,36 @@ def test_what_is_begun_stays_whatever_is_folded_opened_or_closed(lab: Any, page:
     assert second.locator(".pick input").nth(1).is_checked()
     assert second.locator("textarea:visible").input_value() == "Half a sentence"
     assert second.get_by_placeholder("Comment (optional)").input_value() == "warm"
+
+
+def test_what_is_begun_outlives_a_reload(lab: Any, page: Any) -> None:
+    """Choice, text and comment, of the row that was looked at and of another; once decided nothing of it is kept."""
+    start(
+        page,
+        lab.write("reloaded.ipynb", ROWS + "RunWidget(ScriptedRun(summer_plan(), stands(0, 1), stands(1))).display()"),
+    )
+    picks = page.locator(".xtyl .pick")
+    comment = page.get_by_placeholder("Comment (optional)")
+    picks.nth(1).locator("input").check()
+    page.locator(".xtyl .review textarea:visible").fill("Dusk, softly")
+    page.get_by_role("button", name="next review").click()
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
+    comment.fill("not yet")
+    save(page)
+    page.reload()
+    page.locator(".xtyl .review h5", has_text="Lamp 0").wait_for()
+    assert picks.nth(1).locator("input").is_checked()
+    assert page.locator(".xtyl .review textarea:visible").input_value() == "Dusk, softly"
+    page.get_by_role("button", name="next review").click()
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
+    assert comment.input_value() == "not yet"
+    page.get_by_role("button", name="previous review").click()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
+    comment.fill("")
+    page.reload()
+    page.locator(".xtyl .review h5", has_text="Lamp 1").wait_for()
+    assert page.evaluate("() => Object.keys(sessionStorage).filter((key) => key.startsWith('xtyl-drafts'))") == []
 
 
 def test_who_was_first_is_said_until_the_reader_goes_on(lab: Any, page: Any) -> None:

@@ -1,5 +1,4 @@
-// What was begun at a review stays until it is decided, also where the page draws the widget anew: kept by widget.
-const begun = new Map();
+// The decisions that wait, one at a time, with what was begun at each: it stays until it is decided.
 const OPEN = ["blocked", "ready", "running", "waiting"];
 
 function reviews(key, ask, leave, enlarge) {
@@ -8,16 +7,12 @@ function reviews(key, ask, leave, enlarge) {
   const desk = make("div", "desk");
   note.setAttribute("role", "alert");
   box.append(note, desk);
-  if (!begun.has(key)) begun.set(key, { drafts: new Map(), note: null, at: null, making: null });
-  const kept = begun.get(key);
-  // What the page before waited for is answered there.
-  for (const mine of kept.drafts.values()) mine.busy = false;
+  const { kept, close } = beginnings(key);
   const queue = waitingList(ask, () => refresh());
   let [drawn, state, place, goOn, arrived] = [null, null, 0, false, false];
 
   function draft(key) {
-    const empty = { chosen: [], edits: {}, reason: "", comment: "", rejecting: false, says: "", busy: false };
-    if (!kept.drafts.has(key)) kept.drafts.set(key, empty);
+    if (!kept.drafts.has(key)) kept.drafts.set(key, unbegun());
     return kept.drafts.get(key);
   }
 
@@ -92,7 +87,7 @@ function reviews(key, ask, leave, enlarge) {
 
   // Decided by somebody else, while something was begun here, looked at or not.
   function ended(key, mine) {
-    if (mine.busy || !(mine.chosen.length || mine.comment || mine.reason)) return;
+    if (mine.busy || !isBegun(mine)) return;
     mine.looked = true;
     const { review } = mine;
     ask("job", { node: review.node, item: review.item }, ({ job }) => {
@@ -271,7 +266,7 @@ function reviews(key, ask, leave, enlarge) {
 
   if (kept.note) tell(kept.note.words, kept.note.title, kept.note.state);
   else tell("");
-  return { box, update, close: queue.close };
+  return { box, update, close: () => { queue.close(); close(); } };
 }
 
 // A row that waits again, after a retry say, may offer others: what was chosen and written of those is over.
