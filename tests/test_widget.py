@@ -84,7 +84,8 @@ def test_the_graph_has_a_card_for_each_node_and_a_wire_for_each_edge() -> None:
         ({"blocked": 2}, "pending"),
         ({"blocked": 1, "completed": 1}, "open"),
         ({"ready": 1, "completed": 1}, "ready"),
-        ({"running": 1, "waiting": 1, "failed": 1}, "running"),
+        ({"running": 1, "waiting": 1, "failed": 1}, "waiting"),
+        ({"running": 1, "failed": 1}, "running"),
         ({"waiting": 1, "blocked": 1}, "waiting"),
         ({"failed": 1, "completed": 9}, "failed"),
         ({"quarantined": 1}, "failed"),
@@ -94,7 +95,7 @@ def test_the_graph_has_a_card_for_each_node_and_a_wire_for_each_edge() -> None:
     ],
 )
 def test_a_node_has_one_word_for_all_its_jobs(counts: dict[str, int], state: str) -> None:
-    """What goes on comes first, then what is left to do, then what went wrong."""
+    """What waits for somebody comes first, then what goes on, what is left to do, and what went wrong."""
     assert node_state(glance(**counts)) == state
 
 

@@ -45,12 +45,12 @@ WORDS = {
 
 
 def node_state(node: NodeOverview) -> str:
-    """The one word, a key of WORDS, for all of a node's jobs."""
+    """The one word, a key of WORDS, for all of a node's jobs: the most pressing."""
     counts = {state: node.counts.get(state, 0) for state in JobState}
-    if counts[JobState.RUNNING]:
-        return "running"
     if counts[JobState.WAITING]:
         return "waiting"
+    if counts[JobState.RUNNING]:
+        return "running"
     if counts[JobState.READY]:
         return "ready"
     if counts[JobState.BLOCKED]:
