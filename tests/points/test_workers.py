@@ -109,7 +109,7 @@ def drive(case: Case, workers: Fleet, crash: str) -> None:
     """Bring a run to the point, and to its end."""
     point = Point(crash.partition("=")[0])
     # What is given back at the end of a worker must be running then, and so must what its death is to lose.
-    case.submit(seconds=3.0 if point in SHUTDOWNS else 1.2 if point in SWEEPS else 0.4)
+    case.submit(seconds=3.0 if point in SHUTDOWNS else 2.0 if point in SWEEPS else 0.4)
     if point in SWEEPS:
         wait_until(case.lines)
         kill(workers.pid)
