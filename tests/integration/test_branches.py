@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import xtyl_nb as xt
+from payloads import PAYLOADS
 
 TONES = pd.DataFrame({"tone": ["calm", "bold", "calm"]}, index=["a", "b", "c"])
 
@@ -128,7 +129,7 @@ def test_a_failure_in_one_branch_leaves_the_other_complete():
     assert list(frame["status"]) == ["failed"] * 3
 
 
-@pytest.mark.parametrize("payload", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
+@pytest.mark.parametrize("payload", PAYLOADS[:2])
 def test_no_script_gets_out_of_a_table_a_picture_or_an_error(payload):
     """Payloads in cells, columns, labels, outputs and errors are text in every frame, in the picture and in the problems."""
     from xtyl_nb.picture import run_html
@@ -153,4 +154,4 @@ def test_no_script_gets_out_of_a_table_a_picture_or_an_error(payload):
     for text in texts:
         assert "<script" not in text
         assert "<img src=x" not in text
-    assert any("alert(1)" in text for text in texts)
+    assert any("hit()" in text for text in texts)

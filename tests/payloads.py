@@ -1,0 +1,37 @@
+"""Texts that run code wherever somebody takes them for markup: each calls `hit()` in the page. For every place with texts."""
+
+from __future__ import annotations
+
+PAYLOADS = (
+    "<script>hit()</script>",
+    '"><img src=x onerror=hit()>',
+    "'><img src=x onerror='hit()'>",
+    "<svg/onload=hit()>",
+    "<svg><script>hit()</script></svg>",
+    "<svg><animate onbegin=hit() attributeName=x dur=1s>",
+    '<iframe srcdoc="<script>parent.hit()</script>">',
+    "<iframe src='javascript:parent.hit()'>",
+    "<a href='javascript:hit()' autofocus onfocus=hit()>x</a>",
+    "</style><script>hit()</script>",
+    "</textarea><img src=x onerror=hit()>",
+    "</title></option></button><img src=x onerror=hit()>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=hit()></style></mglyph></table></mtext></math>",
+    "<noscript><p title='</noscript><img src=x onerror=hit()>'>",
+    "<details open ontoggle=hit()>x",
+    "<input autofocus onfocus=hit()>",
+    "<video><source onerror=hit()>",
+    "<body onload=hit()>",
+    "<link rel=stylesheet href='javascript:hit()'>",
+    "<object data='data:text/html,<script>parent.hit()</script>'>",
+    "<form><button formaction='javascript:hit()'>x",
+    "&lt;img src=x onerror=hit()&gt;",
+    "--><script>hit()</script><!--",
+    "]]><script>hit()</script>",
+    "<scr<script>ipt>hit()</scr</script>ipt>",
+    "<img src=x onerror&#61;hit()>",
+    "\u202e<script>hit()</script>",
+    "$\\href{javascript:hit()}{x}$ \\(\\unicode{<img src=x onerror=hit()>}\\)",
+    "![x](javascript:hit()) [x](javascript:hit())",
+    "javascript:hit()",
+    "${hit()} {% raw %}{{ hit() }}{% endraw %} `hit()`",
+)
