@@ -148,6 +148,21 @@ def test_a_kernel_that_is_gone_is_named_with_the_way_back(lab: Any, page: Any) -
     assert "xtyl stop run-1" in said.inner_text()
 
 
+def test_a_run_that_is_over_needs_no_kernel_to_be_read(lab: Any, page: Any) -> None:
+    """That the kernel is gone is said to whoever asks for more than is on the page, and not that the run goes on."""
+    start(page, lab.write("over.ipynb", START, "run.step()"))
+    run_from_page(page, 1)
+    page.wait_for_selector(".xtyl .pill.completed")
+    lab.stop_kernels()
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator:not([data-status="idle"])')
+    said = page.locator(".xtyl .notice", has_text="xt.attach")
+    assert said.count() == 0
+    page.locator('.xtyl .card[data-node="headline"]').click()
+    said.wait_for()
+    assert "goes on" not in said.inner_text()
+    assert page.locator(".xtyl.stale").count() == 0
+
+
 def test_a_kernel_that_was_restarted_is_named_and_the_cell_shows_the_run_again(lab: Any, page: Any) -> None:
     """The picture of before says that nobody feeds it; the same cell, run again, has one that is fed."""
     start(page, lab.write("restarted.ipynb", START))

@@ -43,7 +43,8 @@ function kernel(model, run, view, say, stale) {
 
   function late(id, kind, quiet) {
     const now = kernelState(model);
-    const verb = ["pause", "resume"].includes(kind) ? kind : "stop";
+    // What was clicked, where a terminal can do that; else to look, which it can.
+    const verb = ["pause", "resume", "stop", "retry"].includes(kind) ? kind : "show";
     const command = `In a terminal this works at once: xtyl ${verb} ${run}`;
     if (now === "busy" || now === "unknown") {
       if (quiet) return;
@@ -64,8 +65,12 @@ function kernel(model, run, view, say, stale) {
       asked.delete(id);
       done({ ok: false });
     }
-    if (isNews) stale(true);
-    if (isNews || !quiet) say(`${words} The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`, "failed");
+    // What a run that is over came to is on the page already.
+    const goesOn = !isOver(model.get("state"));
+    if (isNews && goesOn) stale(true);
+    if (quiet && !(isNews && goesOn)) return;
+    const more = `The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`;
+    say(`${words} ${goesOn ? more : `In a cell, xt.attach("${run}") shows the run again.`}`, "failed");
   }
   // Jupyter tells at once of a kernel that dies, long before anybody asks it something.
   const watch = () => {

@@ -2,7 +2,7 @@
 function details(wording, choose, ask, enlarge) {
   const box = make("div", "panel");
   let nodes = new Map();
-  let [id, item, page, job, seen, asked, wrong] = [null, null, null, null, null, 0, ""];
+  let [id, item, page, job, seen, asked, wrong] = [null, null, null, null, null, -Infinity, ""];
   let [state, elapsed, timer] = [null, 0, 0];
 
   function update(chosen, now, seconds) {
@@ -22,7 +22,9 @@ function details(wording, choose, ask, enlarge) {
     clearTimeout(timer);
     // Many jobs are dear to look at.
     const pages = Math.ceil((page?.jobs.length ?? 1) / 50);
-    timer = setTimeout(() => look(), Math.max(0, asked + 700 * pages - performance.now()));
+    // Whoever has just opened it is told why nothing comes.
+    const isFirst = asked === -Infinity;
+    timer = setTimeout(() => look(0, !isFirst), Math.max(0, asked + 700 * pages - performance.now()));
   }
 
   // All that is shown, or what comes after it.
