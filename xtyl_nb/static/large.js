@@ -17,7 +17,12 @@ function enlarger(root, ask) {
     const { image, words, of } = all[place];
     const line = make("p");
     line.append(make("span", "", words), make("span", "soft", all.length > 1 ? `${place + 1} of ${all.length} · ← →` : ""), close);
-    const draw = (source) => box.replaceChildren(picture(source), line);
+    const draw = (source) => {
+      const shown = picture(source);
+      shown.alt = words;
+      box.replaceChildren(shown, line);
+    };
+    box.setAttribute("aria-label", `Image: ${words}`);
     draw(image);
     close.focus();
     // What the page has is small.
