@@ -122,10 +122,13 @@ def test_more_jobs_stay_when_something_happens(lab: Any, page: Any) -> None:
 
 
 def test_what_worked_at_once_is_drawn_in_lanes(lab: Any, page: Any) -> None:
-    """No bar lies on another."""
+    """No bar lies on another; each says from when to when, and so does the scale above."""
     start(page, lab.write("lanes.ipynb", ONCE))
     page.locator(".xtyl .lane .rail i").nth(5).wait_for()
     shot(page, "timeline-lanes")
+    assert page.locator(".xtyl .ticks span").all_inner_texts() == ["0 s", "10 s", "20 s", "30 s"]
+    last = page.locator(".xtyl .lane", has_text="poster").locator("i").last
+    assert last.get_attribute("title") == "completed from +0:13 to +0:41"
     for rail in page.locator(".xtyl .lane .rail").all():
         boxes = [bar.bounding_box() for bar in rail.locator("i").all()]
         for one, other in combinations(boxes, 2):

@@ -3,6 +3,8 @@ function timeline(choose, ask) {
   const title = make("h5", "", "Timeline");
   const log = eventLog(ask, () => show(false));
   const list = make("div", "gantt");
+  const [axis, rows] = [scale(), make("div")];
+  list.append(axis.box, rows);
   const end = make("span", "end");
   title.append(end, button("Events", () => show(true), "quiet"));
   const plain = make("div");
@@ -37,7 +39,7 @@ function timeline(choose, ask) {
   function redraw(graph) {
     names = new Map(graph.nodes.map(({ id, name }) => [id, name]));
     lanes.clear();
-    list.replaceChildren();
+    rows.replaceChildren();
     known = null;
   }
 
@@ -61,6 +63,7 @@ function timeline(choose, ask) {
       shown.forEach(([start, end, state, lane], place) => {
         const bar = rail.children[place] ?? rail.appendChild(make("i"));
         bar.className = state;
+        bar.title = `${state} from +${lasted(start)} to ${end === null ? "now" : `+${lasted(end)}`}`;
         placed(bar, start, end ?? elapsed, elapsed);
         bar.style.top = `${lane * pitch}px`;
         bar.style.height = `${thick}px`;
@@ -80,9 +83,10 @@ function timeline(choose, ask) {
       if (!lanes.has(id)) lanes.set(id, lane(id));
       const { row, draw } = lanes.get(id);
       draw(state.nodes[id], elapsed);
-      if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
+      if (rows.children[place] !== row) rows.insertBefore(row, rows.children[place] ?? null);
     });
-    while (list.children.length > LANES) list.lastChild.remove();
+    while (rows.children.length > LANES) rows.lastChild.remove();
+    axis.draw(started.length ? elapsed : 0, rows);
     const more = started.length - LANES;
     end.textContent = started.length ? (more > 0 ? `first ${LANES} of ${started.length} · ` : "") + lasted(elapsed) : "nothing has started";
   }
@@ -91,6 +95,30 @@ function timeline(choose, ask) {
     log.close();
   };
   return { box, update, redraw, close };
+}
+
+// Times on a scale that is as long as the run, at steps that one can count in.
+const STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+const MOST_TICKS = 5;
+
+function scale() {
+  const box = make("div", "lane scale");
+  const rail = make("span", "ticks");
+  box.append(make("span"), rail, make("span"));
+  function draw(whole, rows) {
+    box.hidden = !whole;
+    if (!whole) return;
+    const step = STEPS.find((each) => whole / each <= MOST_TICKS) ?? Math.ceil(whole / MOST_TICKS / 86400) * 86400;
+    rows.style.setProperty("--step", `${(100 * step) / whole}%`);
+    rail.replaceChildren();
+    // The last place is the end's own.
+    for (let at = 0; at <= 0.93 * whole; at += step) {
+      const tick = make("span", "", step >= 60 ? clock(at) : `${Number(at.toFixed(2))} s`);
+      tick.style.left = `${(100 * at) / whole}%`;
+      rail.append(tick);
+    }
+  }
+  return { box, draw };
 }
 
 // What happened, newest first: read when it is opened, and again, at most each second, while things happen.
