@@ -128,6 +128,7 @@ def test_what_worked_at_once_is_drawn_in_lanes(lab: Any, page: Any) -> None:
     shot(page, "timeline-lanes")
     assert page.locator(".xtyl .ticks span").all_inner_texts() == ["0 s", "10 s", "20 s", "30 s"]
     last = page.locator(".xtyl .lane", has_text="poster").locator("i").last
+    last.hover()
     assert last.get_attribute("title") == "completed from +0:13 to +0:41"
     for rail in page.locator(".xtyl .lane .rail").all():
         boxes = [bar.bounding_box() for bar in rail.locator("i").all()]

@@ -49,6 +49,10 @@ function timeline(choose, ask) {
     const took = make("span", "took");
     let [bars, pitch, thick] = [[], 9, 9];
     row.append(make("span", "", names.get(id)), rail, took);
+    rail.addEventListener("pointerover", ({ target }) => {
+      const [start, end, state] = bars[[...rail.children].indexOf(target)] ?? [];
+      if (state) target.title = `${state} from +${lasted(start)} to ${end === null ? "now" : `+${lasted(end)}`}`;
+    });
     // What worked at once lies in lanes below each other, the thinner the more there are.
     const take = (found) => {
       bars = found;
@@ -63,7 +67,6 @@ function timeline(choose, ask) {
       shown.forEach(([start, end, state, lane], place) => {
         const bar = rail.children[place] ?? rail.appendChild(make("i"));
         bar.className = state;
-        bar.title = `${state} from +${lasted(start)} to ${end === null ? "now" : `+${lasted(end)}`}`;
         placed(bar, start, end ?? elapsed, elapsed);
         bar.style.top = `${lane * pitch}px`;
         bar.style.height = `${thick}px`;
@@ -86,7 +89,7 @@ function timeline(choose, ask) {
       if (rows.children[place] !== row) rows.insertBefore(row, rows.children[place] ?? null);
     });
     while (rows.children.length > LANES) rows.lastChild.remove();
-    axis.draw(started.length ? elapsed : 0, rows);
+    axis.draw(started.length ? elapsed : 0, rows, isOver(state));
     const more = started.length - LANES;
     end.textContent = started.length ? (more > 0 ? `first ${LANES} of ${started.length} · ` : "") + lasted(elapsed) : "nothing has started";
   }
@@ -105,9 +108,12 @@ function scale() {
   const box = make("div", "lane scale");
   const rail = make("span", "ticks");
   box.append(make("span"), rail, make("span"));
-  function draw(whole, rows) {
+  let drawn = -Infinity;
+  function draw(whole, rows, isFinal) {
     box.hidden = !whole;
-    if (!whole) return;
+    // It moves all rows; once a second is soon enough.
+    if (!whole || (!isFinal && performance.now() - drawn < 900)) return;
+    drawn = performance.now();
     const step = STEPS.find((each) => whole / each <= MOST_TICKS) ?? Math.ceil(whole / MOST_TICKS / 86400) * 86400;
     rows.style.setProperty("--step", `${(100 * step) / whole}%`);
     rail.replaceChildren();
