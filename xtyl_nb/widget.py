@@ -43,6 +43,7 @@ PARTS = [
     "choice",
     "drafts",
     "large",
+    "form",
     "review",
     "widget",
 ]

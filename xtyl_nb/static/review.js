@@ -119,113 +119,49 @@ function reviews(key, ask, leave, enlarge) {
       show(key, review);
       if (at) focus(at);
     };
+    const send = (kind, what) => {
+      decide(key, review, kind, what, redraw);
+      form.ready();
+    };
+    const form = reviewForm(review, mine, { isAway: () => isAway(key), send, redraw, enlarge });
     const title = make("h5");
     title.append(make("span", "", titleOf(review)), make("span", "end", `choose ${review.choose}`), turn.box);
-    const sheet = make("fieldset", "sheet");
-    sheet.style.setProperty("--least", least(review.options));
-    sheet.setAttribute("aria-label", `Options of ${review.node}`);
-    const row = make("div", "row");
-    const says = make("p", "says bad", mine.says);
-    says.setAttribute("role", "alert");
-    says.hidden = !mine.says;
-
-    function edits() {
-      const wanted = Object.entries(mine.edits).filter(([index]) => mine.chosen.includes(Number(index)));
-      return Object.fromEntries(wanted);
-    }
-    function decide(kind, what) {
-      const at = focused();
-      tell("");
-      mine.busy = goOn = true;
-      if (kind === "another") kept.making = { key, review, isGone: false, failed: state.failed };
-      ready();
-      ask(kind, { node: review.node, item: review.item, ...what }, (answer) => {
-        mine.busy = false;
-        mine.says = answer.ok ? "" : [answer.error, answer.hint].filter(Boolean).join("\n");
-        const isOver = answer.ok ? kind !== "another" : answer.waits === false;
-        if (isOver) {
-          queue.drop(key, review);
-          kept.drafts.delete(key);
-        } else goOn = false;
-        if (!answer.ok && isAway(key)) kept.making = null;
-        if (isAway(key)) {
-          tell("one more option is being made and comes up here. Meanwhile nothing is decided of this row.", titleOf(review), "running");
-          if (box.contains(active(box))) leave();
-        }
-        if (isOver && !answer.ok) tell(answer.decision ? verdict(answer.decision) : mine.says, titleOf(review));
-        if (!isOver) redraw(at);
-        refresh();
-      });
-    }
-    function ready() {
-      const isShut = mine.busy || isAway(key);
-      sheet.disabled = isAway(key);
-      approve.disabled = isShut || mine.chosen.length !== review.choose;
-      const missing = review.choose - mine.chosen.length;
-      approve.title = missing > 0 ? `Choose ${missing} more` : "";
-      reject.disabled = another.disabled = isShut;
-      for (const pick of sheet.children) {
-        const input = pick.querySelector("input");
-        if (!input) continue;
-        input.checked = mine.chosen.includes(Number(input.value));
-        pick.classList.toggle("on", input.checked);
-        pick.querySelector(".words")?.toggleAttribute("hidden", review.edit && input.checked);
-        pick.querySelector("textarea")?.toggleAttribute("hidden", !input.checked);
-      }
-    }
-    function choose(index, on) {
-      const others = mine.chosen.filter((other) => other !== index);
-      // A choice too many replaces the oldest: nobody has to clear one first.
-      mine.chosen = on ? [...others, index].slice(-review.choose) : others;
-      ready();
-    }
-
-    const pictures = review.options.filter(({ image }) => image);
-    const large = (option) => pictures.includes(option) && enlarge(pictures.map(({ index, text, image }) => ({
-      image, words: text ?? `option ${index + 1}`, of: { node: review.node, item: review.item, option: index },
-    })), pictures.indexOf(option));
-
-    // Digits choose, Enter approves: a row is decided without the mouse.
-    sheet.addEventListener("keydown", (event) => {
-      const option = review.options[Number(event.key) - 1];
-      const focused = review.options.find(({ index }) => event.target.dataset.at === `option ${index}`);
-      if (event.key === "Enter" && event.target.tagName !== "BUTTON") approve.click();
-      else if (event.key === "z" && focused) large(focused);
-      else if (option && event.key.length === 1) {
-        choose(option.index, !mine.chosen.includes(option.index));
-        sheet.querySelectorAll(".pick input")[Number(event.key) - 1]?.focus();
-      } else return;
-      event.preventDefault();
-      event.stopPropagation();
-    });
-
-    const name = `xtyl-${Math.random().toString(36).slice(2)}`;
-    for (const option of review.options) sheet.append(pick(option, review, mine, name, choose, large));
-    if (review.hidden) sheet.append(make("p", "soft", `${review.hidden} more: run.reviews() lists them all`));
-    const approve = marked("approve", button("Approve", () => decide("approve", { choose: mine.chosen, edits: edits(), comment: mine.comment }), "main"));
-    const reject = marked("reject", button(mine.rejecting ? "Reject" : "Reject…", () => {
-      if (mine.rejecting) return decide("reject", { reason: mine.reason });
-      mine.rejecting = true;
-      redraw({ at: "reason" });
-    }));
-    const another = marked("another", button("Another", () => decide("another", { comment: mine.comment })));
-    another.setAttribute("aria-label", another.title = "Ask for another option");
-    const keep = marked("keep", button("Keep", () => { mine.rejecting = false; redraw({ at: "reject" }); }));
-    if (mine.rejecting) row.append(words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, keep);
-    else row.append(approve, words(mine, "comment", "Comment (optional)", () => approve.click()), another, reject);
-    const parts = [title, sheet, row, says];
-    if (review.instructions) parts.splice(1, 0, make("p", "soft", review.instructions));
-    desk.replaceChildren(...parts);
+    desk.replaceChildren(title, ...form.parts);
     turn.update();
-    ready();
+    form.ready();
     // Whoever decides goes on with the next row where the last one was; whoever went elsewhere meanwhile is left there.
     const next = review.options.at(arrived ? -1 : 0);
     if ((goOn || arrived) && !mine.busy && !isAway(key) && isFree()) {
       focus({ at: `option ${next?.index}` });
       if (arrived) active(desk)?.closest(".pick")?.scrollIntoView({ block: "nearest" });
-    }
-    else if (spot) focus(spot);
+    } else if (spot) focus(spot);
     if (!mine.busy) goOn = arrived = false;
+  }
+
+  function decide(key, review, kind, what, redraw) {
+    const [mine, at] = [draft(key), focused()];
+    tell("");
+    mine.busy = goOn = true;
+    if (kind === "another") kept.making = { key, review, isGone: false, failed: state.failed };
+    ask(kind, { node: review.node, item: review.item, ...what }, (answer) => {
+      mine.busy = false;
+      mine.says = answer.ok ? "" : [answer.error, answer.hint].filter(Boolean).join("\n");
+      if (!answer.ok && isAway(key)) kept.making = null;
+      if (isAway(key)) {
+        tell("one more option is being made and comes up here. Meanwhile nothing is decided of this row.", titleOf(review), "running");
+        if (box.contains(active(box))) leave();
+      }
+      const isDecided = answer.ok ? kind !== "another" : answer.waits === false;
+      if (isDecided) {
+        queue.drop(key, review);
+        kept.drafts.delete(key);
+        if (!answer.ok) tell(answer.decision ? verdict(answer.decision) : mine.says, titleOf(review));
+      } else {
+        goOn = false;
+        redraw(at);
+      }
+      refresh();
+    });
   }
 
   const turn = turner();
@@ -267,14 +203,4 @@ function reviews(key, ask, leave, enlarge) {
   if (kept.note) tell(kept.note.words, kept.note.title, kept.note.state);
   else tell("");
   return { box, update, close: () => { queue.close(); close(); } };
-}
-
-// A row that waits again, after a retry say, may offer others: what was chosen and written of those is over.
-function renew(mine, review) {
-  const marks = ({ options }) => new Map(options.map(({ index, mark }) => [index, mark]));
-  const [before, now] = [marks(mine.review ?? review), marks(review)];
-  const stays = (index) => before.get(index) === now.get(index);
-  mine.chosen = mine.chosen.filter(stays);
-  mine.edits = Object.fromEntries(Object.entries(mine.edits).filter(([index]) => stays(Number(index))));
-  mine.review = review;
 }
