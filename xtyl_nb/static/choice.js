@@ -37,9 +37,10 @@ function words(mine, name, placeholder, enter) {
 
 // How wide an option is at the least: short texts stand beside each other, long ones below.
 function least(options) {
-  if (options.some(({ image }) => image)) return "116px";
   const longest = Math.max(0, ...options.map(({ text }) => text?.length ?? 0));
-  return longest > 200 ? "100%" : longest > 80 ? "min(240px, 100%)" : "132px";
+  const least = longest > 200 ? "100%" : longest > 80 ? "min(240px, 100%)" : "132px";
+  if (!options.some(({ image }) => image)) return least;
+  return longest > 120 ? "min(240px, 100%)" : "116px";
 }
 
 function pick(option, review, mine, name, choose, large) {
