@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import START, run_cell
+from test_lab import START, run_cell, save
 
 pytestmark = pytest.mark.browser
 
@@ -25,3 +25,20 @@ def test_the_widget_works_in_notebook_7(lab: Any, page: Any) -> None:
     page.wait_for_selector(".xtyl .pill.completed")
     run_cell(page, 1)
     page.get_by_text("[('approve', 'pick', '0', [1], None)]").wait_for()
+
+
+def test_notebook_7_keeps_the_end_of_a_run_and_what_was_begun_over_a_reload(lab: Any, page: Any) -> None:
+    """As in JupyterLab: the draft is there again, and the notebook's own picture is the last one."""
+    lab.write("kept.ipynb", START, "run.step()")
+    page.goto(f"{lab.address}/notebooks/kept.ipynb?token={lab.token}")
+    page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()
+    run_cell(page, 0)
+    page.locator(".xtyl .pick input").nth(1).check()
+    save(page)
+    page.reload()
+    page.wait_for_selector(".xtyl .pill.running")
+    assert page.locator(".xtyl .pick input").nth(1).is_checked()
+    run_cell(page, 1)
+    page.wait_for_selector(".xtyl .pill.completed")
+    page.wait_for_selector('[class^="xtyl-still"]:has-text("12 / 12")', state="attached")
+    assert page.locator("[class^=xtyl-still]").is_hidden()
