@@ -50,3 +50,27 @@ def test_every_row_that_waits_can_be_leafed_to(lab: Any, page: Any) -> None:
     review.locator(".pick input").first.check()
     review.get_by_role("button", name="Approve").click()
     page.wait_for_selector(".xtyl .pill.completed")
+
+
+def test_a_click_on_an_options_picture_chooses_it(lab: Any, page: Any) -> None:
+    """As a person would, in the middle of the picture; nothing is enlarged by it."""
+    start(page, lab.write("picture.ipynb", START))
+    picks = page.locator(".xtyl .pick")
+    picks.nth(1).locator("img").click()
+    assert picks.nth(1).locator("input").is_checked()
+    assert page.locator(".xtyl .enlarged").is_hidden()
+    picks.nth(2).locator("img").click()
+    assert [picks.nth(place).locator("input").is_checked() for place in range(3)] == [False, False, True]
+
+
+def test_a_click_on_an_options_words_chooses_it(lab: Any, page: Any) -> None:
+    """The words beside the button are as good as the button; what is chosen can be approved."""
+    start(page, lab.write("words.ipynb", START, "print(run.controls)"))
+    picks = page.locator(".xtyl .pick")
+    picks.nth(2).locator(".words").click()
+    assert picks.nth(2).locator("input").is_checked()
+    assert page.locator(".xtyl .enlarged").is_hidden()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    page.wait_for_selector(".xtyl .pill.completed")
+    run_cell(page, 1)
+    page.get_by_text("[('approve', 'pick', '0', [2], None)]").wait_for()

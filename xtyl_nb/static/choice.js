@@ -48,6 +48,8 @@ function pick(option, review, mine, name, choose, large) {
   const input = marked(`option ${option.index}`, make("input"));
   input.type = review.choose === 1 ? "radio" : "checkbox";
   input.name = name;
+  // By name: of itself a label presses the first button in it, and that is the one that enlarges.
+  box.htmlFor = input.id = `${name}-${option.index}`;
   input.value = option.index;
   input.setAttribute("aria-label", option.text ?? `option ${option.index + 1}`);
   input.addEventListener("change", () => choose(option.index, input.checked));
