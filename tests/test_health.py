@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from xtyl_engine.checks import place
 from xtyl_engine.database import Database
-from xtyl_engine.health import Heartbeat, describe, examine, place, run_folder
+from xtyl_engine.diagnose import doctor
+from xtyl_engine.health import Heartbeat, describe, examine, run_folder
 from xtyl_engine.schema import ensure_schema, revision
 from xtyl_engine.settings import Settings, load_settings
 
@@ -101,7 +103,8 @@ def test_a_sign_without_a_pool_counts_for_any(settings):
     [(None, "no tables yet"), ("0002", "schema 0002, this release works with"), ("9999", "this release knows up to")],
 )
 def test_another_schema_is_not_healthy(database_url, settings, version, words):
-    """A database without tables, of an older release or a newer one is named for what it is, and left as it is."""
+    """A database without tables, of an older release or a newer one is named for what it is, and left as it is. The doctor says
+    the same of it; to him one without tables is in order, for the first run makes them."""
     database = Database(database_url)
     if version is not None:
         ensure_schema(database)
@@ -110,6 +113,8 @@ def test_another_schema_is_not_healthy(database_url, settings, version, words):
     found = examine(replace(settings, database_url=database_url))[1]
     assert (found.name, found.ok) == ("database", False)
     assert words in found.detail
+    (told,) = [check for check in doctor(replace(settings, database_url=database_url)) if check.name == "database"]
+    assert told.ok if version is None else told == found
     assert revision(database) == version
     database.close()
 

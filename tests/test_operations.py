@@ -22,13 +22,13 @@ import xtyl_nb as xt
 from fleet import fleet
 from servers import embedded_home, postgres_program, valkey_server, wait_until
 from workbench import Workbench, workbench
-from xtyl_engine.capacity import check_memory
 from xtyl_engine.database import Database
 from xtyl_engine.local import down
 from xtyl_engine.reclaim import files_in
 from xtyl_engine.schema import HEAD, ensure_schema, revision
 from xtyl_engine.server import find_server, ping
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.stream import check_memory
 from xtyl_nb.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -148,7 +148,7 @@ def test_a_shared_back_end_says_how_full_it_is(
 def test_the_doctor_looks_at_the_brokers_memory(options: list[str], is_well: bool, hint: str) -> None:
     """A broker that is nearly full, or evicts, is named with what to do."""
     with broker(*options) as settings:
-        found = check_memory(settings)
+        found = check_memory(settings.event_url)
     assert found.ok is is_well
     assert hint in found.hint
     assert f"policy {options[-1]}" in found.detail

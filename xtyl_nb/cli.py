@@ -14,7 +14,7 @@ from xtyl_nb.doors import DOORS
 from xtyl_nb.operations import COMMANDS, settings_of_home, show_capacity
 
 if TYPE_CHECKING:
-    from xtyl_engine.diagnose import Check
+    from xtyl_engine.checks import Check
 
 
 class Commands(click.Group):

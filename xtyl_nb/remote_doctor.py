@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import xtyl_engine
-from xtyl_engine.diagnose import Check
+from xtyl_engine.checks import Check, examined
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.functions import PYTHON
 from xtyl_nb.remote import RemoteBackend
@@ -32,13 +32,10 @@ def examine(url: str) -> Iterator[Check]:
     )
     takes = f"those of Python {me.python}, and here is {PYTHON}" if me.functions else "only what its workers can import"
     yield Check(name="functions", ok=True, detail=f"the back end takes {takes}")
-    yield _answers(backend)
+    yield examined("database", lambda: _answers(backend))
     backend.close()
 
 
 def _answers(backend: RemoteBackend) -> Check:
-    try:
-        count = len(backend.queries.executions(100))
-    except WorkflowException as error:
-        return Check(name="database", ok=False, detail=error.message, hint=error.hint or "")
+    count = len(backend.queries.executions(100))
     return Check(name="database", ok=True, detail=f"answers; {count}{'+' if count == 100 else ''} runs")

@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import xtyl_engine
-from xtyl_engine.errors import WorkflowException
+from xtyl_engine.checks import Check, examined
 from xtyl_engine.presence import SupervisorState, alone, clients_lock, holder, read_presence, supervisor_lock
 from xtyl_engine.server import find_server, has_worker, ping, read_version, socket_path
 from xtyl_engine.settings import Settings, prepare_home
@@ -44,16 +45,6 @@ class Status:
     clients: bool
     error: str | None
     versions: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing the doctor looked at. `hint` says what to do, even about something that may stay as it is."""
-
-    name: str
-    ok: bool
-    detail: str
-    hint: str = ""
 
 
 def status(settings: Settings) -> Status:
@@ -94,16 +85,7 @@ def doctor(settings: Settings) -> list[Check]:
         ("database", _database),
         ("dot", _dot),
     ]
-    return [_examined(name, check, settings) for name, check in checks]
-
-
-def _examined(name: str, check: Callable[[Settings], Check], settings: Settings) -> Check:
-    try:
-        return check(settings)
-    except WorkflowException as error:
-        return Check(name=name, ok=False, detail=error.message, hint=error.hint or "")
-    except Exception as error:
-        return Check(name=name, ok=False, detail=f"{type(error).__name__}: {error}")
+    return [examined(name, partial(check, settings)) for name, check in checks]
 
 
 def _has_clients(home: Path) -> bool:
@@ -201,33 +183,21 @@ def _back_end(settings: Settings) -> Check:
 
 
 def _broker(settings: Settings) -> Check:
-    from xtyl_engine.stream import check_broker
+    from xtyl_engine.stream import examine_broker
 
-    check_broker(settings.event_url)
-    return Check(name="broker", ok=True, detail="XTYL_REDIS_URL answers")
+    return examine_broker(settings.event_url)
 
 
 def _memory(settings: Settings) -> Check:
-    from xtyl_engine.capacity import check_memory
+    from xtyl_engine.stream import check_memory
 
-    return check_memory(settings)
+    return check_memory(settings.event_url)
 
 
 def _database(settings: Settings) -> Check:
-    from xtyl_engine.database import Database
-    from xtyl_engine.schema import HEAD, revision
+    from xtyl_engine.schema import examine_schema
 
-    database = Database(settings.database_url, pool_size=1)
-    try:
-        found = revision(database)
-    finally:
-        database.close()
-    return Check(
-        name="database",
-        ok=found in (None, HEAD),
-        detail="no tables yet; the first run makes them" if found is None else f"schema {found}",
-        hint=f"This release works with schema {HEAD}; an older one is upgraded by the next run.",
-    )
+    return examine_schema(settings.database_url, may_be_new=True)
 
 
 def _dot(settings: Settings) -> Check:

@@ -12,10 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from xtyl_engine.diagnose import Check
-from xtyl_engine.errors import WorkflowException
+from xtyl_engine.checks import Check, examined, place
 from xtyl_engine.settings import PREFORK, Settings
 
 FORGOTTEN_SECONDS = 86_400.0
@@ -57,7 +55,14 @@ def run_folder(home: Path) -> Path:
 
 def examine(settings: Settings) -> tuple[Check, ...]:
     """What a worker of this host needs, and whether it is at work."""
-    return (_worker(settings), _database(settings), _broker(settings))
+    from xtyl_engine.schema import examine_schema
+    from xtyl_engine.stream import examine_broker
+
+    return (
+        _worker(settings),
+        examined("database", lambda: examine_schema(settings.database_url)),
+        examined("broker", lambda: examine_broker(settings.event_url)),
+    )
 
 
 def describe(settings: Settings) -> str:
@@ -67,18 +72,6 @@ def describe(settings: Settings) -> str:
     count = f"{settings.slots} {'processes' if settings.pool == PREFORK else 'threads'}"
     database, broker = place(settings.database_url), place(settings.event_url)
     return f"xtyl worker: {count} for {read_route(settings)}; database {database}, broker {broker}"
-
-
-def place(url: str) -> str:
-    """Where a database or a broker is, in words that give no password away."""
-    parts = urlsplit(url)
-    if parts.scheme.startswith("sqlite"):
-        return parts.path.removeprefix("/")
-    if parts.scheme.startswith(("unix", "redis+socket")):
-        return parts.path
-    host = parts.hostname or parse_qs(parts.query).get("host", ["its socket"])[0]
-    port = f":{parts.port}" if parts.port else ""
-    return f"{host}{port}{parts.path}"
 
 
 def _worker(settings: Settings) -> Check:
@@ -101,30 +94,6 @@ def _worker(settings: Settings) -> Check:
 
 def _bad(detail: str, hint: str) -> Check:
     return Check(name="worker", ok=False, detail=detail, hint=hint)
-
-
-def _database(settings: Settings) -> Check:
-    from xtyl_engine.database import Database
-    from xtyl_engine.schema import check_schema
-
-    database = Database(settings.database_url, pool_size=1)
-    try:
-        check_schema(database)
-    except WorkflowException as error:
-        return Check(name="database", ok=False, detail=str(error))
-    finally:
-        database.close()
-    return Check(name="database", ok=True, detail=place(settings.database_url))
-
-
-def _broker(settings: Settings) -> Check:
-    from xtyl_engine.stream import check_broker
-
-    try:
-        check_broker(settings.event_url)
-    except WorkflowException as error:
-        return Check(name="broker", ok=False, detail=str(error))
-    return Check(name="broker", ok=True, detail=place(settings.event_url))
 
 
 def _signs(folder: Path) -> list[dict[str, Any]]:

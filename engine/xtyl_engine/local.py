@@ -16,8 +16,9 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Self
 
+from xtyl_engine.checks import Check
 from xtyl_engine.children import worker_command
-from xtyl_engine.diagnose import Check, Status, doctor, status
+from xtyl_engine.diagnose import Status, doctor, status
 from xtyl_engine.errors import BackendError, BackendStartError
 from xtyl_engine.logs import open_log, read_tail
 from xtyl_engine.presence import (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 
 from xtyl_engine import statements as sql
+from xtyl_engine.checks import Check, place
 from xtyl_engine.database import Database, Now
 from xtyl_engine.errors import BackendError
 from xtyl_engine.states import JobState
@@ -51,23 +52,37 @@ def ensure_schema(database: Database) -> None:
     _change(database, _bring_up)
 
 
-def check_schema(database: Database) -> None:
-    """See that the schema is this release's, and change nothing. Raises SchemaError, BackendError where nobody answers."""
+def check_schema(database: Database, *, may_be_new: bool = False) -> None:
+    """See that the schema is this release's, or not there yet where it may be new, and change nothing. Raises SchemaError, and
+    BackendError where the database does not answer."""
     try:
         with database.engine.connect() as connection:
             found = _revision(connection)
-            if found is None:
+            if found is None and not may_be_new:
                 raise SchemaError("the database has no tables yet", hint="`xtyl migrate` makes them.")
-            if found != HEAD:
+            if found not in (None, HEAD):
                 _check_known(connection, found)
                 raise SchemaError(
                     f"the database has schema {found}, this release works with {HEAD}",
-                    hint="`xtyl migrate` brings it up; if it was taken back for an older release, start that one.",
+                    hint="The next run or `xtyl migrate` brings it up; if it was taken back for an older release, start "
+                    "that one.",
                 )
     except BackendError:
         raise
     except Exception as error:
         raise database.translated(error) from error
+
+
+def examine_schema(url: str, *, may_be_new: bool = False) -> Check:
+    """Where a database is that has this release's schema, or, if it may be new, no tables yet. Raises as `check_schema`."""
+    database = Database(url, pool_size=1)
+    try:
+        check_schema(database, may_be_new=may_be_new)
+        found = revision(database)
+    finally:
+        database.close()
+    words = "no tables yet; the first run makes them" if found is None else f"schema {found}"
+    return Check(name="database", ok=True, detail=f"{place(url)}: {words}")
 
 
 def change_schema(database: Database, target: str) -> None:

@@ -16,11 +16,16 @@ from urllib.parse import urlsplit
 
 import redis
 
+from xtyl_engine.checks import Check, place
 from xtyl_engine.errors import BackendError
 from xtyl_engine.events import Event
 from xtyl_engine.remedies import BROKER, remedy
 
 log = logging.getLogger("xtyl")
+FULL = 0.8
+# As a broker counts them.
+MEGABYTE = 2**20
+POLICY = "noeviction"
 KEEP_EVENTS = 10_000
 KEEP_SECONDS = 24 * 3600
 GATHER_SECONDS = 0.02
@@ -50,6 +55,12 @@ def check_broker(url: str) -> None:
         client.set("xtyl:check", "1", ex=5)
 
 
+def examine_broker(url: str) -> Check:
+    """Where a broker is that answers and takes what is written. Raises BackendError."""
+    check_broker(url)
+    return Check(name="broker", ok=True, detail=f"{place(url)} answers")
+
+
 def forget_streams(url: str, execution_ids: Sequence[str]) -> None:
     """Drop executions' live events. Where that cannot be, they go by themselves within a day."""
     if execution_ids:
@@ -67,6 +78,16 @@ class BrokerMemory:
     policy: str = ""
     streams: int = 0
 
+    @property
+    def words(self) -> str:
+        if not self.policy:
+            return "not known: the broker does not tell this user"
+        used = f"{self.used / MEGABYTE:,.1f} MB"
+        limit = (
+            f"of {self.limit / MEGABYTE:,.0f} MB ({self.used / self.limit:.0%})" if self.limit else "without a limit"
+        )
+        return f"{used} {limit}, policy {self.policy}"
+
 
 def read_memory(url: str) -> BrokerMemory:
     """Ask a broker how full it is. Raises BackendError."""
@@ -78,6 +99,20 @@ def read_memory(url: str) -> BrokerMemory:
             return BrokerMemory(streams=streams)
     used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
     return BrokerMemory(used=used, limit=limit, policy=str(info.get("maxmemory_policy", "")), streams=streams)
+
+
+def check_memory(url: str) -> Check:
+    """Whether a broker has room, and keeps what it was given. Raises BackendError."""
+    memory = read_memory(url)
+    if not memory.policy:
+        return Check(name="memory", ok=True, detail=memory.words, hint="Grant it: ACL SETUSER … +info.")
+    hint = ""
+    if memory.policy != POLICY:
+        hint = f"Set maxmemory-policy to {POLICY}: a broker that evicts loses hints one by one, and silently."
+    elif memory.limit and memory.used > FULL * memory.limit:
+        hint = "Raise its maxmemory, or remove what others keep there. Full, it takes no hints: runs wait, and lose nothing."
+    advice = "" if memory.limit else "It may take all memory there is: set maxmemory, 256 MB is plenty."
+    return Check(name="memory", ok=not hint, detail=memory.words, hint=hint or advice)
 
 
 def stream_key(execution_id: str) -> str:
