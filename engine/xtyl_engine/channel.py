@@ -9,15 +9,12 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from xtyl_engine.errors import RunNotFound
+from xtyl_engine.errors import RunNotFound, WorkflowException
 from xtyl_engine.query import Progress
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.wire import to_json
-
-if TYPE_CHECKING:
-    from xtyl_engine.feed import Feed
 
 log = logging.getLogger("xtyl")
 PAGE = 500
@@ -64,6 +61,22 @@ def _compact(data: Any) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
+class Subscriber(Protocol):
+    """What takes from a channel, at its own pace: `cursor` is the number of the last event it was given."""
+
+    cursor: int
+    is_over: bool
+
+    def wake(self) -> None:
+        """There may be something to take."""
+
+    def cut_off(self) -> None:
+        """What it has still to take is kept no longer."""
+
+    def end_with(self, error: WorkflowException) -> None:
+        """There is nothing more, for this reason."""
+
+
 class Channel:
     """One execution's events, read as far as `position`, for its feeds. Both `read` and `replay` give the events after a number:
     one for all who listen, the other for one who has to catch up, and who must not be in the way of the first."""
@@ -72,7 +85,7 @@ class Channel:
         self.execution_id = execution_id
         self.replay = replay
         self._read = read
-        self.feeds: set[Feed] = set()
+        self.feeds: set[Subscriber] = set()
         self.position: int | None = None
         self.sequence = -1
         self.state: ExecutionState | None = None
@@ -161,7 +174,7 @@ class Channel:
         taken = min((feed.cursor for feed in self._followers(base)), default=self.position or 0)
         del self._frames[: max(0, taken - base)]
 
-    def _followers(self, base: int) -> list[Feed]:
+    def _followers(self, base: int) -> list[Subscriber]:
         """The feeds that go on from what is kept here; the others still read from SQL, or are over."""
         return [feed for feed in self.feeds if feed.cursor >= base and not feed.is_over]
 
