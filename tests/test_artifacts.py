@@ -11,8 +11,9 @@ import zlib
 import pytest
 from PIL import Image
 
-from xtyl_engine.artifacts import Artifact, ArtifactError, ArtifactStore, ImageRefused, is_artifact
+from xtyl_engine.artifacts import Artifact, ArtifactError, ArtifactStore, is_artifact
 from xtyl_engine.errors import LimitExceeded, PermanentError
+from xtyl_engine.images import ImageRefused
 from xtyl_engine.limits import MAX_IMAGE_BYTES
 
 

@@ -4,7 +4,6 @@ from outside. A reference to one is a small JSON object that travels through out
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -13,14 +12,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from xtyl_engine.errors import LimitExceeded, PermanentError
-from xtyl_engine.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from xtyl_engine.errors import PermanentError
+from xtyl_engine.images import check_image, encode_png, open_image, scale_image
 from xtyl_engine.points import Point, reach
 
 if TYPE_CHECKING:
@@ -53,12 +54,6 @@ class ArtifactError(PermanentError, OSError):
     code = "artifact/error"
 
 
-class ImageRefused(PermanentError, ValueError):
-    """The bytes are not a whole PNG, JPEG or WEBP image."""
-
-    code = "artifact/image"
-
-
 def is_artifact(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value has the shape of a reference. The store alone knows whether the file exists."""
     return isinstance(value, Mapping) and issubclass(type(value.get(KEY)), str)
@@ -71,17 +66,6 @@ def references(value: object) -> Iterator[Mapping[str, Any]]:
     elif isinstance(value, (dict, list)):
         for part in value.values() if isinstance(value, dict) else value:
             yield from references(part)
-
-
-def sniff_image(data: bytes) -> str | None:
-    """The media type of a PNG, JPEG or WEBP image by its first bytes, or None."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return None
 
 
 class ArtifactStore:
@@ -160,13 +144,8 @@ class ArtifactStore:
     def read(self, reference: Mapping[str, Any]) -> bytes:
         """The bytes of a reference. Raises ArtifactError if they are missing or no longer what was stored."""
         path = self.path(reference)
-        try:
+        with _translated(path):
             data = path.read_bytes()
-        except OSError as error:
-            raise ArtifactError(
-                f"the artifact {path.name} cannot be read: {error.strerror}",
-                hint="look whether XTYL_HOME/artifacts was moved or cleaned; run the step again to make it anew",
-            ) from error
         if sha256(data).hexdigest() != reference[KEY]:
             raise ArtifactError(
                 f"the artifact {path.name} is damaged: its content no longer matches its name",
@@ -184,13 +163,15 @@ class ArtifactStore:
 
     def save_picture(self, picture: Image) -> dict[str, Any]:
         """Store a PIL image as PNG."""
-        width, height = picture.size
-        _check_pixels(width, height)
-        if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-            picture = picture.convert("RGB")
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG", compress_level=4)
-        return self.save(buffer.getvalue(), "image/png", width=width, height=height)
+        return self.save(encode_png(picture), "image/png", width=picture.width, height=picture.height)
+
+    def scaled(self, reference: Mapping[str, Any], size: int) -> tuple[bytes, str]:
+        """A stored image, no side longer than `size` pixels, and its media type.
+
+        Raises ArtifactError for a file that is gone, else what `scale_image` raises."""
+        path = self.path(reference)
+        with _translated(path):
+            return _scaled(path, size)
 
     def save_table(self, columns: list[str], records: list[dict[str, Any]]) -> dict[str, Any]:
         """Store a table of plain values, readable without pandas."""
@@ -228,9 +209,7 @@ class Artifact:
         """What the file holds: a PIL image, a table's records, a JSON value, text, or else bytes."""
         data = self.read()
         if self.media_type.startswith("image/"):
-            from PIL import Image
-
-            return Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"])
+            return open_image(data)
         if self.media_type == TABLE:
             return json.loads(data)["records"]
         if self.media_type == JSON:
@@ -238,52 +217,19 @@ class Artifact:
         return data.decode() if self.media_type.startswith("text/") else data
 
 
-def check_image(data: bytes) -> tuple[str, int, int]:
-    """Decode an image for its media type, width and height, its sizes checked before any pixel is unpacked."""
-    if len(data) > MAX_IMAGE_BYTES:
-        raise LimitExceeded(
-            f"the image has {len(data):,} bytes, more than the {MAX_IMAGE_BYTES:,} allowed",
-            hint="make it smaller, or save it as JPEG or WEBP",
-        )
-    media_type = sniff_image(data)
-    if media_type is None:
-        raise ImageRefused(
-            "the bytes are not a PNG, JPEG or WEBP image, whatever their name says", hint="convert it to one of these"
-        )
-    return media_type, *_decoded_size(data, media_type)
+# A stored file never changes, so that what was made of it is kept for a while.
+_scaled = lru_cache(maxsize=256)(scale_image)
 
 
-def _decoded_size(data: bytes, media_type: str) -> tuple[int, int]:
-    from PIL import Image
-
-    unread = "header"
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
     try:
-        with Image.open(io.BytesIO(data), formats=[media_type.removeprefix("image/").upper()]) as image:
-            _check_pixels(*image.size)
-            unread = "pixels"
-            image.load()
-            return image.size
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitExceeded(
-            f"the image has more than the {MAX_IMAGE_PIXELS:,} pixels allowed", hint="make it smaller"
+        yield
+    except OSError as error:
+        raise ArtifactError(
+            f"the artifact {path.name} cannot be read: {error.strerror}",
+            hint="look whether XTYL_HOME/artifacts was moved or cleaned; run the step again to make it anew",
         ) from error
-    except LimitExceeded:
-        raise
-    except Exception as error:
-        # A damaged file can make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error. Their words name
-        # objects by address, and differ from release to release.
-        raise ImageRefused(
-            f"the {media_type} image is truncated or damaged: its {unread} cannot be read",
-            hint="save it again and check that it opens",
-        ) from error
-
-
-def _check_pixels(width: int, height: int) -> None:
-    if width * height > MAX_IMAGE_PIXELS:
-        raise LimitExceeded(
-            f"the image is {width} x {height}, more than the {MAX_IMAGE_PIXELS:,} pixels allowed",
-            hint="make it smaller",
-        )
 
 
 def _freshen(path: Path) -> float | None:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from xtyl_engine.artifacts import JSON, TABLE, ArtifactStore, references, sniff_image
+from xtyl_engine.artifacts import JSON, TABLE, ArtifactStore, references
 from xtyl_engine.errors import BackendError, PermanentError
+from xtyl_engine.images import sniff_image
 from xtyl_engine.receipts import Receipts
 
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,80}")

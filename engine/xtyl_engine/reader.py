@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import JSON, TABLE, ArtifactError, ArtifactStore, sniff_image
+from xtyl_engine.artifacts import JSON, TABLE, ArtifactError, ArtifactStore
 from xtyl_engine.catalogue import Catalogue, Template
 from xtyl_engine.closeup import Closeup
 from xtyl_engine.database import Database
 from xtyl_engine.errors import RunNotFound, TemplateNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.glance import Glance
+from xtyl_engine.images import sniff_image
 from xtyl_engine.kept import Kept
 from xtyl_engine.listing import Listing, Page
 from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
 from xtyl_engine.permits import read_rates
-from xtyl_engine.pictures import scaled
 from xtyl_engine.plan import Plan
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.query import Execution, Job, Queries
@@ -149,13 +149,12 @@ class Reader:
         if parts is None:
             raise ArtifactError("that is no name of a file", hint="A name is 64 hexadecimal digits and an ending.")
         reference = self._kept.find(id, parts[1])
-        path = self.store.path(reference)
         if size is not None:
-            data, media_type = scaled(path, size)
+            data, media_type = self.store.scaled(reference, size)
             return File(name=f"{parts[1]}-{size}.{media_type.removeprefix('image/')}", media_type=media_type, data=data)
         data = self.store.read(reference)
         shown = SHOWN.get(str(reference.get("media_type")), "application/octet-stream")
-        return File(name=path.name, media_type=sniff_image(data) or shown, data=data)
+        return File(name=self.store.path(reference).name, media_type=sniff_image(data) or shown, data=data)
 
     def templates(self, project: str, after: str | None, limit: int) -> Page[Template]:
         """The newest version of each template, by name."""

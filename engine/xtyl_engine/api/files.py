@@ -15,13 +15,14 @@ from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import Id, Project, answers
 from xtyl_engine.api.problems import declared
 from xtyl_engine.artifacts import JSON, KEY, TABLE
-from xtyl_engine.pictures import LEAST, MOST
+from xtyl_engine.images import LEAST_SIDE, MOST_SIDE
 
 router = APIRouter(prefix="/api", tags=["files"])
 MediaType = Annotated[str, Query(max_length=80, description="As image/png or text/csv.")]
 FileName = Annotated[str, Path(pattern=r"^[0-9a-f]{64}(\.[a-z0-9]{1,5})?$", description="<sha256>, or <sha256>.png.")]
 Size = Annotated[
-    int | None, Query(ge=LEAST, le=MOST, description="Scaled so that no side is longer, in pixels; images only.")
+    int | None,
+    Query(ge=LEAST_SIDE, le=MOST_SIDE, description="Scaled so that no side is longer, in pixels; images only."),
 ]
 BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 SENT: dict[int | str, dict[str, Any]] = {
