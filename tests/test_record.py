@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from engine_driver import Driver, completed, failed, retrying, waiting
 from plans import chain, fan, layered, plan_of
+from servers import wait_until
 from xtyl_engine.database import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, LimitExceeded, RunNotFound
+from xtyl_engine.events import Event
 from xtyl_engine.limits import MAX_EVENT_BYTES
 from xtyl_engine.outcomes import Completed
+from xtyl_engine.record import Recorder
 from xtyl_engine.slots import Slots
 from xtyl_engine.sweep import MAX_LOST, Sweeper
 
@@ -229,6 +234,38 @@ def test_a_lost_race_in_a_batch_spoils_no_other_outcome(driver: Driver) -> None:
     driver.record(id, completed(first))
     driver.record(id, completed(first), completed(second), completed(third))
     assert driver.drain(id) == [("last", "0")]
+
+
+@pytest.mark.parametrize("unknown", ["no-such-run", "a\0b", "\ud800"], ids=["unknown", "nul", "surrogate"])
+def test_a_look_at_an_unknown_run_costs_no_result_of_its_batch(driver: Driver, unknown: str) -> None:
+    """It fails for the one who named it; a result handed in at the same moment is committed once, and its slot gets its job."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    driver.published.clear()
+    is_committing, may_go_on = threading.Event(), threading.Event()
+
+    def publish(events: Sequence[Event]) -> None:
+        is_committing.set()
+        assert may_go_on.wait(60)
+        driver.published.extend(events)
+
+    recorder = Recorder(driver.database, "worker-1", 10.0, publish, driver.plans.load)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(recorder.record, [], id, 0)
+        try:
+            assert is_committing.wait(60)
+            look = pool.submit(recorder.record, [], unknown, 1)
+            result = pool.submit(recorder.record, [completed(claim)], id, 1)
+            wait_until(lambda: len(recorder._queue) == 2)
+        finally:
+            may_go_on.set()
+    assert first.result().claims == ()
+    assert isinstance(look.exception(), RunNotFound)
+    assert [each.node for each in result.result().claims] == ["n1"]
+    assert driver.states(id) == {"n0@0": "completed", "n1@0": "running"}
+    assert driver.kinds(id).count("job_completed") == 1
+    assert driver.published == driver.queries.events(id)[-len(driver.published) :]
+    assert [str(event.kind) for event in driver.published] == ["job_completed", "job_started"]
 
 
 def test_nothing_starts_while_paused(driver: Driver) -> None:

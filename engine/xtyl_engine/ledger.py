@@ -55,7 +55,8 @@ class Ledger:
     """The locked row of one execution. Call `save` once, last."""
 
     def __init__(self, transaction: Transaction, execution_id: str, load: Callable[[Transaction, str], Plan]):
-        found = transaction.row(sql.LOCK, {"execution_id": execution_id})
+        # No database is asked for what no id can be: PostgreSQL refuses NUL, neither encodes half a surrogate.
+        found = transaction.row(sql.LOCK, {"execution_id": execution_id}) if execution_id.isprintable() else None
         if found is None:
             raise RunNotFound.of(execution_id)
         state, self.epoch, self.total, self.done, self.failed, self.sequence, self.template_id, limit, now = found

@@ -14,6 +14,7 @@ from xtyl_engine import moves
 from xtyl_engine.accept import Raced, accept, mine
 from xtyl_engine.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
 from xtyl_engine.database import Database, Transaction
+from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.outcomes import LICENCE_SECONDS, Claim, Outcome
@@ -75,7 +76,8 @@ class Recorder:
     def _commit(self, requests: list[_Request]) -> None:
         try:
             self._commit_together(requests)
-        except Raced:
+        except (Raced, RunNotFound):
+            # A notification may name a run that does not exist: that fails its own request, and no result of others.
             for request in requests:
                 self._commit_apart(request)
         except BaseException as error:
