@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from xtyl_engine.artifacts import KEY, SUFFIXES, ArtifactError, ArtifactStore, references
+from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import WorkflowException
 from xtyl_nb.calls import Calls
 from xtyl_nb.remote_queries import at
@@ -82,6 +83,4 @@ class RemoteStore(ArtifactStore):
             return
         path = self.small(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{id(data):x}")
-        partial.write_bytes(data)
-        partial.replace(path)
+        write_atomically(path, data)

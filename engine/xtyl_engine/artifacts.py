@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.images import check_image, encode_png, open_image, scale_image
 from xtyl_engine.points import Point, reach
@@ -249,21 +249,5 @@ def _freshen(path: Path) -> float | None:
 def _write_durably(path: Path, data: bytes) -> None:
     for folder in (path.parent.parent.parent, path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # mkstemp creates 0600; the same folder makes the rename atomic.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        reach(Point.ARTIFACT_WRITTEN)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder_handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder_handle)
-    finally:
-        os.close(folder_handle)
+    write_atomically(path, data, durable=True, before_renaming=lambda: reach(Point.ARTIFACT_WRITTEN))
     reach(Point.ARTIFACT_KEPT)

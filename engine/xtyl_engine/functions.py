@@ -13,7 +13,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
@@ -22,6 +22,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
 from xtyl_engine.values import mend
@@ -155,7 +156,9 @@ def load_key(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create_key(path)
+        # Another process may be first; then its key is the one.
+        with suppress(FileExistsError):
+            write_atomically(path, secrets.token_bytes(KEY_BYTES), durable=True, only_new=True)
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise FunctionRejected(
@@ -168,22 +171,6 @@ def load_key(path: str | os.PathLike[str]) -> bytes:
 def function_name(function: Function) -> str:
     """The name a reader knows the function by, as it can be stored anywhere."""
     return mend(str(getattr(function, "__name__", type(function).__name__)))
-
-
-def _create_key(path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, unlike a rename, fails if another process was first; then its key is the one.
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _sign(key: bytes, execution_id: str, python: str, digest: str, blob: bytes) -> str:

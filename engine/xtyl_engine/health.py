@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.checks import Check, examined, place
 from xtyl_engine.settings import PREFORK, Settings
 
@@ -39,10 +40,8 @@ class Heartbeat:
             self._swept = now
             return
         with suppress(OSError):
-            partial = self._path.with_suffix(".new")
-            partial.write_text(json.dumps({"pid": os.getpid(), "pool": self._pool, "beat": now, "swept": self._swept}))
-            partial.chmod(0o600)
-            os.replace(partial, self._path)
+            sign = {"pid": os.getpid(), "pool": self._pool, "beat": now, "swept": self._swept}
+            write_atomically(self._path, json.dumps(sign).encode())
 
     def close(self) -> None:
         with suppress(OSError):

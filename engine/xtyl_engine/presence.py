@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 
+from xtyl_engine.atomic_write import write_atomically
+
 # struct flock, in the order of its fields: start and length are 0 for the whole file, the pid is the answer.
 _DARWIN, _LINUX = struct.Struct("qqihh"), struct.Struct("hhqqi4x")
 
@@ -60,10 +62,7 @@ def clients_lock(home: Path) -> Path:
 
 def write_presence(home: Path, presence: Presence) -> None:
     """Replace the record at once: a reader sees the old or the new one."""
-    path = home / "supervisor.json"
-    partial = home / f"supervisor.json.{os.getpid()}"
-    partial.write_text(json.dumps(asdict(presence)))
-    os.replace(partial, path)
+    write_atomically(home / "supervisor.json", json.dumps(asdict(presence)).encode())
 
 
 def read_presence(home: Path) -> Presence | None:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
+from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import BackendError, WorkflowException
 
 PREFIX = "xtyl_"
@@ -156,17 +156,8 @@ def _read(path: Path) -> tuple[Token, ...]:
 
 
 def _write(path: Path, tokens: list[Token]) -> None:
-    # mkstemp creates 0600; the same folder makes the rename atomic.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"tokens": [asdict(each) for each in tokens]}, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    words = json.dumps({"tokens": [asdict(each) for each in tokens]}, indent=1)
+    write_atomically(path, words.encode(), durable=True)
 
 
 @contextmanager

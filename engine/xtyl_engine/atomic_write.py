@@ -1,0 +1,48 @@
+"""A file is written whole or not at all: into another beside it, which then takes its name. Only its owner may read it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_atomically(
+    path: Path,
+    data: bytes,
+    *,
+    durable: bool = False,
+    only_new: bool = False,
+    before_renaming: Callable[[], None] = lambda: None,
+) -> None:
+    """Write a file in a folder that exists: a reader sees the old one or the new one. A `durable` one survives a power cut once
+    this returns. With `only_new` it raises FileExistsError, and changes nothing, where there is a file already."""
+    # mkstemp creates 0600; the same folder makes the rename atomic.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        before_renaming()
+        if only_new:
+            # A link, unlike a rename, fails if another process was first.
+            os.link(temporary, path)
+            os.unlink(temporary)
+        else:
+            os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

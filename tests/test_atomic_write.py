@@ -1,0 +1,44 @@
+"""A file is whole or not there, and nothing half-written stays beside it."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from xtyl_engine.atomic_write import write_atomically
+
+
+def broken() -> None:
+    raise OSError("the process is interrupted")
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_is_replaced_and_private(tmp_path: Path, durable: bool) -> None:
+    """The new content stands there alone, for its owner only, whatever stood there before."""
+    path = tmp_path / "record.json"
+    path.write_bytes(b"old")
+    write_atomically(path, b"new", durable=durable)
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path) == ["record.json"]
+
+
+def test_what_is_interrupted_leaves_the_old_file(tmp_path: Path) -> None:
+    """An error before the file takes its name leaves what was there, and nothing else."""
+    path = tmp_path / "record.json"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match="interrupted"):
+        write_atomically(path, b"new", before_renaming=broken)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["record.json"]
+
+
+def test_only_a_new_file_is_written(tmp_path: Path) -> None:
+    """The first of two writers wins, and the second is told."""
+    path = tmp_path / "key"
+    write_atomically(path, b"first", only_new=True)
+    with pytest.raises(FileExistsError):
+        write_atomically(path, b"second", only_new=True)
+    assert path.read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["key"]
