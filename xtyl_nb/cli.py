@@ -44,6 +44,25 @@ def demo(folder: Path, rows: int | None) -> None:
     sys.exit(0 if run_demo(folder, rows) else 1)
 
 
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default="xtyl-notebooks", show_default=True)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def lab(folder: Path, options: tuple[str, ...]) -> None:
+    """Copy the notebooks to a folder of yours and open the first in JupyterLab, until Ctrl-C.
+
+    A notebook that the folder has stays as it is. OPTIONS go to JupyterLab: --no-browser, --port=9000, --allow-root.
+    """
+    import os
+
+    from xtyl_nb.lab import copy_notebooks, lab_command
+
+    command = lab_command(folder.resolve(), options)
+    copy_notebooks(folder)
+    click.echo(f"Your notebooks are in {folder.resolve()}.")
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
 @main.command()
 def up() -> None:
     """Start the embedded back end, or find it running."""

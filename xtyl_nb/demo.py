@@ -60,7 +60,7 @@ def run_demo(folder: Path, rows: int | None = None) -> bool:
     cached = int(jobs["cached"].sum())
     console.print(f"{len(jobs)} jobs, {cached} of them cached, in {seconds:.1f} s; run [bold]{run.id}[/bold]")
     console.print(f"{len(files)} files in {folder.resolve()}", soft_wrap=True)
-    console.print("Next: the same in a notebook, notebooks/01_first_workflow.ipynb.", style="dim")
+    console.print("Next: the same in a notebook, xtyl lab.", style="dim")
     return bool((frame["status"] == "completed").all())
 
 

@@ -1,0 +1,127 @@
+"""`xtyl lab`: the notebooks in a folder of the user's, in a real JupyterLab that answers loopback and its token alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from servers import wait_until
+from xtyl_nb.cli import main
+from xtyl_nb.lab import FIRST, copy_notebooks
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+XTYL = Path(sys.executable).parent / "xtyl"
+# Root is asked to confirm that it means it.
+OPTIONS = ["--no-browser", "--port=0", "--allow-root"]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A running `xtyl lab`, by itself in its process group, and the address that it prints."""
+    folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    environment = os.environ | folders | {"IPYTHONDIR": str(tmp_path / "ipython")}
+    output = tmp_path / "output"
+    with open(output, "wb") as log:
+        process = subprocess.Popen(
+            [XTYL, "lab", *OPTIONS],
+            env=environment,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        address = re.compile(r"^ +(http://\S+)$", re.M)
+        wait_until(lambda: address.search(output.read_text()) or process.poll() is not None, 60)
+        found = address.search(output.read_text())
+        assert found, output.read_text()
+        yield process, found[1]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_first_notebook_is_served_to_its_user_alone(
+    lab: tuple[subprocess.Popen[bytes], str], tmp_path: Path
+) -> None:
+    """The address that is printed opens it; without the token nothing is told, and no other machine reaches it."""
+    address = httpx.URL(lab[1])
+    assert address.host == "127.0.0.1"
+    assert address.path == f"/lab/tree/{FIRST}"
+    files = f"http://127.0.0.1:{address.port}/api/contents"
+    assert httpx.get(files).status_code == 403
+    headers = {"Authorization": f"token {address.params['token']}"}
+    served = httpx.get(f"{files}/{FIRST}", headers=headers, timeout=30).json()["content"]["cells"]
+    assert served[0]["source"].startswith("# A first workflow")
+    assert sorted(path.name for path in (tmp_path / "xtyl-notebooks").iterdir()) == sorted(
+        path.name for path in NOTEBOOKS.glob("*.ipynb")
+    )
+    sockets = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    assert re.findall(rf"^\s*\d+: (\w+):{address.port:04X} \w+:0000 0A", sockets, re.M) == ["0100007F"]
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM]], ids=["Ctrl-C twice", "TERM"])
+def test_it_ends_when_it_is_told_to(lab: tuple[subprocess.Popen[bytes], str], signals: list[signal.Signals]) -> None:
+    """Ctrl-C asks first, as JupyterLab does, and pressed again ends it; so does a signal to end."""
+    process, address = lab
+    output = Path(f"/proc/{process.pid}/fd/1").resolve()
+    for each in signals[:-1]:
+        os.killpg(process.pid, each)
+        wait_until(lambda: "Interrupted" in output.read_text())
+    os.killpg(process.pid, signals[-1])
+    assert process.wait(60) == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address)
+
+
+def test_what_the_user_wrote_stays(tmp_path: Path) -> None:
+    """A notebook that is in the folder is left as it is; one that is missing comes back."""
+    copy_notebooks(tmp_path)
+    (tmp_path / FIRST).write_text("mine")
+    lost = tmp_path / "03_branches_and_items.ipynb"
+    lost.unlink()
+    copy_notebooks(tmp_path)
+    assert (tmp_path / FIRST).read_text() == "mine"
+    assert lost.read_bytes() == (NOTEBOOKS / lost.name).read_bytes()
+
+
+def test_links_lead_somewhere_from_the_copy(tmp_path: Path) -> None:
+    """To a notebook beside it or to the project's pages; a documentation folder is not there."""
+    copy_notebooks(tmp_path)
+    for path in tmp_path.iterdir():
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            page = link.removeprefix("https://github.com/xtyl/xtyl-nb/blob/main/")
+            assert (tmp_path / link).is_file() or (page != link and (NOTEBOOKS.parent / page).is_file()), link
+
+
+def test_a_missing_jupyterlab_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to install, and before anything is copied."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "jupyterlab", None)
+    done = CliRunner().invoke(main, ["lab"])
+    assert done.exit_code == 1
+    assert "needs JupyterLab, which is not installed" in done.output
+    assert 'pip install "xtyl-nb[lab]"' in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """With its path, the reason and what to change."""
+    (tmp_path / "file").write_text("")
+    done = CliRunner().invoke(main, ["lab", "--folder", str(tmp_path / "file" / "notebooks")])
+    assert done.exit_code == 1
+    assert f"cannot be copied to {tmp_path}/file/notebooks: Not a directory" in done.output
+    assert "--folder" in done.output
