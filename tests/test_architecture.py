@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from xtyl_engine.nodes import BUILTIN
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"xtyl_nb": ROOT / "xtyl_nb", "xtyl_engine": ROOT / "engine" / "xtyl_engine"}
 
@@ -111,7 +113,7 @@ def test_the_engine_does_not_know_the_notebook(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_what_decides_imports_nothing_that_runs(name: str) -> None:
     """Pure modules import pure modules, and the registries of node types and providers."""
-    registries = {"xtyl_engine.nodes", "xtyl_engine.nodes.base", "xtyl_engine.providers"}
+    registries = {"xtyl_engine.nodes", "xtyl_engine.nodes.base", "xtyl_engine.providers", "xtyl_engine.providers.base"}
     allowed = {f"xtyl_engine.{each}" for each in PURE} | registries
     ours = {each for each in imports(MODULES[f"xtyl_engine.{name}"]) if each in MODULES}
     assert ours - allowed == {each for each in ours - allowed if each == "xtyl_engine"}
@@ -144,6 +146,53 @@ def test_no_import_runs_in_a_circle() -> None:
 
     for name in graph:
         visit(name, ())
+
+
+def is_type_name(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value in BUILTIN
+
+
+def by_type_name(tree: ast.AST) -> Iterator[str]:
+    """Every place that decides by the name of a built-in node type: compares with it, matches it, or looks it up."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare():
+                parts = [part for side in (node.left, *node.comparators) for part in ast.walk(side)]
+            case ast.Dict():
+                parts = node.keys
+            case ast.Subscript():
+                parts = [node.slice]
+            case ast.MatchValue():
+                parts = [node.value]
+            case ast.Tuple() | ast.List() | ast.Set() if all(map(is_type_name, node.elts)):
+                parts = node.elts
+            case _:
+                continue
+        if any(map(is_type_name, parts)):
+            yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("xtyl_engine.nodes")])
+def test_no_module_outside_nodes_decides_by_a_types_name(name: str) -> None:
+    """What differs between node types is a fact of NodeType, so that a new type is one file."""
+    assert list(by_type_name(ast.parse(MODULES[name].read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'node.type == "review"',
+        '"call" != kind.name',
+        'node.type in ("conditional", "parallel")',
+        '{"review": 110.0}.get(type)',
+        'HEIGHTS["review"]',
+        'LARGE = {"generate_image", "call"}',
+        'match type:\n    case "attach":\n        pass',
+    ],
+)
+def test_deciding_by_a_types_name_is_seen(code: str) -> None:
+    """The test above sees every form of it."""
+    assert list(by_type_name(ast.parse(code)))
 
 
 def test_importing_the_sdk_loads_nothing_heavy() -> None:

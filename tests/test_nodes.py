@@ -1,6 +1,7 @@
 """The registry of node types, their configs, and the small node types' work."""
 
 import logging
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -9,11 +10,12 @@ from pydantic import ValidationError
 from xtyl_engine import nodes
 from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.errors import PermanentError, ValueNotPlain
-from xtyl_engine.nodes import UnknownNodeType, configure, main_value, node_type, node_types
-from xtyl_engine.nodes.base import Context, NodeType
+from xtyl_engine.nodes import UnknownNodeType, configure, main_value, node_type, node_types, type_facts
+from xtyl_engine.nodes.base import Context, NodeConfig, NodeType, Usage
 from xtyl_engine.nodes.conditional import holds
 from xtyl_engine.nodes.generate_image import read_size
 from xtyl_engine.nodes.prompt import variant
+from xtyl_engine.providers import base as providers_base
 from xtyl_engine.providers import get_provider
 
 
@@ -43,12 +45,12 @@ def run(name, context, **config):
 
 
 def test_every_built_in_type_is_there():
-    """Each built-in name gives a NodeType of that name whose templates are parameters of its config."""
+    """Each built-in name gives a NodeType of that name whose rendered fields are parameters of its config."""
     for name in nodes.BUILTIN:
         kind = node_types()[name]
         assert kind.name == name
         assert isinstance(kind, NodeType)
-        assert set(kind.templates) <= set(kind.config.model_fields)
+        assert set(kind.rendered) <= set(kind.config.model_fields)
 
 
 def test_an_unknown_type_gets_its_closest_name():
@@ -70,6 +72,45 @@ def test_other_packages_offer_types(monkeypatch):
             node_type("broken")
     finally:
         node_type.cache_clear()
+
+
+def test_a_type_needs_no_more_than_its_name_config_and_work():
+    """A node type of another package may say only what it is called, takes and does: all facts have defaults."""
+
+    def work(config, context):
+        raise NotImplementedError
+
+    kind = NodeType(name="haiku", config=NodeConfig, run=work)
+    assert (kind.rendered, kind.main, kind.fields({}), kind.branches, kind.asks_provider) == (
+        (),
+        None,
+        None,
+        None,
+        False,
+    )
+    assert not any((kind.bears, kind.cached, kind.waits, kind.takes_function, kind.makes_images, kind.delivers))
+
+
+def test_a_type_may_be_written_with_the_names_of_an_earlier_release():
+    """`templates` is `rendered`, as a keyword and to read, also in a copy; and `Usage` is found where it was."""
+    kind = NodeType(name="haiku", config=NodeConfig, run=node_type("call").run, templates=("prompt",))
+    assert kind.rendered == kind.templates == ("prompt",)
+    assert replace(kind, rendered=()).templates == ()
+    assert Usage is providers_base.Usage
+
+
+def test_a_type_that_is_not_here_can_be_looked_at(context):
+    """What draws and reads a run of a type that is not installed gets every default; only its work is refused."""
+    kind = type_facts("haiku")
+    assert (kind.name, kind.waits, kind.card_height) == (
+        "haiku",
+        False,
+        NodeType.__dataclass_fields__["card_height"].default,
+    )
+    assert main_value(kind, {"lines": 3, "text": "old pond"}) == "old pond"
+    with pytest.raises(UnknownNodeType, match="no node type 'haiku'"):
+        kind.run(NodeConfig(), context())
+    assert type_facts("review") is node_type("review")
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ class Workflow:
     ) -> Workflow:
         """Open named branches that run side by side; the next step starts after all of them."""
         config = _given(branches=list(branches), over=over)
-        return self._add("parallel", id, config, after)._branch(id, branches)
+        return self._add("parallel", id, config, after)._branch(id, branches, joins=True)
 
     def call(
         self,
@@ -335,8 +335,8 @@ class Workflow:
         names = names_read(node)
         return bool(names) and any(other.id in names for other in self.document.nodes)
 
-    def _branch(self, id: str, branches: Mapping[str, Branch]) -> Workflow:
-        """Build each branch on the one before; what follows then joins them all."""
+    def _branch(self, id: str, branches: Mapping[str, Branch], *, joins: bool = False) -> Workflow:
+        """Build each branch on the one before; what follows comes after them all, whatever it reads if it `joins` them."""
         flow = self
         tails: tuple[str, ...] = (id,)
         for name, build in branches.items():
@@ -345,7 +345,7 @@ class Workflow:
             start = flow._replace(after=(), inside=(*self._inside, (id, name)))
             flow = _checked(start, build(start), name)
             tails += branch_ends(flow.document, len(start.document.nodes), len(start.document.edges))
-        return flow._replace(after=tails, joins=self.document.nodes[-1].type == "parallel", inside=self._inside)
+        return flow._replace(after=tails, joins=joins, inside=self._inside)
 
 
 def _fill(

@@ -29,12 +29,9 @@ class Desk:
 
     def place(self, node: str, row: Any, row_position: int | None, item: str | None) -> str | None:
         """Where on the review's axes to decide: an item, a row's position, None for everywhere."""
-        known = self.plan.nodes.get(node)
-        if known is None or known.type != "review":
-            reviews = [name for name, each in self.plan.nodes.items() if each.type == "review"]
-            raise DecisionRefused(
-                f"there is no review {node!r} in this run", hint=f"Its reviews: {', '.join(reviews) or 'none'}."
-            )
+        if node not in self.plan.reviews:
+            reviews = ", ".join(self.plan.reviews) or "none"
+            raise DecisionRefused(f"there is no review {node!r} in this run", hint=f"Its reviews: {reviews}.")
         position = row_position if row is None else self.position(row)
         return item if item is not None or position is None else str(position)
 

@@ -35,7 +35,7 @@ def read_document(source: Mapping[str, Any] | str | PathLike[str]) -> Document:
 
 
 def _unwritable(node: Node) -> Problem | None:
-    function = node.config.get("function") if node.type == "call" else None
+    function = node.config.get("function") if node.kind.takes_function else None
     if callable(function) and _imported(function) is None:
         name = getattr(function, "__name__", "the function")
         hint = "put it in a module that the other program can import, and import it from there"

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def save_results(backend: Backend, id: str, plan: Plan, folder: str | Path) -> list[Path]:
-    """Write the outputs of every attach node, or, where there is none, of the last nodes; the paths written."""
+    """Write the outputs of every node that delivers, or, where there is none, of the last nodes; the paths written."""
     root = Path(folder)
-    kits = [name for name, node in plan.nodes.items() if node.type == "attach"]
+    kits = [name for name, node in plan.nodes.items() if node.kind.delivers]
     wanted = set(kits or [name for name, node in plan.nodes.items() if not node.children])
     rows, store = backend.queries.rows(id), backend.store_of(id)
     written: list[Path] = []

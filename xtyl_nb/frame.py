@@ -12,7 +12,7 @@ import pandas as pd
 
 from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.errors import FrameError
-from xtyl_engine.nodes import main_value, node_type
+from xtyl_engine.nodes import main_value
 from xtyl_engine.plan import ROWS, Plan, place_of
 from xtyl_engine.schedule import FATAL, End
 from xtyl_engine.states import JobState
@@ -290,7 +290,7 @@ def _output_index(index: pd.Index[Any], places: list[tuple[int, ...]], depth: in
 
 
 def _main(store: ArtifactStore, plan: Plan, node: str, output: str) -> Any:
-    return _cell(main_value(node_type(plan.nodes[node].type), unspill(output, store)), store)
+    return _cell(main_value(plan.nodes[node].kind, unspill(output, store)), store)
 
 
 def _gathered(plan: Plan, node: str, found: list[tuple[str, Any]] | None) -> Any:

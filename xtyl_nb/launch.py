@@ -70,5 +70,4 @@ def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Pla
 
 
 def _functions(plan: Plan) -> dict[str, Callable[..., Any]]:
-    found = {name: node.config.get("function") for name, node in plan.nodes.items() if node.type == "call"}
-    return {name: function for name, function in found.items() if callable(function)}
+    return {name: function for name, function in plan.functions.items() if callable(function)}

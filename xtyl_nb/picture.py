@@ -18,7 +18,6 @@ from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import (
     WORDS,
     branch_counts,
-    card_height,
     card_kind,
     card_name,
     clip,
@@ -185,7 +184,7 @@ def _card(
     place: str,
     images: Sequence[str],
 ) -> str:
-    state, height, name = node_state(glance), card_height(plan.nodes[members[0]].type), card_name(members)
+    state, height, name = node_state(glance), plan.nodes[members[0]].kind.card_height, card_name(members)
     is_low = height < LOW
     box = (
         f"position:absolute;{place};height:{height:.0f}px;box-sizing:border-box;overflow:hidden;"

@@ -76,8 +76,7 @@ class RemoteBackend:
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
         """Per node, how many jobs it would run and how many of them are cached."""
-        functions = {id: node.config["function"] for id, node in plan.nodes.items() if node.type == "call"}
-        wanted = {id: function for id, function in functions.items() if callable(function)}
+        wanted = {id: function for id, function in plan.functions.items() if callable(function)}
         found = self.calls.post("workflows", "forecast", body=self._submission(plan, rows, wanted))
         if not isinstance(found, dict) or not isinstance(found.get("nodes"), list):
             raise self.calls.odd("no forecast")
@@ -191,13 +190,11 @@ def _sendable(document: Document, packed: Mapping[str, PackedFunction]) -> Docum
     provider = os.environ.get("XTYL_PROVIDER")
 
     def sendable(node: Node) -> Node:
-        from xtyl_engine.nodes import node_type
-
         config = dict(node.config)
         if node.id in packed:
             function = packed[node.id]
             config["function"] = {"digest": function.digest, "name": function.name, "python": function.python}
-        if provider and "provider" in node_type(node.type).config.model_fields and not config.get("provider"):
+        if provider and node.kind.asks_provider and not config.get("provider"):
             config["provider"] = provider
         return replace(node, config=config)
 

@@ -259,7 +259,7 @@ class Run:
         """The first images the run made, in the order of the nodes and rows."""
         from xtyl_nb.gallery import exhibits_of
 
-        with_images = [name for name, node in self.plan.nodes.items() if node.type in ("generate_image", "call")]
+        with_images = [name for name, node in self.plan.nodes.items() if node.kind.makes_images]
         return list(islice(exhibits_of(job for name in with_images for job in self._jobs_of(name)), limit))
 
     def original(self, path: str) -> str:

@@ -9,6 +9,7 @@ from string import digits
 from time import time
 from typing import Any
 
+from xtyl_engine.nodes import type_facts
 from xtyl_engine.overview import NodeOverview, Overview, Review
 from xtyl_engine.plan import Plan
 from xtyl_engine.states import JobState
@@ -19,8 +20,6 @@ from xtyl_nb.thumbnail import thumbnail
 
 Json = dict[str, Any]
 
-CARD_HEIGHT = 96.0
-CARD_HEIGHTS = {"generate_image": 110.0, "review": 110.0, "attach": 110.0, "conditional": 70.0, "parallel": 70.0}
 THUMB_PIXELS = 120
 THUMBS_SHOWN = 4
 MANY_NODES = 100
@@ -66,7 +65,7 @@ def node_state(node: NodeOverview) -> str:
 def node_kind(type: str, config: Mapping[str, Any], branch: str | None = None) -> str:
     """The node's type, and the one parameter that says most about it; before them the branch that leads here."""
     parts = [f"{branch}: {type}" if branch else type]
-    if type == "review":
+    if type_facts(type).waits:
         parts.append(f"choose {config.get('choose', 1)}")
     elif isinstance(n := config.get("n"), int) and n > 1:
         parts.append(f"{n} each")
@@ -85,11 +84,6 @@ def spans(node: NodeOverview) -> list[tuple[str, int]]:
         ("waiting", counts[JobState.WAITING]),
         ("running", counts[JobState.RUNNING]),
     ]
-
-
-def card_height(type: str) -> float:
-    """The height of a card: room for images where they may come, none where there is nothing to look at."""
-    return CARD_HEIGHTS.get(type, CARD_HEIGHT)
 
 
 def elapsed_seconds(overview: Overview) -> float:
@@ -118,7 +112,7 @@ def lay_out(plan: Plan, folded: Fold) -> Layout:
     """Where the cards of a plan stand."""
     edges = folded.edges(plan_edges(plan))
     levels = folded.levels(plan, edges)
-    height = {id: card_height(plan.nodes[id].type) for id in folded.stacks}
+    height = {id: plan.nodes[id].kind.card_height for id in folded.stacks}
     return arrange([Card(id=id, level=levels[id], height=height[id]) for id in folded.stacks], edges)
 
 
@@ -240,7 +234,7 @@ def _card(plan: Plan, members: Sequence[str], place: tuple[float, float], branch
         "kind": card_kind(plan, members, branch),
         "x": x,
         "y": y,
-        "height": card_height(node.type),
+        "height": node.kind.card_height,
         "asked": [] if len(members) > 1 else asked_lines(node.config),
     }
 

@@ -9,10 +9,11 @@ from hashlib import sha256
 
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
-from xtyl_engine.nodes.base import NodeConfig, NodeType, Usage
+from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.nodes.prompt import variant
 from xtyl_engine.outcomes import Claim, Completed
 from xtyl_engine.plan import PlanNode
+from xtyl_engine.providers.base import Usage
 
 _COMMON = set(NodeConfig.model_fields)
 

@@ -17,7 +17,7 @@ from xtyl_engine.errors import RunNotFound, WorkflowException
 from xtyl_engine.execute import rendered
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.glance import row_label
-from xtyl_engine.nodes import main_value, node_type
+from xtyl_engine.nodes import main_value
 from xtyl_engine.nodes.review import text_of
 from xtyl_engine.outcomes import Claim
 from xtyl_engine.overview import Attempt, Decision, JobDetail, JobPage
@@ -87,7 +87,7 @@ class Closeup:
         )  # fmt: skip
         try:
             names = read_row(transaction, claim) | read_upstream(transaction, plan, claim, self._store)
-            return rendered(node_type(node.type), node.config, names)
+            return rendered(node.kind, node.config, names)
         except (WorkflowException, LookupError):
             return node.config
 
@@ -126,7 +126,7 @@ class Closeup:
             value = unspill(output, self._store)
         except WorkflowException as error:
             return str(error), ()
-        main = main_value(node_type(node.type), value)
+        main = main_value(node.kind, value)
         images = tuple(self._images(value))
         if isinstance(main, str):
             return main, images

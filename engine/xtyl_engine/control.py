@@ -212,11 +212,9 @@ def _reopen(ledger: Ledger, by: str) -> None:
 
 def _waiting_review(ledger: Ledger, node: str, item: str) -> tuple[int, str]:
     found = ledger.transaction.row(_REVIEW, {"execution_id": ledger.id, "node": node, "item": item})
-    if found is None or ledger.plan.nodes[node].type != "review":
-        reviews = [name for name, each in ledger.plan.nodes.items() if each.type == "review"]
-        raise DecisionRefused(
-            f"there is no review {node!r} at {item}", hint=f"Reviews here: {', '.join(reviews) or 'none'}."
-        )
+    if found is None or node not in ledger.plan.reviews:
+        reviews = ", ".join(ledger.plan.reviews) or "none"
+        raise DecisionRefused(f"there is no review {node!r} at {item}", hint=f"Reviews here: {reviews}.")
     id, _, _, state, output = found
     if state in JOB_MOVES["decide"].sources and not ledger.state.is_terminal:
         return id, output

@@ -83,7 +83,7 @@ class Executor:
                 return _late(claim, self.store)
             node, context, names = self._read(claim)
             kind = node_type(node.type)
-            asks_provider = "provider" in kind.config.model_fields
+            asks_provider = kind.asks_provider
             config = configure(kind, rendered(kind, node.config, names))
             retry = config.retry
             key = cache_key(kind, node, config, claim.item, self.settings.provider)
@@ -154,7 +154,7 @@ class Executor:
     def _run(
         self, kind: NodeType, config: NodeConfig, context: Context, claim: Claim, node: PlanNode, key: str | None
     ) -> Outcome:
-        if "provider" in kind.config.model_fields:
+        if kind.asks_provider:
             # A provider's client may take a second to import: not between the last look and the effect.
             context.provider(getattr(config, "provider", None) or "")
         if not self._may_start(claim):
@@ -211,7 +211,7 @@ class Executor:
 
 def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
     """A node's config for one job: its templates filled in with the names the job can see."""
-    return {name: render(value, names) if name in kind.templates else value for name, value in config.items()}
+    return {name: render(value, names) if name in kind.rendered else value for name, value in config.items()}
 
 
 def _born(node: PlanNode, done: Done) -> int:

@@ -16,7 +16,7 @@ from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import rendered
 from xtyl_engine.gather import visible
-from xtyl_engine.nodes import configure, node_type
+from xtyl_engine.nodes import configure
 from xtyl_engine.plan import Plan, PlanNode, head, iterate_items, shared_axes
 from xtyl_engine.states import JobState
 
@@ -86,9 +86,9 @@ def _look(
     provider: str,
 ) -> Any:
     upstream = {name: _known(plan, plan.nodes[name], node, item, known) for name in node.reads.nodes}
-    if node.type in ("review", "call") or any(value is _UNKNOWN for value in upstream.values()):
+    kind = node.kind
+    if kind.waits or kind.takes_function or any(value is _UNKNOWN for value in upstream.values()):
         return _UNKNOWN
-    kind = node_type(node.type)
     try:
         config = configure(kind, rendered(kind, node.config, {**rows[int(head(item, 1))], **upstream}))
     except WorkflowException:

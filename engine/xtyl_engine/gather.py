@@ -30,7 +30,7 @@ def read_upstream(transaction: Transaction, plan: Plan, claim: Claim, store: Art
     """Per node that the job refers to: its output, the item of its list that the job runs over, or the list of what
     the job gathers. A review reads its lineage item by item, aligned with what is reviewed."""
     node = plan.nodes[claim.node]
-    if node.type == "review":
+    if node.kind.waits:
         return _read_lineage(transaction, plan, node, claim, store)
     return {name: _read(transaction, plan.nodes[name], node, claim, store) for name in node.reads.nodes}
 

@@ -14,7 +14,7 @@ from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.database import Transaction
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.nodes import main_value, node_type
+from xtyl_engine.nodes import main_value
 from xtyl_engine.nodes.review import option_text
 from xtyl_engine.overview import NodeOverview, Option, Overview, Review
 from xtyl_engine.permits import Rates, next_start
@@ -173,8 +173,8 @@ class Glance:
             value = unspill(output, self._store)
         except WorkflowException as error:
             return str(error), None
-        kind = node_type(plan.nodes[name].type)
-        if kind.branches(plan.nodes[name].config):
+        kind = plan.nodes[name].kind
+        if kind.branches is not None:
             return None, None
         return self._text(main_value(kind, value)), self._image(value)
 
@@ -264,7 +264,7 @@ def _by_node(found: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
 def _branches_taken(transaction: Transaction, plan: Plan, id: str) -> dict[str, dict[str, int]]:
     """How often each conditional took which branch; asked only where there is one."""
     taken: dict[str, dict[str, int]] = {}
-    if any(node.type == "conditional" for node in plan.nodes.values()):
+    if any(node.kind.exclusive_branches for node in plan.nodes.values()):
         for name, branch, count in transaction.rows(_BRANCHES, {"execution_id": id}):
             taken.setdefault(name, {})[branch] = count
     return taken

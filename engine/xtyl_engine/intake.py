@@ -55,7 +55,7 @@ def check_columns(plan: Plan, columns: Sequence[str] | None) -> None:
 
 def check_portable(plan: Plan) -> None:
     """See that a plan can be run by whoever knows its name: no function in it came from a notebook. Raises WorkflowError."""
-    packed = [name for name, function in _functions(plan).items() if _is_packed(function)]
+    packed = [name for name, function in plan.functions.items() if _is_packed(function)]
     hint = "put it in a module that the workers can import, and write its name: package.module:name"
     raise_problems(
         plan, [_problem("function-not-portable", name, "its function comes from a notebook", hint) for name in packed]
@@ -67,8 +67,7 @@ def sign_functions(
 ) -> dict[str, PackedFunction]:
     """The packed functions of a plan's nodes, vouched for in this execution. Raises WorkflowError for one that the plan does not
     name or that is missing, FunctionRejected where this back end takes none, LimitExceeded."""
-    functions = _functions(plan)
-    raise_problems(plan, list(_mismatches(functions, given)))
+    raise_problems(plan, list(_mismatches(plan.functions, given)))
     if given and not is_allowed:
         raise FunctionRejected(
             "this back end takes no functions from notebooks",
@@ -95,10 +94,6 @@ def raise_problems(plan: Plan, problems: Sequence[Problem]) -> None:
     """Raise WorkflowError if there are any."""
     if problems:
         raise WorkflowError(problems, workflow=plan.name)
-
-
-def _functions(plan: Plan) -> dict[str, Any]:
-    return {name: node.config.get("function") for name, node in plan.nodes.items() if node.type == "call"}
 
 
 def _is_packed(function: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xtyl_engine.errors import ErrorClass
-from xtyl_engine.nodes.base import Usage
+from xtyl_engine.providers.base import Usage
 
 LICENCE_SECONDS = 0.15
 

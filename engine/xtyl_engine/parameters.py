@@ -39,13 +39,13 @@ def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> It
     yield from _check_misplaced(node, kind)
     yield from _check_provider(node, kind, suggestions)
     yield from _check_plain(node)
-    if node.type == "call" and callable(node.config.get("function")):
+    if kind.takes_function and callable(node.config.get("function")):
         yield from _check_function(node, suggestions)
 
 
 def _check_provider(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
     name, known = node.config.get("provider"), provider_names()
-    if "provider" in kind.config.model_fields and isinstance(name, str) and name and name not in known:
+    if kind.asks_provider and isinstance(name, str) and name and name not in known:
         hint = suggestions.hint(name, known, f"there are {list_names(known)}")
         message = f"there is no provider `{show_name(name)}`"
         yield Problem(code="workflow/unknown-provider", node=show_name(node.id), message=message, hint=hint)
@@ -69,10 +69,11 @@ def check_templates(node: Node, texts: Texts) -> Iterator[Problem]:
         hint = error.hint or "templates are Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`"
         code = "workflow/too-large" if isinstance(error, LimitExceeded) else "workflow/template"
         yield Problem(code=code, node=show_name(node.id), message=error.message, hint=hint)
-    when = node.config.get("when") if node.type == "conditional" else None
-    if isinstance(when, str) and not texts.errors and not is_expression(when):
-        hint = "write one expression, such as when=\"{{ tone == 'calm' }}\""
-        yield _problem(node, f"`when` is text, which is never false: {show_value(when)}", hint)
+    for name in node.kind.expressions:
+        given = node.config.get(name)
+        if isinstance(given, str) and not texts.errors and not is_expression(given):
+            hint = f"write one expression, such as {name}=\"{{{{ tone == 'calm' }}}}\""
+            yield _problem(node, f"`{name}` is text, which is never false: {show_value(given)}", hint)
 
 
 def _reworded(node: Node, kind: NodeType, detail: Any, suggestions: Suggestions) -> Problem:
@@ -91,14 +92,14 @@ def _reworded(node: Node, kind: NodeType, detail: Any, suggestions: Suggestions)
 def _is_unrendered(detail: Any, kind: NodeType) -> bool:
     """Whether a value is a template still, so that nothing can be said about what it will give."""
     given = detail["input"]
-    return detail["loc"][:1] in [(name,) for name in kind.templates] and isinstance(given, str) and is_template(given)
+    return detail["loc"][:1] in [(name,) for name in kind.rendered] and isinstance(given, str) and is_template(given)
 
 
 def _check_misplaced(node: Node, kind: NodeType) -> Iterator[Problem]:
     for name, value in node.config.items():
-        if name in kind.config.model_fields and name not in kind.templates and isinstance(value, str) and "{{" in value:
-            fields = list_names(kind.templates)
-            hint = f"write the value itself; templates go in {fields}" if kind.templates else "write the value itself"
+        if name in kind.config.model_fields and name not in kind.rendered and isinstance(value, str) and "{{" in value:
+            fields = list_names(kind.rendered)
+            hint = f"write the value itself; templates go in {fields}" if kind.rendered else "write the value itself"
             yield _problem(node, f"`{name}` is not rendered, and holds a template: {show_value(value)}", hint)
 
 

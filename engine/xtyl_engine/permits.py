@@ -15,7 +15,7 @@ from xtyl_engine import statements as sql
 from xtyl_engine.budget import Budget, lock_budget, see_budget, see_hold
 from xtyl_engine.database import Transaction
 from xtyl_engine.ledger import Ledger
-from xtyl_engine.nodes import node_type, node_types
+from xtyl_engine.nodes import node_types
 from xtyl_engine.outcomes import Completed, Outcome, Released, Retrying
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.providers import provider_names
@@ -68,7 +68,7 @@ class Rates:
 
     def provider_of(self, node: PlanNode) -> str | None:
         """The provider that a node asks, if it asks one."""
-        if "provider" not in node_type(node.type).config.model_fields:
+        if not node.kind.asks_provider:
             return None
         return node.config.get("provider") or self.provider or None
 

@@ -14,9 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.workflow import Document, Edge
+
+if TYPE_CHECKING:
+    from xtyl_engine.nodes.base import NodeType
 
 ROWS = "$rows"
 
@@ -54,6 +57,13 @@ class PlanNode:
     parents: tuple[Link, ...] = ()
     children: tuple[Link, ...] = ()
 
+    @property
+    def kind(self) -> NodeType:
+        """Its type's facts."""
+        from xtyl_engine.nodes import type_facts
+
+        return type_facts(self.type)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -88,6 +98,16 @@ class Plan:
             if (bearer := self.birth(node)) is not None:
                 found.setdefault(bearer, []).append(node)
         return {bearer: tuple(nodes) for bearer, nodes in found.items()}
+
+    @cached_property
+    def functions(self) -> Mapping[str, Any]:
+        """The function of each node that takes one: itself, or what it was stored as."""
+        return {name: node.config.get("function") for name, node in self.nodes.items() if node.kind.takes_function}
+
+    @cached_property
+    def reviews(self) -> tuple[str, ...]:
+        """The nodes at which a person decides."""
+        return tuple(name for name, node in self.nodes.items() if node.kind.waits)
 
     @cached_property
     def guarded(self) -> frozenset[str]:

@@ -9,8 +9,9 @@ from math import prod
 
 from xtyl_engine.errors import Problem
 from xtyl_engine.names import Path
+from xtyl_engine.nodes.base import DECISION_FIELDS
 from xtyl_engine.plan import ROWS, shared_axes
-from xtyl_engine.survey import MAX_AXES, NODE_PARAMETERS, REVIEW_FIELDS, Survey, named
+from xtyl_engine.survey import MAX_AXES, NODE_PARAMETERS, Survey, named
 from xtyl_engine.template import Use
 from xtyl_engine.wording import Suggestions, list_names, show_name
 from xtyl_engine.workflow import Node
@@ -41,7 +42,7 @@ class References:
                 hint = self.suggestions.hint(name, self.survey.nodes, f"{parameter}= takes the id of another node")
                 yield _problem("unknown-reference", node, f"{parameter}=`{show_name(name)}` is no node", hint)
         yield from self._check_over(node)
-        if node.type == "review" and named(node, "of") in self.survey.nodes:
+        if node.kind.waits and named(node, "of") in self.survey.nodes:
             yield from self._check_review(node, named(node, "of"))
 
     def _check_over(self, node: Node) -> Iterator[Problem]:
@@ -115,7 +116,7 @@ class References:
         if lineage is not None:
             if field in lineage:
                 return self._check_fields(node, field, rest[1:], f"{shown}.{field}")
-            fields: Collection[str] = (*lineage, *REVIEW_FIELDS)
+            fields: Collection[str] = (*lineage, *DECISION_FIELDS)
             if field in self.survey.nodes:
                 hint = f"it carries {list_names(lineage)}; read `{field}` itself, or make it part of what is reviewed"
                 return _problem(
@@ -124,7 +125,7 @@ class References:
         else:
             given = self._fields(source)
             # What a review carries is not known while it is not known what it is of; that is a problem of its own.
-            if given is None or self.survey.nodes[source].type == "review":
+            if given is None or self.survey.nodes[source].kind.waits:
                 return None
             fields = given
         if field in fields:
@@ -141,7 +142,7 @@ class References:
         memberships = self.survey.memberships
         mine, theirs = memberships.get(reader, {}), memberships.get(source, {})
         for conditional in mine.keys() & theirs.keys():
-            if mine[conditional] != theirs[conditional] and self.survey.nodes[conditional].type == "conditional":
+            if mine[conditional] != theirs[conditional] and self.survey.nodes[conditional].kind.exclusive_branches:
                 message = (
                     f"{source} is in the branch `{theirs[conditional]}` of {conditional}, never run together with this"
                 )

@@ -11,13 +11,14 @@ from xtyl_engine.errors import Problem
 from xtyl_engine.graph import find_downstream, loop_problem
 from xtyl_engine.limits import MAX_EDGES, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH, MAX_NODES
 from xtyl_engine.names import RESERVED
+from xtyl_engine.nodes.base import DECISION_FIELDS
 from xtyl_engine.plan import shared_axes
-from xtyl_engine.survey import REVIEW_FIELDS, Survey
+from xtyl_engine.survey import Survey
 from xtyl_engine.wording import Suggestions, list_names, show_name
 from xtyl_engine.workflow import Document, Edge, Node
 
 TEMPLATE_WORDS = RESERVED | {"loop", "true", "false", "none"}
-RESULT_WORDS = frozenset({*REVIEW_FIELDS, "of", "items", "status", "error"})
+RESULT_WORDS = frozenset({*DECISION_FIELDS, "of", "items", "status", "error"})
 
 
 def check_size(document: Document) -> Iterator[Problem]:
@@ -109,19 +110,15 @@ def check_branching(survey: Survey) -> Iterator[Problem]:
     """Conditionals and parallels that lead nowhere, and nodes that no decision can reach."""
     left = {edge.source for edge in survey.edges if edge.branch is not None}
     for id, node in survey.nodes.items():
-        if node.type in ("conditional", "parallel") and id not in left:
-            hint = (
-                "then=lambda flow: flow.generate_copy(...)"
-                if node.type == "conditional"
-                else "name a branch: a=lambda flow: ..."
-            )
-            yield _problem("bad-branch", id, f"no node is in a branch of this {node.type}", f"add one: {hint}")
+        if node.kind.branches is not None and id not in left:
+            hint = f"add one: {node.kind.branch_example}"
+            yield _problem("bad-branch", id, f"no node is in a branch of this {node.type}", hint)
     taken: dict[tuple[str, str], str] = {}
     for edge in survey.document.edges:
         if edge.branch is None or edge.source not in survey.nodes or edge.target not in survey.nodes:
             continue
         first = taken.setdefault((edge.source, edge.target), edge.branch)
-        if first != edge.branch and survey.nodes[edge.source].type == "conditional":
+        if first != edge.branch and survey.nodes[edge.source].kind.exclusive_branches:
             message = f"it is in both `{first}` and `{edge.branch}` of {edge.source}, and would never run"
             yield _problem("unreachable", edge.target, message, "take `branch` off both edges: then it runs either way")
         yield from _check_alignment(survey, edge)

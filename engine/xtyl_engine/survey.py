@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from xtyl_engine.graph import Graph
 
 MAX_AXES = 16
-REVIEW_FIELDS = ("choice", "by", "comment", "original")
 # Parameters whose value is the id of another node.
 NODE_PARAMETERS = ("over", "of")
 
@@ -62,13 +61,11 @@ class Survey:
     @cached_property
     def bearers(self) -> frozenset[str]:
         """The nodes whose output may be a list at run time."""
-        return frozenset(
-            id for id, kind in self.kinds.items() if kind.bears and (kind.name != "review" or self.picks(id))
-        )
+        return frozenset(id for id, kind in self.kinds.items() if kind.bears and (not kind.waits or self.picks(id)))
 
     def picks(self, id: str) -> bool:
         """Whether a node is a review that gives a list of picks."""
-        return self.nodes[id].type == "review" and self.nodes[id].config.get("choose", 1) != 1
+        return self.nodes[id].kind.waits and self.nodes[id].config.get("choose", 1) != 1
 
     @cached_property
     def overs(self) -> Mapping[str, str]:
@@ -107,7 +104,7 @@ class Survey:
     @cached_property
     def lineages(self) -> Mapping[str, tuple[str, ...]]:
         """Per review: the node it is of, then those upstream of that whose outputs belong to its single items."""
-        reviews = {id: named(node, "of") for id, node in self.nodes.items() if node.type == "review"}
+        reviews = {id: named(node, "of") for id, node in self.nodes.items() if node.kind.waits}
         return {id: self._lineage(of) for id, of in reviews.items() if of and of in self.nodes}
 
     def _lineage(self, of: str) -> tuple[str, ...]:
@@ -121,9 +118,8 @@ class Survey:
 
     def branches(self, id: str) -> tuple[str, ...]:
         """The branches that a node offers."""
-        if id not in self.kinds:
-            return ()
-        offered = self.kinds[id].branches(self.nodes[id].config)
+        node = self.nodes[id]
+        offered = node.kind.branches(node.config) if node.kind.branches else ()
         return tuple(name for name in offered if isinstance(name, str))
 
     @cached_property
@@ -169,7 +165,7 @@ def named(node: Node, parameter: str) -> str:
 def _read_texts(node: Node, kind: NodeType | None) -> Texts:
     uses: dict[Use, None] = {}
     errors = []
-    for parameter in kind.templates if kind else ():
+    for parameter in kind.rendered if kind else ():
         try:
             for text in iterate_texts(node.config.get(parameter)):
                 try:

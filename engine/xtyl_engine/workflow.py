@@ -7,9 +7,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import Problem, WorkflowError
+
+if TYPE_CHECKING:
+    from xtyl_engine.nodes.base import NodeType
 
 FORMAT_VERSION = 1
 MARKERS = ("start", "end")
@@ -22,6 +25,13 @@ class Node:
     id: str
     type: str
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> NodeType:
+        """Its type's facts."""
+        from xtyl_engine.nodes import type_facts
+
+        return type_facts(self.type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from xtyl_engine.artifacts import is_artifact
 from xtyl_engine.errors import PermanentError
-from xtyl_engine.nodes.base import NodeConfig, NodeType
+from xtyl_engine.nodes.base import Context, NodeConfig, NodeType
 
 GROUP = "xtyl.nodes"
 BUILTIN = ("generate_copy", "generate_image", "attach", "review", "conditional", "parallel", "call")
@@ -43,6 +43,20 @@ def node_type(name: str) -> NodeType:
     if not isinstance(found, NodeType):
         raise UnknownNodeType(f"{name!r} is offered as a {type(found).__name__}", hint="let it name a NodeType")
     return found
+
+
+@lru_cache(maxsize=256)
+def type_facts(name: str) -> NodeType:
+    """The node type of a name to look at: where its package is not installed here, one with every default."""
+    try:
+        return node_type(name)
+    except UnknownNodeType as error:
+        unknown = error
+
+    def run(config: NodeConfig, context: Context) -> NoReturn:
+        raise unknown
+
+    return NodeType(name=name, config=NodeConfig, run=run)
 
 
 def node_types() -> Mapping[str, NodeType]:

@@ -34,6 +34,7 @@ NODE_TYPE = NodeType(
     config=Attach,
     run=run,
     fields=lambda config: tuple(config.get("assets", ())),
-    main=None,
-    templates=("assets",),
+    rendered=("assets",),
+    delivers=True,
+    card_height=110.0,
 )

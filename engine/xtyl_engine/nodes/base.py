@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import wraps
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from xtyl_engine.providers.base import Provider
+from xtyl_engine.providers.base import Usage as Usage
 
 if TYPE_CHECKING:
     import logging
 
     from xtyl_engine.artifacts import ArtifactStore
-    from xtyl_engine.providers.base import Provider
+
+T = TypeVar("T")
+DECISION_FIELDS = ("choice", "by", "comment", "original")
+"""What a person's decision has besides the outputs of nodes."""
 
 
 class Retry(BaseModel):
@@ -38,16 +46,6 @@ class NodeConfig(BaseModel):
     retry: Retry = Retry()
     timeout: float | None = Field(default=None, gt=0)
     cache: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a provider did for one job. `tokens` in and out together; `cost` in US dollars."""
-
-    provider: str
-    model: str
-    tokens: int | None = None
-    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,21 +95,64 @@ class Handler(Protocol):
     def __call__(self, config: Any, context: Context, /) -> Done | Wait: ...
 
 
+def _formerly(**names: str) -> Callable[[type[T]], type[T]]:
+    """Let a class be made and read by former names too, `former="present"`: packages were written with them."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        init: Callable[..., None] = cls.__init__
+
+        @wraps(init)
+        def renamed(self: T, **facts: Any) -> None:
+            init(self, **{names.get(name, name): value for name, value in facts.items()})
+
+        cls.__init__ = renamed  # type: ignore[assignment]
+        for former, present in names.items():
+            setattr(cls, former, property(attrgetter(present)))
+        return cls
+
+    return decorate
+
+
+@_formerly(templates="rendered")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeType:
-    """One kind of node.
-
-    `fields` gives the output's fields for a config, None where any name may be right (a user's function).
-    `main` is the field that stands for the whole output: in text, in a frame. `templates` names the config fields
-    that are rendered for each job, nested values included. `bears` says that the output may be a list at run time.
-    """
+    """One kind of node: its parameters, its work, and every fact that is asked for elsewhere. Nothing outside the file that
+    makes one knows its name."""
 
     name: str
     config: type[NodeConfig]
     run: Handler
-    fields: Callable[[Mapping[str, Any]], Sequence[str] | None]
-    main: str | None
-    templates: tuple[str, ...] = ()
+    fields: Callable[[Mapping[str, Any]], Sequence[str] | None] = lambda config: None
+    """The output's fields for a config; None where any name may be right, as with a user's function."""
+    main: str | None = None
+    """The field that stands for the whole output: in text, in a frame."""
+    rendered: tuple[str, ...] = ()
+    """The parameters that are rendered as Jinja for each job, nested values included."""
+    expressions: tuple[str, ...] = ()
+    """Those of them that must be one expression where they are text: other text is never false."""
     bears: bool = False
+    """The output may be a list at run time."""
     cached: bool = False
-    branches: Callable[[Mapping[str, Any]], Sequence[str]] = lambda config: ()
+    """The result of an equal job is taken, where `cache=` says nothing."""
+    branches: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
+    """The names of the branches that a config opens; None for a type that opens none."""
+    exclusive_branches: bool = False
+    """One branch is taken, `Done.branch`, and the others are skipped."""
+    branch_example: str = 'give an edge that leaves it a "branch"'
+    """How a step is put into a branch, for the hint where none is in any."""
+    waits: bool = False
+    """A person decides: `of` names the node whose items are the options, each with what belongs to it of the nodes upstream,
+    `choose` how many are taken. The handler may return Wait."""
+    takes_function: bool = False
+    """`function` is a Python function, which travels beside the plan, and `arguments` are its keywords."""
+    makes_images: bool = False
+    """The output may hold images made here, which the run's picture shows."""
+    delivers: bool = False
+    """The output is a deliverable: what `run.save` writes."""
+    card_height: float = 96.0
+    """The height of its card in the graph, in pixels."""
+
+    @property
+    def asks_provider(self) -> bool:
+        """Whether it asks a provider: the one that its parameter `provider` names, or the one that is set."""
+        return "provider" in self.config.model_fields

@@ -106,8 +106,9 @@ NODE_TYPE = NodeType(
     name="call",
     config=Call,
     run=run,
-    fields=lambda config: None,
     main="value",
-    templates=("arguments",),
+    rendered=("arguments",),
     bears=True,
+    takes_function=True,
+    makes_images=True,
 )

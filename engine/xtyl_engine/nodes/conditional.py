@@ -36,6 +36,10 @@ NODE_TYPE = NodeType(
     run=run,
     fields=lambda config: ("branch", "value"),
     main="branch",
-    templates=("when",),
+    rendered=("when",),
+    expressions=("when",),
     branches=lambda config: BRANCHES,
+    exclusive_branches=True,
+    branch_example="then=lambda flow: flow.generate_copy(...)",
+    card_height=70.0,
 )

@@ -51,6 +51,6 @@ NODE_TYPE = NodeType(
     run=run,
     fields=lambda config: FIELDS,
     main="text",
-    templates=("prompt", "system"),
+    rendered=("prompt", "system"),
     cached=True,
 )

@@ -67,6 +67,8 @@ NODE_TYPE = NodeType(
     run=run,
     fields=lambda config: FIELDS,
     main="image",
-    templates=("prompt", "size"),
+    rendered=("prompt", "size"),
     cached=True,
+    makes_images=True,
+    card_height=110.0,
 )

@@ -33,4 +33,6 @@ NODE_TYPE = NodeType(
     fields=lambda config: ("branches",),
     main="branches",
     branches=lambda config: tuple(config.get("branches", ())),
+    branch_example="name a branch: a=lambda flow: ...",
+    card_height=70.0,
 )

@@ -195,6 +195,7 @@ NODE_TYPE = NodeType(
     config=Review,
     run=run,
     fields=lambda config: ("choice", "by", "comment"),
-    main=None,
     bears=True,
+    waits=True,
+    card_height=110.0,
 )

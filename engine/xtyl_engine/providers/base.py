@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from xtyl_engine.nodes.base import Usage
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a provider did for one job. `tokens` in and out together; `cost` in US dollars."""
+
+    provider: str
+    model: str
+    tokens: int | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from xtyl_engine.nodes import node_type
 from xtyl_engine.plan import Plan
 from xtyl_engine.providers import check_provider
 
@@ -19,5 +18,5 @@ def name_provider(plan: Plan, name: str | None) -> dict[str, dict[str, Any]]:
     return {
         id: {**node.config, "provider": name}
         for id, node in plan.nodes.items()
-        if "provider" in node_type(node.type).config.model_fields and not node.config.get("provider")
+        if node.kind.asks_provider and not node.config.get("provider")
     }

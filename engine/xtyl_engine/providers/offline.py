@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xtyl_engine.errors import PermanentError
-from xtyl_engine.nodes.base import Usage
-from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult
+from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
 from xtyl_engine.providers.phrases import write_copy
 
 COPY_MODEL = "offline/copy-1"
