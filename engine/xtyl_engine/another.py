@@ -17,7 +17,6 @@ from xtyl_engine.states import JobState
 from xtyl_engine.tables import jobs
 
 _ITEMS = select(jobs.c.item).where(sql.BELOW)
-_JOB = select(jobs.c.id).where(sql.AT)
 _BLOCKED = {
     is_below: select(jobs.c.id, jobs.c.node, jobs.c.item).where(where, sql.job_in(JobState.BLOCKED))
     for is_below, where in sql.WHERE.items()
@@ -38,7 +37,7 @@ def ask_another(ledger: Ledger, review: str, item: str, id: int) -> int:
     ledger.add_jobs({**new, "node": node, "item": where} for node, where in added)
     ledger.transaction.run(moves.ANOTHER, {"job_id": id})
     for node, where in added:
-        (made,) = ledger.transaction.row(_JOB, {"execution_id": ledger.id, "node": node, "item": where}) or (0,)
+        (made,) = ledger.transaction.row(sql.JOB_ID, {"execution_id": ledger.id, "node": node, "item": where}) or (0,)
         ledger.stand_again(made, node, where)
     for link in gathering(plan, axis):
         is_below = len(plan.nodes[link.target].axes) > link.level

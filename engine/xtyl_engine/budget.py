@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
@@ -16,7 +16,6 @@ from xtyl_engine.tables import rate_limits
 _R = rate_limits.c
 _ONE = select(_R.tat, _R.since, _R.held_until, _R.count, _R.seconds).where(_R.key == sql.B("key"))
 _ONE_LOCKED = _ONE.with_for_update()
-_ADD = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
 _SET = (
     update(rate_limits)
     .where(_R.key == sql.B("key"))
@@ -92,7 +91,7 @@ def lock_budget(transaction: Transaction, key: str, rate: Rate | None, now: floa
     """Look a key up, so that nobody else changes it until this transaction ends."""
     found = transaction.row(_ONE_LOCKED, {"key": key})
     if found is None:
-        transaction.run(_ADD, {"key": key})
+        transaction.run(sql.ADD_RATE_LIMIT, {"key": key})
         found = transaction.row(_ONE_LOCKED, {"key": key})
     tat, since, held_until, *_ = found or (0.0, 0.0, 0.0)
     return Budget(key, rate, now, tat, since, held_until)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import and_, func, select, text
 
 from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Now, Transaction
+from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import TemplateNotFound
 from xtyl_engine.plan import Plan
 from xtyl_engine.tables import versions
@@ -45,7 +45,6 @@ _LATEST_OF_ALL = (
     .order_by(_V.name)
     .limit(sql.B("limit"))
 )
-_CLOCK = select(Now())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ class Catalogue:
         """Keep a plan; one that is kept already stays the version it is."""
 
         def write(transaction: Transaction) -> None:
-            (now,) = transaction.row(_CLOCK) or (0.0,)
+            (now,) = transaction.row(sql.CLOCK) or (0.0,)
             keep_version(transaction, plan, project, float(now))
 
         self._database.transact(write)

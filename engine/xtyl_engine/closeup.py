@@ -16,7 +16,7 @@ from xtyl_engine.database import Transaction
 from xtyl_engine.errors import RunNotFound, WorkflowException
 from xtyl_engine.execute import rendered
 from xtyl_engine.gather import read_row, read_upstream
-from xtyl_engine.glance import row_label
+from xtyl_engine.glance import label_of
 from xtyl_engine.nodes import main_value
 from xtyl_engine.nodes.review import text_of
 from xtyl_engine.outcomes import Claim
@@ -24,19 +24,15 @@ from xtyl_engine.overview import Attempt, Decision, JobDetail, JobPage
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.query import JOB_COLUMNS, Job, Queries, read_job
 from xtyl_engine.states import JobState
-from xtyl_engine.tables import decisions, jobs, rows
+from xtyl_engine.tables import decisions, jobs
 from xtyl_engine.values import unspill
 
 MAX_PAGE = 200
 _J = jobs.c
 _URGENT = case((sql.job_in(JobState.FAILED, JobState.QUARANTINED), 0), (sql.job_in(JobState.WAITING), 1), else_=2)
-_OF_NODE = (_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node"))
-_PAGE = select(*JOB_COLUMNS).where(*_OF_NODE).order_by(_URGENT, _J.id).limit(sql.B("count")).offset(sql.B("start"))
-_COUNT = select(func.count()).where(*_OF_NODE)
+_PAGE = select(*JOB_COLUMNS).where(sql.OF_NODE).order_by(_URGENT, _J.id).limit(sql.B("count")).offset(sql.B("start"))
+_COUNT = select(func.count()).where(sql.OF_NODE)
 _JOB = select(*JOB_COLUMNS).where(sql.AT)
-_LABEL = select(rows.c.label, rows.c["values"]).where(
-    rows.c.execution_id == sql.B("execution_id"), rows.c.position == sql.B("position")
-)
 _D = decisions.c
 _DECISION = select(_D.action, _D.by, _D.time, _D.comment, _D.after).where(_D.job_id == sql.B("job_id"))
 
@@ -94,12 +90,11 @@ class Closeup:
     def _detail(
         self, transaction: Transaction, id: str, node: PlanNode, job: Job, asked: Mapping[str, Any] | None = None
     ) -> JobDetail:
-        label = transaction.row(_LABEL, {"execution_id": id, "position": int(job.item.split(".")[0])})
         text, images = self._shown(node, job.output)
         return JobDetail(
             node=job.node,
             item=job.item,
-            label=row_label(*label) if label else job.item,
+            label=label_of(transaction, id, job.item) or job.item,
             state=job.state,
             attempts_made=job.attempts,
             because=job.because,

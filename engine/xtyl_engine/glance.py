@@ -22,7 +22,7 @@ from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution, Queries
 from xtyl_engine.routes import awaited
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_engine.tables import jobs, rows
+from xtyl_engine.tables import jobs
 from xtyl_engine.values import unspill
 
 MAX_REVIEWS = 50
@@ -40,20 +40,14 @@ _COUNTS = (
         func.sum(_J.finished - _J.started),
         func.sum(_J.started),
     )
-    .where(_J.execution_id == sql.B("execution_id"))
+    .where(sql.OF_EXECUTION)
     .group_by(_J.node, _J.state)
 )
-_LATEST = (
-    select(_J.output)
-    .where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node"), _J.state == "completed")
-    .order_by(_J.id.desc())
-    .limit(MAX_IMAGES)
-)
+_LATEST = select(_J.output).where(sql.OF_NODE, _J.state == "completed").order_by(_J.id.desc()).limit(MAX_IMAGES)
 _ERROR = (
     select(_J.item, _J.error)
     .where(
-        _J.execution_id == sql.B("execution_id"),
-        _J.node == sql.B("node"),
+        sql.OF_NODE,
         sql.job_in(JobState.FAILED, JobState.QUARANTINED),
     )
     .order_by(_J.id)
@@ -61,20 +55,14 @@ _ERROR = (
 )
 _BRANCHES = (
     select(_J.node, _J.branch, func.count())
-    .where(_J.execution_id == sql.B("execution_id"), _J.branch.is_not(None))
+    .where(sql.OF_EXECUTION, _J.branch.is_not(None))
     .group_by(_J.node, _J.branch)
 )
 _REVIEWS = (
     select(_J.node, _J.item, _J.output)
-    .where(_J.execution_id == sql.B("execution_id"), _J.state == "waiting", _J.id > sql.B("after"))
+    .where(sql.OF_EXECUTION, _J.state == "waiting", _J.id > sql.B("after"))
     .order_by(_J.id)
     .limit(sql.B("count"))
-)
-_PLACE = select(_J.id).where(
-    _J.execution_id == sql.B("execution_id"), _J.node == sql.B("node"), _J.item == sql.B("item")
-)
-_LABEL = select(rows.c.label, rows.c["values"]).where(
-    rows.c.execution_id == sql.B("execution_id"), rows.c.position == sql.B("position")
 )
 
 
@@ -122,7 +110,7 @@ class Glance:
         self._queries.execution(execution_id)
         with self._queries.database.read() as transaction:
             at = {"execution_id": execution_id, **dict(zip(("node", "item"), after or ("", ""), strict=True))}
-            place = transaction.row(_PLACE, at)
+            place = transaction.row(sql.JOB_ID, at)
             return self._reviews(transaction, execution_id, place[0] if place else 0, min(count, MOST_REVIEWS))
 
     def _node(
@@ -205,12 +193,11 @@ class Glance:
 
     def _review(self, transaction: Transaction, id: str, node: str, item: str, shown: Mapping[str, Any]) -> Review:
         row = int(item.split(".")[0])
-        label = transaction.row(_LABEL, {"execution_id": id, "position": row})
         return Review(
             node=node,
             item=item,
             row=row,
-            label=row_label(*label) if label else str(row),
+            label=label_of(transaction, id, item) or str(row),
             choose=shown.get("choose", 1),
             edit=shown.get("edit", False),
             instructions=shown.get("instructions"),
@@ -275,9 +262,14 @@ def _first_error(transaction: Transaction, id: str, name: str) -> str | None:
     if found is None:
         return None
     item, error = found
-    label = transaction.row(_LABEL, {"execution_id": id, "position": int(item.split(".")[0])})
     words = error.splitlines()[0] if error else ""
-    return f"{row_label(*label) if label else item}: {words}"
+    return f"{label_of(transaction, id, item) or item}: {words}"
+
+
+def label_of(transaction: Transaction, id: str, item: str) -> str | None:
+    """What a person calls the row of an item, None where there is no such row."""
+    found = transaction.row(sql.LABELLED_ROW, {"execution_id": id, "position": int(item.split(".")[0])})
+    return row_label(*found) if found else None
 
 
 def row_label(label: str, values: str) -> str:

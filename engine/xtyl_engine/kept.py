@@ -22,14 +22,12 @@ REMEMBERED = 10_000
 Reference = Mapping[str, Any]
 _OF = {
     rows.c["values"]: select(rows.c["values"]).where(rows.c.execution_id == sql.B("execution_id")),
-    jobs.c.output: select(jobs.c.output).where(jobs.c.execution_id == sql.B("execution_id")),
+    jobs.c.output: select(jobs.c.output).where(sql.OF_EXECUTION),
     templates.c.plan: select(templates.c.plan)
     .join(executions, executions.c.template_id == templates.c.id)
     .where(executions.c.id == sql.B("execution_id")),
     **{
-        column: select(column)
-        .join(jobs, jobs.c.id == decisions.c.job_id)
-        .where(jobs.c.execution_id == sql.B("execution_id"))
+        column: select(column).join(jobs, jobs.c.id == decisions.c.job_id).where(sql.OF_EXECUTION)
         for column in (decisions.c.before, decisions.c.after)
     },
 }

@@ -44,7 +44,7 @@ _EXECUTIONS = {
 _JOBS = {
     (by_node, by_state, outputs): select(*JOB_COLUMNS[:-1], _J.output if outputs else null())
     .where(
-        _J.execution_id == sql.B("execution_id"),
+        sql.OF_EXECUTION,
         tuple_(_J.node, _J.item)
         > tuple_(sql.B("after_node", type_=_J.node.type), sql.B("after_item", type_=_J.item.type)),
         *((_J.node == sql.B("node"),) if by_node else ()),

@@ -10,7 +10,7 @@ from sqlalchemy import Float, Integer, Text, and_, case, func, null, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database import Now
-from xtyl_engine.statements import IS_DOOMED, WHERE, B, guard, job_in, target
+from xtyl_engine.statements import IS_DOOMED, OF_EXECUTION, WHERE, B, guard, job_in, target
 from xtyl_engine.states import JOB_MOVES, JobState
 from xtyl_engine.tables import jobs
 
@@ -196,7 +196,7 @@ QUARANTINE = (
 
 STOP_JOBS = (
     update(jobs)
-    .where(jobs.c.execution_id == B("execution_id"), guard(jobs.c.state, JOB_MOVES["stop"]))
+    .where(OF_EXECUTION, guard(jobs.c.state, JOB_MOVES["stop"]))
     .values(
         state=target(JOB_MOVES["stop"]),
         finished=B("now"),
@@ -207,9 +207,7 @@ STOP_JOBS = (
 
 REOPENABLE = or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)
 
-REOPENED = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.because).where(
-    jobs.c.execution_id == B("execution_id"), REOPENABLE
-)
+REOPENED = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.because).where(OF_EXECUTION, REOPENABLE)
 
 REOPEN = (
     update(jobs)

@@ -46,18 +46,10 @@ JOB_COLUMNS = (
     _J.id, _J.node, _J.item, _J.state, _J.attempt, _J.because, _J.started, _J.finished, _J.cached, _J.provider,
     _J.model, _J.tokens, _J.cost, _J.error_class, _J.error, _J.traceback, _J.output,
 )  # fmt: skip
-_JOBS = select(*JOB_COLUMNS[:-1]).where(_J.execution_id == sql.B("execution_id")).order_by(_J.id)
-_NODE_JOBS = (
-    select(*JOB_COLUMNS).where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node")).order_by(_J.id)
-)
-_NODE_STATES = (
-    select(_J.item, _J.state).where(_J.execution_id == sql.B("execution_id"), _J.node == sql.B("node")).order_by(_J.id)
-)
-_OUTPUTS = (
-    select(_J.node, _J.item, _J.state, _J.because, _J.output)
-    .where(_J.execution_id == sql.B("execution_id"))
-    .order_by(_J.id)
-)
+_JOBS = select(*JOB_COLUMNS[:-1]).where(sql.OF_EXECUTION).order_by(_J.id)
+_NODE_JOBS = select(*JOB_COLUMNS).where(sql.OF_NODE).order_by(_J.id)
+_NODE_STATES = select(_J.item, _J.state).where(sql.OF_NODE).order_by(_J.id)
+_OUTPUTS = select(_J.node, _J.item, _J.state, _J.because, _J.output).where(sql.OF_EXECUTION).order_by(_J.id)
 _ATTEMPTS = (
     select(
         attempts.c.number,
@@ -70,7 +62,7 @@ _ATTEMPTS = (
     .where(attempts.c.job_id == sql.B("job_id"))
     .order_by(attempts.c.number)
 )
-_WAITS = select(func.min(_J.due)).where(_J.execution_id == sql.B("execution_id"), _J.state == "ready", _J.due > Now())
+_WAITS = select(func.min(_J.due)).where(sql.OF_EXECUTION, _J.state == "ready", _J.due > Now())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

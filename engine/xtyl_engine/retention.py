@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Now, Transaction
@@ -29,7 +29,6 @@ PAUSE_SECONDS = 0.05
 TURN_SECONDS = 900.0
 TURN = "xtyl.retention"
 FORGET = 100
-_ADD_TURN = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
 _TAKE_TURN = (
     update(rate_limits)
     .where(rate_limits.c.key == sql.B("turn"), rate_limits.c.held_until <= Now())
@@ -127,7 +126,7 @@ class Keeper:
                 return
 
     def _take_turn(self, transaction: Transaction) -> int:
-        transaction.run(_ADD_TURN, {"key": TURN})
+        transaction.run(sql.ADD_RATE_LIMIT, {"key": TURN})
         return transaction.run(_TAKE_TURN, {"turn": TURN, "seconds": TURN_SECONDS})
 
     def _keep_turn(self, transaction: Transaction, seconds: float) -> int:

@@ -51,8 +51,10 @@ def below(column: ColumnElement[Any], prefix: str = "item") -> ColumnElement[boo
     return and_(column > parameter.concat("."), column < parameter.concat("/"))
 
 
-AT = and_(jobs.c.execution_id == B("execution_id"), jobs.c.node == B("node"), jobs.c.item == B("item"))
-BELOW = and_(jobs.c.execution_id == B("execution_id"), jobs.c.node == B("node"), below(jobs.c.item))
+OF_EXECUTION = jobs.c.execution_id == B("execution_id")
+OF_NODE = and_(OF_EXECUTION, jobs.c.node == B("node"))
+AT = and_(OF_NODE, jobs.c.item == B("item"))
+BELOW = and_(OF_NODE, below(jobs.c.item))
 WHERE = {False: AT, True: BELOW}
 
 CLOCK = select(Now())
@@ -96,6 +98,7 @@ ADD_DECISION = insert(decisions)
 ADD_FUNCTION = insert(functions)
 ADD_ROW = insert(rows)
 ADD_EXECUTION = insert(executions)
+ADD_RATE_LIMIT = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
 
 
 def doomed(is_below: bool) -> Any:
@@ -117,7 +120,7 @@ READY = (
     select(
         jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.tries, jobs.c.because, jobs.c.output, jobs.c.lost
     )
-    .where(jobs.c.execution_id == B("execution_id"), guard(jobs.c.state, JOB_MOVES["claim"]), jobs.c.due <= B("now"))
+    .where(OF_EXECUTION, guard(jobs.c.state, JOB_MOVES["claim"]), jobs.c.due <= B("now"))
     .order_by(jobs.c.id)
     .limit(B("limit"))
 )
@@ -127,7 +130,7 @@ SUSPECT_RUNNING = (
     select(jobs.c.id).where(jobs.c.owner == B("owner"), job_in(JobState.RUNNING), jobs.c.lost >= SUSPECT_LOST).limit(1)
 )
 
-COUNT_RUNNING = select(func.count()).where(jobs.c.execution_id == B("execution_id"), job_in(JobState.RUNNING))
+COUNT_RUNNING = select(func.count()).where(OF_EXECUTION, job_in(JobState.RUNNING))
 
 END_ATTEMPT = (
     update(attempts)
@@ -180,10 +183,13 @@ ACTIVE = (
     .limit(1)
 )
 
+JOB_ID = select(jobs.c.id).where(AT)
 OUTPUT = select(jobs.c.state, jobs.c.output).where(AT)
 OUTPUTS_BELOW = select(jobs.c.item, jobs.c.state, jobs.c.output).where(BELOW)
 
-ROW = select(rows.c["values"]).where(rows.c.execution_id == B("execution_id"), rows.c.position == B("position"))
+_OF_ROW = and_(rows.c.execution_id == B("execution_id"), rows.c.position == B("position"))
+ROW = select(rows.c["values"]).where(_OF_ROW)
+LABELLED_ROW = select(rows.c.label, rows.c["values"]).where(_OF_ROW)
 
 PLAN = select(templates.c.plan).where(templates.c.id == B("template_id"))
 
@@ -215,7 +221,7 @@ CACHED_IN = cached(B("project"))
 
 # By the jobs that run, of which there are few: looking through all that an execution has takes longer the longer it is.
 LAST_START = {
-    state: select(func.max(jobs.c.started)).where(jobs.c.execution_id == B("execution_id"), job_in(state))
+    state: select(func.max(jobs.c.started)).where(OF_EXECUTION, job_in(state))
     for state in (JobState.RUNNING, JobState.STOPPED)
 }
 
