@@ -35,11 +35,11 @@ VERBS = {
 
 
 def edges(flow):
-    return [(edge.source, edge.target, edge.branch) for edge in flow.document.edges]
+    return [(edge.source, edge.target, edge.branch) for edge in flow._document.edges]
 
 
 def config(flow, id):
-    return next(node.config for node in flow.document.nodes if node.id == id)
+    return next(node.config for node in flow._document.nodes if node.id == id)
 
 
 def summer():
@@ -56,18 +56,18 @@ def summer():
 def test_leaves_the_old_workflow_untouched(verb):
     """Each verb returns a new, right workflow and leaves the one it was called on as it was."""
     old = base()
-    before = old.document.to_dict()
+    before = old._document.to_dict()
     new = VERBS[verb](old)
-    assert old.document.to_dict() == before
-    assert [node.id for node in new.document.nodes][:2] == ["a", "x"]
-    assert new.document.nodes[1].type == verb
+    assert old._document.to_dict() == before
+    assert [node.id for node in new._document.nodes][:2] == ["a", "x"]
+    assert new._document.nodes[1].type == verb
     assert new.validate() is new
 
 
 def test_is_frozen():
     """A workflow cannot be changed in place."""
     with pytest.raises(AttributeError):
-        base().document = None
+        base()._document = None
 
 
 def test_writes_down_only_what_was_given():
@@ -201,7 +201,7 @@ def test_round_trip(tmp_path):
     path.write_text(flow.to_json(), encoding="utf-8")
     for source in (json.loads(flow.to_json()), flow.to_json(), path, str(path)):
         again = Workflow.from_json(source)
-        assert again.document == flow.document
+        assert again._document == flow._document
         assert again.to_json() == flow.to_json()
     assert edges(again.generate_copy("next", prompt="x"))[-1] == ("more", "next", None)
 

@@ -29,7 +29,7 @@ class Hands:
     def __init__(self, database: Database, home: Path):
         settings = load_settings({"XTYL_HOME": str(home), "XTYL_REDIS_URL": "unix:///nowhere.sock"})
         self.database, self.plans, self.store = database, PlanCache(), ArtifactStore(home / "artifacts")
-        self.plan: Plan = validate(FLOW.document)
+        self.plan: Plan = validate(FLOW._document)
         self.recorder = Recorder(database, "hands", 10.0, lambda events: None, self.plans.load)
         self.executor = Executor(settings, database, self.plans, self.store, self.recorder.may_start)
 

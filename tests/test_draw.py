@@ -38,7 +38,7 @@ def without_dot(monkeypatch, tmp_path):
 
 def test_draws_nodes_and_edges():
     """There is a card per node, with its type, and an edge per reference."""
-    source = draw(flow().document).source
+    source = draw(flow()._document).source
     assert "<b>a</b>" in source
     assert "generate_copy" in source
     assert "n0 -> n1" in source
@@ -49,7 +49,7 @@ def test_hides_memberships():
     built = flow().conditional(
         "c", when="x", then=lambda w: w.generate_copy("d", prompt="x").generate_copy("e", prompt="y")
     )
-    source = draw(built.document).source
+    source = draw(built._document).source
     assert "n2 -> n3 [label=<then>]" in source
     assert "n2 -> n4" not in source
     assert "n3 -> n4" in source
@@ -57,7 +57,7 @@ def test_hides_memberships():
 
 def test_marks_culprits():
     """The nodes that problems name are marked, by a sign and a colour."""
-    document = flow().generate_copy("c", prompt="{{ a.txt }}").document
+    document = flow().generate_copy("c", prompt="{{ a.txt }}")._document
     cards = [line for line in draw(document, find_problems(document)).source.splitlines() if "label=" in line]
     assert [FAULT in card and "✕" in card for card in cards] == [False, False, True]
 
@@ -81,9 +81,9 @@ def test_escapes(name, without_dot):
 
 def test_a_workflow_shows_itself_without_dot(without_dot):
     """The picture is our own, and so is that of the graph for Graphviz; no program is looked for."""
-    assert "generate_copy" in draw_html(flow().document)
-    assert flow()._repr_html_() == draw_html(flow().document)
-    assert flow().draw()._repr_mimebundle_()["text/html"] == draw_html(flow().document)
+    assert "generate_copy" in draw_html(flow()._document)
+    assert flow()._repr_html_() == draw_html(flow()._document)
+    assert flow().draw()._repr_mimebundle_()["text/html"] == draw_html(flow()._document)
 
 
 def test_a_graph_for_graphviz_is_drawn_by_dot(without_dot):

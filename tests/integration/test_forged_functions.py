@@ -44,7 +44,7 @@ def started(forge: Callable[[PackedFunction, str, bytes], PackedFunction | None]
     id, key = new_execution_id("forged"), load_key(used.settings.key_file)
     right = pack(lambda: "made", key=key, execution_id=id)
     stored = forge(right, id, key)
-    plan = validate(FLOW.document)
+    plan = validate(FLOW._document)
     config = {"function": {"digest": right.digest, "name": right.name, "python": right.python}}
     made = Submission(
         id=id,

@@ -1,0 +1,54 @@
+"""What tab completion and `help` show: what users need, and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+import xtyl_nb as xt
+from documented import documented
+
+VERBS = {name: each for name, each in documented().items() if not isinstance(each, property)}
+
+
+def shown(thing: object) -> list[str]:
+    return [name for name in dir(thing) if not name.startswith("_")]
+
+
+def test_a_workflow_shows_its_verbs() -> None:
+    """The steps, what can be done with a workflow, and its name and inputs."""
+    assert shown(xt.Workflow("w")) == [
+        "attach", "call", "conditional", "draw", "from_json", "generate_copy", "generate_image", "graph", "inputs",
+        "levels", "name", "order", "parallel", "plan", "review", "run", "to_json", "validate",
+    ]  # fmt: skip
+
+
+def test_a_workflow_knows_the_inputs_that_were_declared() -> None:
+    """As they were written; None where none were."""
+    assert xt.Workflow("w", inputs=["product", "tone"]).inputs == ("product", "tone")
+    assert xt.Workflow("w").generate_copy("a", prompt="{{ product }}").inputs is None
+
+
+@pytest.mark.parametrize("name", documented())
+def test_help_fits_a_terminal_and_begins_with_one_sentence(name: str) -> None:
+    """At most 92 columns, for `help` indents by eight; the first line is a sentence."""
+    lines = (inspect.getdoc(documented()[name]) or "").splitlines()
+    assert lines[0].endswith(".")
+    assert max(map(len, lines)) <= 92
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_explains_each_argument_and_shows_an_example(name: str) -> None:
+    """`Args:` has the signature's parameters, in its order, and `Example:` is there to be run."""
+    doc = inspect.getdoc(VERBS[name]) or ""
+    verb = getattr(VERBS[name], "__func__", VERBS[name])
+    parameters = [
+        {each.VAR_KEYWORD: "**"}.get(each.kind, "") + each.name
+        for each in inspect.signature(verb).parameters.values()
+        if each.name not in ("self", "cls")
+    ]
+    listed = doc.partition("Args:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^    ([*\w]+): \S", listed, re.MULTILINE) == parameters
+    assert "Example:\n    >>> " in doc

@@ -1,0 +1,329 @@
+"""The verbs that add a step to a Workflow. Each only writes down what was asked for and returns a new Workflow; `validate`
+judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xtyl_engine.nodes.base import Retry
+    from xtyl_nb.build import Workflow
+
+    Branch = Callable[[Workflow], Workflow]
+
+_DEFAULTS = {"n": 1, "size": "1024x1024", "choose": 1, "edit": False}
+
+
+def generate_copy(
+    self: Workflow,
+    id: str,
+    *,
+    prompt: str,
+    n: int = 1,
+    over: str | None = None,
+    after: Iterable[str] | None = None,
+    system: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    seed: int | None = None,
+    retry: int | Mapping[str, Any] | Retry | None = None,
+    timeout: float | None = None,
+    cache: bool | None = None,
+) -> Workflow:
+    """Write text with a provider, `n` texts for each input.
+
+    Args:
+        id: The step's name, by which others read it: letters, digits and underscores.
+        prompt: A Jinja template over columns and earlier steps, as in the example.
+        n: How many texts; more than one makes a list of items.
+        over: A step that makes a list: run for each of its items, not once with all of them.
+        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        system: A template for the instructions that the model gets before the prompt.
+        provider: Its name, such as "openai"; left out, the default of the back end.
+        model: Left out, the default of the provider.
+        temperature: From 0 to 2; left out, the default of the model.
+        max_tokens: The most tokens that an answer may have.
+        seed: For texts that can be made again; each of `n` texts counts one up from it.
+        retry: Attempts (3 if left out), or all there is to say about them, such as
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+        timeout: Seconds that an attempt may take, 60 if left out.
+        cache: False asks anew; else a text made from the same parameters is used again.
+
+    Returns:
+        A new Workflow. Its output: `text`, `provider`, `model`, `tokens`, `cost` (US dollars).
+
+    Raises:
+        TypeError: `id` is not text, or `after` is not a list of ids.
+
+    Example:
+        >>> xt.Workflow("launch").generate_copy("line", prompt="A line for {{ product }}", n=3)
+        Workflow('launch', 1 node)
+    """
+    text = _given(prompt=prompt, n=n, over=over, system=system, provider=provider, model=model)
+    chosen = _given(temperature=temperature, max_tokens=max_tokens, seed=seed)
+    return self._add("generate_copy", id, text | chosen | _tried(retry, timeout, cache), after)
+
+
+def generate_image(
+    self: Workflow,
+    id: str,
+    *,
+    prompt: str,
+    n: int = 1,
+    size: str = "1024x1024",
+    over: str | None = None,
+    after: Iterable[str] | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    seed: int | None = None,
+    retry: int | Mapping[str, Any] | Retry | None = None,
+    timeout: float | None = None,
+    cache: bool | None = None,
+) -> Workflow:
+    """Draw images with a provider, `n` images for each input.
+
+    Args:
+        id: The step's name, by which others read it: letters, digits and underscores.
+        prompt: A Jinja template over columns and earlier steps.
+        n: How many images; more than one makes a list of items.
+        size: Width and height in pixels.
+        over: A step that makes a list: run for each of its items, not once with all of them.
+        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        provider: Its name, such as "openai"; left out, the default of the back end.
+        model: Left out, the default of the provider.
+        seed: For images that can be made again; each of `n` images counts one up from it.
+        retry: Attempts (3 if left out), or all there is to say about them, such as
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+        timeout: Seconds that an attempt may take, 180 if left out.
+        cache: False asks anew; else an image made from the same parameters is used again.
+
+    Returns:
+        A new Workflow. Its output: `image` (a stored file), `width` and `height` (pixels),
+        `provider`, `model`, `prompt`, `tokens`, `cost` (US dollars).
+
+    Raises:
+        TypeError: `id` is not text, or `after` is not a list of ids.
+
+    Example:
+        >>> flow.generate_image("poster", prompt="Poster: {{ headline.text }}", over="headline")
+        Workflow('launch', 3 nodes)
+    """
+    image = _given(prompt=prompt, n=n, size=size, over=over, provider=provider, model=model, seed=seed)
+    return self._add("generate_image", id, image | _tried(retry, timeout, cache), after)
+
+
+def attach(
+    self: Workflow,
+    id: str,
+    /,
+    *,
+    over: str | None = None,
+    after: Iterable[str] | None = None,
+    retry: int | Mapping[str, Any] | Retry | None = None,
+    timeout: float | None = None,
+    cache: bool | None = None,
+    **assets: Any,
+) -> Workflow:
+    """Gather texts, images, tables and files, each under a name, into one deliverable.
+
+    Args:
+        id: The step's name, by which others read it: letters, digits and underscores.
+        over: A step that makes a list: run for each of its items, not once with all of them.
+        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        retry: Attempts (3 if left out), or all there is to say about them, such as
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+        timeout: Seconds that an attempt may take; no limit if left out.
+        cache: True uses what was gathered from the same assets before.
+        **assets: What to gather, by name. Text is a Jinja template; one that is an expression,
+            such as "{{ poster.image }}", passes the value itself.
+
+    Returns:
+        A new Workflow. Its output: one field for each asset.
+
+    Raises:
+        TypeError: `id` is not text, or `after` is not a list of ids.
+
+    Example:
+        >>> flow.attach("kit", title="{{ pick.headline.text }}", product="{{ product }}")
+        Workflow('launch', 3 nodes)
+    """
+    return self._add("attach", id, _given(assets=assets, over=over) | _tried(retry, timeout, cache), after)
+
+
+def review(
+    self: Workflow,
+    id: str,
+    *,
+    of: str,
+    choose: int = 1,
+    edit: bool = False,
+    instructions: str | None = None,
+    auto: str | None = None,
+    over: str | None = None,
+    after: Iterable[str] | None = None,
+) -> Workflow:
+    """Wait for a person to pick some of a step's items, or to reject them all.
+
+    Args:
+        id: The step's name, by which others read it: letters, digits and underscores.
+        of: The step whose items are the options.
+        choose: How many options to pick.
+        edit: Whether the person may change the texts that are picked.
+        instructions: What the person is told beside the options.
+        auto: "first" picks the first options without a person, for tests and documents.
+        over: A step that makes a list: decide for each of its items, not once about all.
+        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+
+    Returns:
+        A new Workflow. Its output: `choice` (the numbers of the options picked), `by`,
+        `comment`, and the option by its steps, as in `{{ pick.headline.text }}`. With
+        `choose` above 1 it is a list of options.
+
+    Raises:
+        TypeError: `id` is not text, or `after` is not a list of ids.
+
+    Example:
+        >>> copy = xt.Workflow("launch").generate_copy("line", prompt="For {{ product }}", n=3)
+        >>> copy.review("pick", of="line", choose=2, instructions="Short ones, please.")
+        Workflow('launch', 2 nodes)
+    """
+    config = _given(of=of, choose=choose, edit=edit, instructions=instructions, auto=auto, over=over)
+    return self._add("review", id, config, after)
+
+
+def conditional(
+    self: Workflow,
+    id: str,
+    *,
+    when: Any,
+    then: Branch,
+    otherwise: Branch | None = None,
+    over: str | None = None,
+    after: Iterable[str] | None = None,
+) -> Workflow:
+    """Go one of two ways; the steps of the other are skipped, and what follows runs either way.
+
+    Args:
+        id: The step's name, by which others read it: letters, digits and underscores.
+        when: One Jinja expression, with or without its braces, such as "price > 100".
+        then: A function that takes a Workflow and returns it with the steps for a true `when`.
+        otherwise: The same for a false one; left out, nothing is done then.
+        over: A step that makes a list: decide for each of its items, not once for all.
+        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+
+    Returns:
+        A new Workflow. Its output: `branch` ("then" or "otherwise") and `value`.
+
+    Raises:
+        TypeError: `id` is not text, `after` is not a list of ids, a branch is no function, or
+            what it returns is no Workflow.
+        ValueError: A branch returns another Workflow than the one it was given.
+
+    Example:
+        >>> flow.conditional(
+        ...     "premium",
+        ...     when="price > 100",
+        ...     then=lambda w: w.generate_copy("pitch", prompt="Why {{ product }} is worth it"),
+        ... )
+        Workflow('launch', 4 nodes)
+    """
+    if isinstance(when, str) and "{{" not in when and "{%" not in when:
+        when = f"{{{{ {when} }}}}"
+    branches = {"then": then} | ({} if otherwise is None else {"otherwise": otherwise})
+    return self._add("conditional", id, _given(when=when, over=over), after)._branch(id, branches)
+
+
+def parallel(
+    self: Workflow, id: str, /, *, over: str | None = None, after: Iterable[str] | None = None, **branches: Branch
+) -> Workflow:
+    """Open named branches that run side by side; the next step starts after all of them.
+
+    Args:
+        id: The step's name, by which others read it: letters, digits and underscores.
+        over: A step that makes a list: open the branches once for each of its items.
+        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        **branches: Functions that take a Workflow and return it extended, by the branch's name.
+
+    Returns:
+        A new Workflow. Its output: `branches`, the list of their names.
+
+    Raises:
+        TypeError: `id` is not text, `after` is not a list of ids, a branch is no function, or
+            what it returns is no Workflow.
+        ValueError: A branch returns another Workflow than the one it was given.
+
+    Example:
+        >>> flow.parallel(
+        ...     "channels",
+        ...     mail=lambda w: w.generate_copy("subject", prompt="A subject for {{ product }}"),
+        ...     web=lambda w: w.generate_image("banner", prompt="{{ product }}", size="728x90"),
+        ... )
+        Workflow('launch', 5 nodes)
+    """
+    config = _given(branches=list(branches), over=over)
+    return self._add("parallel", id, config, after)._branch(id, branches, joins=True)
+
+
+def call(
+    self: Workflow,
+    id: str,
+    function: Callable[..., Any],
+    /,
+    *,
+    over: str | None = None,
+    after: Iterable[str] | None = None,
+    retry: int | Mapping[str, Any] | Retry | None = None,
+    timeout: float | None = None,
+    cache: bool | None = None,
+    **arguments: Any,
+) -> Workflow:
+    """Call a Python function of yours, also one that is defined in the notebook.
+
+    Args:
+        id: The step's name, by which others read it: letters, digits and underscores.
+        function: It returns what JSON knows, a DataFrame, a PIL image or bytes; a list
+            or a DataFrame makes items.
+        over: A step that makes a list: call for each of its items, not once with all of them.
+        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        retry: Attempts (3 if left out), or all there is to say about them, such as
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+            TransientError, ConnectionError and TimeoutError are tried again, no other.
+        timeout: Seconds that an attempt may take; no limit if left out.
+        cache: True uses what the same function returned for the same arguments before.
+        **arguments: The function's keyword arguments. Text is a Jinja template; one that is an
+            expression, such as "{{ price }}", passes the value itself, a stored file as an
+            object with `path`, `open()` and `read()`.
+
+    Returns:
+        A new Workflow. `{{ id }}` is what the function returned.
+
+    Raises:
+        TypeError: `id` is not text, or `after` is not a list of ids.
+
+    Example:
+        >>> flow.call("length", len, obj="{{ headline.text }}", over="headline")
+        Workflow('launch', 3 nodes)
+    """
+    config = _given(function=function, arguments=arguments or None, over=over)
+    return self._add("call", id, config | _tried(retry, timeout, cache), after)
+
+
+def _given(**config: Any) -> dict[str, Any]:
+    """What is not left out. A default that is written out is left out as well, so that both give one document."""
+    return {
+        name: value
+        for name, value in config.items()
+        if value is not None and (name not in _DEFAULTS or value != _DEFAULTS[name])
+    }
+
+
+def _tried(retry: int | Mapping[str, Any] | Retry | None, timeout: float | None, cache: bool | None) -> dict[str, Any]:
+    if isinstance(retry, int) and not isinstance(retry, bool):
+        retry = {"attempts": retry}
+    elif dump := getattr(retry, "model_dump", None):
+        retry = dump(exclude_unset=True)
+    return _given(retry=retry, timeout=timeout, cache=cache)
