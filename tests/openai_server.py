@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ERRORS = {
     "bad-request": (400, "unknown parameter", "invalid_request_error", {}),
+    "too-many-tokens": (400, "max_tokens is too large", "invalid_value", {}),
+    "no-limit": (400, "neither max_tokens nor max_completion_tokens", "invalid_request_error", {}),
     "content-policy": (400, "your prompt was rejected", "content_policy_violation", {}),
     "bad-key": (401, "Incorrect API key provided: {key}", "invalid_api_key", {}),
     "forbidden": (403, "no access", None, {}),
@@ -24,6 +26,15 @@ ERRORS = {
     "no-quota": (429, "you exceeded your quota", "insufficient_quota", {"Retry-After": "1"}),
     "broken": (500, "oops", None, {}),
     "overloaded": (503, "overloaded", None, {"Retry-After": "2"}),
+}
+# Models that take `max_completion_tokens` alone, and the ways in which servers say so.
+RESPELT = {
+    "reasoning": {
+        "message": "Unsupported parameter: 'max_tokens' is not supported with this model. "
+        "Use 'max_completion_tokens' instead.",
+    },
+    "reasoning-tersely": {"message": "not here", "param": "max_tokens", "code": "unsupported_parameter"},
+    "reasoning-bluntly": "max_tokens is over, write max_completion_tokens",
 }
 BODIES = {
     "no-choices": '{"id":"x","object":"chat.completion","choices":[]}',
@@ -79,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         model = body["model"]
         if model in ERRORS:
             self._refuse(*ERRORS[model])
+        elif model in RESPELT and "max_tokens" in body:
+            self._answer(400, json.dumps({"error": RESPELT[model]}))
         elif model in BODIES:
             self._answer(200, BODIES[model])
         elif model == "hang":

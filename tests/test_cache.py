@@ -10,9 +10,11 @@ from sqlalchemy import text
 import xtyl_nb as xt
 from xtyl_engine import statements as sql
 from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.cache import cache_key
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.forecast import forecast
+from xtyl_engine.nodes import configure, node_type
 from xtyl_engine.plan import Plan
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
@@ -64,6 +66,21 @@ def test_a_dry_run_counts_its_own_projects_results_only(hands: Hands) -> None:
     """The forecast agrees with the run."""
     hands.done("mine")
     assert (hands.cached("mine"), hands.cached("theirs")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "key"),
+    [
+        (None, "71a23c99b0f7f4ce858c0bc61a11bca0df60c8be9fe4e97d01ec31528611748d"),
+        (0, "71a23c99b0f7f4ce858c0bc61a11bca0df60c8be9fe4e97d01ec31528611748d"),
+        (7, "32ed0896b4b8db3fe116010f69990f155f5849c57e7f99e7ba2b6f045616093c"),
+    ],
+)
+def test_a_key_is_what_the_first_release_wrote(seed: int | None, key: str) -> None:
+    """What is stored under it stays to be found; a seed that is not set counts as 0, whether one is sent or not."""
+    plan = validate(xt.Workflow("line").generate_copy("line", prompt="One line", seed=seed).document)
+    kind, node = node_type("generate_copy"), plan.nodes["line"]
+    assert cache_key(kind, node, configure(kind, node.config), "0", "openai") == key
 
 
 @pytest.mark.parametrize("name", ["CACHED", "CACHED_IN"])

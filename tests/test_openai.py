@@ -7,7 +7,9 @@ import sys
 import pytest
 from PIL import Image
 
-from openai_server import openai_server
+import xtyl_nb as xt
+from openai_server import RESPELT, openai_server
+from workbench import workbench
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError
 from xtyl_engine.failures import describe_error
 from xtyl_engine.providers import get_provider
@@ -24,6 +26,7 @@ def server():
         for client in module._clients.values():
             client.close()
         module._clients.clear()
+        module._respelt.clear()
 
 
 @pytest.fixture
@@ -56,6 +59,64 @@ def test_text_is_written_with_its_usage(provider, server):
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     assert (body["temperature"], body["max_tokens"], body["seed"]) == (0.5, 9, 3)
     assert headers["idempotency-key"] == "k/1"
+
+
+@pytest.mark.parametrize("model", RESPELT)
+def test_a_limit_is_respelt_where_a_server_asks_for_that(provider, server, model):
+    """The refusal costs one request more, once for a server and a model; each of them is what it was but for the spelling."""
+    request = TextRequest(prompt="Hello", model=model, max_tokens=9, temperature=0.5, seed=3, key="k/1")
+    for _ in range(2):
+        assert provider.write(request).text == f"Hello by {model}"
+        provider = get_provider("openai", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.url})
+    bodies = [body for _, body, _ in server.requests]
+    spelt = [{name: value for name, value in body.items() if "max" in name} for body in bodies]
+    assert spelt == [{"max_tokens": 9}, {"max_completion_tokens": 9}, {"max_completion_tokens": 9}]
+    assert all((body["model"], body["temperature"], body["seed"]) == (model, 0.5, 3) for body in bodies)
+    assert [headers["idempotency-key"] for *_, headers in server.requests] == ["k/1"] * 3
+
+
+def test_a_respelt_limit_concerns_one_model_of_one_server(provider, server):
+    """Another model gets the old spelling, and so does another server; without a limit none is sent."""
+    limited = TextRequest(prompt="Hello", model="reasoning", max_tokens=9)
+    provider.write(limited)
+    server.requests.clear()
+    provider.write(TextRequest(prompt="Hello", model="m", max_tokens=9))
+    provider.write(TextRequest(prompt="Hello", model="reasoning"))
+    assert server.requests[0][1]["max_tokens"] == 9
+    assert not {"max_tokens", "max_completion_tokens"} & set(server.requests[1][1])
+    with openai_server() as other:
+        get_provider("openai", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": other.url}).write(limited)
+        assert ["max_tokens" in body for _, body, _ in other.requests] == [True, False]
+
+
+@pytest.mark.parametrize(("model", "requests"), [("too-many-tokens", 1), ("no-limit", 2), ("bad-request", 1)])
+def test_a_refused_limit_fails_with_the_servers_words(provider, server, model, requests):
+    """What is wrong with its value is not sent again, and what is refused in both spellings is not remembered."""
+    for _ in range(2):
+        server.requests.clear()
+        error = failure(lambda: provider.write(TextRequest(prompt="Hello", model=model, max_tokens=9)))
+        assert isinstance(error, PermanentError)
+        assert "the server answered 400" in str(error)
+        assert [("max_tokens" in body) for _, body, _ in server.requests] == [True, False][:requests]
+
+
+def test_a_seed_is_sent_where_it_is_asked_for(provider, server, tmp_path, monkeypatch):
+    """Where it is set, 0 too, and where one prompt makes several texts; a single text without one is left to the server."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    flow = (
+        xt.Workflow("seeds")
+        .generate_copy("plain", prompt="plain", model="m")
+        .generate_copy("set", prompt="set", model="m", seed=7)
+        .generate_copy("zero", prompt="zero", model="m", seed=0)
+        .generate_copy("two", prompt="two", model="m", n=2)
+        .generate_copy("each", prompt="each: {{ two }}", model="m", over="two")
+    )
+    with workbench(tmp_path, XTYL_PROVIDER="openai") as bench:
+        assert bench.done(flow).state == "completed"
+    seeds = [(body["messages"][-1]["content"].partition(":")[0], body.get("seed")) for _, body, _ in server.requests]
+    expected = [("each", None), ("each", None), ("plain", None), ("set", 7), ("two", 0), ("two", 1), ("zero", 0)]
+    assert sorted(seeds, key=str) == sorted(expected, key=str)
 
 
 def test_an_image_is_drawn_at_its_size(provider, server):

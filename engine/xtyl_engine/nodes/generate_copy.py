@@ -36,6 +36,7 @@ def run(config: GenerateCopy, context: Context) -> Done:
             temperature=config.temperature,
             max_tokens=config.max_tokens,
             seed=config.seed + variant(context.item),
+            is_seeded=config.n > 1 or "seed" in config.model_fields_set,
             key=context.key,
             timeout_seconds=config.timeout or 60.0,
         )

@@ -18,7 +18,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextRequest:
-    """One text to write. `seed` differs between the items of one node; `key` is the idempotency key."""
+    """One text to write. `seed` differs between the items of one node, and `is_seeded` says whether it was asked for: it was
+    set, or tells several texts apart that are made from one prompt. `key` is the idempotency key."""
 
     prompt: str
     system: str | None = None
@@ -26,6 +27,7 @@ class TextRequest:
     temperature: float | None = None
     max_tokens: int | None = None
     seed: int = 0
+    is_seeded: bool = True
     key: str = ""
     timeout_seconds: float = 60.0
 

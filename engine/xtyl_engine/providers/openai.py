@@ -17,6 +17,7 @@ from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, T
 from xtyl_engine.providers.refusals import read_status
 
 if TYPE_CHECKING:
+    import openai
     from openai import OpenAI
 
 TEXT_MODEL = "gpt-4.1-mini"
@@ -39,9 +40,12 @@ class OpenAIProvider:
         messages = [{"role": "system", "content": request.system}] if request.system else []
         messages.append({"role": "user", "content": request.prompt})
         model = request.model or TEXT_MODEL
-        optional = {"temperature": request.temperature, "max_tokens": request.max_tokens, "seed": request.seed % 2**31}
+        # Not every model takes a seed: none is sent that was not asked for.
+        optional = {"temperature": request.temperature, "seed": request.seed % 2**31 if request.is_seeded else None}
         with self._client() as client:
-            answer: Any = client.chat.completions.create(
+            answer = _completed(
+                client,
+                request.max_tokens,
                 model=model,
                 messages=messages,
                 timeout=request.timeout_seconds,
@@ -95,6 +99,8 @@ class OpenAIProvider:
 
 
 _clients: dict[tuple[str, str | None], OpenAI] = {}
+# The servers and their models that asked for `max_completion_tokens`: a provider is made anew for each job.
+_respelt: set[tuple[str, str]] = set()
 _lock = threading.Lock()
 
 
@@ -112,6 +118,31 @@ def _connected(key: str, address: str | None) -> OpenAI:
             # The engine retries, visibly and with a bound; the SDK must not do so behind its back.
             _clients[key, address] = OpenAI(api_key=key, base_url=address, max_retries=0)
         return _clients[key, address]
+
+
+def _completed(client: OpenAI, limit: int | None, *, model: str, **facts: Any) -> Any:
+    """The server's answer, the limit on tokens spelt as it asks for with this model. What it refuses for the spelling alone is
+    asked again at once: nothing was made, and nothing is billed."""
+    import openai
+
+    create: Any = client.chat.completions.create
+    if limit is None:
+        return create(model=model, **facts)
+    place = (str(client.base_url), model)
+    if place not in _respelt:
+        try:
+            return create(model=model, max_tokens=limit, **facts)
+        except openai.BadRequestError as error:
+            if not _is_misspelt(error):
+                raise
+    answer = create(model=model, max_completion_tokens=limit, **facts)
+    _respelt.add(place)
+    return answer
+
+
+def _is_misspelt(error: openai.BadRequestError) -> bool:
+    refused = (error.code, error.param) == ("unsupported_parameter", "max_tokens")
+    return refused or "max_completion_tokens" in error.response.text
 
 
 def _translated(error: Exception, secret: str, address: str) -> WorkflowException:
