@@ -141,7 +141,7 @@ def print_chain(crowd: Crowd, length: int, runs: int) -> None:
     plan = plan_of(chain(length))
     work_off(crowd, plan, 1)
     overheads = sorted(each for _ in range(runs) for each in work_off(crowd, plan, 1).overheads)
-    print("| nobody else at work | ms of a slot beyond the job's own: average, p50, p99 |\n|---|---|")
+    print("| nothing else at work | ms of a slot beyond the job's own: average, p50, p99 |\n|---|---|")
     print(f"| a chain of {length}, 20 ms each | {spread(overheads)} |\n", flush=True)
 
 
