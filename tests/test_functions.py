@@ -9,10 +9,12 @@ import sys
 import threading
 import traceback
 from dataclasses import replace
+from types import ModuleType
 
 import cloudpickle
 import pytest
 
+import xtyl_nb
 from xtyl_engine import functions
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
 from xtyl_engine.functions import load_key, load_reference, pack, reference, unpack
@@ -105,6 +107,53 @@ def test_another_python_is_rejected_before_loading(monkeypatch):
     monkeypatch.undo()
     with pytest.raises(FunctionRejected, match=r"packed by Python 3\.10, and this worker runs 3\."):
         unpack(packed, key=KEY, execution_id="e1")
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """Makes a module that can be imported as long as it is there, its classes by reference."""
+
+    def make(name, **content):
+        made = ModuleType(name)
+        made.__file__ = f"/usr/lib/{name}.py"
+        vars(made).update(content)
+        for each in content.values():
+            each.__module__ = name
+        monkeypatch.setitem(sys.modules, name, made)
+        return made
+
+    return make
+
+
+def test_a_function_finds_what_has_moved(module, monkeypatch):
+    """A class and a module that it names are found where they are now; nothing of their old places is needed."""
+    made = module("old_place", Made=type("Made", (), {}))
+    function = in_notebook("def score(x):\n    return [Made.__name__, place.Made.__name__, x]\n", "score")
+    function.__globals__.update(Made=made.Made, place=made)
+    packed = pack(function, key=KEY, execution_id="e1")
+    module("new_place", Made=made.Made)
+    monkeypatch.delitem(sys.modules, "old_place")
+    with pytest.raises(FunctionRejected, match="No module named 'old_place'"):
+        unpack(packed, key=KEY, execution_id="e1")
+    monkeypatch.setitem(functions.MOVED, "old_place", "new_place")
+    assert unpack(packed, key=KEY, execution_id="e1")(1) == ["Made", "Made", 1]
+
+
+def test_a_reference_finds_what_has_moved(monkeypatch):
+    """A function of a module that has moved is found by the import path that an earlier release stored."""
+    monkeypatch.setitem(functions.MOVED, "old_place", "json")
+    assert load_reference("old_place:dumps") is json.dumps
+
+
+def test_a_module_that_is_only_mentioned_may_be_gone(module, monkeypatch):
+    """cloudpickle takes a module of ours along when a method has its name; the function runs without it."""
+    module("xtyl_nb.mentioned")
+    function = in_notebook("def score(x):\n    return x.mentioned() if x else xt.__name__\n", "score")
+    function.__globals__["xt"] = xtyl_nb
+    packed = pack(function, key=KEY, execution_id="e1")
+    assert b"xtyl_nb.mentioned" in packed.blob
+    monkeypatch.delitem(sys.modules, "xtyl_nb.mentioned")
+    assert unpack(packed, key=KEY, execution_id="e1")(None) == "xtyl_nb"
 
 
 def test_the_captured_culprit_is_named():

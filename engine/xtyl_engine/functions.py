@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import hmac
 import inspect
+import io
 import json
 import linecache
 import os
+import pickle
 import secrets
 import sys
 import threading
@@ -29,8 +31,11 @@ from xtyl_engine.values import mend
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 KEY_BYTES = 32
+_OURS = ("xtyl_engine", "xtyl_nb")
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _packing = threading.RLock()
+# Where modules are now that functions and workflows of an earlier release name.
+MOVED: dict[str, str] = {}
 Function = Callable[..., Any]
 
 
@@ -96,11 +101,9 @@ def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function
             f"{packed.name}() was packed by Python {packed.python}, and this worker runs {PYTHON}",
             hint=f"start the worker with Python {packed.python}, or put the function in a module both can import",
         )
-    import cloudpickle
-
     try:
         # Signed by our own key and pinned to this Python: checked above.
-        function, filename, lines = cloudpickle.loads(packed.blob)
+        function, filename, lines = _Unpickler(io.BytesIO(packed.blob)).load()
     except Exception as error:
         raise FunctionRejected(
             f"{packed.name}() cannot be loaded on this worker: {type(error).__name__}: {error}",
@@ -109,6 +112,26 @@ def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function
     _remember_source(filename, lines)
     _name_file(function, filename)
     return function  # type: ignore[no-any-return]
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds what a function of an earlier release names, where it is now."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(MOVED.get(module, module), name)
+        return _import_again if name == "subimport" else found
+
+
+def _import_again(name: str) -> ModuleType:
+    """A module that was packed with a function. cloudpickle takes along whatever `run.frame()` might mean by `frame`: a module of
+    ours that is gone must not keep the function from running."""
+    try:
+        return import_module(MOVED.get(name, name))
+    except ModuleNotFoundError:
+        package = name.partition(".")[0]
+        if package not in _OURS:
+            raise
+        return import_module(package)
 
 
 def not_taken(who: str, name: str, *, node: str | None = None) -> FunctionRejected:
@@ -179,7 +202,7 @@ def _sign(key: bytes, execution_id: str, python: str, digest: str, blob: bytes) 
 
 
 def _resolve(module: str, name: str) -> Any:
-    found: Any = import_module(module)
+    found: Any = import_module(MOVED.get(module, module))
     for part in name.split("."):
         found = getattr(found, part)
     return found
@@ -188,7 +211,7 @@ def _resolve(module: str, name: str) -> Any:
 def _is_local(module: ModuleType | None, folder: str | None = None) -> bool:
     """Whether a module lies in this folder, the notebook's own, rather than being installed."""
     file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or (module and module.__name__.partition(".")[0] in ("xtyl_engine", "xtyl_nb")):
+    if not isinstance(file, str) or (module and module.__name__.partition(".")[0] in _OURS):
         return False
     return _lies_in(file, folder or os.getcwd())
 
