@@ -1,6 +1,7 @@
-"""Keeps databases as this release writes them, for later ones to upgrade: `python tests/keep_schema.py tests/data/schema-0003`
-makes a SQLite file, a PostgreSQL dump, the artifacts of both and the frames they gave. It is run once for each new schema, by
-the code that brought it; to do it later, put that code first on PYTHONPATH.
+"""Keeps databases as this release writes them, for later ones to upgrade: `python tests/keep_schema.py tests/data/schema-0004`
+makes a SQLite file, a PostgreSQL dump, the artifacts of both and the frames they gave, and under `midway` a home whose back end
+was killed (see `midway.py`). It is run once for each new schema, by the code that brought it; to do it later, put that code
+first on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -74,13 +75,30 @@ def filled(folder: Path, **variables: str) -> tuple[Settings, dict[str, object]]
     return settings, frames
 
 
+def keep_home(settings: Settings, target: Path) -> None:
+    """The database and the files of a home."""
+    with sqlite3.connect(settings.home / "xtyl.db") as database:
+        database.execute("VACUUM INTO ?", (str(target / "xtyl.db"),))
+    shutil.copytree(settings.artifacts_folder, target / "artifacts")
+
+
+def keep_midway(folder: Path, target: Path) -> None:
+    """A home whose runs were stopped in their middle, with its key and what was said of it."""
+    target.mkdir()
+    with embedded_home(folder, XTYL_SLOTS="4") as settings:
+        script = Path(__file__).with_name("midway.py")
+        subprocess.run([sys.executable, str(script)], env=settings.child_environ(), cwd=settings.home, check=True)
+        keep_home(settings, target)
+        for name in ("key", "midway.json", "frame.pickle"):
+            shutil.copy(settings.home / name, target / name)
+
+
 def main(target: Path) -> None:
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         settings, frames = filled(Path(folder) / "one")
-        with sqlite3.connect(settings.home / "xtyl.db") as database:
-            database.execute("VACUUM INTO ?", (str(target / "xtyl.db"),))
-        shutil.copytree(settings.artifacts_folder, target / "artifacts")
+        keep_home(settings, target)
+        keep_midway(Path(folder) / "middle", target / "midway")
         with postgres_server(Path(folder) / "postgres") as url:
             _, again = filled(Path(folder) / "two", XTYL_DATABASE_URL=url)
             assert again == frames

@@ -8,6 +8,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from servers import postgres_program
 from xtyl_engine.settings import Settings
@@ -15,6 +18,10 @@ from xtyl_engine.settings import Settings
 DATA = Path(__file__).parent / "data"
 SCHEMAS = sorted(folder.name.removeprefix("schema-") for folder in DATA.glob("schema-*"))
 PREVIOUS = "0002"
+# The last release of the schema of today; its modules lay side by side.
+RELEASED = "0003"
+# Two jobs that stay and two that end; leases that are soon over.
+MIDWAY = {"XTYL_SLOTS": "4", "XTYL_LEASE_SECONDS": "2", "XTYL_BEAT_SECONDS": "0.5"}
 
 
 def put_back(schema: str, settings: Settings) -> dict[str, object]:
@@ -35,9 +42,27 @@ def load_dump(path: Path, url: str) -> None:
     subprocess.run(words, check=True, capture_output=True)
 
 
-def environ_before(settings: Settings) -> dict[str, str]:
-    """An environment in which Python finds the code of the release before this schema, and these settings."""
-    (wheel,) = (DATA / f"schema-{PREVIOUS}").glob("*.whl")
+def leave_midway(settings: Settings) -> dict[str, Any]:
+    """Fill an empty home and database with runs that a release had to leave in their middle; what it said of them. Its files were
+    kept from SQLite and one Python, to which packed functions are bound; for others its code does it again."""
+    kept = DATA / f"schema-{RELEASED}" / "midway"
+    made_by = json.loads((kept / "midway.json").read_text(encoding="utf-8"))["made_by"]
+    if settings.database_url.startswith("sqlite") and made_by == [
+        *sys.version_info[:2],
+        int(pd.__version__.split(".")[0]),
+    ]:
+        shutil.copytree(kept, settings.home, dirs_exist_ok=True)
+    else:
+        script = str(Path(__file__).with_name("midway.py"))
+        environ = environ_before(settings, RELEASED) | MIDWAY
+        subprocess.run([sys.executable, script], env=environ, cwd=settings.home, check=True, capture_output=True)
+    found: dict[str, Any] = json.loads((settings.home / "midway.json").read_text(encoding="utf-8"))
+    return found
+
+
+def environ_before(settings: Settings, schema: str = PREVIOUS) -> dict[str, str]:
+    """An environment in which Python finds the code of the release that brought a schema, and these settings."""
+    (wheel,) = (DATA / f"schema-{schema}").glob("*.whl")
     return {**settings.child_environ(), "PYTHONPATH": str(wheel)}
 
 

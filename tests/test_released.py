@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
 import xtyl_nb as xt
 from keep_schema import kept_frame
-from released import PREVIOUS, SCHEMAS, do_before, environ_before, load_dump, put_back
+from released import PREVIOUS, SCHEMAS, do_before, environ_before, leave_midway, load_dump, put_back
 from servers import embedded_home, valkey_server, wait_until
 from xtyl_engine import schema
 from xtyl_engine.database import Database
@@ -55,6 +58,67 @@ def test_what_a_release_wrote_is_kept_and_goes_on(kept: str, settings: Settings)
     assert paused.resume().wait(60).state == "completed"
     assert list(paused.frame()["status"]) == ["completed", "completed"]
     assert found["failed"].retry().wait(60).state == "failed"
+
+
+def jobs_of(run: xt.Run) -> dict[tuple[str, str], dict[str, object]]:
+    """What `run.jobs()` says of each job, by node and row; times as JSON writes them."""
+    found = json.loads(run.jobs().to_json(orient="records", date_format="iso"))
+    return {(job["node"], job["row"]): job for job in found}
+
+
+def has_lost(run: xt.Run, node: str, count: int) -> bool:
+    """Whether so many jobs of a node were put back since their worker was gone, and run again."""
+    events = run.events()
+    lost = ((events["node"] == node) & (events["kind"] == "job_lost")).sum()
+    return lost == count and all(job["status"] == "running" for (id, _), job in jobs_of(run).items() if id == node)
+
+
+def test_runs_go_on_that_a_release_had_to_leave(settings: Settings) -> None:
+    """After its back end was killed: jobs that were over stay so, those that ran are lost and run again, the review is decided,
+    the retry comes, and functions by value, by what they name of ours and by import path give their results."""
+    left = leave_midway(settings)
+    run, before = xt.attach(left["run"]), {(job["node"], job["row"]): job for job in left["jobs"]}
+    wait_until(lambda: has_lost(run, "held", 2), 60)
+    assert list(run.reviews().index) == [("pick", "a", 0), ("pick", "b", 0)]
+    (settings.home / "open").touch()
+    run.approve("pick", choose=[0], row="a").reject("pick", row="b", reason="too dark")
+    assert run.wait(60).state == "completed"
+    after = jobs_of(run)
+    completed = [place for place, job in before.items() if job["status"] == "completed"]
+    assert sorted(completed) == [("art", "a"), ("art", "b"), ("line", "a"), ("line", "b")]
+    assert {place: after[place] | before[place] for place in completed} == {place: after[place] for place in completed}
+    assert [after["held", row]["attempts"] for row in "ab"] == [2, 2]
+    assert [after["pick", row]["attempts"] for row in "ab"] == [1, 1]
+    assert min(after["tried", row]["attempts"] for row in "ab") > 1
+    assert [after["kit", row]["status"] for row in "ab"] == ["completed", "skipped"]
+    results, earlier = run.frame(), xt.attach(left["finished"]).frame()
+    assert list(results["held"]) == [f"{line}!" for line in results["line"]]
+    assert list(results["tried"]) == ["lamp of 2", "mug of 2"]
+    assert list(results["recalled"]) == list(earlier["line"])
+    assert set(results["ordered"]) == {"line, art, quoted"}
+    assert list(results["sized"]) == [32, 32]
+    assert list(results["mentions"]) == ["lamp", "mug"]
+    assert all("Aurora lamp" in str(made) for made in results["briefs"])
+    assert list(results["quoted"]) == ['"lamp"', '"mug"']
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_results_of_a_release_are_found_again(settings: Settings) -> None:
+    """The same workflow, run once more, takes every result from the run that the release finished."""
+    left = leave_midway(settings)
+    earlier = xt.attach(left["finished"]).frame()
+    again = xt.Workflow.from_json(left["finished_flow"]).run(earlier[["word"]]).wait(60)
+    assert list(again.jobs()["cached"]) == [True] * 6
+    pd.testing.assert_frame_equal(again.frame(), earlier)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_frame_that_was_pickled_opens(settings: Settings) -> None:
+    """What a release wrote with `run.frame().to_pickle()` is read, by a process that has imported nothing of ours."""
+    left = leave_midway(settings)
+    code = f"import pandas as pd; print(pd.read_pickle({str(settings.home / 'frame.pickle')!r})[['word', 'line']].to_json())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == xt.attach(left["finished"]).frame()[["word", "line"]].to_json()
 
 
 def test_the_release_before_goes_on_after_a_roll_back(settings: Settings) -> None:
