@@ -19,6 +19,10 @@ def shout(text):
     return text.upper()
 
 
+def generate(config, context):
+    raise NotImplementedError
+
+
 def base():
     return Workflow("w").generate_copy("a", prompt="A line", n=2)
 
@@ -30,6 +34,7 @@ VERBS = {
     "review": lambda flow: flow.review("x", of="a"),
     "conditional": lambda flow: flow.conditional("x", when="{{ z }}", then=lambda w: w.generate_copy("y", prompt="z")),
     "parallel": lambda flow: flow.parallel("x", one=lambda w: w.generate_copy("y", prompt="z")),
+    "node": lambda flow: flow.node("generate_copy", "x", prompt="y"),
     "call": lambda flow: flow.call("x", shout, text="{{ a[0].text }}"),
 }
 
@@ -60,7 +65,7 @@ def test_leaves_the_old_workflow_untouched(verb):
     new = VERBS[verb](old)
     assert old._document.to_dict() == before
     assert [node.id for node in new._document.nodes][:2] == ["a", "x"]
-    assert new._document.nodes[1].type == verb
+    assert new._document.nodes[1].type == ("generate_copy" if verb == "node" else verb)
     assert new.validate() is new
 
 
@@ -91,6 +96,27 @@ def test_writes_down_only_what_was_given():
 def test_retry(retry, expected):
     """retry= takes a number of attempts, a dict, or a Retry."""
     assert config(Workflow("w").generate_copy("a", prompt="p", retry=retry), "a")["retry"] == expected
+
+
+def test_a_step_of_any_type():
+    """`node` writes what the type's own verb would, and takes any parameters, also ones called `id` and `type`."""
+    one = base().generate_image("x", prompt="p {{ a[0].text }}", size="64x64", over="a", retry=2, after=[])
+    assert (
+        base().node("generate_image", "x", prompt="p {{ a[0].text }}", size="64x64", over="a", retry=2, after=[]) == one
+    )
+    assert edges(base().node("haiku", "x", about="{{ topic }}")) == [("a", "x", None)]
+    assert config(base().node("haiku", "x", type="old", id=3, about=None), "x") == {"type": "old", "id": 3}
+
+
+def test_a_step_of_an_unknown_type():
+    """A type that is not there is told by validate, with the closest name and how one of another package gets here."""
+    with pytest.raises(WorkflowError) as caught:
+        base().node("generate_imag", "x", prompt="y").node("haiku", "z", about="ponds").validate()
+    near, far = caught.value.problems
+    assert (near.code, near.node) == ("workflow/unknown-type", "x")
+    assert near.hint.startswith("did you mean `generate_image`?")
+    assert far.hint.startswith("there are `generate_copy`, ")
+    assert "once that package is installed, here and for the workers" in far.hint
 
 
 def test_references_make_edges():
@@ -177,6 +203,7 @@ def test_a_branch_extends_what_it_is_given(then):
         lambda: Workflow("w", inputs="tone"),
         lambda: base().generate_copy(3, prompt="x"),
         lambda: base().generate_copy("b", prompt="x", after="a"),
+        lambda: base().node(generate, "b"),
     ],
 )
 def test_wrong_types_are_told_at_once(wrong):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -276,6 +277,23 @@ def test_branches_must_lead_somewhere():
 def test_functions_fit_their_arguments(function, arguments, expected):
     """A function that cannot be called as written, or is a generator, is told before anything runs."""
     assert codes(document(("f", "call", {"function": function, "arguments": arguments}))) == expected
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (("f", "call", {"function": max, "arguments": {"default": object()}}), "`default` cannot be stored"),
+        (("k", "attach", {"assets": {"title": b"x"}}), "`title` cannot be stored"),
+        (("w", "conditional", {"when": object()}), "`when` cannot be stored"),
+        (("c", "generate_copy", {"prompt": "x", "seed": np.int64(3)}), "`seed` cannot be stored"),
+        (("c", "generate_copy", {"prompt": object()}), "`prompt` is <object"),
+    ],
+)
+def test_what_cannot_be_stored_is_told_once(node, told):
+    """A value that is no JSON is a problem of its parameter, unless the type refuses it already."""
+    found = [problem for problem in find_problems(document(node)) if problem.code == "workflow/bad-parameter"]
+    assert len(found) == 1
+    assert found[0].message.startswith(told)
 
 
 def test_async_functions():

@@ -63,6 +63,7 @@ class Workflow:
     conditional = steps.conditional
     parallel = steps.parallel
     call = steps.call
+    node = steps.node
 
     @property
     def name(self) -> str:
@@ -308,8 +309,9 @@ class Workflow:
         )
 
     def _add(self, type: str, id: str, config: dict[str, Any], after: Iterable[str] | None) -> Workflow:
-        if not isinstance(id, str):
-            raise TypeError(f"a node's id is text, not a {id.__class__.__name__}")
+        for what, given in (("id", id), ("type", type)):
+            if not isinstance(given, str):
+                raise TypeError(f"a node's {what} is text, not a {given.__class__.__name__}")
         if isinstance(after, str):
             raise TypeError(f"after is a list of ids: after=[{after!r}]")
         after = None if after is None else tuple(after) if isinstance(after, Iterable) else (after,)

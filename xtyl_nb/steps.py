@@ -312,6 +312,46 @@ def call(
     return self._add("call", id, config | _tried(retry, timeout, cache), after)
 
 
+def node(
+    self: Workflow,
+    type: str,
+    id: str,
+    /,
+    *,
+    after: Iterable[str] | None = None,
+    retry: int | Mapping[str, Any] | Retry | None = None,
+    timeout: float | None = None,
+    cache: bool | None = None,
+    **config: Any,
+) -> Workflow:
+    """Add a step of any type, also of one that another package offers.
+
+    Args:
+        type: The type's name, such as "generate_copy".
+        id: The step's name, by which others read it: letters, digits and underscores.
+        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        retry: Attempts (3 if left out), or all there is to say about them, such as
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+        timeout: Seconds that an attempt may take; no limit of ours if left out.
+        cache: Whether to use what an equal step made before; left out, what the type says.
+        **config: The type's own parameters, and `over`, a step that makes a list: run once for
+            each of its items.
+
+    Returns:
+        A new Workflow. `validate` tells what is wrong with the parameters, and a type that is
+        not installed.
+
+    Raises:
+        TypeError: `type` or `id` is not text, or `after` is not a list of ids.
+
+    Example:
+        >>> flow.node("generate_copy", "slogan", prompt="A slogan for {{ product }}")
+        Workflow('launch', 3 nodes)
+    """
+    given = {name: value for name, value in config.items() if value is not None}
+    return self._add(type, id, given | _tried(retry, timeout, cache), after)
+
+
 def _given(**config: Any) -> dict[str, Any]:
     """What is not left out. A default that is written out is left out as well, so that both give one document."""
     return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,17 +28,19 @@ SUBJECT = re.compile("^(Input|String|List|Dictionary|Tuple|Value) should")
 
 def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
     """What is wrong with a node's config, taken by itself."""
+    wrong = {"function"} if kind.takes_function else set()
     try:
         kind.config.model_validate(dict(node.config))
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             if not _is_unrendered(detail, kind):
+                wrong.update(map(str, detail["loc"][:1]))
                 yield _reworded(node, kind, detail, suggestions)
     except (TypeError, RecursionError) as error:
         yield _problem(node, f"its parameters cannot be read: {error}", "use plain names and values")
     yield from _check_misplaced(node, kind)
     yield from _check_provider(node, kind, suggestions)
-    yield from _check_plain(node)
+    yield from _check_plain(node, kind, wrong)
     if kind.takes_function and callable(node.config.get("function")):
         yield from _check_function(node, suggestions)
 
@@ -51,15 +53,18 @@ def _check_provider(node: Node, kind: NodeType, suggestions: Suggestions) -> Ite
         yield Problem(code="workflow/unknown-provider", node=show_name(node.id), message=message, hint=hint)
 
 
-def _check_plain(node: Node) -> Iterator[Problem]:
-    """What is written into a workflow is stored with it, as JSON; tables, images and dates come in by the frame."""
-    for field in ("arguments", "assets"):
-        given = node.config.get(field)
-        for key, value in given.items() if isinstance(given, Mapping) else ():
+def _check_plain(node: Node, kind: NodeType, told: Collection[str]) -> Iterator[Problem]:
+    """What is written into a workflow is stored with it, as JSON; tables, images and dates come in by the frame. Of a field
+    that problems are `told` of already, only the single values are looked at."""
+    for field, given in node.config.items():
+        values = given if isinstance(given, Mapping) else {} if field in told else {field: given}
+        for key, value in values.items():
             try:
                 json.dumps(value, allow_nan=False)
             except (TypeError, ValueError, RecursionError):
-                hint = f'write text, numbers, lists or dicts, or let a column bring it: {show_name(str(key))}="{{{{ column }}}}"'
+                hint = "write text, numbers, lists or dicts"
+                if field in kind.rendered:
+                    hint += f', or let a column bring it: {show_name(str(key))}="{{{{ column }}}}"'
                 yield _problem(node, f"`{show_name(str(key))}` cannot be stored: it is {show_value(value)}", hint)
 
 

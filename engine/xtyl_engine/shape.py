@@ -84,6 +84,7 @@ def check_type(node: Node, known: tuple[str, ...], suggestions: Suggestions) -> 
     """A node of a type that does not exist."""
     if node.type not in known:
         hint = suggestions.hint(node.type, known, f"there are {list_names(known)}")
+        hint += "; one of another package is there once that package is installed, here and for the workers"
         yield _problem("unknown-type", node.id, f"there is no node type `{show_name(node.type)}`", hint)
 
 
