@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -25,38 +26,53 @@ XTYL = Path(sys.executable).parent / "xtyl"
 OPTIONS = ["--no-browser", "--port=0", "--allow-root"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """A running `xtyl lab`, what it has printed, the address in it, and the keyboard of the terminal that it runs in."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    keyboard: int
+
+    def said(self, words: str) -> re.Match[str]:
+        """Wait until it has printed this."""
+        wait_until(lambda: re.search(words, self.output.read_text(), re.M) or self.process.poll() is not None, 60)
+        found = re.search(words, self.output.read_text(), re.M)
+        assert found, self.output.read_text()
+        return found
+
+    @property
+    def address(self) -> httpx.URL:
+        return httpx.URL(self.said(r"^ +(http://\S+)$")[1])
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A running `xtyl lab`, by itself in its process group, and the address that it prints."""
+def lab(tmp_path: Path) -> Iterator[Lab]:
     folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
     environment = os.environ | folders | {"IPYTHONDIR": str(tmp_path / "ipython")}
-    output = tmp_path / "output"
-    with open(output, "wb") as log:
+    keyboard, terminal = os.openpty()
+    with open(tmp_path / "output", "wb") as output:
         process = subprocess.Popen(
             [XTYL, "lab", *OPTIONS],
             env=environment,
             cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdin=terminal,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     try:
-        address = re.compile(r"^ +(http://\S+)$", re.M)
-        wait_until(lambda: address.search(output.read_text()) or process.poll() is not None, 60)
-        found = address.search(output.read_text())
-        assert found, output.read_text()
-        yield process, found[1]
+        yield Lab(process=process, output=tmp_path / "output", keyboard=keyboard)
     finally:
         process.kill()
         process.wait()
+        os.close(keyboard)
+        os.close(terminal)
 
 
-def test_the_first_notebook_is_served_to_its_user_alone(
-    lab: tuple[subprocess.Popen[bytes], str], tmp_path: Path
-) -> None:
+def test_the_first_notebook_is_served_to_its_user_alone(lab: Lab, tmp_path: Path) -> None:
     """The address that is printed opens it; without the token nothing is told, and no other machine reaches it."""
-    address = httpx.URL(lab[1])
+    address = lab.address
     assert address.host == "127.0.0.1"
     assert address.path == f"/lab/tree/{FIRST}"
     files = f"http://127.0.0.1:{address.port}/api/contents"
@@ -71,16 +87,18 @@ def test_the_first_notebook_is_served_to_its_user_alone(
     assert re.findall(rf"^\s*\d+: (\w+):{address.port:04X} \w+:0000 0A", sockets, re.M) == ["0100007F"]
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM]], ids=["Ctrl-C twice", "TERM"])
-def test_it_ends_when_it_is_told_to(lab: tuple[subprocess.Popen[bytes], str], signals: list[signal.Signals]) -> None:
-    """Ctrl-C asks first, as JupyterLab does, and pressed again ends it; so does a signal to end."""
-    process, address = lab
-    output = Path(f"/proc/{process.pid}/fd/1").resolve()
-    for each in signals[:-1]:
-        os.killpg(process.pid, each)
-        wait_until(lambda: "Interrupted" in output.read_text())
-    os.killpg(process.pid, signals[-1])
-    assert process.wait(60) == 0
+@pytest.mark.parametrize("way", ["answered", "pressed again", "told to end"])
+def test_it_ends_when_it_is_told_to(lab: Lab, way: str) -> None:
+    """Ctrl-C asks first, as JupyterLab does: `y` or another Ctrl-C ends it. So does a signal to end."""
+    address = lab.address
+    if way != "told to end":
+        os.killpg(lab.process.pid, signal.SIGINT)
+        lab.said("Shut down this Jupyter server")
+    if way == "answered":
+        os.write(lab.keyboard, b"y\n")
+    else:
+        os.killpg(lab.process.pid, signal.SIGTERM if way == "told to end" else signal.SIGINT)
+    assert lab.process.wait(60) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(address)
 
