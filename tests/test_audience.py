@@ -10,7 +10,7 @@ from IPython.core.events import EventManager, available_events
 from scripted_run import ScriptedRun, overview_of, summer_plan
 from servers import wait_until
 from xtyl_engine.overview import Overview
-from xtyl_nb.audience import PATIENCE_SECONDS, Audience, Cells
+from xtyl_nb.audience import SILENCE_SECONDS, Audience, Cells
 from xtyl_nb.follower import Follower
 
 PLAN = summer_plan()
@@ -35,9 +35,9 @@ def test_a_page_that_is_heard_of_is_there_and_one_that_is_not_is_gone() -> None:
     clock = Clock()
     audience = Audience(Cells(clock), clock)
     assert audience.is_there()
-    clock.wait(PATIENCE_SECONDS - 1)
+    clock.wait(SILENCE_SECONDS - 1)
     audience.hear("a")
-    clock.wait(PATIENCE_SECONDS - 1)
+    clock.wait(SILENCE_SECONDS - 1)
     assert audience.is_there()
     clock.wait(2)
     assert not audience.is_there()
@@ -50,7 +50,7 @@ def test_the_last_page_to_close_is_known_beside_tabs_that_said_nothing() -> None
     clock = Clock()
     audience = Audience(Cells(clock), clock)
     audience.hear("vanished")
-    clock.wait(PATIENCE_SECONDS + 1)
+    clock.wait(SILENCE_SECONDS + 1)
     for view in ("a", "b"):
         audience.hear(view)
     assert not audience.leave("a")
@@ -63,10 +63,10 @@ def test_a_cell_that_runs_for_hours_is_no_silence() -> None:
     cells = Cells(clock)
     audience = Audience(cells, clock)
     cells.listen(events)
-    clock.wait(10 * PATIENCE_SECONDS)
+    clock.wait(10 * SILENCE_SECONDS)
     assert audience.is_there()
     events.trigger("post_execute")
-    clock.wait(PATIENCE_SECONDS - 1)
+    clock.wait(SILENCE_SECONDS - 1)
     assert audience.is_there()
     clock.wait(2)
     assert not audience.is_there()

@@ -308,7 +308,7 @@ def test_a_token_that_counts_no_more_ends_its_streams(
     teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the others go on. Tokens are asked for once each, and a database that does not answer refuses nobody."""
-    monkeypatch.setattr("xtyl_engine.hub.ASK_SECONDS", 0.05)
+    monkeypatch.setattr("xtyl_engine.hub.TOKENS_SECONDS", 0.05)
     asked: list[str] = []
     valid = {"kept": True, "removed": True}
 

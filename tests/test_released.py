@@ -193,7 +193,7 @@ def test_an_upgrade_waits_behind_nobody_for_long(database_url: str, monkeypatch:
     """While a long transaction holds a table the upgrade steps back, so that others can write; afterwards it takes place."""
     load_dump(DUMP, database_url)
     database = Database(database_url)
-    monkeypatch.setattr(schema, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(schema, "TABLE_WAIT_SECONDS", 0.0)
     with database.engine.connect() as reader:
         reader.execute(text("SET idle_in_transaction_session_timeout = 0"))
         reader.execute(text("SELECT count(*) FROM workflow_executions"))

@@ -9,7 +9,7 @@ import redis
 
 from servers import valkey_server, wait_until
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.stream import KEEP_SECONDS, Publisher, forget_streams, read_memory, stream_key
+from xtyl_engine.stream import STREAM_SECONDS, Publisher, forget_streams, read_memory, stream_key
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_stream_ends_a_day_after_its_last_entry(broker: tuple[str, redis.Redis
     for sequence in (1, 2):
         publisher.publish([event(sequence, kind)])
         wait_until(lambda sequence=sequence: client.xlen(stream_key("run")) == sequence)  # type: ignore[misc]
-        assert 0 < client.ttl(stream_key("run")) <= KEEP_SECONDS
+        assert 0 < client.ttl(stream_key("run")) <= STREAM_SECONDS
         client.expire(stream_key("run"), 60)
     publisher.publish([event(3, kind)])
     wait_until(lambda: client.ttl(stream_key("run")) > 60)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-PATIENCE_SECONDS = 900.0
+SILENCE_SECONDS = 900.0
 
 
 class Cells:
@@ -36,7 +36,7 @@ class Cells:
 
 
 class Audience:
-    """The pages that show one widget. One that was not heard of for `PATIENCE_SECONDS`, the time in which a cell ran not counted,
+    """The pages that show one widget. One that was not heard of for `SILENCE_SECONDS`, the time in which a cell ran not counted,
     is gone."""
 
     def __init__(self, cells: Cells, now: Callable[[], float] = monotonic):
@@ -63,4 +63,4 @@ class Audience:
         return self._cells.runs or self._is_recent(self._last)
 
     def _is_recent(self, heard: float) -> bool:
-        return self._now() - max(heard, self._cells.ended) < PATIENCE_SECONDS
+        return self._now() - max(heard, self._cells.ended) < SILENCE_SECONDS

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xtyl_engine.settings import Settings
     from xtyl_engine.submit import Row
 
-LOOK_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
 
 
 class DirectBackend:
@@ -154,7 +154,7 @@ class DirectBackend:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                listener.wait(min(left, LOOK_SECONDS))
+                listener.wait(min(left, RECHECK_SECONDS))
         finally:
             listener.close()
 

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from time import monotonic
 
 from xtyl_engine.overview import Overview
-from xtyl_nb.live import Live
+from xtyl_nb.live import CHANGED_SECONDS, Live
 
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
-PATIENCE_SECONDS = 1.0
 
 
 class Follower:
@@ -82,7 +81,7 @@ class Follower:
             return False
         # A run that is dear to look at is looked at less often.
         self._leave.wait(max(SHORTEST_PAUSE_SECONDS, 3 * (monotonic() - began)))
-        while not self._leave.is_set() and not self._live.changed(overview.sequence, PATIENCE_SECONDS):
+        while not self._leave.is_set() and not self._live.changed(overview.sequence, CHANGED_SECONDS):
             if not self._is_watched():
                 return False
         return self._is_watched()

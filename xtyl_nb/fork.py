@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from xtyl_engine.database import Database
 
-PATIENCE_SECONDS = 1.0
+IN_USE_SECONDS = 1.0
 POLL_SECONDS = 0.001
 
 
@@ -51,7 +51,7 @@ def _in_child() -> None:
 def _let_go(database: Database) -> bool:
     """Close every connection that is idle; whether none was in use. SQLite's locks are the process's, and what the library knows
     of them would be wrong in a child."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + IN_USE_SECONDS
     while True:
         pool: Any = database.engine.pool
         if not pool.checkedout():

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from xtyl_nb.picture import Exhibit
     from xtyl_nb.timeline import Timeline
 
+# How long a call of `changed` blocks at most: what waits for a run looks after other things in between.
+CHANGED_SECONDS = 1.0
+
 
 class Live(Protocol):
     """One execution, as far as a display needs it. Every method may be called from any thread."""

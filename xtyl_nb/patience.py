@@ -9,11 +9,11 @@ from typing import TypeVar
 from xtyl_engine.errors import BackendError
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 60.0
-PAUSE_SECONDS = 0.2
+OUTAGE_SECONDS = 60.0
+AGAIN_SECONDS = 0.2
 
 
-def patiently(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
+def patiently(look: Callable[[], T], seconds: float = OUTAGE_SECONDS) -> T:
     """What `look` returns, tried again for `seconds` while the database cannot be reached. Raises BackendError after that."""
     deadline = time.monotonic() + seconds
     while True:
@@ -22,4 +22,4 @@ def patiently(look: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
         except BackendError as error:
             if not error.data.get("retryable") or time.monotonic() > deadline:
                 raise
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(AGAIN_SECONDS)

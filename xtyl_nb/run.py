@@ -14,6 +14,7 @@ from xtyl_engine.errors import DecisionRefused, WaitTimeout
 from xtyl_engine.events import Event
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_nb.desk import Desk, person, written
+from xtyl_nb.live import CHANGED_SECONDS
 from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from xtyl_nb.picture import Exhibit
     from xtyl_nb.timeline import Timeline
 
-LOOK_SECONDS = 1.0
 PAGE = 200
 
 
@@ -204,7 +204,7 @@ class Run:
                 yield event
             if over:
                 return
-            patiently(lambda after=after: self.changed(after, LOOK_SECONDS))  # type: ignore[misc]
+            patiently(lambda after=after: self.changed(after, CHANGED_SECONDS))  # type: ignore[misc]
 
     def frame(self) -> pd.DataFrame:
         """The input rows, index kept, with one column per node, `status` and `error`."""
@@ -325,7 +325,7 @@ class Run:
             after, state = self._backend.queries.sequence(self.id)
             if is_over(state):
                 return True
-            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
+            left = CHANGED_SECONDS if deadline is None else min(CHANGED_SECONDS, deadline - time.monotonic())
             if left <= 0:
                 raise self._too_late(timeout)
             if not self.changed(after, left):
@@ -340,7 +340,7 @@ class Run:
         """The state after a while, or as soon as something happened."""
         after, state = self._backend.queries.sequence(self.id)
         if not state.is_terminal:
-            self.changed(after, LOOK_SECONDS)
+            self.changed(after, CHANGED_SECONDS)
         return state
 
     def _too_late(self, timeout: float | None) -> WaitTimeout:

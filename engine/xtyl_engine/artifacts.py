@@ -42,7 +42,7 @@ SUFFIXES = {
 }
 # Not EFBIG: that is a limit of this process, which no waiting lifts.
 FULL = (ENOSPC, EDQUOT)
-LOOK_SECONDS = 1.0
+WRITE_AGAIN_SECONDS = 1.0
 # A file that is referred to anew counts as new, for a sweep removes old ones only; this much may be missing from its age.
 FRESH_SECONDS = 3600.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -99,9 +99,9 @@ class ArtifactStore:
                 if error.errno not in FULL or time.monotonic() >= deadline:
                     raise
                 log.error("the disk is full: a result of %d bytes waits for room in %s", len(data), self.folder)
-            self.waited_seconds[thread] = self.waited_seconds.get(thread, 0.0) + LOOK_SECONDS
-            time.sleep(LOOK_SECONDS)
-            self.on_full(LOOK_SECONDS)
+            self.waited_seconds[thread] = self.waited_seconds.get(thread, 0.0) + WRITE_AGAIN_SECONDS
+            time.sleep(WRITE_AGAIN_SECONDS)
+            self.on_full(WRITE_AGAIN_SECONDS)
 
     def path(self, reference: Mapping[str, Any]) -> Path:
         """Where the file of a reference is, or would be. Refuses what is no sha256, so no name can lead elsewhere."""

@@ -20,8 +20,8 @@ from xtyl_engine.query import Queries
 
 log = logging.getLogger("xtyl")
 T = TypeVar("T")
-LOOK_SECONDS = 1.0
-ASK_SECONDS = 3.0
+STANDINGS_SECONDS = 1.0
+TOKENS_SECONDS = 3.0
 LIVE_THREADS = 4
 REPLAY_THREADS = 4
 # Of all streams, what one credential may have: a program that opens them without end takes none from the others.
@@ -165,7 +165,7 @@ class Hub:
     async def _look_each_second(self) -> None:
         """Where news was lost, or nobody sends any, this finds what has changed, with one question for all channels."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(STANDINGS_SECONDS)
             now = time.monotonic()
             for feed in self._feeds:
                 feed.remind(now)
@@ -183,7 +183,7 @@ class Hub:
 
     async def _ask_for_tokens(self) -> None:
         while True:
-            await asyncio.sleep(ASK_SECONDS)
+            await asyncio.sleep(TOKENS_SECONDS)
             asked = {feed.credential: feed.still_valid for feed in self._feeds if feed.still_valid is not None}
             for credential, still_valid in asked.items():
                 try:

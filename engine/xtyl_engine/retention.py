@@ -23,7 +23,7 @@ from xtyl_engine.tables import rate_limits
 
 log = logging.getLogger("xtyl")
 DAY_SECONDS = 86_400.0
-LOOK_SECONDS = 600.0
+BETWEEN_TURNS_SECONDS = 600.0
 PAUSE_SECONDS = 0.05
 # A turn that its holder does not renew, for it died, is anybody's again.
 TURN_SECONDS = 900.0
@@ -122,7 +122,7 @@ class Keeper:
                 log.warning("retention: %s", error)
             except Exception:
                 log.exception("retention failed and goes on")
-            if self._ended.wait(LOOK_SECONDS):
+            if self._ended.wait(BETWEEN_TURNS_SECONDS):
                 return
 
     def _take_turn(self, transaction: Transaction) -> int:

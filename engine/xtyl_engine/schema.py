@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HEAD = "0003"
 MIGRATIONS = Path(__file__).parent / "migrations"
-PATIENCE_SECONDS = 120.0
+TABLE_WAIT_SECONDS = 120.0
 _LOCK = 0x7874796C
 # Who waits for a whole table keeps everybody else waiting behind it, so a change gives up soon and comes again. What it does
 # once it has the table may take longer than the statements of a worker.
@@ -107,7 +107,7 @@ def change_schema(database: Database, target: str) -> None:
 
 def _change(database: Database, work: Callable[[Connection], None]) -> None:
     """Do it in one transaction, one process at a time, while others work on."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TABLE_WAIT_SECONDS
     while True:
         try:
             with database.engine.begin() as connection:

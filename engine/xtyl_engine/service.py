@@ -37,7 +37,7 @@ from xtyl_engine.values import mend
 from xtyl_engine.workflow import parse_document
 
 POOL_SIZE = 24
-PATIENCE_SECONDS = 5.0
+DATABASE_WAIT_SECONDS = 5.0
 MAX_FORECAST_JOBS = 100_000
 
 
@@ -55,7 +55,9 @@ class Service:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.connection = ensure(settings)
-        self.database = Database(self.connection.database_url, pool_size=POOL_SIZE, patience_seconds=PATIENCE_SECONDS)
+        self.database = Database(
+            self.connection.database_url, pool_size=POOL_SIZE, patience_seconds=DATABASE_WAIT_SECONDS
+        )
         plans = PlanCache()
         self.reader = Reader(settings, self.database, plans)
         self.receipts = Receipts(lambda: load_key(settings.key_file))

@@ -24,9 +24,10 @@ from xtyl_engine.record import Recorder
 log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
 FORGET_HINT_SECONDS = 1.0
-KEEP_SECONDS = 3600.0
-LOOK_SECONDS = 1.0
-ODD_SECONDS = 60.0
+# A result that cannot be recorded is held, and tried again: for an hour where that may pass, for a minute where it may not.
+HOLD_SECONDS = 3600.0
+HOLD_ODD_SECONDS = 60.0
+RECORD_AGAIN_SECONDS = 1.0
 
 Hint = Callable[[str], None]
 
@@ -173,12 +174,12 @@ class Slots:
             try:
                 return self.recorder.record(outcomes, execution_id, want)
             except BackendError as error:
-                patience = KEEP_SECONDS if error.data.get("retryable") else ODD_SECONDS
+                patience = HOLD_SECONDS if error.data.get("retryable") else HOLD_ODD_SECONDS
                 if not outcomes or time.monotonic() > began + patience:
                     raise
                 log.error("%d results are not recorded yet, trying again: %s", len(outcomes), error)
-            time.sleep(LOOK_SECONDS)
-            self.meter.held_up("database", LOOK_SECONDS)
+            time.sleep(RECORD_AGAIN_SECONDS)
+            self.meter.held_up("database", RECORD_AGAIN_SECONDS)
 
     def _execute_all(self, claims: tuple[Claim, ...]) -> list[Outcome]:
         try:

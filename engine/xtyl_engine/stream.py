@@ -27,7 +27,7 @@ FULL = 0.8
 MEGABYTE = 2**20
 POLICY = "noeviction"
 KEEP_EVENTS = 10_000
-KEEP_SECONDS = 24 * 3600
+STREAM_SECONDS = 24 * 3600
 GATHER_SECONDS = 0.02
 TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
 
@@ -176,7 +176,7 @@ class Publisher:
                     entry = json.dumps({"sequence": event.sequence, "kind": str(event.kind)})
                     pipe.xadd(stream_key(execution_id), {"event": entry}, maxlen=KEEP_EVENTS, approximate=True)
                     # With every entry: the last one may never be sent, and no stream is to outlive its day.
-                    pipe.expire(stream_key(execution_id), KEEP_SECONDS)
+                    pipe.expire(stream_key(execution_id), STREAM_SECONDS)
                 pipe.execute()
         except redis.RedisError as error:
             log.warning("live events could not be sent: %s; watchers look in the database", error)

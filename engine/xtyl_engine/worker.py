@@ -37,7 +37,7 @@ from xtyl_engine.retention import keep_house
 from xtyl_engine.routes import read_route
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import PREFORK, Settings, load_settings
-from xtyl_engine.slots import KEEP_SECONDS, Slots
+from xtyl_engine.slots import HOLD_SECONDS, Slots
 from xtyl_engine.stream import Publisher
 from xtyl_engine.sweep import Sweeper
 from xtyl_engine.transport import read_with_care
@@ -68,7 +68,7 @@ class Process:
         recorder = Recorder(
             self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load, rates
         )
-        store = ArtifactStore(settings.artifacts_folder, patience_seconds=KEEP_SECONDS)
+        store = ArtifactStore(settings.artifacts_folder, patience_seconds=HOLD_SECONDS)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
         route = rates.route
         self.slots = Slots(

@@ -70,7 +70,7 @@ def serving(desk: Desk) -> Iterator[int]:
 
 @pytest.fixture
 def served(tmp_path: Path, database_url: str, broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setattr("xtyl_engine.hub.ASK_SECONDS", 0.2)
+    monkeypatch.setattr("xtyl_engine.hub.TOKENS_SECONDS", 0.2)
     desk = open_desk(tmp_path / "home", database_url, broker, XTYL_API_STREAMS="12")
     publisher = Publisher(broker)
     with serving(desk) as port:
@@ -129,7 +129,7 @@ def test_what_cannot_be_listened_to_is_refused(served: Served) -> None:
 
 def test_a_removed_token_hears_no_more(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its stream ends with a problem, seconds after it was removed."""
-    monkeypatch.setattr("xtyl_engine.hub.ASK_SECONDS", 0.1)
+    monkeypatch.setattr("xtyl_engine.hub.TOKENS_SECONDS", 0.1)
     id = served.teller.submit()
     with served.listening(id) as answer:
         found = frames(answer.iter_lines())

@@ -20,7 +20,7 @@ T = TypeVar("T")
 log = logging.getLogger("xtyl")
 LOOKS, WORKS = 16, 8
 START_SECONDS = 3.0
-LOOK_SECONDS = 20.0
+READ_SECONDS = 20.0
 WORK_SECONDS = 60.0
 LARGE_BYTES = 1024 * 1024
 
@@ -40,7 +40,7 @@ class Desk:
 
     async def run(self, work: Callable[[], T]) -> T:
         """What a short piece of work gives. Raises BackendError if it is not done in time."""
-        return await _waited(self._looks.submit(_readable, work), START_SECONDS, LOOK_SECONDS)
+        return await _waited(self._looks.submit(_readable, work), START_SECONDS, READ_SECONDS)
 
     async def work(self, work: Callable[[], T], size: int = 0) -> T:
         """What a long piece of work gives, on a body of `size` bytes. Raises BackendError if it is not done in time: then it may
