@@ -14,7 +14,7 @@ from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers.base import Provider
 
 GROUP = "xtyl.providers"
-BUILTIN = ("offline", "openai")
+BUILTIN = {"offline": "offline:OfflineProvider", "openai": "openai:OpenAIProvider"}
 Environment = Mapping[str, str]
 Factory = Callable[[Environment], Provider]
 
@@ -41,19 +41,11 @@ def check_provider(name: str) -> None:
 
 def provider_names() -> tuple[str, ...]:
     """Every provider's name."""
-    return (*BUILTIN, *_offered())
+    return tuple(_offered())
 
 
 @cache
 def _factory(name: str) -> Factory:
-    if name == "offline":
-        from xtyl_engine.providers.offline import OfflineProvider
-
-        return OfflineProvider
-    if name == "openai":
-        from xtyl_engine.providers.openai import OpenAIProvider
-
-        return OpenAIProvider
     if (point := _offered().get(name)) is not None:
         return _loaded(point)
     raise _unknown(name)
@@ -67,7 +59,8 @@ def _unknown(name: str) -> UnknownProvider:
 
 @cache
 def _offered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILTIN}
+    built_in = {name: EntryPoint(name, f"{__name__}.{path}", GROUP) for name, path in BUILTIN.items()}
+    return {**built_in, **{point.name: point for point in entry_points(group=GROUP) if point.name not in BUILTIN}}
 
 
 def _loaded(point: EntryPoint) -> Factory:
