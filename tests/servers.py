@@ -52,6 +52,21 @@ def valkey_server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def foreign_server(*options: str) -> Iterator[str]:
+    """A server with these options, as others set it up: without an ACL; yields its URL for redis-py (`unix://`)."""
+    with tempfile.TemporaryDirectory(prefix="xtyl-") as folder:
+        socket = Path(folder) / "redis.sock"
+        words = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", *options]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=folder)
+        try:
+            wait_until(lambda: ping(socket))
+            yield f"unix://{socket}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
 def postgres_server(folder: Path) -> Iterator[str]:
     """A real PostgreSQL whose data live in `folder`; yields a SQLAlchemy URL."""
     with warnings.catch_warnings():

@@ -20,13 +20,12 @@ from click.testing import CliRunner, Result
 
 import xtyl_nb as xt
 from fleet import fleet
-from servers import embedded_home, postgres_program, valkey_server, wait_until
+from servers import embedded_home, foreign_server, postgres_program, valkey_server, wait_until
 from workbench import Workbench, workbench
 from xtyl_engine.database import Database
 from xtyl_engine.local import down
 from xtyl_engine.reclaim import files_in
 from xtyl_engine.schema import HEAD, ensure_schema, revision
-from xtyl_engine.server import find_server, ping
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.stream import check_memory
 from xtyl_nb.cli import main
@@ -104,16 +103,8 @@ def test_no_age_is_guessed(xtyl: Callable[..., Result], words: list[str]) -> Non
 @contextmanager
 def broker(*options: str) -> Iterator[Settings]:
     """A server with these options, as somebody else set it up."""
-    with tempfile.TemporaryDirectory(prefix="xtyl-") as folder:
-        socket = Path(folder) / "redis.sock"
-        words = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", *options]
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=folder)
-        try:
-            wait_until(lambda: ping(socket))
-            yield load_settings({"XTYL_HOME": folder, "XTYL_REDIS_URL": f"unix://{socket}"})
-        finally:
-            process.kill()
-            process.wait()
+    with foreign_server(*options) as url, tempfile.TemporaryDirectory(prefix="xtyl-") as home:
+        yield load_settings({"XTYL_HOME": home, "XTYL_REDIS_URL": url})
 
 
 def test_a_shared_back_end_says_how_full_it_is(

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 import xtyl_nb as xt
+from servers import foreign_server
 from workbench import Workbench, workbench
 
 
@@ -110,3 +112,13 @@ def test_two_handles_show_the_same(bench: Workbench) -> None:
     assert [event.kind for event in other.watch()][-1] == "completed"
     assert list(xt.runs().index) == [run.id]
     assert list(xt.runs(1)["state"]) == ["completed"]
+
+
+def test_a_wait_opens_no_new_connection(tmp_path: Path) -> None:
+    """However often news is waited for, the broker sees the same few clients."""
+    with workbench(tmp_path, foreign_server) as bench, redis.Redis.from_url(bench.settings.event_url) as client:
+        run = FLOW.run(name="x")
+        assert not run.changed(1, 0.01)
+        before = client.info("stats")["total_connections_received"]
+        assert [run.changed(1, 0.01) for _ in range(5)] == [False] * 5
+        assert client.info("stats")["total_connections_received"] == before

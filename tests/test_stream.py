@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 import redis
 
-from servers import valkey_server, wait_until
+from servers import foreign_server, valkey_server, wait_until
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.stream import STREAM_SECONDS, Publisher, forget_streams, read_memory, stream_key
+from xtyl_engine.stream import STREAM_SECONDS, Listener, Publisher, forget_streams, read_memory, stream_key
 
 
 @pytest.fixture
@@ -47,3 +48,28 @@ def test_streams_are_counted_and_forgotten(broker: tuple[str, redis.Redis]) -> N
     forget_streams(url, ["one", "two"])
     assert list(client.scan_iter(match="xtyl:events:*")) == [b"xtyl:events:three"]
     forget_streams("unix:///nowhere/redis.sock", ["three"])
+
+
+def test_waits_share_connections() -> None:
+    """One wait after another is on the same connection; at the same time each has its own, and hears of its run alone. What is
+    closed while a wait goes on does not end it."""
+    with foreign_server() as url, redis.Redis.from_url(url) as client:
+        listener = Listener(url)
+        before = client.info("clients")["connected_clients"]
+        for _ in range(5):
+            listener.wait("one", listener.place("one"), 0.001)
+        assert client.info("clients")["connected_clients"] == before + 1
+        names = ("one", "two")
+        waits = {name: threading.Thread(target=listener.wait, args=(name, listener.place(name), 4.0)) for name in names}
+        for wait in waits.values():
+            wait.start()
+        wait_until(lambda: client.info("clients")["blocked_clients"] == 2)
+        listener.close()
+        client.xadd(stream_key("two"), {"event": "{}"})
+        waits["two"].join(4)
+        assert (waits["one"].is_alive(), waits["two"].is_alive()) == (True, False)
+        client.xadd(stream_key("one"), {"event": "{}"})
+        waits["one"].join(4)
+        assert not waits["one"].is_alive()
+        listener.close()
+        wait_until(lambda: client.info("clients")["connected_clients"] == before)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,11 @@ class Workbench:
 
 
 @contextlib.contextmanager
-def workbench(folder: Path, **variables: str) -> Iterator[Workbench]:
+def workbench(
+    folder: Path, server: Callable[[], AbstractContextManager[str]] = valkey_server, **variables: str
+) -> Iterator[Workbench]:
     """A workbench that `xtyl_nb` uses until the block ends."""
-    with valkey_server() as broker:
+    with server() as broker:
         made = Workbench(folder / "bench", broker, **variables)
         xtyl_nb.client._backend = made.backend
         try:

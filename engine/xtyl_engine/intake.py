@@ -5,7 +5,8 @@ signed. All that is wrong with it is told here, before anything is written.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -15,11 +16,41 @@ from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.plan import Plan
 from xtyl_engine.requests import FunctionBody, SubmissionBody
 from xtyl_engine.submit import Row
-from xtyl_engine.validate import find_problems
+from xtyl_engine.validate import find_problems, validate
+from xtyl_engine.workflow import parse_document
 
 
-def read_rows(body: SubmissionBody) -> list[Row]:
-    """The rows of a submission: those given, one for each of a list of inputs, or else one. Raises LimitExceeded."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a submission asks for: rows, the plan that runs over them, the functions sent for its nodes, and how a frame is built
+    from the rows again. A kept plan runs as it was kept."""
+
+    rows: Sequence[Row]
+    plan: Plan
+    functions: Mapping[str, FunctionBody]
+    shape: Mapping[str, Any]
+    is_kept: bool
+
+
+def read_submission(
+    body: SubmissionBody, *, own: Callable[[Any], Any], kept: Callable[[SubmissionBody], Plan]
+) -> Asked:
+    """What a body asks for. `own` takes the receipts of files out of a value, `kept` finds the plan of a template.
+
+    Raises LimitExceeded, WorkflowError, and what these two raise."""
+    rows = [Row(label=row.label, values=own(dict(row.values))) for row in _read_rows(body)]
+    columns = _shared_columns(rows)
+    if body.workflow is not None:
+        plan = validate(parse_document(own(body.workflow)), columns=columns)
+    else:
+        plan = kept(body)
+        raise_problems(plan, find_problems(plan.document, columns=columns))
+    shape = _shape(body, columns)
+    return Asked(rows=rows, plan=plan, functions=body.functions, shape=shape, is_kept=body.workflow is None)
+
+
+def _read_rows(body: SubmissionBody) -> list[Row]:
+    """Those given, one for each of a list of inputs, or else one. Raises LimitExceeded."""
     constants = body.inputs if isinstance(body.inputs, dict) else {}
     if body.rows is not None:
         given = [(row.label, {**row.values, **constants}) for row in body.rows]
@@ -30,7 +61,7 @@ def read_rows(body: SubmissionBody) -> list[Row]:
     return [Row(label=place if label is None else label, values=values) for place, (label, values) in enumerate(given)]
 
 
-def shared_columns(rows: Sequence[Row]) -> list[str] | None:
+def _shared_columns(rows: Sequence[Row]) -> list[str] | None:
     """The names that every row has; None where there is no row to tell."""
     if not rows:
         return None
@@ -38,19 +69,11 @@ def shared_columns(rows: Sequence[Row]) -> list[str] | None:
     return [name for name in first.values if all(name in row.values for row in others)]
 
 
-def read_shape(body: SubmissionBody, rows: Sequence[Row]) -> dict[str, Any]:
-    """How a frame is to be built from the rows again."""
+def _shape(body: SubmissionBody, columns: Sequence[str] | None) -> dict[str, Any]:
     if body.shape is not None:
         return body.shape.model_dump(mode="json")
     constants = list(body.inputs) if isinstance(body.inputs, dict) else []
-    columns = [name for name in shared_columns(rows) or () if name not in constants]
-    return {"columns": columns, "dtypes": {}, "inputs": constants}
-
-
-def check_columns(plan: Plan, columns: Sequence[str] | None) -> None:
-    """See that stored columns give a kept plan what it reads. Raises WorkflowError."""
-    if problems := find_problems(plan.document, columns=columns):
-        raise WorkflowError(problems, workflow=plan.name)
+    return {"columns": [name for name in columns or () if name not in constants], "dtypes": {}, "inputs": constants}
 
 
 def check_portable(plan: Plan) -> None:

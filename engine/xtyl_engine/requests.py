@@ -20,6 +20,7 @@ from pydantic import (
 
 from xtyl_engine.limits import MAX_COMMENT_LENGTH, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH
 from xtyl_engine.tokens import NAME
+from xtyl_engine.values import mend
 
 PROJECT = f"^{NAME.pattern}$"
 WORKFLOW = {
@@ -159,9 +160,23 @@ Edits = dict[
 ]
 
 
-class ApprovalBody(Body):
+class DecisionBody(Body):
+    """What a person decides: `verb` is what it is called, `by` who it is."""
+
+    verb: ClassVar[str]
+
+    by: Who | None = None
+
+    def said(self) -> dict[str, Any]:
+        """What goes with the verb, its words as they can be stored."""
+        said = self.model_dump(exclude={"by"})
+        return {name: mend(value) if isinstance(value, str) else value for name, value in said.items()}
+
+
+class ApprovalBody(DecisionBody):
     """The options taken, by number; new texts for some of them; who decided, and a word about it."""
 
+    verb = "approve"
     examples: ClassVar[dict[str, Any]] = {
         "one option": {"choose": [0], "by": "ana"},
         "with a new text": {"choose": [1], "edits": {"1": "Light, on a switch"}, "comment": "shorter"},
@@ -170,25 +185,28 @@ class ApprovalBody(Body):
     choose: Annotated[list[OptionNumber], Field(max_length=MAX_ITEMS)]
     edits: Annotated[Edits, AfterValidator(_is_short)] | None = None
     comment: Text | None = None
-    by: Who | None = None
+
+    def said(self) -> dict[str, Any]:
+        edits = None if self.edits is None else {int(place): edit for place, edit in self.edits.items()}
+        return super().said() | {"edits": edits}
 
 
-class RejectionBody(Body):
+class RejectionBody(DecisionBody):
     """Why nothing here will do."""
 
+    verb = "reject"
     examples: ClassVar[dict[str, Any]] = {"a reason": {"reason": "off brand", "by": "ana"}}
 
     reason: Text
-    by: Who | None = None
 
 
-class AnotherBody(Body):
+class AnotherBody(DecisionBody):
     """What the next option should be like."""
 
+    verb = "another"
     examples: ClassVar[dict[str, Any]] = {"a wish": {"comment": "warmer", "by": "ana"}}
 
     comment: Text | None = None
-    by: Who | None = None
 
 
 BODIES: tuple[type[Body], ...] = (TemplateBody, SubmissionBody, ApprovalBody, RejectionBody, AnotherBody)

@@ -4,36 +4,27 @@ that project, None for all of them; what is another project's is not found. Ther
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from xtyl_engine import intake
-from xtyl_engine.broker import make_app, queues_for, send_hint
 from xtyl_engine.catalogue import DEFAULT_PROJECT, Template
-from xtyl_engine.control import Controls
-from xtyl_engine.database import Database
 from xtyl_engine.deposits import Parse, deposit
+from xtyl_engine.engine import Engine
 from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
-from xtyl_engine.events import Event
-from xtyl_engine.forecast import NodeForecast, forecast
-from xtyl_engine.functions import load_key
-from xtyl_engine.local import ensure
+from xtyl_engine.forecast import NodeForecast
+from xtyl_engine.functions import PackedFunction, load_key
+from xtyl_engine.intake import Asked, check_portable, read_submission, sign_functions
 from xtyl_engine.plan import Plan
-from xtyl_engine.plans import PlanCache
-from xtyl_engine.providers.named import name_provider
 from xtyl_engine.query import Execution
 from xtyl_engine.reader import Reader
 from xtyl_engine.receipts import Receipts
-from xtyl_engine.requests import AnotherBody, ApprovalBody, RejectionBody, SubmissionBody
+from xtyl_engine.requests import DecisionBody, SubmissionBody
 from xtyl_engine.schedule import count_initial_jobs
-from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings
-from xtyl_engine.stream import Publisher
-from xtyl_engine.submit import Row, Submission, new_execution_id, submit
+from xtyl_engine.submit import Submission, new_execution_id
 from xtyl_engine.validate import validate
-from xtyl_engine.values import mend
 from xtyl_engine.workflow import parse_document
 
 POOL_SIZE = 24
@@ -54,31 +45,9 @@ class Service:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.connection = ensure(settings)
-        self.database = Database(
-            self.connection.database_url, pool_size=POOL_SIZE, patience_seconds=DATABASE_WAIT_SECONDS
-        )
-        plans = PlanCache()
-        self.reader = Reader(settings, self.database, plans)
+        self.engine = Engine(settings, pool_size=POOL_SIZE, patience_seconds=DATABASE_WAIT_SECONDS)
+        self.reader = Reader(self.engine)
         self.receipts = Receipts(lambda: load_key(settings.key_file))
-        self._controls = Controls(self.database, plans, self.reader.store)
-        self._publisher = Publisher(self.connection.redis_url)
-        self._app = make_app(self.connection.celery_url)
-
-    def prepare(self) -> None:
-        """Bring the database up to this release's schema. Raises BackendError."""
-        ensure_schema(self.database)
-
-    def close(self) -> None:
-        """Let go of every connection; executions go on."""
-        self._publisher.close()
-        self.database.close()
-
-    @property
-    def provider(self) -> str | None:
-        """The provider of nodes that name none; None leaves it to the workers of a shared back end."""
-        is_embedded = self.settings.redis_url is None
-        return os.environ.get("XTYL_PROVIDER") or (self.settings.provider if is_embedded else None)
 
     def project(self, scope: str | None, asked: str | None) -> str:
         """The project that is meant. Raises RunNotFound for one that is out of scope."""
@@ -88,22 +57,15 @@ class Service:
 
     def submit(self, scope: str | None, body: SubmissionBody, key: str | None, digest: str, by: str) -> Accepted:
         """Write an execution and hint at it, or find the one that this key has made."""
-        project = self.project(scope, body.project_id)
-        rows, plan = self._asked(project, body)
-        id = new_execution_id(plan.name)
-        packed = intake.sign_functions(
-            plan,
-            body.functions,
-            key=load_key(self.settings.key_file),
-            execution_id=id,
-            is_allowed=self.settings.accept_functions,
-        )
-        ensure(self.settings)
+        project, asked = self._read(scope, body)
+        id = new_execution_id(asked.plan.name)
+        signing, is_allowed = load_key(self.settings.key_file), self.settings.accept_functions
+        packed = sign_functions(asked.plan, asked.functions, key=signing, execution_id=id, is_allowed=is_allowed)
         submission = Submission(
             id=id,
-            plan=plan.with_configs(self._configs(body, plan, {name: each.stored() for name, each in packed.items()})),
-            rows=rows,
-            shape=intake.read_shape(body, rows),
+            plan=self._bound(asked, packed),
+            rows=asked.rows,
+            shape=asked.shape,
             functions=list({each.digest: each for each in packed.values()}.values()),
             max_parallel=body.config.max_parallel or self.settings.max_parallel,
             project=project,
@@ -111,34 +73,22 @@ class Service:
             digest=digest,
             by=by,
         )
-        done = submit(self.database, submission)
-        if done.id == id:
-            self._tell(id, list(done.events))
-        return Accepted(execution=self.reader.execution(scope, done.id), is_new=done.id == id)
+        done = self.engine.submit(submission)
+        return Accepted(execution=self.reader.of(scope, done.id).execution, is_new=done.id == id)
 
     def forecast(self, scope: str | None, body: SubmissionBody) -> list[NodeForecast]:
         """Per node, how many jobs a submission would run and how many of them are cached. Writes nothing."""
-        project = self.project(scope, body.project_id)
-        rows, plan = self._asked(project, body)
-        jobs = count_initial_jobs(plan, len(rows))
+        project, asked = self._read(scope, body)
+        jobs = count_initial_jobs(asked.plan, len(asked.rows))
         if jobs > MAX_FORECAST_JOBS:
             raise LimitExceeded(f"{jobs:,} jobs; a forecast looks at {MAX_FORECAST_JOBS:,}", hint="Ask for fewer rows.")
-        plan = plan.with_configs(self._configs(body, plan, {}))
-        values = [row.values for row in rows]
-        return forecast(
-            plan,
-            values,
-            database=self.database,
-            store=self.reader.store,
-            provider=self.provider or self.settings.provider,
-            project=project,
-        )
+        return self.engine.forecast(self._bound(asked, {}), asked.rows, project)
 
     def keep_template(self, scope: str | None, asked: str | None, document: Mapping[str, Any]) -> tuple[Template, bool]:
         """Keep a workflow under its name; whether that version is new."""
         project = self.project(scope, asked)
         plan = validate(parse_document(self._own(project, dict(document))))
-        intake.check_portable(plan)
+        check_portable(plan)
         try:
             return self.reader.catalogue.one(project, plan.digest), False
         except TemplateNotFound:
@@ -148,61 +98,30 @@ class Service:
         self, scope: str | None, asked: str | None, data: bytes, media_type: str, parse: Parse
     ) -> dict[str, Any]:
         """Store a file for a project; its reference with a receipt."""
-        return deposit(self.reader.store, self.receipts, self.project(scope, asked), data, media_type, parse)
+        return deposit(self.engine.store, self.receipts, self.project(scope, asked), data, media_type, parse)
 
     def control(self, scope: str | None, id: str, action: str, by: str) -> Execution:
         """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
-        self.reader.execution(scope, id)
-        self._tell(id, getattr(self._controls, action)(id, by=by))
-        return self.reader.execution(scope, id)
+        self.reader.of(scope, id)
+        self.engine.control(id, action, by=by)
+        return self.reader.of(scope, id).execution
 
-    def approve(self, scope: str | None, id: str, node: str, item: str, body: ApprovalBody, by: str) -> Execution:
-        """Decide a review. Raises DecisionRefused."""
-        self._reviewed(scope, id, node, item)
-        edits = None if body.edits is None else {int(place): edit for place, edit in body.edits.items()}
-        comment = body.comment and mend(body.comment)
-        events = self._controls.approve(id, node, item, choose=body.choose, edits=edits, by=by, comment=comment)
-        self._tell(id, events)
-        return self.reader.execution(scope, id)
+    def decide(self, scope: str | None, id: str, node: str, item: str, body: DecisionBody, by: str) -> Execution:
+        """Approve or reject what a review shows, or ask for another option. Raises DecisionRefused."""
+        # That there is such a job; what it may be asked, `control` says.
+        self.reader.of(scope, id).job_state(node, item)
+        self.engine.control(id, body.verb, node, item, **body.said(), by=by)
+        return self.reader.of(scope, id).execution
 
-    def reject(self, scope: str | None, id: str, node: str, item: str, body: RejectionBody, by: str) -> Execution:
-        """Decide a review: nothing here will do. Raises DecisionRefused."""
-        self._reviewed(scope, id, node, item)
-        self._tell(id, self._controls.reject(id, node, item, reason=mend(body.reason), by=by))
-        return self.reader.execution(scope, id)
+    def _read(self, scope: str | None, body: SubmissionBody) -> tuple[str, Asked]:
+        project = self.project(scope, body.project_id)
+        return project, read_submission(
+            body, own=partial(self._own, project), kept=partial(self.reader.plan_asked, project)
+        )
 
-    def another(self, scope: str | None, id: str, node: str, item: str, body: AnotherBody, by: str) -> Execution:
-        """Ask for one more option. Raises DecisionRefused."""
-        self._reviewed(scope, id, node, item)
-        comment = body.comment and mend(body.comment)
-        self._tell(id, self._controls.another(id, node, item, by=by, comment=comment))
-        return self.reader.execution(scope, id)
-
-    def _asked(self, project: str, body: SubmissionBody) -> tuple[list[Row], Plan]:
-        rows = [Row(label=row.label, values=self._own(project, dict(row.values))) for row in intake.read_rows(body)]
-        columns = intake.shared_columns(rows)
-        if body.workflow is not None:
-            return rows, validate(parse_document(self._own(project, body.workflow)), columns=columns)
-        found = self.reader.template_asked(project, body)
-        plan = self.reader.template_plan(found)
-        intake.check_columns(plan, columns)
-        return rows, plan
-
-    def _configs(
-        self, body: SubmissionBody, plan: Plan, functions: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, dict[str, Any]]:
-        """What is written into a plan's nodes. A kept template runs as it was kept."""
-        packed = {name: {**plan.nodes[name].config, "function": stored} for name, stored in functions.items()}
-        return packed if body.workflow is None else packed | name_provider(plan, self.provider)
+    def _bound(self, asked: Asked, functions: Mapping[str, PackedFunction]) -> Plan:
+        stored = {name: each.stored() for name, each in functions.items()}
+        return asked.plan if asked.is_kept else self.engine.bind(asked.plan, stored)
 
     def _own(self, project: str, value: Any) -> Any:
-        return self.receipts.take(project, value, self.reader.store.keep)
-
-    def _reviewed(self, scope: str | None, id: str, node: str, item: str) -> None:
-        """See that there is such a job: what it may be asked, `control` says. Raises RunNotFound."""
-        self.reader.job_state(scope, id, node, item)
-
-    def _tell(self, id: str, events: list[Event]) -> None:
-        ensure(self.settings)
-        self._publisher.publish(events)
-        send_hint(self._app, id, queues_for(self.settings.heavy_types))
+        return self.receipts.take(project, value, self.engine.store.keep)

@@ -183,31 +183,25 @@ class Publisher:
 
 
 class Listener:
-    """Waits for news of one execution."""
+    """Waits for news of executions. Threads may share it: each waits on a connection of its own, and gives it back."""
 
-    def __init__(self, url: str, execution_id: str):
+    def __init__(self, url: str):
         self._client = connect(url)
-        self._key = stream_key(execution_id)
-        self._last = "0-0"
-        self._lock = threading.Lock()
 
-    def mark(self) -> None:
-        """Take the place to wait from. Call before looking in SQL: an event after the look then ends the wait."""
-        try:
-            newest = self._client.xrevrange(self._key, count=1)
-        except redis.RedisError:
-            return
-        if newest:
-            self._last = str(newest[0][0])
+    def place(self, execution_id: str) -> str:
+        """Where an execution's news end now. Ask before looking in SQL: an event after the look then ends the wait."""
+        with contextlib.suppress(redis.RedisError):
+            if newest := self._client.xrevrange(stream_key(execution_id), count=1):
+                return str(newest[0][0])
+        return "0-0"
 
-    def wait(self, seconds: float) -> bool:
-        """Block until there is news, or for `seconds`, five at most. False also when Redis cannot be reached."""
+    def wait(self, execution_id: str, place: str, seconds: float) -> None:
+        """Block until there is news behind this place, or for `seconds`, four at most; for a moment if Redis is away."""
         try:
-            with self._lock:
-                return bool(self._client.xread({self._key: self._last}, block=max(1, int(min(seconds, 4.0) * 1000))))
+            self._client.xread({stream_key(execution_id): place}, block=max(1, int(min(seconds, 4.0) * 1000)))
         except redis.RedisError:
             threading.Event().wait(min(seconds, 0.25))
-            return False
 
     def close(self) -> None:
-        self._client.close()
+        """Close what is not in use; a thread that still waits is not disturbed."""
+        self._client.connection_pool.disconnect(inuse_connections=False)

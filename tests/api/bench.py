@@ -43,7 +43,7 @@ def open_desk(home: Path, database_url: str, broker: str, **variables: str) -> D
     settings = load_settings({**environ, "XTYL_ACCEPT_FUNCTIONS": "1", **variables})
     prepare_home(settings)
     service = Service(settings)
-    service.prepare()
+    service.engine.prepare()
     tokens = TokenFile(settings.tokens_file)
     secrets = {
         f"{project}-{role}": tokens.create(f"{project}-{role}", role, project) for project in PROJECTS for role in Role
@@ -75,8 +75,10 @@ def submit(desk: Desk, who: str = "press-write", document: Any = PLAIN, **rest: 
 def work_off(desk: Desk, id: str) -> None:
     """Do an execution's jobs in this process, as a worker would, until none is ready."""
     plans = PlanCache()
-    recorder = Recorder(desk.service.database, "bench", 10.0, lambda events: None, plans.load)
-    executor = Executor(desk.settings, desk.service.database, plans, desk.service.reader.store, recorder.may_start)
+    recorder = Recorder(desk.service.engine.database, "bench", 10.0, lambda events: None, plans.load)
+    executor = Executor(
+        desk.settings, desk.service.engine.database, plans, desk.service.engine.store, recorder.may_start
+    )
     outcomes: list[Any] = []
     while claims := recorder.record(outcomes, id, 8).claims:
         outcomes = [executor.execute(claim) for claim in claims]

@@ -28,7 +28,7 @@ def test_a_database_that_is_silent(lite: Desk, silent: str, monkeypatch: pytest.
     """Of more requests than there are threads each is 503 with nothing of the address in it, and health is asked meanwhile."""
     monkeypatch.setattr(threads, "START_SECONDS", 0.5)
     away = Database(silent, pool_size=40, patience_seconds=1.0)
-    monkeypatch.setattr(lite.service.reader.queries, "database", away)
+    monkeypatch.setattr(lite.service.engine.queries, "database", away)
     with ThreadPoolExecutor(24) as pool:
         asked = [pool.submit(lite.ask, "GET", f"{RUNS}/x") for _ in range(24)]
         assert lite.ask("GET", "/healthz", None).status_code == 200
@@ -42,8 +42,8 @@ def test_a_database_that_is_silent(lite: Desk, silent: str, monkeypatch: pytest.
 
 def test_readiness_names_what_is_missing(lite: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 with `database` or `broker`, and no address."""
-    nowhere = replace(lite.service.connection, redis_url="unix:///nowhere/canary.sock")
-    monkeypatch.setattr(lite.service, "connection", nowhere)
+    nowhere = replace(lite.service.engine.connection, redis_url="unix:///nowhere/canary.sock")
+    monkeypatch.setattr(lite.service.engine, "connection", nowhere)
     answer = lite.ask("GET", "/readyz", None)
     assert (answer.status_code, answer.json()["missing"]) == (503, ["broker"])
     assert "canary" not in answer.text

@@ -206,7 +206,7 @@ def test_long_texts_make_short_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch
     id = submit(desk, inputs=[{"product": f"{place}"} for place in range(60)])
     lengths = [100 if place < 40 else 9_000 if place != 50 else 30_000 for place in range(60)]
     name = path.partition("?")[0]
-    with desk.service.database.engine.begin() as connection:
+    with desk.service.engine.database.engine.begin() as connection:
         for place, length in enumerate(lengths):
             at = {"id": id, "place": place, "text": json.dumps({"text": "x" * length})}
             connection.execute(text(LENGTHEN[name]), {**at, "item": f"{place}.0"})
@@ -382,7 +382,7 @@ def test_what_is_stored_and_cannot_be_read(desk: Desk, column: str) -> None:
     id = submit(desk)
     work_off(desk, id)
     table = "agent_jobs" if column == "output" else "execution_rows"
-    with desk.service.database.engine.begin() as connection:
+    with desk.service.engine.database.engine.begin() as connection:
         connection.execute(text(f"""UPDATE {table} SET "{column}" = '{{broken'"""))
     for path in ("jobs?outputs=true", "rows", "overview", "nodes/headline/jobs", "jobs/headline/0.0"):
         answer = desk.ask("GET", f"{RUNS}/{id}/{path}")
@@ -395,6 +395,6 @@ def test_a_decision_about_what_cannot_be_read(desk: Desk) -> None:
     """The review's options were broken by hand: 503, and it waits on."""
     broken = submit(desk, document=FLOW)
     work_off(desk, broken)
-    with desk.service.database.engine.begin() as connection:
+    with desk.service.engine.database.engine.begin() as connection:
         connection.execute(text("UPDATE agent_jobs SET output = '{broken' WHERE node = 'pick'"))
     assert desk.ask("POST", f"{RUNS}/{broken}/reviews/pick/0/approve", json={"choose": [0]}).status_code == 503

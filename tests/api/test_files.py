@@ -98,7 +98,7 @@ def test_a_reference_without_its_receipt_is_refused(lite: Desk, change: str) -> 
 def test_a_receipt_for_a_file_that_is_gone(lite: Desk) -> None:
     """It is refused while nothing is written yet, not by a worker later."""
     mine = store(lite, picture(), "image/png")
-    lite.service.reader.store.path(mine).unlink()
+    lite.service.engine.store.path(mine).unlink()
     answer = lite.ask("POST", RUNS, json={"workflow": KIT, "inputs": [{"product": mine}]})
     assert (answer.status_code, answer.json()["code"]) == (422, "artifact/receipt")
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_scaled(lite: Desk) -> None:
     words = store(lite, b"words", "text/plain")
     broken, clear = store(lite, picture(), "image/png"), store(lite, picture("#ff000080", "RGBA"), "image/png")
     id = submit(lite, document=KIT, inputs=[{"product": [words, broken, clear]}])
-    lite.service.reader.store.path(broken).write_bytes(picture()[:60])
+    lite.service.engine.store.path(broken).write_bytes(picture()[:60])
     place = f"{RUNS}/{id}/artifacts"
     assert lite.ask("GET", f"{place}/{words[KEY]}?size=64").json()["code"] == "artifact/image"
     damaged = lite.ask("GET", f"{place}/{broken[KEY]}?size=64")

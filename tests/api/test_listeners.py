@@ -74,7 +74,7 @@ def served(tmp_path: Path, database_url: str, broker: str, monkeypatch: pytest.M
     desk = open_desk(tmp_path / "home", database_url, broker, XTYL_API_STREAMS="12")
     publisher = Publisher(broker)
     with serving(desk) as port:
-        yield Served(desk=desk, teller=Teller(desk.service.database, publisher.publish), port=port)
+        yield Served(desk=desk, teller=Teller(desk.service.engine.database, publisher.publish), port=port)
     publisher.close()
 
 
@@ -185,7 +185,7 @@ def test_a_stuck_reader_is_given_up(served: Served, monkeypatch: pytest.MonkeyPa
 def test_streams_end_with_the_server(tmp_path: Path, broker: str) -> None:
     """`xtyl api` that is told to end does so while somebody listens, at once and as it should."""
     desk = open_desk(tmp_path / "home", f"sqlite:///{tmp_path / 'xtyl.db'}", broker)
-    teller = Teller(desk.service.database, lambda events: None)
+    teller = Teller(desk.service.engine.database, lambda events: None)
     id = teller.submit()
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -204,7 +204,7 @@ def test_streams_end_with_the_server(tmp_path: Path, broker: str) -> None:
     finally:
         process.kill()
         process.wait()
-        desk.service.close()
+        desk.service.engine.close()
 
 
 def is_open(port: int) -> bool:

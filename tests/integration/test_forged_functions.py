@@ -20,7 +20,7 @@ from xtyl_engine import functions
 from xtyl_engine.functions import PackedFunction, load_key, pack
 from xtyl_engine.local import worker_command
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_engine.submit import Row, Submission, new_execution_id, submit
+from xtyl_engine.submit import Row, Submission, new_execution_id
 from xtyl_engine.validate import validate
 from xtyl_nb.client import backend
 from xtyl_nb.run import Run
@@ -53,8 +53,7 @@ def started(forge: Callable[[PackedFunction, str, bytes], PackedFunction | None]
         shape={"inputs": []},
         functions=[] if stored is None else [stored],
     )
-    submit(used.database, made)
-    used._hint(id)
+    used.engine.submit(made)
     return Run(id, used)
 
 

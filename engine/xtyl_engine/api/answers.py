@@ -4,6 +4,7 @@ OpenAPI; what is sent is written by `wire`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -12,8 +13,7 @@ from xtyl_engine.catalogue import Template
 from xtyl_engine.events import Event
 from xtyl_engine.forecast import NodeForecast
 from xtyl_engine.overview import Review
-from xtyl_engine.query import Execution
-from xtyl_engine.states import JobState
+from xtyl_engine.query import Execution, Job
 
 
 class Status(BaseModel):
@@ -22,26 +22,11 @@ class Status(BaseModel):
     status: str
 
 
-class StoredJob(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJob(Job):
     """One job. `output` is its value as stored, null unless asked for."""
 
-    id: int
-    node: str
-    item: str
-    state: JobState
-    attempts: int
-    because: str
-    started: float | None
-    finished: float | None
-    cached: bool
-    provider: str | None
-    model: str | None
-    tokens: int | None
-    cost: float | None
-    error_class: str | None
-    error: str | None
-    traceback: str | None
-    output: JsonValue = None
+    output: JsonValue = None  # type: ignore[assignment]
 
 
 class RowAnswer(BaseModel):
@@ -86,14 +71,10 @@ class Forecasts(BaseModel):
     nodes: list[NodeForecast]
 
 
-class TemplateWithWorkflow(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateWithWorkflow(Template):
     """One version of a template, and what it holds."""
 
-    project: str
-    name: str
-    version: int
-    id: str
-    created: float
     workflow: dict[str, Any]
 
 

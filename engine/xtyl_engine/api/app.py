@@ -36,8 +36,8 @@ PARTS = (
 def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None) -> FastAPI:
     """The API of a back end. It lets go of the back end when it ends."""
     hub = Hub(
-        service.reader.queries,
-        service.connection.redis_url,
+        service.engine.queries,
+        service.engine.connection.redis_url,
         describe=problem_of,
         refuse=lambda: unauthorized("the token does not count any more"),
         counts=metrics,
@@ -53,7 +53,7 @@ def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = N
         yield
         await hub.close()
         office.desk.close()
-        service.close()
+        service.engine.close()
 
     app = FastAPI(title="xtyl", openapi_url=None, docs_url=None, redoc_url=None, lifespan=live, redirect_slashes=False)
     app.state.office = office

@@ -69,7 +69,7 @@ async def executions(
 @router.get("/executions/{id}", responses=answers(Execution))
 async def execution(id: Id, caller: Reader, office: In) -> Response:
     """One execution's own row."""
-    return await office.desk.look(lambda: office.service.reader.execution(caller.scope, id))
+    return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).execution)
 
 
 @router.post("/executions/{id}/pause", responses=answers(Execution, 400))

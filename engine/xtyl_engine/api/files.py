@@ -59,7 +59,7 @@ async def store(
 @router.get("/workflows/executions/{id}/artifacts/{name}", responses=SENT, response_class=Response)
 async def file(id: Id, name: FileName, caller: Reader, office: In, size: Size = None) -> Response:
     """A file that the execution refers to."""
-    found = await office.desk.run(lambda: office.service.reader.file(caller.scope, id, name, size))
+    found = await office.desk.run(lambda: office.service.reader.of(caller.scope, id).file(name, size))
     shown = "inline" if found.media_type.startswith("image/") else "attachment"
     headers = {"Content-Disposition": f'{shown}; filename="{found.name}"'}
     return Response(found.data, 200, headers, found.media_type)

@@ -50,7 +50,7 @@ class Readiness:
 
 
 def _missing(office: Office) -> list[str]:
-    url = office.service.connection.redis_url
+    url = office.service.engine.connection.redis_url
     looks = {"database": office.service.reader.look, "broker": lambda: check_broker(url)}
     return [name for name, look in looks.items() if not _answers(look)]
 
@@ -88,7 +88,7 @@ async def me(caller: Reader, office: In) -> Response:
         project=token.project,
         functions=service.settings.accept_functions,
         python=PYTHON,
-        provider=service.provider,
+        provider=service.engine.provider,
         version=xtyl_engine.__version__,
     )
     return respond(to_json(said))

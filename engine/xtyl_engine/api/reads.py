@@ -24,13 +24,13 @@ Count = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")
 @router.get("/overview", responses=answers(Overview))
 async def overview(id: Id, caller: Reader, office: In) -> Response:
     """The execution at one glance."""
-    return await office.desk.look(lambda: office.service.reader.overview(caller.scope, id))
+    return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).overview())
 
 
 @router.get("/plan", responses=answers(dict[str, Any]))
 async def plan(id: Id, caller: Reader, office: In) -> Response:
     """The plan that it runs by."""
-    return await office.desk.look(lambda: json.loads(office.service.reader.plan(caller.scope, id).to_json()))
+    return await office.desk.look(lambda: json.loads(office.service.reader.of(caller.scope, id).plan().to_json()))
 
 
 @router.get("/rows", responses=answers(Rows))
@@ -38,7 +38,7 @@ async def rows(id: Id, caller: Reader, office: In, after: After = None, limit: L
     """The rows it runs over."""
 
     def look() -> dict[str, Any]:
-        page = office.service.reader.rows(caller.scope, id, after, limit)
+        page = office.service.reader.of(caller.scope, id).rows(after=after, limit=limit)
         return listed("rows", page.items, page.next)
 
     return await office.desk.look(look)
@@ -58,8 +58,8 @@ async def jobs(
     """Its jobs, by node and item."""
 
     def look() -> dict[str, Any]:
-        page = office.service.reader.jobs(
-            caller.scope, id, node=node, state=state, outputs=outputs, after=after, limit=limit
+        page = office.service.reader.of(caller.scope, id).jobs(
+            node=node, state=state, outputs=outputs, after=after, limit=limit
         )
         values = [with_output(to_json(job), job.output) for job in page.items]
         return {"jobs": values, "next": page.next}
@@ -70,13 +70,13 @@ async def jobs(
 @router.get("/jobs/{node}/{item}", responses=answers(JobDetail))
 async def job(id: Id, node: Node, item: Item, caller: Reader, office: In) -> Response:
     """One job with everything that is known of it."""
-    return await office.desk.look(lambda: office.service.reader.job(caller.scope, id, node, item))
+    return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).job(node, item))
 
 
 @router.get("/nodes/{node}/jobs", responses=answers(JobPage))
 async def node_jobs(id: Id, node: Node, caller: Reader, office: In, start: Start = 0, count: Count = 50) -> Response:
     """Some jobs of a node seen closely, those that need somebody first."""
-    return await office.desk.look(lambda: office.service.reader.job_page(caller.scope, id, node, start, count))
+    return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).job_page(node, start, count))
 
 
 @router.get("/events", responses=answers(Events))
@@ -84,7 +84,7 @@ async def events(id: Id, caller: Reader, office: In, after: After = None, limit:
     """Its events in order. `after` is the number of the last one that is known."""
 
     def look() -> dict[str, Any]:
-        page = office.service.reader.events(caller.scope, id, after, limit)
+        page = office.service.reader.of(caller.scope, id).events(after=after, limit=limit)
         return listed("events", page.items, page.next)
 
     return await office.desk.look(look)

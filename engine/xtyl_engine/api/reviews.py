@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -13,9 +12,7 @@ from xtyl_engine.api.bodies import parse, parse_as, read_body
 from xtyl_engine.api.desk import listed, respond
 from xtyl_engine.api.parameters import After, Id, Item, Node, answers, takes
 from xtyl_engine.query import Execution
-from xtyl_engine.requests import AnotherBody, ApprovalBody, RejectionBody
-
-Decision = TypeVar("Decision", ApprovalBody, RejectionBody, AnotherBody)
+from xtyl_engine.requests import AnotherBody, ApprovalBody, DecisionBody, RejectionBody
 
 router = APIRouter(prefix="/api/workflows/executions/{id}/reviews", tags=["reviews"])
 Some = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
@@ -27,7 +24,7 @@ async def reviews(id: Id, caller: Reader, office: In, after: After = None, limit
     """The decisions that are waited for, in order. `after` is node and item of the last one that is known: `pick/3`."""
 
     def look() -> dict[str, Any]:
-        page = office.service.reader.reviews(caller.scope, id, after, limit)
+        page = office.service.reader.of(caller.scope, id).reviews(after, limit)
         return listed("reviews", page.items, page.next)
 
     return await office.desk.look(look)
@@ -36,19 +33,19 @@ async def reviews(id: Id, caller: Reader, office: In, after: After = None, limit
 @router.post("/{node}/{item}/approve", responses=DECIDED, openapi_extra=takes(ApprovalBody))
 async def approve(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
     """Take options. The first decision wins."""
-    return await _decide(request, office, caller, (id, node, item), ApprovalBody, office.service.approve)
+    return await _decide(request, office, caller, (id, node, item), ApprovalBody)
 
 
 @router.post("/{node}/{item}/reject", responses=DECIDED, openapi_extra=takes(RejectionBody))
 async def reject(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
     """Decide that nothing here will do: what hangs on it is skipped, other rows go on."""
-    return await _decide(request, office, caller, (id, node, item), RejectionBody, office.service.reject)
+    return await _decide(request, office, caller, (id, node, item), RejectionBody)
 
 
 @router.post("/{node}/{item}/another", responses=DECIDED, openapi_extra=takes(AnotherBody))
 async def another(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
     """Ask for one more option before deciding."""
-    return await _decide(request, office, caller, (id, node, item), AnotherBody, office.service.another)
+    return await _decide(request, office, caller, (id, node, item), AnotherBody)
 
 
 async def _decide(
@@ -56,16 +53,15 @@ async def _decide(
     office: Office,
     caller: Caller,
     at: tuple[str, str, str],
-    shape: type[Decision],
-    decide: Callable[[str | None, str, str, str, Decision, str], Execution],
+    shape: type[DecisionBody],
 ) -> Response:
     data = await read_body(request)
 
     def work() -> Response:
         body = parse_as(shape, parse(data))
-        done = decide(caller.scope, *at, body, caller.signed(body.by))
+        done = office.service.decide(caller.scope, *at, body, caller.signed(body.by))
         execution, node, item = at
-        caller.note(decide.__name__, f"{execution}, {node} {item}")
+        caller.note(body.verb, f"{execution}, {node} {item}")
         return respond(done)
 
     return await office.desk.work(work)

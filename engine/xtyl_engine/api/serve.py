@@ -40,7 +40,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     keep_journal(settings)
     allow_many_files()
     service = Service(settings)
-    service.prepare()
+    service.engine.prepare()
     metrics = None
     if settings.metrics:
         metrics = ApiMetrics()

@@ -83,7 +83,7 @@ async def stream(
     ] = None,
 ) -> Response:
     """Its events as they happen, until it is over."""
-    await office.desk.run(lambda: office.service.reader.execution(caller.scope, id))
+    await office.desk.run(lambda: office.service.reader.of(caller.scope, id))
     feed = await office.hub.open(
         id, after if last is None else last, credential=caller.token, still_valid=caller.still_valid
     )

@@ -1,0 +1,124 @@
+"""One back end from the inside: its database, its broker, its files, and what is done with them. The notebook's direct back end
+and the HTTP service are built on it. It knows of no HTTP, projects or rights: what is asked of it, it does.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.broker import make_app, queues_for, send_hint
+from xtyl_engine.catalogue import DEFAULT_PROJECT
+from xtyl_engine.closeup import Closeup
+from xtyl_engine.control import Controls
+from xtyl_engine.database import Database
+from xtyl_engine.events import Event
+from xtyl_engine.forecast import NodeForecast, forecast
+from xtyl_engine.glance import Glance
+from xtyl_engine.local import ensure
+from xtyl_engine.permits import read_rates
+from xtyl_engine.plan import Plan
+from xtyl_engine.plans import PlanCache
+from xtyl_engine.points import arm
+from xtyl_engine.providers.named import name_provider
+from xtyl_engine.query import Queries
+from xtyl_engine.schema import ensure_schema
+from xtyl_engine.settings import Settings, load_settings
+from xtyl_engine.stream import Listener, Publisher
+from xtyl_engine.submit import Row, Submission, Submitted, submit
+
+RECHECK_SECONDS = 1.0
+
+
+class Engine:
+    """Speaks to the database and the broker that settings name; `database` is how many connections to keep, and how patiently.
+    Safe to share between threads; every method may block."""
+
+    def __init__(self, settings: Settings, **database: Any):
+        self.settings = settings
+        # First: a worker would refuse the same settings, where nobody looks.
+        self._rates = read_rates(settings)
+        self.connection = ensure(settings)
+        self._options = database
+        self.open()
+
+    def open(self) -> None:
+        """Make all that speaks to the database and the broker; it connects at first use."""
+        arm(self.settings.crash, self.settings.home)
+        self.database = Database(self.connection.database_url, **self._options)
+        self.plans = PlanCache()
+        self.store = ArtifactStore(self.settings.artifacts_folder)
+        self.queries = Queries(self.database, self.plans)
+        self.glance = Glance(self.queries, self.store, self._rates)
+        self.closeup = Closeup(self.queries, self.store)
+        self._controls = Controls(self.database, self.plans, self.store)
+        self._publisher = Publisher(self.connection.redis_url)
+        self._listener = Listener(self.connection.redis_url)
+        self._app = make_app(self.connection.celery_url)
+
+    def prepare(self) -> None:
+        """Bring the database up to this release's schema. Raises BackendError."""
+        ensure_schema(self.database)
+
+    @property
+    def provider(self) -> str | None:
+        """The provider that is asked for here and now; None leaves it to the workers of a shared back end."""
+        is_embedded = self.settings.redis_url is None
+        return os.environ.get("XTYL_PROVIDER") or (load_settings().provider if is_embedded else None)
+
+    def bind(self, plan: Plan, functions: Mapping[str, Mapping[str, Any]]) -> Plan:
+        """The plan as it is submitted: these functions, as they are stored, in their nodes, and the provider asked for here in
+        those that name none. A worker keeps the settings it was started with, and a run must not depend on when that was."""
+        configs = {node: {**plan.nodes[node].config, "function": stored} for node, stored in functions.items()}
+        return plan.with_configs(configs | name_provider(plan, self.provider))
+
+    def submit(self, submission: Submission) -> Submitted:
+        """Write an execution, or find the one that its key has made; say that there is work in a new one."""
+        ensure(self.settings)
+        done = submit(self.database, submission)
+        if done.id == submission.id:
+            self._tell(done.id, done.events)
+        return done
+
+    def forecast(self, plan: Plan, rows: Sequence[Row], project: str = DEFAULT_PROJECT) -> list[NodeForecast]:
+        """Per node, how many jobs it would run and how many of them are cached. Writes nothing."""
+        return forecast(
+            plan,
+            [row.values for row in rows],
+            database=self.database,
+            store=self.store,
+            provider=self.provider or self.settings.provider,
+            project=project,
+        )
+
+    def control(self, id: str, action: str, *place: str, **said: Any) -> None:
+        """Do to an execution what `Controls` has under this name: pause, resume, stop, retry, or decide a review at its node and
+        item. Raises ControlRefused, DecisionRefused."""
+        events = getattr(self._controls, action)(id, *place, **said)
+        ensure(self.settings)
+        self._tell(id, events)
+
+    def changed(self, id: str, after: int, timeout: float) -> bool:
+        """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
+        deadline = time.monotonic() + timeout
+        while True:
+            place = self._listener.place(id)
+            if self.queries.sequence(id)[0] > after:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._listener.wait(id, place, min(left, RECHECK_SECONDS))
+
+    def close(self) -> None:
+        """Let go of every connection; executions go on."""
+        self._publisher.close()
+        self._listener.close()
+        self.database.close()
+
+    def _tell(self, id: str, events: Sequence[Event]) -> None:
+        self._publisher.publish(events)
+        send_hint(self._app, id, queues_for(self.settings.heavy_types))
