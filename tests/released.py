@@ -60,10 +60,15 @@ def leave_midway(settings: Settings) -> dict[str, Any]:
     return found
 
 
+def wheel(schema: str) -> Path:
+    """The code of the release that brought a schema."""
+    (found,) = (DATA / f"schema-{schema}").glob("*.whl")
+    return found
+
+
 def environ_before(settings: Settings, schema: str = PREVIOUS) -> dict[str, str]:
     """An environment in which Python finds the code of the release that brought a schema, and these settings."""
-    (wheel,) = (DATA / f"schema-{schema}").glob("*.whl")
-    return {**settings.child_environ(), "PYTHONPATH": str(wheel)}
+    return {**settings.child_environ(), "PYTHONPATH": str(wheel(schema))}
 
 
 def do_before(settings: Settings, code: str) -> str:

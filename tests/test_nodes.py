@@ -81,11 +81,11 @@ def test_a_type_needs_no_more_than_its_name_config_and_work():
         raise NotImplementedError
 
     kind = NodeType(name="haiku", config=NodeConfig, run=work)
-    assert (kind.rendered, kind.main, kind.fields({}), kind.branches, kind.asks_provider) == (
+    assert (kind.rendered, kind.main, kind.fields({}), kind.branches({}), kind.asks_provider) == (
         (),
         None,
         None,
-        None,
+        (),
         False,
     )
     assert not any((kind.bears, kind.cached, kind.waits, kind.takes_function, kind.makes_images, kind.delivers))

@@ -162,7 +162,7 @@ class Glance:
         except WorkflowException as error:
             return str(error), None
         kind = plan.nodes[name].kind
-        if kind.branches is not None:
+        if kind.branches(plan.nodes[name].config):
             return None, None
         return self._text(main_value(kind, value)), self._image(value)
 

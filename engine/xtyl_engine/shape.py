@@ -111,7 +111,7 @@ def check_branching(survey: Survey) -> Iterator[Problem]:
     """Conditionals and parallels that lead nowhere, and nodes that no decision can reach."""
     left = {edge.source for edge in survey.edges if edge.branch is not None}
     for id, node in survey.nodes.items():
-        if node.kind.branches is not None and id not in left:
+        if node.kind.branch_example and id not in left:
             hint = f"add one: {node.kind.branch_example}"
             yield _problem("bad-branch", id, f"no node is in a branch of this {node.type}", hint)
     taken: dict[tuple[str, str], str] = {}

@@ -119,7 +119,7 @@ class Survey:
     def branches(self, id: str) -> tuple[str, ...]:
         """The branches that a node offers."""
         node = self.nodes[id]
-        offered = node.kind.branches(node.config) if node.kind.branches else ()
+        offered = node.kind.branches(node.config)
         return tuple(name for name in offered if isinstance(name, str))
 
     @cached_property

@@ -134,12 +134,12 @@ class NodeType:
     """The output may be a list at run time."""
     cached: bool = False
     """The result of an equal job is taken, where `cache=` says nothing."""
-    branches: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
-    """The names of the branches that a config opens; None for a type that opens none."""
+    branches: Callable[[Mapping[str, Any]], Sequence[str]] = lambda config: ()
+    """The names of the branches that a config opens."""
     exclusive_branches: bool = False
     """One branch is taken, `Done.branch`, and the others are skipped."""
-    branch_example: str = 'give an edge that leaves it a "branch"'
-    """How a step is put into a branch, for the hint where none is in any."""
+    branch_example: str = ""
+    """How a step is put into a branch, for a type that is nothing without: the hint where no step is in any."""
     waits: bool = False
     """A person decides: `of` names the node whose items are the options, each with what belongs to it of the nodes upstream,
     `choose` how many are taken. The handler may return Wait."""
