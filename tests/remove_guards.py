@@ -51,14 +51,15 @@ MOVES = [
     "another",
     "lose",
     "quarantine",
-    "skip",
     "stop",
 ]
+GUARD = "guard(jobs.c.state, JOB_MOVES[move])"
 GUARDS = [
     *[
-        Guard(f"{move}: the state it may leave", "moves.py", f'guard(jobs.c.state, JOB_MOVES["{move}"])', "true()")
+        Guard(f"{move}: the state it may leave", "moves.py", GUARD, f'(true() if move == "{move}" else {GUARD})')
         for move in MOVES
     ],
+    Guard("skip: the state it may leave", "moves.py", 'guard(jobs.c.state, JOB_MOVES["skip"])', "true()"),
     Guard(
         "reopen: the states it may leave",
         "moves.py",
@@ -66,7 +67,7 @@ GUARDS = [
         "true()",
     ),
     Guard("retry, fail, wait, release: my attempt", "moves.py", ', jobs.c.attempt == B("number"))', ")"),
-    Guard("lose: the lease has run out", "moves.py", "        jobs.c.lease < Now(),\n", ""),
+    Guard("lose: the lease has run out", "moves.py", ", jobs.c.lease < Now())", ")"),
     Guard("unblock: the last parent", "moves.py", 'last = and_(jobs.c.pending == B("by"), ', "last = and_("),
     Guard(
         "claim: the retry's time has come",

@@ -14,18 +14,28 @@ from xtyl_engine.statements import IS_DOOMED, OF_EXECUTION, WHERE, B, guard, job
 from xtyl_engine.states import JOB_MOVES, JobState
 from xtyl_engine.tables import jobs
 
+_JOB = jobs.c.id == B("job_id")
+_MINE = and_(_JOB, jobs.c.owner == B("owner"), jobs.c.attempt == B("number"))
+_IS_LOST = and_(_JOB, jobs.c.attempt == B("number"), jobs.c.lease < Now())
+_FAILURE: dict[str, Any] = {name: B(name) for name in ("error_class", "error", "traceback")}
+_UNTRIED: dict[str, Any] = {"pending": 0, "live": 0, "tries": 0}
+
+
+def moved(move: str, where: ColumnElement[bool], **values: Any) -> Any:
+    """The UPDATE of a move in the table: of a job that is where the move may start, to where it leads."""
+    changed = {"state": target(JOB_MOVES[move]), **values}
+    return update(jobs).where(where, guard(jobs.c.state, JOB_MOVES[move])).values(**changed)
+
 
 def count_down(is_below: bool) -> Any:
     """Parents are over. A job whose last parent is over becomes ready if any parent was live."""
     last = and_(jobs.c.pending == B("by"), jobs.c.live + B("add") > 0)
-    return (
-        update(jobs)
-        .where(WHERE[is_below], guard(jobs.c.state, JOB_MOVES["unblock"]))
-        .values(
-            pending=jobs.c.pending - B("by"),
-            live=jobs.c.live + B("add"),
-            state=case((last, target(JOB_MOVES["unblock"])), else_=jobs.c.state),
-        )
+    return moved(
+        "unblock",
+        WHERE[is_below],
+        pending=jobs.c.pending - B("by"),
+        live=jobs.c.live + B("add"),
+        state=case((last, target(JOB_MOVES["unblock"])), else_=jobs.c.state),
     )
 
 
@@ -66,143 +76,68 @@ SKIP_EXHAUSTED = {False: skip_exhausted(False), True: skip_exhausted(True)}
 
 SKIP_CUT = {False: skip_cut(False), True: skip_cut(True)}
 
-CLAIM = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["claim"]))
-    .values(
-        state=target(JOB_MOVES["claim"]),
-        attempt=B("number"),
-        tries=jobs.c.tries + 1,
-        owner=B("owner"),
-        lease=B("lease"),
-        started=B("started"),
-    )
+CLAIM = moved(
+    "claim",
+    _JOB,
+    attempt=B("number"),
+    tries=jobs.c.tries + 1,
+    owner=B("owner"),
+    lease=B("lease"),
+    started=B("started"),
 )
 
-COMPLETE = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["complete"]))
-    .values(
-        state=target(JOB_MOVES["complete"]),
-        output=B("output"),
-        branch=B("branch"),
-        cache_key=B("cache_key"),
-        cached=B("cached"),
-        # A result that was kept after a stop comes without its usage: it is in the row already.
-        provider=func.coalesce(type_coerce(B("provider"), Text), jobs.c.provider),
-        model=func.coalesce(type_coerce(B("model"), Text), jobs.c.model),
-        tokens=func.coalesce(type_coerce(B("tokens"), Integer), jobs.c.tokens),
-        cost=func.coalesce(type_coerce(B("cost"), Float), jobs.c.cost),
-        finished=B("now"),
-    )
+COMPLETE = moved(
+    "complete",
+    _JOB,
+    output=B("output"),
+    branch=B("branch"),
+    cache_key=B("cache_key"),
+    cached=B("cached"),
+    # A result that was kept after a stop comes without its usage: it is in the row already.
+    provider=func.coalesce(type_coerce(B("provider"), Text), jobs.c.provider),
+    model=func.coalesce(type_coerce(B("model"), Text), jobs.c.model),
+    tokens=func.coalesce(type_coerce(B("tokens"), Integer), jobs.c.tokens),
+    cost=func.coalesce(type_coerce(B("cost"), Float), jobs.c.cost),
+    finished=B("now"),
 )
 
 KEEP_LATE = (
     update(jobs)
-    .where(jobs.c.id == B("job_id"), job_in(JobState.STOPPED), jobs.c.output.is_(None))
-    .values(
-        output=B("output"),
-        branch=B("branch"),
-        provider=B("provider"),
-        model=B("model"),
-        tokens=B("tokens"),
-        cost=B("cost"),
-    )
+    .where(_JOB, job_in(JobState.STOPPED), jobs.c.output.is_(None))
+    .values({name: B(name) for name in ("output", "branch", "provider", "model", "tokens", "cost")})
 )
 
-_MINE = and_(jobs.c.id == B("job_id"), jobs.c.owner == B("owner"), jobs.c.attempt == B("number"))
+WAIT = moved("wait", _MINE, output=B("output"))
 
-WAIT = (
-    update(jobs)
-    .where(_MINE, guard(jobs.c.state, JOB_MOVES["wait"]))
-    .values(state=target(JOB_MOVES["wait"]), output=B("output"))
-)
+RETRY = moved("retry", _MINE, due=B("due"), because=B("reason"), tries=B("tries"), **_FAILURE)
 
-RETRY = (
-    update(jobs)
-    .where(_MINE, guard(jobs.c.state, JOB_MOVES["retry"]))
-    .values(
-        state=target(JOB_MOVES["retry"]),
-        due=B("due"),
-        because=B("reason"),
-        tries=B("tries"),
-        error_class=B("error_class"),
-        error=B("error"),
-        traceback=B("traceback"),
-    )
-)
-
-RELEASE = (
-    update(jobs)
-    .where(_MINE, guard(jobs.c.state, JOB_MOVES["release"]))
-    .values(state=target(JOB_MOVES["release"]), due=B("due"), because=B("reason"), tries=jobs.c.tries - 1)
-)
+RELEASE = moved("release", _MINE, due=B("due"), because=B("reason"), tries=jobs.c.tries - 1)
 
 RENEW = update(jobs).where(_MINE, job_in(JobState.RUNNING)).values(started=B("now"))
 
-FAIL = (
-    update(jobs)
-    .where(_MINE, guard(jobs.c.state, JOB_MOVES["fail"]))
-    .values(
-        state=target(JOB_MOVES["fail"]),
-        finished=B("now"),
-        error_class=B("error_class"),
-        error=B("error"),
-        traceback=B("traceback"),
-    )
-)
+FAIL = moved("fail", _MINE, finished=B("now"), **_FAILURE)
 
-DECIDE = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["decide"]))
-    .values(state=target(JOB_MOVES["decide"]), output=B("output"), because=B("reason"), finished=B("now"))
-)
+DECIDE = moved("decide", _JOB, output=B("output"), because=B("reason"), finished=B("now"))
 
 BEAT = update(jobs).where(_MINE, job_in(JobState.RUNNING)).values(lease=Now() + B("lease_seconds"))
 
-LOSE = (
-    update(jobs)
-    .where(
-        jobs.c.id == B("job_id"),
-        jobs.c.attempt == B("number"),
-        guard(jobs.c.state, JOB_MOVES["lose"]),
-        jobs.c.lease < Now(),
-    )
-    .values(
-        state=target(JOB_MOVES["lose"]),
-        lost=jobs.c.lost + 1,
-        because=B("reason"),
-        tries=jobs.c.tries - 1,
-        due=0.0,
-    )
+LOSE = moved("lose", _IS_LOST, lost=jobs.c.lost + 1, because=B("reason"), tries=jobs.c.tries - 1, due=0.0)
+
+QUARANTINE = moved(
+    "quarantine",
+    _IS_LOST,
+    lost=jobs.c.lost + 1,
+    finished=B("now"),
+    error_class=B("error_class"),
+    error=B("error"),
 )
 
-QUARANTINE = (
-    update(jobs)
-    .where(
-        jobs.c.id == B("job_id"),
-        jobs.c.attempt == B("number"),
-        guard(jobs.c.state, JOB_MOVES["quarantine"]),
-        jobs.c.lease < Now(),
-    )
-    .values(
-        state=target(JOB_MOVES["quarantine"]),
-        lost=jobs.c.lost + 1,
-        finished=B("now"),
-        error_class=B("error_class"),
-        error=B("error"),
-    )
-)
-
-STOP_JOBS = (
-    update(jobs)
-    .where(OF_EXECUTION, guard(jobs.c.state, JOB_MOVES["stop"]))
-    .values(
-        state=target(JOB_MOVES["stop"]),
-        finished=B("now"),
-        # What a review shows is no result; only a result may be found here when the run is resumed.
-        output=case((job_in(JobState.WAITING), null()), else_=jobs.c.output),
-    )
+STOP_JOBS = moved(
+    "stop",
+    OF_EXECUTION,
+    finished=B("now"),
+    # What a review shows is no result; only a result may be found here when the run is resumed.
+    output=case((job_in(JobState.WAITING), null()), else_=jobs.c.output),
 )
 
 REOPENABLE = or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)
@@ -211,30 +146,20 @@ REOPENED = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.beca
 
 REOPEN = (
     update(jobs)
-    .where(jobs.c.id == B("job_id"), REOPENABLE)
+    .where(_JOB, REOPENABLE)
     .values(
         state=target(JOB_MOVES["reopen"]),
         because="reopened",
-        pending=0,
-        live=0,
-        tries=0,
         lost=0,
         due=0.0,
-        error=None,
-        error_class=None,
-        traceback=None,
         finished=None,
+        **_UNTRIED,
+        **dict.fromkeys(_FAILURE),
     )
 )
 
-ANOTHER = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), guard(jobs.c.state, JOB_MOVES["another"]))
-    .values(state=target(JOB_MOVES["another"]), because="another", output=null(), pending=0, live=0, tries=0)
-)
+ANOTHER = moved("another", _JOB, because="another", output=null(), **_UNTRIED)
 
 SET_WAITING_FOR = (
-    update(jobs)
-    .where(jobs.c.id == B("job_id"), job_in(JobState.BLOCKED))
-    .values(state=B("state"), pending=B("pending"), live=B("live"))
+    update(jobs).where(_JOB, job_in(JobState.BLOCKED)).values(state=B("state"), pending=B("pending"), live=B("live"))
 )
