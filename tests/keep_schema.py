@@ -45,7 +45,7 @@ def fill() -> dict[str, object]:
     failed = xt.Workflow("failed").call("parsed", json.loads, s="{{ text }}").run(BRIEFS).wait(60)
     states = {run: str(run.state) for run in (finished, paused, failed)}
     assert list(states.values()) == ["completed", "paused", "failed"], states
-    return {run.plan.name: kept_frame(run) for run in states}
+    return {run.name: kept_frame(run) for run in states}
 
 
 def kept_frame(run: xt.Run) -> object:

@@ -116,7 +116,7 @@ class ScriptedRun:
 
     def __init__(self, plan: Plan, *overviews: Overview, id: str = "run-1"):
         self.id = id
-        self.plan = plan
+        self._plan = plan
         self.controls: list[tuple[Any, ...]] = []
         self._script = list(overviews)
         self._at = 0
@@ -126,7 +126,7 @@ class ScriptedRun:
     def overview(self) -> Overview:
         return replace(self._script[self._at], sequence=self._at)
 
-    def changed(self, after: int, timeout: float) -> bool:
+    def _changed(self, after: int, timeout: float) -> bool:
         with self._moved:
             return self._moved.wait_for(lambda: self._at > after, timeout)
 
@@ -169,15 +169,15 @@ class ScriptedRun:
         self.controls.append(("reject", node, item, reason))
         self.step()
 
-    def reviews_after(self, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
+    def _reviews_after(self, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
         reviews = self.overview().reviews
         places = [(review.node, review.item) for review in reviews]
         start = places.index(after) + 1 if after in places else 0
         return reviews[start : start + count]
 
-    def job_page(self, node: str, start: int = 0) -> JobPage:
+    def _job_page(self, node: str, start: int = 0) -> JobPage:
         """Two jobs, one of which failed; of a node that is not there, none."""
-        if node not in self.plan.nodes:
+        if node not in self._plan.nodes:
             raise RunNotFound(f"there is no node {node!r} in this run", hint="Look at its nodes.")
         return JobPage(total=2, start=start, jobs=(self.inspect(node, item="1"), self.inspect(node, item="0"))[start:])
 
@@ -216,17 +216,17 @@ class ScriptedRun:
             for id, node in self.overview().nodes.items()
             if node.started is not None
         ]
-        return Timeline(bars, list(self.plan.nodes))
+        return Timeline(bars, list(self._plan.nodes))
 
-    def original(self, path: str) -> str:
+    def _original(self, path: str) -> str:
         return path
 
-    def exhibits(self, limit: int) -> list[Exhibit]:
+    def _exhibits(self, limit: int) -> list[Exhibit]:
         images = {id: node.images for id, node in self.overview().nodes.items() if node.images}
         found = [Exhibit(path=path, node=id, item="0", label="Aurora lamp") for id in images for path in images[id]]
         return found[:limit]
 
-    def recent_events(self) -> list[Event]:
+    def _recent_events(self) -> list[Event]:
         kinds = (EventKind.SUBMITTED, EventKind.JOB_STARTED)
         return [
             Event(

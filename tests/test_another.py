@@ -62,7 +62,7 @@ def test_who_asked_and_why_is_kept(bench: Workbench) -> None:
     """As an event, before the new jobs; the review's second start says what it was for."""
     run = waits(bench)
     bench.work(run.another("pick", comment="brighter"))
-    (asked,) = [event for event in run.recent_events() if event.kind == "another_asked"]
+    (asked,) = [event for event in run._recent_events() if event.kind == "another_asked"]
     assert (asked.node, asked.item, asked.data["comment"]) == ("pick", "0", "brighter")
     assert asked.data["by"]
     assert [attempt.because for attempt in run.inspect("pick").attempts] == ["first", "another"]

@@ -41,7 +41,7 @@ def test_every_review_can_be_leafed_to_and_is_listed(bench: Workbench) -> None:
     assert len(run.overview().reviews) < ROWS
     assert run.reviews().index.get_level_values("row").nunique() == ROWS
     run.approve("pick", row=50, choose=[0]).reject("pick", row=53, reason="none")
-    known = {f"pick/{each.item}": mark(each.options) for each in run.reviews_after(("pick", "50"), 2)}
+    known = {f"pick/{each.item}": mark(each.options) for each in run._reviews_after(("pick", "50"), 2)}
     assert list(known) == ["pick/51", "pick/52"]
     found = behind(run, "pick/50", 100, known | {"pick/52": "another"})
     assert found["keys"] == ["pick/51", "pick/52", "pick/54", "pick/55", "pick/56"]

@@ -56,7 +56,7 @@ def test_a_failed_job_has_its_error_its_traceback_and_its_attempts(bench: Workbe
     assert "ValueError: no Tidal" in str(failed.error)
     assert 'raise ValueError(f"no {name}")' in str(failed.traceback)
     assert [(each.number, each.because, each.outcome) for each in failed.attempts] == [(1, "first", "failed")]
-    page = run.job_page("loud")
+    page = run._job_page("loud")
     assert [job.item for job in page.jobs] == ["1", "0"]
     assert page.total == 2
 
@@ -64,9 +64,9 @@ def test_a_failed_job_has_its_error_its_traceback_and_its_attempts(bench: Workbe
 def test_a_page_goes_on_where_the_last_one_ended(bench: Workbench) -> None:
     """Whatever the number of jobs, and past the end there is nothing."""
     run = bench.done(FLOW, BRIEFS)
-    assert [job.item for job in run.job_page("line").jobs] == ["0.0", "0.1", "1.0", "1.1"]
-    assert [job.item for job in run.job_page("line", 3).jobs] == ["1.1"]
-    assert run.job_page("line", 4).jobs == ()
+    assert [job.item for job in run._job_page("line").jobs] == ["0.0", "0.1", "1.0", "1.1"]
+    assert [job.item for job in run._job_page("line", 3).jobs] == ["1.1"]
+    assert run._job_page("line", 4).jobs == ()
 
 
 def test_a_job_that_has_not_begun_shows_what_it_will_be_asked_as_written(bench: Workbench) -> None:

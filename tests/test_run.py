@@ -29,8 +29,8 @@ def test_a_run_without_a_worker_says_so(bench: Workbench) -> None:
     assert (run.state, run.progress, run.waiting_for) == ("pending", 0, "a worker")
     with pytest.raises(xt.WaitTimeout, match=r"0 of 3 jobs are over, waiting for a worker"):
         run.wait(0.05)
-    assert not run.changed(1, 0.01)
-    assert run.changed(0, 0.01)
+    assert not run._changed(1, 0.01)
+    assert run._changed(0, 0.01)
 
 
 def test_a_keyword_that_nothing_reads_is_told(bench: Workbench) -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import xtyl_nb as xt
-from documented import documented
+from documented import GIVEN, documented
+from workbench import Workbench, workbench
 
-VERBS = {name: each for name, each in documented().items() if not isinstance(each, property)}
+VERBS = {name: each for name, each in documented().items() if not isinstance(each, property) and each not in GIVEN}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
 
 
 def shown(thing: object) -> list[str]:
@@ -21,8 +30,24 @@ def test_a_workflow_shows_its_verbs() -> None:
     """The steps, what can be done with a workflow, and its name and inputs."""
     assert shown(xt.Workflow("w")) == [
         "attach", "call", "conditional", "draw", "from_json", "generate_copy", "generate_image", "graph", "inputs",
-        "levels", "name", "order", "parallel", "plan", "review", "run", "to_json", "validate",
+        "levels", "name", "node", "order", "parallel", "plan", "review", "run", "to_json", "validate",
     ]  # fmt: skip
+
+
+def test_a_run_shows_its_verbs(bench: Workbench) -> None:
+    """What it is, how it stands, what can be done with it, and its results."""
+    assert shown(xt.Workflow("w").generate_copy("a", prompt="b").run()) == [
+        "another", "approve", "events", "frame", "gallery", "id", "inspect", "jobs", "name", "outputs", "overview",
+        "pause", "progress", "reject", "resume", "retry", "reviews", "save", "show", "state", "stop", "timeline",
+        "wait", "waiting_for", "watch",
+    ]  # fmt: skip
+
+
+def test_sheets_show_what_is_on_them(bench: Workbench) -> None:
+    """The images and their files; the bars, their nodes and the length of it all."""
+    run = bench.done(xt.Workflow("w").generate_copy("a", prompt="b"))
+    assert shown(run.gallery()) == ["exhibits", "paths"]
+    assert shown(run.timeline()) == ["bars", "nodes", "seconds"]
 
 
 def test_a_workflow_knows_the_inputs_that_were_declared() -> None:

@@ -18,7 +18,7 @@ WAITING = {"headline": glance(completed=2), "pick": glance(waiting=1, blocked=1)
 class Hasty(ScriptedRun):
     """Moves on by itself, each time somebody waits."""
 
-    def changed(self, after: int, timeout: float) -> bool:
+    def _changed(self, after: int, timeout: float) -> bool:
         self.step()
         return True
 
@@ -26,7 +26,7 @@ class Hasty(ScriptedRun):
 class Interrupted(ScriptedRun):
     """Somebody presses Ctrl-C while watching."""
 
-    def changed(self, after: int, timeout: float) -> bool:
+    def _changed(self, after: int, timeout: float) -> bool:
         raise KeyboardInterrupt
 
 

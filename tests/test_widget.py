@@ -361,7 +361,7 @@ def test_a_ping_brings_a_page_up_to_date_and_leaves_no_trace() -> None:
 class Decided(ScriptedRun):
     """Somebody else decides in the moment somebody clicks, and nobody who watches hears of it."""
 
-    def changed(self, after: int, timeout: float) -> bool:
+    def _changed(self, after: int, timeout: float) -> bool:
         threading.Event().wait(timeout)
         return False
 
@@ -417,7 +417,7 @@ def test_reviews_are_leafed_to_in_order(tmp_path: Path) -> None:
 class Many(ScriptedRun):
     """A node of 120 jobs, fifty to a page."""
 
-    def job_page(self, node: str, start: int = 0) -> JobPage:
+    def _job_page(self, node: str, start: int = 0) -> JobPage:
         jobs = [replace(self.inspect(node, item="0"), item=str(item)) for item in range(start, min(start + 50, 120))]
         return JobPage(total=120, start=start, jobs=tuple(jobs))
 

@@ -23,10 +23,10 @@ PAGE_PIXELS = 1600
 def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
     """Jobs from `start` on, `count` of them at the least if there are as many: what a page shows stays as long as it is."""
     node, start, count = str(message["node"]), int(message.get("start") or 0), int(message.get("count") or 1)
-    page = live.job_page(node, start)
+    page = live._job_page(node, start)
     jobs, seen = {job.item: job for job in page.jobs}, len(page.jobs)
     while page.jobs and seen < min(count, MOST_JOBS):
-        page = live.job_page(node, start + seen)
+        page = live._job_page(node, start + seen)
         jobs |= {job.item: job for job in page.jobs}
         seen += len(page.jobs)
     return page_json(JobPage(total=page.total, start=start, jobs=tuple(jobs.values())), began)
@@ -35,7 +35,7 @@ def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
 def _waiting(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
     """What waits behind a review, in order; with what to choose from where the page has not got it yet."""
     node, _, item = str(message.get("after") or "").rpartition("/")
-    found = live.reviews_after((node, item) if node else None, int(message.get("count") or REVIEWS_SHOWN))
+    found = live._reviews_after((node, item) if node else None, int(message.get("count") or REVIEWS_SHOWN))
     has = dict(message.get("have") or {})
     news = [each for each in found if has.get(review_key(each)) != mark(each.options)]
     return {"keys": [review_key(each) for each in found], "reviews": reviews_json(news)}
@@ -46,7 +46,7 @@ def _job(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
 
 
 def _events(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
-    return {"events": [event_json(event, began) for event in reversed(live.recent_events())]}
+    return {"events": [event_json(event, began) for event in reversed(live._recent_events())]}
 
 
 def _image(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
@@ -58,12 +58,12 @@ def _image(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
     else:
         options = {each.index: each.image for each in _options(live, node, item)}
         path = options.get(int(option))
-    return {"image": thumbnail(live.original(path), PAGE_PIXELS) if path else None}
+    return {"image": thumbnail(live._original(path), PAGE_PIXELS) if path else None}
 
 
 def _options(live: Live, node: str, item: str) -> Sequence[Option]:
     after = None
-    while page := live.reviews_after(after, MOST_REVIEWS):
+    while page := live._reviews_after(after, MOST_REVIEWS):
         for review in page:
             if (review.node, review.item) == (node, item):
                 return review.options

@@ -10,7 +10,20 @@ if TYPE_CHECKING:
 
 
 def load_briefs(rows: int | None = None) -> pd.DataFrame:
-    """The briefs: `product`, `tone`, `audience` (text) and `price` (whole dollars), the first `rows` of them or all 24."""
+    """Give the briefs of 24 invented products, for a first try.
+
+    Args:
+        rows: How many, from the first on; all if left out.
+
+    Returns:
+        A DataFrame with `product`, `tone`, `audience` (text) and `price` (whole dollars).
+
+    Example:
+        >>> xt.load_briefs(2)
+               product     tone       audience  price
+        0  Aurora lamp  playful  night readers     89
+        1    Tidal mug     calm  slow mornings     24
+    """
     import pandas as pd
 
     with files("xtyl_nb").joinpath("data/briefs.csv").open(encoding="utf-8") as source:

@@ -39,13 +39,26 @@ def connect(
 ) -> None:
     """Use another back end than the embedded one, or, with nothing named, go back to it.
 
-    `url` is that of a back end's API, with a `token` (XTYL_TOKEN, if left out): nothing else of it is needed. `project`
-    (XTYL_PROJECT) matters to a token of all projects, which otherwise works in `default`.
+    Args:
+        url: The address of a back end's API, such as "https://xtyl.example.org".
+        token: What `xtyl token create` gave; the variable XTYL_TOKEN if left out.
+        project: Whose runs to see, with a token of all projects; XTYL_PROJECT, or else
+            "default".
+        database: From the inside, the SQLAlchemy URL of the database, together with `redis`.
+        redis: The URL of the broker, together with `database`, for workers must see the same
+            truth.
 
-    From the inside, `database` is a SQLAlchemy URL and `redis` the URL of the broker; both together, for workers must see the
-    same truth.
+    Raises:
+        BackendError: The back end cannot be reached; the one in use stays.
+        SettingsError: What was given is no such URL; the one in use stays.
 
-    Raises BackendError if it cannot be reached, SettingsError for what is no such URL; the one in use then stays.
+    Example:
+        >>> try:
+        ...     xt.connect("http://127.0.0.1:9", token="xtyl_secret")
+        ... except xt.BackendError as error:
+        ...     print(error.code)
+        backend/unreachable
+        >>> xt.connect()
     """
     global _backend
     if url is not None and (database is not None or redis is not None):

@@ -5,7 +5,7 @@ decision does is the engine's.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,13 @@ from xtyl_engine.plan import Plan
 from xtyl_engine.states import OPEN, ExecutionState, JobState
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from xtyl_engine.overview import Review
     from xtyl_nb.backend import Backend
+    from xtyl_nb.run import Run
+
+PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,155 @@ class Desk:
             for item, state in states.items()
             if place is None or item == place or item.startswith(f"{place}.")
         }
+
+
+def approve(
+    self: Run,
+    node: str,
+    *,
+    choose: Sequence[int],
+    edits: Mapping[int, Any] | None = None,
+    row: Any = None,
+    comment: str | None = None,
+    timeout: float | None = None,
+    row_position: int | None = None,
+    item: str | None = None,
+) -> Run:
+    """Decide a review by picking options; blocks until it waits for a decision.
+
+    Args:
+        node: The review's id.
+        choose: The numbers of the options picked, from 0, in the order of `reviews()`.
+        edits: New texts by the number of the option, for a review with `edit=True`.
+        row: A label of the frame's index; left out, every row is decided so, each as soon as it
+            waits.
+        comment: Why, at most 10,000 characters; kept with the decision.
+        timeout: The most seconds to wait for the review; no limit if left out.
+        row_position: The row by its position, from 0, where a label is there twice.
+        item: One review of a list of them, by its path such as "3.0".
+
+    Returns:
+        The run itself.
+
+    Raises:
+        DecisionRefused: The decision cannot be taken; the hint says what may be chosen.
+        FrameError: No row has this label, or several have it.
+        WaitTimeout: The review does not wait after `timeout` seconds.
+
+    Example:
+        >>> run = flow.run(briefs)
+        >>> run.approve("pick", choose=[1], row=0, comment="The shortest.")
+        Run('launch')
+    """
+    place = self._desk.place(node, row, row_position, item)
+    comment = written("comment", comment)
+
+    def decide(item: str) -> None:
+        self._backend.approve(self.id, node, item, choose=choose, edits=edits, comment=comment, by=person())
+
+    self._desk.decide(node, place, decide, timeout)
+    return self._touched()
+
+
+def reject(
+    self: Run,
+    node: str,
+    *,
+    reason: str,
+    row: Any = None,
+    timeout: float | None = None,
+    row_position: int | None = None,
+    item: str | None = None,
+) -> Run:
+    """Decide that no option will do: what hangs on the review is skipped, other rows go on.
+
+    Args:
+        node: The review's id.
+        reason: Why, at most 10,000 characters; kept with the decision.
+        row: A label of the frame's index; left out, every row is rejected, each as soon as it
+            waits.
+        timeout: The most seconds to wait for the review; no limit if left out.
+        row_position: The row by its position, from 0, where a label is there twice.
+        item: One review of a list of them, by its path such as "3.0".
+
+    Returns:
+        The run itself.
+
+    Raises:
+        DecisionRefused: There is nothing to decide here.
+        FrameError: No row has this label, or several have it.
+        WaitTimeout: The review does not wait after `timeout` seconds.
+
+    Example:
+        >>> run = flow.run(briefs)
+        >>> run.reject("pick", reason="None is calm.", row=1)
+        Run('launch')
+    """
+    place = self._desk.place(node, row, row_position, item)
+    words = written("reason", reason) or ""
+
+    def decide(item: str) -> None:
+        self._backend.reject(self.id, node, item, reason=words, by=person())
+
+    self._desk.decide(node, place, decide, timeout)
+    return self._touched()
+
+
+def another(self: Run, node: str, *, row: Any = None, comment: str | None = None, item: str | None = None) -> Run:
+    """Ask for one more option where a review waits; it waits again, with all of them.
+
+    Args:
+        node: The review's id.
+        row: A label of the frame's index; left out, wherever the review waits now.
+        comment: What is wanted, at most 10,000 characters; kept with the request.
+        item: One review of a list of them, by its path such as "3.0".
+
+    Returns:
+        The run itself.
+
+    Raises:
+        DecisionRefused: The review does not wait there, or its list cannot get longer.
+        FrameError: No row has this label, or several have it.
+
+    Example:
+        >>> run = flow.run(product="Aurora lamp")
+        >>> waits = next(event for event in run.watch() if event.kind == "job_waiting")
+        >>> run.another("pick", comment="A shorter one.")
+        Run('launch')
+    """
+    states = self._desk.states(node, self._desk.place(node, row, None, item))
+    waiting = [item for item, state in states.items() if state is JobState.WAITING]
+    if not waiting:
+        raise DecisionRefused(f"{node} waits for no decision there", hint="`run.reviews()` lists what waits.")
+    for each in waiting:
+        self._backend.another(self.id, node, each, comment=written("comment", comment), by=person())
+    return self._touched()
+
+
+def reviews(self: Run) -> pd.DataFrame:
+    """List the decisions that are waited for.
+
+    Returns:
+        A DataFrame with one row per option, indexed by `node`, `row` (the label in the frame's
+        index) and `option` (its number, for `choose=`): its `text`, its `image` (a path), and
+        how many to `choose`.
+
+    Example:
+        >>> run = flow.run(product="Aurora lamp")
+        >>> waits = next(event for event in run.watch() if event.kind == "job_waiting")
+        >>> run.reviews().index.to_list()
+        [('pick', 0, 0), ('pick', 0, 1), ('pick', 0, 2)]
+    """
+    from xtyl_nb.frame import reviews_frame
+
+    return reviews_frame(self._backend, self.id, list(_waiting(self)))
+
+
+def _waiting(run: Run) -> Iterator[Review]:
+    after = None
+    while page := run._reviews_after(after, PAGE):
+        yield from page
+        after = (page[-1].node, page[-1].item)
 
 
 def written(name: str, text: str | None) -> str | None:

@@ -81,7 +81,7 @@ class Follower:
             return False
         # A run that is dear to look at is looked at less often.
         self._leave.wait(max(SHORTEST_PAUSE_SECONDS, 3 * (monotonic() - began)))
-        while not self._leave.is_set() and not self._live.changed(overview.sequence, CHANGED_SECONDS):
+        while not self._leave.is_set() and not self._live._changed(overview.sequence, CHANGED_SECONDS):
             if not self._is_watched():
                 return False
         return self._is_watched()

@@ -17,7 +17,17 @@ MOST_SHOWN = 100
 
 
 class Gallery:
-    """Images in the order of the nodes and rows; `paths` are their files. Shown in a notebook as a contact sheet."""
+    """A run's images in the order of its nodes and rows; a notebook shows a contact sheet.
+
+    Attributes:
+        exhibits: The images, each with its `path`, the `node` and `item` that made it, and its
+            `label`.
+
+    Example:
+        >>> sheet = run.gallery()
+        >>> len(sheet), sheet.exhibits[0].node
+        (2, 'poster')
+    """
 
     def __init__(self, jobs: Iterable[JobDetail], store: ArtifactStore):
         self.exhibits = tuple(exhibits_of(jobs))
@@ -25,7 +35,7 @@ class Gallery:
 
     @property
     def paths(self) -> list[str]:
-        """The image files, each once."""
+        """The paths of the image files, each once."""
         return [self._store.original(exhibit.path) for exhibit in self.exhibits]
 
     def __len__(self) -> int:

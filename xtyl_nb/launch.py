@@ -49,14 +49,45 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
 
 
 def attach(run_id: str) -> Run:
-    """The run with this id, from any kernel, also after the one that started it is gone. Raises RunNotFound."""
+    """Find a run again, from any kernel, also after the one that started it is gone.
+
+    Args:
+        run_id: The run's `id`; `runs()` lists them.
+
+    Returns:
+        A Run.
+
+    Raises:
+        RunNotFound: This back end has no such run, or it was pruned.
+        BackendError: The back end cannot be reached.
+
+    Example:
+        >>> xt.attach(run.id)
+        Run('launch')
+    """
     used = backend()
     patiently(lambda: used.queries.execution(run_id), ATTACH_SECONDS)
     return Run(run_id, used)
 
 
 def runs(limit: int = 100) -> pd.DataFrame:
-    """The latest runs of this back end, newest first, indexed by id."""
+    """List the latest runs of this back end, newest first.
+
+    Args:
+        limit: How many rows at most.
+
+    Returns:
+        A DataFrame indexed by `run` (the id, for `attach`): `name`, `state`, how many `rows`
+        and `jobs`, how many of these are `done` and `failed`, `created` and `finished` (UTC).
+
+    Raises:
+        BackendError: The back end cannot be reached.
+
+    Example:
+        >>> latest = xt.runs(limit=1)
+        >>> xt.attach(latest.index[0])
+        Run('launch')
+    """
     from xtyl_nb.frame import runs_frame
 
     return runs_frame(backend().queries.executions(limit))

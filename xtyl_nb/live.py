@@ -18,17 +18,20 @@ CHANGED_SECONDS = 1.0
 
 
 class Live(Protocol):
-    """One execution, as far as a display needs it. Every method may be called from any thread."""
+    """One execution, as far as a display needs it. Every method may be called from any thread.
+
+    What only a display asks for begins with an underscore, so that tab completion on a Run offers what users need.
+    """
 
     @property
     def id(self) -> str: ...
 
     @property
-    def plan(self) -> Plan: ...
+    def _plan(self) -> Plan: ...
 
     def overview(self) -> Overview: ...
 
-    def changed(self, after: int, timeout: float) -> bool:
+    def _changed(self, after: int, timeout: float) -> bool:
         """Wait until there is an event newer than number `after`; False if there was none within `timeout` seconds."""
 
     def pause(self) -> object: ...
@@ -55,18 +58,18 @@ class Live(Protocol):
 
     def another(self, node: str, *, comment: str | None = None, item: str | None = None) -> object: ...
 
-    def reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
+    def _reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
         """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
 
-    def job_page(self, node: str, start: int = 0) -> JobPage: ...
+    def _job_page(self, node: str, start: int = 0) -> JobPage: ...
 
     def inspect(self, node: str, *, item: str) -> JobDetail: ...
 
-    def recent_events(self) -> list[Event]: ...
+    def _recent_events(self) -> list[Event]: ...
 
     def timeline(self) -> Timeline: ...
 
-    def original(self, path: str) -> str:
+    def _original(self, path: str) -> str:
         """The whole file of an image that one of the others named, where it can be read."""
 
-    def exhibits(self, limit: int) -> list[Exhibit]: ...
+    def _exhibits(self, limit: int) -> list[Exhibit]: ...

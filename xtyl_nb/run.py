@@ -1,65 +1,82 @@
 """Run: a handle on one execution. It holds an id and a way to the back end, no state of its own, so that any number of
-handles in any number of kernels show the same thing.
+handles in any number of kernels show the same thing. The verbs that decide and those that give results have modules of
+their own; what begins with an underscore is for displays, see `Live`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.errors import DecisionRefused, WaitTimeout
+import xtyl_nb.desk as desk
+import xtyl_nb.results as results
+from xtyl_engine.errors import WaitTimeout
 from xtyl_engine.events import Event
-from xtyl_engine.states import ExecutionState, JobState
-from xtyl_nb.desk import Desk, person, written
+from xtyl_engine.states import ExecutionState
 from xtyl_nb.live import CHANGED_SECONDS
 from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pandas as pd
-
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.plan import Plan
     from xtyl_nb.backend import Backend
-    from xtyl_nb.gallery import Gallery
     from xtyl_nb.picture import Exhibit
-    from xtyl_nb.timeline import Timeline
-
-PAGE = 200
 
 
 class Run:
-    """One execution of a workflow. Made by `Workflow.run` or `xt.attach`."""
+    """One execution of a workflow, as `Workflow.run` and `xt.attach` give it.
+
+    Attributes:
+        id: What `xt.attach` finds it by, from any kernel.
+
+    Example:
+        >>> run = flow.run(briefs)
+        >>> run.approve("pick", choose=[0]).wait(timeout=60)
+        Run('launch')
+        >>> print(run.state, run.progress)
+        completed 100.0
+    """
 
     def __init__(self, id: str, backend: Backend, *, frame: Any = None):
         self.id = id
         self._backend = backend
         self._frame = frame.copy() if hasattr(frame, "columns") and hasattr(frame, "copy") else None
-        self._plan: Plan | None = None
         self._cell: int | None = None
 
+    approve = desk.approve
+    reject = desk.reject
+    another = desk.another
+    reviews = desk.reviews
+
+    frame = results.frame
+    outputs = results.outputs
+    jobs = results.jobs
+    inspect = results.inspect
+    events = results.events
+    gallery = results.gallery
+    timeline = results.timeline
+    save = results.save
+
     def __repr__(self) -> str:
-        return f"Run({self.plan.name!r})"
+        return f"Run({self.name!r})"
 
     @property
-    def plan(self) -> Plan:
-        """The plan the execution runs by."""
-        if self._plan is None:
-            self._plan = self._backend.queries.plan(self.id)
-        return self._plan
+    def name(self) -> str:
+        """The name of the workflow that it runs."""
+        return self._plan.name
 
     @property
     def state(self) -> ExecutionState:
-        """pending, running, paused, completed, failed or stopped."""
+        """One of pending, running, paused, completed, failed and stopped, as it is now."""
         return self._backend.queries.sequence(self.id)[1]
 
     @property
     def progress(self) -> float:
-        """Percent of jobs that are done, 0-100; those that were stopped are not."""
+        """How many percent of the jobs are done, from 0 to 100; those that were stopped are not."""
         return self.overview().progress
 
     @property
@@ -67,22 +84,38 @@ class Run:
         """What the run waits for, in words: a person, a retry, a worker; None while something runs."""
         return self.overview().waiting_for
 
-    @property
-    def _desk(self) -> Desk:
-        return Desk(id=self.id, plan=self.plan, backend=self._backend, wait_until=self._wait_until)
-
     def overview(self) -> Overview:
-        """State, counts per node, last results and open reviews, at one glance."""
+        """Read how the run stands, at one glance.
+
+        Returns:
+            An Overview: `state`, `progress` (percent), `done` of `total` jobs, how many `failed`,
+            the `error` for which it stands still, `started` and `finished` (seconds since 1970,
+            UTC), and `nodes`, the same by node.
+
+        Example:
+            >>> run.overview().nodes["headline"].done
+            6
+        """
         return self._backend.overview(self.id)
 
-    def changed(self, after: int, timeout: float) -> bool:
-        """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
-        return self._backend.changed(self.id, after, timeout)
-
     def wait(self, timeout: float | None = None) -> Run:
-        """Block until the run is completed, failed or stopped, or `timeout` seconds have passed (WaitTimeout).
+        """Block until the run is completed, failed or stopped; `await run` does so without blocking.
 
-        An interrupt leaves the run going: `run.stop()` ends it, `xt.attach(id)` finds it again.
+        An interrupt leaves the run going: `run.stop()` ends it, `xt.attach(run.id)` finds it again.
+
+        Args:
+            timeout: The most seconds to wait; no limit if left out.
+
+        Returns:
+            The run itself.
+
+        Raises:
+            WaitTimeout: It is still going on after `timeout` seconds, and goes on.
+            BackendError: The back end cannot be reached, or has no worker any more.
+
+        Example:
+            >>> print(run.wait(timeout=60).state)
+            completed
         """
         self._touched()
         try:
@@ -102,100 +135,89 @@ class Run:
         return until_over().__await__()
 
     def pause(self) -> Run:
-        """Start nothing new; what runs finishes and is kept."""
+        """Start nothing new; jobs that run finish and are kept.
+
+        Returns:
+            The run itself.
+
+        Raises:
+            ControlRefused: The run is over.
+
+        Example:
+            >>> run = flow.run(briefs)
+            >>> print(run.pause().state)
+            paused
+        """
         self._backend.control(self.id, "pause")
         return self._touched()
 
     def resume(self) -> Run:
-        """Go on after a pause, a stop or a failure; completed jobs are kept."""
+        """Go on after a pause, a stop or a failure; completed jobs are kept.
+
+        Returns:
+            The run itself.
+
+        Raises:
+            ControlRefused: The run is complete.
+
+        Example:
+            >>> run = flow.run(briefs).pause()
+            >>> print(run.resume().state)
+            running
+        """
         self._backend.control(self.id, "resume")
         return self._followed()
 
     def stop(self) -> Run:
-        """End the run; completed jobs are kept, and `resume` continues from them."""
+        """End the run; completed jobs are kept, and `resume` continues from them.
+
+        Returns:
+            The run itself.
+
+        Raises:
+            ControlRefused: The run is over.
+
+        Example:
+            >>> run = flow.run(briefs)
+            >>> print(run.stop().state)
+            stopped
+        """
         self._backend.control(self.id, "stop")
         return self._touched()
 
     def retry(self) -> Run:
-        """Try the failed jobs, and what hung on them, again."""
+        """Try the failed jobs, and what hung on them, again.
+
+        Returns:
+            The run itself.
+
+        Raises:
+            ControlRefused: Nothing in the run has failed.
+
+        Example:
+            >>> sums = xt.Workflow("sums").call("rounded", round, number="{{ number }}")
+            >>> run = sums.run(number="many").wait(timeout=60)
+            >>> print(run.state)
+            failed
+            >>> run.retry()
+            Run('sums')
+        """
         self._backend.control(self.id, "retry")
         return self._followed()
 
-    def approve(
-        self,
-        node: str,
-        *,
-        choose: Sequence[int],
-        edits: Mapping[int, Any] | None = None,
-        row: Any = None,
-        comment: str | None = None,
-        timeout: float | None = None,
-        row_position: int | None = None,
-        item: str | None = None,
-    ) -> Run:
-        """Decide a review: `choose` names options by position, `edits` gives new texts by option.
-
-        `row` is a label of the frame's index; without it every row is decided so, each as soon as it waits. Blocks until
-        then, `timeout` seconds at most. Raises DecisionRefused with what may be chosen.
-        """
-        place = self._desk.place(node, row, row_position, item)
-        comment = written("comment", comment)
-
-        def approve(item: str) -> None:
-            self._backend.approve(self.id, node, item, choose=choose, edits=edits, comment=comment, by=person())
-
-        self._desk.decide(node, place, approve, timeout)
-        return self._touched()
-
-    def reject(
-        self,
-        node: str,
-        *,
-        reason: str,
-        row: Any = None,
-        timeout: float | None = None,
-        row_position: int | None = None,
-        item: str | None = None,
-    ) -> Run:
-        """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
-        place = self._desk.place(node, row, row_position, item)
-        words = written("reason", reason) or ""
-
-        def reject(item: str) -> None:
-            self._backend.reject(self.id, node, item, reason=words, by=person())
-
-        self._desk.decide(node, place, reject, timeout)
-        return self._touched()
-
-    def another(self, node: str, *, row: Any = None, comment: str | None = None, item: str | None = None) -> Run:
-        """Ask for one more option where a review waits: another item of the list it chooses from is made, and it waits again
-        with all of them. Without `row`, everywhere it waits now. Raises DecisionRefused where the list cannot get longer."""
-        states = self._desk.states(node, self._desk.place(node, row, None, item))
-        waiting = [item for item, state in states.items() if state is JobState.WAITING]
-        if not waiting:
-            raise DecisionRefused(f"{node} waits for no decision there", hint="`run.reviews()` lists what waits.")
-        for each in waiting:
-            self._backend.another(self.id, node, each, comment=written("comment", comment), by=person())
-        return self._touched()
-
-    def reviews(self) -> pd.DataFrame:
-        """The decisions that are waited for: one row per option, indexed by node, row and option."""
-        from xtyl_nb.frame import reviews_frame
-
-        return reviews_frame(self._backend, self.id, list(self._waiting()))
-
-    def reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
-        """Some decisions that are waited for: those behind the review of this node and item, or the first."""
-        return self._backend.reviews(self.id, after, count)
-
-    def _waiting(self) -> Iterator[Review]:
-        after = None
-        while page := self.reviews_after(after, PAGE):
-            yield from page
-            after = (page[-1].node, page[-1].item)
-
     def watch(self) -> Iterator[Event]:
-        """The run's events from the first on, as they happen, without a gap; ends with the run."""
+        """Follow the run's events as they happen, from the first on, without a gap.
+
+        Returns:
+            An iterator that ends with the run. Each Event has `sequence`, `time` (seconds since
+            1970, UTC), `kind`, `node` and `item` (a path such as "3.0": the fourth row, its first
+            item).
+
+        Example:
+            >>> run = flow.run(briefs)
+            >>> print(next(event.kind for event in run.watch() if event.node == "headline"))
+            job_started
+        """
         after = 0
         while True:
             over = patiently(lambda: self.state).is_terminal
@@ -204,90 +226,58 @@ class Run:
                 yield event
             if over:
                 return
-            patiently(lambda after=after: self.changed(after, CHANGED_SECONDS))  # type: ignore[misc]
-
-    def frame(self) -> pd.DataFrame:
-        """The input rows, index kept, with one column per node, `status` and `error`."""
-        from xtyl_nb.frame import result_frame
-
-        return result_frame(self._backend, self.id, self.plan, self._frame)
-
-    def outputs(self, node: str) -> pd.DataFrame:
-        """One row per job of a node, indexed by row (and item), one column per field of its output."""
-        from xtyl_nb.frame import outputs_frame
-
-        return outputs_frame(self._backend, self.id, self.plan, node)
-
-    def jobs(self) -> pd.DataFrame:
-        """One row per job: what it did, how long it took, what it cost, how it failed."""
-        from xtyl_nb.frame import jobs_frame
-
-        return jobs_frame(self._backend, self.id, self.plan)
-
-    def inspect(self, node: str, *, row: Any = None, item: str | int | None = None) -> JobDetail:
-        """One job with everything that is known of it: what it was asked with its templates filled in, its attempts, its
-        result, its error with the traceback, its cost. `row` is a label of the frame's index, the first row if left out,
-        and `item` the place in that row's list; with no `row`, the path of both, such as "3.0"."""
-        position = str(0 if row is None else self._desk.position(row))
-        if item is not None:
-            position = f"{position}.{item}" if row is not None or isinstance(item, int) else item
-        return self._backend.inspect(self.id, node, position)
-
-    def job_page(self, node: str, start: int = 0) -> JobPage:
-        """Some jobs of a node from the `start`-th on, those that need somebody first."""
-        return self._backend.job_page(self.id, node, start)
-
-    def recent_events(self, count: int = 200) -> list[Event]:
-        """The last events, in order."""
-        sequence, _ = self._backend.queries.sequence(self.id)
-        return self._backend.queries.events(self.id, max(0, sequence - count))
-
-    def events(self) -> pd.DataFrame:
-        """One row per event, in order."""
-        from xtyl_nb.frame import events_frame
-
-        return events_frame(self._backend, self.id)
-
-    def gallery(self, node: str | None = None) -> Gallery:
-        """Every image the run made, or those of one node, as a contact sheet; `.paths` are the files."""
-        from xtyl_nb.gallery import Gallery
-
-        names = [node] if node else self.plan.nodes
-        return Gallery((job for name in names for job in self._jobs_of(name)), self._backend.store_of(self.id))
-
-    def exhibits(self, limit: int) -> list[Exhibit]:
-        """The first images the run made, in the order of the nodes and rows."""
-        from xtyl_nb.gallery import exhibits_of
-
-        with_images = [name for name, node in self.plan.nodes.items() if node.kind.makes_images]
-        return list(islice(exhibits_of(job for name in with_images for job in self._jobs_of(name)), limit))
-
-    def original(self, path: str) -> str:
-        """The whole file of an image, of which a back end far away sent a small copy."""
-        return self._backend.store_of(self.id).original(path)
-
-    def timeline(self) -> Timeline:
-        """When each job was at work, as bars on one scale."""
-        from xtyl_nb.timeline import timeline_of
-
-        return timeline_of(self._backend.queries.jobs(self.id), list(self.plan.nodes), self.overview())
-
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write what the run made into a folder, one subfolder per row: texts as .txt, images as files; the paths."""
-        from xtyl_nb.export import save_results
-
-        return save_results(self._backend, self.id, self.plan, folder)
+            patiently(lambda after=after: self._changed(after, CHANGED_SECONDS))  # type: ignore[misc]
 
     def show(self) -> None:
-        """Show the live graph below the cell; outside a notebook, nothing."""
+        """Show the live graph below the cell; outside a notebook, nothing.
+
+        Example:
+            >>> run.show()
+        """
         from xtyl_nb.display import show_run
 
         self._touched()
         show_run(self)
 
+    @cached_property
+    def _plan(self) -> Plan:
+        return self._backend.queries.plan(self.id)
+
+    @property
+    def _desk(self) -> desk.Desk:
+        return desk.Desk(id=self.id, plan=self._plan, backend=self._backend, wait_until=self._wait_until)
+
+    def _changed(self, after: int, timeout: float) -> bool:
+        """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
+        return self._backend.changed(self.id, after, timeout)
+
+    def _reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
+        """Some decisions that are waited for: those behind the review of this node and item, or the first."""
+        return self._backend.reviews(self.id, after, count)
+
+    def _job_page(self, node: str, start: int = 0) -> JobPage:
+        """Some jobs of a node from the `start`-th on, those that need somebody first."""
+        return self._backend.job_page(self.id, node, start)
+
+    def _recent_events(self, count: int = 200) -> list[Event]:
+        """The last events, in order."""
+        sequence, _ = self._backend.queries.sequence(self.id)
+        return self._backend.queries.events(self.id, max(0, sequence - count))
+
+    def _exhibits(self, limit: int) -> list[Exhibit]:
+        """The first images the run made, in the order of the nodes and rows."""
+        from xtyl_nb.gallery import exhibits_of
+
+        with_images = [name for name, node in self._plan.nodes.items() if node.kind.makes_images]
+        return list(islice(exhibits_of(job for name in with_images for job in self._jobs_of(name)), limit))
+
+    def _original(self, path: str) -> str:
+        """The whole file of an image, of which a back end far away sent a small copy."""
+        return self._backend.store_of(self.id).original(path)
+
     def _jobs_of(self, node: str) -> Iterator[JobDetail]:
         start = 0
-        while (page := self.job_page(node, start)).jobs:
+        while (page := self._job_page(node, start)).jobs:
             yield from page.jobs
             start += len(page.jobs)
 
@@ -328,7 +318,7 @@ class Run:
             left = CHANGED_SECONDS if deadline is None else min(CHANGED_SECONDS, deadline - time.monotonic())
             if left <= 0:
                 raise self._too_late(timeout)
-            if not self.changed(after, left):
+            if not self._changed(after, left):
                 self._backend.check()
             return False
 
@@ -340,7 +330,7 @@ class Run:
         """The state after a while, or as soon as something happened."""
         after, state = self._backend.queries.sequence(self.id)
         if not state.is_terminal:
-            self.changed(after, CHANGED_SECONDS)
+            self._changed(after, CHANGED_SECONDS)
         return state
 
     def _too_late(self, timeout: float | None) -> WaitTimeout:

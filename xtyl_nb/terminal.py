@@ -44,7 +44,7 @@ def _watch_screen(live: Live, console: Console) -> Overview:
     overview = live.overview()
     with Screen(_picture(overview, console.height), console=console, auto_refresh=False) as screen:
         while not overview.state.is_terminal:
-            live.changed(overview.sequence, REFRESH_SECONDS)
+            live._changed(overview.sequence, REFRESH_SECONDS)
             overview = live.overview()
             _refresh(screen, overview, console.height)
     return overview
@@ -136,7 +136,7 @@ def _watch_lines(live: Live, console: Console) -> Overview:
                 _print(console, line)
         if overview.state.is_terminal:
             return overview
-        live.changed(overview.sequence, REFRESH_SECONDS)
+        live._changed(overview.sequence, REFRESH_SECONDS)
 
 
 def _lines(overview: Overview) -> list[tuple[str, str]]:

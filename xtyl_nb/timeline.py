@@ -30,7 +30,17 @@ class Bar:
 
 
 class Timeline:
-    """The jobs of a run on one scale; `bars` holds them. Jobs of one node that worked at once lie below each other."""
+    """A run's jobs on one scale; a notebook shows bars, those of one time below each other.
+
+    Attributes:
+        bars: The jobs, each with its `node`, `item`, `state`, `start` and `end` in seconds
+            since the run began.
+        nodes: The ids of the nodes that have bars, in the order of the plan.
+
+    Example:
+        >>> run.timeline().bars[0].node
+        'headline'
+    """
 
     def __init__(self, bars: Iterable[Bar], nodes: Sequence[str]):
         self.bars = tuple(sorted(bars, key=lambda bar: (bar.start, bar.end)))
@@ -38,7 +48,7 @@ class Timeline:
 
     @property
     def seconds(self) -> float:
-        """From the run's beginning to the end of its last job."""
+        """How many seconds passed from the run's beginning to the end of its last job."""
         return max((bar.end for bar in self.bars), default=0.0)
 
     def __repr__(self) -> str:

@@ -100,7 +100,7 @@ class RunWidget(anywidget.AnyWidget):
         self._audience = Audience(_cells)
         self._overview = live.overview()
         self._opened: set[str] = set()
-        self._fold = fold(live.plan)
+        self._fold = fold(live._plan)
         self._current = describe(self._fold.overview(self._overview))
         self._key = uuid4().hex[:12]
         self._follower = Follower(live, seen=self._see, failed=self._fail, is_watched=self._audience.is_there)
@@ -113,7 +113,7 @@ class RunWidget(anywidget.AnyWidget):
         self.follow()
 
     def __repr__(self) -> str:
-        return f"RunWidget({self.live.plan.name})"
+        return f"RunWidget({self.live._plan.name})"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data = {"text/plain": repr(self), VIEW_MIME: self._view_data(), "text/html": self._picture()}
@@ -158,7 +158,7 @@ class RunWidget(anywidget.AnyWidget):
         # JupyterLab says "Loading widget" or "model not found" in the output above when no kernel feeds it.
         output = ".jp-OutputArea-child"
         hide = f"{output}:not(:has(.xtyl)):has(+ {output} .xtyl-still-{self._key}){{display:none}}"
-        picture = run_html(self.live.plan, self._overview, self._exhibits())
+        picture = run_html(self.live._plan, self._overview, self._exhibits())
         self._still_mark = mark(picture)
         return f'<div class="xtyl-still-{self._key} xtyl-is-{self._still_mark}"><style>{hide}</style>{picture}</div>'
 
@@ -167,12 +167,12 @@ class RunWidget(anywidget.AnyWidget):
         if not self._overview.state.is_terminal:
             return []
         try:
-            return self.live.exhibits(MOST_EXHIBITS + 1)
+            return self.live._exhibits(MOST_EXHIBITS + 1)
         except WorkflowException:
             return []
 
     def _graph(self) -> Json:
-        return draw_graph(self.live.plan, self._key, self._fold) | {"opened": len(self._opened), "run": self.live.id}
+        return draw_graph(self.live._plan, self._key, self._fold) | {"opened": len(self._opened), "run": self.live.id}
 
     def _moment(self) -> tuple[Any, ...]:
         """What has to change for the still picture to be drawn again while the run goes on."""
@@ -222,7 +222,7 @@ class RunWidget(anywidget.AnyWidget):
         with self._lock:
             is_stack = isinstance(opened, str) and len(self._fold.stacks.get(opened, ())) > 1
             self._opened = self._opened | {opened} if is_stack else set()
-            self._fold = fold(self.live.plan, self._opened)
+            self._fold = fold(self.live._plan, self._opened)
             now = describe(self._fold.overview(self._overview), self._current["reviews"])
             self._current = now | {"trouble": self._current["trouble"]}
             self.graph = self._graph()

@@ -34,7 +34,7 @@ class Contested(ScriptedRun):
         return replace(super().inspect(node, item="0"), decision=ana)
 class Unheard(Contested):
     # Nobody who watches hears of it.
-    def changed(self, after, timeout):
+    def _changed(self, after, timeout):
         threading.Event().wait(timeout)
         return False
 """

@@ -24,8 +24,8 @@ class Quick(ScriptedRun):
         bars = [bar for bar in super().timeline().bars for _ in range(2 if self.overview().state == "completed" else 1)]
         self.step()
         return Timeline(bars, list(SUMMER))
-    def recent_events(self):
-        events = super().recent_events()[: 2 if self.overview().state == "completed" else 1]
+    def _recent_events(self):
+        events = super()._recent_events()[: 2 if self.overview().state == "completed" else 1]
         self.step()
         return events
 begun = overview_of(plan, nodes={"headline": glance(running=2, started=STARTED)})

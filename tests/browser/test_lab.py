@@ -102,7 +102,7 @@ def test_a_row_is_decided_by_two_keys_and_a_comment(lab: Any, page: Any) -> None
 
 def test_a_click_is_served_while_a_cell_runs(lab: Any, page: Any) -> None:
     """A cell that waits for the run does not keep the person from approving."""
-    busy = "while run.overview().state != 'completed': run.changed(0, 1)\nprint('went', 'on')"
+    busy = "while run.overview().state != 'completed': run._changed(0, 1)\nprint('went', 'on')"
     start(page, lab.write("busy.ipynb", START, busy))
     page.wait_for_selector(".xtyl .pill.running")
     run_cell(page, 1)

@@ -40,7 +40,7 @@ from xtyl_engine.overview import JobPage
 def page_of(node, start=0):
     jobs = [replace(run.inspect(node, item="0"), item=str(n), label=f"row {n}") for n in range(start, min(start + 50, 120))]
     return JobPage(total=120, start=start, jobs=tuple(jobs))
-run.job_page = page_of
+run._job_page = page_of
 show(run)
 """,
 )

@@ -55,7 +55,7 @@ display(HTML("".join(sketches)))
 for table in (run.frame(), run.outputs("line"), run.outputs("say"), run.outputs("kit"), run.jobs(), run.events(), run.reviews(),
               xt.runs(), flow.plan(frame), run.gallery(), run.timeline()):
     display(table)
-HTML(run_html(run.plan, run.overview()))
+HTML(run_html(run._plan, run.overview()))
 """
 DOWN = "from xtyl_engine.local import down\nfrom xtyl_engine.settings import load_settings\ndown(load_settings())"
 WATCH = "window.hits = 0; window.hit = () => { window.hits += 1; };"

@@ -142,7 +142,7 @@ def test_no_script_gets_out_of_a_table_a_picture_or_an_error(payload):
     run = flow.run(frame).wait(60)
     shown = [run.frame(), run.outputs("kit"), run.jobs(), run.events(), xt.runs(), flow.plan(frame)]
     texts = [table._repr_html_() for table in shown]
-    texts.append(run_html(run.plan, run.overview()))
+    texts.append(run_html(run._plan, run.overview()))
     texts.append(flow._repr_html_())
     review = xt.Workflow("r").generate_copy("line", prompt="{{ cell }}").review("pick", of="line", instructions=payload)
     waiting = review.run(frame)

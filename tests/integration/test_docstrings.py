@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,17 +13,29 @@ import xtyl_nb as xt
 from documented import documented
 
 EXAMPLES = {name: doc for name, each in documented().items() if ">>>" in (doc := inspect.getdoc(each) or "")}
-FLOW = (
-    xt.Workflow("launch")
-    .generate_copy("headline", prompt="A headline for {{ product }}", n=3)
-    .review("pick", of="headline")
+COPY = xt.Workflow("launch").generate_copy("headline", prompt="A headline for {{ product }}", n=3)
+FLOW = COPY.review("pick", of="headline")
+POSTERS = COPY.review("pick", of="headline", auto="first").generate_image(
+    "poster", prompt="Poster for {{ product }}: {{ pick.headline.text }}", size="64x64"
 )
 
 
+@pytest.fixture(scope="module")
+def is_over() -> list[xt.Run]:
+    """One run for all examples that show results."""
+    return []
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_in_a_docstring_shows_what_it_says(name: str) -> None:
-    """`xt`, `pd`, a workflow `flow` and two rows of `briefs` are there, as in a notebook."""
-    given = {"xt": xt, "pd": pd, "flow": FLOW, "briefs": xt.load_briefs(2)}
+def test_an_example_in_a_docstring_shows_what_it_says(
+    name: str, is_over: list[xt.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook, `xt`, `pd`, two rows of `briefs`, a workflow `flow` with a review and a `run` that is over are there."""
+    monkeypatch.chdir(tmp_path)
+    briefs = xt.load_briefs(2)
+    if not is_over:
+        is_over.append(POSTERS.run(briefs).wait(60))
+    given = {"xt": xt, "pd": pd, "briefs": briefs, "flow": FLOW, "run": is_over[0]}
     told: list[str] = []
     example = doctest.DocTestParser().get_doctest(EXAMPLES[name], given, name, None, None)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
