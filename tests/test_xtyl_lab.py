@@ -48,8 +48,10 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
+    """Started in a folder with a file that is called as a library of JupyterLab's is."""
     folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
     environment = os.environ | folders | {"IPYTHONDIR": str(tmp_path / "ipython")}
+    (tmp_path / "tornado.py").write_text("raise SystemExit('this is not the library')")
     keyboard, terminal = os.openpty()
     with open(tmp_path / "output", "wb") as output:
         process = subprocess.Popen(
@@ -132,7 +134,7 @@ def test_a_missing_jupyterlab_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     done = CliRunner().invoke(main, ["lab"])
     assert done.exit_code == 1
     assert "needs JupyterLab, which is not installed" in done.output
-    assert 'pip install "xtyl-nb[lab]"' in done.output
+    assert f'{sys.executable} -m pip install "xtyl-nb[lab]"' in done.output
     assert list(tmp_path.iterdir()) == []
 
 

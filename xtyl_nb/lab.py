@@ -38,10 +38,12 @@ def lab_command(folder: Path, options: Iterable[str]) -> list[str]:
     if find_spec("jupyterlab") is None:
         raise SettingsError(
             f"`xtyl lab` needs JupyterLab, which is not installed in {sys.prefix}",
-            hint='Install it: pip install "xtyl-nb[lab]".',
+            hint=f'Install it: {sys.executable} -m pip install "xtyl-nb[lab]".',
         )
     first = f"--LabApp.default_url=/lab/tree/{FIRST}"
-    return [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--ServerApp.root_dir={folder}", first, *options]
+    # -P: Python files in the folder where it is started are not JupyterLab's.
+    server = [sys.executable, "-P", "-m", "jupyterlab", "--ip=127.0.0.1", f"--ServerApp.root_dir={folder}"]
+    return [*server, first, *options]
 
 
 def _shipped() -> Path:
