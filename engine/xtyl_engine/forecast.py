@@ -5,7 +5,7 @@ after it be looked up too; what nobody has computed yet is not known, and counts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from xtyl_engine import statements as sql
@@ -45,73 +45,65 @@ def forecast(
 ) -> list[NodeForecast]:
     """One forecast per node, in topological order. `provider` is the one used where a node names none, `project` the one whose
     results count."""
-    known: dict[tuple[str, str], Any] = {}
     with database.read() as transaction:
 
         def look_up(key: str) -> tuple[Any, ...] | None:
             return transaction.row(sql.CACHED_IN, {"cache_key": key, "project": project})
 
-        return [_forecast_node(look_up, plan, node, rows, known, store, provider) for node in plan.nodes.values()]
+        look = _Look(look_up=look_up, plan=plan, rows=rows, store=store, provider=provider)
+        return [look.node(node) for node in plan.nodes.values()]
 
 
-def _forecast_node(
-    look_up: LookUp,
-    plan: Plan,
-    node: PlanNode,
-    rows: Sequence[Mapping[str, Any]],
-    known: dict[tuple[str, str], Any],
-    store: ArtifactStore,
-    provider: str,
-) -> NodeForecast:
-    if plan.birth(node.id) is not None:
-        return NodeForecast(node=node.id, type=node.type, jobs=None, cached=0)
-    jobs, cached = 0, 0
-    for item in _items(plan, node, len(rows)):
-        jobs += 1
-        found = _look(look_up, plan, node, item, rows, known, store, provider)
-        if found is not _UNKNOWN:
-            known[node.id, item] = found
-            cached += 1
-    return NodeForecast(node=node.id, type=node.type, jobs=jobs, cached=cached)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """Goes through a plan node by node; `known` holds the outputs that it has found, by node and item."""
 
+    look_up: LookUp
+    plan: Plan
+    rows: Sequence[Mapping[str, Any]]
+    store: ArtifactStore
+    provider: str
+    known: dict[tuple[str, str], Any] = field(default_factory=dict)
 
-def _look(
-    look_up: LookUp,
-    plan: Plan,
-    node: PlanNode,
-    item: str,
-    rows: Sequence[Mapping[str, Any]],
-    known: Mapping[tuple[str, str], Any],
-    store: ArtifactStore,
-    provider: str,
-) -> Any:
-    upstream = {name: _known(plan, plan.nodes[name], node, item, known) for name in node.reads.nodes}
-    kind = node.kind
-    if kind.waits or kind.takes_function or any(value is _UNKNOWN for value in upstream.values()):
-        return _UNKNOWN
-    try:
-        config = configure(kind, rendered(kind, node.config, {**rows[int(head(item, 1))], **upstream}))
-    except WorkflowException:
-        return _UNKNOWN
-    key = cache_key(kind, node, config, item, provider)
-    found = look_up(key) if key else None
-    return _UNKNOWN if found is None else visible(node, JobState.COMPLETED, found[0], None, store)
+    def node(self, node: PlanNode) -> NodeForecast:
+        """The nodes before it must have been looked at."""
+        if self.plan.birth(node.id) is not None:
+            return NodeForecast(node=node.id, type=node.type, jobs=None, cached=0)
+        jobs, cached = 0, 0
+        for item in self._items(node):
+            jobs += 1
+            found = self._output(node, item)
+            if found is not _UNKNOWN:
+                self.known[node.id, item] = found
+                cached += 1
+        return NodeForecast(node=node.id, type=node.type, jobs=jobs, cached=cached)
 
+    def _items(self, node: PlanNode) -> Iterator[str]:
+        lengths = [self.plan.lengths[axis] for axis in node.axes[1:]]
+        for row in range(len(self.rows)):
+            yield from iterate_items(str(row), lengths)
 
-def _known(plan: Plan, source: PlanNode, reader: PlanNode, item: str, known: Mapping[tuple[str, str], Any]) -> Any:
-    """What the job would read from one node, if all of it is known."""
-    if plan.birth(source.id) is not None:
-        return _UNKNOWN
-    shared = shared_axes(source.axes, reader.axes)
-    prefix = head(item, shared)
-    if shared == len(source.axes):
-        return known.get((source.id, prefix), _UNKNOWN)
-    lengths = [plan.lengths[axis] for axis in source.axes[shared:]]
-    values = [known.get((source.id, each), _UNKNOWN) for each in iterate_items(prefix, lengths)]
-    return _UNKNOWN if any(value is _UNKNOWN for value in values) else values
+    def _output(self, node: PlanNode, item: str) -> Any:
+        upstream = {name: self._read(self.plan.nodes[name], node, item) for name in node.reads.nodes}
+        kind = node.kind
+        if kind.waits or kind.takes_function or any(value is _UNKNOWN for value in upstream.values()):
+            return _UNKNOWN
+        try:
+            config = configure(kind, rendered(kind, node.config, {**self.rows[int(head(item, 1))], **upstream}))
+        except WorkflowException:
+            return _UNKNOWN
+        key = cache_key(kind, node, config, item, self.provider)
+        found = self.look_up(key) if key else None
+        return _UNKNOWN if found is None else visible(node, JobState.COMPLETED, found[0], None, self.store)
 
-
-def _items(plan: Plan, node: PlanNode, rows: int) -> Iterator[str]:
-    lengths = [plan.lengths[axis] for axis in node.axes[1:]]
-    for row in range(rows):
-        yield from iterate_items(str(row), lengths)
+    def _read(self, source: PlanNode, reader: PlanNode, item: str) -> Any:
+        """What the job would read from one node, if all of it is known."""
+        if self.plan.birth(source.id) is not None:
+            return _UNKNOWN
+        shared = shared_axes(source.axes, reader.axes)
+        prefix = head(item, shared)
+        if shared == len(source.axes):
+            return self.known.get((source.id, prefix), _UNKNOWN)
+        lengths = [self.plan.lengths[axis] for axis in source.axes[shared:]]
+        values = [self.known.get((source.id, each), _UNKNOWN) for each in iterate_items(prefix, lengths)]
+        return _UNKNOWN if any(value is _UNKNOWN for value in values) else values

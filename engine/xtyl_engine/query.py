@@ -119,6 +119,11 @@ class Progress:
     events: tuple[Event, ...] = ()
 
 
+# In the order of EXECUTION and of JOB_COLUMNS.
+_EXECUTION_FIELDS = tuple(each.name for each in fields(Execution))
+_JOB_FIELDS = tuple(each.name for each in fields(Job))
+
+
 class Queries:
     """Questions to one database."""
 
@@ -238,26 +243,8 @@ def _read_events(transaction: Transaction, execution_id: str, after: int, limit:
 
 def read_execution(row: tuple[Any, ...]) -> Execution:
     """What a row of `EXECUTION` says."""
-    id, name, template_id, state, epoch, shape, count, total, done, failed, sequence, error, *times = row
-    created, started, finished, project = times
-    return Execution(
-        id=id,
-        name=name,
-        template_id=template_id,
-        state=ExecutionState(state),
-        epoch=epoch,
-        shape=json.loads(shape),
-        rows=count,
-        total=total,
-        done=done,
-        failed=failed,
-        sequence=sequence,
-        error=error,
-        created=created,
-        started=started,
-        finished=finished,
-        project=project,
-    )
+    values = dict(zip(_EXECUTION_FIELDS, row, strict=True))
+    return Execution(**(values | {"state": ExecutionState(values["state"]), "shape": json.loads(values["shape"])}))
 
 
 def read_event(execution_id: str, row: tuple[Any, ...]) -> Event:
@@ -275,6 +262,6 @@ def read_event(execution_id: str, row: tuple[Any, ...]) -> Event:
 
 
 def read_job(row: tuple[Any, ...]) -> Job:
-    names = [each.name for each in fields(Job)]
-    values = dict(zip(names, row, strict=True))
+    """What a row of `JOB_COLUMNS` says."""
+    values = dict(zip(_JOB_FIELDS, row, strict=True))
     return Job(**(values | {"state": JobState(values["state"]), "cached": bool(values["cached"])}))

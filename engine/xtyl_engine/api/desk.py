@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from fastapi import Response
 
 from xtyl_engine.errors import BackendError, WorkflowException
+from xtyl_engine.listing import Page
 from xtyl_engine.wire import name_images, to_json
 
 T = TypeVar("T")
@@ -38,6 +39,15 @@ class Desk:
         """Answer with what a read gives, as JSON."""
         return await self.run(lambda: respond(work(), 200, headers))
 
+    async def page(self, name: str, read: Callable[[], Page[Any]]) -> Response:
+        """Answer with a page that a read gives, its items under this name."""
+
+        def listed() -> dict[str, Any]:
+            page = read()
+            return {name: to_json([name_images(each) for each in page.items]), "next": page.next}
+
+        return await self.look(listed)
+
     async def run(self, work: Callable[[], T]) -> T:
         """What a short piece of work gives. Raises BackendError if it is not done in time."""
         return await _waited(self._looks.submit(_readable, work), START_SECONDS, READ_SECONDS)
@@ -60,11 +70,6 @@ def respond(value: Any, status: int = 200, headers: Mapping[str, str] | None = N
     value = value if isinstance(value, (dict, list)) else to_json(name_images(value))
     data = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     return Response(data, status, headers, "application/json")
-
-
-def listed(name: str, values: Any, next: str | None = None) -> dict[str, Any]:
-    """A page as it travels."""
-    return {name: to_json([name_images(each) for each in values]), "next": next}
 
 
 async def _waited(future: Future[T], start_seconds: float, seconds: float) -> T:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from xtyl_engine.api.access import Caller, In, Reader, Writer
 from xtyl_engine.api.answers import Executions, Forecasts
 from xtyl_engine.api.bodies import LARGE, MIDDLE, parse, parse_as, read_body
-from xtyl_engine.api.desk import listed, respond
+from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Id, Key, Limit, OfName, Project, State, answers, takes
 from xtyl_engine.intake import submission_digest
+from xtyl_engine.listing import Page
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import SubmissionBody
 from xtyl_engine.tokens import Role
@@ -58,12 +57,11 @@ async def executions(
 ) -> Response:
     """A project's executions, newest first."""
 
-    def look() -> dict[str, Any]:
+    def read() -> Page[Execution]:
         project = office.service.project(caller.scope, project_id)
-        page = office.service.reader.executions(project, state, name, after, limit)
-        return listed("executions", page.items, page.next)
+        return office.service.reader.executions(project, state, name, after, limit)
 
-    return await office.desk.look(look)
+    return await office.desk.page("executions", read)
 
 
 @router.get("/executions/{id}", responses=answers(Execution))

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Response
 
 from xtyl_engine.api.access import In, Reader
 from xtyl_engine.api.answers import Events, Jobs, Rows
-from xtyl_engine.api.desk import listed
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfNode, OfState, answers
 from xtyl_engine.closeup import MAX_PAGE
 from xtyl_engine.overview import JobDetail, JobPage, Overview
@@ -36,12 +35,9 @@ async def plan(id: Id, caller: Reader, office: In) -> Response:
 @router.get("/rows", responses=answers(Rows))
 async def rows(id: Id, caller: Reader, office: In, after: After = None, limit: Limit = 100) -> Response:
     """The rows it runs over."""
-
-    def look() -> dict[str, Any]:
-        page = office.service.reader.of(caller.scope, id).rows(after=after, limit=limit)
-        return listed("rows", page.items, page.next)
-
-    return await office.desk.look(look)
+    return await office.desk.page(
+        "rows", lambda: office.service.reader.of(caller.scope, id).rows(after=after, limit=limit)
+    )
 
 
 @router.get("/jobs", responses=answers(Jobs))
@@ -82,9 +78,6 @@ async def node_jobs(id: Id, node: Node, caller: Reader, office: In, start: Start
 @router.get("/events", responses=answers(Events))
 async def events(id: Id, caller: Reader, office: In, after: After = None, limit: Limit = 1_000) -> Response:
     """Its events in order. `after` is the number of the last one that is known."""
-
-    def look() -> dict[str, Any]:
-        page = office.service.reader.of(caller.scope, id).events(after=after, limit=limit)
-        return listed("events", page.items, page.next)
-
-    return await office.desk.look(look)
+    return await office.desk.page(
+        "events", lambda: office.service.reader.of(caller.scope, id).events(after=after, limit=limit)
+    )

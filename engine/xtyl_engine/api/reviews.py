@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from xtyl_engine.api.access import Caller, In, Office, Reader, Reviewer
 from xtyl_engine.api.answers import Reviews
 from xtyl_engine.api.bodies import parse, parse_as, read_body
-from xtyl_engine.api.desk import listed, respond
+from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Id, Item, Node, answers, takes
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import AnotherBody, ApprovalBody, DecisionBody, RejectionBody
@@ -22,12 +22,7 @@ DECIDED = answers(Execution, 408, 409, 413)
 @router.get("", responses=answers(Reviews))
 async def reviews(id: Id, caller: Reader, office: In, after: After = None, limit: Some = 50) -> Response:
     """The decisions that are waited for, in order. `after` is node and item of the last one that is known: `pick/3`."""
-
-    def look() -> dict[str, Any]:
-        page = office.service.reader.of(caller.scope, id).reviews(after, limit)
-        return listed("reviews", page.items, page.next)
-
-    return await office.desk.look(look)
+    return await office.desk.page("reviews", lambda: office.service.reader.of(caller.scope, id).reviews(after, limit))
 
 
 @router.post("/{node}/{item}/approve", responses=DECIDED, openapi_extra=takes(ApprovalBody))

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request, Response
 from xtyl_engine.api.access import Caller, In, Reader, Writer
 from xtyl_engine.api.answers import Templates, TemplateWithWorkflow
 from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
-from xtyl_engine.api.desk import listed, respond
+from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Limit, Name, Project, Version, answers, takes
 from xtyl_engine.catalogue import Template
+from xtyl_engine.listing import Page
 from xtyl_engine.requests import TemplateBody
 from xtyl_engine.wire import to_json
 
@@ -25,12 +26,11 @@ async def templates(
 ) -> Response:
     """The newest version of each template of a project, by name."""
 
-    def look() -> dict[str, Any]:
+    def read() -> Page[Template]:
         project = office.service.project(caller.scope, project_id)
-        page = office.service.reader.templates(project, after, limit)
-        return listed("templates", page.items, page.next)
+        return office.service.reader.templates(project, after, limit)
 
-    return await office.desk.look(look)
+    return await office.desk.page("templates", read)
 
 
 @router.post(
@@ -51,12 +51,11 @@ async def versions(
 ) -> Response:
     """The versions of a template, newest first."""
 
-    def look() -> dict[str, Any]:
+    def read() -> Page[Template]:
         project = office.service.project(caller.scope, project_id)
-        page = office.service.reader.template_versions(project, name, after, limit)
-        return listed("templates", page.items, page.next)
+        return office.service.reader.template_versions(project, name, after, limit)
 
-    return await office.desk.look(look)
+    return await office.desk.page("templates", read)
 
 
 @router.get("/{name:path}", responses=answers(TemplateWithWorkflow))
