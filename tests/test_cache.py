@@ -78,7 +78,7 @@ def test_a_dry_run_counts_its_own_projects_results_only(hands: Hands) -> None:
 )
 def test_a_key_is_what_the_first_release_wrote(seed: int | None, key: str) -> None:
     """What is stored under it stays to be found; a seed that is not set counts as 0, whether one is sent or not."""
-    plan = validate(xt.Workflow("line").generate_copy("line", prompt="One line", seed=seed).document)
+    plan = validate(xt.Workflow("line").generate_copy("line", prompt="One line", seed=seed)._document)
     kind, node = node_type("generate_copy"), plan.nodes["line"]
     assert cache_key(kind, node, configure(kind, node.config), "0", "openai") == key
 
