@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from IPython.core.completer import IPCompleter, provisionalcompleter
 
 import xtyl_nb as xt
 from documented import GIVEN, documented
@@ -43,11 +45,29 @@ def test_a_run_shows_its_verbs(bench: Workbench) -> None:
     ]  # fmt: skip
 
 
-def test_sheets_show_what_is_on_them(bench: Workbench) -> None:
-    """The images and their files; the bars, their nodes and the length of it all."""
-    run = bench.done(xt.Workflow("w").generate_copy("a", prompt="b"))
+def test_the_package_shows_its_names() -> None:
+    """Those that `__all__` promises, and none of its modules."""
+    assert shown(xt) == sorted(xt.__all__)
+
+
+def test_what_a_run_gives_shows_what_is_in_it(bench: Workbench) -> None:
+    """The images and their files; the bars, their nodes and the length of it all; a frame what any DataFrame shows."""
+    run = bench.done(xt.Workflow("w").generate_copy("a", prompt="{{ word }}"), pd.DataFrame({"word": ["b"]}))
     assert shown(run.gallery()) == ["exhibits", "paths"]
     assert shown(run.timeline()) == ["bars", "nodes", "seconds"]
+    assert set(shown(run.frame())) - set(shown(pd.DataFrame())) == {"word", "a", "status", "error"}
+
+
+@pytest.mark.parametrize("use_jedi", [False, True])
+def test_tab_in_ipython_offers_just_that(bench: Workbench, use_jedi: bool) -> None:
+    """By looking at the value and by jedi, which reads the code."""
+    flow = xt.Workflow("w").generate_copy("a", prompt="b")
+    values = {"flow": flow, "run": flow.run(), "xt": xt}
+    completer = IPCompleter(namespace=values, use_jedi=use_jedi, disable_matchers=["IPCompleter.magic_matcher"])
+    for name, value in values.items():
+        with provisionalcompleter():
+            offered = [each.text.removeprefix(".") for each in completer.completions(f"{name}.", len(name) + 1)]
+        assert sorted(offered) == shown(value)
 
 
 def test_a_workflow_knows_the_inputs_that_were_declared() -> None:

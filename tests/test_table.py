@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from scripted_run import draw_image
-from xtyl_nb.table import MOST_ITEMS, ResultFrame
+from xtyl_nb.table import MOST_ITEMS, ResultFrame, with_images
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -32,7 +32,7 @@ def test_without_texts_and_images_it_is_the_table_of_pandas() -> None:
 def test_images_are_shown_also_in_lists_and_selections(tmp_path: Path) -> None:
     """A path is a thumbnail, a list of them a row; what is selected shows them too."""
     image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
-    frame = ResultFrame.of(pd.DataFrame({"one": [image], "many": [[image] * (MOST_ITEMS + 2)], "n": [1]}), tmp_path)
+    frame = with_images(pd.DataFrame({"one": [image], "many": [[image] * (MOST_ITEMS + 2)], "n": [1]}), tmp_path)
     assert html(frame).count("<img") == MOST_ITEMS + 1
     assert "+2" in html(frame)
     assert html(frame[["one"]].head(1)).count("<img") == 1
@@ -46,7 +46,7 @@ def test_files_elsewhere_are_never_opened(tmp_path: Path) -> None:
     draw_image(own, top="teal", bottom="navy")
     (store / "link.png").symlink_to(own)
     paths = [str(own), f"{store}/../passport.png", str(store / "link.png"), [str(own)], f"{store}2/a.png"]
-    table = ResultFrame.of(pd.DataFrame({"note": paths}), store)
+    table = with_images(pd.DataFrame({"note": paths}), store)
     for frame in (table, ResultFrame({"note": paths}), table.head(2), table[["note"]]):
         assert "<img" not in html(frame)
         assert "passport.png" in html(frame)
@@ -55,7 +55,7 @@ def test_files_elsewhere_are_never_opened(tmp_path: Path) -> None:
 def test_what_is_computed_from_a_frame_shows_its_images_too(tmp_path: Path) -> None:
     """Sorted, filtered, copied, with a column more."""
     image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
-    frame = ResultFrame.of(pd.DataFrame({"image": [image, image], "n": [2, 1]}), tmp_path)
+    frame = with_images(pd.DataFrame({"image": [image, image], "n": [2, 1]}), tmp_path)
     for other in (
         frame.sort_values("n"),
         frame[frame["n"] > 1],
@@ -69,7 +69,7 @@ def test_what_is_computed_from_a_frame_shows_its_images_too(tmp_path: Path) -> N
 def test_only_what_is_seen_is_drawn(tmp_path: Path) -> None:
     """Of a long frame the rows that pandas leaves out cost no thumbnails."""
     image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
-    frame = ResultFrame.of(pd.DataFrame({"image": [image] * 1000}), tmp_path)
+    frame = with_images(pd.DataFrame({"image": [image] * 1000}), tmp_path)
     assert html(frame).count("<img") == pd.get_option("display.min_rows")
 
 
@@ -116,7 +116,7 @@ def test_many_images_are_small_ones(tmp_path: Path) -> None:
     paths = [str(tmp_path / f"{place}.png") for place in range(120)]
     for place, path in enumerate(paths):
         noise.rotate(place).save(path)
-    table = ResultFrame.of(pd.DataFrame({"poster": [paths[at : at + 3] for at in range(0, 120, 3)]}), tmp_path)
+    table = with_images(pd.DataFrame({"poster": [paths[at : at + 3] for at in range(0, 120, 3)]}), tmp_path)
     assert html(table).count("<img") == 120
     assert len(html(table)) < 800_000
     few = html(table.head(1))

@@ -1,10 +1,13 @@
 """Creative workflows in a notebook: build a graph, see it run, lose nothing, get a DataFrame.
 
-import xtyl_nb as xt
-
-flow = xt.Workflow("launch").generate_copy("headline", prompt="A headline for {{ product }}", n=3)
-run = flow.run(xt.load_briefs(2))
-run.wait().frame()
+Example:
+    >>> import xtyl_nb as xt
+    >>> flow = xt.Workflow("launch").generate_copy("slogan", prompt="A slogan for {{ product }}")
+    >>> run = flow.run(xt.load_briefs(2))
+    >>> run.wait().frame()[["product", "status"]]
+           product     status
+    0  Aurora lamp  completed
+    1    Tidal mug  completed
 """
 
 from xtyl_engine.errors import (
@@ -49,3 +52,8 @@ __all__ = [
     "load_briefs",
     "runs",
 ]
+
+
+def __dir__() -> list[str]:
+    """What users need: tab completion does not offer the modules of the package."""
+    return list(__all__)

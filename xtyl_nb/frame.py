@@ -19,7 +19,7 @@ from xtyl_engine.states import JobState
 from xtyl_engine.submit import Row
 from xtyl_engine.values import plain, unspill
 from xtyl_nb.dtypes import columns_again, describe_shape, index_again
-from xtyl_nb.table import ResultFrame
+from xtyl_nb.table import ResultFrame, with_images
 
 if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
@@ -88,7 +88,7 @@ def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | No
     results = pd.DataFrame(columns, index=inputs.index)
     constants = {name: inputs[name] for name in inputs.columns}
     whole = pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1)
-    return ResultFrame.of(whole, store.folder)
+    return with_images(whole, store.folder)
 
 
 def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFrame:
@@ -109,7 +109,7 @@ def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFr
         for number, each in enumerate([value] if items is None else items):
             records.append(_fields(each if isinstance(each, Mapping) else {"value": each}, store))
             places.append(place if items is None else (*place, number))
-    table = ResultFrame.of(pd.DataFrame(records), store.folder)
+    table = with_images(pd.DataFrame(records), store.folder)
     table.index = _output_index(_index(backend, id), places, len(plan.nodes[node].axes))
     return table
 
@@ -173,7 +173,7 @@ def reviews_frame(backend: Backend, id: str, reviews: Iterable[Review]) -> pd.Da
         }
     )
     table.index = index
-    return ResultFrame.of(table, store.folder)
+    return with_images(table, store.folder)
 
 
 def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:

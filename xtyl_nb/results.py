@@ -19,8 +19,8 @@ def frame(self: Run) -> pd.DataFrame:
     """Give the input rows with what became of them, also while the run goes on.
 
     Returns:
-        A DataFrame on the index of the frame that was given: its columns and inputs, one column
-        per node with its main value (a list where it made several items, the path of an image),
+        A DataFrame on the index of the frame that was given: its columns, then one column per
+        node with its main value (a list where it made several items, the path of an image),
         `status` and `error`. Rows that failed are there, too.
 
     Example:

@@ -31,24 +31,17 @@ PROSE = "max-width:26em;white-space:normal;overflow-wrap:anywhere;text-align:lef
 
 
 class ResultFrame(pd.DataFrame):
-    """A DataFrame that shows paths of images in a folder, its `images_from`, as small pictures."""
+    """A DataFrame that shows paths of images in a folder as small pictures, see `with_images`."""
 
-    _metadata: ClassVar[list[str]] = ["images_from"]
-    images_from: str | None = None
+    _metadata: ClassVar[list[str]] = ["_images_from"]
+    _images_from: str | None = None
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
         return ResultFrame
 
-    @classmethod
-    def of(cls, table: pd.DataFrame, folder: str | Path) -> ResultFrame:
-        """The same table with pictures of the images in this folder."""
-        frame = cls(table)
-        frame.images_from = str(folder)
-        return frame
-
     def _repr_html_(self) -> str | None:
-        stand_ins = _StandIns(self.images_from)
+        stand_ins = _StandIns(self._images_from)
         columns = [stand_ins.put(self.iloc[:, place]) for place in range(self.shape[1])]
         table = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=self.index)
         table.columns = self.columns
@@ -58,6 +51,13 @@ class ResultFrame(pd.DataFrame):
         with pd.option_context("display.max_colwidth", width and max(width, SHORT_TEXT + 1), *maths):
             html = table._repr_html_()  # type: ignore[operator]
         return None if html is None else stand_ins.replace(html)
+
+
+def with_images(table: pd.DataFrame, folder: str | Path) -> ResultFrame:
+    """The same table with pictures of the images in this folder."""
+    frame = ResultFrame(table)
+    frame._images_from = str(folder)
+    return frame
 
 
 class _StandIns:

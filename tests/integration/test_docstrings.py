@@ -12,7 +12,9 @@ import pytest
 import xtyl_nb as xt
 from documented import documented
 
-EXAMPLES = {name: doc for name, each in documented().items() if ">>>" in (doc := inspect.getdoc(each) or "")}
+EXAMPLES = {
+    name: doc for name, each in {"xtyl_nb": xt, **documented()}.items() if ">>>" in (doc := inspect.getdoc(each) or "")
+}
 COPY = xt.Workflow("launch").generate_copy("headline", prompt="A headline for {{ product }}", n=3)
 FLOW = COPY.review("pick", of="headline")
 POSTERS = COPY.review("pick", of="headline", auto="first").generate_image(
