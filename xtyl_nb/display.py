@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xtyl_nb.run import Run
+    from xtyl_nb.live import Live
 
 
 def in_notebook() -> bool:
@@ -23,16 +23,14 @@ def cell_number() -> int | None:
     return None if shell is None else shell.execution_count
 
 
-def show_line(run: Run) -> None:
-    """Say which run this is, and how it ended."""
+def show_line(words: str) -> None:
+    """Show plain words below the cell."""
     from IPython.display import display
 
-    state = run.state
-    words = f"{run!r} {state}" if state.is_terminal else repr(run)
     display({"text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
 
-def show_run(run: Run) -> None:
+def show_run(run: Live) -> None:
     """Show the live graph below the cell, if there is one."""
     if in_notebook():
         from xtyl_nb.widget import show

@@ -286,7 +286,8 @@ class Run:
 
         # A cell that ends in `run.wait()` or `flow.run(...)` asked for that, not for one more picture.
         if self._cell == cell_number() or not in_notebook():
-            show_line(self)
+            state = self.state
+            show_line(f"{self!r} {state}" if state.is_terminal else repr(self))
         else:
             self.show()
 
