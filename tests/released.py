@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +73,37 @@ def environ_before(settings: Settings, schema: str = PREVIOUS) -> dict[str, str]
     return {**settings.child_environ(), "PYTHONPATH": str(wheel(schema))}
 
 
-def do_before(settings: Settings, code: str) -> str:
-    """Run `code` with the release before; what it printed. It has imported xtyl_nb as xt."""
-    guard = "import xtyl_nb as xt, xtyl_engine.schema as schema; assert schema.HEAD == '0002', schema.__file__\n"
+@contextmanager
+def worker_before(settings: Settings, environ: dict[str, str]) -> Iterator[None]:
+    """A worker as the supervisors of the kept releases start it, with the code that this environment finds."""
+    start = [sys.executable, "-P", "-m", "celery", "-A", "xtyl_engine.worker", "worker"]
+    rest = ["--pool", "threads", "--concurrency", str(settings.slots), "--without-heartbeat"]
+    with open(settings.log_folder / "worker.log", "ab") as log:
+        worker = subprocess.Popen(
+            [*start, *rest, "--without-gossip", "--without-mingle"],
+            env=environ,
+            cwd=settings.home,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield
+    finally:
+        worker.terminate()
+        worker.wait(40)
+
+
+def do_before(settings: Settings, code: str, schema: str = PREVIOUS) -> str:
+    """Run `code` with the release that brought a schema; what it printed. It has imported xtyl_nb as xt."""
+    guard = f"import xtyl_nb as xt, xtyl_engine.schema as schema; assert schema.HEAD == {schema!r}, schema.__file__\n"
+    return printed(guard + code, settings, environ_before(settings, schema))
+
+
+def printed(code: str, settings: Settings, environ: dict[str, str]) -> str:
+    """Run `code` in a process of its own, with the release that this environment finds; what it printed."""
     done = subprocess.run(
-        [sys.executable, "-c", guard + code],
-        env=environ_before(settings),
+        [sys.executable, "-c", code],
+        env=environ,
         cwd=settings.home,
         capture_output=True,
         text=True,

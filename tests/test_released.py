@@ -15,12 +15,23 @@ from sqlalchemy import text
 
 import xtyl_nb as xt
 from keep_schema import kept_frame
-from released import PREVIOUS, SCHEMAS, do_before, environ_before, leave_midway, load_dump, put_back
+from released import (
+    PREVIOUS,
+    RELEASED,
+    SCHEMAS,
+    do_before,
+    environ_before,
+    leave_midway,
+    load_dump,
+    printed,
+    put_back,
+    worker_before,
+)
 from servers import embedded_home, valkey_server, wait_until
 from xtyl_engine import schema
 from xtyl_engine.database import Database
 from xtyl_engine.errors import BackendError
-from xtyl_engine.local import down, worker_command
+from xtyl_engine.local import down
 from xtyl_engine.schema import HEAD, ensure_schema, revision
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.cli import main
@@ -112,6 +123,42 @@ def test_results_of_a_release_are_found_again(settings: Settings) -> None:
     pd.testing.assert_frame_equal(again.frame(), earlier)
 
 
+MEETING = """
+import os, time
+def met(word):
+    home = os.environ["XTYL_HOME"]
+    open(os.path.join(home, f"met-{CLIENT}-{os.getpid()}"), "w").close()
+    while sum(name.startswith(f"met-{CLIENT}-") for name in os.listdir(home)) < 2:
+        time.sleep(0.01)
+    return word + "!"
+flow = xt.Workflow("meeting").generate_copy("line", prompt="{{ word }}").call("met", met, word="{{ word }}")
+run = flow.run([{"word": "a"}, {"word": "b"}]).wait(60)
+print(run.state, list(run.frame()["met"]), run.jobs()["attempts"].tolist())
+"""
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_workers_of_two_releases_share_a_run(database_url: str, tmp_path: Path) -> None:
+    """A client of either release has its jobs done by a worker of each at the same time: one task, one queue, one plan."""
+    with valkey_server() as broker:
+        settings = load_settings(
+            {
+                "XTYL_HOME": str(tmp_path / "home"),
+                "XTYL_DATABASE_URL": database_url,
+                "XTYL_REDIS_URL": broker,
+                "XTYL_SLOTS": "1",
+                "XTYL_ACCEPT_FUNCTIONS": "1",
+            }
+        )
+        prepare_home(settings)
+        code = f"xt.connect(database={database_url!r}, redis={broker!r})\n" + MEETING
+        today = settings.child_environ()
+        with worker_before(settings, environ_before(settings, RELEASED)), worker_before(settings, today):
+            now = printed("import xtyl_nb as xt\nCLIENT = 'now'\n" + code, settings, today)
+            then = do_before(settings, "CLIENT = 'then'\n" + code, RELEASED)
+        assert now == then == "completed ['a!', 'b!'] [1, 1, 1, 1]\n"
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_frame_that_was_pickled_opens(settings: Settings) -> None:
     """What a release wrote with `run.frame().to_pickle()` is read, by a process that has imported nothing of ours."""
@@ -119,6 +166,18 @@ def test_a_frame_that_was_pickled_opens(settings: Settings) -> None:
     code = f"import pandas as pd; print(pd.read_pickle({str(settings.home / 'frame.pickle')!r})[['word', 'line']].to_json())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == xt.attach(left["finished"]).frame()[["word", "line"]].to_json()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_frame_that_is_pickled_opens_in_the_release_before(settings: Settings) -> None:
+    """What `run.frame().to_pickle()` writes now, the kept release reads."""
+    left = leave_midway(settings)
+    frame = xt.attach(left["finished"]).frame()
+    frame.to_pickle(settings.home / "now.pickle")
+    code = (
+        f"import pandas as pd; print(pd.read_pickle({str(settings.home / 'now.pickle')!r})[['word', 'line']].to_json())"
+    )
+    assert do_before(settings, code, RELEASED).strip() == frame[["word", "line"]].to_json()
 
 
 def test_the_release_before_goes_on_after_a_roll_back(settings: Settings) -> None:
@@ -152,15 +211,8 @@ def before(database_url: str, tmp_path: Path) -> Iterator[Settings]:
             {"XTYL_HOME": str(tmp_path / "home"), "XTYL_DATABASE_URL": database_url, "XTYL_REDIS_URL": broker, **rate}
         )
         prepare_home(settings)
-        with open(settings.log_folder / "worker.log", "ab") as log:
-            worker = subprocess.Popen(
-                worker_command(settings), env=environ_before(settings), cwd=settings.home, stdout=log, stderr=log
-            )
-        try:
+        with worker_before(settings, environ_before(settings)):
             yield settings
-        finally:
-            worker.terminate()
-            worker.wait(40)
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
