@@ -118,7 +118,7 @@ def test_a_wait_opens_no_new_connection(tmp_path: Path) -> None:
     """However often news is waited for, the broker sees the same few clients."""
     with workbench(tmp_path, foreign_server) as bench, redis.Redis.from_url(bench.settings.event_url) as client:
         run = FLOW.run(name="x")
-        assert not run.changed(1, 0.01)
+        assert not run._changed(1, 0.01)
         before = client.info("stats")["total_connections_received"]
-        assert [run.changed(1, 0.01) for _ in range(5)] == [False] * 5
+        assert [run._changed(1, 0.01) for _ in range(5)] == [False] * 5
         assert client.info("stats")["total_connections_received"] == before
