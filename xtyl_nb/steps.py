@@ -48,7 +48,7 @@ def generate_copy(
         temperature: From 0 to 2; left out, the default of the model.
         max_tokens: The most tokens that an answer may have.
         seed: For texts that can be made again; each of `n` texts counts one up from it.
-        retry: Attempts (3 if left out), or all there is to say about them, such as
+        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
         timeout: Seconds that an attempt may take, 60 if left out.
         cache: False asks anew; else a text made from the same parameters is used again.
@@ -96,7 +96,7 @@ def generate_image(
         provider: Its name, such as "openai"; left out, the default of the back end.
         model: Left out, the default of the provider.
         seed: For images that can be made again; each of `n` images counts one up from it.
-        retry: Attempts (3 if left out), or all there is to say about them, such as
+        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
         timeout: Seconds that an attempt may take, 180 if left out.
         cache: False asks anew; else an image made from the same parameters is used again.
@@ -134,7 +134,7 @@ def attach(
         id: The step's name, by which others read it: letters, digits and underscores.
         over: A step that makes a list: run for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; left out, the last if it reads none.
-        retry: Attempts (3 if left out), or all there is to say about them, such as
+        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
         timeout: Seconds that an attempt may take; no limit if left out.
         cache: True uses what was gathered from the same assets before.
@@ -289,7 +289,7 @@ def call(
             or a DataFrame makes items.
         over: A step that makes a list: call for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; left out, the last if it reads none.
-        retry: Attempts (3 if left out), or all there is to say about them, such as
+        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
             TransientError, ConnectionError and TimeoutError are tried again, no other.
         timeout: Seconds that an attempt may take; no limit if left out.
@@ -330,7 +330,7 @@ def node(
         type: The type's name, such as "generate_copy".
         id: The step's name, by which others read it: letters, digits and underscores.
         after: Steps to wait for besides those it reads; left out, the last if it reads none.
-        retry: Attempts (3 if left out), or all there is to say about them, such as
+        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
         timeout: Seconds that an attempt may take; no limit of ours if left out.
         cache: Whether to use what an equal step made before; left out, what the type says.
