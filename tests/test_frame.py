@@ -10,7 +10,7 @@ import pytest
 
 import xtyl_nb as xt
 from scripted_run import draw_image
-from workbench import Workbench, workbench
+from workbench import Workbench, moving, workbench
 
 BRIEFS = pd.DataFrame({"name": ["a", "b"]}, index=pd.Index(["x", "y"], name="key"))
 
@@ -116,3 +116,15 @@ def test_results_leave_as_any_frame_does(bench: Workbench, tmp_path: Path) -> No
     assert list(pd.read_pickle(tmp_path / "x.pickle")["kit"]) == ["a", "b"]
     assert dict(run.jobs().groupby("node")["attempts"].sum()) == {"kit": 2}
     assert len(run.frame().merge(run.outputs("kit"), left_index=True, right_index=True)) == 2
+
+
+def test_a_frame_is_of_one_moment(tmp_path: Path, database_url: str) -> None:
+    """A job ends between any two looks at the database; a row has an error if, and only if, it has failed."""
+    flow = xt.Workflow("uneven").generate_copy("line", prompt="{{ name + 1 }}")
+    with workbench(tmp_path, XTYL_DATABASE_URL=database_url) as bench:
+        run = flow.run(pd.DataFrame({"name": list("abcdefgh")}))
+        for again in (run, xt.attach(run.id)):
+            with moving(bench.backend.database, bench.settings, run.id):
+                frame = again.frame()
+            assert list(frame["error"].notna()) == list(frame["status"] == "failed")
+            assert 0 < frame["error"].notna().sum() < 8

@@ -8,13 +8,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import event
+
 import xtyl_nb.client
 from servers import valkey_server
+from xtyl_engine.artifacts import ArtifactStore
+from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Outcome
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
-from xtyl_engine.settings import load_settings
+from xtyl_engine.settings import Settings, load_settings
 from xtyl_nb.direct import DirectBackend
 from xtyl_nb.run import Run
 
@@ -59,3 +63,21 @@ def workbench(
         finally:
             xtyl_nb.client._backend = None
             made.backend.close()
+
+
+@contextlib.contextmanager
+def moving(database: Database, settings: Settings, id: str) -> Iterator[None]:
+    """While the block lasts, each look at the database finds one more job done than the look before."""
+    own, plans = Database(database.url), PlanCache()
+    recorder = Recorder(own, "mover", 10.0, lambda events: None, plans.load)
+    executor = Executor(settings, own, plans, ArtifactStore(settings.artifacts_folder), recorder.may_start)
+
+    def move(*_: Any) -> None:
+        recorder.record([executor.execute(claim) for claim in recorder.record([], id, 1).claims], id, 0)
+
+    event.listen(database.engine, "checkout", move)
+    try:
+        yield
+    finally:
+        event.remove(database.engine, "checkout", move)
+        own.close()

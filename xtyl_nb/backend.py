@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.plan import Plan
-    from xtyl_engine.query import Execution, Job
+    from xtyl_engine.query import Execution, Job, Snapshot
     from xtyl_engine.states import ExecutionState, JobState
     from xtyl_engine.submit import Row
 
@@ -37,7 +37,7 @@ class Reads(Protocol):
 
     def node_states(self, execution_id: str, node: str) -> dict[str, JobState]: ...
 
-    def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]: ...
+    def snapshot(self, execution_id: str, *, rows: bool = True) -> Snapshot: ...
 
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]: ...
 

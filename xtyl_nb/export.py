@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.plan import reading_order
 from xtyl_engine.states import JobState
 from xtyl_engine.values import encode, unspill
 
@@ -22,17 +23,17 @@ def save_results(backend: Backend, id: str, plan: Plan, folder: str | Path) -> l
     root = Path(folder)
     kits = [name for name, node in plan.nodes.items() if node.kind.delivers]
     wanted = set(kits or [name for name, node in plan.nodes.items() if not node.children])
-    rows, store = backend.queries.rows(id), backend.store_of(id)
+    snapshot, store = backend.queries.snapshot(id), backend.store_of(id)
     written: list[Path] = []
     outputs = [
-        (node, item, output)
-        for node, item, state, _, output in backend.queries.outputs(id)
-        if node in wanted and state is JobState.COMPLETED and output is not None
+        (each.node, each.item, each.output)
+        for each in sorted(snapshot.results, key=reading_order(plan))
+        if each.node in wanted and each.state is JobState.COMPLETED and each.output is not None
     ]
     store.prepare(output for *_, output in outputs)
     for node, item, output in outputs:
         row, *places = item.split(".")
-        place = root / _row_name(int(row), *rows[int(row)])
+        place = root / _row_name(int(row), *snapshot.rows[int(row)])
         prefix = "-".join([node, *places])
         written += _save(unspill(output, store), place, prefix, store)
     return written

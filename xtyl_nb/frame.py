@@ -13,7 +13,7 @@ import pandas as pd
 from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.errors import FrameError
 from xtyl_engine.nodes import main_value
-from xtyl_engine.plan import ROWS, Plan, place_of
+from xtyl_engine.plan import ROWS, Plan, place_of, reading_order
 from xtyl_engine.schedule import FATAL, End
 from xtyl_engine.states import JobState
 from xtyl_engine.submit import Row
@@ -24,7 +24,7 @@ from xtyl_nb.table import ResultFrame, with_images
 if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import Review
-    from xtyl_engine.query import Execution, Job
+    from xtyl_engine.query import Execution, Job, Snapshot
     from xtyl_nb.backend import Backend
 
 JOB_STATUS = pd.CategoricalDtype([str(state) for state in JobState], ordered=True)
@@ -60,34 +60,39 @@ def same_label(stored: Any, given: Any) -> bool:
 
 
 def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | None) -> pd.DataFrame:
-    """The input rows, index kept, then one column per node with its main value, then status and error."""
-    execution, store = backend.queries.execution(id), backend.store_of(id)
-    inputs = _inputs_again(backend, execution) if frame is None else frame.copy(deep=False)
-    by_node: dict[str, dict[int, list[tuple[str, Any]]]] = {name: {} for name in plan.nodes}
+    """The input rows, index kept, then one column per node with its main value, then status and error. All of it is of one
+    moment."""
+    snapshot, store = backend.queries.snapshot(id, rows=frame is None), backend.store_of(id)
+    execution = snapshot.execution
+    inputs = _inputs_again(snapshot) if frame is None else frame.copy(deep=False)
+    by_node: dict[str, dict[int, list[Any]]] = {name: {} for name in plan.nodes}
     states: list[dict[JobState, int]] = [{} for _ in range(execution.rows)]
     rejected: dict[int, str] = {}
-    outputs = backend.queries.outputs(id)
-    store.prepare(text for _, _, state, _, text in outputs if state is JobState.COMPLETED and text is not None)
-    for node, item, state, because, output in outputs:
-        row = int(item.split(".")[0])
-        states[row][state] = states[row].get(state, 0) + 1
-        if state is JobState.COMPLETED and output is not None:
-            if because == End.REJECTED:
-                rejected[row] = f"rejected: {json.loads(output).get('rejected') or 'no reason given'}"
+    failed: dict[int, str] = {}
+    results = sorted(snapshot.results, key=reading_order(plan))
+    store.prepare(each.output for each in results if each.state is JobState.COMPLETED and each.output is not None)
+    for each in results:
+        row = int(each.item.split(".")[0])
+        states[row][each.state] = states[row].get(each.state, 0) + 1
+        if each.error:
+            failed.setdefault(row, f"{each.node}: {each.error}")
+        if each.state is JobState.COMPLETED and each.output is not None:
+            if each.because == End.REJECTED:
+                rejected[row] = f"rejected: {json.loads(each.output).get('rejected') or 'no reason given'}"
             else:
-                by_node[node].setdefault(row, []).append((item, _main(store, plan, node, output)))
+                by_node[each.node].setdefault(row, []).append(_main(store, plan, each.node, each.output))
     columns: dict[str, Any] = {
         name: _nullable([_gathered(plan, name, by_node[name].get(row)) for row in range(execution.rows)])
         for name in plan.nodes
     }
-    errors = _row_errors(backend, id) | rejected
+    errors = failed | rejected
     columns["status"] = pd.Categorical(
         [_row_status(counts, row in rejected) for row, counts in enumerate(states)], dtype=ROW_STATUS
     )
     columns["error"] = pd.array([errors.get(row) for row in range(execution.rows)], dtype="str")
-    results = pd.DataFrame(columns, index=inputs.index)
+    outcome = pd.DataFrame(columns, index=inputs.index)
     constants = {name: inputs[name] for name in inputs.columns}
-    whole = pd.concat([pd.DataFrame(constants, index=inputs.index), results], axis=1)
+    whole = pd.concat([pd.DataFrame(constants, index=inputs.index), outcome], axis=1)
     return with_images(whole, store.folder)
 
 
@@ -266,11 +271,11 @@ def _label(label: Any) -> Any:
     return None if pd.isna(label) else label if isinstance(label, float) else str(label)
 
 
-def _inputs_again(backend: Backend, execution: Execution) -> pd.DataFrame:
+def _inputs_again(snapshot: Snapshot) -> pd.DataFrame:
     """The user's frame, from what was stored: same columns, same index, same dtypes where they can be made again."""
-    rows = backend.queries.rows(execution.id)
-    table = pd.DataFrame(columns_again([values for _, values in rows], execution.shape), index=range(len(rows)))
-    table.index = index_again([label for label, _ in rows], execution.shape)
+    rows, shape = snapshot.rows, snapshot.execution.shape
+    table = pd.DataFrame(columns_again([values for _, values in rows], shape), index=range(len(rows)))
+    table.index = index_again([label for label, _ in rows], shape)
     return table
 
 
@@ -293,11 +298,11 @@ def _main(store: ArtifactStore, plan: Plan, node: str, output: str) -> Any:
     return _cell(main_value(plan.nodes[node].kind, unspill(output, store)), store)
 
 
-def _gathered(plan: Plan, node: str, found: list[tuple[str, Any]] | None) -> Any:
+def _gathered(plan: Plan, node: str, found: list[Any] | None) -> Any:
     """A node's cell in one row: the value, or the list of its items' values."""
     if plan.nodes[node].axes == (ROWS,):
-        return found[0][1] if found else None
-    return [value for _, value in sorted(found, key=lambda each: place_of(each[0]))] if found else []
+        return found[0] if found else None
+    return found or []
 
 
 def _cell(value: Any, store: ArtifactStore) -> Any:
@@ -317,14 +322,6 @@ def _fields(value: Mapping[str, Any], store: ArtifactStore) -> dict[str, Any]:
         else:
             fields[name] = _cell(part, store)
     return fields
-
-
-def _row_errors(backend: Backend, id: str) -> dict[int, str]:
-    errors: dict[int, str] = {}
-    for job in backend.queries.jobs(id):
-        if job.error and job.state in (JobState.FAILED, JobState.QUARANTINED):
-            errors.setdefault(int(job.item.split(".")[0]), f"{job.node}: {job.error}")
-    return errors
 
 
 def _row_status(counts: Mapping[JobState, int], is_rejected: bool) -> str:

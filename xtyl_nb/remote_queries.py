@@ -9,7 +9,7 @@ from typing import Any
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.plan import Plan, load_plan
-from xtyl_engine.query import Execution, Job
+from xtyl_engine.query import Execution, Job, JobGroup, Result, Snapshot
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.submit import Row
 from xtyl_engine.wire import from_json
@@ -73,10 +73,30 @@ class RemoteQueries:
         """How each job of one node stands, by item."""
         return {job.item: job.state for job in self._jobs(execution_id, PAGE, node=node)}
 
-    def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]:
-        """Node, item, state, reason and output text of every job."""
-        found = self._jobs(execution_id, PAGE_WITH_OUTPUTS, outputs="true")
-        return [(job.node, job.item, job.state, job.because, job.output) for job in found]
+    def snapshot(self, execution_id: str, *, rows: bool = True) -> Snapshot:
+        """The execution with all its jobs at one moment, and its rows if they are wanted. Raises RunNotFound."""
+        # How all jobs stand is one answer. What does not change any more may come later, and in pages: rows, and the outputs of
+        # jobs that are completed.
+        listed, _ = self._calls.page(*at(execution_id), "states", of="states")
+        groups = [from_json(JobGroup, each) for each in listed]
+        found = self._jobs(execution_id, PAGE_WITH_OUTPUTS, state="completed", outputs="true")
+        outputs = {(job.node, job.item): job.output for job in found}
+        return Snapshot(
+            execution=self.execution(execution_id),
+            rows=self.rows(execution_id) if rows else [],
+            results=[
+                Result(
+                    node=each.node,
+                    item=item,
+                    state=each.state,
+                    because=each.because,
+                    error=each.error,
+                    output=outputs[each.node, item] if each.state is JobState.COMPLETED else None,
+                )
+                for each in groups
+                for item in each.items.split()
+            ],
+        )
 
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
         """The events with a sequence number greater than `after`, in order, without a gap."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from errno import EROFS
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import Float
@@ -28,6 +28,7 @@ T = TypeVar("T")
 TURN_SECONDS = 15.0
 PREPARE = "prepare_threshold"
 LOST = ("08", "57P")
+_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 # Deadlock, serialization, locks, time-outs; a full disk and a standby that is not promoted yet are somebody's to mend, soon. A
 # missing template (23503) was pruned a moment after it was seen, and is written again.
 RETRYABLE_STATES = {"23503", "40P01", "40001", "55P03", "25P03", "57014", "53100", "25006"}
@@ -136,9 +137,11 @@ class Database:
         return known
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Transaction]:
-        """One consistent look at the data."""
+    def read(self, *, is_snapshot: bool = False) -> Iterator[Transaction]:
+        """One look at the data. On PostgreSQL each statement sees its own moment, unless all are to see that of the first."""
         with self._connection() as connection, self._transaction(connection, "BEGIN") as transaction:
+            if is_snapshot and not self.is_sqlite:
+                transaction.run(_SNAPSHOT)
             yield transaction
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ positions, one for each axis: `3` is row 3, `3.0` the first item there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -243,6 +243,17 @@ def _tied(nodes: Iterable[PlanNode], links: Iterable[Link]) -> Mapping[str, Plan
 def place_of(item: str) -> tuple[int, ...]:
     """An item's positions as numbers: what items are sorted by, for jobs come into being in any order."""
     return tuple(map(int, item.split(".")))
+
+
+def reading_order(plan: Plan) -> Callable[[Any], tuple[Any, ...]]:
+    """What jobs of a plan are sorted by: row by row, nodes as the plan has them, items by their places."""
+    order = {name: number for number, name in enumerate(plan.nodes)}
+
+    def key(job: Any) -> tuple[Any, ...]:
+        place = place_of(job.item)
+        return place[0], order[job.node], place
+
+    return key
 
 
 def head(item: str, level: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, literal_column, select
 
 from xtyl_engine import statements as sql
 from xtyl_engine.catalogue import DEFAULT_PROJECT
@@ -49,7 +49,16 @@ JOB_COLUMNS = (
 _JOBS = select(*JOB_COLUMNS[:-1]).where(sql.OF_EXECUTION).order_by(_J.id)
 _NODE_JOBS = select(*JOB_COLUMNS).where(sql.OF_NODE).order_by(_J.id)
 _NODE_STATES = select(_J.item, _J.state).where(sql.OF_NODE).order_by(_J.id)
-_OUTPUTS = select(_J.node, _J.item, _J.state, _J.because, _J.output).where(sql.OF_EXECUTION).order_by(_J.id)
+# That of an attempt which was made good is history.
+_ERROR = case((sql.job_in(JobState.FAILED, JobState.QUARANTINED), _J.error))
+_RESULTS = select(_J.node, _J.item, _J.state, _J.because, _ERROR, _J.output).where(sql.OF_EXECUTION)
+# Written into the statement: a driver is given no parameter for it.
+_BLANK: Any = literal_column("' '")
+_GROUPS = (
+    select(_J.node, _J.state, _J.because, _ERROR, func.aggregate_strings(_J.item, _BLANK))
+    .where(sql.OF_EXECUTION)
+    .group_by(_J.node, _J.state, _J.because, _ERROR)
+)
 _ATTEMPTS = (
     select(
         attempts.c.number,
@@ -119,9 +128,42 @@ class Progress:
     events: tuple[Event, ...] = ()
 
 
-# In the order of EXECUTION and of JOB_COLUMNS.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What has become of one job: its output text where it has one, its error where it failed."""
+
+    node: str
+    item: str
+    state: JobState
+    because: str
+    error: str | None
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobGroup:
+    """The jobs of one node that have fared alike: `items`, divided by blanks."""
+
+    node: str
+    state: JobState
+    because: str
+    error: str | None
+    items: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An execution at one moment: its own row, label and values of each input row if asked for, and every job."""
+
+    execution: Execution
+    rows: list[tuple[Any, dict[str, Any]]]
+    results: list[Result]
+
+
+# In the order of EXECUTION, of JOB_COLUMNS and of _RESULTS.
 _EXECUTION_FIELDS = tuple(each.name for each in fields(Execution))
 _JOB_FIELDS = tuple(each.name for each in fields(Job))
+_RESULT_FIELDS = tuple(each.name for each in fields(Result))
 
 
 class Queries:
@@ -134,10 +176,7 @@ class Queries:
     def execution(self, execution_id: str) -> Execution:
         """Raises RunNotFound."""
         with self.database.read() as transaction:
-            found = transaction.row(_ONE, {"execution_id": execution_id})
-        if found is None:
-            raise RunNotFound.of(execution_id)
-        return read_execution(found)
+            return self._execution(transaction, execution_id)
 
     def executions(self, limit: int = 100) -> list[Execution]:
         """The latest executions, newest first."""
@@ -155,13 +194,12 @@ class Queries:
     def plan(self, execution_id: str) -> Plan:
         """The plan the execution runs by."""
         with self.database.read() as transaction:
-            return self.plans.load(transaction, self._template(transaction, execution_id))
+            return self.plans.load(transaction, self._execution(transaction, execution_id).template_id)
 
     def rows(self, execution_id: str) -> list[tuple[Any, dict[str, Any]]]:
         """Label and values of each input row, in order."""
         with self.database.read() as transaction:
-            found = transaction.rows(_ROWS, {"execution_id": execution_id})
-        return [(json.loads(label), json.loads(values)) for label, values in found]
+            return self._rows(transaction, execution_id)
 
     def jobs(self, execution_id: str) -> list[Job]:
         """Every job, outputs left out."""
@@ -179,11 +217,23 @@ class Queries:
             found = transaction.rows(_NODE_STATES, {"execution_id": execution_id, "node": node})
         return {item: JobState(state) for item, state in found}
 
-    def outputs(self, execution_id: str) -> list[tuple[str, str, JobState, str, str | None]]:
-        """Node, item, state, reason and output text of every job."""
+    def snapshot(self, execution_id: str, *, rows: bool = True) -> Snapshot:
+        """The execution with all its jobs, and its rows if they are wanted, at one moment. Raises RunNotFound."""
+        with self.database.read(is_snapshot=True) as transaction:
+            execution = self._execution(transaction, execution_id)
+            values = self._rows(transaction, execution_id) if rows else []
+            found = transaction.rows(_RESULTS, {"execution_id": execution_id})
+        results = [Result(**dict(zip(_RESULT_FIELDS, row, strict=True)) | {"state": JobState(row[2])}) for row in found]
+        return Snapshot(execution=execution, rows=values, results=results)
+
+    def job_groups(self, execution_id: str) -> list[JobGroup]:
+        """How every job has fared, at one moment and in few words: those that have fared alike together."""
         with self.database.read() as transaction:
-            found = transaction.rows(_OUTPUTS, {"execution_id": execution_id})
-        return [(node, item, JobState(state), because, output) for node, item, state, because, output in found]
+            found = transaction.rows(_GROUPS, {"execution_id": execution_id})
+        return [
+            JobGroup(node=node, state=JobState(state), because=because, error=error, items=items)
+            for node, state, because, error, items in found
+        ]
 
     def attempts(self, job_id: int) -> list[tuple[Any, ...]]:
         """Number, reason, started, finished, outcome and error of each attempt at a job."""
@@ -219,11 +269,15 @@ class Queries:
         found = transaction.row(_WAITS, {"execution_id": execution_id})
         return "a worker" if found is None or found[0] is None else "a retry"
 
-    def _template(self, transaction: Transaction, execution_id: str) -> str:
+    def _execution(self, transaction: Transaction, execution_id: str) -> Execution:
         found = transaction.row(_ONE, {"execution_id": execution_id})
         if found is None:
             raise RunNotFound.of(execution_id)
-        return str(found[2])
+        return read_execution(found)
+
+    def _rows(self, transaction: Transaction, execution_id: str) -> list[tuple[Any, dict[str, Any]]]:
+        found = transaction.rows(_ROWS, {"execution_id": execution_id})
+        return [(json.loads(label), json.loads(values)) for label, values in found]
 
 
 def has_active_work(database_url: str) -> bool:

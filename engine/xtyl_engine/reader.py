@@ -51,6 +51,7 @@ class ScopedExecution:
         self.plan = partial(engine.queries.plan, id)
         self.job = partial(engine.closeup.job, id)
         self.job_page = partial(engine.closeup.page, id)
+        self.states = partial(engine.queries.job_groups, id)
         self.rows = partial(listing.rows, id)
         self.jobs = partial(listing.jobs, id)
         self.events = partial(listing.events, id)

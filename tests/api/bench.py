@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi.testclient import TestClient
 
+from servers import wait_until
 from xtyl_engine.api.app import make_app
+from xtyl_engine.api.serve import Server
 from xtyl_engine.execute import Executor
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
@@ -82,3 +88,19 @@ def work_off(desk: Desk, id: str) -> None:
     outcomes: list[Any] = []
     while claims := recorder.record(outcomes, id, 8).claims:
         outcomes = [executor.execute(claim) for claim in claims]
+
+
+@contextmanager
+def serving(desk: Desk) -> Iterator[int]:
+    """The desk's app behind a real server; yields its port."""
+    app: Any = desk.client.app
+    configuration = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    server = Server(configuration, app.state.office.hub)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from bench import RUNS, Desk, open_desk
+from bench import RUNS, Desk, open_desk, serving
 
 from servers import wait_until
 from teller import Teller
 from xtyl_engine import channel
 from xtyl_engine.api import stream
-from xtyl_engine.api.serve import Server
 from xtyl_engine.events import EventKind
 from xtyl_engine.hub import Hub
 from xtyl_engine.stream import Publisher
@@ -50,22 +47,6 @@ class Served:
         url = f"http://127.0.0.1:{self.port}{RUNS}/{id}/stream{query}"
         with httpx.stream("GET", url, headers=headers, timeout=30, trust_env=False) as answer:
             yield answer
-
-
-@contextmanager
-def serving(desk: Desk) -> Iterator[int]:
-    """The desk's app behind a real server; yields its port."""
-    app: Any = desk.client.app
-    configuration = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=10)
-    server = Server(configuration, app.state.office.hub)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started)
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from xtyl_engine.catalogue import Template
 from xtyl_engine.events import Event
 from xtyl_engine.forecast import NodeForecast
 from xtyl_engine.overview import Review
-from xtyl_engine.query import Execution, Job
+from xtyl_engine.query import Execution, Job, JobGroup
 
 
 class Status(BaseModel):
@@ -48,6 +48,10 @@ class Executions(Paged):
 
 class Jobs(Paged):
     jobs: list[StoredJob]
+
+
+class States(Paged):
+    states: list[JobGroup]
 
 
 class Rows(Paged):

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from xtyl_engine.api.access import In, Reader
-from xtyl_engine.api.answers import Events, Jobs, Rows
+from xtyl_engine.api.answers import Events, Jobs, Rows, States
+from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfNode, OfState, answers
 from xtyl_engine.closeup import MAX_PAGE
 from xtyl_engine.overview import JobDetail, JobPage, Overview
@@ -16,6 +17,8 @@ from xtyl_engine.reader import with_output
 from xtyl_engine.wire import to_json
 
 router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
+# Where a job stands, as text.
+STATE_BYTES = 10
 Start = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to pass over.")]
 Count = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
 
@@ -38,6 +41,18 @@ async def rows(id: Id, caller: Reader, office: In, after: After = None, limit: L
     return await office.desk.page(
         "rows", lambda: office.service.reader.of(caller.scope, id).rows(after=after, limit=limit)
     )
+
+
+@router.get("/states", responses=answers(States))
+async def states(id: Id, caller: Reader, office: In) -> Response:
+    """How all its jobs stand at one moment: jobs of one node that have fared alike together, `items` divided by blanks."""
+
+    def look() -> Response:
+        return respond({"states": to_json(office.service.reader.of(caller.scope, id).states()), "next": None})
+
+    # It has no pages, for it would then be several moments: of large ones there is one at a time.
+    found = await office.desk.run(lambda: office.service.reader.of(caller.scope, id).execution)
+    return await office.desk.work(look, found.total * STATE_BYTES)
 
 
 @router.get("/jobs", responses=answers(Jobs))
