@@ -13,6 +13,7 @@ import pytest
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
+from xtyl_engine import nodes
 from xtyl_engine.database import Database
 from xtyl_engine.errors import BackendError, ErrorClass, FunctionRejected
 from xtyl_engine.execute import Executor
@@ -68,6 +69,34 @@ def test_a_review_waits_with_what_is_to_be_shown(bench: Workbench) -> None:
     bench.work(run, 1)
     (claim,) = bench.recorder.record([], run.id, 1).claims
     assert isinstance(bench.executor.execute(claim), Waiting)
+
+
+@pytest.fixture
+def loiter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of an installed node type that waits without saying so."""
+    site = tmp_path / "site"
+    (site / "loitering-1.dist-info").mkdir(parents=True)
+    (site / "loitering-1.dist-info" / "entry_points.txt").write_text("[xtyl.nodes]\nloiter = loitering:LOITER\n")
+    (site / "loitering-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: loitering\nVersion: 1\n")
+    (site / "loitering.py").write_text(
+        "from xtyl_engine.nodes.base import NodeConfig, NodeType, Wait\n"
+        "LOITER = NodeType(name='loiter', config=NodeConfig, run=lambda config, context: Wait(output={}))\n"
+    )
+    caches = (nodes._offered, nodes.node_type, nodes.type_facts)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(site)
+        for cache in caches:
+            cache.cache_clear()
+        yield "loiter"
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_only_a_type_that_says_so_may_wait(bench: Workbench, loiter: str) -> None:
+    """A job that no decision could end fails, and says what its type lacks."""
+    failed = outcome(bench, xt.Workflow("w").node(loiter, "here"))
+    assert isinstance(failed, Failed)
+    assert failed.failure.message == "loiter returned Wait\n  Say `waits=True` in its NodeType."
 
 
 def test_each_class_of_error_has_its_outcome(bench: Workbench) -> None:

@@ -165,6 +165,9 @@ class Executor:
         reach(Point.EFFECT_DONE)
         output = spill(encode(dict(done.output)), self.store)
         if isinstance(done, Wait):
+            if not kind.waits:
+                # It would wait for ever: there is no decision about a node whose type does not say that it waits.
+                raise PermanentError(f"{kind.name} returned Wait", hint="Say `waits=True` in its NodeType.")
             return Waiting(claim=claim, output=output)
         return Completed(
             claim=claim,
