@@ -1,39 +1,30 @@
 """The call node: a user's function, what it may return, and what becomes of what it raises."""
 
-import logging
-
 import pandas as pd
 import pytest
 from PIL import Image
 
-from xtyl_engine.artifacts import Artifact, ArtifactStore
+from xtyl_engine.artifacts import Artifact
 from xtyl_engine.errors import ErrorClass, PartialFailureError, PermanentError, TransientError, ValueNotPlain
 from xtyl_engine.failures import describe_error
 from xtyl_engine.nodes import configure, node_type
-from xtyl_engine.nodes.base import Context
+from xtyl_nb.testing import make_context
 
 
 @pytest.fixture
-def store(tmp_path):
-    return ArtifactStore(tmp_path)
+def context(tmp_path):
+    return make_context(tmp_path)
 
 
 @pytest.fixture
-def call(store):
+def store(context):
+    return context.artifacts
+
+
+@pytest.fixture
+def call(context):
     def run(function, **arguments):
         kind = node_type("call")
-        context = Context(
-            execution_id="e1",
-            node="n",
-            item="0",
-            attempt=1,
-            key="k",
-            artifacts=store,
-            provider=lambda name: None,
-            function=lambda function: function,
-            cancelled=lambda: False,
-            log=logging.getLogger("test"),
-        )
         return kind.run(configure(kind, {"function": function, "arguments": arguments}), context)
 
     return run

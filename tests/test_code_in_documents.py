@@ -52,6 +52,10 @@ NOT_HERE = {
     'xt.connect("https://xtyl.example.org", token="xtyl_…")': "no such host; test_a_run_goes_from_submission_to_frame has one",
     'xt.connect("https://xtyl.example.com", token="xtyl_…")': "no such host",
     'xt.connect(database="postgresql://xtyl:…@db/xtyl", redis="redis://:…@redis:6379/0")': "no such hosts",
+    "pip install ./examples/xtyl-stock": "test_its_own_tests_pass installs it",
+    'pip install "./examples/xtyl-stock[test]"': "test_its_own_tests_pass installs it",
+    "pytest examples/xtyl-stock/tests": "test_its_own_tests_pass runs it",
+    '.node("fit_image", "story", image="{{ photo.image }}", size="1080x1920")': "test_its_readme_runs_and_others_can_look",
     "python benchmarks/figures.py": "measures for minutes",
     "python benchmarks/recovery.py": "measures for minutes",
     "python benchmarks/fairness.py": "measures for minutes",
@@ -138,7 +142,7 @@ def table(frame: pd.DataFrame) -> str:
 def test_every_block_says_its_language() -> None:
     """One that did not would be run by no test."""
     languages = {found[1].split(" ")[0] for path in DOCUMENTS for found in FENCE.finditer(path.read_text("utf-8"))}
-    assert languages <= {"bash", "python", "ini", "mermaid", "nginx", "sql", "yaml"}
+    assert languages <= {"bash", "python", "ini", "mermaid", "nginx", "sql", "toml", "yaml"}
 
 
 def test_what_does_not_run_here_is_printed_somewhere() -> None:

@@ -1,47 +1,27 @@
 """The registry of node types, their configs, and the small node types' work."""
 
-import logging
+import re
 from dataclasses import replace
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from xtyl_engine import nodes
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.errors import PermanentError, ValueNotPlain
 from xtyl_engine.nodes import UnknownNodeType, configure, main_value, node_type, node_types, type_facts
-from xtyl_engine.nodes.base import Context, NodeConfig, NodeType, Usage
+from xtyl_engine.nodes.base import NodeConfig, NodeType, Usage
 from xtyl_engine.nodes.conditional import holds
 from xtyl_engine.nodes.generate_image import read_size
 from xtyl_engine.nodes.prompt import variant
 from xtyl_engine.providers import base as providers_base
-from xtyl_engine.providers import get_provider
+from xtyl_nb.testing import make_context, run_node
 
 
 @pytest.fixture
 def context(tmp_path):
-    def make(item="0", **facts):
-        return Context(
-            execution_id="e1",
-            node="n",
-            item=item,
-            attempt=1,
-            key="e1/n/0",
-            artifacts=ArtifactStore(tmp_path),
-            provider=lambda name: get_provider(name or "offline"),
-            function=lambda function: function,
-            cancelled=lambda: False,
-            log=logging.getLogger("test"),
-            **facts,
-        )
-
-    return make
-
-
-def run(name, context, **config):
-    kind = node_type(name)
-    return kind.run(configure(kind, config), context)
+    return lambda item="0": make_context(tmp_path, item=item)
 
 
 def test_every_built_in_type_is_there():
@@ -89,6 +69,14 @@ def test_a_type_needs_no_more_than_its_name_config_and_work():
         False,
     )
     assert not any((kind.bears, kind.cached, kind.waits, kind.takes_function, kind.makes_images, kind.delivers))
+
+
+def test_the_page_for_authors_names_every_fact():
+    """docs/extending.md explains each field of NodeType in its table of facts."""
+    page = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+    table = page.partition("| fact | says |")[2].partition("\n\n")[0]
+    named = {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert named == set(NodeType.__dataclass_fields__) - {"name", "config", "run"}
 
 
 def test_a_type_may_be_written_with_the_names_of_an_earlier_release():
@@ -166,7 +154,7 @@ def test_configs_refuse_by_parameter(name, config, parameter):
 
 def test_copy_has_its_fields(context):
     """Text comes with provider, model, tokens and cost, and usage for the books."""
-    done = run("generate_copy", context(), prompt="A playful headline for Aurora lamp")
+    done = run_node("generate_copy", context(), prompt="A playful headline for Aurora lamp")
     assert tuple(done.output) == node_type("generate_copy").fields({})
     assert (done.output["model"], done.output["cost"]) == ("offline/copy-1", 0.0)
     assert done.usage.tokens == done.output["tokens"] > 0
@@ -175,23 +163,24 @@ def test_copy_has_its_fields(context):
 def test_items_differ_and_repeat(context):
     """The items of one row differ, and the same item of another run or row is the same."""
     texts = [
-        run("generate_copy", context(f"0.{n}"), prompt="A headline for Aurora lamp").output["text"] for n in range(5)
+        run_node("generate_copy", context(f"0.{n}"), prompt="A headline for Aurora lamp").output["text"]
+        for n in range(5)
     ]
     assert len(set(texts)) == 5
-    assert run("generate_copy", context("7.3"), prompt="A headline for Aurora lamp").output["text"] == texts[3]
+    assert run_node("generate_copy", context("7.3"), prompt="A headline for Aurora lamp").output["text"] == texts[3]
     assert [variant(item) for item in ("4", "4.2", "4.2.1", "4.1.2")] == [0, 2, 10_001, 5_002]
 
 
 def test_a_prompt_may_be_any_value(context):
     """A prompt that is one expression may give a number, a list or another node's output."""
     for prompt in (3, ["Aurora lamp", "Tidal mug"], {"text": "Aurora lamp", "cost": 0}):
-        assert run("generate_copy", context(), prompt=prompt).output["text"]
+        assert run_node("generate_copy", context(), prompt=prompt).output["text"]
 
 
 def test_an_image_is_an_artifact(context):
     """An image is stored, and its output says where, how large and by whom."""
     here = context()
-    output = run("generate_image", here, prompt="Poster for Aurora lamp", size="64x48").output
+    output = run_node("generate_image", here, prompt="Poster for Aurora lamp", size="64x48").output
     assert tuple(output) == node_type("generate_image").fields({})
     assert (output["width"], output["height"], output["model"]) == (64, 48, "offline/poster-1")
     assert here.artifacts.artifact(output["image"]).open().size == (64, 48)
@@ -208,13 +197,15 @@ def test_sizes_are_read():
 def test_attach_gathers(context):
     """Assets keep their names and order; what cannot be stored is refused by the asset's name."""
     here = context()
-    image = run("generate_image", here, prompt="x", size="8x8").output["image"]
-    done = run("attach", here, assets={"image": image, "title": "Hello", "raw": b"\0", "none": None})
+    image = run_node("generate_image", here, prompt="x", size="8x8").output["image"]
+    row = {"image": image, "raw": b"\0"}
+    assets = {"image": "{{ image }}", "title": "Hello", "raw": "{{ raw }}", "none": None}
+    done = run_node("attach", here, row, assets=assets)
     assert list(done.output) == ["image", "title", "raw", "none"]
     assert done.output["image"] == image
     assert done.output["raw"]["media_type"] == "application/octet-stream"
     with pytest.raises(ValueNotPlain, match=r"odd"):
-        run("attach", here, assets={"odd": {1, 2}})
+        run_node("attach", here, {"odd": {1, 2}}, assets={"odd": "{{ odd }}"})
 
 
 @pytest.mark.parametrize(
@@ -236,14 +227,14 @@ def test_attach_gathers(context):
 def test_what_holds(context, value, expected):
     """Empty, zero, false and how they are written choose `otherwise`; everything else `then`."""
     assert holds(value) is bool(expected)
-    done = run("conditional", context(), when=value)
+    done = run_node("conditional", context(), when=value)
     assert done.branch == done.output["branch"] == ("then" if expected else "otherwise")
     assert done.branch in node_type("conditional").branches({})
 
 
 def test_parallel_opens_its_branches(context):
     """A parallel node offers the branches it was given."""
-    assert run("parallel", context(), branches=["a", "b"]).output == {"branches": ["a", "b"]}
+    assert run_node("parallel", context(), branches=["a", "b"]).output == {"branches": ["a", "b"]}
     assert node_type("parallel").branches({"branches": ["a", "b"]}) == ("a", "b")
 
 

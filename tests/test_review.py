@@ -1,16 +1,12 @@
 """The review node: which options a person sees, which decisions are taken, and what comes of them."""
 
-import logging
-from pathlib import Path
-
 import pytest
 
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.errors import DecisionRefused, PermanentError
-from xtyl_engine.nodes import configure, node_type
-from xtyl_engine.nodes.base import Context, Done, Wait
+from xtyl_engine.nodes.base import Done, Wait
 from xtyl_engine.nodes.review import decide, make_options, option_text
 from xtyl_engine.values import encode
+from xtyl_nb.testing import make_context, run_node
 
 HEADLINES = [{"text": "a"}, {"text": "b"}, {"text": "c"}]
 POSTERS = [{"image": {"$artifact": "0"}}, {"image": {"$artifact": "1"}}, {"image": {"$artifact": "2"}}]
@@ -22,21 +18,7 @@ class Skipped:
 
 
 def review(upstream=UPSTREAM, **config):
-    kind = node_type("review")
-    context = Context(
-        execution_id="e1",
-        node="pick",
-        item="0",
-        attempt=1,
-        key="k",
-        upstream=upstream,
-        artifacts=ArtifactStore(Path("unused")),
-        provider=lambda name: None,
-        function=lambda function: None,
-        cancelled=lambda: False,
-        log=logging.getLogger("test"),
-    )
-    return kind.run(configure(kind, {"of": "poster", **config}), context)
+    return run_node("review", make_context("unused", upstream=upstream), of="poster", **config)
 
 
 def test_options_are_aligned():
