@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,25 +157,34 @@ def test_workers_of_two_releases_share_a_run(database_url: str, tmp_path: Path) 
         assert now == then == "completed ['a!', 'b!'] [1, 1, 1, 1]\n"
 
 
+OPENED = """
+import json, pandas as pd
+frame = pd.read_pickle("{path}")
+texts, images = frame[["word", "line"]].to_dict("list"), frame[["art"]]._repr_html_().count("<img")
+print(json.dumps(dict(texts=texts, images=images, folder=frame.images_from)))
+"""
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_frame_that_was_pickled_opens(settings: Settings) -> None:
-    """What a release wrote with `run.frame().to_pickle()` is read, by a process that has imported nothing of ours."""
+    """What a release wrote with `run.frame().to_pickle()` is read, by a process that has imported nothing of ours, and knows the
+    folder of its images."""
     left = leave_midway(settings)
-    code = f"import pandas as pd; print(pd.read_pickle({str(settings.home / 'frame.pickle')!r})[['word', 'line']].to_json())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == xt.attach(left["finished"]).frame()[["word", "line"]].to_json()
+    code = OPENED.format(path=settings.home / "frame.pickle")
+    read = json.loads(printed(code, settings, settings.child_environ()))
+    assert read["texts"] == xt.attach(left["finished"]).frame()[["word", "line"]].to_dict("list")
+    assert read["folder"].endswith("/home/artifacts")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_frame_that_is_pickled_opens_in_the_release_before(settings: Settings) -> None:
-    """What `run.frame().to_pickle()` writes now, the kept release reads."""
-    left = leave_midway(settings)
-    frame = xt.attach(left["finished"]).frame()
+    """What `run.frame().to_pickle()` writes now, the kept release reads, and shows its images."""
+    frame = xt.attach(leave_midway(settings)["finished"]).frame()
     frame.to_pickle(settings.home / "now.pickle")
-    code = (
-        f"import pandas as pd; print(pd.read_pickle({str(settings.home / 'now.pickle')!r})[['word', 'line']].to_json())"
-    )
-    assert do_before(settings, code, RELEASED).strip() == frame[["word", "line"]].to_json()
+    code = OPENED.format(path=settings.home / "now.pickle")
+    read = json.loads(do_before(settings, code, RELEASED))
+    assert read["texts"] == frame[["word", "line"]].to_dict("list")
+    assert (read["folder"], read["images"]) == (str(settings.artifacts_folder), 2)
 
 
 def test_the_release_before_goes_on_after_a_roll_back(settings: Settings) -> None:

@@ -53,6 +53,10 @@ __all__ = [
     "runs",
 ]
 
+# What is stored or pickled names a function so, and finds it whatever module it is in.
+for _function in (attach, connect, load_briefs, runs):
+    _function.__module__ = __name__
+
 
 def __dir__() -> list[str]:
     """What users need: tab completion does not offer the modules of the package."""

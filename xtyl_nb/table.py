@@ -33,15 +33,20 @@ PROSE = "max-width:26em;white-space:normal;overflow-wrap:anywhere;text-align:lef
 class ResultFrame(pd.DataFrame):
     """A DataFrame that shows paths of images in a folder as small pictures, see `with_images`."""
 
-    _metadata: ClassVar[list[str]] = ["_images_from"]
-    _images_from: str | None = None
+    # Pickled frames name their class and their folder so, whatever module this is.
+    __module__ = "xtyl_nb.table"
+    _metadata: ClassVar[list[str]] = ["images_from"]
+    images_from: str | None = None
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name != "images_from"]
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
         return ResultFrame
 
     def _repr_html_(self) -> str | None:
-        stand_ins = _StandIns(self._images_from)
+        stand_ins = _StandIns(self.images_from)
         columns = [stand_ins.put(self.iloc[:, place]) for place in range(self.shape[1])]
         table = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=self.index)
         table.columns = self.columns
@@ -56,7 +61,7 @@ class ResultFrame(pd.DataFrame):
 def with_images(table: pd.DataFrame, folder: str | Path) -> ResultFrame:
     """The same table with pictures of the images in this folder."""
     frame = ResultFrame(table)
-    frame._images_from = str(folder)
+    frame.images_from = str(folder)
     return frame
 
 
