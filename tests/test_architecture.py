@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from xtyl_engine.nodes import BUILTIN
+from xtyl_engine import nodes, providers
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"xtyl_nb": ROOT / "xtyl_nb", "xtyl_engine": ROOT / "engine" / "xtyl_engine"}
@@ -148,12 +149,12 @@ def test_no_import_runs_in_a_circle() -> None:
         visit(name, ())
 
 
-def is_type_name(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value in BUILTIN
+def is_built_in_name(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value in (*nodes.BUILTIN, *providers.BUILTIN)
 
 
-def by_type_name(tree: ast.AST) -> Iterator[str]:
-    """Every place that decides by the name of a built-in node type: compares with it, matches it, or looks it up."""
+def decisions_by_name(tree: ast.AST) -> Iterator[str]:
+    """Every place that decides by the name of a built-in node type or provider: compares, matches, or looks it up."""
     for node in ast.walk(tree):
         match node:
             case ast.Compare():
@@ -164,18 +165,22 @@ def by_type_name(tree: ast.AST) -> Iterator[str]:
                 parts = [node.slice]
             case ast.MatchValue():
                 parts = [node.value]
-            case ast.Tuple() | ast.List() | ast.Set() if all(map(is_type_name, node.elts)):
+            case ast.Tuple() | ast.List() | ast.Set() if all(map(is_built_in_name, node.elts)):
                 parts = node.elts
             case _:
                 continue
-        if any(map(is_type_name, parts)):
+        if any(map(is_built_in_name, parts)):
             yield ast.unparse(node)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("xtyl_engine.nodes")])
-def test_no_module_outside_nodes_decides_by_a_types_name(name: str) -> None:
-    """What differs between node types is a fact of NodeType, so that a new type is one file."""
-    assert list(by_type_name(ast.parse(MODULES[name].read_text(encoding="utf-8")))) == []
+AT_HOME = ("xtyl_engine.nodes", "xtyl_engine.providers")
+STATIC = sorted((PACKAGES["xtyl_nb"]).rglob("static/*"))
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith(AT_HOME)])
+def test_no_module_decides_by_the_name_of_a_node_type_or_provider(name: str) -> None:
+    """What differs between node types is a fact of NodeType, so that a new type is one file; and a new provider too."""
+    assert list(decisions_by_name(ast.parse(MODULES[name].read_text(encoding="utf-8")))) == []
 
 
 @pytest.mark.parametrize(
@@ -188,11 +193,22 @@ def test_no_module_outside_nodes_decides_by_a_types_name(name: str) -> None:
         'HEIGHTS["review"]',
         'LARGE = {"generate_image", "call"}',
         'match type:\n    case "attach":\n        pass',
+        'provider == "offline"',
     ],
 )
-def test_deciding_by_a_types_name_is_seen(code: str) -> None:
+def test_deciding_by_name_is_seen(code: str) -> None:
     """The test above sees every form of it."""
-    assert list(by_type_name(ast.parse(code)))
+    assert list(decisions_by_name(ast.parse(code)))
+
+
+@pytest.mark.parametrize("path", STATIC, ids=lambda path: path.name)
+def test_the_page_does_not_know_the_node_types(path: Path) -> None:
+    """No script compares with a type's name, and no style selects by one."""
+    names = "|".join(nodes.BUILTIN)
+    decides = rf"""[!=]==?\s*["'](?:{names})["']|case ["'](?:{names})["']|\[[\w-]+[~|^$*]?=["']?(?:{names})\b"""
+    assert re.findall(decides, path.read_text(encoding="utf-8")) == []
+    assert re.search(decides, 'if (node.type === "review")')
+    assert re.search(decides, '.card[data-type="generate_image"] {}')
 
 
 def test_importing_the_sdk_loads_nothing_heavy() -> None:
