@@ -173,7 +173,7 @@ def test_nothing_that_is_shown_holds_a_secret(team: Team) -> None:
     texts += [
         repr(used),
         repr(used.settings),
-        repr(used.connection),
+        repr(used.engine.connection),
         repr(used.database),
         repr(used.database.engine.url),
     ]
