@@ -25,6 +25,7 @@ from released import (
     put_back,
     worker_before,
 )
+from served import serve
 from servers import embedded_home, valkey_server, wait_until
 from xtyl_engine import schema
 from xtyl_engine.database import Database
@@ -155,6 +156,28 @@ def test_workers_of_two_releases_share_a_run(database_url: str, tmp_path: Path) 
             now = printed("import xtyl_nb as xt\nCLIENT = 'now'\n" + code, settings, today)
             then = do_before(settings, "CLIENT = 'then'\n" + code, RELEASED)
         assert now == then == "completed ['a!', 'b!'] [1, 1, 1, 1]\n"
+
+
+NOTEBOOK = """
+flow = (
+    xt.Workflow("far").generate_copy("line", prompt="For {{ word }}", n=2)
+    .generate_image("art", prompt="{{ line.text }}", over="line", size="16x16").review("pick", of="art")
+    .call("loud", lambda text: text.upper(), text="{{ pick.line.text }}")
+)
+run = flow.run([{"word": "lamp"}])
+run.approve("pick", choose=[1]).wait(60)
+frame, again = run.frame(), xt.attach(run.id)
+print(run.state, frame["loud"][0] == run.outputs("line")["text"].iloc[1].upper(), again.jobs()["attempts"].sum())
+print(again.progress, len(run.gallery().paths), len(again.events()) > 10, len(xt.runs()), flow.plan([{"word": "lamp"}]).shape)
+"""
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_notebook_of_the_release_before_goes_on_over_http(settings: Settings) -> None:
+    """It submits, sends a function, decides, follows and reads results by the paths and fields that it knows."""
+    with serve(settings) as served:
+        code = f"xt.connect({served.url!r}, token={served.token!r})\n{NOTEBOOK}"
+        assert do_before(settings, code, RELEASED) == "completed True 6\n100.0 2 True 1 (4, 5)\n"
 
 
 OPENED = """
