@@ -72,22 +72,9 @@ class Backend(Protocol):
     def control(self, id: str, action: str) -> None:
         """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
 
-    def approve(
-        self,
-        id: str,
-        node: str,
-        item: str,
-        *,
-        choose: Sequence[int],
-        edits: Mapping[int, Any] | None,
-        comment: str | None,
-        by: str,
-    ) -> None:
-        """Decide a review. Raises DecisionRefused."""
-
-    def reject(self, id: str, node: str, item: str, *, reason: str, by: str) -> None: ...
-
-    def another(self, id: str, node: str, item: str, *, comment: str | None, by: str) -> None: ...
+    def decide(self, id: str, verb: str, node: str, item: str, **said: Any) -> None:
+        """`approve` with `choose`, `edits` and `comment`, `reject` with a `reason`, or `another` with a `comment`, each `by` a
+        person. Raises DecisionRefused."""
 
     def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
         """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""

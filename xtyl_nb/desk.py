@@ -141,7 +141,7 @@ def approve(
     comment = written("comment", comment)
 
     def decide(item: str) -> None:
-        self._backend.approve(self.id, node, item, choose=choose, edits=edits, comment=comment, by=person())
+        self._backend.decide(self.id, "approve", node, item, choose=choose, edits=edits, comment=comment, by=person())
 
     self._desk.decide(node, place, decide, timeout)
     return self._touched()
@@ -185,7 +185,7 @@ def reject(
     words = written("reason", reason) or ""
 
     def decide(item: str) -> None:
-        self._backend.reject(self.id, node, item, reason=words, by=person())
+        self._backend.decide(self.id, "reject", node, item, reason=words, by=person())
 
     self._desk.decide(node, place, decide, timeout)
     return self._touched()
@@ -218,7 +218,7 @@ def another(self: Run, node: str, *, row: Any = None, comment: str | None = None
     if not waiting:
         raise DecisionRefused(f"{node} waits for no decision there", hint="`run.reviews()` lists what waits.")
     for each in waiting:
-        self._backend.another(self.id, node, each, comment=written("comment", comment), by=person())
+        self._backend.decide(self.id, "another", node, each, comment=written("comment", comment), by=person())
     return self._touched()
 
 

@@ -90,17 +90,9 @@ class DirectBackend:
         """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
         self.engine.control(id, action)
 
-    def approve(self, id: str, node: str, item: str, **decision: Any) -> None:
-        """Decide a review. Raises DecisionRefused."""
-        self.engine.control(id, "approve", node, item, **decision)
-
-    def reject(self, id: str, node: str, item: str, *, reason: str, by: str) -> None:
-        """Decide a review: nothing here will do. Raises DecisionRefused."""
-        self.engine.control(id, "reject", node, item, reason=reason, by=by)
-
-    def another(self, id: str, node: str, item: str, *, comment: str | None, by: str) -> None:
-        """Ask for one more option. Raises DecisionRefused."""
-        self.engine.control(id, "another", node, item, by=by, comment=comment)
+    def decide(self, id: str, verb: str, node: str, item: str, **said: Any) -> None:
+        """`approve`, `reject` or `another` at a review, with what goes with it. Raises DecisionRefused."""
+        self.engine.control(id, verb, node, item, **said)
 
     def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
         """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""

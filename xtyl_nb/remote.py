@@ -90,30 +90,12 @@ class RemoteBackend:
         """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
         self.calls.post(*at(id), action)
 
-    def approve(
-        self,
-        id: str,
-        node: str,
-        item: str,
-        *,
-        choose: Sequence[int],
-        edits: Mapping[int, Any] | None,
-        comment: str | None,
-        by: str,
-    ) -> None:
-        """Decide a review. Raises DecisionRefused."""
-        said: dict[str, Any] = {"choose": list(choose), "comment": comment, "by": by}
-        if edits:
-            said["edits"] = {str(index): text for index, text in edits.items()}
-        self.calls.post(*at(id), "reviews", node, item, "approve", body=said)
-
-    def reject(self, id: str, node: str, item: str, *, reason: str, by: str) -> None:
-        """Decide a review: nothing here will do. Raises DecisionRefused."""
-        self.calls.post(*at(id), "reviews", node, item, "reject", body={"reason": reason, "by": by})
-
-    def another(self, id: str, node: str, item: str, *, comment: str | None, by: str) -> None:
-        """Ask for one more option. Raises DecisionRefused."""
-        self.calls.post(*at(id), "reviews", node, item, "another", body={"comment": comment, "by": by})
+    def decide(self, id: str, verb: str, node: str, item: str, **said: Any) -> None:
+        """`approve`, `reject` or `another` at a review, with what goes with it. Raises DecisionRefused."""
+        if verb == "approve":
+            edits = {str(index): text for index, text in (said["edits"] or {}).items()}
+            said |= {"choose": list(said["choose"]), "edits": edits or None}
+        self.calls.post(*at(id), "reviews", node, item, verb, body=said)
 
     def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
         """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
