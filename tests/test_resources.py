@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xtyl_engine.children import child_megabytes, worker_command
-from xtyl_engine.resources import memory_bytes, processors
+from xtyl_engine.machine import memory_bytes, processors
 from xtyl_engine.settings import load_settings
 
 

@@ -7,7 +7,6 @@ from xtyl_engine.plan import load_plan
 from xtyl_engine.schedule import (
     Countdown,
     Cut,
-    End,
     Over,
     Reach,
     Seed,
@@ -16,6 +15,7 @@ from xtyl_engine.schedule import (
     count_initial_jobs,
     initial_jobs,
 )
+from xtyl_engine.states import End
 
 
 def test_a_chain_counts_down_its_next_node_alone() -> None:

@@ -15,7 +15,6 @@ from xtyl_engine.plan import Link, head
 from xtyl_engine.schedule import (
     Countdown,
     Cut,
-    End,
     Over,
     Reach,
     born_jobs,
@@ -24,6 +23,7 @@ from xtyl_engine.schedule import (
     initial_jobs,
     outer_links,
 )
+from xtyl_engine.states import End
 
 Key = tuple[str, str]
 OPEN = "open"

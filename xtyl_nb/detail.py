@@ -7,7 +7,7 @@ from typing import Any
 
 from xtyl_engine.events import Event
 from xtyl_engine.overview import Decision, JobDetail, JobPage
-from xtyl_engine.schedule import End
+from xtyl_engine.states import End
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.timeline import Bar, lanes
 from xtyl_nb.view import Json, asked_lines, clip

@@ -13,7 +13,8 @@ from xtyl_engine.errors import ErrorClass
 from xtyl_engine.events import EventKind
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
-from xtyl_engine.schedule import End, Over
+from xtyl_engine.schedule import Over
+from xtyl_engine.states import End
 
 
 class Raced(Exception):

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from xtyl_engine.resources import memory_bytes
+from xtyl_engine.machine import memory_bytes
 from xtyl_engine.settings import PREFORK, Settings
 
 log = logging.getLogger("xtyl.supervisor")

@@ -19,13 +19,13 @@ from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
+from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.nodes.review import decide as make_decision
 from xtyl_engine.outcomes import LICENCE_SECONDS
 from xtyl_engine.plans import PlanCache
-from xtyl_engine.points import Point, reach
-from xtyl_engine.schedule import End, Over
-from xtyl_engine.states import JOB_MOVES, ExecutionState, JobState
+from xtyl_engine.schedule import Over
+from xtyl_engine.states import JOB_MOVES, End, ExecutionState, JobState
 from xtyl_engine.tables import decisions, jobs
 from xtyl_engine.values import encode, spill, unspill
 

@@ -21,8 +21,8 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import Float
 
 from xtyl_engine.errors import BackendError
-from xtyl_engine.points import Point, reach
-from xtyl_engine.remedies import POSTGRESQL, SQLITE, remedy
+from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.server_hints import POSTGRESQL, SQLITE, remedy
 
 T = TypeVar("T")
 TURN_SECONDS = 15.0

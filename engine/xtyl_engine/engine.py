@@ -16,13 +16,13 @@ from xtyl_engine.closeup import Closeup
 from xtyl_engine.control import Controls
 from xtyl_engine.database import Database
 from xtyl_engine.events import Event
+from xtyl_engine.failpoints import arm
 from xtyl_engine.forecast import NodeForecast, forecast
 from xtyl_engine.glance import Glance
 from xtyl_engine.local import ensure
 from xtyl_engine.permits import read_rates
 from xtyl_engine.plan import Plan
 from xtyl_engine.plans import PlanCache
-from xtyl_engine.points import arm
 from xtyl_engine.providers.named import name_provider
 from xtyl_engine.query import Queries
 from xtyl_engine.schema import ensure_schema

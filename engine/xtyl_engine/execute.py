@@ -27,6 +27,7 @@ from xtyl_engine.errors import (
     PermanentError,
     WorkflowException,
 )
+from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.failures import describe_error
 from xtyl_engine.functions import PackedFunction, load_key, load_reference, not_taken, unpack
 from xtyl_engine.gather import read_row, read_upstream
@@ -37,7 +38,6 @@ from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, W
 from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.plans import PlanCache
-from xtyl_engine.points import Point, reach
 from xtyl_engine.providers import get_provider
 from xtyl_engine.template import render
 from xtyl_engine.values import encode, spill, unspill

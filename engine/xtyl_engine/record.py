@@ -16,11 +16,11 @@ from xtyl_engine.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_re
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
+from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.outcomes import LICENCE_SECONDS, Claim, Outcome
 from xtyl_engine.permits import Permits, Rates
 from xtyl_engine.plan import Plan
-from xtyl_engine.points import Point, reach
 
 Publish = Callable[[Sequence[Event]], None]
 

@@ -9,22 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from math import prod
 
 from xtyl_engine.plan import Link, Plan, head, iterate_items
-
-
-class End(StrEnum):
-    """How a job ended, as its children see it. The last three are also the reasons a job is skipped for."""
-
-    LIVE = "live"
-    BRANCH = "branch not taken"
-    FAILURE = "upstream failure"
-    REJECTED = "rejected"
-
-
-FATAL = (End.FAILURE, End.REJECTED)
+from xtyl_engine.states import FATAL, End
 
 
 @dataclass(frozen=True, slots=True)

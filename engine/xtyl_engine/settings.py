@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_engine.machine import processors
 from xtyl_engine.rates import UnreadableRate, parse_rates
-from xtyl_engine.resources import processors
 
 _making = threading.Lock()
 PREFORK = "prefork"

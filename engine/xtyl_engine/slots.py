@@ -15,10 +15,10 @@ from xtyl_engine.alarm import Alarm
 from xtyl_engine.claim import Grant
 from xtyl_engine.errors import BackendError
 from xtyl_engine.execute import Executor
+from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.journal import about_execution
 from xtyl_engine.meter import Meter
 from xtyl_engine.outcomes import Claim, Completed, Outcome, Released
-from xtyl_engine.points import Point, reach
 from xtyl_engine.record import Recorder
 
 log = logging.getLogger("xtyl")

@@ -84,3 +84,15 @@ JOB_MOVES = {
     "stop": Move(OPEN, _J.STOPPED),
     "reopen": Move((_J.FAILED, _J.QUARANTINED, _J.SKIPPED, _J.STOPPED), _J.BLOCKED),
 }
+
+
+class End(StrEnum):
+    """How a job ended, as its children see it. The last three are also the reasons a job is skipped for."""
+
+    LIVE = "live"
+    BRANCH = "branch not taken"
+    FAILURE = "upstream failure"
+    REJECTED = "rejected"
+
+
+FATAL = (End.FAILURE, End.REJECTED)

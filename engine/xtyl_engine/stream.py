@@ -19,7 +19,7 @@ import redis
 from xtyl_engine.checks import Check, place
 from xtyl_engine.errors import BackendError
 from xtyl_engine.events import Event
-from xtyl_engine.remedies import BROKER, remedy
+from xtyl_engine.server_hints import BROKER, remedy
 
 log = logging.getLogger("xtyl")
 FULL = 0.8

@@ -18,11 +18,11 @@ from xtyl_engine.catalogue import DEFAULT_PROJECT, keep_version
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import KeyReused, LimitExceeded
 from xtyl_engine.events import Event, EventKind
+from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.functions import PackedFunction, check_size
 from xtyl_engine.ledger import event_row
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.plan import Plan
-from xtyl_engine.points import Point, reach
 from xtyl_engine.schedule import count_initial_jobs, initial_jobs
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import executions

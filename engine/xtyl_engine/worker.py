@@ -25,11 +25,11 @@ from xtyl_engine.broker import TASK, make_app, send_hint
 from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import Executor
+from xtyl_engine.failpoints import Point, arm, reach
 from xtyl_engine.health import Heartbeat
 from xtyl_engine.journal import keep_journal
 from xtyl_engine.permits import read_rates
 from xtyl_engine.plans import PlanCache
-from xtyl_engine.points import Point, arm, reach
 from xtyl_engine.pool import Pool
 from xtyl_engine.record import Recorder
 from xtyl_engine.relay import Relay

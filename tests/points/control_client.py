@@ -9,7 +9,7 @@ from pathlib import Path
 from engine_driver import Driver
 from xtyl_engine.control import Controls
 from xtyl_engine.database import Database
-from xtyl_engine.points import arm
+from xtyl_engine.failpoints import arm
 
 
 def control(controls: Controls, verb: str, id: str) -> None:

@@ -17,7 +17,7 @@ from engine_driver import Driver, failed, waiting
 from plans import plan_of
 from xtyl_engine.database import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused
-from xtyl_engine.points import arm
+from xtyl_engine.failpoints import arm
 
 TESTS = Path(__file__).parents[1]
 EVENT = {

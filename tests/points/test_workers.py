@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, text
 
 from fleet import Fleet, fleet
 from servers import kill, valkey_server, wait_until
-from xtyl_engine.points import Point
+from xtyl_engine.failpoints import Point
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 QUICK = {"XTYL_SLOTS": "3", "XTYL_LEASE_SECONDS": "1", "XTYL_BEAT_SECONDS": "0.2", "XTYL_SWEEP_SECONDS": "0.1"}
