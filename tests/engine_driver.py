@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import text
 
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.control import Controls
 from xtyl_engine.database import Database
 from xtyl_engine.errors import ErrorClass
@@ -19,6 +18,7 @@ from xtyl_engine.plans import PlanCache
 from xtyl_engine.query import Job, Queries
 from xtyl_engine.record import Recorder
 from xtyl_engine.submit import Row, Submission, new_execution_id, submit
+from xtyl_engine.values.artifacts import ArtifactStore
 
 Answer = Callable[[Claim], Outcome]
 

@@ -18,9 +18,7 @@ import xtyl_nb as xt
 from xtyl_engine import broker, nodes, providers
 from xtyl_engine.api.app import DESCRIPTION, PARTS
 from xtyl_engine.api.description import describe
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.events import EventKind
-from xtyl_engine.functions import pack
 from xtyl_engine.metrics import API, WORKER
 from xtyl_engine.plan import Plan
 from xtyl_engine.presence import Presence
@@ -29,6 +27,8 @@ from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.stream import stream_key
 from xtyl_engine.tables import metadata
 from xtyl_engine.validate import validate
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.functions import pack
 from xtyl_engine.workflow import parse_document
 
 

@@ -34,7 +34,7 @@ HOMES = {
     "prometheus_client": {"xtyl_engine.metrics"},
     "opentelemetry": {"xtyl_engine.traces"},
     "sentry_sdk": {"xtyl_engine.sentry"},
-    "cloudpickle": {"xtyl_engine.functions"},
+    "cloudpickle": {"xtyl_engine.values.functions"},
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget"},
     "graphviz": {"xtyl_nb.draw"},

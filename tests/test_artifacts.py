@@ -11,10 +11,10 @@ import zlib
 import pytest
 from PIL import Image
 
-from xtyl_engine.artifacts import Artifact, ArtifactError, ArtifactStore, is_artifact
 from xtyl_engine.errors import LimitExceeded, PermanentError
-from xtyl_engine.images import ImageRefused
 from xtyl_engine.limits import MAX_IMAGE_BYTES
+from xtyl_engine.values.artifacts import Artifact, ArtifactError, ArtifactStore, is_artifact
+from xtyl_engine.values.images import ImageRefused
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from sqlalchemy import text
 
 import xtyl_nb as xt
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.cache import cache_key
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
@@ -21,6 +20,7 @@ from xtyl_engine.record import Recorder
 from xtyl_engine.settings import load_settings
 from xtyl_engine.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.validate import validate
+from xtyl_engine.values.artifacts import ArtifactStore
 
 FLOW = xt.Workflow("line").generate_copy("line", prompt="One line")
 

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from xtyl_engine.artifacts import Artifact
 from xtyl_engine.errors import ErrorClass, PartialFailureError, PermanentError, TransientError, ValueNotPlain
-from xtyl_engine.failures import describe_error
 from xtyl_engine.nodes import configure, node_type
+from xtyl_engine.values.artifacts import Artifact
+from xtyl_engine.values.error_text import describe_error
 from xtyl_nb.testing import make_context
 
 

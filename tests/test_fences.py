@@ -14,13 +14,13 @@ from engine_driver import Driver, completed
 from plans import chain, fan
 from servers import wait_until
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import LICENCE_SECONDS, Claim, Outcome, Released
 from xtyl_engine.settings import load_settings
 from xtyl_engine.slots import Slots
 from xtyl_engine.sweep import Sweeper
+from xtyl_engine.values.artifacts import ArtifactStore
 
 
 @pytest.fixture

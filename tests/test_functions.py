@@ -15,9 +15,9 @@ import cloudpickle
 import pytest
 
 import xtyl_nb
-from xtyl_engine import functions
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
-from xtyl_engine.functions import load_key, load_reference, pack, reference, unpack
+from xtyl_engine.values import functions
+from xtyl_engine.values.functions import load_key, load_reference, pack, reference, unpack
 
 KEY = bytes(range(32))
 
@@ -102,7 +102,7 @@ def test_a_function_is_pinned_to_its_execution_and_key():
 
 def test_another_python_is_rejected_before_loading(monkeypatch):
     """A function of another Python version is refused, and both versions are named."""
-    monkeypatch.setattr("xtyl_engine.functions.PYTHON", "3.10")
+    monkeypatch.setattr("xtyl_engine.values.functions.PYTHON", "3.10")
     packed = pack(in_notebook(SCORE, "score"), key=KEY, execution_id="e1")
     monkeypatch.undo()
     with pytest.raises(FunctionRejected, match=r"packed by Python 3\.10, and this worker runs 3\."):

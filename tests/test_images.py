@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from xtyl_engine.artifacts import ArtifactError, ArtifactStore
 from xtyl_engine.errors import LimitExceeded
-from xtyl_engine.images import ImageRefused, scale_image
+from xtyl_engine.values.artifacts import ArtifactError, ArtifactStore
+from xtyl_engine.values.images import ImageRefused, scale_image
 
 
 def png(width: int, height: int) -> bytes:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from web import Answer, Asked, Web, document, problem, web
-from xtyl_engine.artifacts import ArtifactError
 from xtyl_engine.errors import BackendError
+from xtyl_engine.values.artifacts import ArtifactError
 from xtyl_nb.calls import Calls
 from xtyl_nb.remote_store import RemoteStore
 

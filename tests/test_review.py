@@ -5,7 +5,7 @@ import pytest
 from xtyl_engine.errors import DecisionRefused, PermanentError
 from xtyl_engine.nodes.base import Done, Wait
 from xtyl_engine.nodes.review import decide, make_options, option_text
-from xtyl_engine.values import encode
+from xtyl_engine.values.plain import encode
 from xtyl_nb.testing import make_context, run_node
 
 HEADLINES = [{"text": "a"}, {"text": "b"}, {"text": "c"}]

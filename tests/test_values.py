@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from xtyl_engine.artifacts import TABLE, ArtifactStore
 from xtyl_engine.errors import LimitExceeded, ValueNotPlain
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES
-from xtyl_engine.values import encode, plain, plain_records, spill, unspill
+from xtyl_engine.values.artifacts import TABLE, ArtifactStore
+from xtyl_engine.values.plain import encode, plain, plain_records, spill, unspill
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_json_is_already_plain(tmp_path_factory, value):
 def test_heavy_libraries_are_not_imported(tmp_path):
     """Making values plain imports neither pandas nor numpy nor Pillow."""
     code = (
-        "import sys; from xtyl_engine.artifacts import ArtifactStore; from xtyl_engine.values import plain\n"
+        "import sys; from xtyl_engine.values.artifacts import ArtifactStore; from xtyl_engine.values.plain import plain\n"
         f"plain({{'a': [1, 'x', 2.5]}}, ArtifactStore({str(tmp_path)!r}))\n"
         "print({'pandas', 'numpy', 'PIL'} & set(sys.modules))"
     )

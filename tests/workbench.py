@@ -12,13 +12,13 @@ from sqlalchemy import event
 
 import xtyl_nb.client
 from servers import valkey_server
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Outcome
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
 from xtyl_engine.settings import Settings, load_settings
+from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_nb.direct import DirectBackend
 from xtyl_nb.run import Run
 

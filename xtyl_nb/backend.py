@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from xtyl_engine.artifacts import ArtifactStore
     from xtyl_engine.events import Event
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from xtyl_engine.query import Execution, Job, Snapshot
     from xtyl_engine.states import ExecutionState, JobState
     from xtyl_engine.submit import Row
+    from xtyl_engine.values.artifacts import ArtifactStore
 
 
 class Reads(Protocol):

@@ -250,7 +250,7 @@ def _waiting(run: Run) -> Iterator[Review]:
 
 def written(name: str, text: str | None) -> str | None:
     """What a person wrote about a decision, as it can be stored anywhere. Raises DecisionRefused."""
-    from xtyl_engine.values import mend
+    from xtyl_engine.values.plain import mend
 
     if text is None:
         return None

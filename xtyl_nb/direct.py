@@ -13,14 +13,14 @@ from xtyl_engine.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xtyl_engine.artifacts import ArtifactStore
     from xtyl_engine.database import Database
     from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.functions import PackedFunction
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.query import Queries
     from xtyl_engine.settings import Settings
     from xtyl_engine.submit import Row
+    from xtyl_engine.values.artifacts import ArtifactStore
+    from xtyl_engine.values.functions import PackedFunction
 
 
 class DirectBackend:
@@ -134,7 +134,7 @@ class DirectBackend:
         self, functions: Mapping[str, Callable[..., Any]], id: str
     ) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
         """The functions as their nodes name them, and those of them that go along."""
-        from xtyl_engine.functions import function_name, load_key, not_taken, pack, reference
+        from xtyl_engine.values.functions import function_name, load_key, not_taken, pack, reference
 
         stored: dict[str, dict[str, Any]] = {}
         packed = {}

@@ -56,7 +56,7 @@ def _reference(value: Any) -> str:
 
 
 def _imported(function: Callable[..., Any]) -> str | None:
-    from xtyl_engine.functions import reference
+    from xtyl_engine.values.functions import reference
 
     return reference(function)
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.plan import reading_order
 from xtyl_engine.states import JobState
-from xtyl_engine.values import encode, unspill
+from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.values.plain import encode, unspill
 
 if TYPE_CHECKING:
     from xtyl_engine.plan import Plan

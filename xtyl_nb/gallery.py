@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.overview import JobDetail
+from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_nb.picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, Exhibit
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.view import clip

@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.forecast import NodeForecast
-from xtyl_engine.functions import PYTHON, PackedFunction, not_taken, reference, wrap
 from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
 from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution
 from xtyl_engine.settings import load_settings, prepare_home
+from xtyl_engine.values.functions import PYTHON, PackedFunction, not_taken, reference, wrap
 from xtyl_engine.wire import Me, from_json, map_images
 from xtyl_nb.calls import Calls
 from xtyl_nb.document import write_document

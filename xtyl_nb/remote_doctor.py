@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import xtyl_engine
 from xtyl_engine.checks import Check, examined
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.functions import PYTHON
+from xtyl_engine.values.functions import PYTHON
 from xtyl_nb.remote import RemoteBackend
 
 

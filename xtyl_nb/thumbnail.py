@@ -7,7 +7,7 @@ from base64 import b64encode
 from functools import lru_cache
 
 from xtyl_engine.errors import LimitExceeded
-from xtyl_engine.images import ImageRefused, scale_image
+from xtyl_engine.values.images import ImageRefused, scale_image
 
 # Larger ones are looked at one by one, and a thousand of them would fill the memory.
 KEPT_PIXELS = 512

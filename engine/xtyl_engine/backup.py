@@ -11,12 +11,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database
 from xtyl_engine.errors import BackendError
 from xtyl_engine.presence import holder, supervisor_lock
 from xtyl_engine.reclaim import digest_of, files_in, mentioned, missing
 from xtyl_engine.settings import Settings, prepare_home
+from xtyl_engine.values.artifacts import ArtifactStore
 
 DATABASE = "xtyl.db"
 ARTIFACTS = "artifacts"

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import case, func, select
 
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.database import Transaction
 from xtyl_engine.errors import RunNotFound, WorkflowException
 from xtyl_engine.execute import rendered
@@ -25,7 +24,8 @@ from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.query import JOB_COLUMNS, Job, Queries, read_job
 from xtyl_engine.states import JobState
 from xtyl_engine.tables import decisions, jobs
-from xtyl_engine.values import unspill
+from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.values.plain import unspill
 
 MAX_PAGE = 200
 _J = jobs.c

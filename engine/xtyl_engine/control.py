@@ -15,7 +15,6 @@ from sqlalchemy import select
 from xtyl_engine import moves
 from xtyl_engine import statements as sql
 from xtyl_engine.another import ask_another
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
@@ -27,7 +26,8 @@ from xtyl_engine.plans import PlanCache
 from xtyl_engine.schedule import Over
 from xtyl_engine.states import JOB_MOVES, End, ExecutionState, JobState
 from xtyl_engine.tables import decisions, jobs
-from xtyl_engine.values import encode, spill, unspill
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.plain import encode, spill, unspill
 
 _REVIEW = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.output).where(sql.AT)
 _DECISION = select(decisions.c.action, decisions.c.by, decisions.c.after).where(decisions.c.job_id == sql.B("job_id"))

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from xtyl_engine.artifacts import JSON, TABLE, ArtifactStore, references
 from xtyl_engine.errors import BackendError, PermanentError
-from xtyl_engine.images import sniff_image
 from xtyl_engine.receipts import Receipts
+from xtyl_engine.values.artifacts import JSON, TABLE, ArtifactStore, references
+from xtyl_engine.values.images import sniff_image
 
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,80}")
 Parse = Callable[[bytes], Any]

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.broker import make_app, queues_for, send_hint
 from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.closeup import Closeup
@@ -29,6 +28,7 @@ from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.stream import Listener, Publisher
 from xtyl_engine.submit import Row, Submission, Submitted, submit
+from xtyl_engine.values.artifacts import ArtifactStore
 
 RECHECK_SECONDS = 1.0
 

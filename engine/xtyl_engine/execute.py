@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.cache import cache_key, look_up
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import (
@@ -28,8 +27,6 @@ from xtyl_engine.errors import (
     WorkflowException,
 )
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.failures import describe_error
-from xtyl_engine.functions import PackedFunction, load_key, load_reference, not_taken, unpack
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.journal import about
 from xtyl_engine.limits import MAX_ITEMS
@@ -40,7 +37,10 @@ from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.providers import get_provider
 from xtyl_engine.template import render
-from xtyl_engine.values import encode, spill, unspill
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.error_text import describe_error
+from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack
+from xtyl_engine.values.plain import encode, spill, unspill
 
 if TYPE_CHECKING:
     from xtyl_engine.providers.base import Provider

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.cache import cache_key
 from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.database import Database
@@ -19,6 +18,7 @@ from xtyl_engine.gather import visible
 from xtyl_engine.nodes import configure
 from xtyl_engine.plan import Plan, PlanNode, head, iterate_items, shared_axes
 from xtyl_engine.states import JobState
+from xtyl_engine.values.artifacts import ArtifactStore
 
 _UNKNOWN = object()
 LookUp = Callable[[str], tuple[Any, ...] | None]

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.database import Transaction
 from xtyl_engine.nodes import node_type
 from xtyl_engine.outcomes import Claim
 from xtyl_engine.plan import Plan, PlanNode, head, place_of, shared_axes
 from xtyl_engine.states import JobState
 from xtyl_engine.template import SKIPPED, Output
-from xtyl_engine.values import unspill
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.plain import unspill
 
 
 def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import func, select
 
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.database import Transaction
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes import main_value
@@ -23,7 +22,8 @@ from xtyl_engine.query import Execution, Queries
 from xtyl_engine.routes import awaited
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import jobs
-from xtyl_engine.values import unspill
+from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.values.plain import unspill
 
 MAX_REVIEWS = 50
 MOST_REVIEWS = 500

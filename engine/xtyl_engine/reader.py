@@ -12,11 +12,9 @@ from functools import partial
 from typing import Any
 
 from xtyl_engine import statements as sql
-from xtyl_engine.artifacts import JSON, TABLE, ArtifactError
 from xtyl_engine.catalogue import Catalogue, Template
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import RunNotFound, TemplateNotFound
-from xtyl_engine.images import sniff_image
 from xtyl_engine.kept import Kept
 from xtyl_engine.listing import Listing, Page
 from xtyl_engine.overview import Review
@@ -24,6 +22,8 @@ from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import SubmissionBody
 from xtyl_engine.states import ExecutionState, JobState
+from xtyl_engine.values.artifacts import JSON, TABLE, ArtifactError
+from xtyl_engine.values.images import sniff_image
 
 _FILE = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]{1,5})?")
 # What a browser shows as it is and runs nothing of; images are known by their first bytes.

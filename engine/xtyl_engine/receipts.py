@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from xtyl_engine.artifacts import KEY, is_artifact
 from xtyl_engine.errors import PermanentError
+from xtyl_engine.values.artifacts import KEY, is_artifact
 
 FIELD = "receipt"
 

@@ -20,7 +20,7 @@ from pydantic import (
 
 from xtyl_engine.limits import MAX_COMMENT_LENGTH, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH
 from xtyl_engine.tokens import NAME
-from xtyl_engine.values import mend
+from xtyl_engine.values.plain import mend
 
 PROJECT = f"^{NAME.pattern}$"
 WORKFLOW = {

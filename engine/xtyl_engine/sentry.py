@@ -16,10 +16,10 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import BackendError, ErrorClass, WorkflowException
-from xtyl_engine.failures import type_name
 from xtyl_engine.journal import bound, hide
 from xtyl_engine.outcomes import Claim, Failure
 from xtyl_engine.settings import SettingsError
+from xtyl_engine.values.error_text import type_name
 
 if TYPE_CHECKING:
     from xtyl_engine.settings import Settings

@@ -20,7 +20,6 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.request import Request
 from kombu.asynchronous import get_event_loop
 
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.broker import TASK, make_app, send_hint
 from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
@@ -41,6 +40,7 @@ from xtyl_engine.slots import HOLD_SECONDS, Slots
 from xtyl_engine.stream import Publisher
 from xtyl_engine.sweep import Sweeper
 from xtyl_engine.transport import read_with_care
+from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.watch import Watch, answer_for_pool
 
 log = logging.getLogger("xtyl")

@@ -14,9 +14,9 @@ import pytest
 from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from sqlalchemy import text
 
-from xtyl_engine.functions import PYTHON
 from xtyl_engine.overview import JobDetail, JobPage, Overview
 from xtyl_engine.query import Execution
+from xtyl_engine.values.functions import PYTHON
 from xtyl_engine.wire import from_json
 
 

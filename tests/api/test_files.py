@@ -12,7 +12,7 @@ import pytest
 from bench import RUNS, Desk, submit, work_off
 from PIL import Image
 
-from xtyl_engine.artifacts import JSON, KEY, TABLE
+from xtyl_engine.values.artifacts import JSON, KEY, TABLE
 
 KIT = {"name": "kit", "nodes": [{"id": "kit", "type": "attach", "config": {"assets": {"file": "{{ product }}"}}}]}
 POSTER = {

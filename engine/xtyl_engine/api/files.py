@@ -14,8 +14,8 @@ from xtyl_engine.api.bodies import LARGE, parse, read_body
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import Id, Project, answers
 from xtyl_engine.api.problems import declared
-from xtyl_engine.artifacts import JSON, KEY, TABLE
-from xtyl_engine.images import LEAST_SIDE, MOST_SIDE
+from xtyl_engine.values.artifacts import JSON, KEY, TABLE
+from xtyl_engine.values.images import LEAST_SIDE, MOST_SIDE
 
 router = APIRouter(prefix="/api", tags=["files"])
 MediaType = Annotated[str, Query(max_length=80, description="As image/png or text/csv.")]

@@ -16,7 +16,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from xtyl_engine.artifacts import ArtifactError
 from xtyl_engine.errors import (
     BackendError,
     ControlRefused,
@@ -28,6 +27,7 @@ from xtyl_engine.errors import (
     WorkflowError,
     WorkflowException,
 )
+from xtyl_engine.values.artifacts import ArtifactError
 
 log = logging.getLogger("xtyl")
 MEDIA_TYPE = "application/problem+json"

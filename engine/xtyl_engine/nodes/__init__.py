@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from xtyl_engine.artifacts import is_artifact
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.nodes.base import Context, NodeConfig, NodeType
+from xtyl_engine.values.artifacts import is_artifact
 
 GROUP = "xtyl.nodes"
 BUILTIN = ("generate_copy", "generate_image", "attach", "review", "conditional", "parallel", "call")

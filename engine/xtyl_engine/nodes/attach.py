@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
-from xtyl_engine.values import plain
+from xtyl_engine.values.plain import plain
 
 
 def _check_names(assets: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from xtyl_engine.providers.base import Usage as Usage
 if TYPE_CHECKING:
     import logging
 
-    from xtyl_engine.artifacts import ArtifactStore
+    from xtyl_engine.values.artifacts import ArtifactStore
 
 T = TypeVar("T")
 DECISION_FIELDS = ("choice", "by", "comment", "original")

@@ -12,12 +12,12 @@ from typing import Annotated, Any, NoReturn
 
 from pydantic import BeforeValidator, Field
 
-from xtyl_engine.artifacts import ArtifactStore
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
-from xtyl_engine.failures import describe_error, trace_text
-from xtyl_engine.functions import function_name
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
-from xtyl_engine.values import is_frame, plain, plain_records
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.error_text import describe_error, trace_text
+from xtyl_engine.values.functions import function_name
+from xtyl_engine.values.plain import is_frame, plain, plain_records
 
 
 def _check_function(value: Any) -> Any:

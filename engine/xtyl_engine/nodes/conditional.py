@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
-from xtyl_engine.values import plain
+from xtyl_engine.values.plain import plain
 
 BRANCHES = ("then", "otherwise")
 # A template that mixes text and expressions gives text, and these are how Python and people write no.

@@ -8,7 +8,7 @@ from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
 from xtyl_engine.nodes.prompt import Prompt, variant
 from xtyl_engine.providers.base import TextRequest
-from xtyl_engine.values import mend
+from xtyl_engine.values.plain import mend
 
 FIELDS = ("text", "provider", "model", "tokens", "cost")
 

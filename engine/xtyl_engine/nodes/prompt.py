@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 
 from xtyl_engine.limits import MAX_ITEMS, MAX_PROMPT_BYTES
-from xtyl_engine.values import encode
+from xtyl_engine.values.plain import encode
 
 
 def as_text(value: Any) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.images import check_image, encode_png, open_image, scale_image
+from xtyl_engine.values.images import check_image, encode_png, open_image, scale_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image

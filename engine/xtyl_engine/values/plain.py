@@ -12,10 +12,10 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
-from xtyl_engine.artifacts import JSON, KEY, Artifact, ArtifactStore
 from xtyl_engine.errors import LimitExceeded, ValueNotPlain
-from xtyl_engine.images import sniff_image
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VALUE_PARTS
+from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore
+from xtyl_engine.values.images import sniff_image
 
 Place = tuple[str | int, ...]
 RESERVED = frozenset({KEY})

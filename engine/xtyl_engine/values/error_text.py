@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.values import mend
+from xtyl_engine.values.plain import mend
 
 MAX_MESSAGE = 2_000
 MAX_TRACEBACK = 16_000
-_OURS = str(Path(__file__).parent)
+_OURS = str(Path(__file__).parent.parent)
 _PLUMBING = ("/asyncio/", "<frozen ", "/concurrent/futures/")
 
 
