@@ -15,13 +15,14 @@ from fastapi import FastAPI
 from PIL import Image
 
 import xtyl_nb as xt
-from xtyl_engine import broker, nodes, providers
+from xtyl_engine import broker, nodes
 from xtyl_engine.api.app import DESCRIPTION, PARTS
 from xtyl_engine.api.description import describe
 from xtyl_engine.events import EventKind
 from xtyl_engine.metrics import API, WORKER
 from xtyl_engine.plan import Plan
 from xtyl_engine.presence import Presence
+from xtyl_engine.providers import registry
 from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.stream import stream_key
@@ -41,8 +42,8 @@ def spoken() -> dict[str, Any]:
         "plan": words(keys(json.loads(plan_of(flow).to_json()), ends=("config", "lengths"))),
         "parameters": {name: words(nodes.node_type(name).config.model_fields) for name in nodes.BUILTIN},
         "outputs": {name: words(nodes.node_type(name).fields({"of": "art"}) or ()) for name in nodes.BUILTIN},
-        "providers": words(providers.BUILTIN),
-        "entry points": words([nodes.GROUP, providers.GROUP]),
+        "providers": words(registry.BUILTIN),
+        "entry points": words([nodes.GROUP, registry.GROUP]),
         "stored function": words(pack(len, key=b"0" * 32, execution_id="e1").stored()),
         "stored file": words(stored_file()),
         "execution states": words(ExecutionState),

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from xtyl_engine import nodes, providers
+from xtyl_engine import nodes
+from xtyl_engine.providers import registry
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"xtyl_nb": ROOT / "xtyl_nb", "xtyl_engine": ROOT / "engine" / "xtyl_engine"}
@@ -114,7 +115,12 @@ def test_the_engine_does_not_know_the_notebook(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_what_decides_imports_nothing_that_runs(name: str) -> None:
     """Pure modules import pure modules, and the registries of node types and providers."""
-    registries = {"xtyl_engine.nodes", "xtyl_engine.nodes.base", "xtyl_engine.providers", "xtyl_engine.providers.base"}
+    registries = {
+        "xtyl_engine.nodes",
+        "xtyl_engine.nodes.base",
+        "xtyl_engine.providers.registry",
+        "xtyl_engine.providers.base",
+    }
     allowed = {f"xtyl_engine.{each}" for each in PURE} | registries
     ours = {each for each in imports(MODULES[f"xtyl_engine.{name}"]) if each in MODULES}
     assert ours - allowed == {each for each in ours - allowed if each == "xtyl_engine"}
@@ -150,7 +156,7 @@ def test_no_import_runs_in_a_circle() -> None:
 
 
 def is_built_in_name(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value in (*nodes.BUILTIN, *providers.BUILTIN)
+    return isinstance(node, ast.Constant) and node.value in (*nodes.BUILTIN, *registry.BUILTIN)
 
 
 def decisions_by_name(tree: ast.AST) -> Iterator[str]:
@@ -173,7 +179,7 @@ def decisions_by_name(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-AT_HOME = ("xtyl_engine.nodes", "xtyl_engine.providers")
+AT_HOME = ("xtyl_engine.nodes", "xtyl_engine.providers.registry")
 STATIC = sorted((PACKAGES["xtyl_nb"]).rglob("static/*"))
 
 

@@ -13,7 +13,7 @@ from xtyl_engine.meter import Meter, samples_of
 from xtyl_engine.metrics import MAX_LABEL, MOST_SERIES, WORKER, ApiMetrics, Figures
 from xtyl_engine.nodes.base import Usage
 from xtyl_engine.outcomes import Claim, Completed, Failure, Retrying
-from xtyl_engine.providers.offline import OfflineProvider
+from xtyl_engine.providers.offline.provider import OfflineProvider
 from xtyl_engine.providers.timed import TimedProvider
 from xtyl_engine.relay import Relay
 from xtyl_engine.settings import SettingsError

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from xtyl_engine import providers
 from xtyl_engine.errors import PermanentError
-from xtyl_engine.providers import UnknownProvider, get_provider, provider_names
+from xtyl_engine.providers import registry
 from xtyl_engine.providers.base import ImageRequest, TextRequest
-from xtyl_engine.providers.phrases import find_product, read_brief, write_copy
-from xtyl_engine.providers.poster import draw_poster, read_title
-from xtyl_engine.providers.scenes import SCENES
+from xtyl_engine.providers.offline.copywriting import find_product, read_brief, write_copy
+from xtyl_engine.providers.offline.poster import draw_poster, read_title
+from xtyl_engine.providers.offline.scenes import SCENES
+from xtyl_engine.providers.registry import UnknownProvider, get_provider, provider_names
 
 offline = get_provider("offline")
 
@@ -125,13 +125,13 @@ def test_any_prompt_gives_a_poster(prompt, seed):
 
 def test_other_packages_offer_providers(monkeypatch):
     """A provider from an entry point is made with the environment; one that does not load is named."""
-    good = EntryPoint("mine", "xtyl_engine.providers.offline:OfflineProvider", providers.GROUP)
-    bad = EntryPoint("broken", "no_such_module:Provider", providers.GROUP)
-    monkeypatch.setattr(providers, "_offered", lambda: {"mine": good, "broken": bad})
-    providers._factory.cache_clear()
+    good = EntryPoint("mine", "xtyl_engine.providers.offline.provider:OfflineProvider", registry.GROUP)
+    bad = EntryPoint("broken", "no_such_module:Provider", registry.GROUP)
+    monkeypatch.setattr(registry, "_offered", lambda: {"mine": good, "broken": bad})
+    registry._factory.cache_clear()
     try:
         assert get_provider("mine", {}).name == "offline"
         with pytest.raises(UnknownProvider, match="no_such_module"):
             get_provider("broken")
     finally:
-        providers._factory.cache_clear()
+        registry._factory.cache_clear()

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from pydantic import ConfigDict
 
-from xtyl_engine import nodes, providers
+from xtyl_engine import nodes
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowError
 from xtyl_engine.nodes import UnknownNodeType
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
-from xtyl_engine.providers import UnknownProvider
+from xtyl_engine.providers import registry
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
-from xtyl_engine.providers.offline import OfflineProvider
+from xtyl_engine.providers.offline.provider import OfflineProvider
+from xtyl_engine.providers.registry import UnknownProvider
 from xtyl_nb.testing import FakeProvider, check_node_type, check_provider, make_context, run_node
 
 
@@ -241,14 +242,14 @@ def test_a_provider_may_do_one_thing_only() -> None:
 
 def test_a_provider_offered_under_another_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rate and a retry are counted by the name that it says, so it must be the one that steps use."""
-    monkeypatch.setitem(providers.BUILTIN, "other", "offline:OfflineProvider")
-    providers._offered.cache_clear()
+    monkeypatch.setitem(registry.BUILTIN, "other", "offline:OfflineProvider")
+    registry._offered.cache_clear()
     try:
         with pytest.raises(AssertionError, match="its name is 'offline'"):
             check_provider("other")
     finally:
-        providers._offered.cache_clear()
-        providers._factory.cache_clear()
+        registry._offered.cache_clear()
+        registry._factory.cache_clear()
 
 
 def test_only_tests_load_it() -> None:

@@ -16,9 +16,9 @@ from xtyl_engine.execute import rendered
 from xtyl_engine.nodes import configure, node_type
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
 from xtyl_engine.parameters import check_parameters
-from xtyl_engine.providers import Factory, get_provider
 from xtyl_engine.providers.base import ImageRequest, ImageResult, Provider, TextRequest, TextResult, Usage
-from xtyl_engine.providers.offline import OfflineProvider
+from xtyl_engine.providers.offline.provider import OfflineProvider
+from xtyl_engine.providers.registry import Factory, get_provider
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.images import check_image
 from xtyl_engine.values.plain import encode

@@ -35,7 +35,7 @@ from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, W
 from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.plans import PlanCache
-from xtyl_engine.providers import get_provider
+from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.template import render
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.error_text import describe_error

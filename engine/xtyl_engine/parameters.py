@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from xtyl_engine.errors import LimitExceeded, Problem
 from xtyl_engine.nodes.base import NodeType
-from xtyl_engine.providers import provider_names
+from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.survey import Texts
 from xtyl_engine.template import is_expression, is_template
 from xtyl_engine.wording import Suggestions, list_names, show_name, show_value

@@ -18,7 +18,7 @@ from xtyl_engine.ledger import Ledger
 from xtyl_engine.nodes import node_types
 from xtyl_engine.outcomes import Completed, Outcome, Released, Retrying
 from xtyl_engine.plan import Plan, PlanNode
-from xtyl_engine.providers import provider_names
+from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.rates import Rate, parse_rates
 from xtyl_engine.routes import Route, read_route
 from xtyl_engine.settings import Settings, SettingsError

@@ -13,7 +13,7 @@ from xtyl_engine.census import Census
 from xtyl_engine.database import Transaction
 from xtyl_engine.metrics import WORKER, Figures
 from xtyl_engine.plan import Plan
-from xtyl_engine.providers import get_provider
+from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.providers.timed import TimedProvider
 from xtyl_engine.sentry import watch_errors
 from xtyl_engine.traces import watch_traces

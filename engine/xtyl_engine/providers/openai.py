@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError, WorkflowException
 from xtyl_engine.limits import MAX_IMAGE_BYTES
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
-from xtyl_engine.providers.refusals import read_status
+from xtyl_engine.providers.openai_errors import read_status
 
 if TYPE_CHECKING:
     import openai

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from xtyl_engine.errors import PermanentError
-from xtyl_engine.providers import get_provider
 from xtyl_engine.providers.base import ImageRequest, TextRequest
+from xtyl_engine.providers.registry import get_provider
 from xtyl_nb.testing import check_provider, make_context, run_node
 
 

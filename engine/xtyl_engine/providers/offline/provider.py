@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
-from xtyl_engine.providers.phrases import write_copy
+from xtyl_engine.providers.offline.copywriting import write_copy
 
 COPY_MODEL = "offline/copy-1"
 POSTER_MODEL = "offline/poster-1"
@@ -34,7 +34,7 @@ class OfflineProvider:
     def draw(self, request: ImageRequest) -> ImageResult:
         """A poster as PNG."""
         model = _known(request.model, POSTER_MODEL)
-        from xtyl_engine.providers.poster import draw_poster
+        from xtyl_engine.providers.offline.poster import draw_poster
 
         data = draw_poster(request.prompt, request.seed, request.width, request.height)
         tokens = len(request.prompt.split())

@@ -8,8 +8,8 @@ import math
 import random
 from collections.abc import Callable
 
-from xtyl_engine.providers.sheet import Colour, Sheet, mix
-from xtyl_engine.providers.still_life import OBJECTS
+from xtyl_engine.providers.offline.canvas import Colour, Sheet, mix
+from xtyl_engine.providers.offline.still_life import OBJECTS
 
 
 def hills(sheet: Sheet) -> None:

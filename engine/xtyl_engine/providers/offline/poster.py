@@ -11,9 +11,9 @@ from hashlib import sha256
 
 from PIL import Image, ImageDraw, ImageFont
 
-from xtyl_engine.providers.phrases import find_product
-from xtyl_engine.providers.scenes import SCENES
-from xtyl_engine.providers.sheet import PALETTES, Colour, Sheet
+from xtyl_engine.providers.offline.canvas import PALETTES, Colour, Sheet
+from xtyl_engine.providers.offline.copywriting import find_product
+from xtyl_engine.providers.offline.scenes import SCENES
 
 MARK = "offline draft"
 MAX_DRAWN_PIXELS = 4_200_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from xtyl_engine.providers.sheet import Colour, Point, Sheet, mix
+from xtyl_engine.providers.offline.canvas import Colour, Point, Sheet, mix
 
 
 def _box(

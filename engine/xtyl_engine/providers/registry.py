@@ -1,0 +1,74 @@
+"""The registry of providers: `offline` and `openai`, imported when first asked for, and those that other packages offer
+under the entry point group `xtyl.providers`: each a callable that takes the environment and returns a Provider.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from xtyl_engine.errors import PermanentError
+from xtyl_engine.providers.base import Provider
+
+GROUP = "xtyl.providers"
+BUILTIN = {"offline": "offline.provider:OfflineProvider", "openai": "openai:OpenAIProvider"}
+Environment = Mapping[str, str]
+Factory = Callable[[Environment], Provider]
+
+
+class UnknownProvider(PermanentError, LookupError):
+    """There is no such provider."""
+
+    code = "provider/unknown"
+
+
+def get_provider(name: str, environment: Environment = os.environ) -> Provider:
+    """The provider of a name. It reads its settings from `environment` at each call, so that no secret is kept.
+
+    Raises UnknownProvider with the closest name.
+    """
+    return _factory(name)(environment)
+
+
+def check_provider(name: str) -> None:
+    """Raise UnknownProvider, with the closest name, if there is none of this name; nothing is loaded."""
+    if name not in provider_names():
+        raise _unknown(name)
+
+
+def provider_names() -> tuple[str, ...]:
+    """Every provider's name."""
+    return tuple(_offered())
+
+
+@cache
+def _factory(name: str) -> Factory:
+    if (point := _offered().get(name)) is not None:
+        return _loaded(point)
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UnknownProvider:
+    close = get_close_matches(name, provider_names(), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(provider_names())}"
+    return UnknownProvider(f"there is no provider {name[:80]!r}", hint=hint)
+
+
+@cache
+def _offered() -> dict[str, EntryPoint]:
+    built_in = {name: EntryPoint(name, f"xtyl_engine.providers.{path}", GROUP) for name, path in BUILTIN.items()}
+    return {**built_in, **{point.name: point for point in entry_points(group=GROUP) if point.name not in BUILTIN}}
+
+
+def _loaded(point: EntryPoint) -> Factory:
+    try:
+        factory: Factory = point.load()
+    except Exception as error:
+        raise UnknownProvider(
+            f"the provider {point.name!r} cannot be loaded from {point.value}: {type(error).__name__}: {error}",
+            hint="repair or uninstall the package that offers it",
+        ) from error
+    return factory
