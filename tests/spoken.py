@@ -15,11 +15,12 @@ from fastapi import FastAPI
 from PIL import Image
 
 import xtyl_nb as xt
-from xtyl_engine import broker, nodes
+from xtyl_engine import broker
 from xtyl_engine.api.app import DESCRIPTION, PARTS
 from xtyl_engine.api.description import describe
 from xtyl_engine.events import EventKind
 from xtyl_engine.metrics import API, WORKER
+from xtyl_engine.nodes import registry
 from xtyl_engine.plan import Plan
 from xtyl_engine.presence import Presence
 from xtyl_engine.providers import registry
@@ -40,10 +41,10 @@ def spoken() -> dict[str, Any]:
     return {
         "document": words(keys(json.loads(flow.to_json()), ends=("config",))),
         "plan": words(keys(json.loads(plan_of(flow).to_json()), ends=("config", "lengths"))),
-        "parameters": {name: words(nodes.node_type(name).config.model_fields) for name in nodes.BUILTIN},
-        "outputs": {name: words(nodes.node_type(name).fields({"of": "art"}) or ()) for name in nodes.BUILTIN},
+        "parameters": {name: words(registry.node_type(name).config.model_fields) for name in registry.BUILTIN},
+        "outputs": {name: words(registry.node_type(name).fields({"of": "art"}) or ()) for name in registry.BUILTIN},
         "providers": words(registry.BUILTIN),
-        "entry points": words([nodes.GROUP, registry.GROUP]),
+        "entry points": words([registry.GROUP, registry.GROUP]),
         "stored function": words(pack(len, key=b"0" * 32, execution_id="e1").stored()),
         "stored file": words(stored_file()),
         "execution states": words(ExecutionState),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from xtyl_engine import nodes
+from xtyl_engine.nodes import registry
 from xtyl_engine.providers import registry
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +116,7 @@ def test_the_engine_does_not_know_the_notebook(name: str) -> None:
 def test_what_decides_imports_nothing_that_runs(name: str) -> None:
     """Pure modules import pure modules, and the registries of node types and providers."""
     registries = {
-        "xtyl_engine.nodes",
+        "xtyl_engine.nodes.registry",
         "xtyl_engine.nodes.base",
         "xtyl_engine.providers.registry",
         "xtyl_engine.providers.base",
@@ -156,7 +156,7 @@ def test_no_import_runs_in_a_circle() -> None:
 
 
 def is_built_in_name(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Constant) and node.value in (*nodes.BUILTIN, *registry.BUILTIN)
+    return isinstance(node, ast.Constant) and node.value in (*registry.BUILTIN, *registry.BUILTIN)
 
 
 def decisions_by_name(tree: ast.AST) -> Iterator[str]:
@@ -179,7 +179,7 @@ def decisions_by_name(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-AT_HOME = ("xtyl_engine.nodes", "xtyl_engine.providers.registry")
+AT_HOME = ("xtyl_engine.nodes.registry", "xtyl_engine.providers.registry")
 STATIC = sorted((PACKAGES["xtyl_nb"]).rglob("static/*"))
 
 
@@ -210,7 +210,7 @@ def test_deciding_by_name_is_seen(code: str) -> None:
 @pytest.mark.parametrize("path", STATIC, ids=lambda path: path.name)
 def test_the_page_does_not_know_the_node_types(path: Path) -> None:
     """No script compares with a type's name, and no style selects by one."""
-    names = "|".join(nodes.BUILTIN)
+    names = "|".join(registry.BUILTIN)
     decides = rf"""[!=]==?\s*["'](?:{names})["']|case ["'](?:{names})["']|\[[\w-]+[~|^$*]?=["']?(?:{names})\b"""
     assert re.findall(decides, path.read_text(encoding="utf-8")) == []
     assert re.search(decides, 'if (node.type === "review")')

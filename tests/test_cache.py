@@ -13,7 +13,7 @@ from xtyl_engine.cache import cache_key
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.forecast import forecast
-from xtyl_engine.nodes import configure, node_type
+from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.plan import Plan
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from xtyl_engine.errors import ErrorClass, PartialFailureError, PermanentError, TransientError, ValueNotPlain
-from xtyl_engine.nodes import configure, node_type
+from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.values.artifacts import Artifact
 from xtyl_engine.values.error_text import describe_error
 from xtyl_nb.testing import make_context

@@ -13,10 +13,10 @@ import pytest
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
-from xtyl_engine import nodes
 from xtyl_engine.database import Database
 from xtyl_engine.errors import BackendError, ErrorClass, FunctionRejected
 from xtyl_engine.execute import Executor
+from xtyl_engine.nodes import registry
 from xtyl_engine.outcomes import Claim, Completed, Failed, Outcome, Retrying, Waiting
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
@@ -82,7 +82,7 @@ def loiter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "from xtyl_engine.nodes.base import NodeConfig, NodeType, Wait\n"
         "LOITER = NodeType(name='loiter', config=NodeConfig, run=lambda config, context: Wait(output={}))\n"
     )
-    caches = (nodes._offered, nodes.node_type, nodes.type_facts)
+    caches = (registry._offered, registry.node_type, registry.type_facts)
     with monkeypatch.context() as patch:
         patch.syspath_prepend(site)
         for cache in caches:

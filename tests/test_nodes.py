@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from xtyl_engine import nodes
 from xtyl_engine.errors import PermanentError, ValueNotPlain
-from xtyl_engine.nodes import UnknownNodeType, configure, main_value, node_type, node_types, type_facts
+from xtyl_engine.nodes import registry
 from xtyl_engine.nodes.base import NodeConfig, NodeType, Usage
 from xtyl_engine.nodes.conditional import holds
 from xtyl_engine.nodes.generate_image import read_size
 from xtyl_engine.nodes.prompt import variant
+from xtyl_engine.nodes.registry import UnknownNodeType, configure, main_value, node_type, node_types, type_facts
 from xtyl_engine.providers import base as providers_base
 from xtyl_nb.testing import make_context, run_node
 
@@ -26,7 +26,7 @@ def context(tmp_path):
 
 def test_every_built_in_type_is_there():
     """Each built-in name gives a NodeType of that name whose rendered fields are parameters of its config."""
-    for name in nodes.BUILTIN:
+    for name in registry.BUILTIN:
         kind = node_types()[name]
         assert kind.name == name
         assert isinstance(kind, NodeType)
@@ -41,13 +41,13 @@ def test_an_unknown_type_gets_its_closest_name():
 
 def test_other_packages_offer_types(monkeypatch):
     """A type from an entry point is found; one that does not load is left out of the list and named when asked for."""
-    good = EntryPoint("conditional_too", "xtyl_engine.nodes.conditional:NODE_TYPE", nodes.GROUP)
-    bad = EntryPoint("broken", "no_such_module:NODE_TYPE", nodes.GROUP)
-    monkeypatch.setattr(nodes, "_offered", lambda: {"conditional_too": good, "broken": bad})
+    good = EntryPoint("conditional_too", "xtyl_engine.nodes.conditional:NODE_TYPE", registry.GROUP)
+    bad = EntryPoint("broken", "no_such_module:NODE_TYPE", registry.GROUP)
+    monkeypatch.setattr(registry, "_offered", lambda: {"conditional_too": good, "broken": bad})
     node_type.cache_clear()
     try:
         assert node_type("conditional_too").name == "conditional"
-        assert set(node_types()) == {*nodes.BUILTIN, "conditional_too"}
+        assert set(node_types()) == {*registry.BUILTIN, "conditional_too"}
         with pytest.raises(UnknownNodeType, match="no_such_module"):
             node_type("broken")
     finally:

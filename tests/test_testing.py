@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import ConfigDict
 
-from xtyl_engine import nodes
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowError
-from xtyl_engine.nodes import UnknownNodeType
+from xtyl_engine.nodes import registry
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
+from xtyl_engine.nodes.registry import UnknownNodeType
 from xtyl_engine.providers import registry
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
 from xtyl_engine.providers.offline.provider import OfflineProvider
@@ -114,7 +114,7 @@ def test_results_as_their_types_say_pass(tmp_path: Path) -> None:
     assert called.output == {"value": {"lines": 2}}
 
 
-@pytest.mark.parametrize("name", nodes.BUILTIN)
+@pytest.mark.parametrize("name", registry.BUILTIN)
 def test_the_built_in_types_keep_to_it(name: str) -> None:
     """What is asked of every node type is true of ours."""
     check_node_type(name)

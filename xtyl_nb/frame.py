@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from xtyl_engine.errors import FrameError
-from xtyl_engine.nodes import main_value
+from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.plan import ROWS, Plan, place_of, reading_order
 from xtyl_engine.states import FATAL, End, JobState
 from xtyl_engine.submit import Row

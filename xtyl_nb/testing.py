@@ -13,8 +13,8 @@ from typing import Any
 
 from xtyl_engine.errors import PermanentError, WorkflowError, WorkflowException
 from xtyl_engine.execute import rendered
-from xtyl_engine.nodes import configure, node_type
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
+from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.parameters import check_parameters
 from xtyl_engine.providers.base import ImageRequest, ImageResult, Provider, TextRequest, TextResult, Usage
 from xtyl_engine.providers.offline.provider import OfflineProvider

@@ -9,7 +9,7 @@ from string import digits
 from time import time
 from typing import Any
 
-from xtyl_engine.nodes import type_facts
+from xtyl_engine.nodes.registry import type_facts
 from xtyl_engine.overview import NodeOverview, Overview, Review
 from xtyl_engine.plan import Plan
 from xtyl_engine.states import JobState

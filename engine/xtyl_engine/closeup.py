@@ -16,7 +16,7 @@ from xtyl_engine.errors import RunNotFound, WorkflowException
 from xtyl_engine.execute import rendered
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.glance import label_of
-from xtyl_engine.nodes import main_value
+from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import text_of
 from xtyl_engine.outcomes import Claim
 from xtyl_engine.overview import Attempt, Decision, JobDetail, JobPage

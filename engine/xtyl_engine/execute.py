@@ -30,8 +30,8 @@ from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.journal import about
 from xtyl_engine.limits import MAX_ITEMS
-from xtyl_engine.nodes import configure, node_type
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
+from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.plans import PlanCache

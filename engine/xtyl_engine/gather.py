@@ -10,7 +10,7 @@ from typing import Any
 
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
-from xtyl_engine.nodes import node_type
+from xtyl_engine.nodes.registry import node_type
 from xtyl_engine.outcomes import Claim
 from xtyl_engine.plan import Plan, PlanNode, head, place_of, shared_axes
 from xtyl_engine.states import JobState

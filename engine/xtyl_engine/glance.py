@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.nodes import main_value
+from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
 from xtyl_engine.overview import NodeOverview, Option, Overview, Review
 from xtyl_engine.permits import Rates, next_start

@@ -15,7 +15,7 @@ from xtyl_engine import statements as sql
 from xtyl_engine.budget import Budget, lock_budget, see_budget, see_hold
 from xtyl_engine.database import Transaction
 from xtyl_engine.ledger import Ledger
-from xtyl_engine.nodes import node_types
+from xtyl_engine.nodes.registry import node_types
 from xtyl_engine.outcomes import Completed, Outcome, Released, Retrying
 from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.providers.registry import provider_names

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from xtyl_engine.nodes import node_types
+from xtyl_engine.nodes.registry import node_types
 from xtyl_engine.plan import Plan
 from xtyl_engine.settings import PREFORK, Settings, SettingsError
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.graph import find_loops, find_upstream, make_graph, order_nodes
-from xtyl_engine.nodes import node_type, node_types
 from xtyl_engine.nodes.base import NodeType
+from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.plan import ROWS, shared_axes
 from xtyl_engine.template import Use, iterate_texts, read_names
 from xtyl_engine.workflow import Document, Edge, Node

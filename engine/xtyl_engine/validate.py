@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from xtyl_engine.errors import Problem, WorkflowError
 from xtyl_engine.graph import level_nodes, order_nodes
-from xtyl_engine.nodes import node_type, node_types
+from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.parameters import check_parameters, check_templates
 from xtyl_engine.plan import Plan, Reading, make_plan
 from xtyl_engine.references import References

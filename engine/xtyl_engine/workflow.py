@@ -29,7 +29,7 @@ class Node:
     @property
     def kind(self) -> NodeType:
         """Its type's facts."""
-        from xtyl_engine.nodes import type_facts
+        from xtyl_engine.nodes.registry import type_facts
 
         return type_facts(self.type)
 
