@@ -16,9 +16,9 @@ from gauges import Used
 from graphs import Graph, chain, document
 from naps import NAP_SECONDS
 
-from xtyl_engine.plan import Plan
-from xtyl_engine.validate import validate
-from xtyl_engine.workflow import parse_document
+from xtyl_engine.workflow.document import parse_document
+from xtyl_engine.workflow.plan import Plan
+from xtyl_engine.workflow.validate import validate
 
 IDLE_SECONDS = 10.0
 # Draft eight, choose, draw eight, choose, attach.

@@ -12,7 +12,7 @@ from busy import plan_of, work_off
 from crowd import Crowd, submit
 from graphs import layered
 
-from xtyl_engine.plan import Plan
+from xtyl_engine.workflow.plan import Plan
 
 NODES = 20
 SPREAD_ROWS = 5

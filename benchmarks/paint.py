@@ -16,8 +16,8 @@ from playwright.sync_api import sync_playwright
 
 from xtyl_engine.overview import NodeOverview, Overview
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_engine.validate import validate
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.validate import validate
 from xtyl_nb.fold import Fold, fold
 from xtyl_nb.view import describe, draw_graph
 from xtyl_nb.widget import RunWidget

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping
 
-from xtyl_engine.plan import Plan, Reading, make_plan
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.plan import Plan, Reading, make_plan
 
 
 def plan_of(

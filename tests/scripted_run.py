@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 from xtyl_engine.errors import ControlRefused, RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.overview import Attempt, JobDetail, JobPage, NodeOverview, Option, Overview, Review
-from xtyl_engine.plan import Plan, Reading, make_plan
 from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.plan import Plan, Reading, make_plan
 from xtyl_nb.layout import rank_levels
 from xtyl_nb.picture import Exhibit
 from xtyl_nb.timeline import Bar, Timeline

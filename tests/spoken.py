@@ -21,17 +21,17 @@ from xtyl_engine.api.description import describe
 from xtyl_engine.events import EventKind
 from xtyl_engine.metrics import API, WORKER
 from xtyl_engine.nodes import registry
-from xtyl_engine.plan import Plan
 from xtyl_engine.presence import Presence
 from xtyl_engine.providers import registry
 from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.stream import stream_key
 from xtyl_engine.tables import metadata
-from xtyl_engine.validate import validate
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import pack
-from xtyl_engine.workflow import parse_document
+from xtyl_engine.workflow.document import parse_document
+from xtyl_engine.workflow.plan import Plan
+from xtyl_engine.workflow.validate import validate
 
 
 def spoken() -> dict[str, Any]:

@@ -16,8 +16,8 @@ from engine_driver import Driver, completed, failed, waiting
 from workbench import Workbench, workbench
 from xtyl_engine.database import Database
 from xtyl_engine.schema import ensure_schema
-from xtyl_engine.validate import validate
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.validate import validate
 
 LAUNCH = (
     xt.Workflow("launch")

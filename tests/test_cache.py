@@ -14,13 +14,13 @@ from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.forecast import forecast
 from xtyl_engine.nodes.registry import configure, node_type
-from xtyl_engine.plan import Plan
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.record import Recorder
 from xtyl_engine.settings import load_settings
 from xtyl_engine.submit import Row, Submission, new_execution_id, submit
-from xtyl_engine.validate import validate
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.workflow.plan import Plan
+from xtyl_engine.workflow.validate import validate
 
 FLOW = xt.Workflow("line").generate_copy("line", prompt="One line")
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from xtyl_engine.validate import find_problems
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.validate import find_problems
 from xtyl_nb.build import Workflow
 from xtyl_nb.draw import FAULT, draw, draw_html
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from xtyl_engine.errors import WorkflowError
-from xtyl_engine.graph import find_downstream, find_loops, find_upstream, level_nodes, make_graph, order_nodes
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.graph import find_downstream, find_loops, find_upstream, level_nodes, make_graph, order_nodes
 
 
 def graph_of(nodes, *pairs):

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtyl_engine.workflow import Edge
+from xtyl_engine.workflow.document import Edge
 from xtyl_nb.layout import CARD_WIDTH, Card, Layout, arrange, drawn_edges, rank_levels
 
 

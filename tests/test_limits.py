@@ -24,8 +24,8 @@ from xtyl_engine.limits import (
     MAX_ROWS,
 )
 from xtyl_engine.submit import MAX_JOBS, Row, Submission, submit
-from xtyl_engine.template import render
-from xtyl_engine.validate import validate
+from xtyl_engine.workflow.templating.render import render
+from xtyl_engine.workflow.validate import validate
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
 from xtyl_engine.errors import Problem
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_nb.picture import Exhibit, clock, lasted, run_html
 from xtyl_nb.sketch import workflow_html
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from plans import chain, fan, plan_of
-from xtyl_engine.plan import load_plan
 from xtyl_engine.schedule import (
     Countdown,
     Cut,
@@ -16,6 +15,7 @@ from xtyl_engine.schedule import (
     initial_jobs,
 )
 from xtyl_engine.states import End
+from xtyl_engine.workflow.plan import load_plan
 
 
 def test_a_chain_counts_down_its_next_node_alone() -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 
 from test_cascade import FATAL, Case, cases, expect, look
-from xtyl_engine.plan import Link, head
 from xtyl_engine.schedule import (
     Countdown,
     Cut,
@@ -24,6 +23,7 @@ from xtyl_engine.schedule import (
     outer_links,
 )
 from xtyl_engine.states import End
+from xtyl_engine.workflow.plan import Link, head
 
 Key = tuple[str, str]
 OPEN = "open"

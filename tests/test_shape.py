@@ -11,8 +11,8 @@ import xtyl_nb as xt
 from test_validate import codes, copy, document
 from workbench import workbench
 from xtyl_engine.errors import WorkflowError
-from xtyl_engine.validate import validate
-from xtyl_engine.workflow import Document
+from xtyl_engine.workflow.document import Document
+from xtyl_engine.workflow.validate import validate
 
 NOT_NAMES = ("", "../x", "<script>", "a b", "cafe\u0301", "x" * 10_000, "\U0001f600", "a\0", "\ud800")
 TAKEN_NAMES = ("class", "loop", "true", "self", "status", "comment")

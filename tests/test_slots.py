@@ -12,11 +12,11 @@ from plans import chain, fan
 from xtyl_engine.database import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Claim, Outcome
-from xtyl_engine.plan import Plan
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import load_settings
 from xtyl_engine.slots import Slots
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.workflow.plan import Plan
 
 
 class Answering(Executor):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xtyl_engine.errors import LimitExceeded, TemplateError
-from xtyl_engine.template import SKIPPED, Output, is_expression, iterate_texts, read_names, render
+from xtyl_engine.workflow.templating.render import SKIPPED, Output, is_expression, iterate_texts, read_names, render
 
 HEADLINES = [Output({"text": "Glow {{ on }}"}, main="text"), Output({"text": "Shine"}, main="text")]
 CONTEXT = {"headline": HEADLINES, "one": HEADLINES[1], "gone": SKIPPED, "tone": "calm", "cost": 3, "value": [4]}

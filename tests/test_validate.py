@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xtyl_engine.errors import WorkflowError
-from xtyl_engine.validate import find_problems, validate
-from xtyl_engine.workflow import Document, Edge, Node, parse_document
+from xtyl_engine.workflow.document import Document, Edge, Node, parse_document
+from xtyl_engine.workflow.validate import find_problems, validate
 
 ROOT = Path(__file__).parent.parent
 

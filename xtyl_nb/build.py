@@ -10,7 +10,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import xtyl_nb.steps as steps
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_nb.follow import branch_ends, names_read
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Workflow:
             ...     print(error.problems[0].code, error.problems[0].node)
             workflow/unknown-reference again
         """
-        from xtyl_engine.validate import validate
+        from xtyl_engine.workflow.validate import validate
         from xtyl_nb.problems import readable
 
         with readable():
@@ -168,7 +168,7 @@ class Workflow:
             >>> list(flow.graph().edges)
             [('headline', 'pick')]
         """
-        from xtyl_engine.survey import survey
+        from xtyl_engine.workflow.analysis import survey
 
         return survey(self._document).graph
 
@@ -185,7 +185,7 @@ class Workflow:
             >>> flow.order()
             ['headline', 'pick']
         """
-        from xtyl_engine.graph import order_nodes
+        from xtyl_engine.workflow.graph import order_nodes
         from xtyl_nb.problems import readable
 
         with readable():
@@ -204,7 +204,7 @@ class Workflow:
             >>> flow.levels()
             {'headline': 0, 'pick': 1}
         """
-        from xtyl_engine.graph import level_nodes
+        from xtyl_engine.workflow.graph import level_nodes
         from xtyl_nb.problems import readable
 
         with readable():
@@ -241,7 +241,7 @@ class Workflow:
               "nodes": [
             ...
         """
-        from xtyl_nb.document import write_document
+        from xtyl_engine.workflow.document_io import write_document
         from xtyl_nb.problems import readable
 
         with readable():
@@ -264,7 +264,7 @@ class Workflow:
             >>> xt.Workflow.from_json(flow.to_json())
             Workflow('launch', 2 nodes)
         """
-        from xtyl_nb.document import read_document
+        from xtyl_engine.workflow.document_io import read_document
         from xtyl_nb.problems import readable
 
         with readable():

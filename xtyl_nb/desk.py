@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import DecisionRefused, FrameError
 from xtyl_engine.limits import MAX_COMMENT_LENGTH
-from xtyl_engine.plan import Plan
 from xtyl_engine.states import OPEN, ExecutionState, JobState
+from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd

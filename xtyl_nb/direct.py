@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.plan import Plan
+from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import Problem
-from xtyl_engine.workflow import Document, Edge
+from xtyl_engine.workflow.document import Document, Edge
 
 if TYPE_CHECKING:
     import graphviz
@@ -22,7 +22,7 @@ MOST_CHARACTERS = 40
 
 def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digraph:
     """A document as a Graphviz graph, left to right: a card for each node, the culprits of problems marked."""
-    from xtyl_engine.wording import show_name
+    from xtyl_engine.workflow.checks.wording import show_name
 
     faulty = {problem.node for problem in problems}
     keys = {node.id: f"n{place}" for place, node in reversed(list(enumerate(document.nodes)))}
@@ -45,7 +45,7 @@ def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digra
 
 def draw_html(document: Document, problems: Sequence[Problem] = ()) -> str:
     """A document as HTML, the culprits of problems marked; the same on every machine, in the notebook's own colours."""
-    from xtyl_engine.wording import show_name
+    from xtyl_engine.workflow.checks.wording import show_name
     from xtyl_nb.sketch import workflow_html
 
     ids = {show_name(node.id): node.id for node in reversed(document.nodes)}
@@ -82,7 +82,7 @@ def _text(text: str | None) -> str:
 
 
 def _all_edges(document: Document) -> tuple[Edge, ...]:
-    from xtyl_engine.survey import all_edges
+    from xtyl_engine.workflow.analysis import all_edges
 
     return all_edges(document)
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.plan import reading_order
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import encode, unspill
+from xtyl_engine.workflow.plan import reading_order
 
 if TYPE_CHECKING:
-    from xtyl_engine.plan import Plan
+    from xtyl_engine.workflow.plan import Plan
     from xtyl_nb.backend import Backend
 
 

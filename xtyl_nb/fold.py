@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from xtyl_engine.overview import NodeOverview, Overview
-from xtyl_engine.plan import Plan
 from xtyl_engine.states import JobState
-from xtyl_engine.workflow import Edge
+from xtyl_engine.workflow.document import Edge
+from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.layout import rank_levels
 
 MOST_CARDS = 60

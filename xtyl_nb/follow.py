@@ -5,14 +5,14 @@ what.
 from __future__ import annotations
 
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.workflow import Document, Node
+from xtyl_engine.workflow.document import Document, Node
 
 NODE_PARAMETERS = ("over", "of")
 
 
 def names_read(node: Node) -> set[str]:
     """The names a node's templates and node parameters read, nodes or not; as many as can be read."""
-    from xtyl_engine.template import iterate_texts, read_names
+    from xtyl_engine.workflow.templating.render import iterate_texts, read_names
 
     names = {value for name in NODE_PARAMETERS if isinstance(value := node.config.get(name), str)}
     try:

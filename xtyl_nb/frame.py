@@ -12,11 +12,11 @@ import pandas as pd
 
 from xtyl_engine.errors import FrameError
 from xtyl_engine.nodes.registry import main_value
-from xtyl_engine.plan import ROWS, Plan, place_of, reading_order
 from xtyl_engine.states import FATAL, End, JobState
 from xtyl_engine.submit import Row
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import plain, unspill
+from xtyl_engine.workflow.plan import ROWS, Plan, place_of, reading_order
 from xtyl_nb.dtypes import columns_again, describe_shape, index_again
 from xtyl_nb.table import ResultFrame, with_images
 

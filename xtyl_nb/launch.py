@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.plan import Plan
+from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.client import backend
 from xtyl_nb.patience import patiently
 from xtyl_nb.run import Run
@@ -14,7 +14,7 @@ from xtyl_nb.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from xtyl_engine.workflow import Document
+    from xtyl_engine.workflow.document import Document
 
 ATTACH_SECONDS = 15.0
 # From here to whoever wrote `flow.run(...)`.
@@ -23,7 +23,7 @@ UPWARD = 3
 
 def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Run:
     """Validate against the data, submit, show. Raises WorkflowError, FrameError, BackendError; then nothing has run."""
-    from xtyl_engine.wording import list_names
+    from xtyl_engine.workflow.checks.wording import list_names
     from xtyl_nb.frame import read_inputs
 
     plan = _validated(document, frame, inputs)
@@ -94,7 +94,7 @@ def runs(limit: int = 100) -> pd.DataFrame:
 
 
 def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Plan:
-    from xtyl_engine.validate import validate
+    from xtyl_engine.workflow.validate import validate
     from xtyl_nb.frame import input_columns
 
     return validate(document, columns=input_columns(frame, inputs))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isqrt
 
-from xtyl_engine.workflow import Edge
+from xtyl_engine.workflow.document import Edge
 
 CARD_WIDTH = 206.0
 PORT = 27.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from xtyl_engine.events import Event
 from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
-from xtyl_engine.plan import Plan
+from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
     from xtyl_nb.picture import Exhibit

@@ -11,7 +11,7 @@ from datetime import datetime
 from html import escape
 
 from xtyl_engine.overview import NodeOverview, Overview
-from xtyl_engine.plan import Plan
+from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.fold import Fold, fold
 from xtyl_nb.layout import CARD_WIDTH, Layout, Wire
 from xtyl_nb.thumbnail import thumbnail

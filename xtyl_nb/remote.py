@@ -16,13 +16,13 @@ from uuid import uuid4
 from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.forecast import NodeForecast
 from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
-from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution
 from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.values.functions import PYTHON, PackedFunction, not_taken, reference, wrap
 from xtyl_engine.wire import Me, from_json, map_images
+from xtyl_engine.workflow.document_io import write_document
+from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.calls import Calls
-from xtyl_nb.document import write_document
 from xtyl_nb.listening import Streams
 from xtyl_nb.patience import patiently
 from xtyl_nb.remote_queries import EXECUTIONS, RemoteQueries, at
@@ -30,7 +30,7 @@ from xtyl_nb.remote_store import RemoteStore
 
 if TYPE_CHECKING:
     from xtyl_engine.submit import Row
-    from xtyl_engine.workflow import Document, Node
+    from xtyl_engine.workflow.document import Document, Node
 
 T = TypeVar("T")
 MOST_REVIEWS = 200

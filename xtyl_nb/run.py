@@ -22,7 +22,7 @@ from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
-    from xtyl_engine.plan import Plan
+    from xtyl_engine.workflow.plan import Plan
     from xtyl_nb.backend import Backend
     from xtyl_nb.picture import Exhibit
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from xtyl_engine.errors import Problem
-from xtyl_engine.workflow import Document, Edge
+from xtyl_engine.workflow.document import Document, Edge
 from xtyl_nb.layout import CARD_WIDTH, Card, Wire, arrange, rank_levels
 from xtyl_nb.picture import COLOURS, FONT, INK, PAPER, SOFT, WASH, one_line, squeezed, wires_image
 from xtyl_nb.view import node_kind

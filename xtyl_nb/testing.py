@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from xtyl_engine.errors import PermanentError, WorkflowError, WorkflowException
-from xtyl_engine.execute import rendered
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
 from xtyl_engine.nodes.registry import configure, node_type
-from xtyl_engine.parameters import check_parameters
 from xtyl_engine.providers.base import ImageRequest, ImageResult, Provider, TextRequest, TextResult, Usage
 from xtyl_engine.providers.offline.provider import OfflineProvider
 from xtyl_engine.providers.registry import Factory, get_provider
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.images import check_image
 from xtyl_engine.values.plain import encode
-from xtyl_engine.wording import Suggestions
-from xtyl_engine.workflow import Node
+from xtyl_engine.workflow.checks.parameters import check_parameters
+from xtyl_engine.workflow.checks.wording import Suggestions
+from xtyl_engine.workflow.document import Node
+from xtyl_engine.workflow.templating.render import rendered
 
 __all__ = ["FakeProvider", "check_node_type", "check_provider", "make_context", "run_node"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from xtyl_engine.nodes.registry import type_facts
 from xtyl_engine.overview import NodeOverview, Overview, Review
-from xtyl_engine.plan import Plan
 from xtyl_engine.states import JobState
-from xtyl_engine.workflow import Edge
+from xtyl_engine.workflow.document import Edge
+from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.fold import Fold
 from xtyl_nb.layout import Card, Layout, arrange
 from xtyl_nb.thumbnail import thumbnail

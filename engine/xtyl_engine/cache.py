@@ -12,8 +12,8 @@ from xtyl_engine.database import Transaction
 from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.nodes.prompt import variant
 from xtyl_engine.outcomes import Claim, Completed
-from xtyl_engine.plan import PlanNode
 from xtyl_engine.providers.base import Usage
+from xtyl_engine.workflow.plan import PlanNode
 
 _COMMON = set(NodeConfig.model_fields)
 

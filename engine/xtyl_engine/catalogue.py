@@ -12,8 +12,8 @@ from sqlalchemy import and_, func, select, text
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.errors import TemplateNotFound
-from xtyl_engine.plan import Plan
 from xtyl_engine.tables import versions
+from xtyl_engine.workflow.plan import Plan
 
 DEFAULT_PROJECT = "default"
 _V = versions.c

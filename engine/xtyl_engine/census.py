@@ -15,9 +15,9 @@ from sqlalchemy import func, select
 
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Transaction
-from xtyl_engine.plan import Plan
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.tables import executions, jobs
+from xtyl_engine.workflow.plan import Plan
 
 log = logging.getLogger("xtyl")
 KEEP_SECONDS = 5.0

@@ -20,15 +20,15 @@ from xtyl_engine.forecast import NodeForecast, forecast
 from xtyl_engine.glance import Glance
 from xtyl_engine.local import ensure
 from xtyl_engine.permits import read_rates
-from xtyl_engine.plan import Plan
 from xtyl_engine.plans import PlanCache
-from xtyl_engine.providers.named import name_provider
 from xtyl_engine.query import Queries
 from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.stream import Listener, Publisher
 from xtyl_engine.submit import Row, Submission, Submitted, submit
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.workflow.default_provider import name_provider
+from xtyl_engine.workflow.plan import Plan
 
 RECHECK_SECONDS = 1.0
 

@@ -33,14 +33,14 @@ from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
-from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.providers.registry import get_provider
-from xtyl_engine.template import render
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack
 from xtyl_engine.values.plain import encode, spill, unspill
+from xtyl_engine.workflow.plan import Plan, PlanNode
+from xtyl_engine.workflow.templating.render import rendered
 
 if TYPE_CHECKING:
     from xtyl_engine.providers.base import Provider
@@ -210,11 +210,6 @@ class Executor:
         digest, name, python, blob, signature = found
         packed = PackedFunction(digest=digest, name=name, python=python, blob=bytes(blob), signature=signature)
         return unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
-
-
-def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """A node's config for one job: its templates filled in with the names the job can see."""
-    return {name: render(value, names) if name in kind.rendered else value for name, value in config.items()}
 
 
 def _born(node: PlanNode, done: Done) -> int:

@@ -13,12 +13,12 @@ from xtyl_engine.cache import cache_key
 from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.database import Database
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.execute import rendered
 from xtyl_engine.gather import visible
 from xtyl_engine.nodes.registry import configure
-from xtyl_engine.plan import Plan, PlanNode, head, iterate_items, shared_axes
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.workflow.plan import Plan, PlanNode, head, iterate_items, shared_axes
+from xtyl_engine.workflow.templating.render import rendered
 
 _UNKNOWN = object()
 LookUp = Callable[[str], tuple[Any, ...] | None]

@@ -12,11 +12,11 @@ from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
 from xtyl_engine.nodes.registry import node_type
 from xtyl_engine.outcomes import Claim
-from xtyl_engine.plan import Plan, PlanNode, head, place_of, shared_axes
 from xtyl_engine.states import JobState
-from xtyl_engine.template import SKIPPED, Output
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import unspill
+from xtyl_engine.workflow.plan import Plan, PlanNode, head, place_of, shared_axes
+from xtyl_engine.workflow.templating.render import SKIPPED, Output
 
 
 def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:

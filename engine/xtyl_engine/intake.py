@@ -12,12 +12,12 @@ from typing import Any
 
 from xtyl_engine.errors import FunctionRejected, LimitExceeded, Problem, WorkflowError
 from xtyl_engine.limits import MAX_ROWS
-from xtyl_engine.plan import Plan
 from xtyl_engine.requests import FunctionBody, SubmissionBody
 from xtyl_engine.submit import Row
-from xtyl_engine.validate import find_problems, validate
 from xtyl_engine.values.functions import PYTHON, PackedFunction, sign
-from xtyl_engine.workflow import parse_document
+from xtyl_engine.workflow.document import parse_document
+from xtyl_engine.workflow.plan import Plan
+from xtyl_engine.workflow.validate import find_problems, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from xtyl_engine.errors import LimitExceeded, RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.limits import MAX_EVENT_BYTES
-from xtyl_engine.plan import Link, Plan, head
 from xtyl_engine.schedule import Countdown, Cut, Over, Reach, Seed, bearers_below, born_jobs, consequences, outer_links
 from xtyl_engine.states import EXECUTION_MOVES, FATAL, OPEN, End, ExecutionState, JobState
+from xtyl_engine.workflow.plan import Link, Plan, head
 
 OPEN_NAMES = frozenset(str(state) for state in OPEN)
 

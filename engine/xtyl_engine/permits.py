@@ -17,12 +17,12 @@ from xtyl_engine.database import Transaction
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.nodes.registry import node_types
 from xtyl_engine.outcomes import Completed, Outcome, Released, Retrying
-from xtyl_engine.plan import Plan, PlanNode
 from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.rates import Rate, parse_rates
 from xtyl_engine.routes import Route, read_route
 from xtyl_engine.settings import Settings, SettingsError
 from xtyl_engine.tables import jobs
+from xtyl_engine.workflow.plan import Plan, PlanNode
 
 BETWEEN = "\n"
 REMEMBERED = 64

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Transaction
 from xtyl_engine.errors import BackendError
-from xtyl_engine.plan import Plan, load_plan
+from xtyl_engine.workflow.plan import Plan, load_plan
 
 CAPACITY = 64
 

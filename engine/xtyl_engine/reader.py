@@ -18,12 +18,12 @@ from xtyl_engine.errors import RunNotFound, TemplateNotFound
 from xtyl_engine.kept import Kept
 from xtyl_engine.listing import Listing, Page
 from xtyl_engine.overview import Review
-from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import SubmissionBody
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.artifacts import JSON, TABLE, ArtifactError
 from xtyl_engine.values.images import sniff_image
+from xtyl_engine.workflow.plan import Plan
 
 _FILE = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]{1,5})?")
 # What a browser shows as it is and runs nothing of; images are known by their first bytes.

@@ -20,7 +20,7 @@ from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.outcomes import LICENCE_SECONDS, Claim, Outcome
 from xtyl_engine.permits import Permits, Rates
-from xtyl_engine.plan import Plan
+from xtyl_engine.workflow.plan import Plan
 
 Publish = Callable[[Sequence[Event]], None]
 

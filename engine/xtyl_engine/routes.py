@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from xtyl_engine.nodes.registry import node_types
-from xtyl_engine.plan import Plan
 from xtyl_engine.settings import PREFORK, Settings, SettingsError
+from xtyl_engine.workflow.plan import Plan
 
 QUEUE, HEAVY_QUEUE = "xtyl", "xtyl-heavy"
 REMEMBERED = 64

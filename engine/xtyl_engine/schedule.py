@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from xtyl_engine.plan import Link, Plan, head, iterate_items
 from xtyl_engine.states import FATAL, End
+from xtyl_engine.workflow.plan import Link, Plan, head, iterate_items
 
 
 @dataclass(frozen=True, slots=True)

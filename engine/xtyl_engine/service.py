@@ -15,7 +15,6 @@ from xtyl_engine.engine import Engine
 from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
 from xtyl_engine.forecast import NodeForecast
 from xtyl_engine.intake import Asked, check_portable, read_submission, sign_functions
-from xtyl_engine.plan import Plan
 from xtyl_engine.query import Execution
 from xtyl_engine.reader import Reader
 from xtyl_engine.receipts import Receipts
@@ -23,9 +22,10 @@ from xtyl_engine.requests import DecisionBody, SubmissionBody
 from xtyl_engine.schedule import count_initial_jobs
 from xtyl_engine.settings import Settings
 from xtyl_engine.submit import Submission, new_execution_id
-from xtyl_engine.validate import validate
 from xtyl_engine.values.functions import PackedFunction, load_key
-from xtyl_engine.workflow import parse_document
+from xtyl_engine.workflow.document import parse_document
+from xtyl_engine.workflow.plan import Plan
+from xtyl_engine.workflow.validate import validate
 
 POOL_SIZE = 24
 DATABASE_WAIT_SECONDS = 5.0

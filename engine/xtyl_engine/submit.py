@@ -21,12 +21,12 @@ from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.ledger import event_row
 from xtyl_engine.limits import MAX_ROWS
-from xtyl_engine.plan import Plan
 from xtyl_engine.schedule import count_initial_jobs, initial_jobs
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.tables import executions
 from xtyl_engine.values.functions import PackedFunction, check_size
 from xtyl_engine.values.plain import mend
+from xtyl_engine.workflow.plan import Plan
 
 MAX_JOBS = 1_000_000
 _SAME_KEY = select(executions.c.id, executions.c.submission_digest).where(

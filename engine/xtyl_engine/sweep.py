@@ -20,12 +20,12 @@ from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.journal import about_execution
 from xtyl_engine.ledger import Ledger
-from xtyl_engine.plan import Plan
 from xtyl_engine.record import Publish
 from xtyl_engine.routes import Route
 from xtyl_engine.schedule import Over
 from xtyl_engine.slots import Slots
 from xtyl_engine.states import End, ExecutionState
+from xtyl_engine.workflow.plan import Plan
 
 log = logging.getLogger("xtyl")
 MAX_LOST = 3

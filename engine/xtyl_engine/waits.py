@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from xtyl_engine import statements as sql
 from xtyl_engine.database import Database, Transaction
 from xtyl_engine.outcomes import Claim
-from xtyl_engine.plan import Plan, head
 from xtyl_engine.tables import attempts, executions, jobs
+from xtyl_engine.workflow.plan import Plan, head
 
 MOST = 32
 # A retry by hand or another option makes jobs ready at a time of its own.

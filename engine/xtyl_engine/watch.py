@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from xtyl_engine.census import Census
 from xtyl_engine.database import Transaction
 from xtyl_engine.metrics import WORKER, Figures
-from xtyl_engine.plan import Plan
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.providers.timed import TimedProvider
 from xtyl_engine.sentry import watch_errors
 from xtyl_engine.traces import watch_traces
 from xtyl_engine.waits import Waits
+from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
     from xtyl_engine.relay import Relay

@@ -19,9 +19,9 @@ from servers import valkey_server
 from xtyl_engine.local import worker_command
 from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.submit import Row, Submission, new_execution_id
-from xtyl_engine.validate import validate
 from xtyl_engine.values import functions
 from xtyl_engine.values.functions import PackedFunction, load_key, pack
+from xtyl_engine.workflow.validate import validate
 from xtyl_nb.client import backend
 from xtyl_nb.run import Run
 

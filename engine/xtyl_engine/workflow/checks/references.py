@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator
 from math import prod
 
 from xtyl_engine.errors import Problem
-from xtyl_engine.names import Path
 from xtyl_engine.nodes.base import DECISION_FIELDS
-from xtyl_engine.plan import ROWS, shared_axes
-from xtyl_engine.survey import MAX_AXES, NODE_PARAMETERS, Survey, named
-from xtyl_engine.template import Use
-from xtyl_engine.wording import Suggestions, list_names, show_name
-from xtyl_engine.workflow import Node
+from xtyl_engine.workflow.analysis import MAX_AXES, NODE_PARAMETERS, Survey, named
+from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
+from xtyl_engine.workflow.document import Node
+from xtyl_engine.workflow.plan import ROWS, shared_axes
+from xtyl_engine.workflow.templating.names import Path
+from xtyl_engine.workflow.templating.render import Use
 
 
 class References:

@@ -11,7 +11,7 @@ from functools import cached_property
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
 
-from xtyl_engine.sandbox import FILTERS, METHODS, TESTS
+from xtyl_engine.workflow.templating.sandbox import FILTERS, METHODS, TESTS
 
 Path = tuple[str | int, ...]
 Scope = dict[str, Path | None]

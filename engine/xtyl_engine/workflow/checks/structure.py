@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from math import prod
 
 from xtyl_engine.errors import Problem
-from xtyl_engine.graph import find_downstream, loop_problem
 from xtyl_engine.limits import MAX_EDGES, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH, MAX_NODES
-from xtyl_engine.names import RESERVED
 from xtyl_engine.nodes.base import DECISION_FIELDS
-from xtyl_engine.plan import shared_axes
-from xtyl_engine.survey import Survey
-from xtyl_engine.wording import Suggestions, list_names, show_name
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.analysis import Survey
+from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
+from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.graph import find_downstream, loop_problem
+from xtyl_engine.workflow.plan import shared_axes
+from xtyl_engine.workflow.templating.names import RESERVED
 
 TEMPLATE_WORDS = RESERVED | {"loop", "true", "false", "none"}
 RESULT_WORDS = frozenset({*DECISION_FIELDS, "of", "items", "status", "error"})

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from xtyl_engine.errors import Problem, WorkflowError
-from xtyl_engine.graph import level_nodes, order_nodes
 from xtyl_engine.nodes.registry import node_type, node_types
-from xtyl_engine.parameters import check_parameters, check_templates
-from xtyl_engine.plan import Plan, Reading, make_plan
-from xtyl_engine.references import References
-from xtyl_engine.shape import (
+from xtyl_engine.workflow.analysis import Survey, survey
+from xtyl_engine.workflow.checks.parameters import check_parameters, check_templates
+from xtyl_engine.workflow.checks.references import References
+from xtyl_engine.workflow.checks.structure import (
     check_branching,
     check_counts,
     check_edge,
@@ -20,9 +19,10 @@ from xtyl_engine.shape import (
     check_size,
     check_type,
 )
-from xtyl_engine.survey import Survey, survey
-from xtyl_engine.wording import Suggestions, list_names, show_name
-from xtyl_engine.workflow import Document, Node
+from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
+from xtyl_engine.workflow.document import Document, Node
+from xtyl_engine.workflow.graph import level_nodes, order_nodes
+from xtyl_engine.workflow.plan import Plan, Reading, make_plan
 
 
 def validate(document: Document, *, columns: Collection[str] | None = None, defined: Collection[str] = ()) -> Plan:

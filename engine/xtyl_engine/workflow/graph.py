@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from xtyl_engine.errors import Problem, WorkflowError
-from xtyl_engine.workflow import Document, Edge
+from xtyl_engine.workflow.document import Document, Edge
 
 if TYPE_CHECKING:
     import networkx

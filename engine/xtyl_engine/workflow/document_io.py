@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xtyl_engine.errors import Problem, WorkflowError
-from xtyl_engine.workflow import Document, Node, parse_document
+from xtyl_engine.workflow.document import Document, Node, parse_document
 
 
 def write_document(document: Document) -> str:

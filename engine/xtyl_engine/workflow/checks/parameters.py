@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from xtyl_engine.errors import LimitExceeded, Problem
 from xtyl_engine.nodes.base import NodeType
 from xtyl_engine.providers.registry import provider_names
-from xtyl_engine.survey import Texts
-from xtyl_engine.template import is_expression, is_template
-from xtyl_engine.wording import Suggestions, list_names, show_name, show_value
-from xtyl_engine.workflow import Node
+from xtyl_engine.workflow.analysis import Texts
+from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, show_value
+from xtyl_engine.workflow.document import Node
+from xtyl_engine.workflow.templating.render import is_expression, is_template
 
 CODE = "workflow/bad-parameter"
 # What pydantic calls the value at fault.

@@ -11,15 +11,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.graph import find_loops, find_upstream, make_graph, order_nodes
 from xtyl_engine.nodes.base import NodeType
 from xtyl_engine.nodes.registry import node_type, node_types
-from xtyl_engine.plan import ROWS, shared_axes
-from xtyl_engine.template import Use, iterate_texts, read_names
-from xtyl_engine.workflow import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.graph import find_loops, find_upstream, make_graph, order_nodes
+from xtyl_engine.workflow.plan import ROWS, shared_axes
+from xtyl_engine.workflow.templating.render import Use, iterate_texts, read_names
 
 if TYPE_CHECKING:
-    from xtyl_engine.graph import Graph
+    from xtyl_engine.workflow.graph import Graph
 
 MAX_AXES = 16
 # Parameters whose value is the id of another node.

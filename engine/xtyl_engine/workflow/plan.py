@@ -16,7 +16,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.workflow import Document, Edge
+from xtyl_engine.workflow.document import Document, Edge
 
 if TYPE_CHECKING:
     from xtyl_engine.nodes.base import NodeType
@@ -144,7 +144,7 @@ class Plan:
 
 def load_plan(text: str) -> Plan:
     """The plan that `Plan.to_json` wrote."""
-    from xtyl_engine.workflow import Node
+    from xtyl_engine.workflow.document import Node
 
     stored = json.loads(text)
     entries = stored["nodes"]

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xtyl_engine.plan import Plan
 from xtyl_engine.providers.registry import check_provider
+from xtyl_engine.workflow.plan import Plan
 
 
 def name_provider(plan: Plan, name: str | None) -> dict[str, dict[str, Any]]:

@@ -14,8 +14,9 @@ from jinja2.runtime import Context
 
 from xtyl_engine.errors import LimitExceeded, TemplateError, WorkflowException
 from xtyl_engine.limits import MAX_PROMPT_BYTES, MAX_VALUE_DEPTH
-from xtyl_engine.names import Names, Use, collect_uses
-from xtyl_engine.sandbox import METER, SKIPPED, CountedLoops, Meter, Output, Sandbox, check_size
+from xtyl_engine.nodes.base import NodeType
+from xtyl_engine.workflow.templating.names import Names, Use, collect_uses
+from xtyl_engine.workflow.templating.sandbox import METER, SKIPPED, CountedLoops, Meter, Output, Sandbox, check_size
 
 T = TypeVar("T")
 _RESULT = "value"
@@ -185,3 +186,8 @@ __all__ = [
     "read_names",
     "render",
 ]
+
+
+def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """A node's config for one job: its templates filled in with the names the job can see."""
+    return {name: render(value, names) if name in kind.rendered else value for name, value in config.items()}
