@@ -13,8 +13,8 @@ from hypothesis import settings
 from sqlalchemy import create_engine, text
 
 from servers import postgres_server
-from xtyl_engine.database import Database
-from xtyl_engine.schema import ensure_schema
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema
 
 # How long an example takes, the machine says.
 settings.register_profile("any machine", deadline=None)

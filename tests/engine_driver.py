@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from xtyl_engine.control import Controls
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
 from xtyl_engine.plans import PlanCache

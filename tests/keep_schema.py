@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 import xtyl_nb as xt
 from servers import embedded_home, postgres_program, postgres_server, wait_until
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.settings import Settings
 
 BRIEFS = [{"word": "lamp", "text": '{"lumen": 800}'}, {"word": "mug", "text": "{"}]

@@ -18,6 +18,7 @@ import xtyl_nb as xt
 from xtyl_engine import broker
 from xtyl_engine.api.app import DESCRIPTION, PARTS
 from xtyl_engine.api.description import describe
+from xtyl_engine.database.tables import metadata
 from xtyl_engine.events import EventKind
 from xtyl_engine.metrics import API, WORKER
 from xtyl_engine.nodes import registry
@@ -26,7 +27,6 @@ from xtyl_engine.providers import registry
 from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.stream import stream_key
-from xtyl_engine.tables import metadata
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import pack
 from xtyl_engine.workflow.document import parse_document

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine_driver import Driver
 from plans import plan_of
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.states import ExecutionState

@@ -14,8 +14,8 @@ from sqlalchemy import text
 import xtyl_nb as xt
 from engine_driver import Driver, completed, failed, waiting
 from workbench import Workbench, workbench
-from xtyl_engine.database import Database
-from xtyl_engine.schema import ensure_schema
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.validate import validate
 

@@ -28,7 +28,7 @@ HOMES = {
     "billiard": {"xtyl_engine.worker"},
     "kombu": {"xtyl_engine.broker", "xtyl_engine.transport", "xtyl_engine.worker"},
     "redis": {"xtyl_engine.news", "xtyl_engine.stream"},
-    "alembic": {"xtyl_engine.schema", "xtyl_engine.migrations"},
+    "alembic": {"xtyl_engine.database.schema", "xtyl_engine.database.migrations"},
     "networkx": {"xtyl_engine.workflow.graph"},
     "jinja2": {
         "xtyl_engine.workflow.templating.render",

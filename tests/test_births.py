@@ -6,7 +6,7 @@ import pytest
 
 from engine_driver import Driver, completed
 from plans import plan_of
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 
 
 @pytest.mark.parametrize("order", ["ab", "ba"])

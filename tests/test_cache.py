@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 import xtyl_nb as xt
-from xtyl_engine import statements as sql
 from xtyl_engine.cache import cache_key
-from xtyl_engine.database import Database
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.forecast import forecast
 from xtyl_engine.nodes.registry import configure, node_type

@@ -8,9 +8,9 @@ import pytest
 
 from plans import chain
 from xtyl_engine.catalogue import Catalogue
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.errors import TemplateNotFound
-from xtyl_engine.schema import ensure_schema
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import pytest
 
 import xtyl_nb as xt
 from servers import embedded_home
-from xtyl_engine.database import Database
-from xtyl_engine.schema import ensure_schema
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(

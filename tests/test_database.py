@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Transaction
+from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.errors import BackendError
-from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import load_settings, prepare_home
 
 CREATE = text("CREATE TABLE t (x INTEGER)")
@@ -137,7 +137,7 @@ def test_a_read_only_database_is_named(tmp_path: Path) -> None:
     code = f"""
 import os, sqlite3
 from sqlalchemy import text
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import BackendError
 if os.geteuid() == 0:
     os.setgroups([])
@@ -182,7 +182,7 @@ def test_looking_for_the_back_end_leaves_the_database_s_locks_alone(tmp_path: Pa
     prepare_home(settings)
     code = f"""
 from sqlalchemy import text
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 database = Database({settings.database_url!r})
 database.transact(lambda transaction: transaction.run(text("INSERT INTO t VALUES (1)")))
 database.close()

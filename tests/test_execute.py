@@ -13,7 +13,7 @@ import pytest
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import BackendError, ErrorClass, FunctionRejected
 from xtyl_engine.execute import Executor
 from xtyl_engine.nodes import registry

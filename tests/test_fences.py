@@ -13,8 +13,8 @@ from sqlalchemy import text
 from engine_driver import Driver, completed
 from plans import chain, fan
 from servers import wait_until
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import LICENCE_SECONDS, Claim, Outcome, Released
 from xtyl_engine.settings import load_settings

@@ -15,10 +15,10 @@ import pytest
 from sqlalchemy import text
 
 from xtyl_engine.checks import place
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema, revision
 from xtyl_engine.diagnose import doctor
 from xtyl_engine.health import Heartbeat, describe, examine, run_folder
-from xtyl_engine.schema import ensure_schema, revision
 from xtyl_engine.settings import Settings, load_settings
 
 

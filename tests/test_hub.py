@@ -17,7 +17,7 @@ from sqlalchemy import text
 from servers import valkey_server
 from teller import Teller
 from xtyl_engine import channel, feed
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import PermanentError, RunNotFound, TooManyStreams
 from xtyl_engine.events import EventKind
 from xtyl_engine.feed import Feed

@@ -11,7 +11,7 @@ from sqlalchemy import text
 import xtyl_nb as xt
 from test_validate import codes, copy, document
 from workbench import Workbench, workbench
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import DecisionRefused, LimitExceeded
 from xtyl_engine.limits import (
     MAX_COMMENT_LENGTH,

@@ -21,7 +21,7 @@ from sqlalchemy import text
 from engine_driver import Driver, completed, failed, retrying, waiting
 from machine_oracle import PARENTS, Oracle
 from plans import plan_of
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Claim, Outcome, Released

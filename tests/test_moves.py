@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from engine_driver import Driver
 from plans import chain
 from xtyl_engine import moves
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.states import JOB_MOVES, JobState
 
 STATEMENTS: dict[str, ClauseElement] = {

@@ -12,7 +12,7 @@ from plans import chain
 from scripted_run import plan_of
 from servers import wait_until
 from xtyl_engine.alarm import Alarm
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ErrorClass, TransientError
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.outcomes import Completed, Failure, Released, Retrying

@@ -12,7 +12,7 @@ import pytest
 from engine_driver import Driver, completed, failed, retrying, waiting
 from plans import chain, fan, layered, plan_of
 from servers import wait_until
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, LimitExceeded, RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.limits import MAX_EVENT_BYTES

@@ -10,9 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from xtyl_engine.database import Database
-from xtyl_engine.schema import HEAD, SchemaError, alembic_config, change_schema, ensure_schema, revision
-from xtyl_engine.tables import executions, jobs, metadata, templates
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import HEAD, SchemaError, alembic_config, change_schema, ensure_schema, revision
+from xtyl_engine.database.tables import executions, jobs, metadata, templates
 
 
 @pytest.fixture

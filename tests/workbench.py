@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 import xtyl_nb.client
 from servers import valkey_server
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.outcomes import Outcome
 from xtyl_engine.plans import PlanCache

@@ -134,8 +134,8 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
 @click.option("--to", "target", help="The schema to end at, such as 0002; the newest by default.")
 def migrate(target: str | None) -> None:
     """Make or upgrade the tables of the database that the XTYL_ variables name, or, for an older release, take them back."""
-    from xtyl_engine.database import Database
-    from xtyl_engine.schema import change_schema, ensure_schema, revision
+    from xtyl_engine.database.connection import Database
+    from xtyl_engine.database.schema import change_schema, ensure_schema, revision
     from xtyl_engine.settings import prepare_home
 
     settings = settings_of_home()

@@ -13,7 +13,7 @@ from xtyl_engine.workflow.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from xtyl_engine.database import Database
+    from xtyl_engine.database.connection import Database
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.query import Queries

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from xtyl_engine.database import Database
+    from xtyl_engine.database.connection import Database
 
 IN_USE_SECONDS = 1.0
 POLL_SECONDS = 0.001

@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from xtyl_engine.backup import Copied
-    from xtyl_engine.database import Database
+    from xtyl_engine.database.connection import Database
     from xtyl_engine.settings import Settings
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -50,8 +50,8 @@ def settings_of_home() -> Settings:
 @click.option("--keep-failed", is_flag=True, help="Keep failed runs whatever their age.")
 def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
     """Remove ended runs that are old, and the files that nothing refers to any more."""
-    from xtyl_engine.prune import Retention
-    from xtyl_engine.retention import DAY_SECONDS, foresee, tidy
+    from xtyl_engine.database.retention.executions import Retention
+    from xtyl_engine.database.retention.keeper import DAY_SECONDS, foresee, tidy
     from xtyl_engine.stream import forget_streams
 
     settings = settings_of_home()
@@ -116,8 +116,8 @@ def _tell_copied(done: str, copied: Copied, where: Path) -> None:
 
 @contextmanager
 def _open(settings: Settings) -> Iterator[Database]:
-    from xtyl_engine.database import Database
-    from xtyl_engine.schema import ensure_schema
+    from xtyl_engine.database.connection import Database
+    from xtyl_engine.database.schema import ensure_schema
     from xtyl_engine.settings import prepare_home
 
     prepare_home(settings)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xtyl_engine import moves
-from xtyl_engine import statements as sql
+from xtyl_engine.database import statements as sql
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.events import EventKind
 from xtyl_engine.ledger import Ledger

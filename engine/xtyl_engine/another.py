@@ -7,13 +7,13 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from xtyl_engine import moves
-from xtyl_engine import statements as sql
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.tables import jobs
 from xtyl_engine.errors import DecisionRefused
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.schedule import added_jobs, gathering
 from xtyl_engine.states import JobState
-from xtyl_engine.tables import jobs
 from xtyl_engine.workflow.plan import Plan, head, shared_axes
 
 _ITEMS = select(jobs.c.item).where(sql.BELOW)

@@ -11,10 +11,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.retention.files import digest_of, files_in, mentioned, missing
 from xtyl_engine.errors import BackendError
 from xtyl_engine.presence import holder, supervisor_lock
-from xtyl_engine.reclaim import digest_of, files_in, mentioned, missing
 from xtyl_engine.settings import Settings, prepare_home
 from xtyl_engine.values.artifacts import ArtifactStore
 

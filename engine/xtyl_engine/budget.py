@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Transaction
+from xtyl_engine.database.tables import rate_limits
 from xtyl_engine.rates import Rate
-from xtyl_engine.tables import rate_limits
 
 _R = rate_limits.c
 _ONE = select(_R.tat, _R.since, _R.held_until, _R.count, _R.seconds).where(_R.key == sql.B("key"))

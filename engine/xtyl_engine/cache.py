@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Transaction
 from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.nodes.prompt import variant
 from xtyl_engine.outcomes import Claim, Completed

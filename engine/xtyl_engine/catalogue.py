@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import and_, func, select, text
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Transaction
+from xtyl_engine.database.tables import versions
 from xtyl_engine.errors import TemplateNotFound
-from xtyl_engine.tables import versions
 from xtyl_engine.workflow.plan import Plan
 
 DEFAULT_PROJECT = "default"

@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Transaction
+from xtyl_engine.database.tables import executions, jobs
 from xtyl_engine.states import ExecutionState
-from xtyl_engine.tables import executions, jobs
 from xtyl_engine.workflow.plan import Plan
 
 log = logging.getLogger("xtyl")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xtyl_engine import moves
-from xtyl_engine import statements as sql
+from xtyl_engine.database import statements as sql
 from xtyl_engine.events import EventKind
 from xtyl_engine.ledger import Ledger
 from xtyl_engine.outcomes import Claim

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import case, func, select
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Transaction
+from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import RunNotFound, WorkflowException
 from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.glance import label_of
@@ -21,7 +22,6 @@ from xtyl_engine.outcomes import Claim
 from xtyl_engine.overview import Attempt, Decision, JobDetail, JobPage
 from xtyl_engine.query import JOB_COLUMNS, Job, Queries, read_job
 from xtyl_engine.states import JobState
-from xtyl_engine.tables import decisions, jobs
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import Plan, PlanNode

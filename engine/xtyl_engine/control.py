@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import select
 
 from xtyl_engine import moves
-from xtyl_engine import statements as sql
 from xtyl_engine.another import ask_another
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Transaction
+from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
@@ -25,7 +26,6 @@ from xtyl_engine.outcomes import LICENCE_SECONDS
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.schedule import Over
 from xtyl_engine.states import JOB_MOVES, End, ExecutionState, JobState
-from xtyl_engine.tables import decisions, jobs
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import encode, spill, unspill
 

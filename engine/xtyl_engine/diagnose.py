@@ -195,7 +195,7 @@ def _memory(settings: Settings) -> Check:
 
 
 def _database(settings: Settings) -> Check:
-    from xtyl_engine.schema import examine_schema
+    from xtyl_engine.database.schema import examine_schema
 
     return examine_schema(settings.database_url, may_be_new=True)
 

@@ -13,7 +13,8 @@ from xtyl_engine.broker import make_app, queues_for, send_hint
 from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.closeup import Closeup
 from xtyl_engine.control import Controls
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import arm
 from xtyl_engine.forecast import NodeForecast, forecast
@@ -22,7 +23,6 @@ from xtyl_engine.local import ensure
 from xtyl_engine.permits import read_rates
 from xtyl_engine.plans import PlanCache
 from xtyl_engine.query import Queries
-from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.stream import Listener, Publisher
 from xtyl_engine.submit import Row, Submission, Submitted, submit

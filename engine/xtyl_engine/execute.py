@@ -14,9 +14,9 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine import statements as sql
 from xtyl_engine.cache import cache_key, look_up
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import (
     BackendError,
     ErrorClass,

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Transaction
 from xtyl_engine.nodes.registry import node_type
 from xtyl_engine.outcomes import Claim
 from xtyl_engine.states import JobState

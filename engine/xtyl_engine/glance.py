@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Transaction
+from xtyl_engine.database.tables import jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
@@ -20,7 +21,6 @@ from xtyl_engine.permits import Rates, next_start
 from xtyl_engine.query import Execution, Queries
 from xtyl_engine.routes import awaited
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_engine.tables import jobs
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import Plan

@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Text, select
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database
-from xtyl_engine.tables import decisions, executions, jobs, rows, templates
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.tables import decisions, executions, jobs, rows, templates
 from xtyl_engine.values.artifacts import JSON, KEY, TABLE, ArtifactError, ArtifactStore, references
 
 REMEMBERED = 10_000

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from xtyl_engine import moves
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Transaction
 from xtyl_engine.errors import LimitExceeded, RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach

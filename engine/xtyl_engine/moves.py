@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Float, Integer, Text, and_, case, func, null, or_, select, type_coerce, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from xtyl_engine.database import Now
-from xtyl_engine.statements import IS_DOOMED, OF_EXECUTION, WHERE, B, guard, job_in, target
+from xtyl_engine.database.connection import Now
+from xtyl_engine.database.statements import IS_DOOMED, OF_EXECUTION, WHERE, B, guard, job_in, target
+from xtyl_engine.database.tables import jobs
 from xtyl_engine.states import JOB_MOVES, JobState
-from xtyl_engine.tables import jobs
 
 _JOB = jobs.c.id == B("job_id")
 _MINE = and_(_JOB, jobs.c.owner == B("owner"), jobs.c.attempt == B("number"))

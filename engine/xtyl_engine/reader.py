@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from xtyl_engine import statements as sql
 from xtyl_engine.catalogue import Catalogue, Template
+from xtyl_engine.database import statements as sql
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import RunNotFound, TemplateNotFound
 from xtyl_engine.kept import Kept

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from xtyl_engine import moves
 from xtyl_engine.accept import Raced, accept, mine
 from xtyl_engine.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import Point, reach

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xtyl_engine import moves
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ErrorClass, WorkflowException
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach

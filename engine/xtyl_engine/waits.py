@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from sqlalchemy import func, select
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Transaction
+from xtyl_engine.database.tables import attempts, executions, jobs
 from xtyl_engine.outcomes import Claim
-from xtyl_engine.tables import attempts, executions, jobs
 from xtyl_engine.workflow.plan import Plan, head
 
 MOST = 32

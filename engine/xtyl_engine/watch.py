@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from xtyl_engine.census import Census
-from xtyl_engine.database import Transaction
+from xtyl_engine.database.connection import Transaction
 from xtyl_engine.metrics import WORKER, Figures
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.providers.timed import TimedProvider

@@ -21,7 +21,9 @@ from celery.worker.request import Request
 from kombu.asynchronous import get_event_loop
 
 from xtyl_engine.broker import TASK, make_app, send_hint
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.retention.keeper import keep_house
+from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import Executor
 from xtyl_engine.failpoints import Point, arm, reach
@@ -32,9 +34,7 @@ from xtyl_engine.plans import PlanCache
 from xtyl_engine.pool import Pool
 from xtyl_engine.record import Recorder
 from xtyl_engine.relay import Relay
-from xtyl_engine.retention import keep_house
 from xtyl_engine.routes import read_route
-from xtyl_engine.schema import ensure_schema
 from xtyl_engine.settings import PREFORK, Settings, load_settings
 from xtyl_engine.slots import HOLD_SECONDS, Slots
 from xtyl_engine.stream import Publisher

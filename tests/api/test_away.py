@@ -12,7 +12,7 @@ import pytest
 from bench import PLAIN, RUNS, Desk, open_desk, submit
 
 from xtyl_engine.api import desk as threads
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 
 
 @pytest.fixture

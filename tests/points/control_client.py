@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine_driver import Driver
 from xtyl_engine.control import Controls
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.failpoints import arm
 
 

@@ -15,7 +15,7 @@ from control_client import control
 
 from engine_driver import Driver, failed, waiting
 from plans import plan_of
-from xtyl_engine.database import Database
+from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.failpoints import arm
 

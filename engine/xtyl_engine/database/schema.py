@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 
-from xtyl_engine import statements as sql
 from xtyl_engine.checks import Check, place
-from xtyl_engine.database import Database, Now
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Now
+from xtyl_engine.database.tables import jobs, metadata
 from xtyl_engine.errors import BackendError
 from xtyl_engine.states import JobState
-from xtyl_engine.tables import jobs, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config

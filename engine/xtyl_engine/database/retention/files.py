@@ -17,11 +17,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Integer, and_, func, select, true, tuple_
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Now
-from xtyl_engine.prune import Retention
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Now
+from xtyl_engine.database.retention.executions import Retention
+from xtyl_engine.database.tables import decisions, executions, functions, jobs, rows, templates
 from xtyl_engine.states import JobState
-from xtyl_engine.tables import decisions, executions, functions, jobs, rows, templates
 from xtyl_engine.values.artifacts import FRESH_SECONDS, KEY, ArtifactStore, references
 
 GRACE_SECONDS = 86_400.0

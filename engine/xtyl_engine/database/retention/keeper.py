@@ -12,14 +12,14 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Now, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Now, Transaction
+from xtyl_engine.database.retention.executions import Retention, count_over, prune, prune_templates
+from xtyl_engine.database.retention.files import mentioned, sweep
+from xtyl_engine.database.tables import rate_limits
 from xtyl_engine.errors import BackendError
-from xtyl_engine.prune import Retention, count_over, prune, prune_templates
-from xtyl_engine.reclaim import mentioned, sweep
 from xtyl_engine.settings import Settings
 from xtyl_engine.stream import forget_streams
-from xtyl_engine.tables import rate_limits
 
 log = logging.getLogger("xtyl")
 DAY_SECONDS = 86_400.0

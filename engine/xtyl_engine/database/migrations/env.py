@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from xtyl_engine.tables import metadata
+from xtyl_engine.database.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

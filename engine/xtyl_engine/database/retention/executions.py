@@ -12,10 +12,20 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, select, union
 
-from xtyl_engine import statements as sql
-from xtyl_engine.database import Database, Now, Transaction
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database, Now, Transaction
+from xtyl_engine.database.tables import (
+    attempts,
+    decisions,
+    events,
+    executions,
+    functions,
+    jobs,
+    rows,
+    templates,
+    versions,
+)
 from xtyl_engine.states import ExecutionState
-from xtyl_engine.tables import attempts, decisions, events, executions, functions, jobs, rows, templates, versions
 
 STEP_ROWS = 2_000
 # Whoever waits for SQLite's one writer looks every 0.2 ms whether it is their turn.

@@ -18,9 +18,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from xtyl_engine.database import Now
+from xtyl_engine.database.connection import Now
+from xtyl_engine.database.tables import attempts, decisions, events, executions, functions, jobs, rows, templates
 from xtyl_engine.states import FATAL, JOB_MOVES, ExecutionState, JobState, Move
-from xtyl_engine.tables import attempts, decisions, events, executions, functions, jobs, rows, templates
 
 B = bindparam
 

@@ -1,0 +1,13 @@
+"""SQL: connections and transactions, tables, the statements that several rooms run, the schema and its migrations.
+
+Others open a `connection` and run `statements` in a transaction; `schema` brings a database up to this release.
+"""
+
+__all__ = [
+    "connection",
+    "migrations",
+    "retention",
+    "schema",
+    "statements",
+    "tables",
+]
