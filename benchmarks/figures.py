@@ -26,8 +26,8 @@ from graphs import Graph, chain, document, fan, layered
 
 import xtyl_nb as xt
 from xtyl_engine import local
+from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.settings import load_settings
-from xtyl_engine.submit import Row
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import validate

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy import text
 
-from xtyl_engine.control import Controls
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ErrorClass
-from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
-from xtyl_engine.plans import PlanCache
 from xtyl_engine.query import Job, Queries
-from xtyl_engine.record import Recorder
-from xtyl_engine.submit import Row, Submission, new_execution_id, submit
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.control import Controls
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
+from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.plan import Plan
 

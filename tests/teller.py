@@ -9,7 +9,7 @@ from engine_driver import Driver
 from plans import plan_of
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.ledger import Ledger
+from xtyl_engine.scheduler.locked_execution import Ledger
 from xtyl_engine.states import ExecutionState
 
 PLAN = plan_of({"a": {}}, [])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from xtyl_engine.budget import Budget
 from xtyl_engine.rates import Rate
+from xtyl_engine.scheduler.rate_limits.bucket import Budget
 
 ONE_A_SECOND = Rate(key="offline", count=60, seconds=60.0)
 NOW = 1_000_000.0

@@ -14,10 +14,10 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.execute import Executor
 from xtyl_engine.forecast import forecast
 from xtyl_engine.nodes.registry import configure, node_type
-from xtyl_engine.plans import PlanCache
-from xtyl_engine.record import Recorder
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.settings import load_settings
-from xtyl_engine.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import validate

@@ -17,7 +17,7 @@ from engine_driver import Driver, completed, failed
 from plans import plan_of
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
-from xtyl_engine.outcomes import Claim, Outcome
+from xtyl_engine.scheduler.outcomes import Claim, Outcome
 from xtyl_engine.workflow.plan import Link, Plan, head
 
 FATAL = "fatal"

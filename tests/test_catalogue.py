@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from plans import chain
-from xtyl_engine.catalogue import Catalogue
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.errors import TemplateNotFound
+from xtyl_engine.scheduler.templates import Catalogue
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from plans import plan_of
 from xtyl_engine.census import Census
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import attempts, executions, jobs
-from xtyl_engine.outcomes import Claim
-from xtyl_engine.plans import PlanCache
+from xtyl_engine.scheduler.outcomes import Claim
+from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.waits import MOST, Waits
 
 PAIR = plan_of({"line": {"type": "generate_copy"}, "loud": {}}, [("line", "loud")])

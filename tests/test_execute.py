@@ -17,9 +17,9 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import BackendError, ErrorClass, FunctionRejected
 from xtyl_engine.execute import Executor
 from xtyl_engine.nodes import registry
-from xtyl_engine.outcomes import Claim, Completed, Failed, Outcome, Retrying, Waiting
-from xtyl_engine.plans import PlanCache
-from xtyl_engine.record import Recorder
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Outcome, Retrying, Waiting
+from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.slots import Slots
 
 

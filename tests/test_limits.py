@@ -23,7 +23,7 @@ from xtyl_engine.limits import (
     MAX_PROMPT_BYTES,
     MAX_ROWS,
 )
-from xtyl_engine.submit import MAX_JOBS, Row, Submission, submit
+from xtyl_engine.scheduler.submit import MAX_JOBS, Row, Submission, submit
 from xtyl_engine.workflow.templating.render import render
 from xtyl_engine.workflow.validate import validate
 

@@ -24,7 +24,7 @@ from plans import plan_of
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass
 from xtyl_engine.execute import Executor
-from xtyl_engine.outcomes import Claim, Outcome, Released
+from xtyl_engine.scheduler.outcomes import Claim, Outcome, Released
 from xtyl_engine.settings import load_settings
 from xtyl_engine.slots import Slots
 from xtyl_engine.sweep import Sweeper

@@ -12,10 +12,10 @@ from xtyl_engine.errors import ErrorClass
 from xtyl_engine.meter import Meter, samples_of
 from xtyl_engine.metrics import MAX_LABEL, MOST_SERIES, WORKER, ApiMetrics, Figures
 from xtyl_engine.nodes.base import Usage
-from xtyl_engine.outcomes import Claim, Completed, Failure, Retrying
 from xtyl_engine.providers.offline.provider import OfflineProvider
 from xtyl_engine.providers.timed import TimedProvider
 from xtyl_engine.relay import Relay
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failure, Retrying
 from xtyl_engine.settings import SettingsError
 
 DOCS = Path(__file__).parents[1] / "docs"

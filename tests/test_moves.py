@@ -10,25 +10,25 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from engine_driver import Driver
 from plans import chain
-from xtyl_engine import moves
 from xtyl_engine.database.connection import Database
+from xtyl_engine.scheduler import transitions
 from xtyl_engine.states import JOB_MOVES, JobState
 
 STATEMENTS: dict[str, ClauseElement] = {
-    "unblock": moves.COUNT_DOWN[False],
-    "claim": moves.CLAIM,
-    "complete": moves.COMPLETE,
-    "wait": moves.WAIT,
-    "decide": moves.DECIDE,
-    "retry": moves.RETRY,
-    "release": moves.RELEASE,
-    "lose": moves.LOSE,
-    "fail": moves.FAIL,
-    "quarantine": moves.QUARANTINE,
-    "skip": moves.SKIP_CUT[False],
-    "stop": moves.STOP_JOBS,
-    "reopen": moves.REOPEN,
-    "another": moves.ANOTHER,
+    "unblock": transitions.COUNT_DOWN[False],
+    "claim": transitions.CLAIM,
+    "complete": transitions.COMPLETE,
+    "wait": transitions.WAIT,
+    "decide": transitions.DECIDE,
+    "retry": transitions.RETRY,
+    "release": transitions.RELEASE,
+    "lose": transitions.LOSE,
+    "fail": transitions.FAIL,
+    "quarantine": transitions.QUARANTINE,
+    "skip": transitions.SKIP_CUT[False],
+    "stop": transitions.STOP_JOBS,
+    "reopen": transitions.REOPEN,
+    "another": transitions.ANOTHER,
 }
 GIVEN: dict[str, Any] = {
     "node": "n0", "item": "0", "number": 1, "owner": "me", "by": 1, "add": 1, "now": 2.0, "due": 0.0, "tries": 1, "lease": 1.0,

@@ -14,11 +14,11 @@ from servers import wait_until
 from xtyl_engine.alarm import Alarm
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ErrorClass, TransientError
-from xtyl_engine.ledger import Ledger
-from xtyl_engine.outcomes import Completed, Failure, Released, Retrying
-from xtyl_engine.permits import Permits, Rates, next_start, read_rates
 from xtyl_engine.rates import Rate, UnreadableRate, parse_rates
-from xtyl_engine.record import Recorder
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.outcomes import Completed, Failure, Released, Retrying
+from xtyl_engine.scheduler.rate_limits.permits import Permits, Rates, next_start, read_rates
 from xtyl_engine.settings import SettingsError, load_settings
 
 ROWS = 12

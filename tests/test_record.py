@@ -16,8 +16,8 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, LimitExceeded, RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.limits import MAX_EVENT_BYTES
-from xtyl_engine.outcomes import Completed
-from xtyl_engine.record import Recorder
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.outcomes import Completed
 from xtyl_engine.slots import Slots
 from xtyl_engine.sweep import MAX_LOST, Sweeper
 

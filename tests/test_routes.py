@@ -8,9 +8,9 @@ from engine_driver import Driver, completed
 from plans import plan_of
 from xtyl_engine.broker import HEAVY_QUEUE, QUEUE, queues_for
 from xtyl_engine.database.connection import Database
-from xtyl_engine.permits import Rates, read_rates
 from xtyl_engine.rates import parse_rates
-from xtyl_engine.routes import Route, awaited, read_route
+from xtyl_engine.scheduler.rate_limits.permits import Rates, read_rates
+from xtyl_engine.scheduler.routing import Route, awaited, read_route
 from xtyl_engine.settings import SettingsError, load_settings
 
 HEAVY = frozenset({"call"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plans import chain, fan, plan_of
-from xtyl_engine.schedule import (
+from xtyl_engine.scheduler.rules import (
     Countdown,
     Cut,
     Over,

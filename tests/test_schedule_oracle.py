@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 
 from test_cascade import FATAL, Case, cases, expect, look
-from xtyl_engine.schedule import (
+from xtyl_engine.scheduler.rules import (
     Countdown,
     Cut,
     Over,

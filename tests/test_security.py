@@ -30,7 +30,7 @@ def test_every_claim_names_a_test() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     """The numbers in the statement are the engine's."""
     from xtyl_engine import limits
-    from xtyl_engine.submit import MAX_JOBS
+    from xtyl_engine.scheduler.submit import MAX_JOBS
 
     for number in (limits.MAX_NODES, limits.MAX_EDGES, limits.MAX_ROWS, MAX_JOBS, limits.MAX_ITEMS):
         assert f"{number:,} " in STATEMENT

@@ -14,9 +14,9 @@ import xtyl_nb.client
 from servers import valkey_server
 from xtyl_engine.database.connection import Database
 from xtyl_engine.execute import Executor
-from xtyl_engine.outcomes import Outcome
-from xtyl_engine.plans import PlanCache
-from xtyl_engine.record import Recorder
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.outcomes import Outcome
+from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_nb.direct import DirectBackend

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.query import Execution, Job, Snapshot
+    from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.states import ExecutionState, JobState
-    from xtyl_engine.submit import Row
     from xtyl_engine.values.artifacts import ArtifactStore
     from xtyl_engine.workflow.plan import Plan
 

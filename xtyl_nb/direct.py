@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from xtyl_engine.forecast import NodeForecast
     from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
     from xtyl_engine.query import Queries
+    from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.settings import Settings
-    from xtyl_engine.submit import Row
     from xtyl_engine.values.artifacts import ArtifactStore
     from xtyl_engine.values.functions import PackedFunction
 
@@ -64,7 +64,7 @@ class DirectBackend:
         functions: Mapping[str, Callable[..., Any]],
     ) -> str:
         """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
-        from xtyl_engine.submit import Submission, new_execution_id
+        from xtyl_engine.scheduler.submit import Submission, new_execution_id
 
         id = new_execution_id(plan.name)
         stored, packed = self._pack(functions, id)

@@ -12,8 +12,8 @@ import pandas as pd
 
 from xtyl_engine.errors import FrameError
 from xtyl_engine.nodes.registry import main_value
+from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.states import FATAL, End, JobState
-from xtyl_engine.submit import Row
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import plain, unspill
 from xtyl_engine.workflow.plan import ROWS, Plan, place_of, reading_order

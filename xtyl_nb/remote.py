@@ -29,7 +29,7 @@ from xtyl_nb.remote_queries import EXECUTIONS, RemoteQueries, at
 from xtyl_nb.remote_store import RemoteStore
 
 if TYPE_CHECKING:
-    from xtyl_engine.submit import Row
+    from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.workflow.document import Document, Node
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.routes import HEAVY_QUEUE, QUEUE, queues_for
+from xtyl_engine.scheduler.routing import HEAVY_QUEUE, QUEUE, queues_for
 
 __all__ = ["HEAVY_QUEUE", "QUEUE", "TASK", "make_app", "queues_for", "send_hint"]
 

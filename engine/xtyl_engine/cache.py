@@ -11,8 +11,8 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.nodes.prompt import variant
-from xtyl_engine.outcomes import Claim, Completed
 from xtyl_engine.providers.base import Usage
+from xtyl_engine.scheduler.outcomes import Claim, Completed
 from xtyl_engine.workflow.plan import PlanNode
 
 _COMMON = set(NodeConfig.model_fields)

@@ -18,9 +18,9 @@ from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.glance import label_of
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import text_of
-from xtyl_engine.outcomes import Claim
 from xtyl_engine.overview import Attempt, Decision, JobDetail, JobPage
 from xtyl_engine.query import JOB_COLUMNS, Job, Queries, read_job
+from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import unspill

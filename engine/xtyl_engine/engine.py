@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xtyl_engine.broker import make_app, queues_for, send_hint
-from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.closeup import Closeup
-from xtyl_engine.control import Controls
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.events import Event
@@ -20,12 +18,14 @@ from xtyl_engine.failpoints import arm
 from xtyl_engine.forecast import NodeForecast, forecast
 from xtyl_engine.glance import Glance
 from xtyl_engine.local import ensure
-from xtyl_engine.permits import read_rates
-from xtyl_engine.plans import PlanCache
 from xtyl_engine.query import Queries
+from xtyl_engine.scheduler.control import Controls
+from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.scheduler.rate_limits.permits import read_rates
+from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
+from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.stream import Listener, Publisher
-from xtyl_engine.submit import Row, Submission, Submitted, submit
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.default_provider import name_provider
 from xtyl_engine.workflow.plan import Plan

@@ -32,9 +32,9 @@ from xtyl_engine.journal import about
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.nodes.registry import configure, node_type
-from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
-from xtyl_engine.plans import PlanCache
 from xtyl_engine.providers.registry import get_provider
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
+from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xtyl_engine.cache import cache_key
-from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.gather import visible
 from xtyl_engine.nodes.registry import configure
+from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.plan import Plan, PlanNode, head, iterate_items, shared_axes

@@ -11,7 +11,7 @@ from typing import Any
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.nodes.registry import node_type
-from xtyl_engine.outcomes import Claim
+from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import unspill

@@ -17,9 +17,9 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
 from xtyl_engine.overview import NodeOverview, Option, Overview, Review
-from xtyl_engine.permits import Rates, next_start
 from xtyl_engine.query import Execution, Queries
-from xtyl_engine.routes import awaited
+from xtyl_engine.scheduler.rate_limits.permits import Rates, next_start
+from xtyl_engine.scheduler.routing import awaited
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import unspill

@@ -66,7 +66,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
 
 def describe(settings: Settings) -> str:
     """What a worker with these settings does, in a line. Raises SettingsError."""
-    from xtyl_engine.routes import read_route
+    from xtyl_engine.scheduler.routing import read_route
 
     count = f"{settings.slots} {'processes' if settings.pool == PREFORK else 'threads'}"
     database, broker = place(settings.database_url), place(settings.event_url)

@@ -13,7 +13,7 @@ from typing import Any
 from xtyl_engine.errors import FunctionRejected, LimitExceeded, Problem, WorkflowError
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.requests import FunctionBody, SubmissionBody
-from xtyl_engine.submit import Row
+from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.values.functions import PYTHON, PackedFunction, sign
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.outcomes import Claim
+from xtyl_engine.scheduler.outcomes import Claim
 
 if TYPE_CHECKING:
     from xtyl_engine.settings import Settings

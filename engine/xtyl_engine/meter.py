@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xtyl_engine.outcomes import Claim, Completed, Failed, Outcome, Retrying
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Outcome, Retrying
 
 Sample = tuple[str, tuple[str, ...], float]
 Tell = Callable[[Sequence[Sample]], None]

@@ -11,13 +11,13 @@ from typing import Any
 
 from sqlalchemy import case, func, literal_column, select
 
-from xtyl_engine.catalogue import DEFAULT_PROJECT
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Now, Transaction
 from xtyl_engine.database.tables import attempts, events, executions, jobs, rows
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.plans import PlanCache
+from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.workflow.plan import Plan
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from xtyl_engine.catalogue import Catalogue, Template
 from xtyl_engine.database import statements as sql
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import RunNotFound, TemplateNotFound
@@ -20,6 +19,7 @@ from xtyl_engine.listing import Listing, Page
 from xtyl_engine.overview import Review
 from xtyl_engine.query import Execution
 from xtyl_engine.requests import SubmissionBody
+from xtyl_engine.scheduler.templates import Catalogue, Template
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.artifacts import JSON, TABLE, ArtifactError
 from xtyl_engine.values.images import sniff_image

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import BackendError, ErrorClass, WorkflowException
 from xtyl_engine.journal import bound, hide
-from xtyl_engine.outcomes import Claim, Failure
+from xtyl_engine.scheduler.outcomes import Claim, Failure
 from xtyl_engine.settings import SettingsError
 from xtyl_engine.values.error_text import type_name
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from xtyl_engine.catalogue import DEFAULT_PROJECT, Template
 from xtyl_engine.deposits import Parse, deposit
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
@@ -19,9 +18,10 @@ from xtyl_engine.query import Execution
 from xtyl_engine.reader import Reader
 from xtyl_engine.receipts import Receipts
 from xtyl_engine.requests import DecisionBody, SubmissionBody
-from xtyl_engine.schedule import count_initial_jobs
+from xtyl_engine.scheduler.rules import count_initial_jobs
+from xtyl_engine.scheduler.submit import Submission, new_execution_id
+from xtyl_engine.scheduler.templates import DEFAULT_PROJECT, Template
 from xtyl_engine.settings import Settings
-from xtyl_engine.submit import Submission, new_execution_id
 from xtyl_engine.values.functions import PackedFunction, load_key
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan

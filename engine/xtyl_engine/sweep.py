@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from xtyl_engine import moves
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ErrorClass, WorkflowException
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.journal import about_execution
-from xtyl_engine.ledger import Ledger
-from xtyl_engine.record import Publish
-from xtyl_engine.routes import Route
-from xtyl_engine.schedule import Over
+from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.commit import Publish
+from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.routing import Route
+from xtyl_engine.scheduler.rules import Over
 from xtyl_engine.slots import Slots
 from xtyl_engine.states import End, ExecutionState
 from xtyl_engine.workflow.plan import Plan
@@ -75,7 +75,7 @@ class Sweeper:
         if parameters:
 
             def renew(transaction: Transaction) -> int:
-                return transaction.many(moves.BEAT, parameters)
+                return transaction.many(transitions.BEAT, parameters)
 
             self.database.transact(renew, seconds=self.beat_seconds)
         reach(Point.BEAT_AFTER)
@@ -180,7 +180,7 @@ def _lose(ledger: Ledger, id: int, node: str, item: str, attempt: int, lost: int
         "error": f"quarantined: {words}",
     }
     poisoned = lost + 1 >= MAX_LOST
-    if not ledger.transaction.run(moves.QUARANTINE if poisoned else moves.LOSE, parameters):
+    if not ledger.transaction.run(transitions.QUARANTINE if poisoned else transitions.LOSE, parameters):
         return []
     ledger.transaction.run(sql.END_ATTEMPT, parameters | {"error": words})
     if not poisoned:

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.meter import outcome_name
-from xtyl_engine.outcomes import Claim, Completed, Failed, Outcome, Retrying
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Outcome, Retrying
 from xtyl_engine.settings import SettingsError
 
 if TYPE_CHECKING:

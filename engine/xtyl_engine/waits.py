@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.database.tables import attempts, executions, jobs
-from xtyl_engine.outcomes import Claim
+from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.workflow.plan import Plan, head
 
 MOST = 32

@@ -29,12 +29,12 @@ from xtyl_engine.execute import Executor
 from xtyl_engine.failpoints import Point, arm, reach
 from xtyl_engine.health import Heartbeat
 from xtyl_engine.journal import keep_journal
-from xtyl_engine.permits import read_rates
-from xtyl_engine.plans import PlanCache
 from xtyl_engine.pool import Pool
-from xtyl_engine.record import Recorder
 from xtyl_engine.relay import Relay
-from xtyl_engine.routes import read_route
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.scheduler.rate_limits.permits import read_rates
+from xtyl_engine.scheduler.routing import read_route
 from xtyl_engine.settings import PREFORK, Settings, load_settings
 from xtyl_engine.slots import HOLD_SECONDS, Slots
 from xtyl_engine.stream import Publisher

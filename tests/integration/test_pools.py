@@ -19,7 +19,7 @@ import xtyl_nb as xt
 from fleet import fleet
 from servers import kill, valkey_server, wait_until
 from xtyl_engine.health import examine
-from xtyl_engine.routes import HEAVY_QUEUE, QUEUE
+from xtyl_engine.scheduler.routing import HEAVY_QUEUE, QUEUE
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 ATTEMPTS = text(

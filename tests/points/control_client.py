@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from engine_driver import Driver
-from xtyl_engine.control import Controls
 from xtyl_engine.database.connection import Database
 from xtyl_engine.failpoints import arm
+from xtyl_engine.scheduler.control import Controls
 
 
 def control(controls: Controls, verb: str, id: str) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from xtyl_engine.catalogue import Template
 from xtyl_engine.events import Event
 from xtyl_engine.forecast import NodeForecast
 from xtyl_engine.overview import Review
 from xtyl_engine.query import Execution, Job, JobGroup
+from xtyl_engine.scheduler.templates import Template
 
 
 class Status(BaseModel):

@@ -11,9 +11,9 @@ from xtyl_engine.api.answers import Templates, TemplateWithWorkflow
 from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Limit, Name, Project, Version, answers, takes
-from xtyl_engine.catalogue import Template
 from xtyl_engine.listing import Page
 from xtyl_engine.requests import TemplateBody
+from xtyl_engine.scheduler.templates import Template
 from xtyl_engine.wire import to_json
 
 # A name may hold slashes: the versions come first, or they would be taken for a part of it.

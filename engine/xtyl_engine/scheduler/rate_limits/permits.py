@@ -11,16 +11,16 @@ from typing import Any
 
 from sqlalchemy import Select, Text, and_, func, literal_column, not_, select, type_coerce
 
-from xtyl_engine.budget import Budget, lock_budget, see_budget, see_hold
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import jobs
-from xtyl_engine.ledger import Ledger
 from xtyl_engine.nodes.registry import node_types
-from xtyl_engine.outcomes import Completed, Outcome, Released, Retrying
 from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.rates import Rate, parse_rates
-from xtyl_engine.routes import Route, read_route
+from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.outcomes import Completed, Outcome, Released, Retrying
+from xtyl_engine.scheduler.rate_limits.bucket import Budget, lock_budget, see_budget, see_hold
+from xtyl_engine.scheduler.routing import Route, read_route
 from xtyl_engine.settings import Settings, SettingsError
 from xtyl_engine.workflow.plan import Plan, PlanNode
 

@@ -10,14 +10,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from xtyl_engine import moves
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.errors import LimitExceeded, RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.limits import MAX_EVENT_BYTES
-from xtyl_engine.schedule import Countdown, Cut, Over, Reach, Seed, bearers_below, born_jobs, consequences, outer_links
+from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.rules import (
+    Countdown,
+    Cut,
+    Over,
+    Reach,
+    Seed,
+    bearers_below,
+    born_jobs,
+    consequences,
+    outer_links,
+)
 from xtyl_engine.states import EXECUTION_MOVES, FATAL, OPEN, End, ExecutionState, JobState
 from xtyl_engine.workflow.plan import Link, Plan, head
 
@@ -120,7 +130,7 @@ class Ledger:
         pending += end is not None
         state = str(JobState.BLOCKED if pending else JobState.READY)
         waits = {"job_id": id, "state": state, "pending": pending, "live": live}
-        self.transaction.run(moves.SET_WAITING_FOR, waits)
+        self.transaction.run(transitions.SET_WAITING_FOR, waits)
         if end is not None:
             self.done += len(self.end_early(node, item, end))
 
@@ -211,7 +221,7 @@ class Ledger:
         for step in steps:
             by[step.reach] += step.by
             live[step.reach] += step.live
-        for is_below, statement in moves.COUNT_DOWN.items():
+        for is_below, statement in transitions.COUNT_DOWN.items():
             parameters = [
                 {"execution_id": self.id, "node": r.node, "item": r.item, "by": n, "add": live[r]}
                 for r, n in by.items()
@@ -228,10 +238,10 @@ class Ledger:
         how it ends does not hang on which of the two is known first."""
         parameters = self._skip_parameters(reach, end)
         if end in FATAL and reach.node in self.plan.guarded:
-            return self._judge(self.transaction.rows(moves.DOOM[reach.below], parameters))
+            return self._judge(self.transaction.rows(transitions.DOOM[reach.below], parameters))
         return [
             self._skipped(node, item, end)
-            for node, item in self.transaction.rows(moves.SKIP_CUT[reach.below], parameters)
+            for node, item in self.transaction.rows(transitions.SKIP_CUT[reach.below], parameters)
         ]
 
     def _judge_doomed(self, steps: list[Countdown | Cut]) -> list[Over]:
@@ -255,7 +265,7 @@ class Ledger:
             if any(standing.pending for standing in standings):
                 continue
             end = End.BRANCH if any(standing.end is End.BRANCH for standing in standings) else End(because)
-            self.transaction.rows(moves.SKIP_CUT[False], self._skip_parameters(Reach(node, item, False), end))
+            self.transaction.rows(transitions.SKIP_CUT[False], self._skip_parameters(Reach(node, item, False), end))
             ended.append(self._skipped(node, item, end))
         return ended
 
@@ -266,7 +276,7 @@ class Ledger:
             self._skipped(node, item, End.BRANCH)
             for reach in sorted(reaches, key=lambda reach: (reach.node, reach.item))
             for node, item in self.transaction.rows(
-                moves.SKIP_EXHAUSTED[reach.below], self._skip_parameters(reach, End.BRANCH)
+                transitions.SKIP_EXHAUSTED[reach.below], self._skip_parameters(reach, End.BRANCH)
             )
         ]
 

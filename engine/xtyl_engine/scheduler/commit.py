@@ -10,16 +10,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from xtyl_engine import moves
-from xtyl_engine.accept import Raced, accept, mine
-from xtyl_engine.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.ledger import Ledger
-from xtyl_engine.outcomes import LICENCE_SECONDS, Claim, Outcome
-from xtyl_engine.permits import Permits, Rates
+from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.apply_outcomes import Raced, accept, mine
+from xtyl_engine.scheduler.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
+from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Outcome
+from xtyl_engine.scheduler.rate_limits.permits import Permits, Rates
 from xtyl_engine.workflow.plan import Plan
 
 Publish = Callable[[Sequence[Event]], None]
@@ -71,7 +71,7 @@ class Recorder:
 
     def _renew(self, transaction: Transaction, claim: Claim) -> bool:
         ledger = Ledger(transaction, claim.execution_id, self.load)
-        return ledger.state in OPEN_TO_CLAIMS and bool(transaction.run(moves.RENEW, mine(ledger, claim)))
+        return ledger.state in OPEN_TO_CLAIMS and bool(transaction.run(transitions.RENEW, mine(ledger, claim)))
 
     def _commit(self, requests: list[_Request]) -> None:
         try:

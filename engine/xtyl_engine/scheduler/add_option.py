@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from xtyl_engine import moves
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.tables import jobs
 from xtyl_engine.errors import DecisionRefused
-from xtyl_engine.ledger import Ledger
 from xtyl_engine.limits import MAX_ITEMS
-from xtyl_engine.schedule import added_jobs, gathering
+from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.rules import added_jobs, gathering
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow.plan import Plan, head, shared_axes
 
@@ -35,7 +35,7 @@ def ask_another(ledger: Ledger, review: str, item: str, id: int) -> int:
     added = list(added_jobs(plan, axis, f"{prefix}.{place}"))
     new = {"execution_id": ledger.id, "state": str(JobState.BLOCKED), "pending": 0, "live": 0}
     ledger.add_jobs({**new, "node": node, "item": where} for node, where in added)
-    ledger.transaction.run(moves.ANOTHER, {"job_id": id})
+    ledger.transaction.run(transitions.ANOTHER, {"job_id": id})
     for node, where in added:
         (made,) = ledger.transaction.row(sql.JOB_ID, {"execution_id": ledger.id, "node": node, "item": where}) or (0,)
         ledger.stand_again(made, node, where)

@@ -12,19 +12,19 @@ from typing import Any
 
 from sqlalchemy import select
 
-from xtyl_engine import moves
-from xtyl_engine.another import ask_another
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.ledger import Ledger
 from xtyl_engine.nodes.review import decide as make_decision
-from xtyl_engine.outcomes import LICENCE_SECONDS
-from xtyl_engine.plans import PlanCache
-from xtyl_engine.schedule import Over
+from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.add_option import ask_another
+from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS
+from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.scheduler.rules import Over
 from xtyl_engine.states import JOB_MOVES, End, ExecutionState, JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import encode, spill, unspill
@@ -80,7 +80,7 @@ class Controls:
             done = make_decision(unspill(shown, self._store), choose=choose, edits=edits, by=by, comment=comment)
             output = spill(encode(dict(done.output)), self._store)
             _record_decision(ledger, id, "approve", by, comment, shown, output)
-            ledger.transaction.run(moves.DECIDE, _decided(ledger, id, output, "first"))
+            ledger.transaction.run(transitions.DECIDE, _decided(ledger, id, output, "first"))
             ledger.note(EventKind.JOB_DECIDED, node, item, action="approve", by=by)
             ledger.settle([Over(node, item, End.LIVE, items=done.items)])
 
@@ -93,7 +93,7 @@ class Controls:
             id, shown = _waiting_review(ledger, node, item)
             after = encode({"rejected": reason, "by": by})
             _record_decision(ledger, id, "reject", by, reason, shown, after)
-            ledger.transaction.run(moves.DECIDE, _decided(ledger, id, after, str(End.REJECTED)))
+            ledger.transaction.run(transitions.DECIDE, _decided(ledger, id, after, str(End.REJECTED)))
             ledger.note(EventKind.JOB_DECIDED, node, item, action="reject", by=by)
             ledger.settle([Over(node, item, End.REJECTED)])
 
@@ -174,7 +174,7 @@ def _stop(ledger: Ledger, by: str) -> None:
         return
     if not ledger.move("stop"):
         raise _refused(ledger, "stopped", "It is already over.")
-    ledger.done += ledger.transaction.run(moves.STOP_JOBS, {"execution_id": ledger.id, "now": ledger.now})
+    ledger.done += ledger.transaction.run(transitions.STOP_JOBS, {"execution_id": ledger.id, "now": ledger.now})
     ledger.note(EventKind.STOPPED, **_signed(by))
 
 
@@ -196,10 +196,10 @@ def _reopen(ledger: Ledger, by: str) -> None:
     kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
     opened = [
         (id, node, item, state)
-        for id, node, item, state, because in ledger.transaction.rows(moves.REOPENED, {"execution_id": ledger.id})
+        for id, node, item, state, because in ledger.transaction.rows(transitions.REOPENED, {"execution_id": ledger.id})
         if because not in kept.get(JobState(state), ())
     ]
-    ledger.transaction.many(moves.REOPEN, [{"job_id": id} for id, *_ in opened])
+    ledger.transaction.many(transitions.REOPEN, [{"job_id": id} for id, *_ in opened])
     ledger.done -= sum(JobState(state).is_terminal for *_, state in opened)
     ledger.failed = 0
     # None would leave what is there.

@@ -7,13 +7,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from xtyl_engine import moves
 from xtyl_engine.database import statements as sql
 from xtyl_engine.events import EventKind
-from xtyl_engine.ledger import Ledger
-from xtyl_engine.outcomes import Claim
-from xtyl_engine.permits import FRONT_SHUT, READY_OPEN, READY_SHUT, Gate, joined
-from xtyl_engine.routes import Route
+from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.outcomes import Claim
+from xtyl_engine.scheduler.rate_limits.permits import FRONT_SHUT, READY_OPEN, READY_SHUT, Gate, joined
+from xtyl_engine.scheduler.routing import Route
 from xtyl_engine.states import ExecutionState
 
 PEEK = 16
@@ -121,7 +121,7 @@ def _write_claims(ledger: Ledger, taken: list[tuple[Any, ...]], claimant: Claima
         {"job_id": id, "number": attempt + 1, "because": because, **given}
         for id, _, _, attempt, _, because, *_ in taken
     ]
-    ledger.transaction.many(moves.CLAIM, rows)
+    ledger.transaction.many(transitions.CLAIM, rows)
     ledger.transaction.many(sql.ADD_ATTEMPT, [{k: v for k, v in row.items() if k != "lease"} for row in rows])
     for _, node, item, attempt, _, because, *_ in taken:
         ledger.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)

@@ -13,16 +13,16 @@ from typing import Any
 
 from sqlalchemy import and_, func, select
 
-from xtyl_engine.catalogue import DEFAULT_PROJECT, keep_version
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.database.tables import executions
 from xtyl_engine.errors import KeyReused, LimitExceeded
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.ledger import event_row
 from xtyl_engine.limits import MAX_ROWS
-from xtyl_engine.schedule import count_initial_jobs, initial_jobs
+from xtyl_engine.scheduler.locked_execution import event_row
+from xtyl_engine.scheduler.rules import count_initial_jobs, initial_jobs
+from xtyl_engine.scheduler.templates import DEFAULT_PROJECT, keep_version
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.functions import PackedFunction, check_size
 from xtyl_engine.values.plain import mend

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xtyl_engine import moves
 from xtyl_engine.database import statements as sql
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.events import EventKind
-from xtyl_engine.ledger import Ledger
-from xtyl_engine.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
-from xtyl_engine.schedule import Over
+from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
+from xtyl_engine.scheduler.rules import Over
 from xtyl_engine.states import End
 
 
@@ -67,7 +67,7 @@ def _over(outcome: Outcome) -> Over | None:
 def _complete(ledger: Ledger, outcomes: list[Completed], alone: bool) -> list[Outcome]:
     """Success is fenced on the epoch and not on the owner: the first commit wins."""
     current = [outcome for outcome in outcomes if outcome.claim.epoch == ledger.epoch]
-    won = ledger.transaction.many(moves.COMPLETE, [_completed_row(ledger, outcome) for outcome in current])
+    won = ledger.transaction.many(transitions.COMPLETE, [_completed_row(ledger, outcome) for outcome in current])
     if len(current) != len(outcomes) or won != len(current):
         if not alone:
             raise Raced
@@ -87,14 +87,14 @@ def _keep_late(ledger: Ledger, outcome: Completed) -> None:
     found = ledger.transaction.row(sql.ATTEMPT_OUTCOME, attempt)
     if found is not None and found[0] == "completed":
         return
-    kept = ledger.transaction.run(moves.KEEP_LATE, _completed_row(ledger, outcome))
+    kept = ledger.transaction.run(transitions.KEEP_LATE, _completed_row(ledger, outcome))
     _end_attempts(ledger, [outcome.claim], "late" if kept else "duplicate")
     ledger.note(EventKind.JOB_LATE, outcome.claim.node, outcome.claim.item, kept=bool(kept))
 
 
 def _fail(ledger: Ledger, outcome: Failed) -> bool:
     claim = outcome.claim
-    if not ledger.transaction.run(moves.FAIL, mine(ledger, claim, outcome.failure)):
+    if not ledger.transaction.run(transitions.FAIL, mine(ledger, claim, outcome.failure)):
         return False
     _end_attempts(ledger, [claim], "failed", outcome.failure)
     ledger.failed += 1
@@ -106,7 +106,7 @@ def _pause(ledger: Ledger, outcome: Failed) -> bool:
     """A partial failure waits for a person: the job is ready again, and the execution paused."""
     given = {"due": 0.0, "reason": "resumed", "tries": outcome.claim.tries}
     parameters = mine(ledger, outcome.claim, outcome.failure) | given
-    if not ledger.transaction.run(moves.RETRY, parameters):
+    if not ledger.transaction.run(transitions.RETRY, parameters):
         return False
     _end_attempts(ledger, [outcome.claim], "partial", outcome.failure)
     ledger.move("start")
@@ -121,7 +121,7 @@ def _retry(ledger: Ledger, outcome: Retrying) -> bool:
     due = ledger.now + outcome.delay_seconds
     tries = claim.tries - bool(outcome.hold_seconds)
     parameters = mine(ledger, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
-    if not ledger.transaction.run(moves.RETRY, parameters):
+    if not ledger.transaction.run(transitions.RETRY, parameters):
         return False
     _end_attempts(ledger, [claim], "retrying", outcome.failure)
     error = outcome.failure.message[:500]
@@ -132,7 +132,7 @@ def _retry(ledger: Ledger, outcome: Retrying) -> bool:
 def _release(ledger: Ledger, outcome: Released) -> bool:
     claim = outcome.claim
     parameters = mine(ledger, claim) | {"due": ledger.now + outcome.delay_seconds, "reason": outcome.because}
-    if not ledger.transaction.run(moves.RELEASE, parameters):
+    if not ledger.transaction.run(transitions.RELEASE, parameters):
         return False
     _end_attempts(ledger, [claim], "released")
     ledger.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
@@ -141,7 +141,7 @@ def _release(ledger: Ledger, outcome: Released) -> bool:
 
 def _wait(ledger: Ledger, outcome: Waiting) -> bool:
     parameters = mine(ledger, outcome.claim) | {"output": outcome.output}
-    if not ledger.transaction.run(moves.WAIT, parameters):
+    if not ledger.transaction.run(transitions.WAIT, parameters):
         return False
     _end_attempts(ledger, [outcome.claim], "waiting")
     ledger.note(EventKind.JOB_WAITING, outcome.claim.node, outcome.claim.item)
