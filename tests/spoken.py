@@ -15,9 +15,10 @@ from fastapi import FastAPI
 from PIL import Image
 
 import xtyl_nb as xt
-from xtyl_engine import broker
 from xtyl_engine.api.app import DESCRIPTION, PARTS
 from xtyl_engine.api.description import describe
+from xtyl_engine.broker import celery_app
+from xtyl_engine.broker.redis_client import stream_key
 from xtyl_engine.database.tables import metadata
 from xtyl_engine.events import EventKind
 from xtyl_engine.metrics import API, WORKER
@@ -26,7 +27,6 @@ from xtyl_engine.presence import Presence
 from xtyl_engine.providers import registry
 from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_engine.stream import stream_key
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import pack
 from xtyl_engine.workflow.document import parse_document
@@ -53,8 +53,8 @@ def spoken() -> dict[str, Any]:
         "tables": {table.name: words(column.name for column in table.columns) for table in metadata.sorted_tables},
         "metrics": {metric.name: f"{metric.kind}: {words(metric.labels)}" for metric in (*WORKER, *API)},
         "celery": {
-            "app": broker.make_app(None).main,
-            "task": broker.TASK,
+            "app": celery_app.make_app(None).main,
+            "task": celery_app.TASK,
             "queues": f"{broker.QUEUE} {broker.HEAVY_QUEUE}",
         },
         "stream": stream_key("<execution>"),

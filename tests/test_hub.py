@@ -17,12 +17,12 @@ from sqlalchemy import text
 from servers import valkey_server
 from teller import Teller
 from xtyl_engine import channel, feed
+from xtyl_engine.broker.live_events import Publisher
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import PermanentError, RunNotFound, TooManyStreams
 from xtyl_engine.events import EventKind
 from xtyl_engine.feed import Feed
 from xtyl_engine.hub import Hub
-from xtyl_engine.stream import Publisher
 
 STEPS = st.lists(
     st.one_of(

@@ -22,12 +22,12 @@ import xtyl_nb as xt
 from fleet import fleet
 from servers import embedded_home, foreign_server, postgres_program, valkey_server, wait_until
 from workbench import Workbench, workbench
+from xtyl_engine.broker.redis_client import check_memory
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.files import files_in
 from xtyl_engine.database.schema import HEAD, ensure_schema, revision
 from xtyl_engine.local import down
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-from xtyl_engine.stream import check_memory
 from xtyl_nb.cli import main
 
 ROOT = Path(__file__).parents[1]

@@ -17,6 +17,8 @@ from sqlalchemy import func, inspect, select, text, update
 import xtyl_nb as xt
 from servers import wait_until
 from workbench import Workbench, workbench
+from xtyl_engine.broker.live_events import forget_streams
+from xtyl_engine.broker.redis_client import stream_key
 from xtyl_engine.database.connection import Now
 from xtyl_engine.database.retention import executions as pruning
 from xtyl_engine.database.retention.executions import Retention, prune, prune_templates
@@ -24,7 +26,6 @@ from xtyl_engine.database.retention.files import GRACE_SECONDS, files_in, mentio
 from xtyl_engine.database.retention.keeper import Keeper, Tally, foresee, keep_house, tidy
 from xtyl_engine.database.tables import executions, rate_limits
 from xtyl_engine.scheduler import submit as submission
-from xtyl_engine.stream import forget_streams, stream_key
 
 DAY = 86_400.0
 KEPT = Retention(seconds=30 * DAY)

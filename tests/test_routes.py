@@ -6,7 +6,7 @@ import pytest
 
 from engine_driver import Driver, completed
 from plans import plan_of
-from xtyl_engine.broker import HEAVY_QUEUE, QUEUE, queues_for
+from xtyl_engine.broker.celery_app import HEAVY_QUEUE, QUEUE, queues_for
 from xtyl_engine.database.connection import Database
 from xtyl_engine.rates import parse_rates
 from xtyl_engine.scheduler.rate_limits.permits import Rates, read_rates

@@ -9,8 +9,9 @@ import pytest
 import redis
 
 from servers import foreign_server, valkey_server, wait_until
+from xtyl_engine.broker.live_events import Listener, Publisher, forget_streams
+from xtyl_engine.broker.redis_client import STREAM_SECONDS, read_memory, stream_key
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.stream import STREAM_SECONDS, Listener, Publisher, forget_streams, read_memory, stream_key
 
 
 @pytest.fixture

@@ -80,8 +80,8 @@ def connect(
 
 
 def _direct(named: dict[str, str] | None) -> Backend:
+    from xtyl_engine.broker.redis_client import check_broker
     from xtyl_engine.settings import load_settings
-    from xtyl_engine.stream import check_broker
     from xtyl_nb.direct import DirectBackend
 
     settings = load_settings({**os.environ, **(named or {})})

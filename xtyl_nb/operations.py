@@ -50,9 +50,9 @@ def settings_of_home() -> Settings:
 @click.option("--keep-failed", is_flag=True, help="Keep failed runs whatever their age.")
 def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
     """Remove ended runs that are old, and the files that nothing refers to any more."""
+    from xtyl_engine.broker.live_events import forget_streams
     from xtyl_engine.database.retention.executions import Retention
     from xtyl_engine.database.retention.keeper import DAY_SECONDS, foresee, tidy
-    from xtyl_engine.stream import forget_streams
 
     settings = settings_of_home()
     if older_than is None and settings.retention_days is None:

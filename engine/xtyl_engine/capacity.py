@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from xtyl_engine.broker.redis_client import read_memory
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import executions
 from xtyl_engine.settings import Settings
-from xtyl_engine.stream import read_memory
 
 _BY_STATE = select(executions.c.state, func.count()).group_by(executions.c.state).order_by(executions.c.state)
 _SIZE = select(func.pg_database_size(func.current_database()))

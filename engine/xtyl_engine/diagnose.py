@@ -183,13 +183,13 @@ def _back_end(settings: Settings) -> Check:
 
 
 def _broker(settings: Settings) -> Check:
-    from xtyl_engine.stream import examine_broker
+    from xtyl_engine.broker.redis_client import examine_broker
 
     return examine_broker(settings.event_url)
 
 
 def _memory(settings: Settings) -> Check:
-    from xtyl_engine.stream import check_memory
+    from xtyl_engine.broker.redis_client import check_memory
 
     return check_memory(settings.event_url)
 

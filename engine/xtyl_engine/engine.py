@@ -9,7 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xtyl_engine.broker import make_app, queues_for, send_hint
+from xtyl_engine.broker.celery_app import make_app, queues_for, send_hint
+from xtyl_engine.broker.live_events import Listener, Publisher
 from xtyl_engine.closeup import Closeup
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
@@ -25,7 +26,6 @@ from xtyl_engine.scheduler.rate_limits.permits import read_rates
 from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
 from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
 from xtyl_engine.settings import Settings, load_settings
-from xtyl_engine.stream import Listener, Publisher
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.default_provider import name_provider
 from xtyl_engine.workflow.plan import Plan

@@ -54,8 +54,8 @@ def run_folder(home: Path) -> Path:
 
 def examine(settings: Settings) -> tuple[Check, ...]:
     """What a worker of this host needs, and whether it is at work."""
+    from xtyl_engine.broker.redis_client import examine_broker
     from xtyl_engine.database.schema import examine_schema
-    from xtyl_engine.stream import examine_broker
 
     return (
         _worker(settings),

@@ -20,7 +20,8 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.request import Request
 from kombu.asynchronous import get_event_loop
 
-from xtyl_engine.broker import TASK, make_app, send_hint
+from xtyl_engine.broker.celery_app import TASK, make_app, send_hint
+from xtyl_engine.broker.live_events import Publisher
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.keeper import keep_house
 from xtyl_engine.database.schema import ensure_schema
@@ -37,7 +38,6 @@ from xtyl_engine.scheduler.rate_limits.permits import read_rates
 from xtyl_engine.scheduler.routing import read_route
 from xtyl_engine.settings import PREFORK, Settings, load_settings
 from xtyl_engine.slots import HOLD_SECONDS, Slots
-from xtyl_engine.stream import Publisher
 from xtyl_engine.sweep import Sweeper
 from xtyl_engine.transport import read_with_care
 from xtyl_engine.values.artifacts import ArtifactStore

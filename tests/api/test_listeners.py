@@ -22,9 +22,9 @@ from servers import wait_until
 from teller import Teller
 from xtyl_engine import channel
 from xtyl_engine.api import stream
+from xtyl_engine.broker.live_events import Publisher
 from xtyl_engine.events import EventKind
 from xtyl_engine.hub import Hub
-from xtyl_engine.stream import Publisher
 
 
 @dataclass(frozen=True, kw_only=True)

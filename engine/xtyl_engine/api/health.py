@@ -18,8 +18,8 @@ from xtyl_engine.api.answers import Status
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import answer, declared, problem
+from xtyl_engine.broker.redis_client import check_broker
 from xtyl_engine.errors import BackendError
-from xtyl_engine.stream import check_broker
 from xtyl_engine.values.functions import PYTHON
 from xtyl_engine.wire import Me, to_json
 

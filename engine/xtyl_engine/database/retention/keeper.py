@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import update
 
+from xtyl_engine.broker.live_events import forget_streams
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Now, Transaction
 from xtyl_engine.database.retention.executions import Retention, count_over, prune, prune_templates
@@ -19,7 +20,6 @@ from xtyl_engine.database.retention.files import mentioned, sweep
 from xtyl_engine.database.tables import rate_limits
 from xtyl_engine.errors import BackendError
 from xtyl_engine.settings import Settings
-from xtyl_engine.stream import forget_streams
 
 log = logging.getLogger("xtyl")
 DAY_SECONDS = 86_400.0

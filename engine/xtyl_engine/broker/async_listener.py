@@ -16,7 +16,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from xtyl_engine.stream import TIMEOUTS, stream_key
+from xtyl_engine.broker.redis_client import TIMEOUTS, stream_key
 
 log = logging.getLogger("xtyl")
 BLOCK_MILLISECONDS = 4000
