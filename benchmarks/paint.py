@@ -14,7 +14,7 @@ from typing import Any
 from graphs import layered
 from playwright.sync_api import sync_playwright
 
-from xtyl_engine.overview import NodeOverview, Overview
+from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.validate import validate

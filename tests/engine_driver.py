@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ErrorClass
-from xtyl_engine.query import Job, Queries
+from xtyl_engine.queries.executions import Queries
+from xtyl_engine.queries.views import Job
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.control import Controls
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting

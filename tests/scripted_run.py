@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from xtyl_engine.errors import ControlRefused, RunNotFound
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.overview import Attempt, JobDetail, JobPage, NodeOverview, Option, Overview, Review
+from xtyl_engine.queries.views import Attempt, JobDetail, JobPage, NodeOverview, Option, Overview, Review
 from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.plan import Plan, Reading, make_plan

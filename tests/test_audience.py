@@ -9,7 +9,7 @@ from IPython.core.events import EventManager, available_events
 
 from scripted_run import ScriptedRun, overview_of, summer_plan
 from servers import wait_until
-from xtyl_engine.overview import Overview
+from xtyl_engine.queries.views import Overview
 from xtyl_nb.audience import SILENCE_SECONDS, Audience, Cells
 from xtyl_nb.follower import Follower
 

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import text
 
 import xtyl_nb as xt
-from xtyl_engine.cache import cache_key
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.execute import Executor
-from xtyl_engine.forecast import forecast
 from xtyl_engine.nodes.registry import configure, node_type
+from xtyl_engine.queries.forecast import forecast
+from xtyl_engine.queries.result_cache import cache_key
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit

@@ -11,7 +11,7 @@ import pytest
 import xtyl_nb as xt
 from workbench import Workbench, workbench
 from xtyl_engine.errors import RunNotFound
-from xtyl_engine.glance import row_label
+from xtyl_engine.queries.overview import row_label
 
 BRIEFS = pd.DataFrame({"name": ["Aurora", "Tidal"]}, index=["x", "y"])
 

@@ -12,7 +12,7 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.errors import KeyReused, LimitExceeded
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
-from xtyl_engine.query import Queries
+from xtyl_engine.queries.executions import Queries
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.values.functions import PackedFunction

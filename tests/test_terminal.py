@@ -7,7 +7,7 @@ from io import StringIO
 from rich.console import Console
 
 from scripted_run import ScriptedRun, glance, overview_of, review_of, summer_plan
-from xtyl_engine.overview import Overview
+from xtyl_engine.queries.views import Overview
 from xtyl_nb.terminal import watch
 
 PLAN = summer_plan()

@@ -14,7 +14,7 @@ import pytest
 
 from scripted_run import STARTED, ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
 from xtyl_engine.errors import DecisionRefused
-from xtyl_engine.overview import Decision, JobDetail, JobPage, Overview
+from xtyl_engine.queries.views import Decision, JobDetail, JobPage, Overview
 from xtyl_nb import widget as widget_module
 from xtyl_nb.detail import bars_json
 from xtyl_nb.fold import fold

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from xtyl_engine.errors import BackendError
-from xtyl_engine.overview import Attempt, Decision, JobDetail, JobPage, NodeOverview, Option, Overview, Review
+from xtyl_engine.queries.views import Attempt, Decision, JobDetail, JobPage, NodeOverview, Option, Overview, Review
+from xtyl_engine.queries.wire import from_json, name_images, to_json
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_engine.wire import from_json, name_images, to_json
 
 OVERVIEW = Overview(
     id="launch-1", name="launch", state=ExecutionState.RUNNING, sequence=7, total=3, done=1, failed=0, rows=1, started=1.5,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from xtyl_engine.errors import DecisionRefused, WaitTimeout, WorkflowException
-from xtyl_engine.overview import JobPage, Option
+from xtyl_engine.queries.views import JobPage, Option
 from xtyl_nb.detail import detail_json, event_json, page_json
 from xtyl_nb.live import Live
 from xtyl_nb.thumbnail import thumbnail

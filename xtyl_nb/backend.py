@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from xtyl_engine.events import Event
-    from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
-    from xtyl_engine.query import Execution, Job, Snapshot
+    from xtyl_engine.queries.executions import Snapshot
+    from xtyl_engine.queries.forecast import NodeForecast
+    from xtyl_engine.queries.views import Execution, Job, JobDetail, JobPage, Overview, Review
     from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.states import ExecutionState, JobState
     from xtyl_engine.values.artifacts import ArtifactStore

@@ -17,7 +17,7 @@ from xtyl_engine.workflow.plan import Plan
 if TYPE_CHECKING:
     import pandas as pd
 
-    from xtyl_engine.overview import Review
+    from xtyl_engine.queries.views import Review
     from xtyl_nb.backend import Backend
     from xtyl_nb.run import Run
 

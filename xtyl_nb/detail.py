@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xtyl_engine.events import Event
-from xtyl_engine.overview import Decision, JobDetail, JobPage
+from xtyl_engine.queries.views import Decision, JobDetail, JobPage
 from xtyl_engine.states import End
 from xtyl_nb.thumbnail import thumbnail
 from xtyl_nb.timeline import Bar, lanes

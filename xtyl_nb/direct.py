@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xtyl_engine.database.connection import Database
-    from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
-    from xtyl_engine.query import Queries
+    from xtyl_engine.queries.executions import Queries
+    from xtyl_engine.queries.forecast import NodeForecast
+    from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
     from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.settings import Settings
     from xtyl_engine.values.artifacts import ArtifactStore

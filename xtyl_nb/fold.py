@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from xtyl_engine.overview import NodeOverview, Overview
+from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow.document import Edge
 from xtyl_engine.workflow.plan import Plan

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-from xtyl_engine.overview import Overview
+from xtyl_engine.queries.views import Overview
 from xtyl_nb.live import CHANGED_SECONDS, Live
 
 SHORTEST_PAUSE_SECONDS = 0.1

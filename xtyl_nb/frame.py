@@ -21,9 +21,9 @@ from xtyl_nb.dtypes import columns_again, describe_shape, index_again
 from xtyl_nb.table import ResultFrame, with_images
 
 if TYPE_CHECKING:
-    from xtyl_engine.forecast import NodeForecast
-    from xtyl_engine.overview import Review
-    from xtyl_engine.query import Execution, Job, Snapshot
+    from xtyl_engine.queries.executions import Snapshot
+    from xtyl_engine.queries.forecast import NodeForecast
+    from xtyl_engine.queries.views import Execution, Job, Review
     from xtyl_nb.backend import Backend
 
 JOB_STATUS = pd.CategoricalDtype([str(state) for state in JobState], ordered=True)

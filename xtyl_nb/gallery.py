@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from xtyl_engine.overview import JobDetail
+from xtyl_engine.queries.views import JobDetail
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_nb.picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, Exhibit
 from xtyl_nb.thumbnail import thumbnail

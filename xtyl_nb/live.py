@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from xtyl_engine.events import Event
-from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
+from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
 from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
-from xtyl_engine.overview import NodeOverview, Overview
+from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.fold import Fold, fold
 from xtyl_nb.layout import CARD_WIDTH, Layout, Wire

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from xtyl_engine.errors import FunctionRejected
-from xtyl_engine.forecast import NodeForecast
-from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
-from xtyl_engine.query import Execution
+from xtyl_engine.queries.forecast import NodeForecast
+from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview, Review
+from xtyl_engine.queries.wire import Me, from_json, map_images
 from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.values.functions import PYTHON, PackedFunction, not_taken, reference, wrap
-from xtyl_engine.wire import Me, from_json, map_images
 from xtyl_engine.workflow.document_io import write_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.calls import Calls

@@ -8,10 +8,11 @@ from typing import Any
 
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
-from xtyl_engine.query import Execution, Job, JobGroup, Result, Snapshot
+from xtyl_engine.queries.executions import JobGroup, Result, Snapshot
+from xtyl_engine.queries.views import Execution, Job
+from xtyl_engine.queries.wire import from_json
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_engine.wire import from_json
 from xtyl_engine.workflow.plan import Plan, load_plan
 from xtyl_nb.calls import Calls
 

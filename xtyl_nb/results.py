@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from xtyl_engine.overview import JobDetail
+    from xtyl_engine.queries.views import JobDetail
     from xtyl_nb.gallery import Gallery
     from xtyl_nb.run import Run
     from xtyl_nb.timeline import Timeline

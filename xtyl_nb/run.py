@@ -21,7 +21,7 @@ from xtyl_nb.live import CHANGED_SECONDS
 from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
-    from xtyl_engine.overview import JobDetail, JobPage, Overview, Review
+    from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
     from xtyl_engine.workflow.plan import Plan
     from xtyl_nb.backend import Backend
     from xtyl_nb.picture import Exhibit

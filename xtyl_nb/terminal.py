@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xtyl_engine.overview import NodeOverview, Overview
+from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_nb.live import Live
 from xtyl_nb.picture import SIGNS, clock
 from xtyl_nb.view import WORDS, clip, elapsed_seconds, node_state, spans

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from xtyl_engine.overview import Overview
-from xtyl_engine.query import Job
+from xtyl_engine.queries.views import Job, Overview
 from xtyl_nb.picture import COLOURS, FONT, INK, LINE, NO_MATHS, PAPER, SOFT, TRACK
 from xtyl_nb.view import clip, elapsed_seconds
 

@@ -10,7 +10,7 @@ from time import time
 from typing import Any
 
 from xtyl_engine.nodes.registry import type_facts
-from xtyl_engine.overview import NodeOverview, Overview, Review
+from xtyl_engine.queries.views import NodeOverview, Overview, Review
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow.document import Edge
 from xtyl_engine.workflow.plan import Plan

@@ -18,7 +18,7 @@ import traitlets
 from IPython import get_ipython
 
 from xtyl_engine.errors import DecisionRefused, WorkflowException
-from xtyl_engine.overview import Overview
+from xtyl_engine.queries.views import Overview
 from xtyl_engine.states import JobState
 from xtyl_nb.answers import CONTROLS, QUESTIONS, words
 from xtyl_nb.audience import Audience, Cells

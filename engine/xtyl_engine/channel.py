@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from xtyl_engine.errors import RunNotFound, WorkflowException
-from xtyl_engine.query import Progress
+from xtyl_engine.queries.views import Progress
+from xtyl_engine.queries.wire import to_json
 from xtyl_engine.states import ExecutionState
-from xtyl_engine.wire import to_json
 
 log = logging.getLogger("xtyl")
 PAGE = 500

@@ -14,7 +14,6 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.cache import cache_key, look_up
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import (
@@ -27,12 +26,13 @@ from xtyl_engine.errors import (
     WorkflowException,
 )
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.gather import read_row, read_upstream
 from xtyl_engine.journal import about
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.providers.registry import get_provider
+from xtyl_engine.queries.job_inputs import read_row, read_upstream
+from xtyl_engine.queries.result_cache import cache_key, look_up
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.values.artifacts import ArtifactStore

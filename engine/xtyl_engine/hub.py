@@ -16,7 +16,7 @@ from xtyl_engine.broker.async_listener import News
 from xtyl_engine.channel import PAGE, Channel, Page, make_page
 from xtyl_engine.errors import TooManyStreams, WorkflowException
 from xtyl_engine.feed import Counts, Describe, Feed
-from xtyl_engine.query import Queries
+from xtyl_engine.queries.executions import Queries
 
 log = logging.getLogger("xtyl")
 T = TypeVar("T")

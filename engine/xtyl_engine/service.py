@@ -12,9 +12,9 @@ from typing import Any
 from xtyl_engine.deposits import Parse, deposit
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
-from xtyl_engine.forecast import NodeForecast
 from xtyl_engine.intake import Asked, check_portable, read_submission, sign_functions
-from xtyl_engine.query import Execution
+from xtyl_engine.queries.forecast import NodeForecast
+from xtyl_engine.queries.views import Execution
 from xtyl_engine.reader import Reader
 from xtyl_engine.receipts import Receipts
 from xtyl_engine.requests import DecisionBody, SubmissionBody

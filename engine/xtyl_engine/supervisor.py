@@ -120,7 +120,7 @@ class Supervisor:
         return False
 
     def _has_work(self) -> bool:
-        from xtyl_engine.query import has_active_work
+        from xtyl_engine.queries.executions import has_active_work
 
         try:
             is_active = has_active_work(self._settings.database_url)

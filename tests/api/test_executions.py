@@ -14,10 +14,9 @@ import pytest
 from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from sqlalchemy import text
 
-from xtyl_engine.overview import JobDetail, JobPage, Overview
-from xtyl_engine.query import Execution
+from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview
+from xtyl_engine.queries.wire import from_json
 from xtyl_engine.values.functions import PYTHON
-from xtyl_engine.wire import from_json
 
 
 def test_a_submission_becomes_an_execution(desk: Desk) -> None:
@@ -210,7 +209,7 @@ def test_long_texts_make_short_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch
         for place, length in enumerate(lengths):
             at = {"id": id, "place": place, "text": json.dumps({"text": "x" * length})}
             connection.execute(text(LENGTHEN[name]), {**at, "item": f"{place}.0"})
-    monkeypatch.setattr("xtyl_engine.listing.PAGE_CHARACTERS", 25_000)
+    monkeypatch.setattr("xtyl_engine.queries.pages.PAGE_CHARACTERS", 25_000)
     pages: list[list[Any]] = []
     after: str | None = ""
     while after is not None:

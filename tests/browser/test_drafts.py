@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from scripted_run import *
 from xtyl_engine.errors import DecisionRefused
-from xtyl_engine.overview import Decision
+from xtyl_engine.queries.views import Decision
 from xtyl_nb.widget import RunWidget
 folder = Path(os.environ["LAB_FOLDER"])
 images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]

@@ -36,7 +36,7 @@ show(run)
 MANY_JOBS = ROWS.replace(
     "show(run)",
     """
-from xtyl_engine.overview import JobPage
+from xtyl_engine.queries.views import JobPage
 def page_of(node, start=0):
     jobs = [replace(run.inspect(node, item="0"), item=str(n), label=f"row {n}") for n in range(start, min(start + 50, 120))]
     return JobPage(total=120, start=start, jobs=tuple(jobs))

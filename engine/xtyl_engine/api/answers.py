@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from xtyl_engine.events import Event
-from xtyl_engine.forecast import NodeForecast
-from xtyl_engine.overview import Review
-from xtyl_engine.query import Execution, Job, JobGroup
+from xtyl_engine.queries.executions import JobGroup
+from xtyl_engine.queries.forecast import NodeForecast
+from xtyl_engine.queries.views import Execution, Job, Review
 from xtyl_engine.scheduler.templates import Template
 
 

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from fastapi import Response
 
 from xtyl_engine.errors import BackendError, WorkflowException
-from xtyl_engine.listing import Page
-from xtyl_engine.wire import name_images, to_json
+from xtyl_engine.queries.pages import Page
+from xtyl_engine.queries.wire import name_images, to_json
 
 T = TypeVar("T")
 log = logging.getLogger("xtyl")

@@ -10,11 +10,11 @@ from xtyl_engine.api.bodies import LARGE, MIDDLE, parse, parse_as, read_body
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Id, Key, Limit, OfName, Project, State, answers, takes
 from xtyl_engine.intake import submission_digest
-from xtyl_engine.listing import Page
-from xtyl_engine.query import Execution
+from xtyl_engine.queries.pages import Page
+from xtyl_engine.queries.views import Execution
+from xtyl_engine.queries.wire import to_json
 from xtyl_engine.requests import SubmissionBody
 from xtyl_engine.tokens import Role
-from xtyl_engine.wire import to_json
 
 PREFIX = "/api/workflows"
 router = APIRouter(prefix=PREFIX, tags=["executions"])

@@ -20,8 +20,8 @@ from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import answer, declared, problem
 from xtyl_engine.broker.redis_client import check_broker
 from xtyl_engine.errors import BackendError
+from xtyl_engine.queries.wire import Me, to_json
 from xtyl_engine.values.functions import PYTHON
-from xtyl_engine.wire import Me, to_json
 
 log = logging.getLogger("xtyl")
 KEEP_SECONDS = 1.0

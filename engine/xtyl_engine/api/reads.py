@@ -11,10 +11,10 @@ from xtyl_engine.api.access import In, Reader
 from xtyl_engine.api.answers import Events, Jobs, Rows, States
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfNode, OfState, answers
-from xtyl_engine.closeup import MAX_PAGE
-from xtyl_engine.overview import JobDetail, JobPage, Overview
+from xtyl_engine.queries.job_detail import MAX_PAGE
+from xtyl_engine.queries.views import JobDetail, JobPage, Overview
+from xtyl_engine.queries.wire import to_json
 from xtyl_engine.reader import with_output
-from xtyl_engine.wire import to_json
 
 router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
 # Where a job stands, as text.

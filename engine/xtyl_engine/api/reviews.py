@@ -11,7 +11,7 @@ from xtyl_engine.api.answers import Reviews
 from xtyl_engine.api.bodies import parse, parse_as, read_body
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Id, Item, Node, answers, takes
-from xtyl_engine.query import Execution
+from xtyl_engine.queries.views import Execution
 from xtyl_engine.requests import AnotherBody, ApprovalBody, DecisionBody, RejectionBody
 
 router = APIRouter(prefix="/api/workflows/executions/{id}/reviews", tags=["reviews"])

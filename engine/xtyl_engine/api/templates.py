@@ -11,10 +11,10 @@ from xtyl_engine.api.answers import Templates, TemplateWithWorkflow
 from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
 from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Limit, Name, Project, Version, answers, takes
-from xtyl_engine.listing import Page
+from xtyl_engine.queries.pages import Page
+from xtyl_engine.queries.wire import to_json
 from xtyl_engine.requests import TemplateBody
 from xtyl_engine.scheduler.templates import Template
-from xtyl_engine.wire import to_json
 
 # A name may hold slashes: the versions come first, or they would be taken for a part of it.
 router = APIRouter(prefix="/api/workflows/templates", tags=["templates"])

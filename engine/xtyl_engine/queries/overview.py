@@ -16,8 +16,8 @@ from xtyl_engine.database.tables import jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
-from xtyl_engine.overview import NodeOverview, Option, Overview, Review
-from xtyl_engine.query import Execution, Queries
+from xtyl_engine.queries.executions import Queries
+from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review
 from xtyl_engine.scheduler.rate_limits.permits import Rates, next_start
 from xtyl_engine.scheduler.routing import awaited
 from xtyl_engine.states import ExecutionState, JobState

@@ -14,12 +14,12 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import RunNotFound, WorkflowException
-from xtyl_engine.gather import read_row, read_upstream
-from xtyl_engine.glance import label_of
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import text_of
-from xtyl_engine.overview import Attempt, Decision, JobDetail, JobPage
-from xtyl_engine.query import JOB_COLUMNS, Job, Queries, read_job
+from xtyl_engine.queries.executions import JOB_COLUMNS, Queries, read_job
+from xtyl_engine.queries.job_inputs import read_row, read_upstream
+from xtyl_engine.queries.overview import label_of
+from xtyl_engine.queries.views import Attempt, Decision, Job, JobDetail, JobPage
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact

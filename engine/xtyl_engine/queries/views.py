@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from xtyl_engine.events import Event
+from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
 from xtyl_engine.states import ExecutionState, JobState
 
 
@@ -164,3 +166,57 @@ class JobPage:
     total: int
     start: int
     jobs: tuple[JobDetail, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One execution's own row. Times are seconds since the epoch, UTC."""
+
+    id: str
+    name: str
+    template_id: str
+    state: ExecutionState
+    epoch: int
+    shape: Mapping[str, Any]
+    rows: int
+    total: int
+    done: int
+    failed: int
+    sequence: int
+    error: str | None
+    created: float
+    started: float | None
+    finished: float | None
+    project: str = DEFAULT_PROJECT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job. `output` is JSON text, read only where outputs are asked for."""
+
+    id: int
+    node: str
+    item: str
+    state: JobState
+    attempts: int
+    because: str
+    started: float | None
+    finished: float | None
+    cached: bool
+    provider: str | None
+    model: str | None
+    tokens: int | None
+    cost: float | None
+    error_class: str | None
+    error: str | None
+    traceback: str | None
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an execution has come, and what happened since. It may have come farther: `events` are the newer look."""
+
+    sequence: int
+    state: ExecutionState
+    events: tuple[Event, ...] = ()

@@ -11,12 +11,13 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Text, and_, null, select, tuple_
 
-from xtyl_engine.cursors import LARGEST, closed, number, opened
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import executions, jobs, rows, versions
 from xtyl_engine.events import Event
-from xtyl_engine.query import EVENTS, EXECUTION, JOB_COLUMNS, Execution, Job, read_event, read_execution, read_job
+from xtyl_engine.queries.cursors import LARGEST, closed, number, opened
+from xtyl_engine.queries.executions import EVENTS, EXECUTION, JOB_COLUMNS, read_event, read_execution, read_job
+from xtyl_engine.queries.views import Execution, Job
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.scheduler.templates import Template, read_template
 from xtyl_engine.states import ExecutionState, JobState

@@ -5,7 +5,7 @@ answer is as true as SQL is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,8 +16,8 @@ from xtyl_engine.database.connection import Database, Now, Transaction
 from xtyl_engine.database.tables import attempts, events, executions, jobs, rows
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
+from xtyl_engine.queries.views import Execution, Job, Progress
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.workflow.plan import Plan
 
@@ -72,60 +72,6 @@ _ATTEMPTS = (
     .order_by(attempts.c.number)
 )
 _WAITS = select(func.min(_J.due)).where(sql.OF_EXECUTION, _J.state == "ready", _J.due > Now())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
-    """One execution's own row. Times are seconds since the epoch, UTC."""
-
-    id: str
-    name: str
-    template_id: str
-    state: ExecutionState
-    epoch: int
-    shape: Mapping[str, Any]
-    rows: int
-    total: int
-    done: int
-    failed: int
-    sequence: int
-    error: str | None
-    created: float
-    started: float | None
-    finished: float | None
-    project: str = DEFAULT_PROJECT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One job. `output` is JSON text, read only where outputs are asked for."""
-
-    id: int
-    node: str
-    item: str
-    state: JobState
-    attempts: int
-    because: str
-    started: float | None
-    finished: float | None
-    cached: bool
-    provider: str | None
-    model: str | None
-    tokens: int | None
-    cost: float | None
-    error_class: str | None
-    error: str | None
-    traceback: str | None
-    output: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far an execution has come, and what happened since. It may have come farther: `events` are the newer look."""
-
-    sequence: int
-    state: ExecutionState
-    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

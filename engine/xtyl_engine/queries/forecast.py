@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xtyl_engine.cache import cache_key
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.gather import visible
 from xtyl_engine.nodes.registry import configure
+from xtyl_engine.queries.job_inputs import visible
+from xtyl_engine.queries.result_cache import cache_key
 from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from xtyl_engine.errors import BackendError
-from xtyl_engine.overview import JobDetail, JobPage, NodeOverview, Option, Overview, Review
+from xtyl_engine.queries.views import JobDetail, JobPage, NodeOverview, Option, Overview, Review
 
 T = TypeVar("T")
 _adapters: dict[Any, TypeAdapter[Any]] = {}
