@@ -21,12 +21,12 @@ from xtyl_engine.broker import celery_app
 from xtyl_engine.broker.redis_client import stream_key
 from xtyl_engine.database.tables import metadata
 from xtyl_engine.events import EventKind
-from xtyl_engine.metrics import API, WORKER
 from xtyl_engine.nodes import registry
 from xtyl_engine.presence import Presence
 from xtyl_engine.providers import registry
 from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
+from xtyl_engine.telemetry.prometheus import API, WORKER
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import pack
 from xtyl_engine.workflow.document import parse_document

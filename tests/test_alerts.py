@@ -14,7 +14,7 @@ import promql_parser
 import pytest
 import yaml
 
-from xtyl_engine.metrics import API, WORKER
+from xtyl_engine.telemetry.prometheus import API, WORKER
 
 DOCS = Path(__file__).parents[1] / "docs"
 RULES = [

@@ -7,12 +7,12 @@ from sqlalchemy import update
 
 from engine_driver import Driver, completed, failed, retrying
 from plans import plan_of
-from xtyl_engine.census import Census
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import attempts, executions, jobs
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.waits import MOST, Waits
+from xtyl_engine.telemetry.job_counts import Census
+from xtyl_engine.telemetry.queue_times import MOST, Waits
 
 PAIR = plan_of({"line": {"type": "generate_copy"}, "loud": {}}, [("line", "loud")])
 

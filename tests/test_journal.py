@@ -11,8 +11,8 @@ import pytest
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
-from xtyl_engine.journal import HIDDEN, about_execution, hide, keep_journal
 from xtyl_engine.settings import load_settings
+from xtyl_engine.telemetry.log_lines import HIDDEN, about_execution, hide, keep_journal
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import xtyl_nb as xt
 from collector import Collector, collector
 from workbench import Workbench, workbench
 from xtyl_engine.errors import BackendError
-from xtyl_engine.journal import about
-from xtyl_engine.sentry import Errors, watch_errors
 from xtyl_engine.settings import SettingsError, load_settings
+from xtyl_engine.telemetry.log_lines import about
+from xtyl_engine.telemetry.sentry import Errors, watch_errors
 
 CANARY = "canary-4711"
 

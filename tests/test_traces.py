@@ -13,7 +13,7 @@ from collector import Collector, collector
 from workbench import Workbench, workbench
 from xtyl_engine.errors import TransientError
 from xtyl_engine.settings import SettingsError, load_settings
-from xtyl_engine.traces import Traces, watch_traces
+from xtyl_engine.telemetry.otel import Traces, watch_traces
 
 CANARY = "canary-4711"
 

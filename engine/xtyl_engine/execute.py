@@ -26,7 +26,6 @@ from xtyl_engine.errors import (
     WorkflowException,
 )
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.journal import about
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.nodes.registry import configure, node_type
@@ -35,6 +34,7 @@ from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.result_cache import cache_key, look_up
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.telemetry.log_lines import about
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack

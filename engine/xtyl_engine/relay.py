@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from xtyl_engine.meter import Sample, Tell
+from xtyl_engine.telemetry.samples import Sample, Tell
 
 STANDING = "standing"
 FORGET_SECONDS = 5.0

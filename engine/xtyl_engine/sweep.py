@@ -17,7 +17,6 @@ from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ErrorClass, WorkflowException
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, reach
-from xtyl_engine.journal import about_execution
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.commit import Publish
 from xtyl_engine.scheduler.locked_execution import Ledger
@@ -25,6 +24,7 @@ from xtyl_engine.scheduler.routing import Route
 from xtyl_engine.scheduler.rules import Over
 from xtyl_engine.slots import Slots
 from xtyl_engine.states import End, ExecutionState
+from xtyl_engine.telemetry.log_lines import about_execution
 from xtyl_engine.workflow.plan import Plan
 
 log = logging.getLogger("xtyl")

@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from xtyl_engine.census import Census
 from xtyl_engine.database.connection import Transaction
-from xtyl_engine.metrics import WORKER, Figures
 from xtyl_engine.providers.registry import get_provider
-from xtyl_engine.providers.timed import TimedProvider
-from xtyl_engine.sentry import watch_errors
-from xtyl_engine.traces import watch_traces
-from xtyl_engine.waits import Waits
+from xtyl_engine.telemetry.job_counts import Census
+from xtyl_engine.telemetry.otel import watch_traces
+from xtyl_engine.telemetry.prometheus import WORKER, Figures
+from xtyl_engine.telemetry.queue_times import Waits
+from xtyl_engine.telemetry.sentry import watch_errors
+from xtyl_engine.telemetry.timed_provider import TimedProvider
 from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:

@@ -29,7 +29,6 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.execute import Executor
 from xtyl_engine.failpoints import Point, arm, reach
 from xtyl_engine.health import Heartbeat
-from xtyl_engine.journal import keep_journal
 from xtyl_engine.pool import Pool
 from xtyl_engine.relay import Relay
 from xtyl_engine.scheduler.commit import Recorder
@@ -39,6 +38,7 @@ from xtyl_engine.scheduler.routing import read_route
 from xtyl_engine.settings import PREFORK, Settings, load_settings
 from xtyl_engine.slots import HOLD_SECONDS, Slots
 from xtyl_engine.sweep import Sweeper
+from xtyl_engine.telemetry.log_lines import keep_journal
 from xtyl_engine.transport import read_with_care
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.watch import Watch, answer_for_pool

@@ -10,8 +10,8 @@ from bench import FLOW, RUNS, Desk, open_desk, submit
 from fastapi.testclient import TestClient
 
 from xtyl_engine.api.app import make_app
-from xtyl_engine.metrics import ApiMetrics
 from xtyl_engine.settings import SettingsError, load_settings
+from xtyl_engine.telemetry.prometheus import ApiMetrics
 
 
 @pytest.fixture

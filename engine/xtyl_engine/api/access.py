@@ -13,8 +13,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from xtyl_engine.api.desk import Desk
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.hub import Hub
-from xtyl_engine.metrics import ApiMetrics
 from xtyl_engine.service import Service
+from xtyl_engine.telemetry.prometheus import ApiMetrics
 from xtyl_engine.tokens import Role, Token, TokenFile
 
 log = logging.getLogger("xtyl")

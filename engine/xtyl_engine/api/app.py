@@ -16,8 +16,8 @@ from xtyl_engine.api.guard import Guard, listed_words
 from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import handle_errors, problem_of
 from xtyl_engine.hub import Hub
-from xtyl_engine.metrics import ApiMetrics
 from xtyl_engine.service import Service
+from xtyl_engine.telemetry.prometheus import ApiMetrics
 from xtyl_engine.tokens import TokenFile
 
 DESCRIPTION = "/api/openapi.json"

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xtyl_engine.api.problems import answer, problem
-from xtyl_engine.metrics import ApiMetrics
+from xtyl_engine.telemetry.prometheus import ApiMetrics
 
 log = logging.getLogger("xtyl")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

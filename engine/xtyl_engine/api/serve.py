@@ -10,10 +10,10 @@ import uvicorn
 
 from xtyl_engine.api.app import make_app
 from xtyl_engine.hub import Hub
-from xtyl_engine.journal import keep_journal
-from xtyl_engine.metrics import ApiMetrics
 from xtyl_engine.service import Service
 from xtyl_engine.settings import Settings, prepare_home
+from xtyl_engine.telemetry.log_lines import keep_journal
+from xtyl_engine.telemetry.prometheus import ApiMetrics
 from xtyl_engine.tokens import TokenFile
 
 log = logging.getLogger("xtyl")

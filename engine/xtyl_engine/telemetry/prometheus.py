@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from xtyl_engine.meter import Sample
 from xtyl_engine.settings import SettingsError
+from xtyl_engine.telemetry.samples import Sample
 
 log = logging.getLogger("xtyl")
 # Seconds: from a function that only counts to an image that is waited for.

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.meter import outcome_name
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Outcome, Retrying
 from xtyl_engine.settings import SettingsError
+from xtyl_engine.telemetry.samples import outcome_name
 
 if TYPE_CHECKING:
     from xtyl_engine.settings import Settings

@@ -16,9 +16,9 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import BackendError, ErrorClass, WorkflowException
-from xtyl_engine.journal import bound, hide
 from xtyl_engine.scheduler.outcomes import Claim, Failure
 from xtyl_engine.settings import SettingsError
+from xtyl_engine.telemetry.log_lines import bound, hide
 from xtyl_engine.values.error_text import type_name
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ EVERY_SECONDS = 60.0
 MOST_KINDS = 1_000
 MOST_FRAMES = 50
 MOST_CAUSES = 5
-ENGINE = str(PurePath(__file__).parent)
+ENGINE = str(PurePath(__file__).parent.parent)
 LIBRARIES = ("celery", "kombu", "uvicorn")
 # Their words are the engine's own, or a server's about itself.
 TOLD = (BackendError, SettingsError)
