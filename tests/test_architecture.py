@@ -24,9 +24,9 @@ PURE = {
 }  # fmt: skip
 
 HOMES = {
-    "celery": {"xtyl_engine.broker.celery_app", "xtyl_engine.worker"},
-    "billiard": {"xtyl_engine.worker"},
-    "kombu": {"xtyl_engine.broker.celery_app", "xtyl_engine.transport", "xtyl_engine.worker"},
+    "celery": {"xtyl_engine.broker.celery_app", "xtyl_engine.worker.task"},
+    "billiard": {"xtyl_engine.worker.task"},
+    "kombu": {"xtyl_engine.broker.celery_app", "xtyl_engine.worker.transport", "xtyl_engine.worker.task"},
     "redis": {"xtyl_engine.broker.async_listener", "xtyl_engine.broker.redis_client"},
     "alembic": {"xtyl_engine.database.schema", "xtyl_engine.database.migrations"},
     "networkx": {"xtyl_engine.workflow.graph"},

@@ -10,7 +10,6 @@ from sqlalchemy import text
 import xtyl_nb as xt
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
-from xtyl_engine.execute import Executor
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.queries.forecast import forecast
 from xtyl_engine.queries.result_cache import cache_key
@@ -19,6 +18,7 @@ from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.settings import load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.worker.execute import Executor
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import validate
 

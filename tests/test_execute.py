@@ -15,12 +15,12 @@ import xtyl_nb as xt
 from workbench import Workbench, workbench
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import BackendError, ErrorClass, FunctionRejected
-from xtyl_engine.execute import Executor
 from xtyl_engine.nodes import registry
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Outcome, Retrying, Waiting
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.slots import Slots
+from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.slots import Slots
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from plans import chain, fan
 from servers import wait_until
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
-from xtyl_engine.execute import Executor
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Outcome, Released
 from xtyl_engine.settings import load_settings
-from xtyl_engine.slots import Slots
-from xtyl_engine.sweep import Sweeper
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.slots import Slots
+from xtyl_engine.worker.sweeper import Sweeper
 
 
 @pytest.fixture

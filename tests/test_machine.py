@@ -23,11 +23,11 @@ from machine_oracle import PARENTS, Oracle
 from plans import plan_of
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass
-from xtyl_engine.execute import Executor
 from xtyl_engine.scheduler.outcomes import Claim, Outcome, Released
 from xtyl_engine.settings import load_settings
-from xtyl_engine.slots import Slots
-from xtyl_engine.sweep import Sweeper
+from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.slots import Slots
+from xtyl_engine.worker.sweeper import Sweeper
 
 ROWS = 2
 OWNERS = 3

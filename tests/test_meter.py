@@ -11,12 +11,12 @@ from servers import wait_until
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.nodes.base import Usage
 from xtyl_engine.providers.offline.provider import OfflineProvider
-from xtyl_engine.relay import Relay
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failure, Retrying
 from xtyl_engine.settings import SettingsError
 from xtyl_engine.telemetry.prometheus import MAX_LABEL, MOST_SERIES, WORKER, ApiMetrics, Figures
 from xtyl_engine.telemetry.samples import Meter, samples_of
 from xtyl_engine.telemetry.timed_provider import TimedProvider
+from xtyl_engine.worker.prefork import Relay
 
 DOCS = Path(__file__).parents[1] / "docs"
 CLAIM = Claim(job_id=1, execution_id="e", node="a", item="0", number=1, tries=1, epoch=0, template_id="t", owner="me")

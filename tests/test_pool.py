@@ -10,7 +10,7 @@ def test_forked_processes_hear_of_each_other_and_of_the_end():
     """A child's mark is seen by its parent, the parent's end by every child, also when one was killed that waited for it."""
     code = """
 import os, signal
-from xtyl_engine.pool import Pool
+from xtyl_engine.worker.prefork import Pool
 pool = Pool(3)
 children = []
 for place in (0, 1):

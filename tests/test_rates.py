@@ -11,7 +11,6 @@ from engine_driver import Driver, completed
 from plans import chain
 from scripted_run import plan_of
 from servers import wait_until
-from xtyl_engine.alarm import Alarm
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ErrorClass, TransientError
 from xtyl_engine.rates import Rate, UnreadableRate, parse_rates
@@ -20,6 +19,7 @@ from xtyl_engine.scheduler.locked_execution import Ledger
 from xtyl_engine.scheduler.outcomes import Completed, Failure, Released, Retrying
 from xtyl_engine.scheduler.rate_limits.permits import Permits, Rates, next_start, read_rates
 from xtyl_engine.settings import SettingsError, load_settings
+from xtyl_engine.worker.timer import Alarm
 
 ROWS = 12
 

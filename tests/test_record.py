@@ -18,8 +18,8 @@ from xtyl_engine.events import Event
 from xtyl_engine.limits import MAX_EVENT_BYTES
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.outcomes import Completed
-from xtyl_engine.slots import Slots
-from xtyl_engine.sweep import MAX_LOST, Sweeper
+from xtyl_engine.worker.slots import Slots
+from xtyl_engine.worker.sweeper import MAX_LOST, Sweeper
 
 BRANCHES = [("c", "a", "then"), ("c", "b", "otherwise"), ("a", "join"), ("b", "join"), ("c", "join")]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from xtyl_engine.children import child_megabytes, worker_command
 from xtyl_engine.machine import memory_bytes, processors
 from xtyl_engine.settings import load_settings
+from xtyl_engine.worker.command import child_megabytes, worker_command
 
 
 def write(folder, **files: str):

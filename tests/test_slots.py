@@ -11,11 +11,11 @@ from engine_driver import Driver, completed
 from plans import chain, fan
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
-from xtyl_engine.execute import Executor
 from xtyl_engine.scheduler.outcomes import Claim, Outcome
 from xtyl_engine.settings import load_settings
-from xtyl_engine.slots import Slots
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.slots import Slots
 from xtyl_engine.workflow.plan import Plan
 
 

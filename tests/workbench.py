@@ -13,12 +13,12 @@ from sqlalchemy import event
 import xtyl_nb.client
 from servers import valkey_server
 from xtyl_engine.database.connection import Database
-from xtyl_engine.execute import Executor
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.outcomes import Outcome
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.worker.execute import Executor
 from xtyl_nb.direct import DirectBackend
 from xtyl_nb.run import Run
 

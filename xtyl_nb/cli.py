@@ -116,9 +116,9 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
     """Work for the back end that the XTYL_ variables name, until ended."""
     import os
 
-    from xtyl_engine.children import worker_command
-    from xtyl_engine.health import describe, examine
     from xtyl_engine.settings import load_settings
+    from xtyl_engine.worker.command import worker_command
+    from xtyl_engine.worker.health import describe, examine
 
     given = {"XTYL_SLOTS": slots and str(slots), "XTYL_POOL": pool}
     settings = load_settings({**os.environ, **{name: value for name, value in given.items() if value}})

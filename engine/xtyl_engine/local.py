@@ -17,7 +17,6 @@ from signal import SIGTERM
 from typing import Self
 
 from xtyl_engine.checks import Check
-from xtyl_engine.children import worker_command
 from xtyl_engine.diagnose import Status, doctor, status
 from xtyl_engine.errors import BackendError, BackendStartError
 from xtyl_engine.logs import open_log, read_tail
@@ -33,6 +32,7 @@ from xtyl_engine.presence import (
 )
 from xtyl_engine.server import ping, socket_path
 from xtyl_engine.settings import Settings, prepare_home
+from xtyl_engine.worker.command import worker_command
 
 __all__ = ["Check", "Connection", "Status", "check", "doctor", "down", "ensure", "status", "worker_command"]
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import xtyl_engine
-from xtyl_engine.children import Child, GaveUp, Keeper, worker_command
+from xtyl_engine.children import Child, GaveUp, Keeper
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.logs import open_log, read_tail
 from xtyl_engine.presence import (
@@ -31,6 +31,7 @@ from xtyl_engine.presence import (
 )
 from xtyl_engine.server import end_stray, find_server, has_worker, secure_folder, socket_path, start_server
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.worker.command import worker_command
 
 log = logging.getLogger("xtyl.supervisor")
 TICK_SECONDS = 0.5

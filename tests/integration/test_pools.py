@@ -18,9 +18,9 @@ from sqlalchemy import create_engine, text
 import xtyl_nb as xt
 from fleet import fleet
 from servers import kill, valkey_server, wait_until
-from xtyl_engine.health import examine
 from xtyl_engine.scheduler.routing import HEAVY_QUEUE, QUEUE
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.worker.health import examine
 
 ATTEMPTS = text(
     "SELECT j.node, a.owner, a.outcome FROM job_attempts a JOIN agent_jobs j ON j.id = a.job_id"

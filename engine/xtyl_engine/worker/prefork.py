@@ -6,7 +6,9 @@ later how much was lost.
 from __future__ import annotations
 
 import json
+import mmap
 import os
+import select
 import threading
 import time
 from collections.abc import Sequence
@@ -69,3 +71,30 @@ class Relay:
                     self._children[int(labels[0])] = (time.monotonic(), int(labels[1]), int(value))
                 else:
                     take([(name, tuple(labels), value)])
+
+
+class Pool:
+    """The processes of a worker, `size` of them, by their place among themselves."""
+
+    def __init__(self, size: int):
+        # Memory that forks have in common, a byte for each: nobody writes another's.
+        self._busy = mmap.mmap(-1, size)
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def mark(self, place: int, is_busy: bool) -> None:
+        """Say that a process is at work, or is not."""
+        self._busy[place] = is_busy
+
+    def idle(self) -> int:
+        """How many processes are not at work."""
+        return self._busy[:].count(0)
+
+    def end(self) -> None:
+        """Tell all processes to end. Safe in a signal's handler."""
+        os.write(self._write, b".")
+
+    def await_end(self) -> None:
+        """Return when they are to end."""
+        # Nobody reads what was written: it is there for each.
+        select.select([self._read], [], [])

@@ -20,9 +20,9 @@ from xtyl_engine.telemetry.timed_provider import TimedProvider
 from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
-    from xtyl_engine.relay import Relay
     from xtyl_engine.settings import Settings
-    from xtyl_engine.slots import Slots
+    from xtyl_engine.worker.prefork import Relay
+    from xtyl_engine.worker.slots import Slots
 
 log = logging.getLogger("xtyl")
 ROUND_SECONDS = 1.0

@@ -22,9 +22,9 @@ from xtyl_engine.scheduler.commit import Publish
 from xtyl_engine.scheduler.locked_execution import Ledger
 from xtyl_engine.scheduler.routing import Route
 from xtyl_engine.scheduler.rules import Over
-from xtyl_engine.slots import Slots
 from xtyl_engine.states import End, ExecutionState
 from xtyl_engine.telemetry.log_lines import about_execution
+from xtyl_engine.worker.slots import Slots
 from xtyl_engine.workflow.plan import Plan
 
 log = logging.getLogger("xtyl")

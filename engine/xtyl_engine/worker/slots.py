@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from xtyl_engine.alarm import Alarm
 from xtyl_engine.errors import BackendError
-from xtyl_engine.execute import Executor
 from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.scheduler.claim import Grant
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.telemetry.log_lines import about_execution
 from xtyl_engine.telemetry.samples import Meter
+from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.timer import Alarm
 
 log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002

@@ -1,0 +1,65 @@
+"""The sign that each worker process leaves in its home as often as it renews its leases."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from xtyl_engine.atomic_write import write_atomically
+
+FORGOTTEN_SECONDS = 86_400.0
+
+
+class Heartbeat:
+    """The sign of one process: its pool, when it last renewed its leases, and when it last swept to the end."""
+
+    def __init__(self, home: Path, pool: str):
+        self._folder = run_folder(home)
+        self._pool = pool
+        self._path = self._folder / f"{socket.gethostname()}-{os.getpid()}.json"
+        self._swept = time.time()
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _tidy(self._folder)
+        self.note("beat")
+
+    def note(self, what: str) -> None:
+        """A `sweep` is over, or a `beat`. A sign that cannot be left is missed soon enough."""
+        now = time.time()
+        if what == "sweep":
+            self._swept = now
+            return
+        with suppress(OSError):
+            sign = {"pid": os.getpid(), "pool": self._pool, "beat": now, "swept": self._swept}
+            write_atomically(self._path, json.dumps(sign).encode())
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._path.unlink()
+
+
+def run_folder(home: Path) -> Path:
+    return home / "run"
+
+
+def _lives(pid: float) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _tidy(folder: Path) -> None:
+    """Take away what processes left that were killed: here, and long ago elsewhere."""
+    for path in folder.iterdir():
+        host, _, pid = path.name.partition(".")[0].rpartition("-")
+        is_gone = host == socket.gethostname() and pid.isdecimal() and not _lives(int(pid))
+        if is_gone or time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,108 @@
+"""Everything that one worker process owns: made when the worker starts, in the process that runs the jobs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+
+from celery import Celery
+
+from xtyl_engine.broker.celery_app import send_hint
+from xtyl_engine.broker.live_events import Publisher
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.retention.keeper import keep_house
+from xtyl_engine.database.schema import ensure_schema
+from xtyl_engine.failpoints import Point, arm, reach
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.scheduler.rate_limits.permits import read_rates
+from xtyl_engine.settings import PREFORK, Settings
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.heartbeat import Heartbeat
+from xtyl_engine.worker.instrument import Watch
+from xtyl_engine.worker.prefork import Pool, Relay
+from xtyl_engine.worker.slots import HOLD_SECONDS, Slots
+from xtyl_engine.worker.sweeper import Sweeper
+
+log = logging.getLogger("xtyl")
+
+
+class Process:
+    """Everything one worker process owns: made when the worker starts, in the process that runs the jobs."""
+
+    def __init__(self, settings: Settings, app: Celery, pool: Pool, relay: Relay):
+        arm(settings.crash, settings.home)
+        self.pool = pool
+        self.shutdown_seconds = settings.shutdown_seconds
+        # A forked process has one slot, and others beside it.
+        is_forked = settings.pool == PREFORK
+        count = 1 if is_forked else settings.slots
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.database = Database(settings.database_url, pool_size=count + 4)
+        ensure_schema(self.database)
+        self.publisher = Publisher(settings.event_url)
+        plans = PlanCache()
+        rates = read_rates(settings)
+        recorder = Recorder(
+            self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load, rates
+        )
+        store = ArtifactStore(settings.artifacts_folder, patience_seconds=HOLD_SECONDS)
+        executor = Executor(settings, self.database, plans, store, recorder.may_start)
+        route = rates.route
+        self.slots = Slots(
+            recorder,
+            executor,
+            lambda id: send_hint(app, id, (route.queue,)),
+            count,
+            settings.slice_seconds,
+            forward=lambda id: send_hint(app, id, (route.other_queue,)),
+            others=pool.idle if is_forked else int,
+        )
+        self.heartbeat = Heartbeat(settings.home, settings.pool)
+        self.watch = Watch(settings, relay, self.slots, plans.load)
+        self.sweeper = Sweeper(
+            self.database,
+            self.slots,
+            self.owner,
+            self.publisher.publish,
+            plans.load,
+            settings.lease_seconds,
+            settings.beat_seconds,
+            settings.sweep_seconds,
+            route,
+            self.heartbeat.note,
+        )
+        self.sweeper.start()
+        self.keeper = keep_house(settings, self.database)
+        threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it was made in this process, and not in the one that this was forked from."""
+        return self.owner.split(":")[1] == str(os.getpid())
+
+    def _await_end(self) -> None:
+        """When the worker is told to end: start nothing new, and give back what is not finished in time. A thread cannot be
+        killed, so the process ends with it: what was given back must not go on here."""
+        self.pool.await_end()
+        self.slots.closing = True
+        reach(Point.SHUTDOWN_BEGUN)
+        threading.Event().wait(self.shutdown_seconds)
+        if held := self.slots.release():
+            log.warning("%d jobs were not finished in %g s and are given back", held, self.shutdown_seconds)
+            reach(Point.SHUTDOWN_RELEASED)
+            self.heartbeat.close()
+            os._exit(0)
+
+    def close(self) -> None:
+        self.sweeper.end()
+        if self.keeper is not None:
+            self.keeper.end()
+        self.heartbeat.close()
+        self.publisher.close()
+        self.database.close()
+        self.watch.close()

@@ -1,0 +1,156 @@
+"""A worker process: the task `xtyl.advance` and all that it owns. A message is a hint that an execution has ready jobs;
+losing one, doubling one or replaying an old one changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from billiard import current_process
+from celery import signals
+from celery.exceptions import WorkerShutdown
+from celery.worker.request import Request
+
+from xtyl_engine.broker.celery_app import TASK, make_app
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.scheduler.rate_limits.permits import read_rates
+from xtyl_engine.scheduler.routing import read_route
+from xtyl_engine.settings import PREFORK, Settings, load_settings
+from xtyl_engine.telemetry.log_lines import keep_journal
+from xtyl_engine.worker.instrument import answer_for_pool
+from xtyl_engine.worker.prefork import Pool, Relay
+from xtyl_engine.worker.process import Process
+from xtyl_engine.worker.transport import read_with_care
+from xtyl_engine.worker.waker import Waker
+
+log = logging.getLogger("xtyl")
+PAUSE_SECONDS = 1.0
+# Made before a pool forks: its children tell what they count by it.
+_relay = Relay()
+
+
+_process: Process | None = None
+_waker: Waker | None = None
+_making = threading.Lock()
+
+
+def process() -> Process:
+    """This process's own, made at first use: a pool child must not share its parent's connections."""
+    global _process
+    with _making:
+        if _process is None or not _process.is_own:
+            _process = Process(load_settings(), app, _pool, _relay)
+        return _process
+
+
+read_with_care()
+# Made before a pool forks: its processes hear of each other and of the end by it.
+_pool = Pool(load_settings().slots)
+app = make_app(load_settings().celery_url)
+app.amqp.queues.select(read_route(load_settings()).queues)
+
+
+class HintRequest(Request):
+    """A hint was off the queue when it was read: there is nothing to acknowledge."""
+
+    acknowledged = True
+
+
+@app.task(name=TASK, ignore_result=True, Request="xtyl_engine.worker.task:HintRequest")
+def advance(execution_id: str) -> None:
+    """A hint: work on this execution until nothing is ready or the time slice is used."""
+    try:
+        with _at_work():
+            process().slots.advance(str(execution_id))
+    finally:
+        if _waker is not None:
+            _waker.wake()
+
+
+@contextlib.contextmanager
+def _at_work() -> Iterator[None]:
+    """Lets the processes beside this one know that it has something to do; threads know."""
+    place = getattr(current_process(), "index", None)
+    if place is None:
+        yield
+        return
+    _pool.mark(place, True)
+    try:
+        yield
+    finally:
+        _pool.mark(place, False)
+
+
+@signals.setup_logging.connect
+def _log(**_: Any) -> None:
+    keep_journal(load_settings())
+    # A line for each hint would say nothing of any job, and cost as much as a short one.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@signals.worker_ready.connect
+def _begin(**_: Any) -> None:
+    global _waker
+    # Threads hand work to each other all the time here; the default of 5 ms would be most of a short job's latency.
+    sys.setswitchinterval(0.0005)
+    settings = load_settings()
+    try:
+        if settings.pool == PREFORK:
+            _look(settings)
+            answer_for_pool(settings, _relay)
+        else:
+            process()
+            _waker = Waker()
+    except WorkflowException as error:
+        # Ready without a database it would take hints and do nothing with them.
+        log.critical("this worker cannot work: %s", error)
+        raise WorkerShutdown(1) from error
+
+
+def _look(settings: Settings) -> None:
+    """See that a forked process could work. Nothing stays open: what a parent holds, its children would share, and SQLite loses
+    its locks over that."""
+    read_rates(settings)
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        ensure_schema(database)
+    finally:
+        database.close()
+
+
+@signals.worker_process_init.connect
+def _begin_forked(**_: Any) -> None:
+    _pool.mark(current_process().index, False)
+    # In a thread: Celery ends a process that is not up within seconds, and the database may take longer.
+    threading.Thread(target=_make_process, name="xtyl-begin", daemon=True).start()
+
+
+def _make_process() -> None:
+    """Sweep and beat from the start: a process that waited for its first hint might wait for ever."""
+    while True:
+        try:
+            process()
+            return
+        except WorkflowException as error:
+            log.error("this process cannot work yet: %s", error)
+        threading.Event().wait(PAUSE_SECONDS)
+
+
+@signals.worker_shutting_down.connect
+def _finish(**_: Any) -> None:
+    _pool.end()
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _end(**_: Any) -> None:
+    if _process is not None and _process.is_own:
+        _process.close()
