@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 from playwright.sync_api import sync_playwright
 
 import conftest as browser_parts
-from xtyl_engine.local import down
+from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
 
 SETUP = """

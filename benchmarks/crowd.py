@@ -23,8 +23,8 @@ from sqlalchemy import Engine, create_engine, text
 import xtyl_nb as xt
 from fleet import Fleet
 from servers import ping, postgres_server, wait_until
+from xtyl_engine.embedded.redis_server import find_server, server_command
 from xtyl_engine.scheduler.submit import Row
-from xtyl_engine.server import find_server, server_command
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.client import backend

@@ -25,7 +25,7 @@ import redis
 from graphs import Graph, chain, document, fan, layered
 
 import xtyl_nb as xt
-from xtyl_engine import local
+from xtyl_engine.embedded import client as local
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.settings import load_settings
 from xtyl_engine.workflow.document import parse_document

@@ -14,7 +14,7 @@ from typing import Any
 from controls import page_of, run_cell, served
 from recovery import spread
 
-from xtyl_engine.local import down
+from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
 
 JOBS = 150

@@ -27,7 +27,7 @@ from sqlalchemy import create_engine, text
 import xtyl_nb as xt
 from fleet import Fleet
 from servers import kill, postgres_server, wait_until
-from xtyl_engine.server import find_server, ping, start_server
+from xtyl_engine.embedded.redis_server import find_server, ping, start_server
 from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_nb.run import Run
 

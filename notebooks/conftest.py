@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from xtyl_engine.local import down
+from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
 
 HOME = pytest.StashKey[tempfile.TemporaryDirectory]()

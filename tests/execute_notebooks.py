@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from xtyl_engine.local import down
+from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

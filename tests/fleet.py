@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
-from xtyl_engine.local import worker_command
+from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.settings import Settings
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from xtyl_engine.local import down
-from xtyl_engine.server import find_server, ping, socket_path, start_server
+from xtyl_engine.embedded.client import down
+from xtyl_engine.embedded.redis_server import find_server, ping, socket_path, start_server
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 
@@ -117,7 +117,7 @@ def start_client(settings: Settings, code: str = "") -> subprocess.Popen[str]:
     its input to end."""
     script = f"""
 import sys
-from xtyl_engine.local import ensure, status
+from xtyl_engine.embedded.client import ensure, status
 from xtyl_engine.settings import load_settings
 settings = load_settings()
 ensure(settings)

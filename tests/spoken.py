@@ -20,9 +20,9 @@ from xtyl_engine.api.description import describe
 from xtyl_engine.broker import celery_app
 from xtyl_engine.broker.redis_client import stream_key
 from xtyl_engine.database.tables import metadata
+from xtyl_engine.embedded.state_file import Presence
 from xtyl_engine.events import EventKind
 from xtyl_engine.nodes import registry
-from xtyl_engine.presence import Presence
 from xtyl_engine.providers import registry
 from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState

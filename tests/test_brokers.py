@@ -19,8 +19,8 @@ import xtyl_nb.client
 import xtyl_nb.direct
 from servers import wait_until
 from test_environment import FLOW, SECRET, refused
-from xtyl_engine.diagnose import doctor
-from xtyl_engine.server import find_server
+from xtyl_engine.embedded.doctor import doctor
+from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.settings import load_settings
 
 

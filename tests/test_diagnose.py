@@ -6,8 +6,9 @@ import pytest
 
 from servers import embedded_home, valkey_server, wait_until
 from test_server import fake_server
-from xtyl_engine.diagnose import doctor, drive_kind, status
-from xtyl_engine.local import ensure
+from xtyl_engine.embedded.client import ensure
+from xtyl_engine.embedded.doctor import doctor, drive_kind
+from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import load_settings
 
 

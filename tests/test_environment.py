@@ -20,8 +20,8 @@ import xtyl_nb.client
 from servers import valkey_server, wait_until
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import HEAD, ensure_schema
+from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.errors import BackendError, WorkflowException
-from xtyl_engine.local import worker_command
 from xtyl_engine.settings import load_settings, prepare_home
 
 FLOW = xt.Workflow("kept").attach("kit", title="{{ name }}")

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from xtyl_engine.checks import place
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema, revision
-from xtyl_engine.diagnose import doctor
+from xtyl_engine.embedded.doctor import doctor
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.worker.health import describe, examine
 from xtyl_engine.worker.heartbeat import Heartbeat, run_folder

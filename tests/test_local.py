@@ -11,9 +11,10 @@ import redis
 
 from servers import embedded_home, is_gone, kill, start_client, wait_until
 from test_server import fake_server
+from xtyl_engine.embedded.client import SupervisorState, check, down, ensure, status, worker_command
+from xtyl_engine.embedded.locks import supervisor_lock
+from xtyl_engine.embedded.state_file import read_presence
 from xtyl_engine.errors import BackendStartError
-from xtyl_engine.local import SupervisorState, check, down, ensure, status, worker_command
-from xtyl_engine.presence import read_presence, supervisor_lock
 from xtyl_engine.settings import SettingsError, load_settings
 from xtyl_nb.direct import DirectBackend
 
@@ -155,7 +156,7 @@ def test_a_home_that_cannot_be_written_is_named():
 
 def test_a_lock_held_elsewhere_is_explained(settings):
     """A home whose holder left no record that we can use is said to belong to another machine or container."""
-    code = f"import sys, pathlib, xtyl_engine.presence as p; p.claim(pathlib.Path({str(supervisor_lock(settings.home))!r}))"
+    code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; p.claim(pathlib.Path({str(supervisor_lock(settings.home))!r}))"
     code += "; print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
@@ -192,6 +193,6 @@ def test_a_worker_has_as_many_slots_as_set(settings):
 
 def test_importing_is_light():
     """Finding a back end needs none of the heavy libraries."""
-    code = "import sys, xtyl_engine.local, xtyl_engine.supervisor; print(*sys.modules)"
+    code = "import sys, xtyl_engine.embedded.client, xtyl_engine.embedded.supervisor; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"celery", "kombu", "redis", "sqlalchemy", "pandas", "pydantic"} & set(done.stdout.split())

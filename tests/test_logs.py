@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from xtyl_engine import logs
-from xtyl_engine.logs import open_log, read_tail
+from xtyl_engine.embedded import log_files
+from xtyl_engine.embedded.log_files import open_log, read_tail
 
 
 def write(path, text):
@@ -26,10 +26,10 @@ def test_a_large_log_is_set_aside(tmp_path):
     """A log over the limit gets a new name, and the file before it is replaced."""
     path = tmp_path / "x.log"
     path.touch()
-    os.truncate(path, logs.LARGEST + 1)
+    os.truncate(path, log_files.LARGEST + 1)
     write(path, "new\n")
     assert path.read_text() == "new\n"
-    assert (tmp_path / "x.log.1").stat().st_size == logs.LARGEST + 1
+    assert (tmp_path / "x.log.1").stat().st_size == log_files.LARGEST + 1
 
 
 def test_the_tail_is_the_last_lines(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-from xtyl_engine.local import down
+from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
 
 START = """

@@ -26,7 +26,7 @@ from xtyl_engine.broker.redis_client import check_memory
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.files import files_in
 from xtyl_engine.database.schema import HEAD, ensure_schema, revision
-from xtyl_engine.local import down
+from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.cli import main
 

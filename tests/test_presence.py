@@ -8,17 +8,8 @@ import sys
 
 import pytest
 
-from xtyl_engine.presence import (
-    Presence,
-    SupervisorState,
-    alone,
-    claim,
-    holder,
-    is_same_file,
-    join,
-    read_presence,
-    write_presence,
-)
+from xtyl_engine.embedded.locks import alone, claim, holder, is_same_file, join
+from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence, write_presence
 
 PRESENCE = Presence(
     pid=7, state=SupervisorState.READY, started=1.0, socket="/s", database="d", version="1", python="/p", error="é"
@@ -27,7 +18,7 @@ PRESENCE = Presence(
 
 def hold(path, how):
     """Another process that holds a lock until its input ends."""
-    code = f"import sys, pathlib, xtyl_engine.presence as p; kept = p.{how}(pathlib.Path({str(path)!r}))\n"
+    code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; kept = p.{how}(pathlib.Path({str(path)!r}))\n"
     code += "print(kept is not None, flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "True\n"

@@ -30,8 +30,8 @@ from servers import embedded_home, valkey_server, wait_until
 from xtyl_engine.database import schema
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import HEAD, ensure_schema, revision
+from xtyl_engine.embedded.client import down
 from xtyl_engine.errors import BackendError
-from xtyl_engine.local import down
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.cli import main
 

@@ -19,9 +19,10 @@ from sqlalchemy import create_engine, inspect, text
 import xtyl_nb as xt
 from openai_server import openai_server
 from servers import wait_until
-from xtyl_engine.diagnose import doctor, status
-from xtyl_engine.local import worker_command
-from xtyl_engine.server import find_server
+from xtyl_engine.embedded.client import worker_command
+from xtyl_engine.embedded.doctor import doctor
+from xtyl_engine.embedded.redis_server import find_server
+from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.client import backend
 from xtyl_nb.run import Run

@@ -13,8 +13,7 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
 from servers import valkey_server, wait_until
-from xtyl_engine.errors import BackendStartError
-from xtyl_engine.server import (
+from xtyl_engine.embedded.redis_server import (
     ask,
     end_stray,
     find_server,
@@ -26,6 +25,7 @@ from xtyl_engine.server import (
     socket_path,
     start_server,
 )
+from xtyl_engine.errors import BackendStartError
 
 
 def fake_server(folder: Path, name: str, version: str) -> Path:
@@ -88,7 +88,7 @@ def test_a_binary_that_cannot_run_has_no_version(tmp_path):
 
 def test_no_server_at_all_is_a_named_error(monkeypatch):
     """Without any server the error says what was looked for and what to do."""
-    monkeypatch.setattr("xtyl_engine.server._bundled", lambda: ())
+    monkeypatch.setattr("xtyl_engine.embedded.redis_server._bundled", lambda: ())
     with pytest.raises(BackendStartError, match="no Redis-compatible server") as caught:
         find_server({"PATH": ""})
     assert "XTYL_REDIS_URL" in caught.value.hint

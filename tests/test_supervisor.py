@@ -10,10 +10,10 @@ import pytest
 from servers import embedded_home, is_gone, kill, start_client, wait_until
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
+from xtyl_engine.embedded.client import SupervisorState, check, ensure, status
+from xtyl_engine.embedded.redis_server import ping
+from xtyl_engine.embedded.state_file import read_presence
 from xtyl_engine.errors import BackendStartError
-from xtyl_engine.local import SupervisorState, check, ensure, status
-from xtyl_engine.presence import read_presence
-from xtyl_engine.server import ping
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from servers import embedded_home
-from xtyl_engine.diagnose import status
-from xtyl_engine.local import ensure
-from xtyl_engine.presence import read_presence
+from xtyl_engine.embedded.client import ensure
+from xtyl_engine.embedded.state_file import read_presence
+from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings
 
 # A run with all that is ever written: a picture, an output too large for its row, a function with its key, a log of each process.

@@ -66,7 +66,7 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
 @main.command()
 def up() -> None:
     """Start the embedded back end, or find it running."""
-    from xtyl_engine.local import ensure, status
+    from xtyl_engine.embedded.client import ensure, status
 
     settings = settings_of_home()
     ensure(settings)
@@ -76,7 +76,7 @@ def up() -> None:
 @main.command()
 def down() -> None:
     """End the embedded back end; runs stay where they are and go on at the next start."""
-    from xtyl_engine.local import down as end
+    from xtyl_engine.embedded.client import down as end
 
     click.echo("The back end has ended." if end(settings_of_home()) else "No back end was running.")
 
@@ -84,7 +84,7 @@ def down() -> None:
 @main.command()
 def status() -> None:
     """Say what of the embedded back end runs, or how full a shared one is."""
-    from xtyl_engine.local import status as look
+    from xtyl_engine.embedded.client import status as look
 
     settings = settings_of_home()
     if settings.redis_url is not None:
@@ -98,7 +98,7 @@ def doctor() -> None:
     """Check what a run needs, and say what to do about what is missing."""
     import os
 
-    from xtyl_engine.local import doctor as examine
+    from xtyl_engine.embedded.client import doctor as examine
     from xtyl_engine.settings import load_settings
 
     if url := os.environ.get("XTYL_URL", "").strip():

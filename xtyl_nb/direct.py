@@ -116,7 +116,7 @@ class DirectBackend:
 
     def check(self) -> None:
         """See that the embedded back end runs. Raises BackendStartError when it could not be kept running."""
-        from xtyl_engine.local import check
+        from xtyl_engine.embedded.client import check
 
         check(self.settings)
 

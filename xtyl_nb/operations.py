@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from xtyl_engine.backup import Copied
     from xtyl_engine.database.connection import Database
+    from xtyl_engine.embedded.backup import Copied
     from xtyl_engine.settings import Settings
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -83,7 +83,7 @@ def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def backup(folder: Path) -> None:
     """Copy the back end of XTYL_HOME into a new FOLDER; it may be at work. For SQLite."""
-    from xtyl_engine.backup import back_up
+    from xtyl_engine.embedded.backup import back_up
 
     _tell_copied("Copied", back_up(settings_of_home(), folder.absolute()), folder)
 
@@ -92,7 +92,7 @@ def backup(folder: Path) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def restore(folder: Path) -> None:
     """Put the backup in FOLDER into XTYL_HOME, where there must be no back end yet. For SQLite."""
-    from xtyl_engine.backup import restore as put_back
+    from xtyl_engine.embedded.backup import restore as put_back
 
     settings = settings_of_home()
     _tell_copied("Restored", put_back(settings, folder.absolute()), settings.home)
@@ -131,7 +131,7 @@ def _open(settings: Settings) -> Iterator[Database]:
 
 def _broker(settings: Settings) -> str | None:
     """The broker's URL; None while the embedded one does not run, for its streams ended with it."""
-    from xtyl_engine.local import status
+    from xtyl_engine.embedded.client import status
 
     if settings.redis_url is not None:
         return settings.event_url

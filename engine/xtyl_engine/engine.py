@@ -13,9 +13,9 @@ from xtyl_engine.broker.celery_app import make_app, queues_for, send_hint
 from xtyl_engine.broker.live_events import Listener, Publisher
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
+from xtyl_engine.embedded.client import ensure
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import arm
-from xtyl_engine.local import ensure
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast, forecast
 from xtyl_engine.queries.job_detail import Closeup

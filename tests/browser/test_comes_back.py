@@ -34,7 +34,7 @@ whole = list(events["sequence"]) == list(range(1, len(events) + 1))
 jobs = run.jobs()
 print("all", whole, (jobs["status"] == "completed").sum() == {JOBS}, jobs["attempts"].max())
 """
-DOWN = "from xtyl_engine.local import down\nfrom xtyl_engine.settings import load_settings\ndown(load_settings())"
+DOWN = "from xtyl_engine.embedded.client import down\nfrom xtyl_engine.settings import load_settings\ndown(load_settings())"
 
 
 def test_a_run_whose_kernel_was_killed_is_seen_whole_by_the_next(lab: Any, page: Any) -> None:

@@ -37,7 +37,7 @@ def launched(lab: Any, page: Any, request: pytest.FixtureRequest) -> Any:
         lab.write(
             f"{request.node.name}.ipynb",
             RUN,
-            "from xtyl_engine.local import down; from xtyl_engine.settings import load_settings; down(load_settings())",
+            "from xtyl_engine.embedded.client import down; from xtyl_engine.settings import load_settings; down(load_settings())",
         ),
     )
     page.wait_for_selector(".xtyl .pill.failed")

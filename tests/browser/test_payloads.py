@@ -57,7 +57,7 @@ for table in (run.frame(), run.outputs("line"), run.outputs("say"), run.outputs(
     display(table)
 HTML(run_html(run._plan, run.overview()))
 """
-DOWN = "from xtyl_engine.local import down\nfrom xtyl_engine.settings import load_settings\ndown(load_settings())"
+DOWN = "from xtyl_engine.embedded.client import down\nfrom xtyl_engine.settings import load_settings\ndown(load_settings())"
 WATCH = "window.hits = 0; window.hit = () => { window.hits += 1; };"
 MADE = """() => [...document.querySelectorAll('.jp-OutputArea-output *')].filter((node) =>
   node.matches('iframe, object, embed, link, form, video, noscript, details[ontoggle], base, meta')

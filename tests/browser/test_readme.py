@@ -37,7 +37,7 @@ flow = (
 )
 run = flow.run(xt.load_briefs(24))
 """
-DOWN = "from xtyl_engine.local import down\nfrom xtyl_engine.settings import load_settings\ndown(load_settings())"
+DOWN = "from xtyl_engine.embedded.client import down\nfrom xtyl_engine.settings import load_settings\ndown(load_settings())"
 THEME = "jupyterapp.commands.execute('apputils:change-theme', {{ theme: 'JupyterLab {}' }})"
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 
 from fleet import Fleet
 from servers import wait_until
-from xtyl_engine.server import find_server
+from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 QUICK = {"XTYL_SLOTS": "4", "XTYL_LEASE_SECONDS": "1.5", "XTYL_BEAT_SECONDS": "0.3", "XTYL_SWEEP_SECONDS": "0.2"}

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from servers import wait_until
-from xtyl_engine.presence import SupervisorState, read_presence
+from xtyl_engine.embedded.state_file import SupervisorState, read_presence
 from xtyl_engine.settings import Settings
 
 QUICK = {"XTYL_SLOTS": "6", "XTYL_LEASE_SECONDS": "1.5", "XTYL_BEAT_SECONDS": "0.3", "XTYL_SWEEP_SECONDS": "0.2"}

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 import xtyl_nb as xt
 from served import Served, serve
 from servers import embedded_home, valkey_server
-from xtyl_engine.local import worker_command
+from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 TESTS = Path(__file__).parents[1]

@@ -25,7 +25,7 @@ from test_metrics import collected, free_port
 
 import xtyl_nb as xt
 from servers import wait_until
-from xtyl_engine.server import find_server
+from xtyl_engine.embedded.redis_server import find_server
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

@@ -17,8 +17,8 @@ from backend import QUICK, wait_ready
 
 import xtyl_nb as xt
 from servers import embedded_home, kill, wait_until
-from xtyl_engine.local import check, ensure, status
-from xtyl_engine.presence import read_presence
+from xtyl_engine.embedded.client import check, ensure, status
+from xtyl_engine.embedded.state_file import read_presence
 
 ROWS = 12
 

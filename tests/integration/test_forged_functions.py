@@ -16,7 +16,7 @@ import pytest
 
 import xtyl_nb as xt
 from servers import valkey_server
-from xtyl_engine.local import worker_command
+from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.values import functions

@@ -16,7 +16,7 @@ from backend import QUICK, wait_ready
 import xtyl_nb as xt
 from servers import embedded_home, wait_until
 from xtyl_engine.broker.celery_app import QUEUE, TASK, make_app
-from xtyl_engine.local import ensure, status
+from xtyl_engine.embedded.client import ensure, status
 from xtyl_engine.settings import Settings
 
 

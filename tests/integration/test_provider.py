@@ -29,7 +29,7 @@ def home(server, tmp_path_factory):
         patch.setenv("OPENAI_API_KEY", KEY)
         patch.setenv("OPENAI_BASE_URL", server.url)
         with embedded_home(tmp_path_factory.mktemp("openai"), **QUICK) as settings:
-            from xtyl_engine.local import ensure
+            from xtyl_engine.embedded.client import ensure
 
             ensure(settings)
             yield settings

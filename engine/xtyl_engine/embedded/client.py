@@ -17,20 +17,13 @@ from signal import SIGTERM
 from typing import Self
 
 from xtyl_engine.checks import Check
-from xtyl_engine.diagnose import Status, doctor, status
+from xtyl_engine.embedded.doctor import doctor
+from xtyl_engine.embedded.locks import clients_lock, holder, is_same_file, join, supervisor_lock
+from xtyl_engine.embedded.log_files import open_log, read_tail
+from xtyl_engine.embedded.redis_server import ping, socket_path
+from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
+from xtyl_engine.embedded.status import Status, status
 from xtyl_engine.errors import BackendError, BackendStartError
-from xtyl_engine.logs import open_log, read_tail
-from xtyl_engine.presence import (
-    Presence,
-    SupervisorState,
-    clients_lock,
-    holder,
-    is_same_file,
-    join,
-    read_presence,
-    supervisor_lock,
-)
-from xtyl_engine.server import ping, socket_path
 from xtyl_engine.settings import Settings, prepare_home
 from xtyl_engine.worker.command import worker_command
 
@@ -204,7 +197,7 @@ class _Started:
         path = settings.log_folder / "supervisor.log"
         os.close(open_log(path))
         # -P: nothing in the notebook's folder may shadow what the supervisor imports.
-        command = [sys.executable, "-P", "-m", "xtyl_engine.supervisor"]
+        command = [sys.executable, "-P", "-m", "xtyl_engine.embedded.supervisor"]
         with subprocess.Popen(
             ["/bin/sh", "-c", LAUNCH, "sh", str(path), *command],
             stdin=subprocess.DEVNULL,

@@ -1,5 +1,5 @@
 """The process that owns the embedded back end of one home: it starts the server and the worker, starts them again when they
-die, and ends with them when nobody needs them. It imports little: a notebook waits for it. Run as `-m xtyl_engine.supervisor`.
+die, and ends with them when nobody needs them. It imports little: a notebook waits for it. Run as `-m xtyl_engine.embedded.supervisor`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import xtyl_engine
-from xtyl_engine.children import Child, GaveUp, Keeper
-from xtyl_engine.errors import WorkflowException
-from xtyl_engine.logs import open_log, read_tail
-from xtyl_engine.presence import (
-    Presence,
-    SupervisorState,
-    alone,
-    claim,
-    clients_lock,
-    is_same_file,
-    supervisor_lock,
-    write_presence,
+from xtyl_engine.embedded.locks import alone, claim, clients_lock, is_same_file, supervisor_lock
+from xtyl_engine.embedded.log_files import open_log, read_tail
+from xtyl_engine.embedded.processes import Child, GaveUp, Keeper
+from xtyl_engine.embedded.redis_server import (
+    end_stray,
+    find_server,
+    has_worker,
+    secure_folder,
+    socket_path,
+    start_server,
 )
-from xtyl_engine.server import end_stray, find_server, has_worker, secure_folder, socket_path, start_server
+from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_presence
+from xtyl_engine.errors import WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.worker.command import worker_command
 

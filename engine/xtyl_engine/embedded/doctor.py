@@ -10,16 +10,15 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import xtyl_engine
 from xtyl_engine.checks import Check, examined
-from xtyl_engine.presence import SupervisorState, alone, clients_lock, holder, read_presence, supervisor_lock
-from xtyl_engine.server import find_server, has_worker, ping, read_version, socket_path
+from xtyl_engine.embedded.redis_server import find_server, read_version, socket_path
+from xtyl_engine.embedded.state_file import SupervisorState
+from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings, prepare_home
 
 OLDEST_PYTHON = (3, 11)
@@ -28,49 +27,6 @@ OLDEST_SQLITE = (3, 35, 0)
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 NETWORK_DRIVES = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "lustre", "gpfs", "beegfs")
 MOVE_HOME = "Set XTYL_HOME to a folder on a local disk."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """A look at the embedded back end of a home. `worker` is `ready`, `starting` or `none`."""
-
-    running: bool
-    home: Path
-    state: SupervisorState | None
-    pid: int | None
-    worker: str
-    worker_pid: int | None
-    server: str | None
-    socket: Path | None
-    clients: bool
-    error: str | None
-    versions: Mapping[str, str]
-
-
-def status(settings: Settings) -> Status:
-    """How the embedded back end of this home is; changes nothing."""
-    pid = holder(supervisor_lock(settings.home))
-    found = read_presence(settings.home)
-    here = found if pid is not None and found is not None and found.pid == pid else None
-    socket = Path(here.socket) if here else None
-    is_ready = socket is not None and has_worker(socket)
-    return Status(
-        running=here is not None and ping(Path(here.socket)),
-        home=settings.home,
-        state=found.state if found else None,
-        pid=pid,
-        worker="ready" if is_ready else "starting" if here else "none",
-        worker_pid=here.worker_pid if here else None,
-        server=here.server if here else None,
-        socket=socket,
-        clients=_has_clients(settings.home),
-        error=found.error if found else None,
-        versions={
-            "xtyl": here.version if here else xtyl_engine.__version__,
-            "python": here.python if here else sys.executable,
-            "client": f"{xtyl_engine.__version__} on Python {platform.python_version()}",
-        },
-    )
 
 
 def doctor(settings: Settings) -> list[Check]:
@@ -86,13 +42,6 @@ def doctor(settings: Settings) -> list[Check]:
         ("dot", _dot),
     ]
     return [examined(name, partial(check, settings)) for name, check in checks]
-
-
-def _has_clients(home: Path) -> bool:
-    if not clients_lock(home).exists():
-        return False
-    with alone(clients_lock(home)) as nobody:
-        return not nobody
 
 
 def _python(settings: Settings) -> Check:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.files import digest_of, files_in, mentioned, missing
+from xtyl_engine.embedded.locks import holder, supervisor_lock
 from xtyl_engine.errors import BackendError
-from xtyl_engine.presence import holder, supervisor_lock
 from xtyl_engine.settings import Settings, prepare_home
 from xtyl_engine.values.artifacts import ArtifactStore
 

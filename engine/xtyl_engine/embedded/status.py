@@ -1,0 +1,65 @@
+"""A look at the embedded back end of a home; starts nothing."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import xtyl_engine
+from xtyl_engine.embedded.locks import alone, clients_lock, holder, supervisor_lock
+from xtyl_engine.embedded.redis_server import has_worker, ping
+from xtyl_engine.embedded.state_file import SupervisorState, read_presence
+from xtyl_engine.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A look at the embedded back end of a home. `worker` is `ready`, `starting` or `none`."""
+
+    running: bool
+    home: Path
+    state: SupervisorState | None
+    pid: int | None
+    worker: str
+    worker_pid: int | None
+    server: str | None
+    socket: Path | None
+    clients: bool
+    error: str | None
+    versions: Mapping[str, str]
+
+
+def status(settings: Settings) -> Status:
+    """How the embedded back end of this home is; changes nothing."""
+    pid = holder(supervisor_lock(settings.home))
+    found = read_presence(settings.home)
+    here = found if pid is not None and found is not None and found.pid == pid else None
+    socket = Path(here.socket) if here else None
+    is_ready = socket is not None and has_worker(socket)
+    return Status(
+        running=here is not None and ping(Path(here.socket)),
+        home=settings.home,
+        state=found.state if found else None,
+        pid=pid,
+        worker="ready" if is_ready else "starting" if here else "none",
+        worker_pid=here.worker_pid if here else None,
+        server=here.server if here else None,
+        socket=socket,
+        clients=_has_clients(settings.home),
+        error=found.error if found else None,
+        versions={
+            "xtyl": here.version if here else xtyl_engine.__version__,
+            "python": here.python if here else sys.executable,
+            "client": f"{xtyl_engine.__version__} on Python {platform.python_version()}",
+        },
+    )
+
+
+def _has_clients(home: Path) -> bool:
+    if not clients_lock(home).exists():
+        return False
+    with alone(clients_lock(home)) as nobody:
+        return not nobody
