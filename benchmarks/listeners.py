@@ -29,11 +29,11 @@ import redis
 
 from servers import postgres_server, valkey_server, wait_until
 from teller import Teller
+from xtyl_engine.api.tokens import Role, TokenFile
 from xtyl_engine.broker.live_events import Publisher
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_engine.tokens import Role, TokenFile
 
 LISTENERS = 200
 SPREAD = 50

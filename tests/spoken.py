@@ -16,7 +16,7 @@ from PIL import Image
 
 import xtyl_nb as xt
 from xtyl_engine.api.app import DESCRIPTION, PARTS
-from xtyl_engine.api.description import describe
+from xtyl_engine.api.openapi import describe
 from xtyl_engine.broker import celery_app
 from xtyl_engine.broker.redis_client import stream_key
 from xtyl_engine.database.tables import metadata

@@ -16,13 +16,13 @@ from sqlalchemy import text
 
 from servers import valkey_server
 from teller import Teller
-from xtyl_engine import channel, feed
+from xtyl_engine.api.streaming import channel, subscriber
+from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.streaming.subscriber import Feed
 from xtyl_engine.broker.live_events import Publisher
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import PermanentError, RunNotFound, TooManyStreams
 from xtyl_engine.events import EventKind
-from xtyl_engine.feed import Feed
-from xtyl_engine.hub import Hub
 
 STEPS = st.lists(
     st.one_of(
@@ -168,7 +168,7 @@ def test_nothing_is_missed_and_nothing_comes_twice(teller: Teller, broker: str, 
 def test_long_histories_come_page_by_page(teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was before is read from SQL; what comes meanwhile follows it, seamlessly."""
     monkeypatch.setattr(channel, "PAGE", 7)
-    monkeypatch.setattr("xtyl_engine.hub.PAGE", 7)
+    monkeypatch.setattr("xtyl_engine.api.streaming.broadcaster.PAGE", 7)
 
     async def test() -> None:
         id = teller.submit()
@@ -260,7 +260,7 @@ def test_one_look_serves_all_listeners(teller: Teller, broker: str, monkeypatch:
         async with hub_of(teller, broker) as hub:
             feeds = [await hub.open(id, 1) for _ in range(50)]
             await asyncio.gather(*(hub.open(id, 1) for _ in range(50)))
-            waiting = [asyncio.create_task(feed.next()) for feed in feeds]
+            waiting = [asyncio.create_task(subscriber.next()) for subscriber in feeds]
             while set(hub._news._unplaced):  # type: ignore[union-attr]
                 await asyncio.sleep(0.01)
             reads.clear()
@@ -308,7 +308,7 @@ def test_a_token_that_counts_no_more_ends_its_streams(
     teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of the others go on. Tokens are asked for once each, and a database that does not answer refuses nobody."""
-    monkeypatch.setattr("xtyl_engine.hub.TOKENS_SECONDS", 0.05)
+    monkeypatch.setattr("xtyl_engine.api.streaming.broadcaster.TOKENS_SECONDS", 0.05)
     asked: list[str] = []
     valid = {"kept": True, "removed": True}
 
@@ -328,9 +328,9 @@ def test_a_token_that_counts_no_more_ends_its_streams(
             ]
             while len(asked) < 6:
                 await asyncio.sleep(0.01)
-            assert not any(feed.is_over for feed in (kept, *ended))
+            assert not any(subscriber.is_over for subscriber in (kept, *ended))
             valid["removed"] = False
-            assert [await rest(feed) for feed in ended] == [[("error", {"code": "node/permanent"})]] * 2
+            assert [await rest(subscriber) for subscriber in ended] == [[("error", {"code": "node/permanent"})]] * 2
             assert not kept.is_over
             assert asked.count("removed") <= asked.count("kept") + 1
 
@@ -381,7 +381,7 @@ def test_one_credential_has_a_share(teller: Teller, broker: str) -> None:
 
 def test_silence_is_broken(teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that ends silent connections finds a comment in time."""
-    monkeypatch.setattr(feed, "KEEP_ALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(subscriber, "KEEP_ALIVE_SECONDS", 0.2)
 
     async def test() -> None:
         id = teller.submit()

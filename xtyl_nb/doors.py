@@ -8,7 +8,7 @@ import time
 
 import click
 
-from xtyl_engine.tokens import MAX_DAYS, Role, Token, TokenFile
+from xtyl_engine.api.tokens import MAX_DAYS, Role, Token, TokenFile
 from xtyl_nb.operations import settings_of_home
 
 

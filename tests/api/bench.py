@@ -15,11 +15,11 @@ from fastapi.testclient import TestClient
 from servers import wait_until
 from xtyl_engine.api.app import make_app
 from xtyl_engine.api.serve import Server
+from xtyl_engine.api.service import Service
+from xtyl_engine.api.tokens import Role, TokenFile
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.service import Service
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-from xtyl_engine.tokens import Role, TokenFile
 from xtyl_engine.worker.execute import Executor
 
 PROJECTS = ("press", "shop")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bench import PLAIN, RUNS, Desk, open_desk, submit
 
-from xtyl_engine.api import desk as threads
+from xtyl_engine.api import thread_pools as threads
 from xtyl_engine.database.connection import Database
 
 

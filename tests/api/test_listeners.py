@@ -20,11 +20,11 @@ from bench import RUNS, Desk, open_desk, serving
 
 from servers import wait_until
 from teller import Teller
-from xtyl_engine import channel
-from xtyl_engine.api import stream
+from xtyl_engine.api.routes import stream
+from xtyl_engine.api.streaming import channel
+from xtyl_engine.api.streaming.broadcaster import Hub
 from xtyl_engine.broker.live_events import Publisher
 from xtyl_engine.events import EventKind
-from xtyl_engine.hub import Hub
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path, database_url: str, broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setattr("xtyl_engine.hub.TOKENS_SECONDS", 0.2)
+    monkeypatch.setattr("xtyl_engine.api.streaming.broadcaster.TOKENS_SECONDS", 0.2)
     desk = open_desk(tmp_path / "home", database_url, broker, XTYL_API_STREAMS="12")
     publisher = Publisher(broker)
     with serving(desk) as port:
@@ -110,7 +110,7 @@ def test_what_cannot_be_listened_to_is_refused(served: Served) -> None:
 
 def test_a_removed_token_hears_no_more(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its stream ends with a problem, seconds after it was removed."""
-    monkeypatch.setattr("xtyl_engine.hub.TOKENS_SECONDS", 0.1)
+    monkeypatch.setattr("xtyl_engine.api.streaming.broadcaster.TOKENS_SECONDS", 0.1)
     id = served.teller.submit()
     with served.listening(id) as answer:
         found = frames(answer.iter_lines())

@@ -17,8 +17,8 @@ import pytest
 from bench import FLOW, RUNS
 
 from servers import embedded_home, wait_until
+from xtyl_engine.api.tokens import Role, TokenFile
 from xtyl_engine.settings import Settings
-from xtyl_engine.tokens import Role, TokenFile
 
 ROOT = Path(__file__).parents[2]
 XTYL = Path(sys.executable).with_name("xtyl")

@@ -10,8 +10,8 @@ import pytest
 from bench import Desk
 from click.testing import CliRunner
 
+from xtyl_engine.api.tokens import Role, TokenFile, TokenRefused
 from xtyl_engine.errors import BackendError
-from xtyl_engine.tokens import Role, TokenFile, TokenRefused
 from xtyl_nb.cli import main
 
 
@@ -53,7 +53,7 @@ def test_a_token_runs_out(tokens: TokenFile, monkeypatch: pytest.MonkeyPatch) ->
     found = tokens.find(secret)
     assert found is not None
     created = found.created
-    monkeypatch.setattr("xtyl_engine.tokens.time.time", lambda: created + 2 * 86_400)
+    monkeypatch.setattr("xtyl_engine.api.tokens.time.time", lambda: created + 2 * 86_400)
     assert tokens.find(secret) is None
     assert not tokens.is_valid(found)
     assert [each.is_expired for each in tokens.tokens()] == [True]

@@ -8,17 +8,17 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from xtyl_engine.api import executions, files, health, reads, reviews, stream, templates
-from xtyl_engine.api.access import In, Office, Reader, unauthorized
-from xtyl_engine.api.description import describe
-from xtyl_engine.api.desk import Desk, respond
-from xtyl_engine.api.guard import Guard, listed_words
+from xtyl_engine.api.auth import In, Office, Reader, unauthorized
+from xtyl_engine.api.middleware import Guard, listed_words
+from xtyl_engine.api.openapi import describe
 from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import handle_errors, problem_of
-from xtyl_engine.hub import Hub
-from xtyl_engine.service import Service
+from xtyl_engine.api.routes import executions, files, health, reads, reviews, stream, templates
+from xtyl_engine.api.service import Service
+from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.thread_pools import Desk, respond
+from xtyl_engine.api.tokens import TokenFile
 from xtyl_engine.telemetry.prometheus import ApiMetrics
-from xtyl_engine.tokens import TokenFile
 
 DESCRIPTION = "/api/openapi.json"
 # A part of the API is a router in here.

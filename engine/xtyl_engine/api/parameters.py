@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Header, Path, Query
 
 from xtyl_engine.api.problems import declared
-from xtyl_engine.requests import PROJECT, Body
+from xtyl_engine.api.request_models import PROJECT, Body
 from xtyl_engine.states import ExecutionState, JobState
 
 ALWAYS = (401, 403, 404, 421, 422, 503)

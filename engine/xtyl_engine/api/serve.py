@@ -9,12 +9,12 @@ import socket
 import uvicorn
 
 from xtyl_engine.api.app import make_app
-from xtyl_engine.hub import Hub
-from xtyl_engine.service import Service
+from xtyl_engine.api.service import Service
+from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.tokens import TokenFile
 from xtyl_engine.settings import Settings, prepare_home
 from xtyl_engine.telemetry.log_lines import keep_journal
 from xtyl_engine.telemetry.prometheus import ApiMetrics
-from xtyl_engine.tokens import TokenFile
 
 log = logging.getLogger("xtyl")
 END_SECONDS = 10

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from starlette.types import Receive, Scope, Send
 
-from xtyl_engine.api.access import In, Reader
+from xtyl_engine.api.auth import In, Reader
 from xtyl_engine.api.parameters import ALWAYS, Id
 from xtyl_engine.api.problems import declared
-from xtyl_engine.feed import Feed
-from xtyl_engine.hub import Hub
+from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.streaming.subscriber import Feed
 
 log = logging.getLogger("xtyl")
 STALL_SECONDS = 30.0

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 import xtyl_engine
 from xtyl_engine.api.problems import ProblemBody
-from xtyl_engine.requests import BODIES
+from xtyl_engine.api.request_models import BODIES
 
 WORDS = """Submit workflows, watch and control what becomes of them, decide reviews. Every path below `/api` takes
 `Authorization: Bearer <token>`; errors are `application/problem+json` with a `code` for programs and a `hint` for people."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from xtyl_engine.api.request_models import SubmissionBody
 from xtyl_engine.database import statements as sql
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import RunNotFound, TemplateNotFound
 from xtyl_engine.queries.files import Kept
 from xtyl_engine.queries.pages import Listing, Page
 from xtyl_engine.queries.views import Execution, Review
-from xtyl_engine.requests import SubmissionBody
 from xtyl_engine.scheduler.templates import Catalogue, Template
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.artifacts import JSON, TABLE, ArtifactError

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from xtyl_engine.api.access import In, Reader
-from xtyl_engine.api.answers import Events, Jobs, Rows, States
-from xtyl_engine.api.desk import respond
+from xtyl_engine.api.auth import In, Reader
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfNode, OfState, answers
+from xtyl_engine.api.response_models import Events, Jobs, Rows, States
+from xtyl_engine.api.scoped_queries import with_output
+from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.queries.job_detail import MAX_PAGE
 from xtyl_engine.queries.views import JobDetail, JobPage, Overview
 from xtyl_engine.queries.wire import to_json
-from xtyl_engine.reader import with_output
 
 router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
 # Where a job stands, as text.

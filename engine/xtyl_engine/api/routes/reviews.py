@@ -6,13 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from xtyl_engine.api.access import Caller, In, Office, Reader, Reviewer
-from xtyl_engine.api.answers import Reviews
+from xtyl_engine.api.auth import Caller, In, Office, Reader, Reviewer
 from xtyl_engine.api.bodies import parse, parse_as, read_body
-from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Id, Item, Node, answers, takes
+from xtyl_engine.api.request_models import AnotherBody, ApprovalBody, DecisionBody, RejectionBody
+from xtyl_engine.api.response_models import Reviews
+from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.queries.views import Execution
-from xtyl_engine.requests import AnotherBody, ApprovalBody, DecisionBody, RejectionBody
 
 router = APIRouter(prefix="/api/workflows/executions/{id}/reviews", tags=["reviews"])
 Some = Annotated[int, Query(ge=1, le=200, description="How many at most.")]

@@ -12,10 +12,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from xtyl_engine.api.streaming.channel import PAGE, Channel, Page, make_page
+from xtyl_engine.api.streaming.subscriber import Counts, Describe, Feed
 from xtyl_engine.broker.async_listener import News
-from xtyl_engine.channel import PAGE, Channel, Page, make_page
 from xtyl_engine.errors import TooManyStreams, WorkflowException
-from xtyl_engine.feed import Counts, Describe, Feed
 from xtyl_engine.queries.executions import Queries
 
 log = logging.getLogger("xtyl")

@@ -10,12 +10,12 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from xtyl_engine.api.desk import Desk
 from xtyl_engine.api.problems import RequestRefused
-from xtyl_engine.hub import Hub
-from xtyl_engine.service import Service
+from xtyl_engine.api.service import Service
+from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.thread_pools import Desk
+from xtyl_engine.api.tokens import Role, Token, TokenFile
 from xtyl_engine.telemetry.prometheus import ApiMetrics
-from xtyl_engine.tokens import Role, Token, TokenFile
 
 log = logging.getLogger("xtyl")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="xtyl"'}

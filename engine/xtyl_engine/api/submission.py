@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from xtyl_engine.api.request_models import FunctionBody, SubmissionBody
 from xtyl_engine.errors import FunctionRejected, LimitExceeded, Problem, WorkflowError
 from xtyl_engine.limits import MAX_ROWS
-from xtyl_engine.requests import FunctionBody, SubmissionBody
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.values.functions import PYTHON, PackedFunction, sign
 from xtyl_engine.workflow.document import parse_document

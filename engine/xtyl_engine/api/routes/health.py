@@ -13,11 +13,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 import xtyl_engine
-from xtyl_engine.api.access import In, Office, Reader
-from xtyl_engine.api.answers import Status
-from xtyl_engine.api.desk import respond
+from xtyl_engine.api.auth import In, Office, Reader
 from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import answer, declared, problem
+from xtyl_engine.api.response_models import Status
+from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.broker.redis_client import check_broker
 from xtyl_engine.errors import BackendError
 from xtyl_engine.queries.wire import Me, to_json

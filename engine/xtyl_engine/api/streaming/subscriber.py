@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Protocol
 
-from xtyl_engine.channel import Channel, Frame, named_frame
+from xtyl_engine.api.streaming.channel import Channel, Frame, named_frame
 from xtyl_engine.errors import RunNotFound, StreamTooSlow, WorkflowException
 
 KEEP_ALIVE_SECONDS = 15.0

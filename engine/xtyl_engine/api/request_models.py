@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from xtyl_engine.api.tokens import NAME
 from xtyl_engine.limits import MAX_COMMENT_LENGTH, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH
-from xtyl_engine.tokens import NAME
 from xtyl_engine.values.plain import mend
 
 PROJECT = f"^{NAME.pattern}$"

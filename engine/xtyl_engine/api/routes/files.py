@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from xtyl_engine.api.access import In, Reader, Writer
-from xtyl_engine.api.answers import StoredFile
+from xtyl_engine.api.auth import In, Reader, Writer
 from xtyl_engine.api.bodies import LARGE, parse, read_body
-from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import Id, Project, answers
 from xtyl_engine.api.problems import declared
+from xtyl_engine.api.response_models import StoredFile
+from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.values.artifacts import JSON, KEY, TABLE
 from xtyl_engine.values.images import LEAST_SIDE, MOST_SIDE
 

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from xtyl_engine.deposits import Parse, deposit
+from xtyl_engine.api.request_models import DecisionBody, SubmissionBody
+from xtyl_engine.api.scoped_queries import Reader
+from xtyl_engine.api.submission import Asked, check_portable, read_submission, sign_functions
+from xtyl_engine.api.uploads import Parse, Receipts, deposit
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
-from xtyl_engine.intake import Asked, check_portable, read_submission, sign_functions
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.views import Execution
-from xtyl_engine.reader import Reader
-from xtyl_engine.receipts import Receipts
-from xtyl_engine.requests import DecisionBody, SubmissionBody
 from xtyl_engine.scheduler.rules import count_initial_jobs
 from xtyl_engine.scheduler.submit import Submission, new_execution_id
 from xtyl_engine.scheduler.templates import DEFAULT_PROJECT, Template

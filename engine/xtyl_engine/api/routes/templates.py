@@ -6,14 +6,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from xtyl_engine.api.access import Caller, In, Reader, Writer
-from xtyl_engine.api.answers import Templates, TemplateWithWorkflow
+from xtyl_engine.api.auth import Caller, In, Reader, Writer
 from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
-from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Limit, Name, Project, Version, answers, takes
+from xtyl_engine.api.request_models import TemplateBody
+from xtyl_engine.api.response_models import Templates, TemplateWithWorkflow
+from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.queries.pages import Page
 from xtyl_engine.queries.wire import to_json
-from xtyl_engine.requests import TemplateBody
 from xtyl_engine.scheduler.templates import Template
 
 # A name may hold slashes: the versions come first, or they would be taken for a part of it.

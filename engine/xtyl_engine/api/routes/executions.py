@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from xtyl_engine.api.access import Caller, In, Reader, Writer
-from xtyl_engine.api.answers import Executions, Forecasts
+from xtyl_engine.api.auth import Caller, In, Reader, Writer
 from xtyl_engine.api.bodies import LARGE, MIDDLE, parse, parse_as, read_body
-from xtyl_engine.api.desk import respond
 from xtyl_engine.api.parameters import After, Id, Key, Limit, OfName, Project, State, answers, takes
-from xtyl_engine.intake import submission_digest
+from xtyl_engine.api.request_models import SubmissionBody
+from xtyl_engine.api.response_models import Executions, Forecasts
+from xtyl_engine.api.submission import submission_digest
+from xtyl_engine.api.thread_pools import respond
+from xtyl_engine.api.tokens import Role
 from xtyl_engine.queries.pages import Page
 from xtyl_engine.queries.views import Execution
 from xtyl_engine.queries.wire import to_json
-from xtyl_engine.requests import SubmissionBody
-from xtyl_engine.tokens import Role
 
 PREFIX = "/api/workflows"
 router = APIRouter(prefix=PREFIX, tags=["executions"])
