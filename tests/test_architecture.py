@@ -43,7 +43,7 @@ HOMES = {
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget"},
     "graphviz": {"xtyl_nb.draw"},
-    "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.briefs"},
+    "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.data.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},
     "httpx2": {"xtyl_nb.calls"},
     "click": {"xtyl_nb.cli", "xtyl_nb.doors", "xtyl_nb.operations"},

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from xtyl_engine.errors import WorkflowException
-from xtyl_nb.briefs import load_briefs
 from xtyl_nb.build import Workflow
+from xtyl_nb.data.briefs import load_briefs
 from xtyl_nb.terminal import watch
 
 if TYPE_CHECKING:

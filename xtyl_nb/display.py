@@ -5,22 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from xtyl_nb.notebook import in_notebook
+
 if TYPE_CHECKING:
     from xtyl_nb.live import Live
-
-
-def in_notebook() -> bool:
-    """Whether this is a Jupyter kernel."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell is not None and hasattr(shell, "kernel")
-
-
-def cell_number() -> int | None:
-    """The number of the cell that runs, None outside IPython."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return None if shell is None else shell.execution_count
 
 
 def show_line(words: str) -> None:

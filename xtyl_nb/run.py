@@ -282,7 +282,8 @@ class Run:
             start += len(page.jobs)
 
     def _ipython_display_(self) -> None:
-        from xtyl_nb.display import cell_number, in_notebook, show_line
+        from xtyl_nb.display import show_line
+        from xtyl_nb.notebook import cell_number, in_notebook
 
         # A cell that ends in `run.wait()` or `flow.run(...)` asked for that, not for one more picture.
         if self._cell == cell_number() or not in_notebook():
@@ -292,7 +293,7 @@ class Run:
             self.show()
 
     def _touched(self) -> Run:
-        from xtyl_nb.display import cell_number
+        from xtyl_nb.notebook import cell_number
 
         self._cell = cell_number()
         return self
