@@ -16,9 +16,9 @@ from typing import Any
 from paint import LAUNCH, PAINT, overview_of, plan_of_layers
 from playwright.sync_api import sync_playwright
 
-from xtyl_nb.fold import fold
-from xtyl_nb.view import describe, difference, draw_graph
+from xtyl_nb.drawing.folding import fold
 from xtyl_nb.widget import RunWidget
+from xtyl_nb.widget_state_ import describe, difference, draw_graph
 
 STEPS, PATCHES = 6, 6_000
 MANY = """

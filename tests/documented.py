@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 
 import xtyl_nb as xt
-from xtyl_nb.gallery import Gallery
-from xtyl_nb.timeline import Timeline
+from xtyl_nb.drawing.gallery import Gallery
+from xtyl_nb.drawing.timeline import Timeline
 
 # Those that users only get, and never make.
 GIVEN = (xt.Run, Gallery, Timeline)

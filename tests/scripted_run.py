@@ -16,9 +16,9 @@ from xtyl_engine.queries.views import Attempt, JobDetail, JobPage, NodeOverview,
 from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.plan import Plan, Reading, make_plan
-from xtyl_nb.layout import rank_levels
-from xtyl_nb.picture import Exhibit
-from xtyl_nb.timeline import Bar, Timeline
+from xtyl_nb.drawing.layout import rank_levels
+from xtyl_nb.drawing.run_picture import Exhibit
+from xtyl_nb.drawing.timeline import Bar, Timeline
 
 STARTED = 1_700_000_000.0
 SUMMER = {

@@ -17,8 +17,8 @@ from workbench import Workbench, workbench
 from xtyl_engine.errors import DecisionRefused
 from xtyl_nb.answers import CONTROLS, QUESTIONS
 from xtyl_nb.run import Run
-from xtyl_nb.view import mark
 from xtyl_nb.widget import RunWidget
+from xtyl_nb.widget_state_ import mark
 
 ROWS = 57
 BRIEFS = pd.DataFrame({"name": [f"Lamp {row}" for row in range(ROWS)]})

@@ -42,7 +42,7 @@ HOMES = {
     "cloudpickle": {"xtyl_engine.values.functions"},
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget"},
-    "graphviz": {"xtyl_nb.draw"},
+    "graphviz": {"xtyl_nb.drawing.draw"},
     "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.data.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},
     "httpx2": {"xtyl_nb.calls"},

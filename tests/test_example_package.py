@@ -16,7 +16,7 @@ from PIL import Image
 import xtyl_nb as xt
 from servers import embedded_home
 from xtyl_engine.settings import Settings
-from xtyl_nb.picture import run_html
+from xtyl_nb.drawing.run_picture import run_html
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "xtyl-stock"
 TOLD = "\nprint(run.id, run.frame()['story'].map(type).unique().tolist(), run.jobs()['status'].unique().tolist())\n"

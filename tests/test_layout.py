@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xtyl_engine.workflow.document import Edge
-from xtyl_nb.layout import CARD_WIDTH, Card, Layout, arrange, drawn_edges, rank_levels
+from xtyl_nb.drawing.layout import CARD_WIDTH, Card, Layout, arrange, drawn_edges, rank_levels
 
 
 def edge(source: str, target: str, branch: str | None = None) -> Edge:

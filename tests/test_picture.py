@@ -13,8 +13,8 @@ from PIL import Image
 from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document, Edge, Node
-from xtyl_nb.picture import Exhibit, clock, lasted, run_html
-from xtyl_nb.sketch import workflow_html
+from xtyl_nb.drawing.run_picture import Exhibit, clock, lasted, run_html
+from xtyl_nb.drawing.workflow_picture import workflow_html
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' &amp; \x00\x1b"
 

@@ -11,7 +11,7 @@ import pytest
 import xtyl_nb as xt
 from workbench import Workbench, workbench
 from xtyl_engine.errors import RunNotFound
-from xtyl_nb.timeline import MOST_LANES, Bar, Timeline
+from xtyl_nb.drawing.timeline import MOST_LANES, Bar, Timeline
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 

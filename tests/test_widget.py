@@ -17,11 +17,12 @@ from xtyl_engine.errors import DecisionRefused
 from xtyl_engine.queries.views import Decision, JobDetail, JobPage, Overview
 from xtyl_nb import widget as widget_module
 from xtyl_nb.detail import bars_json
-from xtyl_nb.fold import fold
-from xtyl_nb.thumbnail import thumbnail
-from xtyl_nb.timeline import Bar
-from xtyl_nb.view import asked_lines, describe, difference, draw_graph, mark, node_state
+from xtyl_nb.drawing.folding import fold
+from xtyl_nb.drawing.thumbnail import thumbnail
+from xtyl_nb.drawing.timeline import Bar
+from xtyl_nb.drawing.words import node_state
 from xtyl_nb.widget import RunWidget, wake
+from xtyl_nb.widget_state_ import asked_lines, describe, difference, draw_graph, mark
 
 PLAN = summer_plan()
 DEADLINE_SECONDS = 20

@@ -220,7 +220,7 @@ class Workflow:
             >>> flow.draw().source.splitlines()[0]
             'digraph launch {'
         """
-        from xtyl_nb.draw import draw
+        from xtyl_nb.drawing.draw import draw
 
         return draw(self._document)
 
@@ -276,7 +276,7 @@ class Workflow:
         return f"Workflow({self.name!r}, {count} node{'' if count == 1 else 's'})"
 
     def _repr_html_(self) -> str:
-        from xtyl_nb.draw import draw_html
+        from xtyl_nb.drawing.draw import draw_html
 
         return draw_html(self._document)
 

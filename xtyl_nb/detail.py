@@ -8,9 +8,10 @@ from typing import Any
 from xtyl_engine.events import Event
 from xtyl_engine.queries.views import Decision, JobDetail, JobPage
 from xtyl_engine.states import End
-from xtyl_nb.thumbnail import thumbnail
-from xtyl_nb.timeline import Bar, lanes
-from xtyl_nb.view import Json, asked_lines, clip
+from xtyl_nb.drawing.thumbnail import thumbnail
+from xtyl_nb.drawing.timeline import Bar, lanes
+from xtyl_nb.drawing.words import Json, clip
+from xtyl_nb.widget_state_ import asked_lines
 
 LINE_SHOWN = 160
 TEXT_SHOWN = 20_000

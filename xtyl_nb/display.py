@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xtyl_nb.notebook import in_notebook
 
 if TYPE_CHECKING:
-    from xtyl_nb.live import Live
+    from xtyl_nb.drawing.displayable import Live
 
 
 def show_line(words: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from xtyl_engine.queries.views import Overview
-from xtyl_nb.live import CHANGED_SECONDS, Live
+from xtyl_nb.drawing.displayable import CHANGED_SECONDS, Live
 
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0

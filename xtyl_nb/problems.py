@@ -13,7 +13,7 @@ from typing import Any
 from xtyl_engine import errors
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document
-from xtyl_nb.draw import draw_html
+from xtyl_nb.drawing.draw import draw_html
 from xtyl_nb.notebook import cell_number, in_notebook
 
 MOST_ROWS = 50

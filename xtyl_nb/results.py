@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from xtyl_engine.queries.views import JobDetail
-    from xtyl_nb.gallery import Gallery
+    from xtyl_nb.drawing.gallery import Gallery
+    from xtyl_nb.drawing.timeline import Timeline
     from xtyl_nb.run import Run
-    from xtyl_nb.timeline import Timeline
 
 
 def frame(self: Run) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def gallery(self: Run, node: str | None = None) -> Gallery:
         >>> run.gallery("poster")
         Gallery(2 images)
     """
-    from xtyl_nb.gallery import Gallery
+    from xtyl_nb.drawing.gallery import Gallery
 
     names = [node] if node else self._plan.nodes
     return Gallery((job for name in names for job in self._jobs_of(name)), self._backend.store_of(self.id))
@@ -151,7 +151,7 @@ def timeline(self: Run) -> Timeline:
         >>> run.timeline()
         Timeline(... jobs, ... s)
     """
-    from xtyl_nb.timeline import timeline_of
+    from xtyl_nb.drawing.timeline import timeline_of
 
     return timeline_of(self._backend.queries.jobs(self.id), list(self._plan.nodes), self.overview())
 

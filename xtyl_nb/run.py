@@ -17,14 +17,14 @@ import xtyl_nb.results as results
 from xtyl_engine.errors import WaitTimeout
 from xtyl_engine.events import Event
 from xtyl_engine.states import ExecutionState
-from xtyl_nb.live import CHANGED_SECONDS
+from xtyl_nb.drawing.displayable import CHANGED_SECONDS
 from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
     from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
     from xtyl_engine.workflow.plan import Plan
     from xtyl_nb.backend import Backend
-    from xtyl_nb.picture import Exhibit
+    from xtyl_nb.drawing.run_picture import Exhibit
 
 
 class Run:
@@ -266,7 +266,7 @@ class Run:
 
     def _exhibits(self, limit: int) -> list[Exhibit]:
         """The first images the run made, in the order of the nodes and rows."""
-        from xtyl_nb.gallery import exhibits_of
+        from xtyl_nb.drawing.gallery import exhibits_of
 
         with_images = [name for name, node in self._plan.nodes.items() if node.kind.makes_images]
         return list(islice(exhibits_of(job for name in with_images for job in self._jobs_of(name)), limit))

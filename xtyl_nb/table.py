@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pandas as pd
 
-from xtyl_nb.thumbnail import thumbnail
+from xtyl_nb.drawing.thumbnail import thumbnail
 
 MOST_ITEMS = 6
 MOST_TEXT = 240

@@ -23,11 +23,12 @@ from xtyl_engine.states import JobState
 from xtyl_nb.answers import CONTROLS, QUESTIONS, words
 from xtyl_nb.audience import Audience, Cells
 from xtyl_nb.detail import bars_json, decision_json
-from xtyl_nb.fold import fold
+from xtyl_nb.drawing.displayable import Live
+from xtyl_nb.drawing.folding import fold
+from xtyl_nb.drawing.run_picture import MOST_EXHIBITS, Exhibit, run_html
+from xtyl_nb.drawing.words import Json, elapsed_seconds
 from xtyl_nb.follower import Follower
-from xtyl_nb.live import Live
-from xtyl_nb.picture import MOST_EXHIBITS, Exhibit, run_html
-from xtyl_nb.view import Json, describe, difference, draw_graph, elapsed_seconds, mark
+from xtyl_nb.widget_state_ import describe, difference, draw_graph, mark
 
 STATIC = Path(__file__).parent / "static"
 # One module to the page, in this order.

@@ -173,7 +173,7 @@ def test_without_a_kernel_the_last_picture_stays(lab: Any, page: Any) -> None:
 def test_an_untrusted_notebook_shows_the_picture_too(lab: Any, page: Any) -> None:
     """What the sanitiser leaves of the picture still has cards where they belong."""
     from scripted_run import overview_of, summer_plan
-    from xtyl_nb.picture import run_html
+    from xtyl_nb.drawing.run_picture import run_html
 
     html = run_html(summer_plan(), overview_of(summer_plan(), "completed"))
     output = {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}

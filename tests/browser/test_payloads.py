@@ -41,7 +41,7 @@ run.reject("pick", row=frame.index[1], reason=PAYLOADS[1], timeout=60)
 """
 SHOWN = """
 from IPython.display import HTML, display
-from xtyl_nb.picture import run_html
+from xtyl_nb.drawing.run_picture import run_html
 
 sketches = []
 for payload in PAYLOADS:

@@ -132,7 +132,7 @@ def test_a_failure_in_one_branch_leaves_the_other_complete():
 @pytest.mark.parametrize("payload", PAYLOADS[:2])
 def test_no_script_gets_out_of_a_table_a_picture_or_an_error(payload):
     """Payloads in cells, columns, labels, outputs and errors are text in every frame, in the picture and in the problems."""
-    from xtyl_nb.picture import run_html
+    from xtyl_nb.drawing.run_picture import run_html
 
     def fail(cell):
         raise ValueError(cell)

@@ -1,96 +1,39 @@
-"""A run as the front ends show it: plain JSON for the widget, words for all of them. Nothing here draws or waits."""
+"""What the widget shows of a run, as plain JSON, and what changed since."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
-from string import digits
-from time import time
 from typing import Any
 
-from xtyl_engine.nodes.registry import type_facts
 from xtyl_engine.queries.views import NodeOverview, Overview, Review
 from xtyl_engine.states import JobState
-from xtyl_engine.workflow.document import Edge
 from xtyl_engine.workflow.plan import Plan
-from xtyl_nb.fold import Fold
-from xtyl_nb.layout import Card, Layout, arrange
-from xtyl_nb.thumbnail import thumbnail
-
-Json = dict[str, Any]
+from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
+from xtyl_nb.drawing.folding import Fold
+from xtyl_nb.drawing.thumbnail import thumbnail
+from xtyl_nb.drawing.words import TEXT_SHOWN, WORDS, Json, branch_counts, clip, elapsed_seconds, node_state, spans
 
 THUMB_PIXELS = 120
+
+
 THUMBS_SHOWN = 4
+
+
 MANY_NODES = 100
+
+
 REVIEWS_SHOWN = 6
+
+
 OPTIONS_SHOWN = 60
+
+
 LARGE_OPTIONS = 8
-TEXT_SHOWN = 600
+
+
 ROWS_NAMED = 3
-
-WORDS = {
-    "pending": "not started",
-    "ready": "ready",
-    "running": "running",
-    "waiting": "waits for you",
-    "open": "partly done",
-    "completed": "completed",
-    "failed": "failed",
-    "skipped": "skipped",
-    "stopped": "stopped",
-    "paused": "paused",
-}
-
-
-def node_state(node: NodeOverview) -> str:
-    """The one word, a key of WORDS, for all of a node's jobs: the most pressing."""
-    counts = {state: node.counts.get(state, 0) for state in JobState}
-    if counts[JobState.WAITING]:
-        return "waiting"
-    if counts[JobState.RUNNING]:
-        return "running"
-    if counts[JobState.READY]:
-        return "ready"
-    if counts[JobState.BLOCKED]:
-        return "open" if node.done else "pending"
-    if counts[JobState.FAILED] or counts[JobState.QUARANTINED]:
-        return "failed"
-    for state in (JobState.STOPPED, JobState.COMPLETED, JobState.SKIPPED):
-        if counts[state]:
-            return state.value
-    return "pending"
-
-
-def node_kind(type: str, config: Mapping[str, Any], branch: str | None = None) -> str:
-    """The node's type, and the one parameter that says most about it; before them the branch that leads here."""
-    parts = [f"{branch}: {type}" if branch else type]
-    if type_facts(type).waits:
-        parts.append(f"choose {config.get('choose', 1)}")
-    elif isinstance(n := config.get("n"), int) and n > 1:
-        parts.append(f"{n} each")
-    if over := config.get("over"):
-        parts.append(f"over {over}")
-    return " · ".join(parts)
-
-
-def spans(node: NodeOverview) -> list[tuple[str, int]]:
-    """How many of a node's jobs to paint in which colour, in the order they are painted."""
-    counts = {state: node.counts.get(state, 0) for state in JobState}
-    return [
-        ("completed", counts[JobState.COMPLETED]),
-        ("skipped", counts[JobState.SKIPPED] + counts[JobState.STOPPED]),
-        ("failed", counts[JobState.FAILED] + counts[JobState.QUARANTINED]),
-        ("waiting", counts[JobState.WAITING]),
-        ("running", counts[JobState.RUNNING]),
-    ]
-
-
-def elapsed_seconds(overview: Overview) -> float:
-    """How long the run has taken so far, by the server's clock."""
-    if overview.started is None:
-        return 0.0
-    return max(0.0, (overview.finished or time()) - overview.started)
 
 
 def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
@@ -106,34 +49,6 @@ def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
         "nodes": [_card(plan, members, layout.places[id], branches.get(id)) for id, members in folded.stacks.items()],
         "wires": [[wire.source, wire.target, wire.path] for wire in layout.wires],
     }
-
-
-def lay_out(plan: Plan, folded: Fold) -> Layout:
-    """Where the cards of a plan stand."""
-    edges = folded.edges(plan_edges(plan))
-    levels = folded.levels(plan, edges)
-    height = {id: plan.nodes[id].kind.card_height for id in folded.stacks}
-    return arrange([Card(id=id, level=levels[id], height=height[id]) for id in folded.stacks], edges)
-
-
-def card_name(members: Sequence[str]) -> str:
-    """What a card is called: by its node, or by the first and the last of several, whose number says enough."""
-    first, last = members[0], members[-1]
-    return first if len(members) == 1 else f"{first}…{last.removeprefix(first.rstrip(digits))}"
-
-
-def card_kind(plan: Plan, members: Sequence[str], branch: str | None) -> str:
-    """What the node of a card is, or how many of what it stands for; before that the branch that leads here."""
-    node = plan.nodes[members[0]]
-    if len(members) == 1:
-        return node_kind(node.type, node.config, branch)
-    return node_kind(f"{len(members)} × {node.type}", {}, branch)
-
-
-def plan_edges(plan: Plan) -> list[Edge]:
-    """Every edge of a plan, also those that references made."""
-    links = (link for node in plan.nodes.values() for link in node.parents)
-    return [Edge(source=link.source, target=link.target, branch=link.branch) for link in links]
 
 
 def describe(overview: Overview, shown: Collection[str] = ()) -> Json:
@@ -167,11 +82,6 @@ def waiting_rows(overview: Overview, node: str) -> str:
     # Of many that wait an overview has the first.
     more = overview.nodes[node].counts.get(JobState.WAITING, 0) - sum(label in named for label in labels)
     return ", ".join(clip(label, 30) or "" for label in named) + (f" and {more} more" if named and more > 0 else "")
-
-
-def branch_counts(node: NodeOverview) -> str:
-    """How often a conditional took which branch: `9 then, 15 otherwise`."""
-    return ", ".join(f"{count} {branch}" for branch, count in sorted(node.branches.items(), reverse=True))
 
 
 def review_key(review: Review) -> str:
@@ -217,11 +127,6 @@ def asked_lines(config: Mapping[str, Any], length: int = TEXT_SHOWN) -> list[lis
             words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             lines.append([name, clip(words, length) or ""])
     return lines
-
-
-def clip(text: str | None, length: int = TEXT_SHOWN) -> str | None:
-    """No more text than a card or panel can use."""
-    return text if text is None or len(text) <= length else text[: length - 1] + "…"
 
 
 def _card(plan: Plan, members: Sequence[str], place: tuple[float, float], branch: str | None) -> Json:

@@ -12,7 +12,7 @@ from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow.document import Edge
 from xtyl_engine.workflow.plan import Plan
-from xtyl_nb.layout import rank_levels
+from xtyl_nb.drawing.layout import rank_levels
 
 MOST_CARDS = 60
 FEWEST_MEMBERS = 4

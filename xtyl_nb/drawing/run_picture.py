@@ -12,20 +12,11 @@ from html import escape
 
 from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_engine.workflow.plan import Plan
-from xtyl_nb.fold import Fold, fold
-from xtyl_nb.layout import CARD_WIDTH, Layout, Wire
-from xtyl_nb.thumbnail import thumbnail
-from xtyl_nb.view import (
-    WORDS,
-    branch_counts,
-    card_kind,
-    card_name,
-    clip,
-    elapsed_seconds,
-    lay_out,
-    node_state,
-    spans,
-)
+from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
+from xtyl_nb.drawing.folding import Fold, fold
+from xtyl_nb.drawing.layout import CARD_WIDTH, Layout, Wire
+from xtyl_nb.drawing.thumbnail import thumbnail
+from xtyl_nb.drawing.words import WORDS, branch_counts, clip, elapsed_seconds, node_state, spans
 
 # Middle tones: at least 3 : 1 on white and on Jupyter's dark cards. Text never takes them.
 COLOURS = {

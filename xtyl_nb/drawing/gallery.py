@@ -7,9 +7,9 @@ from html import escape
 
 from xtyl_engine.queries.views import JobDetail
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_nb.picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, Exhibit
-from xtyl_nb.thumbnail import thumbnail
-from xtyl_nb.view import clip
+from xtyl_nb.drawing.run_picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, Exhibit
+from xtyl_nb.drawing.thumbnail import thumbnail
+from xtyl_nb.drawing.words import clip
 
 # Many are smaller ones: a hundred would make the notebook heavy.
 PIXELS, PIXELS_OF_MANY, MANY = 200, 150, 48

@@ -10,8 +10,8 @@ from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
 from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
-    from xtyl_nb.picture import Exhibit
-    from xtyl_nb.timeline import Timeline
+    from xtyl_nb.drawing.run_picture import Exhibit
+    from xtyl_nb.drawing.timeline import Timeline
 
 # How long a call of `changed` blocks at most: what waits for a run looks after other things in between.
 CHANGED_SECONDS = 1.0

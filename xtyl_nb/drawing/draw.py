@@ -46,7 +46,7 @@ def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digra
 def draw_html(document: Document, problems: Sequence[Problem] = ()) -> str:
     """A document as HTML, the culprits of problems marked; the same on every machine, in the notebook's own colours."""
     from xtyl_engine.workflow.checks.wording import show_name
-    from xtyl_nb.sketch import workflow_html
+    from xtyl_nb.drawing.workflow_picture import workflow_html
 
     ids = {show_name(node.id): node.id for node in reversed(document.nodes)}
     marked = [replace(problem, node=ids.get(problem.node or "", problem.node)) for problem in problems]
@@ -88,6 +88,6 @@ def _all_edges(document: Document) -> tuple[Edge, ...]:
 
 
 def _drawn(document: Document) -> Iterable[Edge]:
-    from xtyl_nb.layout import drawn_edges
+    from xtyl_nb.drawing.layout import drawn_edges
 
     return drawn_edges(_all_edges(document))
