@@ -27,7 +27,7 @@ from xtyl_engine.embedded.redis_server import find_server, server_command
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.workflow.plan import Plan
-from xtyl_nb.client import backend
+from xtyl_nb.backends.connect import backend
 
 HERE = Path(__file__).parent
 GAUGE = ("--user", "gauge", "reset", "on", ">gauge", "~*", "&*", "+@all")

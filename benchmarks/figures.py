@@ -31,7 +31,7 @@ from xtyl_engine.settings import load_settings
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import validate
-from xtyl_nb.client import backend
+from xtyl_nb.backends.connect import backend
 
 GRAPHS: dict[str, tuple[Graph, int]] = {
     "chain of 1,000": (chain(1000), 1),

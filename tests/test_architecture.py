@@ -45,7 +45,7 @@ HOMES = {
     "graphviz": {"xtyl_nb.drawing.draw"},
     "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.data.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},
-    "httpx2": {"xtyl_nb.calls"},
+    "httpx2": {"xtyl_nb.backends.remote.http_client"},
     "click": {"xtyl_nb.cli", "xtyl_nb.doors", "xtyl_nb.operations"},
     "fastapi": {"xtyl_engine.api"},
     "starlette": {"xtyl_engine.api"},

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import xtyl_nb as xt
-import xtyl_nb.client
-import xtyl_nb.direct
+import xtyl_nb.backends.connect
+import xtyl_nb.backends.direct
 from servers import wait_until
 from test_environment import FLOW, SECRET, refused
 from xtyl_engine.embedded.doctor import doctor
@@ -93,9 +93,9 @@ def test_a_run_is_kept_while_the_broker_refuses(
     with broker(*options) as socket:
         monkeypatch.setenv("XTYL_REDIS_URL", form.format(socket))
         monkeypatch.setenv("XTYL_DATABASE_URL", f"sqlite:///{tmp_path}/kept.db")
-        made = xtyl_nb.direct.DirectBackend(load_settings())
+        made = xtyl_nb.backends.direct.DirectBackend(load_settings())
         with monkeypatch.context() as patch:
-            patch.setattr(xtyl_nb.client, "_backend", made)
+            patch.setattr(xtyl_nb.backends.connect, "_backend", made)
             run = FLOW.run(name="x")
             assert run.state == "pending"
             assert run.waiting_for == "a worker"

@@ -17,8 +17,8 @@ from xtyl_engine.errors import (
     RunNotFound,
     WorkflowError,
 )
-from xtyl_nb.calls import Calls
-from xtyl_nb.remote_queries import RemoteQueries, at
+from xtyl_nb.backends.remote.http_client import Calls
+from xtyl_nb.backends.remote.queries import RemoteQueries, at
 
 TOKEN = "xtyl_secret0123456789"
 

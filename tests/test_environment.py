@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
-import xtyl_nb.client
+import xtyl_nb.backends.connect
 from servers import valkey_server, wait_until
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import HEAD, ensure_schema
@@ -39,9 +39,9 @@ def redis() -> Iterator[str]:
 def connected(redis: str, tmp_path: Path) -> Iterator[None]:
     """A back end that works, in use before each test and after it."""
     xt.connect(database=f"sqlite:///{tmp_path}/good.db", redis=redis)
-    used = xtyl_nb.client._backend
+    used = xtyl_nb.backends.connect._backend
     yield
-    assert xtyl_nb.client._backend is used
+    assert xtyl_nb.backends.connect._backend is used
     xt.connect()
 
 
@@ -130,7 +130,7 @@ def test_a_worker_says_why_it_cannot_use_its_database(redis: str, tmp_path: Path
 
 def test_a_lock_held_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program holds the database a run is refused in words, whole; afterwards the same run goes in."""
-    database = xtyl_nb.client.backend().database
+    database = xtyl_nb.backends.connect.backend().database
     monkeypatch.setitem(Database.transact.__kwdefaults__, "seconds", 0.1)
     with database.engine.connect() as connection:
         connection.connection.execute("PRAGMA busy_timeout=20")  # type: ignore[attr-defined]

@@ -85,7 +85,7 @@ def test_children_and_parent_all_work(tmp_path: Path) -> None:
 BUSY = """
 import json, multiprocessing, threading
 import xtyl_nb as xt
-from xtyl_nb.client import backend
+from xtyl_nb.backends.connect import backend
 
 flow = xt.Workflow("busy").attach("kit", title="x")
 flow.run()

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-import xtyl_nb.listening
+import xtyl_nb.backends.remote.event_streams
 from servers import wait_until
 from web import Answer, Asked, Web, problem, web
-from xtyl_nb.calls import Calls
-from xtyl_nb.listening import Streams
+from xtyl_nb.backends.remote.event_streams import Streams
+from xtyl_nb.backends.remote.http_client import Calls
 
 
 class Script:
@@ -96,7 +96,7 @@ def test_the_end_of_a_run_ends_its_stream(server: Web, script: Script) -> None:
 
 def test_a_stream_that_nobody_waits_for_is_let_go(server: Web, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread ends at the next keep-alive, so that a kernel that lives for weeks holds none."""
-    monkeypatch.setattr(xtyl_nb.listening, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(xtyl_nb.backends.remote.event_streams, "IDLE_SECONDS", 0.0)
     streams = Streams(Calls(server.url, "token"))
     assert not streams.wait("left", 0, 0.01)
     script.lines.put(b": keep-alive\n\n")

@@ -16,7 +16,7 @@ from xtyl_engine.embedded.locks import supervisor_lock
 from xtyl_engine.embedded.state_file import read_presence
 from xtyl_engine.errors import BackendStartError
 from xtyl_engine.settings import SettingsError, load_settings
-from xtyl_nb.direct import DirectBackend
+from xtyl_nb.backends.direct import DirectBackend
 
 
 @pytest.fixture

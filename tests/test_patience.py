@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xtyl_engine.errors import BackendError
-from xtyl_nb.patience import patiently
+from xtyl_nb.backends.retrying import patiently
 
 
 def failing(times: int, *, retryable: bool):

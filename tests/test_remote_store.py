@@ -12,8 +12,8 @@ import pytest
 from web import Answer, Asked, Web, document, problem, web
 from xtyl_engine.errors import BackendError
 from xtyl_engine.values.artifacts import ArtifactError
-from xtyl_nb.calls import Calls
-from xtyl_nb.remote_store import RemoteStore
+from xtyl_nb.backends.remote.http_client import Calls
+from xtyl_nb.backends.remote.store import RemoteStore
 
 FILES = {f"{sha256(data).hexdigest()}.txt": data for data in (b"tide", b"moss", b"lamp")}
 REFERENCES = [{"$artifact": name[:64], "media_type": "text/plain", "size": 4} for name in FILES]

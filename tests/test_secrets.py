@@ -24,7 +24,7 @@ from xtyl_engine.embedded.doctor import doctor
 from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-from xtyl_nb.client import backend
+from xtyl_nb.backends.connect import backend
 from xtyl_nb.run import Run
 from xtyl_nb.widget import RunWidget
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-import xtyl_nb.client
+import xtyl_nb.backends.connect
 from servers import valkey_server
 from xtyl_engine.database.connection import Database
 from xtyl_engine.scheduler.commit import Recorder
@@ -19,7 +19,7 @@ from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.worker.execute import Executor
-from xtyl_nb.direct import DirectBackend
+from xtyl_nb.backends.direct import DirectBackend
 from xtyl_nb.run import Run
 
 
@@ -57,11 +57,11 @@ def workbench(
     """A workbench that `xtyl_nb` uses until the block ends."""
     with server() as broker:
         made = Workbench(folder / "bench", broker, **variables)
-        xtyl_nb.client._backend = made.backend
+        xtyl_nb.backends.connect._backend = made.backend
         try:
             yield made
         finally:
-            xtyl_nb.client._backend = None
+            xtyl_nb.backends.connect._backend = None
             made.backend.close()
 
 

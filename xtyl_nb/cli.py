@@ -102,7 +102,7 @@ def doctor() -> None:
     from xtyl_engine.settings import load_settings
 
     if url := os.environ.get("XTYL_URL", "").strip():
-        from xtyl_nb.remote_doctor import examine as examine_remote
+        from xtyl_nb.backends.remote.doctor import examine as examine_remote
 
         _report(examine_remote(url))
     _report(examine(load_settings()))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from xtyl_engine.queries.views import Review
-    from xtyl_nb.backend import Backend
+    from xtyl_nb.backends.protocol import Backend
     from xtyl_nb.run import Run
 
 PAGE = 200

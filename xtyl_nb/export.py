@@ -15,7 +15,7 @@ from xtyl_engine.workflow.plan import reading_order
 
 if TYPE_CHECKING:
     from xtyl_engine.workflow.plan import Plan
-    from xtyl_nb.backend import Backend
+    from xtyl_nb.backends.protocol import Backend
 
 
 def save_results(backend: Backend, id: str, plan: Plan, folder: str | Path) -> list[Path]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xtyl_engine.queries.executions import Snapshot
     from xtyl_engine.queries.forecast import NodeForecast
     from xtyl_engine.queries.views import Execution, Job, Review
-    from xtyl_nb.backend import Backend
+    from xtyl_nb.backends.protocol import Backend
 
 JOB_STATUS = pd.CategoricalDtype([str(state) for state in JobState], ordered=True)
 ROW_STATUS = pd.CategoricalDtype(

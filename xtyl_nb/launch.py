@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.workflow.plan import Plan
-from xtyl_nb.client import backend
-from xtyl_nb.patience import patiently
+from xtyl_nb.backends.connect import backend
+from xtyl_nb.backends.retrying import patiently
 from xtyl_nb.run import Run
 
 if TYPE_CHECKING:

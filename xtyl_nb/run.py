@@ -17,13 +17,13 @@ import xtyl_nb.results as results
 from xtyl_engine.errors import WaitTimeout
 from xtyl_engine.events import Event
 from xtyl_engine.states import ExecutionState
+from xtyl_nb.backends.retrying import patiently
 from xtyl_nb.drawing.displayable import CHANGED_SECONDS
-from xtyl_nb.patience import patiently
 
 if TYPE_CHECKING:
     from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
     from xtyl_engine.workflow.plan import Plan
-    from xtyl_nb.backend import Backend
+    from xtyl_nb.backends.protocol import Backend
     from xtyl_nb.drawing.run_picture import Exhibit
 
 

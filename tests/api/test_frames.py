@@ -8,7 +8,7 @@ import pytest
 from bench import open_desk, serving, submit
 
 from workbench import moving
-from xtyl_nb.remote import RemoteBackend
+from xtyl_nb.backends.remote.backend import RemoteBackend
 from xtyl_nb.run import Run
 
 FLOW = {

@@ -22,7 +22,7 @@ from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.values import functions
 from xtyl_engine.values.functions import PackedFunction, load_key, pack
 from xtyl_engine.workflow.validate import validate
-from xtyl_nb.client import backend
+from xtyl_nb.backends.connect import backend
 from xtyl_nb.run import Run
 
 FLOW = xt.Workflow("forged").call("made", lambda: "made").attach("fine", title="fine", after=[])

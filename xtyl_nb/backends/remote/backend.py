@@ -21,11 +21,11 @@ from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.values.functions import PYTHON, PackedFunction, not_taken, reference, wrap
 from xtyl_engine.workflow.document_io import write_document
 from xtyl_engine.workflow.plan import Plan
-from xtyl_nb.calls import Calls
-from xtyl_nb.listening import Streams
-from xtyl_nb.patience import patiently
-from xtyl_nb.remote_queries import EXECUTIONS, RemoteQueries, at
-from xtyl_nb.remote_store import RemoteStore
+from xtyl_nb.backends.remote.event_streams import Streams
+from xtyl_nb.backends.remote.http_client import Calls
+from xtyl_nb.backends.remote.queries import EXECUTIONS, RemoteQueries, at
+from xtyl_nb.backends.remote.store import RemoteStore
+from xtyl_nb.backends.retrying import patiently
 
 if TYPE_CHECKING:
     from xtyl_engine.scheduler.submit import Row

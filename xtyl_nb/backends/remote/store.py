@@ -15,8 +15,8 @@ from typing import Any
 from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.values.artifacts import KEY, SUFFIXES, ArtifactError, ArtifactStore, references
-from xtyl_nb.calls import Calls
-from xtyl_nb.remote_queries import at
+from xtyl_nb.backends.remote.http_client import Calls
+from xtyl_nb.backends.remote.queries import at
 
 AT_A_TIME = 8
 SMALL_PIXELS = 512

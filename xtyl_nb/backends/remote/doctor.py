@@ -9,7 +9,7 @@ import xtyl_engine
 from xtyl_engine.checks import Check, examined
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.values.functions import PYTHON
-from xtyl_nb.remote import RemoteBackend
+from xtyl_nb.backends.remote.backend import RemoteBackend
 
 
 def examine(url: str) -> Iterator[Check]:

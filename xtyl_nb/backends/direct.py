@@ -28,7 +28,7 @@ class DirectBackend:
 
     def __init__(self, settings: Settings):
         from xtyl_engine.engine import Engine
-        from xtyl_nb.fork import outlive_forks
+        from xtyl_nb.backends.fork import outlive_forks
 
         self.settings = settings
         self.engine = Engine(settings)

@@ -15,7 +15,7 @@ from weakref import WeakSet
 import httpx2
 
 from xtyl_engine.errors import BackendError, WorkflowException
-from xtyl_nb.refusals import refusal
+from xtyl_nb.backends.remote.errors import refusal
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TIMEOUT = httpx2.Timeout(60.0, connect=5.0)

@@ -8,8 +8,8 @@ import threading
 from time import monotonic
 
 from xtyl_engine.errors import WorkflowException
-from xtyl_nb.calls import Calls
-from xtyl_nb.remote_queries import at
+from xtyl_nb.backends.remote.http_client import Calls
+from xtyl_nb.backends.remote.queries import at
 
 IDLE_SECONDS = 20.0
 # Whoever is told looks; more than ten looks a second show nobody more.

@@ -14,7 +14,7 @@ from xtyl_engine.queries.wire import from_json
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.workflow.plan import Plan, load_plan
-from xtyl_nb.calls import Calls
+from xtyl_nb.backends.remote.http_client import Calls
 
 EXECUTIONS = ("workflows", "executions")
 PAGE = 1000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xtyl_engine.errors import BackendError
 
 if TYPE_CHECKING:
-    from xtyl_nb.backend import Backend
+    from xtyl_nb.backends.protocol import Backend
 
 EXAMPLES = 'xt.connect("https://…", token="…"), or xt.connect(database="postgresql://…", redis="redis://…")'
 
@@ -82,7 +82,7 @@ def connect(
 def _direct(named: dict[str, str] | None) -> Backend:
     from xtyl_engine.broker.redis_client import check_broker
     from xtyl_engine.settings import load_settings
-    from xtyl_nb.direct import DirectBackend
+    from xtyl_nb.backends.direct import DirectBackend
 
     settings = load_settings({**os.environ, **(named or {})})
     if named:
@@ -91,7 +91,7 @@ def _direct(named: dict[str, str] | None) -> Backend:
 
 
 def _remote(url: str, token: str | None, project: str | None) -> Backend:
-    from xtyl_nb.remote import RemoteBackend
+    from xtyl_nb.backends.remote.backend import RemoteBackend
 
     token = token or os.environ.get("XTYL_TOKEN", "").strip()
     return RemoteBackend(url, token, project or os.environ.get("XTYL_PROJECT", "").strip() or None)
