@@ -43,7 +43,7 @@ HOMES = {
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget"},
     "graphviz": {"xtyl_nb.drawing.draw"},
-    "pandas": {"xtyl_nb.frame", "xtyl_nb.dtypes", "xtyl_nb.table", "xtyl_nb.data.briefs"},
+    "pandas": {"xtyl_nb.frames.results", "xtyl_nb.frames.dtypes", "xtyl_nb.frames.result_frame", "xtyl_nb.data.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},
     "httpx2": {"xtyl_nb.backends.remote.http_client"},
     "click": {"xtyl_nb.cli", "xtyl_nb.doors", "xtyl_nb.operations"},

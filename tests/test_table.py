@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from scripted_run import draw_image
-from xtyl_nb.table import MOST_ITEMS, ResultFrame, with_images
+from xtyl_nb.frames.result_frame import MOST_ITEMS, ResultFrame, with_images
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -43,7 +43,7 @@ class Desk:
 
     def position(self, row: Any) -> int:
         """The position of the row with this label. Raises FrameError unless there is exactly one."""
-        from xtyl_nb.frame import same_label
+        from xtyl_nb.frames.inputs import same_label
 
         labels = [label for label, _ in self.backend.queries.rows(self.id)]
         found = [place for place, label in enumerate(labels) if same_label(label, row)]
@@ -236,7 +236,7 @@ def reviews(self: Run) -> pd.DataFrame:
         >>> run.reviews().index.to_list()
         [('pick', 0, 0), ('pick', 0, 1), ('pick', 0, 2)]
     """
-    from xtyl_nb.frame import reviews_frame
+    from xtyl_nb.frames.results import reviews_frame
 
     return reviews_frame(self._backend, self.id, list(_waiting(self)))
 

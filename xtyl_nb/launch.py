@@ -24,7 +24,7 @@ UPWARD = 3
 def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Run:
     """Validate against the data, submit, show. Raises WorkflowError, FrameError, BackendError; then nothing has run."""
     from xtyl_engine.workflow.checks.wording import list_names
-    from xtyl_nb.frame import read_inputs
+    from xtyl_nb.frames.inputs import read_inputs
 
     plan = _validated(document, frame, inputs)
     if unread := [name for name in inputs if name not in plan.inputs]:
@@ -40,7 +40,8 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
 
 def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
     """Per node: its type, how many jobs it would run, and how many of them have a cached result. Runs none."""
-    from xtyl_nb.frame import plan_frame, read_inputs
+    from xtyl_nb.frames.inputs import read_inputs
+    from xtyl_nb.frames.results import plan_frame
 
     plan = _validated(document, frame, inputs)
     used = backend()
@@ -88,14 +89,14 @@ def runs(limit: int = 100) -> pd.DataFrame:
         >>> xt.attach(latest.index[0])
         Run('launch')
     """
-    from xtyl_nb.frame import runs_frame
+    from xtyl_nb.frames.results import runs_frame
 
     return runs_frame(backend().queries.executions(limit))
 
 
 def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Plan:
     from xtyl_engine.workflow.validate import validate
-    from xtyl_nb.frame import input_columns
+    from xtyl_nb.frames.inputs import input_columns
 
     return validate(document, columns=input_columns(frame, inputs))
 

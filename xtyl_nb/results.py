@@ -29,7 +29,7 @@ def frame(self: Run) -> pd.DataFrame:
         0  Aurora lamp  completed
         1    Tidal mug  completed
     """
-    from xtyl_nb.frame import result_frame
+    from xtyl_nb.frames.results import result_frame
 
     return result_frame(self._backend, self.id, self._plan, self._frame)
 
@@ -53,7 +53,7 @@ def outputs(self: Run, node: str) -> pd.DataFrame:
         >>> run.outputs("headline").index.to_list()
         [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     """
-    from xtyl_nb.frame import outputs_frame
+    from xtyl_nb.frames.results import outputs_frame
 
     return outputs_frame(self._backend, self.id, self._plan, node)
 
@@ -72,7 +72,7 @@ def jobs(self: Run) -> pd.DataFrame:
         0  headline    0    0  completed
         1  headline    0    1  completed
     """
-    from xtyl_nb.frame import jobs_frame
+    from xtyl_nb.frames.results import jobs_frame
 
     return jobs_frame(self._backend, self.id, self._plan)
 
@@ -116,7 +116,7 @@ def events(self: Run) -> pd.DataFrame:
         >>> run.events()["kind"].iloc[-1]
         'completed'
     """
-    from xtyl_nb.frame import events_frame
+    from xtyl_nb.frames.results import events_frame
 
     return events_frame(self._backend, self.id)
 
