@@ -19,8 +19,8 @@ from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.validate import validate
 from xtyl_nb.drawing.folding import Fold, fold
-from xtyl_nb.widget import RunWidget
-from xtyl_nb.widget_state_ import describe, draw_graph
+from xtyl_nb.widget.state import describe, draw_graph
+from xtyl_nb.widget.widget import RunWidget
 
 LAUNCH = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 PATCH_SECONDS = 10

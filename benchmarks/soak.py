@@ -17,8 +17,8 @@ from paint import LAUNCH, PAINT, overview_of, plan_of_layers
 from playwright.sync_api import sync_playwright
 
 from xtyl_nb.drawing.folding import fold
-from xtyl_nb.widget import RunWidget
-from xtyl_nb.widget_state_ import describe, difference, draw_graph
+from xtyl_nb.widget.state import describe, difference, draw_graph
+from xtyl_nb.widget.widget import RunWidget
 
 STEPS, PATCHES = 6, 6_000
 MANY = """

@@ -15,10 +15,10 @@ from PIL import Image
 import xtyl_nb as xt
 from workbench import Workbench, workbench
 from xtyl_engine.errors import DecisionRefused
-from xtyl_nb.answers import CONTROLS, QUESTIONS
 from xtyl_nb.run import Run
-from xtyl_nb.widget import RunWidget
-from xtyl_nb.widget_state_ import mark
+from xtyl_nb.widget.messages import CONTROLS, QUESTIONS
+from xtyl_nb.widget.state import mark
+from xtyl_nb.widget.widget import RunWidget
 
 ROWS = 57
 BRIEFS = pd.DataFrame({"name": [f"Lamp {row}" for row in range(ROWS)]})

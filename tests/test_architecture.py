@@ -41,7 +41,7 @@ HOMES = {
     "sentry_sdk": {"xtyl_engine.telemetry.sentry"},
     "cloudpickle": {"xtyl_engine.values.functions"},
     "openai": {"xtyl_engine.providers.openai"},
-    "anywidget": {"xtyl_nb.widget"},
+    "anywidget": {"xtyl_nb.widget.widget"},
     "graphviz": {"xtyl_nb.drawing.draw"},
     "pandas": {"xtyl_nb.frames.results", "xtyl_nb.frames.dtypes", "xtyl_nb.frames.result_frame", "xtyl_nb.data.briefs"},
     "rich": {"xtyl_nb.terminal", "xtyl_nb.demo"},

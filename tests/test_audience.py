@@ -10,8 +10,8 @@ from IPython.core.events import EventManager, available_events
 from scripted_run import ScriptedRun, overview_of, summer_plan
 from servers import wait_until
 from xtyl_engine.queries.views import Overview
-from xtyl_nb.audience import SILENCE_SECONDS, Audience, Cells
-from xtyl_nb.follower import Follower
+from xtyl_nb.widget.audience import SILENCE_SECONDS, Audience, Cells
+from xtyl_nb.widget.follower import Follower
 
 PLAN = summer_plan()
 DEADLINE_SECONDS = 20

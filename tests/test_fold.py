@@ -12,7 +12,7 @@ from scripted_run import STARTED, glance, overview_of, plan_of
 from xtyl_engine.states import JobState
 from xtyl_nb.drawing.cards import card_kind, card_name, plan_edges
 from xtyl_nb.drawing.folding import MOST_CARDS, fold
-from xtyl_nb.widget_state_ import describe, draw_graph
+from xtyl_nb.widget.state import describe, draw_graph
 
 
 def branches(count: int):

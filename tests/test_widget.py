@@ -15,14 +15,14 @@ import pytest
 from scripted_run import STARTED, ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
 from xtyl_engine.errors import DecisionRefused
 from xtyl_engine.queries.views import Decision, JobDetail, JobPage, Overview
-from xtyl_nb import widget as widget_module
-from xtyl_nb.detail import bars_json
 from xtyl_nb.drawing.folding import fold
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.timeline import Bar
 from xtyl_nb.drawing.words import node_state
-from xtyl_nb.widget import RunWidget, wake
-from xtyl_nb.widget_state_ import asked_lines, describe, difference, draw_graph, mark
+from xtyl_nb.widget import widget as widget_module
+from xtyl_nb.widget.job_panel import bars_json
+from xtyl_nb.widget.state import asked_lines, describe, difference, draw_graph, mark
+from xtyl_nb.widget.widget import RunWidget, wake
 
 PLAN = summer_plan()
 DEADLINE_SECONDS = 20

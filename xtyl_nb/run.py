@@ -234,7 +234,7 @@ class Run:
         Example:
             >>> run.show()
         """
-        from xtyl_nb.display import show_run
+        from xtyl_nb.widget.display import show_run
 
         self._touched()
         show_run(self)
@@ -282,8 +282,8 @@ class Run:
             start += len(page.jobs)
 
     def _ipython_display_(self) -> None:
-        from xtyl_nb.display import show_line
         from xtyl_nb.notebook import cell_number, in_notebook
+        from xtyl_nb.widget.display import show_line
 
         # A cell that ends in `run.wait()` or `flow.run(...)` asked for that, not for one more picture.
         if self._cell == cell_number() or not in_notebook():
@@ -299,13 +299,13 @@ class Run:
         return self
 
     def _settled(self) -> Run:
-        from xtyl_nb.display import settle_widgets
+        from xtyl_nb.widget.display import settle_widgets
 
         settle_widgets(self.id)
         return self
 
     def _followed(self) -> Run:
-        from xtyl_nb.display import wake_widgets
+        from xtyl_nb.widget.display import wake_widgets
 
         wake_widgets(self.id)
         return self._touched()

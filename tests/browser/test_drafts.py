@@ -18,7 +18,7 @@ from pathlib import Path
 from scripted_run import *
 from xtyl_engine.errors import DecisionRefused
 from xtyl_engine.queries.views import Decision
-from xtyl_nb.widget import RunWidget
+from xtyl_nb.widget.widget import RunWidget
 folder = Path(os.environ["LAB_FOLDER"])
 images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]
 def stands(*places, plan=None, of="pick"):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 # Whoever asks gives the run its next push: the news comes right behind the answer, and nothing after it.
 QUICK = """
 from scripted_run import *
-from xtyl_nb.widget import show
+from xtyl_nb.widget.widget import show
 plan = summer_plan()
 ends = {id: glance(completed=2, started=STARTED + place, finished=STARTED + place + 1) for place, id in enumerate(SUMMER)}
 class Quick(ScriptedRun):

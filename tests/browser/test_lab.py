@@ -16,7 +16,7 @@ START = """
 import os
 from pathlib import Path
 from scripted_run import *
-from xtyl_nb.widget import show
+from xtyl_nb.widget.widget import show
 folder = Path(os.environ["LAB_FOLDER"])
 images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]
 waiting = {"headline": glance(completed=2, text="Hello <b>you</b>"), "pick": glance(waiting=1, blocked=1)}

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 LARGE = """
 from scripted_run import *
-from xtyl_nb.widget import show
+from xtyl_nb.widget.widget import show
 nodes, edges = {"start": ("call", {}), "end": ("attach", {})}, []
 for place in range(100):
     copy, image, pick = (f"{name}_{place}" for name in ("copy", "image", "pick"))
@@ -123,7 +123,7 @@ def test_a_graph_is_dragged_and_zoomed(large: Any) -> None:
 
 CHAIN = """
 from scripted_run import *
-from xtyl_nb.widget import show
+from xtyl_nb.widget.widget import show
 ids = ["brief", "headline", "poster", "pick", "kit"]
 plan = plan_of({id: ("generate_copy", {}) for id in ids}, [(a, b, None) for a, b in zip(ids, ids[1:])])
 show(ScriptedRun(plan, overview_of(plan)))

@@ -190,7 +190,7 @@ def test_a_kernel_that_was_restarted_is_named_and_the_cell_shows_the_run_again(l
 def test_a_page_that_is_looked_at_again_is_brought_up_to_date(lab: Any, page: Any) -> None:
     """Although nobody followed the run any more: the page says that it is there, and hears how the run stands."""
     script = ROWS.replace(
-        "show(run)", "from xtyl_nb.widget import RunWidget\nwidget = RunWidget(run)\nwidget.display()"
+        "show(run)", "from xtyl_nb.widget.widget import RunWidget\nwidget = RunWidget(run)\nwidget.display()"
     )
     start(
         page,

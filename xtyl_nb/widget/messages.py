@@ -10,11 +10,11 @@ from typing import Any
 
 from xtyl_engine.errors import DecisionRefused, WaitTimeout, WorkflowException
 from xtyl_engine.queries.views import JobPage, Option
-from xtyl_nb.detail import detail_json, event_json, page_json
 from xtyl_nb.drawing.displayable import Live
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.words import Json
-from xtyl_nb.widget_state_ import REVIEWS_SHOWN, mark, review_key, reviews_json
+from xtyl_nb.widget.job_panel import detail_json, event_json, page_json
+from xtyl_nb.widget.state import REVIEWS_SHOWN, mark, review_key, reviews_json
 
 MOST_JOBS = 2_000
 MOST_REVIEWS = 500

@@ -11,7 +11,7 @@ from xtyl_engine.states import End
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.timeline import Bar, lanes
 from xtyl_nb.drawing.words import Json, clip
-from xtyl_nb.widget_state_ import asked_lines
+from xtyl_nb.widget.state import asked_lines
 
 LINE_SHOWN = 160
 TEXT_SHOWN = 20_000

@@ -21,20 +21,20 @@ def show_line(words: str) -> None:
 def show_run(run: Live) -> None:
     """Show the live graph below the cell, if there is one."""
     if in_notebook():
-        from xtyl_nb.widget import show
+        from xtyl_nb.widget.widget import show
 
         show(run)
 
 
 def settle_widgets(run_id: str) -> None:
     """Let the still pictures of a run that is over show its end."""
-    widget = sys.modules.get("xtyl_nb.widget")
+    widget = sys.modules.get("xtyl_nb.widget.widget")
     if widget is not None:
         widget.settle(run_id)
 
 
 def wake_widgets(run_id: str) -> None:
     """Let the widgets of a run that goes on again follow it again."""
-    widget = sys.modules.get("xtyl_nb.widget")
+    widget = sys.modules.get("xtyl_nb.widget.widget")
     if widget is not None:
         widget.wake(run_id)

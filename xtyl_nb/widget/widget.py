@@ -20,15 +20,15 @@ from IPython import get_ipython
 from xtyl_engine.errors import DecisionRefused, WorkflowException
 from xtyl_engine.queries.views import Overview
 from xtyl_engine.states import JobState
-from xtyl_nb.answers import CONTROLS, QUESTIONS, words
-from xtyl_nb.audience import Audience, Cells
-from xtyl_nb.detail import bars_json, decision_json
 from xtyl_nb.drawing.displayable import Live
 from xtyl_nb.drawing.folding import fold
 from xtyl_nb.drawing.run_picture import MOST_EXHIBITS, Exhibit, run_html
 from xtyl_nb.drawing.words import Json, elapsed_seconds
-from xtyl_nb.follower import Follower
-from xtyl_nb.widget_state_ import describe, difference, draw_graph, mark
+from xtyl_nb.widget.audience import Audience, Cells
+from xtyl_nb.widget.follower import Follower
+from xtyl_nb.widget.job_panel import bars_json, decision_json
+from xtyl_nb.widget.messages import CONTROLS, QUESTIONS, words
+from xtyl_nb.widget.state import describe, difference, draw_graph, mark
 
 STATIC = Path(__file__).parent / "static"
 # One module to the page, in this order.
