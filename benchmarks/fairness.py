@@ -16,7 +16,7 @@ from recovery import Place, place, spread
 
 import xtyl_nb as xt
 from servers import postgres_server, wait_until
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 
 ALL_SLOTS = 32
 FIRST_STARTS = "SELECT min(j.started) - e.created FROM agent_jobs j JOIN workflow_executions e ON e.id = j.execution_id"

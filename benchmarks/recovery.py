@@ -29,7 +29,7 @@ from fleet import Fleet
 from servers import kill, postgres_server, wait_until
 from xtyl_engine.embedded.redis_server import find_server, ping, start_server
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 
 PAUSES = 60
 

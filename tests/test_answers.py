@@ -15,7 +15,7 @@ from PIL import Image
 import xtyl_nb as xt
 from workbench import Workbench, workbench
 from xtyl_engine.errors import DecisionRefused
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 from xtyl_nb.widget.messages import CONTROLS, QUESTIONS
 from xtyl_nb.widget.state import mark
 from xtyl_nb.widget.widget import RunWidget

@@ -25,7 +25,7 @@ from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.backends.connect import backend
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 from xtyl_nb.widget.widget import RunWidget
 
 KEY, DATABASE, BROKER = CANARIES = ("sk-canary-key-4711", "canary-database-4711", "canary-broker-4711")

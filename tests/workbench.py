@@ -20,7 +20,7 @@ from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.worker.execute import Executor
 from xtyl_nb.backends.direct import DirectBackend
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 
 
 class Workbench:

@@ -28,8 +28,8 @@ from xtyl_engine.states import ExecutionState
 from xtyl_nb.backends.connect import connect
 from xtyl_nb.build import Workflow
 from xtyl_nb.data.briefs import load_briefs
-from xtyl_nb.launch import attach, runs
-from xtyl_nb.run import Run
+from xtyl_nb.runs.launch import attach, runs
+from xtyl_nb.runs.run import Run
 
 __all__ = [
     "BackendError",

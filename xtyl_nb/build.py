@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import networkx
     import pandas as pd
 
-    from xtyl_nb.run import Run
+    from xtyl_nb.runs.run import Run
     from xtyl_nb.steps import Branch
 
 
@@ -124,8 +124,8 @@ class Workflow:
             headline  generate_copy     6
             pick             review     2
         """
-        from xtyl_nb.launch import plan_document
         from xtyl_nb.problems import readable
+        from xtyl_nb.runs.launch import plan_document
 
         with readable():
             return plan_document(self._document, frame, inputs)
@@ -152,8 +152,8 @@ class Workflow:
             >>> flow.run(product="Aurora lamp")
             Run('launch')
         """
-        from xtyl_nb.launch import run_document
         from xtyl_nb.problems import readable
+        from xtyl_nb.runs.launch import run_document
 
         with readable():
             return run_document(self._document, frame, inputs)

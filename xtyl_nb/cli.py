@@ -150,7 +150,7 @@ def migrate(target: str | None) -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 def runs(limit: int) -> None:
     """List the latest runs."""
-    from xtyl_nb.launch import runs as list_runs
+    from xtyl_nb.runs.launch import runs as list_runs
 
     table = list_runs(limit)
     click.echo(
@@ -164,7 +164,7 @@ def runs(limit: int) -> None:
 @click.argument("run")
 def show(run: str) -> None:
     """Watch a run's progress."""
-    from xtyl_nb.launch import attach
+    from xtyl_nb.runs.launch import attach
     from xtyl_nb.terminal import watch
 
     watch(attach(run))
@@ -173,7 +173,7 @@ def show(run: str) -> None:
 def _control(action: str, words: str) -> click.Command:
     @click.argument("run")
     def control(run: str) -> None:
-        from xtyl_nb.launch import attach
+        from xtyl_nb.runs.launch import attach
 
         found = attach(run)
         getattr(found, action)()

@@ -9,7 +9,7 @@ from bench import open_desk, serving, submit
 
 from workbench import moving
 from xtyl_nb.backends.remote.backend import RemoteBackend
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 
 FLOW = {
     "name": "uneven",

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 import xtyl_nb as xt
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 
 ROWS = 8
 ALL_JOBS = 6 * ROWS

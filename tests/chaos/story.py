@@ -20,7 +20,7 @@ from place import CANARY, Place, place
 
 import xtyl_nb as xt
 from servers import wait_until
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 
 DRAIN_SECONDS = 30.0
 JOBS = (

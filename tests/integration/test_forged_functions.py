@@ -23,7 +23,7 @@ from xtyl_engine.values import functions
 from xtyl_engine.values.functions import PackedFunction, load_key, pack
 from xtyl_engine.workflow.validate import validate
 from xtyl_nb.backends.connect import backend
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 
 FLOW = xt.Workflow("forged").call("made", lambda: "made").attach("fine", title="fine", after=[])
 

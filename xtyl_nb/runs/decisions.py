@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from xtyl_engine.queries.views import Review
     from xtyl_nb.backends.protocol import Backend
-    from xtyl_nb.run import Run
+    from xtyl_nb.runs.run import Run
 
 PAGE = 200
 

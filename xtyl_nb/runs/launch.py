@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.connect import backend
 from xtyl_nb.backends.retrying import patiently
-from xtyl_nb.run import Run
+from xtyl_nb.runs.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import xtyl_nb.desk as desk
-import xtyl_nb.results as results
+import xtyl_nb.runs.decisions as desk
+import xtyl_nb.runs.results as results
 from xtyl_engine.errors import WaitTimeout
 from xtyl_engine.events import Event
 from xtyl_engine.states import ExecutionState

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from xtyl_engine.queries.views import JobDetail
     from xtyl_nb.drawing.gallery import Gallery
     from xtyl_nb.drawing.timeline import Timeline
-    from xtyl_nb.run import Run
+    from xtyl_nb.runs.run import Run
 
 
 def frame(self: Run) -> pd.DataFrame:
@@ -173,6 +173,6 @@ def save(self: Run, folder: str | Path) -> list[Path]:
         >>> sorted({path.parent.name for path in paths})
         ['000-aurora-lamp', '001-tidal-mug']
     """
-    from xtyl_nb.export import save_results
+    from xtyl_nb.runs.export import save_results
 
     return save_results(self._backend, self.id, self._plan, folder)
