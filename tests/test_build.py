@@ -12,7 +12,7 @@ import pytest
 
 from xtyl_engine.errors import WorkflowError
 from xtyl_engine.nodes.base import Retry
-from xtyl_nb.build import Workflow
+from xtyl_nb.workflow.builder import Workflow
 
 
 def shout(text):
@@ -268,6 +268,6 @@ def test_repr():
 def test_imports_lightly():
     """Building needs none of the heavy libraries at import."""
     heavy = "jinja2 networkx pydantic pandas graphviz sqlalchemy celery IPython"
-    code = f"import sys, xtyl_nb.build; print([name for name in {heavy.split()!r} if name in sys.modules])"
+    code = f"import sys, xtyl_nb.workflow.builder; print([name for name in {heavy.split()!r} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

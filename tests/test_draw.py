@@ -8,8 +8,8 @@ import pytest
 
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.validate import find_problems
-from xtyl_nb.build import Workflow
 from xtyl_nb.drawing.draw import FAULT, draw, draw_html
+from xtyl_nb.workflow.builder import Workflow
 
 NASTY = (
     "<script>alert(1)</script>",

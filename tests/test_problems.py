@@ -8,15 +8,15 @@ import sys
 import pytest
 
 from xtyl_engine import errors
-from xtyl_nb.build import Workflow
-from xtyl_nb.problems import MOST_ROWS, WorkflowError, problems_html
+from xtyl_nb.workflow.builder import Workflow
+from xtyl_nb.workflow.errors import MOST_ROWS, WorkflowError, problems_html
 
 BROKEN = Workflow("<b>w</b>").generate_copy("a", prompt="{{ a.text }}", n=0).generate_copy("<script>", prompt="x")
 CELL = """
-from xtyl_nb.build import Workflow
+from xtyl_nb.workflow.builder import Workflow
 Workflow("w").generate_copy("headline", prompt="x").generate_copy("b", prompt="{{ headlin.text }}").validate()
 """
-FRAME_CELL = """from xtyl_nb.build import Workflow; flow = Workflow("w").generate_copy("a", prompt="x")
+FRAME_CELL = """from xtyl_nb.workflow.builder import Workflow; flow = Workflow("w").generate_copy("a", prompt="x")
 flow.plan({"status": [1]})"""
 
 

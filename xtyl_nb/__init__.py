@@ -26,10 +26,10 @@ from xtyl_engine.errors import (
 )
 from xtyl_engine.states import ExecutionState
 from xtyl_nb.backends.connect import connect
-from xtyl_nb.build import Workflow
 from xtyl_nb.data.briefs import load_briefs
 from xtyl_nb.runs.launch import attach, runs
 from xtyl_nb.runs.run import Run
+from xtyl_nb.workflow.builder import Workflow
 
 __all__ = [
     "BackendError",

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from xtyl_engine.errors import WorkflowException
-from xtyl_nb.build import Workflow
 from xtyl_nb.data.briefs import load_briefs
 from xtyl_nb.terminal import watch
+from xtyl_nb.workflow.builder import Workflow
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,5 +1,5 @@
 """The document of a workflow: nodes, edges, inputs, as plain values, to and from JSON. It may well be wrong;
-`validate` says so. The fluent builder in `xtyl_nb.build` writes these, and so may any other program.
+`validate` says so. The fluent builder in `xtyl_nb.workflow.builder` writes these, and so may any other program.
 """
 
 from __future__ import annotations

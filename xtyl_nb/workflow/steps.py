@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xtyl_engine.nodes.base import Retry
-    from xtyl_nb.build import Workflow
+    from xtyl_nb.workflow.builder import Workflow
 
     Branch = Callable[[Workflow], Workflow]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import xtyl_nb.steps as steps
+import xtyl_nb.workflow.steps as steps
 from xtyl_engine.workflow.document import Document, Edge, Node
-from xtyl_nb.follow import branch_ends, names_read
+from xtyl_nb.workflow.implied_edges import branch_ends, names_read
 
 if TYPE_CHECKING:
     import graphviz
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from xtyl_nb.runs.run import Run
-    from xtyl_nb.steps import Branch
+    from xtyl_nb.workflow.steps import Branch
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -95,7 +95,7 @@ class Workflow:
             workflow/unknown-reference again
         """
         from xtyl_engine.workflow.validate import validate
-        from xtyl_nb.problems import readable
+        from xtyl_nb.workflow.errors import readable
 
         with readable():
             validate(self._document)
@@ -124,8 +124,8 @@ class Workflow:
             headline  generate_copy     6
             pick             review     2
         """
-        from xtyl_nb.problems import readable
         from xtyl_nb.runs.launch import plan_document
+        from xtyl_nb.workflow.errors import readable
 
         with readable():
             return plan_document(self._document, frame, inputs)
@@ -152,8 +152,8 @@ class Workflow:
             >>> flow.run(product="Aurora lamp")
             Run('launch')
         """
-        from xtyl_nb.problems import readable
         from xtyl_nb.runs.launch import run_document
+        from xtyl_nb.workflow.errors import readable
 
         with readable():
             return run_document(self._document, frame, inputs)
@@ -186,7 +186,7 @@ class Workflow:
             ['headline', 'pick']
         """
         from xtyl_engine.workflow.graph import order_nodes
-        from xtyl_nb.problems import readable
+        from xtyl_nb.workflow.errors import readable
 
         with readable():
             return order_nodes(self.graph())
@@ -205,7 +205,7 @@ class Workflow:
             {'headline': 0, 'pick': 1}
         """
         from xtyl_engine.workflow.graph import level_nodes
-        from xtyl_nb.problems import readable
+        from xtyl_nb.workflow.errors import readable
 
         with readable():
             return level_nodes(self.graph())
@@ -242,7 +242,7 @@ class Workflow:
             ...
         """
         from xtyl_engine.workflow.document_io import write_document
-        from xtyl_nb.problems import readable
+        from xtyl_nb.workflow.errors import readable
 
         with readable():
             return write_document(self._document)
@@ -265,7 +265,7 @@ class Workflow:
             Workflow('launch', 2 nodes)
         """
         from xtyl_engine.workflow.document_io import read_document
-        from xtyl_nb.problems import readable
+        from xtyl_nb.workflow.errors import readable
 
         with readable():
             document = read_document(source)
