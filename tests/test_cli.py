@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import xtyl_nb as xt
 from servers import embedded_home
-from xtyl_nb.cli import main
+from xtyl_nb.cli.main import main
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from xtyl_engine.database.retention.files import files_in
 from xtyl_engine.database.schema import HEAD, ensure_schema, revision
 from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-from xtyl_nb.cli import main
+from xtyl_nb.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [

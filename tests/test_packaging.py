@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from xtyl_nb.lab import PAGES
+from xtyl_nb.cli.lab import PAGES
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
@@ -78,7 +78,7 @@ def test_the_wheel_holds_the_notebooks_and_no_tests(wheel: Path) -> None:
 def test_the_wheel_alone_brings_the_notebooks(wheel: Path, tmp_path: Path) -> None:
     """Without a clone beside it, they come to the user's folder from the package."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-    code = "from pathlib import Path; from xtyl_nb.lab import copy_notebooks; copy_notebooks(Path('copied'))"
+    code = "from pathlib import Path; from xtyl_nb.cli.lab import copy_notebooks; copy_notebooks(Path('copied'))"
     environment = {"PYTHONPATH": str(tmp_path / "installed")}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
     assert {path.name for path in (tmp_path / "copied").iterdir()} == NOTEBOOKS

@@ -33,7 +33,7 @@ from xtyl_engine.database.schema import HEAD, ensure_schema, revision
 from xtyl_engine.embedded.client import down
 from xtyl_engine.errors import BackendError
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-from xtyl_nb.cli import main
+from xtyl_nb.cli.main import main
 
 DUMP = Path(__file__).parent / "data" / f"schema-{PREVIOUS}" / "postgres.sql"
 

@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from servers import wait_until
-from xtyl_nb.cli import main
-from xtyl_nb.lab import FIRST, copy_notebooks
+from xtyl_nb.cli.lab import FIRST, copy_notebooks
+from xtyl_nb.cli.main import main
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 XTYL = Path(sys.executable).parent / "xtyl"

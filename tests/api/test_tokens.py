@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from xtyl_engine.api.tokens import Role, TokenFile, TokenRefused
 from xtyl_engine.errors import BackendError
-from xtyl_nb.cli import main
+from xtyl_nb.cli.main import main
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from xtyl_engine.errors import WorkflowException
-from xtyl_nb.doors import DOORS
-from xtyl_nb.operations import COMMANDS, settings_of_home, show_capacity
+from xtyl_nb.cli.maintenance import COMMANDS, settings_of_home, show_capacity
+from xtyl_nb.cli.serve import DOORS
 
 if TYPE_CHECKING:
     from xtyl_engine.checks import Check
@@ -39,7 +39,7 @@ def main() -> None:
 @click.option("--rows", type=click.IntRange(1, 24), default=None, help="How many briefs; all 24 by default.")
 def demo(folder: Path, rows: int | None) -> None:
     """Run the launch workflow over the shipped briefs and write its images."""
-    from xtyl_nb.demo import run_demo
+    from xtyl_nb.cli.demo import run_demo
 
     sys.exit(0 if run_demo(folder, rows) else 1)
 
@@ -54,7 +54,7 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
     """
     import os
 
-    from xtyl_nb.lab import copy_notebooks, lab_command
+    from xtyl_nb.cli.lab import copy_notebooks, lab_command
 
     command = lab_command(folder.resolve(), options)
     copy_notebooks(folder)
@@ -164,8 +164,8 @@ def runs(limit: int) -> None:
 @click.argument("run")
 def show(run: str) -> None:
     """Watch a run's progress."""
+    from xtyl_nb.cli.terminal import watch
     from xtyl_nb.runs.launch import attach
-    from xtyl_nb.terminal import watch
 
     watch(attach(run))
 

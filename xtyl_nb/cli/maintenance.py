@@ -100,7 +100,7 @@ def restore(folder: Path) -> None:
 
 def show_capacity(settings: Settings) -> None:
     """Print how full a shared back end is."""
-    from xtyl_engine.capacity import measure
+    from xtyl_nb.cli.capacity import measure
 
     for name, words in measure(settings):
         click.echo(f"{name:>16}: {words}")

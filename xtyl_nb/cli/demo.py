@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_nb.cli.terminal import watch
 from xtyl_nb.data.briefs import load_briefs
-from xtyl_nb.terminal import watch
 from xtyl_nb.workflow.builder import Workflow
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import time
 import click
 
 from xtyl_engine.api.tokens import MAX_DAYS, Role, Token, TokenFile
-from xtyl_nb.operations import settings_of_home
+from xtyl_nb.cli.maintenance import settings_of_home
 
 
 @click.command()
