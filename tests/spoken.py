@@ -22,8 +22,9 @@ from xtyl_engine.broker.redis_client import stream_key
 from xtyl_engine.database.tables import metadata
 from xtyl_engine.embedded.state_file import Presence
 from xtyl_engine.events import EventKind
-from xtyl_engine.nodes import registry
-from xtyl_engine.providers import registry
+from xtyl_engine.nodes import registry as node_registry
+from xtyl_engine.providers import registry as provider_registry
+from xtyl_engine.scheduler import routing
 from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.telemetry.prometheus import API, WORKER
@@ -41,10 +42,14 @@ def spoken() -> dict[str, Any]:
     return {
         "document": words(keys(json.loads(flow.to_json()), ends=("config",))),
         "plan": words(keys(json.loads(plan_of(flow).to_json()), ends=("config", "lengths"))),
-        "parameters": {name: words(registry.node_type(name).config.model_fields) for name in registry.BUILTIN},
-        "outputs": {name: words(registry.node_type(name).fields({"of": "art"}) or ()) for name in registry.BUILTIN},
-        "providers": words(registry.BUILTIN),
-        "entry points": words([registry.GROUP, registry.GROUP]),
+        "parameters": {
+            name: words(node_registry.node_type(name).config.model_fields) for name in node_registry.BUILTIN
+        },
+        "outputs": {
+            name: words(node_registry.node_type(name).fields({"of": "art"}) or ()) for name in node_registry.BUILTIN
+        },
+        "providers": words(provider_registry.BUILTIN),
+        "entry points": words([node_registry.GROUP, provider_registry.GROUP]),
         "stored function": words(pack(len, key=b"0" * 32, execution_id="e1").stored()),
         "stored file": words(stored_file()),
         "execution states": words(ExecutionState),
@@ -55,7 +60,7 @@ def spoken() -> dict[str, Any]:
         "celery": {
             "app": celery_app.make_app(None).main,
             "task": celery_app.TASK,
-            "queues": f"{broker.QUEUE} {broker.HEAVY_QUEUE}",
+            "queues": f"{routing.QUEUE} {routing.HEAVY_QUEUE}",
         },
         "stream": stream_key("<execution>"),
         "settings": words(variable(each.name) for each in fields(Settings)),

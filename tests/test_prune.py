@@ -342,8 +342,8 @@ def test_a_worker_tidies_where_it_is_told_to(bench: Workbench) -> None:
 
     run = bench.done(xt.Workflow("old").generate_copy("line", prompt="x"))
     age(bench, run)
-    assert keep_house(bench.settings, bench.backend.database) is None
-    keeper = keep_house(replace(bench.settings, retention_days=30), bench.backend.database)
+    assert keep_house(bench.settings, bench.backend.database, lambda ids: None) is None
+    keeper = keep_house(replace(bench.settings, retention_days=30), bench.backend.database, lambda ids: None)
     assert keeper is not None
     wait_until(lambda: xt.runs().empty)
     keeper.end()

@@ -13,10 +13,10 @@ import pytest
 from pydantic import ConfigDict
 
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowError
-from xtyl_engine.nodes import registry
+from xtyl_engine.nodes import registry as node_registry
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
 from xtyl_engine.nodes.registry import UnknownNodeType
-from xtyl_engine.providers import registry
+from xtyl_engine.providers import registry as provider_registry
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
 from xtyl_engine.providers.offline.provider import OfflineProvider
 from xtyl_engine.providers.registry import UnknownProvider
@@ -114,7 +114,7 @@ def test_results_as_their_types_say_pass(tmp_path: Path) -> None:
     assert called.output == {"value": {"lines": 2}}
 
 
-@pytest.mark.parametrize("name", registry.BUILTIN)
+@pytest.mark.parametrize("name", node_registry.BUILTIN)
 def test_the_built_in_types_keep_to_it(name: str) -> None:
     """What is asked of every node type is true of ours."""
     check_node_type(name)
@@ -242,14 +242,14 @@ def test_a_provider_may_do_one_thing_only() -> None:
 
 def test_a_provider_offered_under_another_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rate and a retry are counted by the name that it says, so it must be the one that steps use."""
-    monkeypatch.setitem(registry.BUILTIN, "other", "offline:OfflineProvider")
-    registry._offered.cache_clear()
+    monkeypatch.setitem(provider_registry.BUILTIN, "other", "offline.provider:OfflineProvider")
+    provider_registry._offered.cache_clear()
     try:
         with pytest.raises(AssertionError, match="its name is 'offline'"):
             check_provider("other")
     finally:
-        registry._offered.cache_clear()
-        registry._factory.cache_clear()
+        provider_registry._offered.cache_clear()
+        provider_registry._factory.cache_clear()
 
 
 def test_only_tests_load_it() -> None:

@@ -115,7 +115,8 @@ def test_traces_are_sent_where_a_variable_says(ours, standard, is_on):
 
 def test_off_loads_nothing():
     """A worker without the settings imports neither OpenTelemetry nor Sentry nor Prometheus."""
-    code = "import sys, xtyl_engine.worker.instrument; print({'opentelemetry', 'sentry_sdk', 'prometheus_client'} & set(sys.modules))"
+    libraries = {"opentelemetry", "sentry_sdk", "prometheus_client"}
+    code = f"import sys, xtyl_engine.worker.instrument; print({libraries!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 

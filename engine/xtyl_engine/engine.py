@@ -24,8 +24,7 @@ from xtyl_engine.scheduler.control import Controls
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.rate_limits.permits import read_rates
 from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
-from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
-from xtyl_engine.settings import Settings, load_settings
+from xtyl_engine.settings import DEFAULT_PROJECT, Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.default_provider import name_provider
 from xtyl_engine.workflow.plan import Plan

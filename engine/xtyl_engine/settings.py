@@ -20,6 +20,8 @@ from xtyl_engine.machine import processors
 from xtyl_engine.rates import UnreadableRate, parse_rates
 
 _making = threading.Lock()
+# The project of whatever was submitted without one.
+DEFAULT_PROJECT = "default"
 PREFORK = "prefork"
 WORKER_SETTINGS = (
     "accept_functions",

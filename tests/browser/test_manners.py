@@ -216,7 +216,8 @@ def test_a_kernel_that_is_busy_is_named_with_what_works(lab: Any, page: Any) -> 
 
 def test_prices_are_no_formulas(lab: Any, page: Any) -> None:
     """Dollars in a frame stay dollars."""
-    frame = 'import pandas as pd\nfrom xtyl_nb.frames.result_frame import ResultFrame\nResultFrame({"a": ["costs $5 and $10", "2"]})'
+    imported = "import pandas as pd\nfrom xtyl_nb.frames.result_frame import ResultFrame"
+    frame = imported + '\nResultFrame({"a": ["costs $5 and $10", "2"]})'
     start(page, lab.write("prices.ipynb", frame))
     page.get_by_text("costs $5 and $10").last.wait_for()
     assert page.locator("mjx-container").count() == 0

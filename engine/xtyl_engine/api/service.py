@@ -19,8 +19,8 @@ from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.views import Execution
 from xtyl_engine.scheduler.rules import count_initial_jobs
 from xtyl_engine.scheduler.submit import Submission, new_execution_id
-from xtyl_engine.scheduler.templates import DEFAULT_PROJECT, Template
-from xtyl_engine.settings import Settings
+from xtyl_engine.scheduler.templates import Template
+from xtyl_engine.settings import DEFAULT_PROJECT, Settings
 from xtyl_engine.values.functions import PackedFunction, load_key
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan

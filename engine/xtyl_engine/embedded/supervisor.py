@@ -1,5 +1,6 @@
 """The process that owns the embedded back end of one home: it starts the server and the worker, starts them again when they
-die, and ends with them when nobody needs them. It imports little: a notebook waits for it. Run as `-m xtyl_engine.embedded.supervisor`.
+die, and ends with them when nobody needs them. It imports little: a notebook waits for it. Run as
+`-m xtyl_engine.embedded.supervisor`.
 """
 
 from __future__ import annotations

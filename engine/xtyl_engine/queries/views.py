@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xtyl_engine.events import Event
-from xtyl_engine.scheduler.templates import DEFAULT_PROJECT
+from xtyl_engine.settings import DEFAULT_PROJECT
 from xtyl_engine.states import ExecutionState, JobState
 
 

@@ -22,7 +22,8 @@ from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.scheduler.locked_execution import event_row
 from xtyl_engine.scheduler.rules import count_initial_jobs, initial_jobs
-from xtyl_engine.scheduler.templates import DEFAULT_PROJECT, keep_version
+from xtyl_engine.scheduler.templates import keep_version
+from xtyl_engine.settings import DEFAULT_PROJECT
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.functions import PackedFunction, check_size
 from xtyl_engine.values.plain import mend

@@ -15,7 +15,6 @@ from xtyl_engine.database.tables import versions
 from xtyl_engine.errors import TemplateNotFound
 from xtyl_engine.workflow.plan import Plan
 
-DEFAULT_PROJECT = "default"
 _V = versions.c
 _ADD_PLAN = text(
     "INSERT INTO workflow_templates (id, name, plan, created) VALUES (:template_id, :name, :plan, :now) "

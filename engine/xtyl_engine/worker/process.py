@@ -11,7 +11,7 @@ import uuid
 from celery import Celery
 
 from xtyl_engine.broker.celery_app import send_hint
-from xtyl_engine.broker.live_events import Publisher
+from xtyl_engine.broker.live_events import Publisher, forget_streams
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.keeper import keep_house
 from xtyl_engine.database.schema import ensure_schema
@@ -77,7 +77,7 @@ class Process:
             self.heartbeat.note,
         )
         self.sweeper.start()
-        self.keeper = keep_house(settings, self.database)
+        self.keeper = keep_house(settings, self.database, lambda ids: forget_streams(settings.event_url, ids))
         threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
 
     @property

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from xtyl_engine.broker.live_events import forget_streams
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Now, Transaction
 from xtyl_engine.database.retention.executions import Retention, count_over, prune, prune_templates
@@ -133,11 +132,11 @@ class Keeper:
         return transaction.run(_KEEP_TURN, {"turn": TURN, "seconds": seconds})
 
 
-def keep_house(settings: Settings, database: Database) -> Keeper | None:
+def keep_house(settings: Settings, database: Database, forget: Forget) -> Keeper | None:
     """A worker process's keeper, at work; None where nothing is to be removed by itself."""
     if settings.retention_days is None:
         return None
     retention = Retention(seconds=settings.retention_days * DAY_SECONDS)
-    keeper = Keeper(database, settings.artifacts_folder, retention, lambda ids: forget_streams(settings.event_url, ids))
+    keeper = Keeper(database, settings.artifacts_folder, retention, forget)
     keeper.start()
     return keeper
