@@ -35,7 +35,28 @@ _OURS = ("xtyl_engine", "xtyl_nb")
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _packing = threading.RLock()
 # Where modules are now that functions and workflows of an earlier release name.
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {
+    "xtyl_engine.artifacts": "xtyl_engine.values.artifacts",
+    "xtyl_engine.overview": "xtyl_engine.queries.views",
+    "xtyl_engine.plan": "xtyl_engine.workflow.plan",
+    "xtyl_engine.query": "xtyl_engine.queries.views",
+    "xtyl_engine.submit": "xtyl_engine.scheduler.submit",
+    "xtyl_engine.values": "xtyl_engine.values.plain",
+    "xtyl_engine.workflow": "xtyl_engine.workflow.document",
+    "xtyl_nb.briefs": "xtyl_nb.data.briefs",
+    "xtyl_nb.build": "xtyl_nb.workflow.builder",
+    "xtyl_nb.client": "xtyl_nb.backends.connect",
+    "xtyl_nb.direct": "xtyl_nb.backends.direct",
+    "xtyl_nb.frame": "xtyl_nb.frames.results",
+    "xtyl_nb.gallery": "xtyl_nb.drawing.gallery",
+    "xtyl_nb.launch": "xtyl_nb.runs.launch",
+    "xtyl_nb.problems": "xtyl_nb.workflow.errors",
+    "xtyl_nb.remote": "xtyl_nb.backends.remote.backend",
+    "xtyl_nb.run": "xtyl_nb.runs.run",
+    "xtyl_nb.table": "xtyl_nb.frames.result_frame",
+    "xtyl_nb.timeline": "xtyl_nb.drawing.timeline",
+    "xtyl_nb.widget": "xtyl_nb.widget.widget",
+}
 Function = Callable[..., Any]
 
 
