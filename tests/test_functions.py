@@ -196,11 +196,7 @@ def test_importable_functions_have_a_reference():
 def test_our_own_functions_are_named_by_the_package():
     """What a workflow or a packed function keeps of them says nothing of the module they are in."""
     assert reference(xtyl_nb.load_briefs) == "xtyl_nb:load_briefs"
-    assert (
-        load_reference("xtyl_nb:load_briefs")
-        is load_reference("xtyl_nb.data.briefs:load_briefs")
-        is xtyl_nb.load_briefs
-    )
+    assert load_reference("xtyl_nb:load_briefs") is load_reference("xtyl_nb.briefs:load_briefs") is xtyl_nb.load_briefs
     assert {each.__module__ for each in (xtyl_nb.attach, xtyl_nb.connect, xtyl_nb.runs)} == {"xtyl_nb"}
 
 

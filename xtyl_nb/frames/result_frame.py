@@ -34,7 +34,7 @@ class ResultFrame(pd.DataFrame):
     """A DataFrame that shows paths of images in a folder as small pictures, see `with_images`."""
 
     # Pickled frames name their class and their folder so, whatever module this is.
-    __module__ = "xtyl_nb.frames.result_frame"
+    __module__ = "xtyl_nb.table"
     _metadata: ClassVar[list[str]] = ["images_from"]
     images_from: str | None = None
 
