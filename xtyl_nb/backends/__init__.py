@@ -3,11 +3,4 @@
 Others take a back end from `connect` and see only `protocol`; `retrying` rides over a back end that is away for a moment.
 """
 
-__all__ = [
-    "connect",
-    "direct",
-    "fork",
-    "protocol",
-    "remote",
-    "retrying",
-]
+__all__ = ["connect", "direct", "fork", "protocol", "remote", "retrying"]

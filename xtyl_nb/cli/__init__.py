@@ -3,6 +3,4 @@
 `main` is the entry point.
 """
 
-__all__ = [
-    "main",
-]
+__all__ = ["main"]

@@ -3,6 +3,4 @@
 The package shows `briefs` to users.
 """
 
-__all__ = [
-    "briefs",
-]
+__all__ = ["briefs"]

@@ -3,9 +3,4 @@
 Others use `inputs` and `results`.
 """
 
-__all__ = [
-    "dtypes",
-    "inputs",
-    "result_frame",
-    "results",
-]
+__all__ = ["dtypes", "inputs", "result_frame", "results"]

@@ -3,9 +3,4 @@
 Workflows launch by `launch`; the package shows `run` and `launch` to users.
 """
 
-__all__ = [
-    "decisions",
-    "export",
-    "launch",
-    "run",
-]
+__all__ = ["decisions", "export", "launch", "run"]

@@ -3,6 +3,4 @@
 Others show a run by `display`; nothing else is for other rooms.
 """
 
-__all__ = [
-    "display",
-]
+__all__ = ["display"]

@@ -3,8 +3,4 @@
 The package shows `builder` and `errors` to users.
 """
 
-__all__ = [
-    "builder",
-    "errors",
-    "implied_edges",
-]
+__all__ = ["builder", "errors", "implied_edges"]

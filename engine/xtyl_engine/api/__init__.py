@@ -3,7 +3,4 @@
 Only what serves HTTP enters here: by `serve`, and by `tokens` for who may use it.
 """
 
-__all__ = [
-    "serve",
-    "tokens",
-]
+__all__ = ["serve", "tokens"]

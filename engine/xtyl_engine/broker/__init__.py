@@ -4,9 +4,4 @@ All of it may be lost without harm; the truth is in SQL. Others send by `celery_
 listen by `async_listener`, and ask a broker about itself by `redis_client`.
 """
 
-__all__ = [
-    "async_listener",
-    "celery_app",
-    "live_events",
-    "redis_client",
-]
+__all__ = ["async_listener", "celery_app", "live_events", "redis_client"]

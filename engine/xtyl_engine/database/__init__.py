@@ -3,11 +3,4 @@
 Others open a `connection` and run `statements` in a transaction; `schema` brings a database up to this release.
 """
 
-__all__ = [
-    "connection",
-    "migrations",
-    "retention",
-    "schema",
-    "statements",
-    "tables",
-]
+__all__ = ["connection", "migrations", "retention", "schema", "statements", "tables"]

@@ -4,11 +4,4 @@ Others use `client` (find it, start it, stop it), `status`, `doctor`, `backup` a
 supervisor.
 """
 
-__all__ = [
-    "backup",
-    "client",
-    "doctor",
-    "log_files",
-    "status",
-    "supervisor",
-]
+__all__ = ["backup", "client", "doctor", "log_files", "status", "supervisor"]

@@ -3,7 +3,4 @@
 Others ask `registry` for a type and its facts; `base` is what a node type of another package is written with.
 """
 
-__all__ = [
-    "base",
-    "registry",
-]
+__all__ = ["base", "registry"]

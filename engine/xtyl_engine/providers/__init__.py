@@ -4,7 +4,4 @@ Others take a provider by name from `registry`; `base` has the requests and resu
 speaks. Nothing else here is for other rooms.
 """
 
-__all__ = [
-    "base",
-    "registry",
-]
+__all__ = ["base", "registry"]

@@ -3,10 +3,4 @@
 Every room may use these modules. They know no workflow, no database and no worker.
 """
 
-__all__ = [
-    "artifacts",
-    "error_text",
-    "functions",
-    "images",
-    "plain",
-]
+__all__ = ["artifacts", "error_text", "functions", "images", "plain"]

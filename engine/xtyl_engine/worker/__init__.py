@@ -6,10 +6,7 @@ nothing else is for other rooms.
 
 from typing import Any
 
-__all__ = [
-    "command",
-    "health",
-]
+__all__ = ["command", "health"]
 
 
 def __getattr__(name: str) -> Any:

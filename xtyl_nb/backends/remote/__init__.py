@@ -3,7 +3,4 @@
 `connect` enters by `backend`, the command line by `doctor`.
 """
 
-__all__ = [
-    "backend",
-    "doctor",
-]
+__all__ = ["backend", "doctor"]

@@ -1,11 +1,3 @@
 """One module for each part of the HTTP interface; `app` joins them."""
 
-__all__ = [
-    "executions",
-    "files",
-    "health",
-    "reads",
-    "reviews",
-    "stream",
-    "templates",
-]
+__all__ = ["executions", "files", "health", "reads", "reviews", "stream", "templates"]

@@ -3,8 +3,4 @@
 `broadcaster` is the way in.
 """
 
-__all__ = [
-    "broadcaster",
-    "channel",
-    "subscriber",
-]
+__all__ = ["broadcaster", "channel", "subscriber"]

@@ -3,8 +3,4 @@
 Others use `keeper`, which does both in steps short enough not to block a worker, and `executions` for what to keep.
 """
 
-__all__ = [
-    "executions",
-    "files",
-    "keeper",
-]
+__all__ = ["executions", "files", "keeper"]

@@ -3,6 +3,4 @@
 Only the registry of providers enters here, by `provider`.
 """
 
-__all__ = [
-    "provider",
-]
+__all__ = ["provider"]

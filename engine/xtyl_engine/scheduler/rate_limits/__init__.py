@@ -3,7 +3,4 @@
 Others read `permits` for what a claim may take and when the next may start; `bucket` serves it.
 """
 
-__all__ = [
-    "bucket",
-    "permits",
-]
+__all__ = ["bucket", "permits"]

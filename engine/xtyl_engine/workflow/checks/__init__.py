@@ -3,9 +3,4 @@
 Others use only `wording`, which names things and their closest matches in messages.
 """
 
-__all__ = [
-    "parameters",
-    "references",
-    "structure",
-    "wording",
-]
+__all__ = ["parameters", "references", "structure", "wording"]

@@ -3,8 +3,4 @@
 Others use `render`; `names` and `sandbox` serve it.
 """
 
-__all__ = [
-    "names",
-    "render",
-    "sandbox",
-]
+__all__ = ["names", "render", "sandbox"]
