@@ -101,5 +101,5 @@ def test_a_run_is_kept_while_the_broker_refuses(
             assert run.waiting_for == "a worker"
             assert list(xt.runs().index) == [run.id]
         made.close()
-    assert "a hint could not be sent" in caplog.text
+    assert "a notification could not be sent" in caplog.text
     assert SECRET not in caplog.text

@@ -131,7 +131,7 @@ def test_a_shared_back_end_says_how_full_it_is(
     ("options", "is_well", "hint"),
     [
         (["--maxmemory", "100mb", "--maxmemory-policy", "noeviction"], True, ""),
-        (["--maxmemory-policy", "noeviction"], True, "set maxmemory"),
+        (["--maxmemory-policy", "noeviction"], True, "Set maxmemory"),
         (["--maxmemory", "1mb", "--maxmemory-policy", "noeviction"], False, "Raise its maxmemory"),
         (["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"], False, "Set maxmemory-policy to noeviction"),
     ],

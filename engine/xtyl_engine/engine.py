@@ -1,5 +1,5 @@
-"""One back end from the inside: its database, its broker, its files, and what is done with them. The notebook's direct back end
-and the HTTP service are built on it. It knows of no HTTP, projects or rights: what is asked of it, it does.
+"""One back end from the inside: its database, its broker and its files, and what submits, controls and reads through them. The
+notebook's direct back end and the HTTP service are built on it. It knows nothing of HTTP, projects or rights.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ RECHECK_SECONDS = 1.0
 
 
 class Engine:
-    """Speaks to the database and the broker that settings name; `database` is how many connections to keep, and how patiently.
-    Safe to share between threads; every method may block."""
+    """Speaks to the database and the broker that settings name. `database` holds options of `Database`: how many connections to
+    keep, how long to retry. Threads may share it; every method may block."""
 
     def __init__(self, settings: Settings, **database: Any):
         self.settings = settings
-        # First: a worker would refuse the same settings, where nobody looks.
+        # First: a worker would refuse the same settings too, but only in its own log.
         self._rates = read_rates(settings)
         self.connection = ensure(settings)
         self._options = database
         self.open()
 
     def open(self) -> None:
-        """Make all that speaks to the database and the broker; it connects at first use."""
+        """Make everything that speaks to the database and the broker; each connects at first use."""
         arm(self.settings.crash, self.settings.home)
         self.database = Database(self.connection.database_url, **self._options)
         self.plans = PlanCache()
@@ -64,18 +64,18 @@ class Engine:
 
     @property
     def provider(self) -> str | None:
-        """The provider that is asked for here and now; None leaves it to the workers of a shared back end."""
+        """The provider that this process's settings name now; None leaves the choice to the workers of a shared back end."""
         is_embedded = self.settings.redis_url is None
         return os.environ.get("XTYL_PROVIDER") or (load_settings().provider if is_embedded else None)
 
     def bind(self, plan: Plan, functions: Mapping[str, Mapping[str, Any]]) -> Plan:
-        """The plan as it is submitted: these functions, as they are stored, in their nodes, and the provider asked for here in
-        those that name none. A worker keeps the settings it was started with, and a run must not depend on when that was."""
+        """The plan as it is submitted: stored functions in their nodes, and this process's provider in nodes that name none. A
+        worker keeps the settings it was started with, and a run must not depend on when that was."""
         configs = {node: {**plan.nodes[node].config, "function": stored} for node, stored in functions.items()}
         return plan.with_configs(configs | name_provider(plan, self.provider))
 
     def submit(self, submission: Submission) -> Submitted:
-        """Write an execution, or find the one that its key has made; say that there is work in a new one."""
+        """Write an execution, or find the one that the same key made before; notify workers of a new one."""
         ensure(self.settings)
         done = submit(self.database, submission)
         if done.id == submission.id:
@@ -94,14 +94,14 @@ class Engine:
         )
 
     def control(self, id: str, action: str, *place: str, **said: Any) -> None:
-        """Do to an execution what `Controls` has under this name: pause, resume, stop, retry, or decide a review at its node and
+        """Call the method of `Controls` with this name: pause, resume, stop, retry, or a decision on the review at a node and
         item. Raises ControlRefused, DecisionRefused."""
         events = getattr(self._controls, action)(id, *place, **said)
         ensure(self.settings)
         self._tell(id, events)
 
     def changed(self, id: str, after: int, timeout: float) -> bool:
-        """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
+        """Block until there is an event newer than number `after`, or for `timeout` seconds; returns whether there is one."""
         deadline = time.monotonic() + timeout
         while True:
             place = self._listener.place(id)
@@ -113,7 +113,7 @@ class Engine:
             self._listener.wait(id, place, min(left, RECHECK_SECONDS))
 
     def close(self) -> None:
-        """Let go of every connection; executions go on."""
+        """Close every connection; executions go on."""
         self._publisher.close()
         self._listener.close()
         self.database.close()

@@ -1,5 +1,5 @@
 """News of many executions at once, on two connections to Redis: one waits at the streams of all of them, the other wakes it when
-there is one more. Like all of Redis it may fail without harm: whoever listens looks in SQL each second anyway.
+an execution is added. It may fail without harm: listeners look in SQL each second anyway.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ Tell = Callable[[str, int | None], None]
 
 
 class News:
-    """Tells how far each watched execution's events have come, or None where that is not known. Lives in one event loop."""
+    """Calls `tell` with the number of each watched execution's newest event, or None where it is not known. Belongs to one event
+    loop."""
 
     def __init__(self, url: str, tell: Tell):
         retry = Retry(NoBackoff(), 0)
@@ -42,18 +43,18 @@ class News:
         self._is_silent = self._is_closed = False
 
     def start(self) -> None:
-        """Begin to wait for news."""
+        """Start waiting for news."""
         self._task = asyncio.create_task(self._run())
 
     def watch(self, execution_id: str) -> None:
-        """Tell of this execution from now on; once at first, for what may have happened until the watch began."""
+        """Report this execution from now on, and once at the start: events may have come before the watch began."""
         key = stream_key(execution_id)
         self._ids[key] = self._unplaced[key] = execution_id
         if self._waking is None:
             self._waking = asyncio.create_task(self._wake())
 
     def forget(self, execution_id: str) -> None:
-        """Tell of it no more."""
+        """Stop reporting this execution."""
         key = stream_key(execution_id)
         for known in (self._ids, self._places, self._unplaced):
             known.pop(key, None)
@@ -77,10 +78,10 @@ class News:
                     self._tell(self._ids[key], json.loads(entries[-1][1]["event"])["sequence"])
 
     async def close(self) -> None:
-        """Give both connections back."""
+        """Close both connections."""
         self._is_closed = True
         for task in filter(None, (self._task, self._waking)):
-            # A cancellation that meets an answer is swallowed by the client, which then waits on.
+            # The client swallows a cancellation that arrives together with an answer, and waits on.
             while not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=0.1)
@@ -88,7 +89,7 @@ class News:
             await self._client.aclose()
 
     async def _take_places(self) -> None:
-        """Find where each new stream ends now. What came before is told of, for SQL may have been read before that."""
+        """Find where each new stream ends now, and report it once: SQL may have been read before its latest events."""
         new = list(self._unplaced)
         if not new:
             return
@@ -108,10 +109,10 @@ class News:
                     pipe.xadd(self._wake_key, {"new": ""}, maxlen=1)
                     pipe.expire(self._wake_key, WAKE_SECONDS)
                     await pipe.execute()
-                # Whoever came after the others were placed, and before this ended, is still to be placed.
+                # Executions added after the others were placed, and before this task ends, still need a place.
                 await asyncio.sleep(WAKE_PAUSE_SECONDS)
         except redis.RedisError as error:
-            log.debug("nobody could be woken: %s", error)
+            log.debug("the listening connection could not be woken: %s", error)
         finally:
             self._waking = None
 
@@ -123,7 +124,7 @@ class News:
 
 
 def _streams(found: Any) -> list[tuple[str, list[tuple[str, Mapping[str, str]]]]]:
-    """What XREAD answered, whichever version of the protocol the server speaks."""
+    """The answer of XREAD in one form, for both versions of the protocol."""
     if isinstance(found, dict):
         return [(key, entries[0]) for key, entries in found.items() if entries and entries[0]]
     return [(key, entries) for key, entries in found or () if entries]

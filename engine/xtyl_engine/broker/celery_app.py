@@ -1,5 +1,5 @@
-"""How hints travel: queues that keep account of nothing. Whoever submits sends here; the worker's side is in `worker`,
-which no client needs to import.
+"""Sends notifications: Celery's app, its queues, and one function to send with. The queues track nothing: no acknowledgement, no
+redelivery. The worker's side is in `worker`, which no client imports.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger("xtyl")
 TASK = "xtyl.advance"
 
 CONFIGURATION: dict[str, Any] = {
-    # A hint may be lost, so nothing keeps account of it: no acknowledgement, no redelivery, no lookup of an exchange's queues.
+    # A notification may be lost, so nothing tracks it: no acknowledgement, no redelivery, no lookup of an exchange's queues.
     "task_queues": tuple(Queue(name, Exchange(""), routing_key=name, no_ack=True) for name in (QUEUE, HEAVY_QUEUE)),
     "task_default_queue": QUEUE,
     "task_default_exchange": "",
@@ -41,7 +41,7 @@ CONFIGURATION: dict[str, Any] = {
         "socket_keepalive": True,
         "health_check_interval": 5,
         "retry_on_timeout": False,
-        # A hint that cannot be sent now is the sweep's: whoever pauses or submits does not wait for the broker.
+        # A notification that cannot be sent now is left to the sweeper, so that pausing and submitting never wait for the broker.
         "max_retries": 1,
         "interval_start": 0,
         "interval_step": 0,
@@ -51,19 +51,19 @@ CONFIGURATION: dict[str, Any] = {
 
 
 def make_app(broker_url: str | None) -> Celery:
-    """A Celery app that can send and take hints over this broker."""
+    """A Celery app that sends and receives notifications over this broker."""
     app = Celery("xtyl", broker=broker_url)
     app.conf.update(CONFIGURATION)
     return app
 
 
 def send_hint(app: Celery, execution_id: str, queues: Iterable[str] = (QUEUE,)) -> None:
-    """Say that an execution has ready jobs, where those hear it who claim them: see `queues_for`. A hint that cannot be sent is
-    left to the sweeper."""
+    """Notify the workers at these queues that an execution has ready jobs; `queues_for` names the queues. A notification that
+    cannot be sent is left to the sweeper."""
     try:
         reach(Point.HINT_BEFORE)
         for queue in queues:
             app.send_task(TASK, (execution_id,), queue=queue, retry=False, ignore_result=True)
         reach(Point.HINT_SENT)
     except Exception as error:
-        log.warning("a hint could not be sent: %s; the sweep will see to it", error)
+        log.warning("a notification could not be sent: %s; the next sweep sends it again", error)

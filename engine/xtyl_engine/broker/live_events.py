@@ -1,5 +1,5 @@
-"""Live events for those who watch. They may be lost without harm: a watcher that is woken reads SQL, and one that is not
-looks there by itself.
+"""Live events in Redis streams: a publisher, and a listener that blocks. A stream only says that something new is in SQL; a lost
+entry does no harm, because watchers also look in SQL at intervals.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GATHER_SECONDS = 0.02
 
 
 def forget_streams(url: str, execution_ids: Sequence[str]) -> None:
-    """Drop executions' live events. Where that cannot be, they go by themselves within a day."""
+    """Drop executions' live events. Where Redis is away, they expire within a day."""
     if execution_ids:
         with contextlib.suppress(redis.RedisError), connect(url) as client:
             client.unlink(*map(stream_key, execution_ids))
@@ -49,7 +49,7 @@ class Publisher:
             self._start()
 
     def close(self) -> None:
-        """Send what is left, then end."""
+        """Send the remaining events, then end."""
         self._ended.set()
         self._queue.put(None)
         if self._thread is not None:
@@ -65,8 +65,8 @@ class Publisher:
     def _send_all(self) -> None:
         while (batch := self._queue.get()) is not None:
             self._send([*batch, *self._gathered()])
-            # A watcher cannot tell milliseconds apart, and a busy worker has better use for its processor.
-            # Gathering may have taken the mark of the end along, so the end is looked for here too.
+            # Watchers cannot tell milliseconds apart, so events are sent in batches, which leaves a busy worker its processor.
+            # Gathering may have consumed the end mark, so the end is checked here too.
             if self._ended.wait(GATHER_SECONDS):
                 break
         self._send(self._gathered())
@@ -79,7 +79,7 @@ class Publisher:
         return events
 
     def _send(self, events: Sequence[Event]) -> None:
-        """One entry per execution says how far its events have come; the facts themselves are in SQL."""
+        """Send one entry per execution with the number of its newest event; the events themselves are in SQL."""
         latest = {event.execution_id: event for event in events}
         if not latest:
             return
@@ -88,7 +88,7 @@ class Publisher:
                 for execution_id, event in latest.items():
                     entry = json.dumps({"sequence": event.sequence, "kind": str(event.kind)})
                     pipe.xadd(stream_key(execution_id), {"event": entry}, maxlen=KEEP_EVENTS, approximate=True)
-                    # With every entry: the last one may never be sent, and no stream is to outlive its day.
+                    # With every entry: the last one may never be sent, and each stream expires after a day.
                     pipe.expire(stream_key(execution_id), STREAM_SECONDS)
                 pipe.execute()
         except redis.RedisError as error:
@@ -96,25 +96,25 @@ class Publisher:
 
 
 class Listener:
-    """Waits for news of executions. Threads may share it: each waits on a connection of its own, and gives it back."""
+    """Waits for news of executions. Threads may share it: each waits on its own connection from the pool."""
 
     def __init__(self, url: str):
         self._client = connect(url)
 
     def place(self, execution_id: str) -> str:
-        """Where an execution's news end now. Ask before looking in SQL: an event after the look then ends the wait."""
+        """The end of an execution's stream now. Ask for it before reading SQL: an event after that reading then ends the wait."""
         with contextlib.suppress(redis.RedisError):
             if newest := self._client.xrevrange(stream_key(execution_id), count=1):
                 return str(newest[0][0])
         return "0-0"
 
     def wait(self, execution_id: str, place: str, seconds: float) -> None:
-        """Block until there is news behind this place, or for `seconds`, four at most; for a moment if Redis is away."""
+        """Block until there is news after this place, or for `seconds`, at most 4; at most 0.25 s if Redis is away."""
         try:
             self._client.xread({stream_key(execution_id): place}, block=max(1, int(min(seconds, 4.0) * 1000)))
         except redis.RedisError:
             threading.Event().wait(min(seconds, 0.25))
 
     def close(self) -> None:
-        """Close what is not in use; a thread that still waits is not disturbed."""
+        """Close the idle connections; a thread that still waits is not disturbed."""
         self._client.connection_pool.disconnect(inuse_connections=False)

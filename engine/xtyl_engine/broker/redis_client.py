@@ -1,5 +1,5 @@
-"""The one home of Redis: live events for whoever watches. Everything here may be lost without harm: a watcher that is woken
-reads SQL, and one that is not woken looks there by itself.
+"""Connects to Redis, and asks a broker about itself: whether it answers, and how full it is. It neither sends notifications nor
+publishes events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xtyl_engine.errors import BackendError
 from xtyl_engine.server_hints import BROKER, remedy
 
 FULL = 0.8
-# As a broker counts them.
+# As Redis counts them in its settings.
 MEGABYTE = 2**20
 POLICY = "noeviction"
 STREAM_SECONDS = 24 * 3600
@@ -25,7 +25,7 @@ TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "h
 
 
 def connect(url: str) -> redis.Redis:
-    """A client that gives up soon rather than repeat a command whose answer was lost."""
+    """A client that gives up soon, and never repeats a command whose answer was lost."""
     return redis.Redis.from_url(url, retry=None, decode_responses=True, **TIMEOUTS)
 
 
@@ -42,21 +42,21 @@ def _asked(url: str) -> Iterator[redis.Redis]:
 
 
 def check_broker(url: str) -> None:
-    """See that a broker answers and takes what is written. Raises BackendError."""
+    """Check that a broker answers and accepts writes. Raises BackendError."""
     with _asked(url) as client:
         client.set("xtyl:check", "1", ex=5)
 
 
 def examine_broker(url: str) -> Check:
-    """Where a broker is that answers and takes what is written. Raises BackendError."""
+    """A check that a broker answers and accepts writes; it names the broker's address. Raises BackendError."""
     check_broker(url)
     return Check(name="broker", ok=True, detail=f"{place(url)} answers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerMemory:
-    """How full a broker is, in bytes; a `limit` of 0 is none. `streams` is how many executions have live events there. A
-    broker whose user may not ask has no `policy`."""
+    """How full a broker is, in bytes; a `limit` of 0 means no limit. `streams` counts the executions with live events there.
+    `policy` is empty where the broker's user may not ask."""
 
     used: int = 0
     limit: int = 0
@@ -87,16 +87,16 @@ def read_memory(url: str) -> BrokerMemory:
 
 
 def check_memory(url: str) -> Check:
-    """Whether a broker has room, and keeps what it was given. Raises BackendError."""
+    """A check that a broker has room left, and evicts nothing. Raises BackendError."""
     memory = read_memory(url)
     if not memory.policy:
-        return Check(name="memory", ok=True, detail=memory.words, hint="Grant it: ACL SETUSER … +info.")
+        return Check(name="memory", ok=True, detail=memory.words, hint="Grant it with `ACL SETUSER … +info`.")
     hint = ""
     if memory.policy != POLICY:
-        hint = f"Set maxmemory-policy to {POLICY}: a broker that evicts loses hints one by one, and silently."
+        hint = f"Set maxmemory-policy to {POLICY}: a broker that evicts loses notifications silently, one by one."
     elif memory.limit and memory.used > FULL * memory.limit:
-        hint = "Raise its maxmemory, or remove what others keep there. Full, it takes no hints: runs wait, and lose nothing."
-    advice = "" if memory.limit else "It may take all memory there is: set maxmemory, 256 MB is plenty."
+        hint = "Raise its maxmemory, or remove other data there. Full, it takes no notifications: runs wait, and lose nothing."
+    advice = "" if memory.limit else "Set maxmemory, or it may take all memory there is; 256 MB is plenty."
     return Check(name="memory", ok=not hint, detail=memory.words, hint=hint or advice)
 
 
