@@ -67,7 +67,7 @@ def test_the_next_call_finds_the_same(settings):
 def test_settings_that_were_changed_since_are_named(settings):
     """Whoever sets a rate while a back end runs is told, once, that its worker does not know, and what to do."""
     ensure(settings)
-    with pytest.warns(UserWarning, match="was started with XTYL_RATES unset, and goes by that.*`xtyl down`"):
+    with pytest.warns(UserWarning, match="was started with XTYL_RATES unset, and uses that until it ends.*`xtyl down`"):
         ensure(replace(settings, rates="offline=1/s"))
     assert ensure(replace(settings, rates="offline=1/s")) == ensure(settings)
 

@@ -1,6 +1,6 @@
 """The back end of one user on one machine: a supervisor that owns a Redis server, a worker and a SQLite file.
 
-Others use `client` (find it, start it, stop it), `status`, `doctor`, `backup` and `log_files`; the rest serves the
+Other rooms use `client` (find it, start it, stop it), `status`, `doctor`, `backup` and `log_files`; the rest serves the
 supervisor.
 """
 

@@ -1,5 +1,5 @@
-"""A copy of a SQLite back end while it runs, and the way back: the database first, then the files it refers to, then the key that
-functions are signed with. PostgreSQL brings tools of its own, which docs/operations.md shows.
+"""Copies a SQLite back end while it runs, and restores it: the database, the files it refers to, and the key that signs
+functions. It does not copy PostgreSQL, which has tools of its own: see docs/operations.md.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ KEY = "key"
 
 
 class BackupError(BackendError):
-    """A back end cannot be copied, or put back, as it was asked for."""
+    """A back end cannot be copied or restored as asked."""
 
     code = "backend/backup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What was copied; `missing` names files that are referred to and were not there."""
+    """The amount copied; `missing` names the files that the database refers to and that were not found."""
 
     files: int
     bytes: int
@@ -39,25 +39,25 @@ class Copied:
 
 
 def back_up(settings: Settings, target: Path) -> Copied:
-    """Copy a back end into a folder that is empty or not there; it may be at work. Raises BackupError."""
+    """Copy a back end, which may be running, into a new or empty folder. Raises BackupError."""
     source = _database_file(settings)
     if not source.is_file():
-        raise BackupError(f"there is no database {source}", hint="Does XTYL_HOME name the back end that you mean?")
+        raise BackupError(f"there is no database {source}", hint="Set XTYL_HOME to the back end that you mean.")
     if target.exists() and any(target.iterdir()):
         raise BackupError(
-            f"the folder {target} is not empty", hint="Name a new one: each backup is a folder of its own."
+            f"the folder {target} is not empty", hint="Name a new folder: each backup needs one of its own."
         )
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     _copy_database(source, target / DATABASE)
     copied = _copy_files(target / DATABASE, settings.artifacts_folder, target / ARTIFACTS)
-    # Last: whoever finds a key here finds a whole backup.
+    # Last, so that a backup with a key is complete.
     if settings.key_file.exists():
         _copy_private(settings.key_file, target / KEY)
     return copied
 
 
 def restore(settings: Settings, source: Path) -> Copied:
-    """Put a backup where these settings look for their back end, which must not be there yet. Raises BackupError."""
+    """Restore a backup to where these settings keep their back end; there must be none yet. Raises BackupError."""
     target = _database_file(settings)
     if not (source / DATABASE).is_file():
         raise BackupError(f"the folder {source} holds no backup", hint="Name the folder that `xtyl backup` wrote.")
@@ -78,25 +78,23 @@ def _database_file(settings: Settings) -> Path:
     if not settings.database_url.startswith("sqlite"):
         raise BackupError(
             "the database is PostgreSQL, which is copied by its own tools",
-            hint="`pg_dump --format=custom --file=xtyl.dump`, then the folder `artifacts`: see docs/operations.md.",
+            hint="Run `pg_dump --format=custom --file=xtyl.dump`, then copy the folder `artifacts`: see docs/operations.md.",
         )
     return Path(settings.database_url.removeprefix("sqlite:///").partition("?")[0])
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    """As it is at one moment, whoever is writing, and whole."""
+    """Copy the database as it stands at one moment, even while others write, and check the copy."""
     target.touch(mode=0o600)
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
         (found,) = new.execute("PRAGMA integrity_check").fetchone()
     if found != "ok":
-        raise BackupError(
-            f"the database {source} is damaged: {found}", hint="Keep it, and go back to an earlier backup."
-        )
+        raise BackupError(f"the database {source} is damaged: {found}", hint="Keep it, and restore an earlier backup.")
 
 
 def _copy_files(database_file: Path, source: Path, target: Path) -> Copied:
-    """The files that the database refers to. Each is written once and never changed, so on one disk a second name for it does."""
+    """Copy the files that the database refers to. A stored file never changes, so on the same disk a hard link is enough."""
     database = Database(f"sqlite:///{database_file}", pool_size=1)
     try:
         kept = mentioned(database, source)

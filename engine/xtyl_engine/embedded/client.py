@@ -1,5 +1,5 @@
-"""The client's side of the embedded back end: find the one of this home or start it, look at it, stop it. With a configured
-broker there is nothing to start. Importing it is cheap.
+"""The client's side of the embedded back end: finds, starts, checks and stops the one of this home. It starts nothing where
+a broker is configured. Importing it is cheap.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = ["Check", "Connection", "Status", "check", "doctor", "down", "ensure",
 POLL_SECONDS = 0.005
 MOST_STARTS = 3
 DOCTOR = "Run `xtyl doctor`; it looks for the cause."
-# Through a shell that ends at once, so that the supervisor is nobody's child: it leaves no zombie in a notebook, and who ends
-# a kernel with all its children does not end it. It keeps the shell's output open, and so its end can be seen.
+# The shell ends at once, so the supervisor is not a child of the notebook: it leaves no zombie there, and it survives when a
+# kernel is ended with all its children. It keeps the shell's output open, which shows when it ends.
 LAUNCH = 'log=$1; shift; "$@" 3>&1 >>"$log" 2>&1 </dev/null & echo $!'
 
 _joined: dict[Path, int] = {}
@@ -43,7 +43,7 @@ _warned: set[tuple[Path | str, ...]] = set()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Where a back end is reached: the truth, and its broker as Celery and as redis-py name it."""
+    """The addresses of a back end: its database, and its broker as Celery and as redis-py write it."""
 
     database_url: str = field(repr=False)
     celery_url: str = field(repr=False)
@@ -52,7 +52,7 @@ class Connection:
 
 
 def ensure(settings: Settings) -> Connection:
-    """The way to the back end, which is started if it is an embedded one and not there. Cheap when it runs: call it often.
+    """Connect to the back end; an embedded one that is not running is started. Cheap when it runs: call it often.
 
     Returns when the server answers; the worker may still be starting. Raises BackendStartError.
     """
@@ -70,9 +70,9 @@ def ensure(settings: Settings) -> Connection:
 
 
 def check(settings: Settings) -> None:
-    """Make sure that a back end which was there still is: one that was killed is started again.
+    """Check that a back end still runs, and start it again if it was killed.
 
-    Raises BackendStartError if it failed or somebody stopped it.
+    Raises BackendStartError if it failed or was stopped.
     """
     if settings.redis_url is not None or holder(supervisor_lock(settings.home)) is not None:
         return
@@ -82,13 +82,16 @@ def check(settings: Settings) -> None:
     if presence is not None and presence.state is SupervisorState.STOPPED:
         raise BackendStartError(
             "the embedded back end was stopped",
-            hint="Nothing is lost: it goes on when `xtyl up` or the next run starts it again.",
+            hint="Start it with `xtyl up` or the next run: it continues, and nothing is lost.",
         )
     ensure(settings)
 
 
 def down(settings: Settings, timeout: float = 40.0) -> bool:
-    """Stop the embedded back end of this home, its runs kept; False if there was none. Raises BackendError if it stays."""
+    """Stop the embedded back end of this home and keep its runs; False if there is none.
+
+    Raises BackendError if it does not end in time.
+    """
     path = supervisor_lock(settings.home)
     pid = holder(path)
     if pid is None:
@@ -103,14 +106,14 @@ def down(settings: Settings, timeout: float = 40.0) -> bool:
         if time.monotonic() > deadline:
             raise BackendError(
                 f"the embedded back end (process {pid}) is still ending after {timeout:g} s",
-                hint=f"A job may take its time; wait, or end it at once with `kill -9 {pid}`: no finished job is lost.",
+                hint=f"Wait for the running job, or end it at once with `kill -9 {pid}`: no finished job is lost.",
             )
         time.sleep(POLL_SECONDS)
     return True
 
 
 def _join_clients(settings: Settings, deadline: float) -> None:
-    """Be counted as a client until this process ends. While a supervisor is ending, this waits for its end."""
+    """Count this process as a client until it ends. If a supervisor is ending, wait for it first."""
     path = clients_lock(settings.home)
     with _joining:
         known = _joined.get(settings.home)
@@ -129,7 +132,7 @@ def _join_clients(settings: Settings, deadline: float) -> None:
 
 
 def _leave_clients() -> None:
-    """In a forked child: it is a client of its own once it uses the back end, and until then keeps none running."""
+    """Give up the parent's place in a forked child, so that it keeps a back end running only once it uses one."""
     global _joining
     _joining = threading.Lock()
     for handle in _joined.values():
@@ -141,7 +144,7 @@ os.register_at_fork(after_in_child=_leave_clients)
 
 
 def _find_or_start(settings: Settings, deadline: float) -> str:
-    """The socket of a server that answers."""
+    """Return the socket of a server that answers."""
     path, starts = supervisor_lock(settings.home), 0
     with ExitStack() as kept:
         started: _Started | None = None
@@ -166,14 +169,14 @@ def _answers(presence: Presence, settings: Settings) -> bool:
         return False
     if presence.database != settings.database_digest:
         raise BackendStartError(
-            f"the back end that runs in {settings.home} works on another database than XTYL_DATABASE_URL names",
+            f"the back end that runs in {settings.home} uses another database than XTYL_DATABASE_URL names",
             hint="Stop it with `xtyl down`, or set XTYL_HOME to a folder of its own for this database.",
         )
     return True
 
 
 def _compare(presence: Presence, settings: Settings) -> None:
-    """Warn, once each, of settings that were changed since the back end was started: its worker knows nothing of them."""
+    """Warn once of each setting that changed since the back end started: its worker still uses the old value."""
     wanted = settings.to_worker()
     other = sorted(name for name, value in presence.settings.items() if wanted.get(name, value) != value)
     if other and (settings.home, *other) not in _warned:
@@ -182,21 +185,21 @@ def _compare(presence: Presence, settings: Settings) -> None:
             f"{name}={value}" if (value := presence.settings[name]) else f"{name} unset" for name in other
         )
         warnings.warn(
-            f"the back end that runs in {settings.home} was started with {theirs}, and goes by that until it ends. "
-            "For the settings of now: `xtyl down`; the next run starts it again, and nothing is lost.",
+            f"the back end that runs in {settings.home} was started with {theirs}, and uses that until it ends. "
+            "To apply the current settings, run `xtyl down`; the next run starts it again, and nothing is lost.",
             stacklevel=2,
         )
 
 
 class _Started:
-    """A supervisor that was just started, and may turn out to be one too many."""
+    """A supervisor that was just started; it may find that another one came first."""
 
     def __init__(self, settings: Settings):
-        # Here rather than there: what is wrong with the folder is then said in the user's own process.
+        # Checked here, so that a problem with the folder is reported in the user's own process.
         socket_path(settings.home)
         path = settings.log_folder / "supervisor.log"
         os.close(open_log(path))
-        # -P: nothing in the notebook's folder may shadow what the supervisor imports.
+        # -P: no file in the notebook's folder may shadow a module that the supervisor imports.
         command = [sys.executable, "-P", "-m", "xtyl_engine.embedded.supervisor"]
         with subprocess.Popen(
             ["/bin/sh", "-c", LAUNCH, "sh", str(path), *command],
@@ -204,7 +207,7 @@ class _Started:
             stdout=subprocess.PIPE,
             cwd=settings.home,
             env=settings.child_environ(),
-            # An interrupt in Jupyter goes to the kernel's whole process group.
+            # Jupyter sends an interrupt to the kernel's whole process group.
             start_new_session=True,
         ) as shell:
             assert shell.stdout is not None
@@ -219,14 +222,14 @@ class _Started:
         os.close(self._output)
 
     def has_ended(self) -> bool:
-        """Whether the process is gone: it never writes, so that only its end can be read."""
+        """Whether the process is gone: it never writes, so the only thing to read is its end."""
         try:
             return os.read(self._output, 1) == b""
         except BlockingIOError:
             return False
 
     def raise_if_failed(self, presence: Presence) -> None:
-        """Raise BackendStartError if this very process wrote that it failed; it may also just have come second."""
+        """Raise BackendStartError if this process recorded a failure; it may also have ended because another came first."""
         if presence.pid == self._pid and presence.state is SupervisorState.FAILED:
             raise _failure(presence)
 
@@ -244,12 +247,12 @@ def _late(settings: Settings) -> BackendStartError:
     path = settings.log_folder / "supervisor.log"
     return BackendStartError(
         f"the embedded back end did not answer within {settings.start_seconds:g} s\n{path} ends with:\n{read_tail(path)}",
-        hint=f"{DOCTOR} On a slow machine set XTYL_START_SECONDS higher.",
+        hint=f"{DOCTOR} On a slow machine, set XTYL_START_SECONDS higher.",
     )
 
 
 def _elsewhere(home: Path) -> tuple[str, str]:
     return (
         f"the back end of {home} runs where this process cannot reach it: in another container or on another machine",
-        "Set XTYL_HOME to a folder that only this machine uses, or share a back end by XTYL_REDIS_URL.",
+        "Set XTYL_HOME to a folder that only this machine uses, or share a back end with XTYL_REDIS_URL.",
     )

@@ -1,5 +1,5 @@
-"""A look at the embedded back end, and the doctor, which checks all that a run needs and says what to do about what is
-missing. Neither starts anything; heavy libraries are imported only where a check needs one.
+"""The doctor checks everything that a run needs, and says how to mend each fault. It starts nothing, and imports a heavy
+library only where a check needs one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOVE_HOME = "Set XTYL_HOME to a folder on a local disk."
 
 
 def doctor(settings: Settings) -> list[Check]:
-    """Look at everything a run needs. What goes wrong in a check is its finding; nothing is raised."""
+    """Check everything that a run needs. A check that fails reports the error as its finding; nothing is raised."""
     checks: list[tuple[str, Callable[[Settings], Check]]] = [
         ("python", _python),
         ("home", _home),
@@ -49,7 +49,7 @@ def _python(settings: Settings) -> Check:
         name="python",
         ok=sys.version_info >= OLDEST_PYTHON,
         detail=f"{platform.python_version()} at {sys.executable}",
-        hint="Python 3.11 or newer is needed.",
+        hint="Install Python 3.11 or newer.",
     )
 
 
@@ -67,7 +67,7 @@ def _disk(settings: Settings) -> Check:
         name="disk",
         ok=free >= LEAST_FREE_BYTES,
         detail=f"{free / 1e9:.1f} GB free in {settings.home}",
-        hint="Make room: images and results are kept there. " + MOVE_HOME,
+        hint="Free some space: images and results are kept there. " + MOVE_HOME,
     )
 
 
@@ -88,12 +88,12 @@ def _sqlite(settings: Settings) -> Check:
         name="sqlite",
         ok=mode == "wal" and is_shared and sqlite3.sqlite_version_info >= OLDEST_SQLITE,
         detail=f"{sqlite3.sqlite_version}, journal mode {mode}",
-        hint=f"SQLite 3.35 or newer in WAL mode is needed. {MOVE_HOME}",
+        hint=f"Use SQLite 3.35 or newer, in WAL mode. {MOVE_HOME}",
     )
 
 
 def drive_kind(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The kind of file system a path is on, or nothing where the system does not say."""
+    """The type of file system that holds a path; empty where the system does not report it."""
     try:
         lines = [line.split() for line in mounts.read_text(errors="replace").splitlines()]
     except OSError:
@@ -119,7 +119,7 @@ def _socket(settings: Settings) -> Check:
 def _back_end(settings: Settings) -> Check:
     found = status(settings)
     if found.pid is None and found.state is SupervisorState.FAILED:
-        hint = f"Read the logs in {settings.log_folder}; the next run or `xtyl up` tries again."
+        hint = f"Read the logs in {settings.log_folder}, then try again with `xtyl up` or the next run."
         return Check(name="back end", ok=False, detail=f"failed: {found.error}", hint=hint)
     if found.pid is None:
         return Check(name="back end", ok=True, detail="not running; the first run or `xtyl up` starts it")
@@ -127,7 +127,7 @@ def _back_end(settings: Settings) -> Check:
         name="back end",
         ok=found.running and found.worker == "ready",
         detail=f"process {found.pid}, server {'answers' if found.running else 'silent'}, worker {found.worker}",
-        hint=f"It may still be starting. Otherwise read the logs in {settings.log_folder}, then `xtyl down`.",
+        hint=f"Wait if it is still starting. Otherwise read the logs in {settings.log_folder}, then run `xtyl down`.",
     )
 
 

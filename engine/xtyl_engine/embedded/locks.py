@@ -1,5 +1,5 @@
-"""How processes that share a home find one another: the supervisor's lock, the clients' lock, and the record that the
-supervisor writes beside them. The locks are the kernel's, so they are true after any death; the record is only a description.
+"""The supervisor's lock and the clients' lock, by which processes that share a home find one another. The kernel holds them,
+so they are right even after a process is killed. The record beside them, in `state_file`, only describes the supervisor.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def clients_lock(home: Path) -> Path:
 def claim(path: Path) -> int | None:
     """Become the one holder of a lock for the life of this process; its handle, or None if another process holds it.
 
-    It is a POSIX lock, since the kernel tells who holds one. Opening and closing the file again would give it up.
+    It is a POSIX lock, because the kernel reports the holder of one. Opening and closing the file again gives it up.
     """
     handle = _open(path)
     try:
@@ -39,7 +39,7 @@ def claim(path: Path) -> int | None:
 
 
 def holder(path: Path) -> int | None:
-    """The pid of the process that claimed a lock; 0 if it lives where pids are not ours; None if nobody holds it."""
+    """The pid of a lock's holder; 0 if it lives among other pids, as in a container; None if the lock is free."""
     try:
         handle = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -57,16 +57,16 @@ def holder(path: Path) -> int | None:
 
 
 def join(path: Path) -> int | None:
-    """Hold a lock that any number may share, until the handle closes with this process and its forks.
+    """Hold a lock that any number of processes may share, until the handle closes with this process and its forks.
 
-    None while somebody keeps it for themselves.
+    None while another process holds it exclusively.
     """
     return _flocked(path, fcntl.LOCK_SH)
 
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Keep a shared lock for ourselves inside the block; False, and nothing kept, if somebody has joined it."""
+    """Hold a shared lock exclusively inside the block; False, without the lock, if another process shares it."""
     handle = _flocked(path, fcntl.LOCK_EX)
     try:
         yield handle is not None
@@ -76,7 +76,7 @@ def alone(path: Path) -> Iterator[bool]:
 
 
 def is_same_file(handle: int, path: Path) -> bool:
-    """Whether a path still names the file that was opened."""
+    """Whether a path still names the opened file."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except OSError:

@@ -1,4 +1,6 @@
-"""Log files of the embedded back end's processes: private, appended to, set aside when they have grown."""
+"""Log files of the embedded back end's processes: private, appended to, and renamed when they grow large. Their lines are
+written by the processes themselves.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ TAIL_LINES = 20
 
 
 def open_log(path: Path) -> int:
-    """A handle that appends to a log; a large one is first renamed to `.1`, which replaces the one before."""
+    """Open a log for appending; a large one is first renamed to `.1`, which replaces the previous `.1`."""
     try:
         if path.stat().st_size > LARGEST:
             os.replace(path, path.with_name(f"{path.name}.1"))
@@ -20,7 +22,7 @@ def open_log(path: Path) -> int:
 
 
 def read_tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log, or nothing if there is none."""
+    """The last lines of a log; empty if there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 400 * lines))

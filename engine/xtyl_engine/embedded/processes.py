@@ -1,5 +1,5 @@
-"""The children of a supervisor: how the worker is called, how one that dies is started again, and how none outlives its
-parent, not even one that is killed.
+"""The children of a supervisor: one that dies is started again, and none outlives its parent, not even a parent that is
+killed. The commands that start them are given by the supervisor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_DEATHS = 5
 DEATHS_WITHIN_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 5.0
 
-# It learns pids from its input, which ends when the supervisor does, be it by SIGKILL; then it ends what was left behind.
+# It reads pids from its input, which ends with the supervisor, even by SIGKILL; then it ends the children left behind.
 KEEPER = """
 while read -r name pid; do case $name in server) server=$pid ;; worker) worker=$pid ;; esac; done
 [ "$server" ] && kill -KILL "$server"
@@ -27,7 +27,7 @@ while read -r name pid; do case $name in server) server=$pid ;; worker) worker=$
 
 
 class GaveUp(Exception):
-    """A process died too often to be started once more."""
+    """A process died too often to be started again."""
 
     def __init__(self, name: str, message: str):
         self.name = name
@@ -35,7 +35,7 @@ class GaveUp(Exception):
 
 
 class Keeper:
-    """A shell that outlives us by a moment to end our children, should we be killed."""
+    """A shell that outlives this process by a moment, to end its children if it is killed."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -43,14 +43,14 @@ class Keeper:
         )
 
     def tell(self, name: str, pid: int | None) -> None:
-        """Say which process has this role now, if any."""
+        """Tell the shell which process has this role now; None if there is none."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(f"{name} {pid or ''}\n".encode())
             self._process.stdin.flush()
 
     def close(self) -> None:
-        """Let it go; call when the children are gone."""
+        """End the shell; call this when the children are gone."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -58,7 +58,7 @@ class Keeper:
 
 
 class Child:
-    """A process that is started again when it dies, after longer and longer pauses, until it has died too often."""
+    """A process that is started again when it dies, after ever longer pauses, until it has died too often."""
 
     def __init__(self, name: str, start: Callable[[], subprocess.Popen[bytes]], keeper: Keeper):
         self.name = name
@@ -75,7 +75,7 @@ class Child:
         return self.process.pid if self.process else None
 
     def tend(self) -> bool:
-        """Start the process, or start it again, if it is time. True if anything changed. Raises GaveUp."""
+        """Start the process, or restart it, when it is due; True if anything changed. Raises GaveUp."""
         now = time.monotonic()
         if self.process is not None:
             return self.process.poll() is not None and self._mourn(self.process.returncode, now)
@@ -87,7 +87,7 @@ class Child:
         return True
 
     def end(self, soft_seconds: float) -> None:
-        """SIGTERM and that many seconds, then SIGKILL to it and its own children."""
+        """Send SIGTERM, wait that many seconds, then send SIGKILL to the process and its own children."""
         if self.process is None:
             return
         if soft_seconds:

@@ -1,5 +1,5 @@
-"""A Redis-compatible server of our own: find a binary, run it on a private unix socket, ask it things without a client
-library. It holds nothing that may not be lost, so it is ended by SIGKILL, which also leaves a successor's socket alone.
+"""The Redis-compatible server of the embedded back end: finds a binary, runs it on a private unix socket, and queries it
+without a client library. All that it holds may be lost, so SIGKILL ends it, which also leaves a successor's socket alone.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from xtyl_engine.errors import BackendStartError
 
 NAMES = ("valkey-server", "redis-server")
 OLDEST = (6, 2)
-# The shortest limit of the systems we run on is macOS's: sun_path has 104 bytes, the last of them zero.
+# macOS has the lowest limit of the supported systems: sun_path has 104 bytes, the last of them zero.
 LONGEST_PATH = 103
 # Clients may do what Celery, streams and rate limits need, but not read the configuration, empty the server or stop it.
-# Redis 6.2 counts all of CLIENT as dangerous; a client's own name is not.
+# Redis 6.2 counts all of CLIENT as dangerous; naming a connection is not.
 ACL = ("reset", "on", "nopass", "~*", "&*", "+@all", "-@admin", "-@dangerous", "+client|setname", "+client|getname")
 
 
 def find_server(environ: Mapping[str, str] = os.environ) -> Path:
-    """A server binary: on PATH from 6.2 up, or else the one that came with us. Raises BackendStartError."""
+    """A server binary: one on PATH from version 6.2 up, or else the bundled one. Raises BackendStartError."""
     for binary in (*_on_path(environ), *_bundled()):
         if read_version(binary) >= OLDEST:
             return binary
@@ -43,7 +43,7 @@ def find_server(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def read_version(binary: Path) -> tuple[int, ...]:
-    """The version a server binary prints, as numbers; (0,) if it prints none."""
+    """The version that a server binary prints, as numbers; (0,) if it prints none."""
     try:
         printed = subprocess.run(
             [binary, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
@@ -61,20 +61,20 @@ def server_command(binary: Path, socket: Path) -> list[str]:
 
 
 def start_server(binary: Path, socket: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own; it does not wait until the server answers."""
+    """Start a server in a session of its own, without waiting for it to answer."""
     return subprocess.Popen(
         server_command(binary, socket),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         start_new_session=True,
-        # A locale that is set but not installed would end a Redis from 7 up at once.
+        # Redis from version 7 up ends at once if the locale that is set is not installed.
         env={"LC_ALL": "C", "PATH": os.defpath},
     )
 
 
 def socket_path(home: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where this home's server listens: in a short folder made private to this user. Raises BackendStartError."""
+    """The socket of this home's server, in a short folder that is private to this user. Raises BackendStartError."""
     name = f"xtyl-{os.geteuid()}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
     bases = [environ.get("XDG_RUNTIME_DIR", ""), environ.get("TMPDIR", ""), "/tmp"]
     for base in bases:
@@ -89,20 +89,20 @@ def socket_path(home: Path, environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def secure_folder(path: Path) -> None:
-    """Make a folder that only this user can enter, or check one that is there. Raises BackendStartError."""
+    """Make a folder that only this user can enter, or check an existing one. Raises BackendStartError."""
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    # lstat: a link that somebody else left here must not lead us to a folder of their choice.
+    # lstat: a link that another user left here must not lead to a folder of their choice.
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise BackendStartError(
             f"the folder {path} is not private: it is no folder, belongs to another user, or others may enter it",
-            hint="Remove it if it is yours, or set TMPDIR to a folder of your own.",
+            hint="Remove the folder if it is yours, or set TMPDIR to a folder of your own.",
         )
 
 
 def ask(socket: Path, *words: str, seconds: float = 1.0) -> str | None:
-    """One command and the first line of its answer, or None if there is no server there."""
+    """Send one command and return the first line of its answer; None if there is no server there."""
     try:
         with _connected(socket, seconds) as connection:
             connection.sendall(" ".join(words).encode() + b"\r\n")
@@ -118,13 +118,13 @@ def ping(socket: Path) -> bool:
 
 
 def has_worker(socket: Path) -> bool:
-    """Whether a Celery worker takes hints here. It alone listens to a pattern, the last thing it does as it starts."""
+    """Whether a Celery worker takes notifications here. Only a worker subscribes to a pattern, as its last step of starting."""
     answer = ask(socket, "PUBSUB", "NUMPAT") or ""
     return answer.startswith(":") and answer != ":0"
 
 
 def end_stray(socket: Path) -> None:
-    """End a server that a killed supervisor left on this socket. The kernel says who listens: no pid is guessed."""
+    """End a server that a killed supervisor left on this socket. The kernel names the listener's pid; none is guessed."""
     try:
         with _connected(socket, 1.0) as connection:
             pid = _peer(connection)

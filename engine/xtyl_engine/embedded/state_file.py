@@ -1,4 +1,4 @@
-"""The record that a supervisor writes beside its lock: only a description, the locks are the truth."""
+"""The record that a supervisor writes beside its lock. It only describes: whether a supervisor runs is known from its lock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xtyl_engine.atomic_write import write_atomically
 
 
 class SupervisorState(StrEnum):
-    """Where the embedded back end stands. It is `ready` when its worker takes hints."""
+    """The state of the embedded back end. It is `ready` when its worker takes notifications."""
 
     STARTING = "starting"
     READY = "ready"
@@ -22,8 +22,8 @@ class SupervisorState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """What a supervisor says of itself. `database` is a digest, `log` the end of the log that explains a failure,
-    `settings` the variables that its worker goes by."""
+    """A supervisor's description of itself. `database` is a digest, `log` the end of the log that explains a failure,
+    `settings` the variables that its worker runs with."""
 
     pid: int
     state: SupervisorState
@@ -42,7 +42,7 @@ class Presence:
 
 
 def write_presence(home: Path, presence: Presence) -> None:
-    """Replace the record at once: a reader sees the old or the new one."""
+    """Replace the record in one step: a reader sees the old or the new one."""
     write_atomically(home / "supervisor.json", json.dumps(asdict(presence)).encode())
 
 

@@ -1,4 +1,4 @@
-"""A look at the embedded back end of a home; starts nothing."""
+"""The state of the embedded back end of a home. It only reads: it starts and changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xtyl_engine.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A look at the embedded back end of a home. `worker` is `ready`, `starting` or `none`."""
+    """The embedded back end of a home at one moment. `worker` is `ready`, `starting` or `none`."""
 
     running: bool
     home: Path
@@ -33,7 +33,7 @@ class Status:
 
 
 def status(settings: Settings) -> Status:
-    """How the embedded back end of this home is; changes nothing."""
+    """The state of the embedded back end of this home."""
     pid = holder(supervisor_lock(settings.home))
     found = read_presence(settings.home)
     here = found if pid is not None and found is not None and found.pid == pid else None
@@ -61,5 +61,5 @@ def status(settings: Settings) -> Status:
 def _has_clients(home: Path) -> bool:
     if not clients_lock(home).exists():
         return False
-    with alone(clients_lock(home)) as nobody:
-        return not nobody
+    with alone(clients_lock(home)) as is_unused:
+        return not is_unused

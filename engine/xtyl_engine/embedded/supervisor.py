@@ -1,5 +1,5 @@
-"""The process that owns the embedded back end of one home: it starts the server and the worker, starts them again when they
-die, and ends with them when nobody needs them. It imports little: a notebook waits for it. Run as
+"""The process that owns the embedded back end of one home: it starts the server and the worker, restarts them when they die,
+and ends with them when they are not needed. It imports little, because a notebook waits for it. Run as
 `-m xtyl_engine.embedded.supervisor`.
 """
 
@@ -68,7 +68,7 @@ class Supervisor:
         self._say()
 
     def run(self) -> int:
-        """Tend the children until told to stop, idle, or at the end of our means; the exit status."""
+        """Tend the children until told to stop, idle, or unable to go on; the exit status."""
         try:
             end_stray(self._socket)
             while self._tend():
@@ -81,8 +81,8 @@ class Supervisor:
         return self._end(SupervisorState.STOPPED)
 
     def _tend(self) -> bool:
-        """Look after the children; False if our home is gone."""
-        # Somebody who cleans up /tmp takes the socket away from under the server.
+        """Start and restart the children as needed; False if the home is gone."""
+        # Cleaning up /tmp removes the socket of a running server.
         if (
             self._server.process
             and time.monotonic() - self._server.started > BIND_SECONDS
@@ -97,7 +97,7 @@ class Supervisor:
         return self._is_home()
 
     def _rest(self) -> bool:
-        """Wait for a signal or the next tick; whether we were asked to stop."""
+        """Wait for a signal or the next tick; whether a signal asks to stop."""
         is_starting = self._presence.state is SupervisorState.STARTING
         if not select.select([self._alarm], [], [], STARTING_TICK_SECONDS if is_starting else TICK_SECONDS)[0]:
             return False
@@ -105,16 +105,17 @@ class Supervisor:
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
-        with alone(clients_lock(self._settings.home)) as nobody:
-            if not nobody:
+        with alone(clients_lock(self._settings.home)) as is_unused:
+            if not is_unused:
                 self._last_client = now
-        return nobody and now - self._last_client >= self._settings.idle_seconds
+        return is_unused and now - self._last_client >= self._settings.idle_seconds
 
     def _end_idle(self) -> bool:
-        """End, with the clients' lock kept until our own is free, so that a new client starts afresh; False if needed."""
-        with alone(clients_lock(self._settings.home)) as nobody:
-            if nobody and not self._has_work():
-                log.info("nobody needs this back end")
+        """End, unless the back end is needed: then False. The clients' lock is held until the supervisor's own is free, so
+        that a new client starts a new supervisor."""
+        with alone(clients_lock(self._settings.home)) as is_unused:
+            if is_unused and not self._has_work():
+                log.info("this back end is not needed: no client, no work")
                 self._end(SupervisorState.STOPPED)
                 return True
         self._last_client = time.monotonic() - max(0.0, self._settings.idle_seconds - ASK_SECONDS)
@@ -126,9 +127,9 @@ class Supervisor:
         try:
             is_active = has_active_work(self._settings.database_url)
         except Exception as error:
-            # Where we cannot read, our worker cannot write: work that seems to go on there does not.
+            # A database that cannot be read here cannot be written by the worker either: no work goes on.
             self._unknowns += 1
-            log.warning("the database does not say whether there is work: %s", error)
+            log.warning("cannot read from the database whether there is work: %s", error)
             return self._unknowns < MOST_UNKNOWNS
         self._unknowns = 0
         return is_active
@@ -148,7 +149,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                # Celery puts its working folder on the import path: let it be one that nobody else writes to.
+                # Celery puts its working folder on the import path, so it must be one that no other user writes to.
                 cwd=settings.home,
                 env=settings.child_environ(),
                 start_new_session=True,
@@ -187,7 +188,7 @@ class Supervisor:
                 write_presence(self._settings.home, self._presence)
 
     def _is_home(self) -> bool:
-        """False once somebody removed our home or made it anew: then nobody finds us, and what is there is not ours."""
+        """False once the home was removed or made anew: no client finds this supervisor then, and its files are gone."""
         return is_same_file(self._lock, supervisor_lock(self._settings.home))
 
     def _log_file(self, name: str) -> Path:
@@ -195,7 +196,7 @@ class Supervisor:
 
 
 def _catch_signals() -> int:
-    """Turn signals into bytes on a pipe, so that they and the death of a child end a wait at once."""
+    """Turn signals into bytes on a pipe, so that a signal or the death of a child ends a wait at once."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -210,7 +211,7 @@ def _ignore(number: int, frame: object) -> None:
 
 
 def main() -> int:
-    """Be the supervisor of this home, or leave quietly if it has one."""
+    """Run as the supervisor of this home, or end quietly if it has one already."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.umask(0o077)
     settings = load_settings()
