@@ -51,7 +51,7 @@ def broken(redis: str, database: str) -> None:
 
 OPTIONS = {
     "wrong password": (("--requirepass", "right"), f"unix://:{SECRET}@{{}}", "Correct the password"),
-    "no password": (("--requirepass", "right"), "unix://{}", "wants a password"),
+    "no password": (("--requirepass", "right"), "unix://{}", "Set a password"),
     "full": (("--maxmemory", "1"), "unix://{}", "raise its maxmemory"),
     "replica": (("--replicaof", "127.0.0.1", "9"), "unix://{}", "name the primary"),
 }

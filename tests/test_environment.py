@@ -87,7 +87,7 @@ UNUSABLE = {
     "newer": (newer, f"schema 9999, this release knows up to {HEAD}", "pip install -U"),
     "another's table": (of_another, "a table `agent_jobs` that another program made", "XTYL_DATABASE_URL"),
     "another's schema": (migrated_by_another, "kept by another program", "XTYL_DATABASE_URL"),
-    "folder": (folder, "unable to open", "Its folder must be there"),
+    "folder": (folder, "unable to open", "Make its folder, and make it yours to write"),
 }
 
 
@@ -138,7 +138,7 @@ def test_a_lock_held_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(BackendError, match=r"good\.db answered: database is locked") as caught:
             FLOW.run(name="x")
-        assert "close that and try again" in str(caught.value.hint)
+        assert "Close the program that holds it, such as a database browser, and try again" in str(caught.value.hint)
         assert xt.runs().empty
     assert FLOW.run(name="x").state == "pending"
 

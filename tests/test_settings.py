@@ -158,7 +158,7 @@ def test_a_home_that_is_a_file_is_refused(tmp_path):
 
 
 def test_a_home_anybody_can_write_to_is_refused(tmp_path):
-    """A key and a database in a folder open to everybody would be anybody's."""
+    """A folder that any user can write to is refused: it would hold a key and a database."""
     os.chmod(tmp_path, 0o777)
-    with pytest.raises(SettingsError, match="everybody"):
+    with pytest.raises(SettingsError, match="belongs to another user or is writable by all users"):
         prepare_home(load_settings({"XTYL_HOME": str(tmp_path)}))

@@ -1,3 +1,3 @@
-"""The engine behind `xtyl_nb`: SQL is the truth, Celery carries hints, Redis carries live events."""
+"""The engine behind `xtyl_nb`: SQL holds the state, Celery carries notifications, Redis carries live events."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,6 @@
-"""A file is written whole or not at all: into another beside it, which then takes its name. Only its owner may read it."""
+"""Writes a file whole or not at all: into a temporary file beside it, which then takes its name. Only the owner may
+read the file. What is written, and when to try again, is for the caller.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ def write_atomically(
     only_new: bool = False,
     before_renaming: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write a file in a folder that exists: a reader sees the old one or the new one. A `durable` one survives a power cut once
-    this returns. With `only_new` it raises FileExistsError, and changes nothing, where there is a file already."""
-    # mkstemp creates 0600; the same folder makes the rename atomic.
+    """Write a file in a folder that exists: a reader sees the old one or the new one. With `durable` the file survives a
+    power cut once this returns. With `only_new` an existing file raises FileExistsError and stays unchanged."""
+    # mkstemp creates mode 0600. A rename is atomic only within one file system, hence the same folder.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -28,7 +30,7 @@ def write_atomically(
                 os.fsync(file.fileno())
         before_renaming()
         if only_new:
-            # A link, unlike a rename, fails if another process was first.
+            # Unlike a rename, a link fails if another process was first.
             os.link(temporary, path)
             os.unlink(temporary)
         else:

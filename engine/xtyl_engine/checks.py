@@ -1,5 +1,5 @@
-"""What a look at something a run needs has found. The doctor, a worker's check of itself and the look at an API far away all
-say it in this form; what there is to look at, each room knows of its own things.
+"""The result of checking one thing that a run or a worker needs. `xtyl doctor`, a worker's health check and the check of
+a remote API all report in this form. What to check is known by the room that owns it, not here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from xtyl_engine.errors import WorkflowException
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at. `hint` says what to do, even about something that may stay as it is."""
+    """One thing that was checked. `hint` says what to do; a check that is `ok` may have one too."""
 
     name: str
     ok: bool
@@ -22,7 +22,7 @@ class Check:
 
 
 def examined(name: str, look: Callable[[], Check]) -> Check:
-    """What a look found. What goes wrong in it is its finding; nothing is raised."""
+    """The result of a check. An error that it raises becomes a failed Check; nothing is raised."""
     try:
         return look()
     except WorkflowException as error:
@@ -32,7 +32,7 @@ def examined(name: str, look: Callable[[], Check]) -> Check:
 
 
 def place(url: str) -> str:
-    """Where a database or a broker is, in words that give no password away."""
+    """Where a database or a broker is, without its password."""
     parts = urlsplit(url)
     if parts.scheme.startswith("sqlite"):
         return parts.path.removeprefix("/")

@@ -1,5 +1,5 @@
-"""Every error a user can meet, in one tree. Each carries a code, data, and words in one order:
-what, where, why, what to do now. The classes that say whether a retry makes sense live here too.
+"""Every error a user can meet, in one tree. Each carries a code, data, and a message in one order: what, where, why, what
+to do now. A node's errors also say whether a retry makes sense; when to retry is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class WorkflowException(Exception):
     def __str__(self) -> str:
         where = f"[{self.node}] " if self.node else ""
         hint = f"\n  {self.hint}" if self.hint else ""
-        # It is stored and printed wherever it goes, and a user's own words may hold anything.
+        # The text is stored and printed anywhere, and a user's own words in it may hold any character.
         return f"{where}{self.message}{hint}".encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback: the words, and the line of the user's that led here."""
+        """What IPython shows in place of a traceback: the message, and the line of the user's code that led here."""
         line = _line_outside(self)
         return [*([line] if line else []), f"{type(self).__name__}: {self}"]
 
@@ -56,7 +56,7 @@ def _line_outside(error: BaseException) -> str | None:
             lines = getlines(frame.f_code.co_filename)
             place = "" if module == "__main__" else f"{frame.f_code.co_filename}, "
             source = lines[number - 1].strip() if number <= len(lines) else ""
-            # A cell of one line needs no telling which.
+            # In a cell of one line, the line needs no number.
             found = f"{place}line {number}: {source}" if place or len(lines) > 1 else None
     return found
 
@@ -114,7 +114,7 @@ class RunNotFound(WorkflowException, LookupError):
 
     @classmethod
     def of(cls, execution_id: str) -> RunNotFound:
-        """The same words for a run that is not there and for one of another project, so that nothing is told."""
+        """One message for a run that does not exist and for a run of another project, so that neither is revealed."""
         return cls(f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end.")
 
 
@@ -161,7 +161,7 @@ class BackendStartError(BackendError):
 
 
 def _sane(seconds: object) -> float | None:
-    """Seconds from 0 to an hour; None for what says no time: it comes from other people's servers, by way of users' code."""
+    """Seconds from 0 to an hour; None for a value that is no time. The value comes from servers, through users' code."""
     try:
         value = float(seconds)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -170,7 +170,7 @@ def _sane(seconds: object) -> float | None:
 
 
 class TransientError(WorkflowException):
-    """A failure that another try may cure: network, timeout, rate limit."""
+    """A failure that a retry may cure: network, timeout, rate limit."""
 
     code = "node/transient"
     error_class = ErrorClass.TRANSIENT
@@ -187,26 +187,26 @@ class NodeTimeout(TransientError, TimeoutError):
 
 
 class PermanentError(WorkflowException):
-    """A failure that another try would only repeat: bad input, bad key, refused content."""
+    """A failure that a retry would only repeat: bad input, bad key, refused content."""
 
     code = "node/permanent"
 
 
 class PartialFailureError(WorkflowException):
-    """A failure that a person should look at: the run pauses until somebody resumes it."""
+    """A failure that a person should look at: the run pauses until it is resumed."""
 
     code = "node/partial"
     error_class = ErrorClass.PARTIAL
 
 
 class TemplateError(PermanentError, ValueError):
-    """A template could not be rendered."""
+    """Jinja text could not be rendered."""
 
     code = "template/error"
 
 
 class ValueNotPlain(PermanentError, TypeError):
-    """A value cannot be stored: it is no text, number, list, table, image or file."""
+    """A value cannot be stored: it is not text, a number, a list, a table, an image or a file."""
 
     code = "value/not-plain"
 
@@ -221,3 +221,8 @@ class FunctionRejected(PermanentError):
     """A function from a notebook may not run here."""
 
     code = "function/rejected"
+
+
+def with_article(noun: str) -> str:
+    """A noun with its indefinite article: `an int`, `a str`."""
+    return f"{'an' if noun.lower().startswith(('a', 'e', 'i', 'o', 'ndarray')) else 'a'} {noun}"

@@ -1,4 +1,6 @@
-"""What can be recorded about an execution. An Event is one fact; its sequence number orders it."""
+"""What can be recorded about an execution: an Event is one fact, ordered by its sequence number. How events are stored
+and streamed is elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 
 
 class EventKind(StrEnum):
-    """The kinds of fact, execution first, then job."""
+    """The kinds of facts: first those of the execution, then those of jobs."""
 
     SUBMITTED = "submitted"
     PAUSED = "paused"
@@ -35,8 +37,8 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One recorded fact. `time` is seconds since the epoch, UTC; `item` is a path such as `3.0`, its first part
-    the row's position."""
+    """One recorded fact. `time` is seconds since the epoch, UTC; `item` is a path such as `3.0` whose first part is the
+    row's position."""
 
     execution_id: str
     sequence: int

@@ -1,6 +1,6 @@
-"""Named places where a process can be made to die, hang or lose its database, so that tests can prove what happens then.
-Nothing happens at any of them unless `XTYL_CRASH` names it: `effect/done=kill`, or `commit/after=cut@3` for the third time it is
-reached. Each fires once for all processes of one home.
+"""Named points where a test can make a process die, hang or lose its database. Nothing happens at a point unless
+`XTYL_CRASH` names it: `effect/done=kill`, or `commit/after=cut@3` for the third time it is reached. Each fires once for all
+processes of one home.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xtyl_engine.errors import BackendError, WorkflowException
 
 
 class Point(StrEnum):
-    """Every place, in the order in which a job passes them; then what surrounds it."""
+    """Every point, in the order in which a job passes them; then those around a job."""
 
     SUBMIT_COMMITTED = "submit/committed"
     HINT_BEFORE = "hint/before"
@@ -67,7 +67,7 @@ ACTIONS: dict[str, Callable[[], None]] = {
 
 
 class _Armed:
-    """One place and what happens there, once."""
+    """One point, and the action that happens there once."""
 
     def __init__(self, point: Point, action: str, count: int, mark: Path):
         self._point = point
@@ -93,19 +93,19 @@ class _Armed:
 
 
 def _pass(point: Point) -> None:
-    """What every place costs when nothing is armed: one call."""
+    """The cost of every point when nothing is armed: one call."""
 
 
 _reach: Callable[[Point], None] = _pass
 
 
 def reach(point: Point) -> None:
-    """A process passes this place."""
+    """Pass a point; the action armed for it happens here."""
     _reach(point)
 
 
 def arm(crash: str | None, home: Path) -> None:
-    """Let what `crash` names happen in this process; None lets nothing happen. Raises PointError."""
+    """Arm what `crash` names in this process; None arms nothing. Raises PointError."""
     global _reach
     _reach = _pass if crash is None else _parsed(crash, home)
 

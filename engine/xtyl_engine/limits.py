@@ -1,4 +1,4 @@
-"""How large things may be. Each limit has a named error where it is checked."""
+"""How large things may be. Each limit is checked where the thing comes in, with an error of its own."""
 
 MAX_NODES = 10_000
 MAX_EDGES = 100_000

@@ -1,5 +1,5 @@
-"""How much of the machine is this process's to use: processors and memory, by the operating system's word and by the limits of
-the container it runs in. What a worker does with them is said in `settings` and `children`.
+"""How many processors and how much memory this process may use, by the operating system and by the limits of its
+container. What a worker makes of them is for `settings` and the worker.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ def processors(cgroups: Path = CGROUPS) -> int:
 
 
 def memory_bytes(cgroups: Path = CGROUPS) -> int:
-    """How much memory this process may use, together with those it shares its limit with."""
+    """How much memory this process may use, together with the processes that share its limit."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = (_number(cgroups / name) for name in ("memory.max", "memory/memory.limit_in_bytes"))
     return min([physical, *(limit for limit in limits if limit)])
 
 
 def _granted(cgroups: Path) -> float | None:
-    """The processors that a container is granted: a quota of time in each period."""
+    """The processors that a container is granted, as a quota of time per period; None without a limit."""
     quota, _, period = _text(cgroups / "cpu.max").partition(" ")
     if not quota:
         quota, period = _text(cgroups / "cpu/cpu.cfs_quota_us"), _text(cgroups / "cpu/cpu.cfs_period_us")

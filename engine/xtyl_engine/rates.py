@@ -1,4 +1,6 @@
-"""How often jobs of one kind may start, as a setting says it. What is used up stands in SQL; `permits` keeps account of it."""
+"""How often jobs of one kind may start, as the setting `XTYL_RATES` writes it. Use of a rate is counted in SQL, by
+`scheduler.rate_limits`, not here.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,13 @@ _RATE = re.compile(r"([\w.-]+)=([0-9]{1,7})/([smh])")
 
 
 class UnreadableRate(ValueError):
-    """A text that says no rate."""
+    """Text that is not a rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """`count` starts per `seconds`, evenly spread. What was not used of the last second may be made up for at once, and one
-    start is always allowed: in any stretch of time there are at most count / seconds of it, and `burst` more."""
+    """`count` starts per `seconds`, evenly spread. Starts not used in the last second may be made up for at once, and one
+    start is always allowed: any stretch of time has at most count / seconds of it, and `burst` more."""
 
     key: str
     count: int

@@ -1,5 +1,5 @@
-"""What can be set, all of it by `XTYL_*` variables: where things are kept, which back end serves, how patient it is.
-Nothing is read at import; a bad value is named with its variable and what is allowed.
+"""Every setting, each an `XTYL_*` variable: folders, back end, worker, limits. Nothing is read at import; an error names
+the variable and what is allowed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xtyl_engine.machine import processors
 from xtyl_engine.rates import UnreadableRate, parse_rates
 
 _making = threading.Lock()
-# The project of whatever was submitted without one.
+# The project of a submission that names none.
 DEFAULT_PROJECT = "default"
 PREFORK = "prefork"
 WORKER_SETTINGS = (
@@ -43,7 +43,7 @@ class SettingsError(WorkflowException, ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One field per variable: `lease_seconds` is XTYL_LEASE_SECONDS. `redis_url` None means the embedded back end."""
+    """One field per variable: `lease_seconds` is XTYL_LEASE_SECONDS. Without a `redis_url` the back end is embedded."""
 
     home: Path
     database_url: str = field(repr=False)
@@ -102,12 +102,12 @@ class Settings:
 
     @property
     def celery_url(self) -> str | None:
-        """The broker as Celery names it, or None while the embedded one is not known."""
+        """The broker's URL for Celery; None while the embedded broker is not known."""
         return self.redis_url and self.redis_url.replace("unix://", "redis+socket://", 1)
 
     @property
     def event_url(self) -> str:
-        """The broker as redis-py names it. Raises SettingsError while the embedded one is not known."""
+        """The broker's URL for redis-py. Raises SettingsError while the embedded broker is not known."""
         if self.redis_url is None:
             raise SettingsError(
                 "XTYL_REDIS_URL is not set, and a worker needs it",
@@ -117,7 +117,7 @@ class Settings:
 
     @property
     def database_digest(self) -> str:
-        """Tells databases apart without giving a password away."""
+        """Tells databases apart without revealing a password."""
         return hashlib.sha256(self.database_url.encode()).hexdigest()[:16]
 
     def to_environ(self) -> dict[str, str]:
@@ -126,11 +126,11 @@ class Settings:
         return {name: _written(value) for name, value in values.items() if value is not None}
 
     def to_worker(self) -> dict[str, str]:
-        """The variables that a worker goes by as long as it lives, and that give nothing away."""
+        """The variables that a worker reads once at its start; none holds a secret."""
         return {variable(name): _written(getattr(self, name)) for name in WORKER_SETTINGS}
 
     def child_environ(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """A whole environment for a child process: no other setting of ours is left in it."""
+        """The whole environment of a child process, with these settings and no other `XTYL_*` settings."""
         names = {variable(each.name) for each in fields(self)}
         return {name: value for name, value in environ.items() if name not in names} | self.to_environ()
 
@@ -148,7 +148,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     values.setdefault("database_url", f"sqlite:///{home}/xtyl.db")
     values.setdefault("accept_functions", values.get("redis_url") is None)
     if "redis_url" not in values:
-        # The embedded back end has one worker, which does everything in threads.
+        # The embedded back end has one worker, which runs every job in threads.
         values = {name: value for name, value in values.items() if name not in ("pool", "heavy")}
     values.setdefault("slots", default_slots(values.get("pool", "")))
     settings = Settings(**values)
@@ -158,13 +158,13 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def default_slots(pool: str) -> int:
-    """Jobs at a time where nothing is set: a process for each processor; threads mostly wait, so many, though only one of them
-    runs Python at a time."""
+    """Jobs at a time where none are set: with processes, one per processor; with threads, more, because they mostly wait
+    and only one of them runs Python at a time."""
     return processors() if pool == PREFORK else min(64, max(16, 4 * processors()))
 
 
 def prepare_home(settings: Settings) -> None:
-    """Make the home folder and SQLite's database file, both for their owner's eyes only. Raises SettingsError."""
+    """Make the home folder and SQLite's database file, readable by their owner only. Raises SettingsError."""
     home = settings.home
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -179,14 +179,14 @@ def prepare_home(settings: Settings) -> None:
         ) from error
     if found.st_uid != os.geteuid() or found.st_mode & 0o002:
         raise SettingsError(
-            f"the home folder {home} belongs to somebody else or can be written to by everybody",
+            f"the home folder {home} belongs to another user or is writable by all users",
             hint=f"Make it yours (`chmod 700 {home}`) or set XTYL_HOME to another folder.",
         )
 
 
 def _make_private(path: Path) -> None:
-    """Make a file if it is not there. One that is there is never opened: a process that closes any handle on a database loses
-    its SQLite locks on it, and others, who then believe it gone, delete the log from under it, results and all."""
+    """Make a file if there is none. An existing file is never opened: closing any handle on a database drops this process's
+    SQLite locks on it, and another process, taking it for gone, then deletes its log with the results in it."""
     with _making, suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if not os.access(path, os.R_OK | os.W_OK):
@@ -225,7 +225,7 @@ def _broker(name: str, text: str) -> str:
 
 
 def _addressed(name: str, text: str) -> str:
-    """The URL itself, once its host and port can be read. Libraries quote what they cannot read, a password's end included."""
+    """The URL, once its port can be read. A library that cannot read it would quote it, with the end of a password."""
     try:
         _ = urlsplit(text).port
     except ValueError:

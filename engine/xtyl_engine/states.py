@@ -1,7 +1,7 @@
-"""The states of executions and jobs, and the one table of legal moves between them.
+"""The states of executions and jobs, and the one table of legal transitions between them.
 
-Guards are built from this table, the diagram in engine/README.md is generated from it, and nothing else
-names a source state.
+Guards are built from this table, the diagram in engine/README.md is generated from it, and no other module names a source
+state.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class ExecutionState(StrEnum):
-    """Where one submission stands."""
+    """The state of one submission."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -26,7 +26,7 @@ class ExecutionState(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where one job (one node for one item) stands."""
+    """The state of one job (one node for one item)."""
 
     BLOCKED = "blocked"
     READY = "ready"
@@ -48,7 +48,7 @@ OPEN = (JobState.BLOCKED, JobState.READY, JobState.RUNNING, JobState.WAITING)
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A legal move: from any of `sources` to `target`."""
+    """A legal transition: from any of `sources` to `target`."""
 
     sources: tuple[StrEnum, ...]
     target: StrEnum
@@ -69,7 +69,7 @@ EXECUTION_MOVES = {
 JOB_MOVES = {
     "unblock": Move((_J.BLOCKED,), _J.READY),
     "claim": Move((_J.READY,), _J.RUNNING),
-    # Not fenced on the owner: the first commit wins, so that a slow worker's paid result is kept.
+    # Not fenced on the owner: the first commit wins, so a slow worker's paid result is kept.
     "complete": Move((_J.RUNNING, _J.READY), _J.COMPLETED),
     "wait": Move((_J.RUNNING,), _J.WAITING),
     "decide": Move((_J.WAITING,), _J.COMPLETED),
@@ -87,7 +87,7 @@ JOB_MOVES = {
 
 
 class End(StrEnum):
-    """How a job ended, as its children see it. The last three are also the reasons a job is skipped for."""
+    """How a job ended, as its children see it. The last three are also the reasons for skipping a job."""
 
     LIVE = "live"
     BRANCH = "branch not taken"
