@@ -16,17 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from xtyl_engine.errors import (
-    BackendError,
-    ControlRefused,
-    DecisionRefused,
-    RunNotFound,
-    StreamTooSlow,
-    TemplateNotFound,
-    TooManyStreams,
-    WorkflowError,
-    WorkflowException,
-)
+from xtyl_engine import errors
+from xtyl_engine.errors import BackendError, ControlRefused, WorkflowError, WorkflowException
 from xtyl_engine.values.artifacts import ArtifactError
 
 log = logging.getLogger("xtyl")
@@ -34,14 +25,14 @@ MEDIA_TYPE = "application/problem+json"
 MAX_DETAILS = 50
 MAX_WORDS = 2_000
 STATUS: Mapping[type[WorkflowException], int] = {
-    RunNotFound: 404,
-    TemplateNotFound: 404,
+    errors.RunNotFound: 404,
+    errors.TemplateNotFound: 404,
     ArtifactError: 404,
-    ControlRefused: 400,
-    DecisionRefused: 409,
-    BackendError: 503,
-    StreamTooSlow: 503,
-    TooManyStreams: 503,
+    errors.ControlRefused: 400,
+    errors.DecisionRefused: 409,
+    errors.BackendError: 503,
+    errors.StreamTooSlow: 503,
+    errors.TooManyStreams: 503,
 }
 UNREACHABLE = "the back end does not answer: its database, its broker or its disk"
 DECLARED = {

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    Text,
-    and_,
-    bindparam,
-    func,
-    insert,
-    literal_column,
-    select,
-    text,
-    type_coerce,
-    update,
-)
+from sqlalchemy import Text, and_, bindparam, func, insert, literal_column, select, text, type_coerce, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now

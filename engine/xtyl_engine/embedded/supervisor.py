@@ -17,17 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import xtyl_engine
+from xtyl_engine.embedded import redis_server
 from xtyl_engine.embedded.locks import alone, claim, clients_lock, is_same_file, supervisor_lock
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.processes import Child, GaveUp, Keeper
-from xtyl_engine.embedded.redis_server import (
-    end_stray,
-    find_server,
-    has_worker,
-    secure_folder,
-    socket_path,
-    start_server,
-)
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_presence
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
@@ -50,7 +43,7 @@ class Supervisor:
         self._lock = lock
         self._alarm = _catch_signals()
         self._keeper = Keeper()
-        self._socket = socket_path(settings.home)
+        self._socket = redis_server.socket_path(settings.home)
         self._server = Child("server", self._start_server, self._keeper)
         self._worker = Child("worker", self._start_worker, self._keeper)
         self._last_client = time.monotonic()
@@ -70,7 +63,7 @@ class Supervisor:
     def run(self) -> int:
         """Tend the children until told to stop, idle, or unable to go on; the exit status."""
         try:
-            end_stray(self._socket)
+            redis_server.end_stray(self._socket)
             while self._tend():
                 if self._rest():
                     return self._end(SupervisorState.STOPPED)
@@ -92,7 +85,7 @@ class Supervisor:
         server_changed, worker_changed = self._server.tend(), self._worker.tend()
         if server_changed or worker_changed:
             self._say(SupervisorState.STARTING)
-        elif self._presence.state is SupervisorState.STARTING and has_worker(self._socket):
+        elif self._presence.state is SupervisorState.STARTING and redis_server.has_worker(self._socket):
             self._say(SupervisorState.READY)
         return self._is_home()
 
@@ -135,11 +128,11 @@ class Supervisor:
         return is_active
 
     def _start_server(self) -> subprocess.Popen[bytes]:
-        secure_folder(self._socket.parent)
-        binary = find_server()
+        redis_server.secure_folder(self._socket.parent)
+        binary = redis_server.find_server()
         self._presence = replace(self._presence, server=str(binary))
         with open(open_log(self._log_file("server")), "ab") as file:
-            return start_server(binary, self._socket, file)
+            return redis_server.start_server(binary, self._socket, file)
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         settings = replace(self._settings, redis_url=f"unix://{self._socket}")

@@ -14,17 +14,10 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from xtyl_engine import errors
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
-from xtyl_engine.errors import (
-    BackendError,
-    ErrorClass,
-    FunctionRejected,
-    LimitExceeded,
-    NodeTimeout,
-    PermanentError,
-    WorkflowException,
-)
+from xtyl_engine.errors import BackendError, ErrorClass, WorkflowException
 from xtyl_engine.failpoints import Point, reach
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
@@ -167,7 +160,7 @@ class Executor:
         if isinstance(done, Wait):
             if not kind.waits:
                 # It would wait for ever: there is no decision about a node whose type does not say that it waits.
-                raise PermanentError(f"{kind.name} returned Wait", hint="Say `waits=True` in its NodeType.")
+                raise errors.PermanentError(f"{kind.name} returned Wait", hint="Say `waits=True` in its NodeType.")
             return Waiting(claim=claim, output=output)
         return Completed(
             claim=claim,
@@ -206,7 +199,9 @@ class Executor:
         with self._reading() as transaction:
             found = transaction.row(sql.FUNCTION, {"execution_id": execution_id, "digest": digest})
         if found is None:
-            raise FunctionRejected("the function was not submitted with this run", hint="Submit the workflow again.")
+            raise errors.FunctionRejected(
+                "the function was not submitted with this run", hint="Submit the workflow again."
+            )
         digest, name, python, blob, signature = found
         packed = PackedFunction(digest=digest, name=name, python=python, blob=bytes(blob), signature=signature)
         return unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
@@ -214,12 +209,12 @@ class Executor:
 
 def _born(node: PlanNode, done: Done) -> int:
     if done.items is None:
-        raise PermanentError(
+        raise errors.PermanentError(
             "other nodes run over its list, but it did not return one",
             hint="Return a list (or a DataFrame), or take `over=` off the nodes that follow.",
         )
     if done.items > MAX_ITEMS:
-        raise LimitExceeded(
+        raise errors.LimitExceeded(
             f"it returned {done.items:,} items; at most {MAX_ITEMS:,}", hint="Return fewer, or split the row."
         )
     return done.items
@@ -245,7 +240,7 @@ def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig
         thread.join(left)
     waited.pop(thread.ident or 0)
     if not box:
-        raise NodeTimeout(f"no result after {seconds:g} s", hint="Raise `timeout=`, or make the step smaller.")
+        raise errors.NodeTimeout(f"no result after {seconds:g} s", hint="Raise `timeout=`, or make the step smaller.")
     if isinstance(box[0], BaseException):
         raise box[0]
     return box[0]

@@ -7,18 +7,9 @@ from collections.abc import Collection, Iterable, Iterator
 from xtyl_engine.errors import Problem, WorkflowError
 from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.workflow.analysis import Survey, survey
+from xtyl_engine.workflow.checks import structure
 from xtyl_engine.workflow.checks.parameters import check_parameters, check_templates
 from xtyl_engine.workflow.checks.references import References
-from xtyl_engine.workflow.checks.structure import (
-    check_branching,
-    check_counts,
-    check_edge,
-    check_ids,
-    check_name,
-    check_reach,
-    check_size,
-    check_type,
-)
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
 from xtyl_engine.workflow.document import Document, Node
 from xtyl_engine.workflow.graph import level_nodes, order_nodes
@@ -47,7 +38,7 @@ def find_problems(
 def _examined(
     document: Document, columns: Collection[str] | None, defined: Collection[str]
 ) -> tuple[tuple[Problem, ...], Survey | None]:
-    if unreadable := tuple(check_size(document)):
+    if unreadable := tuple(structure.check_size(document)):
         return unreadable, None
     read = survey(document)
     given = None if columns is None and not defined else (*(columns or ()), *defined)
@@ -65,20 +56,20 @@ def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggest
     )
     references = References(read, names, suggestions)
     yield from _check_inputs(document, given, suggestions)
-    yield from check_name(document)
-    yield from check_ids(document)
+    yield from structure.check_name(document)
+    yield from structure.check_ids(document)
     for node in document.nodes:
-        yield from check_type(node, known, suggestions)
+        yield from structure.check_type(node, known, suggestions)
         if node.type in known:
             yield from check_parameters(node, node_type(node.type), suggestions)
     for node in read.nodes.values():
         yield from check_templates(node, read.texts[node.id])
         yield from references.check(node)
     for edge in document.edges:
-        yield from check_edge(read, edge, suggestions)
-    yield from check_branching(read)
-    yield from check_reach(read)
-    yield from check_counts(read)
+        yield from structure.check_edge(read, edge, suggestions)
+    yield from structure.check_branching(read)
+    yield from structure.check_reach(read)
+    yield from structure.check_counts(read)
 
 
 def _check_inputs(document: Document, given: Collection[str] | None, suggestions: Suggestions) -> Iterator[Problem]:
