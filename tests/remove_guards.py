@@ -1,6 +1,6 @@
 """Takes one guard after the other out of a copy of the engine and runs the tests against it: each must turn one red.
 
-`python tests/remove_guards.py` prints a table in Markdown, and fails when a guard is missed by nobody.
+`python tests/remove_guards.py` prints a table in Markdown, and fails when no test misses a guard.
 """
 
 from __future__ import annotations
@@ -56,53 +56,91 @@ MOVES = [
 GUARD = "guard(jobs.c.state, JOB_MOVES[move])"
 GUARDS = [
     *[
-        Guard(f"{move}: the state it may leave", "moves.py", GUARD, f'(true() if move == "{move}" else {GUARD})')
+        Guard(
+            f"{move}: the state it may leave",
+            "scheduler/transitions.py",
+            GUARD,
+            f'(true() if move == "{move}" else {GUARD})',
+        )
         for move in MOVES
     ],
-    Guard("skip: the state it may leave", "moves.py", 'guard(jobs.c.state, JOB_MOVES["skip"])', "true()"),
+    Guard(
+        "skip: the state it may leave", "scheduler/transitions.py", 'guard(jobs.c.state, JOB_MOVES["skip"])', "true()"
+    ),
     Guard(
         "reopen: the states it may leave",
-        "moves.py",
+        "scheduler/transitions.py",
         'or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)',
         "true()",
     ),
-    Guard("retry, fail, wait, release: my attempt", "moves.py", ', jobs.c.attempt == B("number"))', ")"),
-    Guard("lose: the lease has run out", "moves.py", ", jobs.c.lease < Now())", ")"),
-    Guard("unblock: the last parent", "moves.py", 'last = and_(jobs.c.pending == B("by"), ', "last = and_("),
+    Guard(
+        "retry, fail, wait, release: my attempt", "scheduler/transitions.py", ', jobs.c.attempt == B("number"))', ")"
+    ),
+    Guard("lose: the lease has run out", "scheduler/transitions.py", ", jobs.c.lease < Now())", ")"),
+    Guard(
+        "unblock: the last parent",
+        "scheduler/transitions.py",
+        'last = and_(jobs.c.pending == B("by"), ',
+        "last = and_(",
+    ),
     Guard(
         "claim: the retry's time has come",
-        "statements.py",
+        "database/statements.py",
         ', jobs.c.due <= B("now"))\n    .order_by',
         ")\n    .order_by",
     ),
     Guard(
         "claim: the execution goes on",
-        "claim.py",
+        "scheduler/claim.py",
         "    if ledger.state not in OPEN_TO_CLAIMS:\n        return 0\n",
         "",
     ),
-    Guard("complete: the epoch", "accept.py", "if outcome.claim.epoch == ledger.epoch]", "]"),
-    Guard("start: the licence", "record.py", "while time.monotonic() - asked > LICENCE_SECONDS:", "while False:"),
-    Guard("renew: the execution goes on", "record.py", "ledger.state in OPEN_TO_CLAIMS and bool(", "bool("),
+    Guard("complete: the epoch", "scheduler/apply_outcomes.py", "if outcome.claim.epoch == ledger.epoch]", "]"),
     Guard(
-        "late result: only of a stopped job", "moves.py", "job_in(JobState.STOPPED), jobs.c.output.is_(None)", "true()"
+        "start: the licence", "scheduler/commit.py", "while time.monotonic() - asked > LICENCE_SECONDS:", "while False:"
+    ),
+    Guard("renew: the execution goes on", "scheduler/commit.py", "ledger.state in OPEN_TO_CLAIMS and bool(", "bool("),
+    Guard(
+        "late result: only of a stopped job",
+        "scheduler/transitions.py",
+        "job_in(JobState.STOPPED), jobs.c.output.is_(None)",
+        "true()",
     ),
     Guard(
-        "control: recorded already", "control.py", "if written and _is_recorded(transaction, written[0]):", "if False:"
+        "control: recorded already",
+        "scheduler/control.py",
+        "if written and _is_recorded(transaction, written[0]):",
+        "if False:",
     ),
-    Guard("sweep: patience after an outage", "sweep.py", "        if self._is_patient():\n            return\n", ""),
-    Guard("claim: a permit", "budget.py", "ahead if ahead > CLOCK_SECONDS else 0.0", "0.0"),
-    Guard("claim: the provider may be asked", "budget.py", "self.held_until - self.now,", "0.0,"),
-    Guard("permit: one taker at a time", "budget.py", "_ONE_LOCKED = _ONE.with_for_update()", "_ONE_LOCKED = _ONE", PG),
-    Guard("permit: locked in one order", "permits.py", "for key in sorted(", "for key in ("),
-    Guard("permit: given back while it counts", "budget.py", " or permitted < self.since:", ":"),
+    Guard(
+        "sweep: patience after an outage",
+        "worker/sweeper.py",
+        "        if self._is_patient():\n            return\n",
+        "",
+    ),
+    Guard("claim: a permit", "scheduler/rate_limits/bucket.py", "ahead if ahead > CLOCK_SECONDS else 0.0", "0.0"),
+    Guard("claim: the provider may be asked", "scheduler/rate_limits/bucket.py", "self.held_until - self.now,", "0.0,"),
+    Guard(
+        "permit: one taker at a time",
+        "scheduler/rate_limits/bucket.py",
+        "_ONE_LOCKED = _ONE.with_for_update()",
+        "_ONE_LOCKED = _ONE",
+        PG,
+    ),
+    Guard("permit: locked in one order", "scheduler/rate_limits/permits.py", "for key in sorted(", "for key in ("),
+    Guard("permit: given back while it counts", "scheduler/rate_limits/bucket.py", " or permitted < self.since:", ":"),
     Guard(
         "permit: given back by who won",
-        "accept.py",
+        "scheduler/apply_outcomes.py",
         "        _keep_late(ledger, outcomes[0])\n        return []",
         "        _keep_late(ledger, outcomes[0])\n        return list(outcomes)",
     ),
-    Guard("beat: only what is held", "moves.py", "BEAT = update(jobs).where(_MINE, ", "BEAT = update(jobs).where("),
+    Guard(
+        "beat: only what is held",
+        "scheduler/transitions.py",
+        "BEAT = update(jobs).where(_MINE, ",
+        "BEAT = update(jobs).where(",
+    ),
 ]
 
 
