@@ -4,196 +4,173 @@ same on SQLite and PostgreSQL. What may change a state is in `states`, who may w
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    SmallInteger,
-    Table,
-    Text,
-    text,
-)
+from typing import Any
+
+import sqlalchemy as sa
 
 # Items are compared as bytes: a range over `3.` must find what lies below row 3, whatever the locale.
-Item = Text().with_variant(Text(collation="C"), "postgresql")
-Serial = BigInteger().with_variant(Integer, "sqlite")
+Item = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
-metadata = MetaData()
+metadata = sa.MetaData()
 
-templates = Table(
+
+def _where(condition: str) -> dict[str, Any]:
+    """The options of an index over the rows that fulfil a condition."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
+templates = sa.Table(
     "workflow_templates",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
     # Written by the release before; the numbers that count are in `versions`.
-    Column("version", Integer, nullable=False, server_default="0"),
-    Column("plan", Text, nullable=False),
-    Column("created", Float, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
 )
 
-versions = Table(
+versions = sa.Table(
     "template_versions",
     metadata,
-    Column("project", Text, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("template_id", Text, ForeignKey("workflow_templates.id"), nullable=False),
-    Column("created", Float, nullable=False),
-    Index("versions_by_template", "project", "template_id", unique=True),
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("template_id", sa.Text, sa.ForeignKey("workflow_templates.id"), nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Index("versions_by_template", "project", "template_id", unique=True),
 )
 
-executions = Table(
+executions = sa.Table(
     "workflow_executions",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("template_id", Text, ForeignKey("workflow_templates.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("epoch", Integer, nullable=False, server_default="0"),
-    Column("shape", Text, nullable=False),
-    Column("rows", Integer, nullable=False),
-    Column("total", Integer, nullable=False),
-    Column("done", Integer, nullable=False, server_default="0"),
-    Column("failed", Integer, nullable=False, server_default="0"),
-    Column("sequence", Integer, nullable=False, server_default="0"),
-    Column("max_parallel", Integer),
-    Column("error", Text),
-    Column("created", Float, nullable=False),
-    Column("started", Float),
-    Column("finished", Float),
-    Column("project", Text, nullable=False, server_default="default"),
-    Column("submission_key", Text),
-    Column("submission_digest", Text),
-    Index("executions_by_state", "state", "created"),
-    Index("executions_by_template", "template_id"),
-    Index("executions_by_project", "project", "created", "id"),
-    Index(
-        "executions_by_key",
-        "project",
-        "submission_key",
-        unique=True,
-        sqlite_where=text("submission_key IS NOT NULL"),
-        postgresql_where=text("submission_key IS NOT NULL"),
-    ),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("template_id", sa.Text, sa.ForeignKey("workflow_templates.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("shape", sa.Text, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("max_parallel", sa.Integer),
+    sa.Column("error", sa.Text),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("started", sa.Float),
+    sa.Column("finished", sa.Float),
+    sa.Column("project", sa.Text, nullable=False, server_default="default"),
+    sa.Column("submission_key", sa.Text),
+    sa.Column("submission_digest", sa.Text),
+    sa.Index("executions_by_state", "state", "created"),
+    sa.Index("executions_by_template", "template_id"),
+    sa.Index("executions_by_project", "project", "created", "id"),
+    sa.Index("executions_by_key", "project", "submission_key", unique=True, **_where("submission_key IS NOT NULL")),
 )
 
-rows = Table(
+rows = sa.Table(
     "execution_rows",
     metadata,
-    Column("execution_id", Text, ForeignKey("workflow_executions.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("label", Text, nullable=False),
-    Column("values", Text, nullable=False),
+    sa.Column("execution_id", sa.Text, sa.ForeignKey("workflow_executions.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("values", sa.Text, nullable=False),
 )
 
-jobs = Table(
+jobs = sa.Table(
     "agent_jobs",
     metadata,
-    Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("execution_id", Text, ForeignKey("workflow_executions.id"), nullable=False),
-    Column("node", Text, nullable=False),
-    Column("item", Item, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("pending", Integer, nullable=False, server_default="0"),
-    Column("live", Integer, nullable=False, server_default="0"),
-    Column("attempt", Integer, nullable=False, server_default="0"),
-    Column("tries", Integer, nullable=False, server_default="0"),
-    Column("lost", Integer, nullable=False, server_default="0"),
-    Column("because", Text, nullable=False, server_default="first"),
-    Column("owner", Text),
-    Column("lease", Float),
-    Column("due", Float, nullable=False, server_default="0.0"),
-    Column("output", Text),
-    Column("branch", Text),
-    Column("cache_key", Text),
-    Column("cached", SmallInteger, nullable=False, server_default="0"),
-    Column("provider", Text),
-    Column("model", Text),
-    Column("tokens", Integer),
-    Column("cost", Float),
-    Column("error_class", Text),
-    Column("error", Text),
-    Column("traceback", Text),
-    Column("started", Float),
-    Column("finished", Float),
-    Index("jobs_by_item", "execution_id", "node", "item", unique=True),
-    Index(
-        "jobs_ready",
-        "execution_id",
-        "id",
-        sqlite_where=text("state = 'ready'"),
-        postgresql_where=text("state = 'ready'"),
-    ),
-    Index("jobs_running", "owner", sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'")),
-    Index(
-        "jobs_by_cache_key",
-        "cache_key",
-        sqlite_where=text("cache_key IS NOT NULL"),
-        postgresql_where=text("cache_key IS NOT NULL"),
-    ),
+    sa.Column("id", Serial, primary_key=True, autoincrement=True),
+    sa.Column("execution_id", sa.Text, sa.ForeignKey("workflow_executions.id"), nullable=False),
+    sa.Column("node", sa.Text, nullable=False),
+    sa.Column("item", Item, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("pending", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("live", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lost", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("because", sa.Text, nullable=False, server_default="first"),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease", sa.Float),
+    sa.Column("due", sa.Float, nullable=False, server_default="0.0"),
+    sa.Column("output", sa.Text),
+    sa.Column("branch", sa.Text),
+    sa.Column("cache_key", sa.Text),
+    sa.Column("cached", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("provider", sa.Text),
+    sa.Column("model", sa.Text),
+    sa.Column("tokens", sa.Integer),
+    sa.Column("cost", sa.Float),
+    sa.Column("error_class", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("traceback", sa.Text),
+    sa.Column("started", sa.Float),
+    sa.Column("finished", sa.Float),
+    sa.Index("jobs_by_item", "execution_id", "node", "item", unique=True),
+    sa.Index("jobs_ready", "execution_id", "id", **_where("state = 'ready'")),
+    sa.Index("jobs_running", "owner", **_where("state = 'running'")),
+    sa.Index("jobs_by_cache_key", "cache_key", **_where("cache_key IS NOT NULL")),
 )
 
-attempts = Table(
+attempts = sa.Table(
     "job_attempts",
     metadata,
-    Column("job_id", Serial, ForeignKey("agent_jobs.id"), primary_key=True, autoincrement=False),
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("because", Text, nullable=False),
-    Column("owner", Text, nullable=False),
-    Column("started", Float, nullable=False),
-    Column("finished", Float),
-    Column("outcome", Text),
-    Column("error_class", Text),
-    Column("error", Text),
+    sa.Column("job_id", Serial, sa.ForeignKey("agent_jobs.id"), primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("because", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("started", sa.Float, nullable=False),
+    sa.Column("finished", sa.Float),
+    sa.Column("outcome", sa.Text),
+    sa.Column("error_class", sa.Text),
+    sa.Column("error", sa.Text),
 )
 
-events = Table(
+events = sa.Table(
     "execution_events",
     metadata,
-    Column("execution_id", Text, ForeignKey("workflow_executions.id"), primary_key=True),
-    Column("sequence", Integer, primary_key=True),
-    Column("time", Float, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("node", Text),
-    Column("item", Item),
-    Column("data", Text),
+    sa.Column("execution_id", sa.Text, sa.ForeignKey("workflow_executions.id"), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("node", sa.Text),
+    sa.Column("item", Item),
+    sa.Column("data", sa.Text),
 )
 
-decisions = Table(
+decisions = sa.Table(
     "review_decisions",
     metadata,
-    Column("job_id", Serial, ForeignKey("agent_jobs.id"), primary_key=True, autoincrement=False),
-    Column("action", Text, nullable=False),
-    Column("by", Text, nullable=False),
-    Column("time", Float, nullable=False),
-    Column("before", Text, nullable=False),
-    Column("after", Text, nullable=False),
-    Column("comment", Text),
+    sa.Column("job_id", Serial, sa.ForeignKey("agent_jobs.id"), primary_key=True, autoincrement=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("before", sa.Text, nullable=False),
+    sa.Column("after", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text),
 )
 
-rate_limits = Table(
+rate_limits = sa.Table(
     "rate_limits",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("tat", Float, nullable=False, server_default="0.0"),
-    Column("since", Float, nullable=False, server_default="0.0"),
-    Column("held_until", Float, nullable=False, server_default="0.0"),
-    Column("count", Integer, nullable=False, server_default="0"),
-    Column("seconds", Float, nullable=False, server_default="0.0"),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("tat", sa.Float, nullable=False, server_default="0.0"),
+    sa.Column("since", sa.Float, nullable=False, server_default="0.0"),
+    sa.Column("held_until", sa.Float, nullable=False, server_default="0.0"),
+    sa.Column("count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("seconds", sa.Float, nullable=False, server_default="0.0"),
 )
 
-functions = Table(
+functions = sa.Table(
     "execution_functions",
     metadata,
-    Column("execution_id", Text, ForeignKey("workflow_executions.id"), primary_key=True),
-    Column("digest", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("python", Text, nullable=False),
-    Column("blob", LargeBinary, nullable=False),
-    Column("signature", Text, nullable=False),
+    sa.Column("execution_id", sa.Text, sa.ForeignKey("workflow_executions.id"), primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("python", sa.Text, nullable=False),
+    sa.Column("blob", sa.LargeBinary, nullable=False),
+    sa.Column("signature", sa.Text, nullable=False),
 )
