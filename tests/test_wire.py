@@ -43,5 +43,5 @@ def test_images_travel_by_name() -> None:
 
 def test_what_is_no_such_value_is_named() -> None:
     """An answer of another release is an error of the back end that says what to compare."""
-    with pytest.raises(BackendError, match=r"no Overview: .* at total"):
+    with pytest.raises(BackendError, match=r"not of type Overview: .* at total"):
         from_json(Overview, to_json(OVERVIEW) | {"total": "many"})

@@ -1,6 +1,6 @@
-"""What is read and never written: executions, jobs, overviews, pages, a job's inputs, cached results, forecasts.
+"""Reads SQL and never writes: executions, jobs, overviews, pages, a job's inputs, cached results, forecasts.
 
-Others may use every module; the values they return are in `views`, and `wire` turns those to JSON and back.
+Other rooms may use every module. The values they return are in `views`; `wire` turns those into JSON and back.
 """
 
 __all__ = [

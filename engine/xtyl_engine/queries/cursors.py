@@ -1,5 +1,5 @@
-"""Where a page ends, as text that the next one is asked for with: a number, or a place of several parts. It comes back from
-outside, and may hold anything.
+"""Cursors: the end of a page as text, with which a client asks for the next page; a number, or a place of several parts. Clients
+send cursors back, so their content is checked here before it reaches a database.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LARGEST = 2**31 - 1
 
 
 class CursorRefused(WorkflowException, ValueError):
-    """The cursor is none that a page ended with."""
+    """No page ended with this cursor."""
 
     code = "api/cursor"
 
@@ -25,7 +25,7 @@ def closed(place: list[Any]) -> str:
 
 
 def opened(cursor: str | None, first: list[Any], *kinds: Any) -> list[Any]:
-    """The place of a cursor, `first` if there is none; its parts are of these kinds. Raises CursorRefused."""
+    """The place that a cursor holds, its parts of these kinds; `first` where the cursor is None. Raises CursorRefused."""
     if cursor is None:
         return first
     try:
@@ -47,14 +47,14 @@ def opened(cursor: str | None, first: list[Any], *kinds: Any) -> list[Any]:
 
 
 def _is_unfit(part: Any) -> bool:
-    """Whether a database could not take it: NUL, half a surrogate pair, a number that is none."""
+    """Whether a database would refuse it: NUL, half a surrogate pair, a number out of range or NaN."""
     if isinstance(part, str):
         return "\0" in part or any("\ud800" <= char <= "\udfff" for char in part)
     return not -1e16 < part < 1e16
 
 
 def number(cursor: str | None, first: int) -> int:
-    """The number that a cursor is, `first` if there is none. Raises CursorRefused."""
+    """The number that a cursor holds; `first` where the cursor is None. Raises CursorRefused."""
     if cursor is None:
         return first
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 10 and int(cursor) <= LARGEST):
@@ -64,5 +64,5 @@ def number(cursor: str | None, first: int) -> int:
 
 def _unknown(cursor: str) -> CursorRefused:
     return CursorRefused(
-        f"after={cursor[:40]!r} is no cursor", hint="Use `next` of the page before as it is, or leave `after` out."
+        f"after={cursor[:40]!r} is not a cursor", hint="Use `next` of the page before as it is, or leave `after` out."
     )

@@ -1,5 +1,5 @@
-"""Reads: what an execution looks like now. Nothing here changes anything, and nothing here is cached, so that every
-answer is as true as SQL is.
+"""Reads executions with their jobs, rows and events, as they are in SQL now. It writes nothing, and caches nothing but plans. For
+one value that sums an execution up see `overview`, for reading in parts `pages`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EXECUTION = select(
 _ONE = EXECUTION.where(_E.id == sql.B("execution_id"))
 _ALL = EXECUTION.order_by(_E.created.desc(), _E.id).limit(sql.B("limit"))
 _SEQUENCE = select(_E.sequence, _E.state).where(_E.id == sql.B("execution_id"))
-# Always this many: a statement is compiled once, and ids that are left over are empty.
+# Always this many parameters, so that the statement is compiled once; unused ids are empty.
 _MANY = 100
 _STANDINGS = select(_E.id, _E.sequence, _E.state).where(_E.id.in_([sql.B(f"id{place}") for place in range(_MANY)]))
 _ROWS = (
@@ -49,10 +49,10 @@ JOB_COLUMNS = (
 _JOBS = select(*JOB_COLUMNS[:-1]).where(sql.OF_EXECUTION).order_by(_J.id)
 _NODE_JOBS = select(*JOB_COLUMNS).where(sql.OF_NODE).order_by(_J.id)
 _NODE_STATES = select(_J.item, _J.state).where(sql.OF_NODE).order_by(_J.id)
-# That of an attempt which was made good is history.
+# Only of jobs that failed: a job that completed after a retry still holds the error of an earlier attempt.
 _ERROR = case((sql.job_in(JobState.FAILED, JobState.QUARANTINED), _J.error))
 _RESULTS = select(_J.node, _J.item, _J.state, _J.because, _ERROR, _J.output).where(sql.OF_EXECUTION)
-# Written into the statement: a driver is given no parameter for it.
+# Written into the statement, so that no driver gets it as a parameter.
 _BLANK: Any = literal_column("' '")
 _GROUPS = (
     select(_J.node, _J.state, _J.because, _ERROR, func.aggregate_strings(_J.item, _BLANK))
@@ -76,7 +76,7 @@ _WAITS = select(func.min(_J.due)).where(sql.OF_EXECUTION, _J.state == "ready", _
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What has become of one job: its output text where it has one, its error where it failed."""
+    """One job's state and result: its output text where it has one, its error where it failed."""
 
     node: str
     item: str
@@ -88,7 +88,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobGroup:
-    """The jobs of one node that have fared alike: `items`, divided by blanks."""
+    """The jobs of one node with equal state, reason and error: `items`, separated by blanks."""
 
     node: str
     state: JobState
@@ -99,7 +99,7 @@ class JobGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """An execution at one moment: its own row, label and values of each input row if asked for, and every job."""
+    """An execution at one moment: its own row, every job, and, if asked for, label and values of each input row."""
 
     execution: Execution
     rows: list[tuple[Any, dict[str, Any]]]
@@ -113,14 +113,14 @@ _RESULT_FIELDS = tuple(each.name for each in fields(Result))
 
 
 class Queries:
-    """Questions to one database."""
+    """Reads one database."""
 
     def __init__(self, database: Database, plans: PlanCache):
         self.database = database
         self.plans = plans
 
     def execution(self, execution_id: str) -> Execution:
-        """Raises RunNotFound."""
+        """The execution with this id. Raises RunNotFound."""
         with self.database.read() as transaction:
             return self._execution(transaction, execution_id)
 
@@ -130,7 +130,7 @@ class Queries:
             return [read_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
 
     def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
-        """The number of the last event, and the state: the cheapest look there is."""
+        """The number of the last event, and the state; the cheapest read there is. Raises RunNotFound."""
         with self.database.read() as transaction:
             found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
         if found is None:
@@ -138,7 +138,7 @@ class Queries:
         return int(found[0]), ExecutionState(found[1])
 
     def plan(self, execution_id: str) -> Plan:
-        """The plan the execution runs by."""
+        """The plan of the execution. Raises RunNotFound."""
         with self.database.read() as transaction:
             return self.plans.load(transaction, self._execution(transaction, execution_id).template_id)
 
@@ -148,7 +148,7 @@ class Queries:
             return self._rows(transaction, execution_id)
 
     def jobs(self, execution_id: str) -> list[Job]:
-        """Every job, outputs left out."""
+        """Every job, without outputs."""
         with self.database.read() as transaction:
             return [read_job((*row, None)) for row in transaction.rows(_JOBS, {"execution_id": execution_id})]
 
@@ -158,13 +158,13 @@ class Queries:
             return [read_job(row) for row in transaction.rows(_NODE_JOBS, {"execution_id": execution_id, "node": node})]
 
     def node_states(self, execution_id: str, node: str) -> dict[str, JobState]:
-        """How each job of one node stands, by item."""
+        """The state of each job of one node, by item."""
         with self.database.read() as transaction:
             found = transaction.rows(_NODE_STATES, {"execution_id": execution_id, "node": node})
         return {item: JobState(state) for item, state in found}
 
     def snapshot(self, execution_id: str, *, rows: bool = True) -> Snapshot:
-        """The execution with all its jobs, and its rows if they are wanted, at one moment. Raises RunNotFound."""
+        """The execution with all its jobs, and with its rows if `rows`, at one moment. Raises RunNotFound."""
         with self.database.read(is_snapshot=True) as transaction:
             execution = self._execution(transaction, execution_id)
             values = self._rows(transaction, execution_id) if rows else []
@@ -173,7 +173,7 @@ class Queries:
         return Snapshot(execution=execution, rows=values, results=results)
 
     def job_groups(self, execution_id: str) -> list[JobGroup]:
-        """How every job has fared, at one moment and in few words: those that have fared alike together."""
+        """Every job at one moment, grouped by node, state, reason and error."""
         with self.database.read() as transaction:
             found = transaction.rows(_GROUPS, {"execution_id": execution_id})
         return [
@@ -192,7 +192,8 @@ class Queries:
             return _read_events(transaction, execution_id, after, limit)
 
     def progress(self, execution_id: str, after: int | None, limit: int) -> Progress:
-        """Where it stands, and up to `limit` events after number `after`; none where that is None. Raises RunNotFound."""
+        """Last event number and state, and up to `limit` events after number `after`; no events where it is None. Raises
+        RunNotFound."""
         with self.database.read() as transaction:
             found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
             events = [] if found is None or after is None else _read_events(transaction, execution_id, after, limit)
@@ -201,7 +202,7 @@ class Queries:
         return Progress(sequence=int(found[0]), state=ExecutionState(found[1]), events=tuple(events))
 
     def standings(self, execution_ids: Sequence[str]) -> dict[str, tuple[int, ExecutionState]]:
-        """The number of the last event and the state of each; those that are not there are left out."""
+        """The number of the last event and the state of each execution; ids that do not exist are left out."""
         found: list[tuple[Any, ...]] = []
         with self.database.read() as transaction:
             for start in range(0, len(execution_ids), _MANY):
@@ -211,7 +212,7 @@ class Queries:
         return {id: (int(sequence), ExecutionState(state)) for id, sequence, state in found}
 
     def retry_or_worker(self, transaction: Transaction, execution_id: str) -> str:
-        """What jobs that are ready wait for, in words."""
+        """What ready jobs wait for, in words: a worker, or a retry that is due later."""
         found = transaction.row(_WAITS, {"execution_id": execution_id})
         return "a worker" if found is None or found[0] is None else "a retry"
 
@@ -242,13 +243,13 @@ def _read_events(transaction: Transaction, execution_id: str, after: int, limit:
 
 
 def read_execution(row: tuple[Any, ...]) -> Execution:
-    """What a row of `EXECUTION` says."""
+    """The Execution in a row of `EXECUTION`."""
     values = dict(zip(_EXECUTION_FIELDS, row, strict=True))
     return Execution(**(values | {"state": ExecutionState(values["state"]), "shape": json.loads(values["shape"])}))
 
 
 def read_event(execution_id: str, row: tuple[Any, ...]) -> Event:
-    """One recorded fact of an execution."""
+    """The Event in a row of `EVENTS`."""
     sequence, time, kind, node, item, data = row
     return Event(
         execution_id=execution_id,
@@ -262,6 +263,6 @@ def read_event(execution_id: str, row: tuple[Any, ...]) -> Event:
 
 
 def read_job(row: tuple[Any, ...]) -> Job:
-    """What a row of `JOB_COLUMNS` says."""
+    """The Job in a row of `JOB_COLUMNS`."""
     values = dict(zip(_JOB_FIELDS, row, strict=True))
     return Job(**(values | {"state": JobState(values["state"]), "cached": bool(values["cached"])}))

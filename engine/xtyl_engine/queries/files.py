@@ -1,5 +1,5 @@
-"""Which stored files an execution refers to: in its rows, results and decisions, in its plan, and in the tables and large results
-among those. Whoever may see the execution may see those files, and no other.
+"""Looks up the stored files that an execution refers to: in its rows, results, decisions and plan, and in the tables and large
+results among those. The right to see an execution is the right to see these files, and no others.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _OF = {
     },
 }
 _HOLDING = [found.where(column.contains(sql.B("words", type_=Text()))) for column, found in _OF.items()]
-# How the media types of files that may refer to others end, as JSON writes them.
+# In JSON, the end of the media types of files that may refer to other files.
 INNER = 'json"'
 
 
 class Kept:
-    """Looks up files of executions. What was found is remembered, for an execution refers to it as long as it is kept."""
+    """Looks up files of executions, and remembers what it found: an execution refers to its files as long as it exists."""
 
     def __init__(self, database: Database, store: ArtifactStore):
         self._database = database
@@ -53,7 +53,9 @@ class Kept:
             return known
         found = self._direct(execution_id, digest) or self._indirect(execution_id, digest)
         if found is None:
-            raise ArtifactError(f"this run refers to no file {digest[:12]}…", hint="Its results name its files.")
+            raise ArtifactError(
+                f"this run does not refer to a file {digest[:12]}…", hint="Take a file's name from the run's results."
+            )
         self._remember(self._found, key, found)
         return found
 
@@ -72,14 +74,14 @@ class Kept:
         return None
 
     def _within(self, reference: Reference) -> Mapping[str, Reference]:
-        """All that the file of a reference refers to, at any depth."""
+        """Every reference in the file of this one, at any depth."""
         if reference.get("media_type") not in (JSON, TABLE):
             return {}
         digest = str(reference[KEY])
         if (known := self._inside.get(digest)) is not None:
             return known
         found: dict[str, Reference] = {}
-        # One that is missing or damaged says nothing; its own reading tells why.
+        # A missing or damaged file refers to nothing here; an attempt to read it says what is wrong.
         with suppress(ArtifactError, ValueError, RecursionError):
             for inner in references(json.loads(self._store.read(reference))):
                 found[str(inner[KEY])] = inner

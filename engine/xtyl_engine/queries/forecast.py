@@ -1,5 +1,5 @@
-"""A dry run: how many jobs each node would have, and which of them have a cached result already. A cached output lets the jobs
-after it be looked up too; what nobody has computed yet is not known, and counts as to be run. Nothing runs.
+"""A dry run: how many jobs each node would have, and how many of them have a cached result. A job whose inputs are all cached is
+looked up in turn; one that needs an output not computed yet counts as to be run. Nothing runs, and nothing is written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LookUp = Callable[[str], tuple[Any, ...] | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeForecast:
-    """What one node would do. `jobs` is None where a list born at run time decides."""
+    """How many jobs one node would have. `jobs` is None where the length of a list known only at run time decides."""
 
     node: str
     type: str
@@ -43,8 +43,8 @@ def forecast(
     provider: str,
     project: str = DEFAULT_PROJECT,
 ) -> list[NodeForecast]:
-    """One forecast per node, in topological order. `provider` is the one used where a node names none, `project` the one whose
-    results count."""
+    """One forecast per node, in topological order. `provider` serves nodes that name none; only cached results of `project`
+    count."""
     with database.read() as transaction:
 
         def look_up(key: str) -> tuple[Any, ...] | None:
@@ -56,7 +56,7 @@ def forecast(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """Goes through a plan node by node; `known` holds the outputs that it has found, by node and item."""
+    """Goes through a plan node by node; `known` holds the cached outputs found so far, by node and item."""
 
     look_up: LookUp
     plan: Plan
@@ -66,7 +66,7 @@ class _Look:
     known: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def node(self, node: PlanNode) -> NodeForecast:
-        """The nodes before it must have been looked at."""
+        """The forecast of one node; call it in topological order."""
         if self.plan.birth(node.id) is not None:
             return NodeForecast(node=node.id, type=node.type, jobs=None, cached=0)
         jobs, cached = 0, 0
@@ -97,7 +97,7 @@ class _Look:
         return _UNKNOWN if found is None else visible(node, JobState.COMPLETED, found[0], None, self.store)
 
     def _read(self, source: PlanNode, reader: PlanNode, item: str) -> Any:
-        """What the job would read from one node, if all of it is known."""
+        """What the job would read from one node, or `_UNKNOWN` if a part of it is not known."""
         if self.plan.birth(source.id) is not None:
             return _UNKNOWN
         shared = shared_axes(source.axes, reader.axes)

@@ -1,5 +1,5 @@
-"""From SQL to the jobs of one node, seen closely: what each was asked with its templates filled in, every attempt, what came out
-and what it cost. Read when somebody looks, a page at a time; `glance` is for looking always.
+"""The jobs of one node in detail: config with its templates filled in, attempts, output and cost. Read a page at a time, for the
+job panel; the numbers that a display refreshes all the time come from `overview`.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _DECISION = select(_D.action, _D.by, _D.time, _D.comment, _D.after).where(_D.job
 
 
 class Closeup:
-    """Looks closely at the jobs of executions."""
+    """Reads jobs of executions in detail."""
 
     def __init__(self, queries: Queries, store: ArtifactStore):
         self._queries = queries
         self._store = store
 
     def page(self, execution_id: str, node: str, start: int = 0, count: int = 50) -> JobPage:
-        """Up to `count` jobs of a node from the `start`-th on, those that need somebody first. Raises RunNotFound."""
+        """Up to `count` jobs of a node from the `start`-th on, failed ones first, then waiting ones. Raises RunNotFound."""
         start = max(0, start)
         at = {"execution_id": execution_id, "node": node, "start": start, "count": min(count, MAX_PAGE)}
         plan = self._plan(execution_id, node)
@@ -56,12 +56,12 @@ class Closeup:
         return JobPage(total=total, start=start, jobs=details)
 
     def job(self, execution_id: str, node: str, item: str) -> JobDetail:
-        """One job with everything that is known of it. Raises RunNotFound."""
+        """One job with its config, attempts and decision. Raises RunNotFound."""
         plan = self._plan(execution_id, node)
         with self._queries.database.read() as transaction:
             row = transaction.row(_JOB, {"execution_id": execution_id, "node": node, "item": item})
             if row is None:
-                raise RunNotFound(f"{node} has no job {item!r} in this run", hint="`run.jobs()` lists its jobs.")
+                raise RunNotFound(f"{node} has no job {item!r} in this run", hint="List its jobs with `run.jobs()`.")
             job = read_job(row)
             asked = self._asked(transaction, execution_id, plan, job) if job.attempts else {}
             detail = self._detail(transaction, execution_id, plan.nodes[node], job, asked)
@@ -71,11 +71,11 @@ class Closeup:
     def _plan(self, execution_id: str, node: str) -> Plan:
         plan = self._queries.plan(execution_id)
         if node not in plan.nodes:
-            raise RunNotFound(f"there is no node {node!r} in this run", hint=f"Its nodes: {', '.join(plan.nodes)}.")
+            raise RunNotFound(f"there is no node {node!r} in this run", hint=f"Name one of {', '.join(plan.nodes)}.")
         return plan
 
     def _asked(self, transaction: Transaction, id: str, plan: Plan, job: Job) -> Mapping[str, Any]:
-        """The node's config as this job got it; what cannot be read any more is left as it was written."""
+        """The node's config as this job got it; as the workflow wrote it where its inputs cannot be read any more."""
         node = plan.nodes[job.node]
         claim = Claim(
             job_id=job.id, execution_id=id, node=job.node, item=job.item, number=job.attempts, tries=0, epoch=0,

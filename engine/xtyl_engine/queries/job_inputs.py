@@ -1,5 +1,5 @@
-"""What a job reads: its row's values, and the outputs of the nodes it refers to, as its templates see them.
-Reads only; a job's parents are committed before it is claimed, so nothing here can change under it.
+"""What a job reads: its row's values, and the outputs of the nodes it refers to, as its templates see them. It only reads, and
+takes no lock: a job's parents are committed before the job is claimed, so their outputs no longer change.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:
 
 
 def read_upstream(transaction: Transaction, plan: Plan, claim: Claim, store: ArtifactStore) -> dict[str, Any]:
-    """Per node that the job refers to: its output, the item of its list that the job runs over, or the list of what
-    the job gathers. A review reads its lineage item by item, aligned with what is reviewed."""
+    """Per node that the job refers to: its output, the item of its list that the job runs over, or the list that the job
+    gathers. A review reads the nodes behind its options too, aligned with the options item by item."""
     node = plan.nodes[claim.node]
     if node.kind.waits:
         return _read_lineage(transaction, plan, node, claim, store)
@@ -48,7 +48,7 @@ def _read(transaction: Transaction, source: PlanNode, reader: PlanNode, claim: C
 def _read_below(
     transaction: Transaction, source: PlanNode, claim: Claim, level: int, store: ArtifactStore
 ) -> Iterator[tuple[str, Any]]:
-    """What a job gathers, in item order; what was skipped is not there."""
+    """The outputs that a job gathers, in item order, without skipped jobs."""
     at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, level)}
     found = sorted(transaction.rows(sql.OUTPUTS_BELOW, at), key=lambda row: place_of(row[0]))
     for item, state, output in found:
@@ -79,7 +79,7 @@ def _read_lineage(
 
 
 def visible(source: PlanNode, state: str, output: str | None, place: int | None, store: ArtifactStore) -> Any:
-    """One output as templates see it: SKIPPED where there is none, `place` for an item of its list."""
+    """One output as templates see it: SKIPPED where there is none; with `place`, that item of its list."""
     if state != JobState.COMPLETED or output is None:
         return SKIPPED
     value = unspill(output, store)

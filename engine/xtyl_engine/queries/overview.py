@@ -1,5 +1,5 @@
-"""From SQL to an Overview: counts per node, the last result of each, the reviews that wait. A few queries, whatever
-the number of jobs, so that a widget may look ten times a second.
+"""Reads an Overview from SQL: counts per node, the latest result of each, the reviews that wait. It takes a few queries however
+many jobs there are, so that a widget may ask ten times a second; single jobs are in `job_detail`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _REVIEWS = (
 
 
 class Glance:
-    """Looks at executions. Results already seen are remembered by node, for they are looked at again and again."""
+    """Reads overviews of executions. Remembers each node's latest result until its number of completed jobs changes."""
 
     def __init__(self, queries: Queries, store: ArtifactStore, rates: Rates):
         self._queries = queries
@@ -76,7 +76,7 @@ class Glance:
         self._seen: dict[tuple[str, str, int], dict[str, Any]] = {}
 
     def overview(self, execution_id: str) -> Overview:
-        """One execution at a glance. Raises RunNotFound."""
+        """The overview of one execution. Raises RunNotFound."""
         execution = self._queries.execution(execution_id)
         with self._queries.database.read() as transaction:
             plan = self._queries.plans.load(transaction, execution.template_id)
@@ -106,7 +106,8 @@ class Glance:
         )
 
     def reviews(self, execution_id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
-        """The decisions that wait, in order: those behind the review `after`, a node and an item, which may be decided itself."""
+        """Up to `count` waiting reviews in order, those that follow the review `after`, given by node and item; that one may be
+        decided already."""
         self._queries.execution(execution_id)
         with self._queries.database.read() as transaction:
             at = {"execution_id": execution_id, **dict(zip(("node", "item"), after or ("", ""), strict=True))}
@@ -156,7 +157,7 @@ class Glance:
         return self._seen[key]
 
     def _shown(self, plan: Plan, name: str, output: str) -> tuple[str | None, str | None]:
-        """Text and image of a result, whichever it has."""
+        """Text and image of a result, where it has them."""
         try:
             value = unspill(output, self._store)
         except WorkflowException as error:
@@ -208,7 +209,7 @@ class Glance:
         )
 
     def _option_text(self, option: Mapping[str, Any], shown: Mapping[str, Any]) -> str | None:
-        """Whole, since it may be edited; a result that is neither text nor image in short."""
+        """The whole text of an option, since a reviewer may edit it; a short form of a result that is neither text nor image."""
         of = str(shown.get("of"))
         text = option_text(option, of)
         return text if text is not None or self._image(option.get(of)) else self._text(option.get(of))
@@ -216,7 +217,7 @@ class Glance:
     def _waits(
         self, transaction: Transaction, plan: Plan, execution: Execution, nodes: Mapping[str, NodeOverview]
     ) -> str | None:
-        """What the execution waits for, in words, when nothing of it runs."""
+        """What the execution waits for, in words; None while a job runs."""
         if execution.state.is_terminal:
             return None
         if execution.state is ExecutionState.PAUSED:
@@ -249,7 +250,7 @@ def _by_node(found: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _branches_taken(transaction: Transaction, plan: Plan, id: str) -> dict[str, dict[str, int]]:
-    """How often each conditional took which branch; asked only where there is one."""
+    """How often each conditional took which branch; no query where the plan has none."""
     taken: dict[str, dict[str, int]] = {}
     if any(node.kind.exclusive_branches for node in plan.nodes.values()):
         for name, branch, count in transaction.rows(_BRANCHES, {"execution_id": id}):
@@ -267,13 +268,13 @@ def _first_error(transaction: Transaction, id: str, name: str) -> str | None:
 
 
 def label_of(transaction: Transaction, id: str, item: str) -> str | None:
-    """What a person calls the row of an item, None where there is no such row."""
+    """The readable label of an item's row, None where there is no such row."""
     found = transaction.row(sql.LABELLED_ROW, {"execution_id": id, "position": int(item.split(".")[0])})
     return row_label(*found) if found else None
 
 
 def row_label(label: str, values: str) -> str:
-    """What a person calls a row: a name in the frame's index, or the first text in it, which says more than a number does."""
+    """A row's readable label: its name in the frame's index if that is text, else its first text value, else its number."""
     texts = (
         text for text in (json.loads(label), *json.loads(values).values()) if isinstance(text, str) and text.strip()
     )

@@ -1,5 +1,5 @@
-"""Reads in pages: executions of a project, and an execution's jobs, rows and events, as far as somebody wants to turn them. A
-page ends with the cursor that the next one begins after; None is the end. It is bounded in texts too, however long they are.
+"""Reads in pages: executions of a project, versions of a template, and an execution's jobs, rows and events. A page ends with the
+cursor that the next one begins after; None is the end. A page is limited in number of items and in length of their texts.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from xtyl_engine.states import ExecutionState, JobState
 
 T = TypeVar("T")
 _E, _J, _V = executions.c, jobs.c, versions.c
-# Larger than any time and any id: where the first page begins.
+# Larger than any time and any id: the first page begins here.
 FIRST = [9e15, "\U0010ffff"]
-# Texts in one page, but for a single item that has more; and how many rows are read before it is known how long they are.
+# At most this much text in one page, except where a single item has more; rows in the first read, whose length is unknown.
 PAGE_CHARACTERS = 8_000_000
 TRIAL_ROWS = 32
 _EXECUTIONS = {
@@ -41,7 +41,7 @@ _EXECUTIONS = {
     for by_state in (False, True)
     for by_name in (False, True)
 }
-# By node and item, for which there is an index: a run may have a million jobs.
+# By node and item, because that order has an index: a run may have a million jobs.
 _JOBS = {
     (by_node, by_state, outputs): select(*JOB_COLUMNS[:-1], _J.output if outputs else null())
     .where(
@@ -73,14 +73,14 @@ _VERSIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):
-    """Some of a list, and where the rest begins."""
+    """A part of a list; `next` is the cursor at which the rest begins."""
 
     items: tuple[T, ...]
     next: str | None
 
 
 class Listing:
-    """The pages of one database."""
+    """Reads one database in pages."""
 
     def __init__(self, database: Database):
         self._database = database
@@ -88,7 +88,7 @@ class Listing:
     def executions(
         self, project: str, *, state: ExecutionState | None, name: str | None, after: str | None, limit: int
     ) -> Page[Execution]:
-        """Executions of a project, newest first."""
+        """Executions of a project, newest first. Raises CursorRefused."""
         created, id = opened(after, FIRST, (int, float), str)
         at = {"project": project, "created": float(created), "id": id}
         at |= {"state": str(state)} if state else {}
@@ -112,7 +112,7 @@ class Listing:
         after: str | None,
         limit: int,
     ) -> Page[Job]:
-        """Jobs of an execution by node and item, with their output texts if asked for."""
+        """Jobs of an execution by node and item, with their output texts if `outputs`. Raises CursorRefused."""
         after_node, after_item = opened(after, ["", ""], str, str)
         at: dict[str, Any] = {"execution_id": execution_id, "after_node": after_node, "after_item": after_item}
         at |= {"node": node} if node is not None else {}
@@ -127,7 +127,7 @@ class Listing:
         )
 
     def rows(self, execution_id: str, *, after: str | None, limit: int) -> Page[Row]:
-        """The input rows in order."""
+        """The input rows in order. Raises CursorRefused."""
         found = self._page(
             _ROWS,
             {"execution_id": execution_id, "after": number(after, -1)},
@@ -139,7 +139,7 @@ class Listing:
         return Page(items=tuple(row for _, row in found.items), next=found.next)
 
     def events(self, execution_id: str, *, after: str | None, limit: int) -> Page[Event]:
-        """The events in order; the cursor is the number of the last one."""
+        """The events in order; the cursor is the number of the last one. Raises CursorRefused."""
         return self._page(
             EVENTS,
             {"execution_id": execution_id, "after": number(after, 0)},
@@ -150,7 +150,7 @@ class Listing:
         )
 
     def versions(self, project: str, name: str, *, after: str | None, limit: int) -> Page[Template]:
-        """The versions of a template, newest first."""
+        """The versions of a template, newest first. Raises CursorRefused."""
         return self._page(
             _VERSIONS,
             {"project": project, "name": name, "before": number(after, LARGEST)},
@@ -161,7 +161,7 @@ class Listing:
         )
 
     def version(self, project: str, name: str, version: int | None) -> Template | None:
-        """One version of a template, the newest if none is named."""
+        """One version of a template, the newest where `version` is None; None if there is no such version."""
         at = {"project": project, "name": name, "before": LARGEST if version is None else version + 1, "limit": 1}
         with self._database.read() as transaction:
             found = transaction.rows(_VERSIONS, at)
@@ -177,7 +177,7 @@ class Listing:
         place: Callable[[T], dict[str, Any]],
         cursor: Callable[[dict[str, Any]], str],
     ) -> Page[T]:
-        """Items from where `at` is. `place` is where an item is, in the statement's parameters; `cursor` writes that down."""
+        """Items after the place `at`. `place` is an item's place as parameters of the statement; `cursor` writes it as text."""
         items: list[T] = []
         size, is_more = 0, True
         with self._database.read() as transaction:
@@ -196,7 +196,7 @@ class Listing:
 
 
 def _next_count(left: int, count: int, size: int) -> int:
-    """How many rows to read next: as many as fit if they are as long as those that were read."""
+    """How many rows to read next: as many as fit if they are as long as the rows read so far."""
     fitting = (PAGE_CHARACTERS - size) * count // max(size, 1) if count else TRIAL_ROWS
     return max(1, min(left, fitting))
 

@@ -1,5 +1,5 @@
-"""When a job's result may be taken from an earlier one: same node type, same rendered parameters, same provider and
-model, same place in its node's list, same project. The results themselves are the completed jobs in SQL; nothing else is kept.
+"""Decides when a job may take an earlier job's result: same node type, rendered parameters, provider and model, same place in its
+node's list, same project. The cache is the completed jobs in SQL; there is no other store.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COMMON = set(NodeConfig.model_fields)
 
 
 def cache_key(kind: NodeType, node: PlanNode, config: NodeConfig, item: str, provider: str) -> str | None:
-    """What names an equal job, None where the node takes no cached results. `provider` is used where none is named."""
+    """The key that equal jobs share, None where the node takes no cached results. `provider` serves a node that names none."""
     if not (kind.cached if config.cache is None else config.cache) or node.bears:
         return None
     facts = config.model_dump(mode="json", exclude=_COMMON, fallback=str)
@@ -29,7 +29,7 @@ def cache_key(kind: NodeType, node: PlanNode, config: NodeConfig, item: str, pro
 
 
 def look_up(transaction: Transaction, claim: Claim, key: str) -> Completed | None:
-    """The result of an equal job of the same project, if there is one; it costs nothing again."""
+    """The result of an equal job of the same project, if there is one, at no tokens and no cost."""
     found = transaction.row(sql.CACHED, {"cache_key": key, "execution_id": claim.execution_id})
     if found is None:
         return None

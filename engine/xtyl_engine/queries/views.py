@@ -1,5 +1,5 @@
-"""What one glance at an execution shows: plain frozen values that the widget, the terminal and the API draw from.
-`query` reads them from SQL; nothing here does.
+"""The values that reads return: executions, jobs, overviews, reviews, job details. They are plain and frozen; the widget, the
+terminal and the API draw from them. Nothing here reads SQL.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """A decision that is waited for. `row` is the row's position in the frame, `label` how the frame's index and
-    first text column call it."""
+    """A review that waits for a decision. `row` is the row's position in the frame, `label` its name in the frame's index or its
+    first text."""
 
     node: str
     item: str
@@ -39,9 +39,9 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOverview:
-    """One node's jobs at a glance. Times are seconds since the epoch; `images` are paths, newest first; `branches` says how often
-    a conditional took which. `worked` are the seconds that the jobs which ended took together, `at_work` says how many are at
-    work or with a person now, `starts` is the sum of the times when these began."""
+    """One node's jobs in numbers. Times are seconds since the epoch; `images` are paths, newest first; `branches` is how often a
+    conditional took each branch. `worked` sums the seconds of the ended jobs, `at_work` counts the jobs that run or wait for a
+    person now, `starts` sums the times when these began."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
@@ -60,12 +60,12 @@ class NodeOverview:
 
     @property
     def done(self) -> int:
-        """Jobs that came to an end of their own: those that were stopped did not."""
+        """How many jobs have ended, without those that a stop ended."""
         return sum(count for state, count in self.counts.items() if state.is_terminal and state is not JobState.STOPPED)
 
     def seconds_at_work(self, now: float) -> float | None:
-        """How long the node was at work: no longer than from its first start to its last end, and no longer than its jobs took
-        together, so that no pause between them counts. None before the first start."""
+        """How long the node was at work: the time from its first start to its last end or the sum over its jobs, whichever is
+        less, so that pauses between jobs do not count. None before the first start."""
         if self.started is None:
             return None
         together = self.worked + self.at_work * now - self.starts
@@ -73,13 +73,13 @@ class NodeOverview:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is going to happen any more."""
+        """Whether every job of the node has ended."""
         return all(state.is_terminal for state, count in self.counts.items() if count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """One execution at a glance, as of event number `sequence`. `nodes` has one entry per node of the plan."""
+    """One execution in numbers, as of event number `sequence`. `nodes` has one entry per node of the plan."""
 
     id: str
     name: str
@@ -116,8 +116,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a person decided at a review: `approve` or `reject`, by whom and when (seconds since the epoch), the options taken,
-    and for each text that was edited what it was before and became."""
+    """The decision at a review: `approve` or `reject`, by whom, when (seconds since the epoch), the options taken, and each
+    edited text as node, former text, new text."""
 
     action: str
     by: str
@@ -129,8 +129,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
-    """One job, seen closely. `asked` is its config with every template filled in, `images` are paths; `cost` is in US
-    dollars, times are seconds since the epoch."""
+    """One job in detail. `asked` is its config with every template filled in, `images` are paths; `cost` is in US dollars,
+    times are seconds since the epoch."""
 
     node: str
     item: str
@@ -155,7 +155,7 @@ class JobDetail:
     decision: Decision | None = None
 
     def with_history(self, attempts: tuple[Attempt, ...], decision: Decision | None) -> JobDetail:
-        """The same job with its attempts, and the decision that was made."""
+        """The same job with its attempts and its decision."""
         return replace(self, attempts=attempts, decision=decision)
 
 
@@ -192,7 +192,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One job. `output` is JSON text, read only where outputs are asked for."""
+    """One job. `output` is JSON text, None unless outputs were asked for."""
 
     id: int
     node: str
@@ -215,7 +215,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an execution has come, and what happened since. It may have come farther: `events` are the newer look."""
+    """The last event number and the state of an execution, and new events. `events` may go beyond `sequence`: they are read after
+    it."""
 
     sequence: int
     state: ExecutionState

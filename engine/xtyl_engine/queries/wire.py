@@ -1,5 +1,5 @@
-"""Values as they travel: what the engine knows of an execution, to plain JSON and back, so that the API and the notebook's client
-share one form and neither writes it down twice. Nothing here reads or sends anything.
+"""Turns the values of `views` into plain JSON and back, so that the API and the notebook's client share one form. Nothing here
+reads or sends anything.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _adapters: dict[Any, TypeAdapter[Any]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Me:
-    """What the API says to whoever asks who they are: the token's name, role and project (None for all), and what the back end
-    takes: functions from notebooks, of which Python; the provider of nodes that name none; its release."""
+    """The API's answer about the caller and the back end: the token's name, role and project (None for all); whether it takes
+    functions from notebooks, and of which Python; the provider of nodes that name none; its release."""
 
     name: str
     role: str
@@ -33,31 +33,31 @@ class Me:
 
 
 def to_json(value: Any) -> Any:
-    """A value of ours, or a list of such, as dicts, lists, texts and numbers."""
+    """A value of `views`, or a list of them, as dicts, lists, texts and numbers."""
     return _adapter(type(value)).dump_python(value, mode="json")
 
 
 def from_json(kind: type[T], data: Any) -> T:
-    """The value of this kind that `to_json` wrote. Raises BackendError for what is none."""
+    """The value of this kind that `to_json` wrote. Raises BackendError if `data` is not one."""
     try:
         value: T = _adapter(kind).validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise BackendError(
-            f"the answer is no {kind.__name__}: {first['msg']} at {place or 'the top'}",
-            hint="The back end may be of another release: compare `xtyl --version` on both sides.",
+            f"the answer is not of type {kind.__name__}: {first['msg']} at {place or 'the top'}",
+            hint="Compare `xtyl --version` on both sides: the back end may be of another release.",
         ) from error
     return value
 
 
 def name_images(value: T) -> T:
-    """The same value with the names of its image files in place of their paths, which say nothing elsewhere."""
+    """The same value with its image files' names in place of their paths, which mean nothing on another machine."""
     return map_images(value, lambda path: PurePath(path).name)
 
 
 def map_images(value: T, change: Callable[[str], str]) -> T:
-    """The same overview, page, job or review, or a tuple of such, with each image file called otherwise."""
+    """The same overview, page, job or review, or a tuple of them, with `change` applied to each image file's name."""
     return cast(T, _changed(value, change))
 
 
