@@ -168,7 +168,7 @@ def test_the_captured_culprit_is_named():
 
     with pytest.raises(FunctionRejected, match=r"`lock`, a lock that inner\(\) captured") as caught:
         pack(outer, key=KEY, execution_id="e1")
-    assert "create lock inside inner()" in str(caught.value)
+    assert "Create lock inside inner()" in str(caught.value)
 
 
 def test_too_much_luggage_is_refused():
@@ -249,5 +249,5 @@ def test_processes_that_race_agree_on_the_key(tmp_path):
 def test_a_broken_key_file_is_named(tmp_path):
     """A key file of the wrong length is refused, and the message says what to do."""
     (tmp_path / "key").write_bytes(b"short")
-    with pytest.raises(FunctionRejected, match="delete it"):
+    with pytest.raises(FunctionRejected, match="Delete it, and submit the workflow again"):
         load_key(tmp_path / "key")

@@ -21,7 +21,7 @@ offline = get_provider("offline")
 
 def test_unknown_providers_get_their_closest_name():
     """A misspelt provider is refused with the name that was probably meant."""
-    with pytest.raises(UnknownProvider, match="did you mean 'offline'"):
+    with pytest.raises(UnknownProvider, match="Did you mean 'offline'"):
         get_provider("oflline")
     assert {"offline", "openai"} <= set(provider_names())
 

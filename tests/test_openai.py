@@ -132,7 +132,7 @@ def test_an_image_is_drawn_at_its_size(provider, server):
     ("model", "words"),
     [
         ("bad-request", "unknown parameter"),
-        ("content-policy", "change the prompt"),
+        ("content-policy", "Change the prompt."),
         ("bad-key", "OPENAI_API_KEY"),
         ("forbidden", "rights"),
         ("no-model", "OPENAI_BASE_URL"),
@@ -184,7 +184,7 @@ def test_what_another_try_may_cure_is_transient(provider, server, model, seconds
         ("no-data", TransientError, "no image"),
         ("null-choices", TransientError, "no image"),
         ("empty-image", TransientError, "empty"),
-        ("content-policy", PermanentError, "change the prompt"),
+        ("content-policy", PermanentError, "Change the prompt."),
         ("web-page", TransientError, "no image"),
     ],
 )

@@ -187,7 +187,7 @@ def test_a_provider_that_answers_passes(make: Any) -> None:
 def test_a_provider_is_checked_by_its_name() -> None:
     """One that is offered is made with the environment; one that is not is told."""
     check_provider("offline")
-    with pytest.raises(UnknownProvider, match="did you mean 'offline'"):
+    with pytest.raises(UnknownProvider, match="Did you mean 'offline'"):
         check_provider("ofline")
 
 

@@ -1,4 +1,6 @@
-"""What a provider is: a named service that makes text and images. Calls block; a worker gives each its own slot."""
+"""What a provider is: a named service that writes texts and draws images, with its requests and results. Calls block; a
+worker gives each its own slot. Which providers exist is for `registry`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a provider did for one job. `tokens` in and out together; `cost` in US dollars."""
+    """What a provider used for one job. `tokens` counts input and output together; `cost` is in US dollars."""
 
     provider: str
     model: str
@@ -18,8 +20,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextRequest:
-    """One text to write. `seed` differs between the items of one node, and `is_seeded` says whether it was asked for: it was
-    set, or tells several texts apart that are made from one prompt. `key` is the idempotency key."""
+    """One text to write. `seed` differs between the items of one node. `is_seeded` says whether to use it: a seed is set, or
+    several texts are made from one prompt. `key` is the idempotency key."""
 
     prompt: str
     system: str | None = None
@@ -34,7 +36,7 @@ class TextRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextResult:
-    """A text, and what it took."""
+    """A text and its usage."""
 
     text: str
     usage: Usage
@@ -55,14 +57,14 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageResult:
-    """The bytes of a PNG, JPEG or WEBP image, and what it took."""
+    """The bytes of a PNG, JPEG or WEBP image, and its usage."""
 
     data: bytes
     usage: Usage
 
 
 class Provider(Protocol):
-    """A named service. Raises TransientError or PermanentError, never its client library's own errors."""
+    """A named service. Raises TransientError or PermanentError, never an error of its client library."""
 
     name: str
 

@@ -1,5 +1,5 @@
-"""Any service that speaks OpenAI's protocol: OpenAI itself, Azure, Ollama, vLLM, llama.cpp. The SDK is an optional
-extra, imported at the first call; its errors are sorted into those another try may cure and those it would repeat.
+"""The provider for services that speak OpenAI's protocol: OpenAI, Azure, Ollama, vLLM, llama.cpp. The SDK is an optional
+extra, imported at first use; its errors become ours, transient or permanent. Retries are the engine's, not made here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class OpenAIProvider:
 
     def __init__(self, environment: Mapping[str, str]):
         self._environment = environment
-        # Made ready here, before a job's effect may start; what is wrong with it is told by the call.
+        # Connect before a job's effect starts; an error is raised by the call itself.
         with suppress(Exception), self._client():
             pass
 
@@ -40,7 +40,7 @@ class OpenAIProvider:
         messages = [{"role": "system", "content": request.system}] if request.system else []
         messages.append({"role": "user", "content": request.prompt})
         model = request.model or TEXT_MODEL
-        # Not every model takes a seed: none is sent that was not asked for.
+        # A seed is sent only where it is asked for: not every model takes one.
         optional = {"temperature": request.temperature, "seed": request.seed % 2**31 if request.is_seeded else None}
         with self._client() as client:
             answer = _completed(
@@ -55,9 +55,9 @@ class OpenAIProvider:
         return TextResult(text=_text(answer), usage=self._usage(answer, model))
 
     def draw(self, request: ImageRequest) -> ImageResult:
-        """One generated image. It is asked for as data: a link is refused, not followed."""
+        """One generated image, requested as data: a link is refused, not followed."""
         model = request.model or IMAGE_MODEL
-        # GPT image models always answer with data and refuse to be asked for it.
+        # GPT image models always answer with data, and refuse the parameter that asks for it.
         wanted: dict[str, Any] = {} if model.startswith("gpt-image") else {"response_format": "b64_json"}
         with self._client() as client:
             answer: Any = client.images.generate(
@@ -77,14 +77,14 @@ class OpenAIProvider:
         if not key:
             raise PermanentError(
                 "the openai provider has no key",
-                hint="set OPENAI_API_KEY where the worker runs (any text for a local server), or provider='offline'. "
-                "The embedded worker keeps the environment it was started in: set the key, `xtyl down`, then run again.",
+                hint="Set OPENAI_API_KEY where the worker runs (any text for a local server), or provider='offline'. "
+                "The embedded worker keeps the environment it started in: set the key, `xtyl down`, then run again.",
             )
         address = self._environment.get("OPENAI_BASE_URL", "").strip() or None
         try:
             yield _connected(key, address)
         except Exception as error:
-            # `from None`: the SDK's own error can quote the request, and the key with it.
+            # `from None`: the SDK's own error can quote the request with the key in it.
             raise _translated(error, key, address or "https://api.openai.com/v1") from None
 
     def _usage(self, answer: Any, model: str) -> Usage:
@@ -99,30 +99,30 @@ class OpenAIProvider:
 
 
 _clients: dict[tuple[str, str | None], OpenAI] = {}
-# The servers and their models that asked for `max_completion_tokens`: a provider is made anew for each job.
+# The servers and models that ask for `max_completion_tokens`; kept here because each job has a new provider.
 _respelt: set[tuple[str, str]] = set()
 _lock = threading.Lock()
 
 
 def _connected(key: str, address: str | None) -> OpenAI:
-    """One client per server and key: building one takes tens of milliseconds, and it pools connections."""
+    """One client per server and key: making one takes tens of milliseconds, and it pools connections."""
     try:
         from openai import OpenAI
     except ImportError:
         raise PermanentError(
             "the openai provider needs the openai package, which is not installed here",
-            hint='pip install "xtyl-nb[openai]"',
+            hint='Install it where the worker runs: pip install "xtyl-nb[openai]".',
         ) from None
     with _lock:
         if (key, address) not in _clients:
-            # The engine retries, visibly and with a bound; the SDK must not do so behind its back.
+            # The engine retries, visibly and with a bound, so the SDK must not.
             _clients[key, address] = OpenAI(api_key=key, base_url=address, max_retries=0)
         return _clients[key, address]
 
 
 def _completed(client: OpenAI, limit: int | None, *, model: str, **facts: Any) -> Any:
-    """The server's answer, the limit on tokens spelt as it asks for with this model. What it refuses for the spelling alone is
-    asked again at once: nothing was made, and nothing is billed."""
+    """The server's answer, with the limit on tokens spelt as this model requires. A request refused for its spelling alone is
+    repeated at once: nothing was made, and nothing is billed."""
     import openai
 
     create: Any = client.chat.completions.create
@@ -146,22 +146,23 @@ def _is_misspelt(error: openai.BadRequestError) -> bool:
 
 
 def _translated(error: Exception, secret: str, address: str) -> WorkflowException:
-    """The error in the engine's own classes, the secret removed from its words."""
+    """An error of the SDK as one of ours, with the secret removed from its text."""
     if isinstance(error, WorkflowException):
         return error
     import openai
 
     if isinstance(error, openai.APITimeoutError):
-        return NodeTimeout(f"{address} did not answer in time", hint="raise timeout=, or try later")
+        return NodeTimeout(f"{address} did not answer in time", hint="Raise timeout=, or try later.")
     if isinstance(error, openai.APIConnectionError):
         cause = type(error.__cause__ or error).__name__
-        return TransientError(f"{address} cannot be reached: {cause}", hint="check the network and OPENAI_BASE_URL")
+        return TransientError(f"{address} cannot be reached: {cause}", hint="Check the network and OPENAI_BASE_URL.")
     if isinstance(error, openai.APIStatusError):
         headers = {name.lower(): value for name, value in error.response.headers.items()}
         return read_status(error.status_code, _words(error, secret), str(error.code or ""), headers)
     if isinstance(error, ValueError | openai.APIError):
         return TransientError(
-            f"the answer of {address} is malformed: {type(error).__name__}", hint="check OPENAI_BASE_URL if it stays so"
+            f"the answer of {address} is malformed: {type(error).__name__}",
+            hint="Check OPENAI_BASE_URL if this happens again.",
         )
     return PermanentError(
         f"the openai provider failed: {type(error).__name__}: {str(error).replace(secret, '***')[:300]}"
@@ -186,10 +187,10 @@ def _text(answer: Any) -> str:
     message, reason = choices[0].message, choices[0].finish_reason
     if reason == "content_filter" or getattr(message, "refusal", None):
         said = getattr(message, "refusal", None) or "its content filter stopped the answer"
-        raise PermanentError(f"the model refused to write this: {str(said)[:300]}", hint="change the prompt")
+        raise PermanentError(f"the model refused to write this: {str(said)[:300]}", hint="Change the prompt.")
     if not isinstance(message.content, str) or not message.content.strip():
         if reason == "length":
-            raise PermanentError("the model used up max_tokens before it wrote anything", hint="raise max_tokens=")
+            raise PermanentError("the model used up max_tokens before it wrote anything", hint="Raise max_tokens=.")
         raise _malformed("its message is empty")
     return message.content.strip()
 
@@ -203,11 +204,11 @@ def _image(answer: Any) -> bytes:
         if getattr(images[0], "url", None):
             raise PermanentError(
                 "the server answered with a link to the image, and links are not followed",
-                hint="set the server or the model to answer with b64_json",
+                hint="Set the server or the model to answer with b64_json.",
             )
         raise _malformed("its image is empty")
     if len(encoded) > MAX_IMAGE_BYTES * 4 // 3 + 4:
-        raise PermanentError(f"the image has more than {MAX_IMAGE_BYTES:,} bytes", hint="ask for a smaller size=")
+        raise PermanentError(f"the image has more than {MAX_IMAGE_BYTES:,} bytes", hint="Ask for a smaller size=.")
     try:
         return base64.b64decode(encoded, validate=True)
     except binascii.Error:
@@ -216,5 +217,5 @@ def _image(answer: Any) -> bytes:
 
 def _malformed(why: str) -> TransientError:
     return TransientError(
-        f"the server's answer cannot be used: {why}", hint="if it happens again, check OPENAI_BASE_URL"
+        f"the server's answer cannot be used: {why}", hint="Check OPENAI_BASE_URL if this happens again."
     )

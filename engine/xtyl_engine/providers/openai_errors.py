@@ -1,5 +1,5 @@
-"""What a refusal of an OpenAI-compatible server means for a job: whether another try makes sense, and what to do about
-it. Knows the protocol's statuses and codes, not the requests that led to them.
+"""What an error answer of an OpenAI-compatible server means for a job: whether a retry makes sense, and what to do.
+Knows the protocol's statuses and codes, not the requests that led to them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from email.utils import parsedate_to_datetime
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
 
 _CURES = {
-    401: "check OPENAI_API_KEY where the worker runs; after a change, `xtyl down` lets the embedded one start afresh",
-    403: "this key may not use the model or the service: check its project and rights",
-    404: "check model= and OPENAI_BASE_URL; the address usually ends in /v1",
-    413: "shorten the prompt",
+    401: "Check OPENAI_API_KEY where the worker runs; after a change, restart the embedded worker with `xtyl down`.",
+    403: "Check the project and the rights of this key: it may not use the model or the service.",
+    404: "Check model= and OPENAI_BASE_URL; the address usually ends in /v1.",
+    413: "Shorten the prompt.",
 }
 _BUSY = frozenset({408, 409, 425, 429})
 _EXHAUSTED = ("insufficient_quota", "billing_hard_limit_reached")
@@ -26,17 +26,20 @@ _MAX_RETRY_AFTER = 3600.0
 def read_status(status: int, words: str, code: str, headers: Mapping[str, str]) -> WorkflowException:
     """The engine's error for an HTTP status, the server's words and code, and its headers, named in lower case."""
     if code in _EXHAUSTED:
-        return PermanentError(f"the account's quota is used up: {words}", hint="check plan and billing at the provider")
+        return PermanentError(
+            f"the account's quota is used up: {words}", hint="Check plan and billing at the provider."
+        )
     if code in _CONTENT:
-        return PermanentError(f"the server's content policy refused this prompt: {words}", hint="change the prompt")
+        return PermanentError(f"the server's content policy refused this prompt: {words}", hint="Change the prompt.")
     if status in _BUSY or status >= 500:
         return TransientError(f"the server answered {status}: {words}", retry_after=retry_after(headers))
-    hint = _CURES.get(status, "check the parameters of this node")
+    hint = _CURES.get(status, "Check the parameters of this node.")
     return PermanentError(f"the server answered {status}: {words}", hint=hint)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as the server said, in seconds or as a date; None if it did not, or not sensibly."""
+    """The seconds that a server asks to wait, written as seconds or as a date; None without such a header or if it is
+    malformed."""
     said = headers.get("retry-after")
     if said is None:
         return None

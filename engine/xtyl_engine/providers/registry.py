@@ -1,5 +1,5 @@
-"""The registry of providers: `offline` and `openai`, imported when first asked for, and those that other packages offer
-under the entry point group `xtyl.providers`: each a callable that takes the environment and returns a Provider.
+"""The registry of providers: `offline`, `openai`, and those of other packages under the entry point group
+`xtyl.providers`, each a callable that takes the environment and returns a Provider. One is imported at first use.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class UnknownProvider(PermanentError, LookupError):
 
 
 def get_provider(name: str, environment: Environment = os.environ) -> Provider:
-    """The provider of a name. It reads its settings from `environment` at each call, so that no secret is kept.
+    """The provider of a name. It reads its settings from `environment` anew each time, so no secret is kept.
 
     Raises UnknownProvider with the closest name.
     """
@@ -34,7 +34,7 @@ def get_provider(name: str, environment: Environment = os.environ) -> Provider:
 
 
 def check_provider(name: str) -> None:
-    """Raise UnknownProvider, with the closest name, if there is none of this name; nothing is loaded."""
+    """Raise UnknownProvider, with the closest name, if no provider has this name; nothing is loaded."""
     if name not in provider_names():
         raise _unknown(name)
 
@@ -53,7 +53,7 @@ def _factory(name: str) -> Factory:
 
 def _unknown(name: str) -> UnknownProvider:
     close = get_close_matches(name, provider_names(), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(provider_names())}"
+    hint = f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(provider_names())}."
     return UnknownProvider(f"there is no provider {name[:80]!r}", hint=hint)
 
 
@@ -69,6 +69,6 @@ def _loaded(point: EntryPoint) -> Factory:
     except Exception as error:
         raise UnknownProvider(
             f"the provider {point.name!r} cannot be loaded from {point.value}: {type(error).__name__}: {error}",
-            hint="repair or uninstall the package that offers it",
+            hint="Repair or uninstall the package that offers it.",
         ) from error
     return factory

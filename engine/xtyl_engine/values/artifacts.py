@@ -1,5 +1,5 @@
-"""The artifact store: files named by the hash of their content, so that equal things are kept once and no name comes
-from outside. A reference to one is a small JSON object that travels through outputs and templates.
+"""The artifact store: files named by the hash of their content, so equal files are kept once and no name comes from
+outside. A reference is a small JSON object that travels through outputs. Which files to remove is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ SUFFIXES = {
     "text/csv": ".csv",
     "text/plain": ".txt",
 }
-# Not EFBIG: that is a limit of this process, which no waiting lifts.
+# Not EFBIG: it is a limit of this process, and waiting does not lift it.
 FULL = (ENOSPC, EDQUOT)
 WRITE_AGAIN_SECONDS = 1.0
-# A file that is referred to anew counts as new, for a sweep removes old ones only; this much may be missing from its age.
+# A sweep removes only old files, so a new reference makes its file new, unless the file is younger than this already.
 FRESH_SECONDS = 3600.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -55,7 +55,7 @@ class ArtifactError(PermanentError, OSError):
 
 
 def is_artifact(value: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a value has the shape of a reference. The store alone knows whether the file exists."""
+    """Whether a value looks like a reference. Only the store knows whether the file exists."""
     return isinstance(value, Mapping) and issubclass(type(value.get(KEY)), str)
 
 
@@ -69,9 +69,9 @@ def references(value: object) -> Iterator[Mapping[str, Any]]:
 
 
 class ArtifactStore:
-    """Files under one folder, private to its owner, each written whole or not at all. While the disk is full a file is tried
-    again, for `patience_seconds`: a worker holds what was paid for, anybody else is told at once. `waited_seconds` says for how
-    long each thread, by its id, has waited so; `on_full` is told of each wait."""
+    """Files under one folder, private to its owner, each written whole or not at all. On a full disk a write is tried again
+    for `patience_seconds`: a worker holds paid results, any other process fails at once. `waited_seconds` has the total wait
+    per thread id; `on_full` is called after each wait."""
 
     def __init__(self, folder: str | os.PathLike[str], *, patience_seconds: float = 0.0):
         self.folder = Path(folder)
@@ -104,30 +104,30 @@ class ArtifactStore:
             self.on_full(WRITE_AGAIN_SECONDS)
 
     def path(self, reference: Mapping[str, Any]) -> Path:
-        """Where the file of a reference is, or would be. Refuses what is no sha256, so no name can lead elsewhere."""
+        """Where the file of a reference is, or would be. Refuses anything but a sha256, so no name can lead elsewhere."""
         digest = reference.get(KEY)
         if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
             raise ArtifactError(
                 f"{str(digest)[:80]!r} is not the name of an artifact, which is 64 hexadecimal digits",
-                hint="pass a reference on as the step before made it",
+                hint="Pass on the reference as the earlier step made it.",
             )
         suffix = SUFFIXES.get(str(reference.get("media_type")), ".bin")
         return self.folder / digest[:2] / digest[2:4] / f"{digest}{suffix}"
 
     def prepare(self, outputs: Iterable[str]) -> None:
-        """Make ready for the files that these outputs, as text, refer to: here they are already."""
+        """Prepare to read the files that these outputs, as text, refer to. Local files need no preparation."""
 
     def original(self, path: str) -> str:
-        """The whole file of a picture that may have been shown smaller: here, the same."""
+        """The full-size file of a picture that may have been scaled. Local pictures are not scaled."""
         return path
 
     def knows(self, value: object) -> TypeGuard[Mapping[str, Any]]:
-        """Whether a value is a reference to a file that is here."""
+        """Whether a value is a reference to a file of this store."""
         return is_artifact(value) and _DIGEST.fullmatch(value[KEY]) is not None and self.path(value).is_file()
 
     def keep(self, value: object) -> TypeGuard[Mapping[str, Any]]:
-        """`knows`, for who is about to refer to the file once more: no sweep takes it, or what a table in it refers to, before
-        that is recorded. False also where one of them is missing."""
+        """Like `knows`, for a caller about to record another reference: until that is recorded, no sweep removes the file
+        or, for a table, the files it refers to. False also where one of them is missing."""
         if not (self.knows(value) and (age := _freshen(self.path(value)))):
             return False
         if age < FRESH_SECONDS or value.get("media_type") not in (JSON, TABLE):
@@ -138,25 +138,25 @@ class ArtifactStore:
             return False
 
     def keep_all(self, text: str) -> bool:
-        """Keep every file that an output refers to; whether all of them are there."""
+        """Keep every file that an output refers to. Return whether all of them exist."""
         return f'"{KEY}"' not in text or all(self.keep(each) for each in references(json.loads(text)))
 
     def read(self, reference: Mapping[str, Any]) -> bytes:
-        """The bytes of a reference. Raises ArtifactError if they are missing or no longer what was stored."""
+        """The bytes of a reference. Raises ArtifactError if the file is missing or has changed."""
         path = self.path(reference)
         with _translated(path):
             data = path.read_bytes()
         if sha256(data).hexdigest() != reference[KEY]:
             raise ArtifactError(
                 f"the artifact {path.name} is damaged: its content no longer matches its name",
-                hint="delete the file and run the step that made it again",
+                hint="Delete the file, and run the step that made it again.",
             )
         return data
 
     def save_image(self, data: bytes, **facts: Any) -> dict[str, Any]:
         """Store an encoded image after decoding it safely; the reference carries `width` and `height`.
 
-        Raises LimitExceeded for a size refused before decoding, ImageRefused for anything but a whole image.
+        Raises LimitExceeded, before decoding, for an image that is too large, ImageRefused for anything but a whole image.
         """
         media_type, width, height = check_image(data)
         return self.save(data, media_type, width=width, height=height, **facts)
@@ -168,7 +168,7 @@ class ArtifactStore:
     def scaled(self, reference: Mapping[str, Any], size: int) -> tuple[bytes, str]:
         """A stored image, no side longer than `size` pixels, and its media type.
 
-        Raises ArtifactError for a file that is gone, else what `scale_image` raises."""
+        Raises ArtifactError for a missing file, and what `scale_image` raises."""
         path = self.path(reference)
         with _translated(path):
             return _scaled(path, size)
@@ -179,13 +179,13 @@ class ArtifactStore:
         return self.save(text.encode(), TABLE, rows=len(records), columns=columns)
 
     def artifact(self, reference: Mapping[str, Any]) -> Artifact:
-        """The reference as a user's function gets it."""
+        """The reference as a user's function receives it."""
         return Artifact(reference=dict(reference), store=self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A stored file as a user's function gets it: a path for any library, or `open()` for what it holds."""
+    """A stored file as a user's function receives it: a path for any library, or `open()` for its content."""
 
     reference: Mapping[str, Any]
     store: ArtifactStore
@@ -206,7 +206,7 @@ class Artifact:
         return self.store.read(self.reference)
 
     def open(self) -> Any:
-        """What the file holds: a PIL image, a table's records, a JSON value, text, or else bytes."""
+        """The content: a PIL image, a table's records, a JSON value, text, or else bytes."""
         data = self.read()
         if self.media_type.startswith("image/"):
             return open_image(data)
@@ -217,7 +217,7 @@ class Artifact:
         return data.decode() if self.media_type.startswith("text/") else data
 
 
-# A stored file never changes, so that what was made of it is kept for a while.
+# A stored file never changes, so a scaled copy stays right and is kept for a while.
 _scaled = lru_cache(maxsize=256)(scale_image)
 
 
@@ -228,12 +228,12 @@ def _translated(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ArtifactError(
             f"the artifact {path.name} cannot be read: {error.strerror}",
-            hint="look whether XTYL_HOME/artifacts was moved or cleaned; run the step again to make it anew",
+            hint="Check whether XTYL_HOME/artifacts was moved or cleaned; run the step again to make the file anew.",
         ) from error
 
 
 def _freshen(path: Path) -> float | None:
-    """Make an old file new; how old it was, at least a moment, or None where there is none."""
+    """Make an old file new. Return its age until then, above zero, or None where there is no file of ours."""
     try:
         age = time.time() - path.stat().st_mtime
         if age > FRESH_SECONDS:
@@ -241,7 +241,7 @@ def _freshen(path: Path) -> float | None:
     except FileNotFoundError:
         return None
     except PermissionError:
-        # Somebody else's: written anew, it is ours.
+        # The file belongs to another user: written anew, it is ours.
         return None
     return max(age, 0.001)
 

@@ -1,5 +1,5 @@
-"""What is kept of an exception: its type, its message and its traceback as text, never the object. An exception is the
-user's code too, so nothing it does while it is described can do harm.
+"""An exception as text: its type, message and traceback, never the object. An exception may be the user's code, so an
+error raised while it is described is caught. Where the text is stored is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class ErrorText:
 
 
 def describe_error(error: BaseException) -> ErrorText:
-    """An exception as text that can be stored anywhere: capped, valid Unicode, our own frames trimmed.
+    """An exception as text that can be stored anywhere: capped, valid Unicode, without our own frames.
 
-    An error that wraps a user's exception brings that one's traceback under `data["traceback"]`.
+    An error that wraps a user's exception holds the traceback of that exception under `data["traceback"]`.
     """
     kept = error.data.get("traceback") if isinstance(error, WorkflowException) else None
     return ErrorText(
@@ -40,14 +40,14 @@ def describe_error(error: BaseException) -> ErrorText:
 
 
 def type_name(error: BaseException) -> str:
-    """The name a reader knows the exception by."""
+    """The name of an exception's type, with its module unless the type is built in or ours."""
     module = type(error).__module__
     bare = module in ("builtins", "__main__") or module.startswith("xtyl_engine.")
     return type(error).__qualname__ if bare else f"{module}.{type(error).__qualname__}"
 
 
 def trace_text(error: BaseException) -> str:
-    """The traceback of an exception and its causes, with the user's frames and not ours."""
+    """The traceback of an exception and its causes: the user's frames, without ours."""
     try:
         trace = traceback.TracebackException.from_exception(error, compact=True)
         _trim(trace)

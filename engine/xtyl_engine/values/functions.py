@@ -1,5 +1,5 @@
-"""Functions that a user wrote in a notebook, packed so that a worker can run them: pickled by value, signed, and pinned
-to one execution and one Python version. Functions that a worker can import travel as a reference instead.
+"""Functions from a notebook, packed so that a worker can run them: pickled by value, signed, and pinned to one execution
+and one Python version. A function that a worker can import travels as a reference instead. Nothing here calls one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from xtyl_engine.atomic_write import write_atomically
-from xtyl_engine.errors import FunctionRejected, LimitExceeded
+from xtyl_engine.errors import FunctionRejected, LimitExceeded, with_article
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
 from xtyl_engine.values.plain import mend
 
@@ -34,7 +34,7 @@ KEY_BYTES = 32
 _OURS = ("xtyl_engine", "xtyl_nb")
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _packing = threading.RLock()
-# Where modules are now that functions and workflows of an earlier release name.
+# The present names of modules that functions and workflows of an earlier release name.
 MOVED: dict[str, str] = {
     "xtyl_engine.artifacts": "xtyl_engine.values.artifacts",
     "xtyl_engine.overview": "xtyl_engine.queries.views",
@@ -62,7 +62,8 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedFunction:
-    """A function as it is stored. `digest` names its code and captured values; `signature` vouches for the rest."""
+    """A function as it is stored. `digest` is the hash of its code and captured values; `signature` covers that, the
+    execution and the Python version."""
 
     digest: str
     name: str
@@ -71,25 +72,25 @@ class PackedFunction:
     signature: str
 
     def stored(self) -> dict[str, Any]:
-        """How a call's config names it."""
+        """The function as a node's config names it."""
         return {"digest": self.digest, "name": self.name, "python": self.python}
 
 
 def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction:
     """Pack a function for one execution.
 
-    Raises FunctionRejected naming the captured variable that cannot be packed, LimitExceeded if it captured too much.
+    Raises FunctionRejected, naming the captured variable that cannot be packed, and LimitExceeded if it captures too much.
     """
     return sign(_pickled(function), name=function_name(function), python=PYTHON, key=key, execution_id=execution_id)
 
 
 def wrap(function: Function) -> PackedFunction:
-    """Pack a function for a back end that will vouch for it; nothing runs it so. Raises as `pack` does."""
+    """Pack a function for a back end that signs it; unsigned, it never runs. Raises as `pack` does."""
     return _unsigned(_pickled(function), function_name(function), PYTHON)
 
 
 def sign(blob: bytes, *, name: str, python: str, key: bytes, execution_id: str) -> PackedFunction:
-    """A function that is pickled already, vouched for in one execution. Raises LimitExceeded if it captured too much."""
+    """Sign a pickled function for one execution. Raises LimitExceeded if it captures too much."""
     unsigned = _unsigned(blob, name, python)
     return replace(unsigned, signature=_sign(key, execution_id, python, unsigned.digest, blob))
 
@@ -100,35 +101,35 @@ def _unsigned(blob: bytes, name: str, python: str) -> PackedFunction:
 
 
 def check_size(name: str, blob: bytes) -> None:
-    """See that a packed function is not too large. Raises LimitExceeded."""
+    """Raise LimitExceeded for a packed function that is too large."""
     if len(blob) > MAX_FUNCTION_BYTES:
         raise LimitExceeded(
             f"{name}() packs to {len(blob):,} bytes, more than the {MAX_FUNCTION_BYTES:,} allowed: "
             "it takes large variables of the notebook along",
-            hint="pass the data as an argument, or load it inside the function",
+            hint="Pass the data as an argument, or load it inside the function.",
         )
 
 
 def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:
-    """The function, after its signature and Python version were checked; nothing is loaded before."""
+    """The function. Its signature and Python version are checked before anything is loaded."""
     expected = _sign(key, execution_id, packed.python, packed.digest, packed.blob)
     if not hmac.compare_digest(expected.encode(), packed.signature.encode("utf-8", "replace")):
         raise FunctionRejected(
             f"{packed.name}() was not packed for this run with this project's key",
-            hint="submit the workflow again from the notebook that shares the worker's XTYL_HOME",
+            hint="Submit the workflow again from a notebook that shares the worker's XTYL_HOME.",
         )
     if packed.python != PYTHON:
         raise FunctionRejected(
             f"{packed.name}() was packed by Python {packed.python}, and this worker runs {PYTHON}",
-            hint=f"start the worker with Python {packed.python}, or put the function in a module both can import",
+            hint=f"Start the worker with Python {packed.python}, or put the function in a module that both can import.",
         )
     try:
-        # Signed by our own key and pinned to this Python: checked above.
+        # Safe to load: signed by our own key and pinned to this Python, both checked above.
         function, filename, lines = _Unpickler(io.BytesIO(packed.blob)).load()
     except Exception as error:
         raise FunctionRejected(
             f"{packed.name}() cannot be loaded on this worker: {type(error).__name__}: {error}",
-            hint="install on the worker what the function imports",
+            hint="Install on the worker what the function imports.",
         ) from error
     _remember_source(filename, lines)
     _name_file(function, filename)
@@ -136,7 +137,7 @@ def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds what a function of an earlier release names, where it is now."""
+    """Finds the names of an earlier release where they are now."""
 
     def find_class(self, module: str, name: str) -> Any:
         found = super().find_class(MOVED.get(module, module), name)
@@ -144,8 +145,8 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _import_again(name: str) -> ModuleType:
-    """A module that was packed with a function. cloudpickle takes along whatever `run.frame()` might mean by `frame`: a module of
-    ours that is gone must not keep the function from running."""
+    """Import a module that was packed with a function. cloudpickle packs every module that an attribute such as
+    `run.frame` might name: a module of ours that no longer exists must not keep the function from running."""
     try:
         return import_module(MOVED.get(name, name))
     except ModuleNotFoundError:
@@ -156,7 +157,7 @@ def _import_again(name: str) -> ModuleType:
 
 
 def not_taken(who: str, name: str, *, node: str | None = None) -> FunctionRejected:
-    """Why a worker or a back end that takes no functions from notebooks refuses one."""
+    """The error of a worker or a back end that takes no functions from notebooks."""
     return FunctionRejected(
         f"{who} takes no functions from notebooks: {name}",
         hint="Install it on the workers as a module, or set XTYL_ACCEPT_FUNCTIONS=1 where every user is trusted.",
@@ -167,8 +168,8 @@ def not_taken(who: str, name: str, *, node: str | None = None) -> FunctionReject
 def reference(function: Function) -> str | None:
     """`module:qualname` if a worker can import the function by it, else None.
 
-    Functions of the notebook, nested ones, and those of modules beside the notebook (which a worker may not find,
-    or may hold in an older version) are packed instead.
+    Other functions are packed: those of the notebook, nested ones, and those of modules beside the notebook, which a
+    worker may lack or hold in an older version.
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "<none>")
     if not module or module == "__main__" or "<" in name or _is_local(sys.modules.get(module)):
@@ -188,32 +189,34 @@ def load_reference(text: str) -> Function:
         # Importing runs the module's own code, which may raise anything.
         raise FunctionRejected(
             f"the function {text!r} cannot be imported here: {type(error).__name__}: {error}",
-            hint="install its module where the worker runs; write it as module:name",
+            hint="Install its module where the worker runs, and write it as module:name.",
         ) from error
     if not callable(found):
-        raise FunctionRejected(f"{text!r} is a {type(found).__name__}, not a function", hint="name a function")
+        raise FunctionRejected(
+            f"{text!r} is {with_article(type(found).__name__)}, not a function", hint="Name a function."
+        )
     return found  # type: ignore[no-any-return]
 
 
 def load_key(path: str | os.PathLike[str]) -> bytes:
-    """The project's signing key, made on first use with mode 0600; processes that race agree on one."""
+    """The back end's signing key, made on first use with mode 0600; processes that race agree on one key."""
     path = Path(path)
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Another process may be first; then its key is the one.
+        # Another process may be first; then its key counts.
         with suppress(FileExistsError):
             write_atomically(path, secrets.token_bytes(KEY_BYTES), durable=True, only_new=True)
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise FunctionRejected(
             f"the key file {path} holds {len(key)} bytes, not {KEY_BYTES}",
-            hint="delete it and submit the workflow again",
+            hint="Delete it, and submit the workflow again.",
         )
     return key
 
 
 def function_name(function: Function) -> str:
-    """The name a reader knows the function by, as it can be stored anywhere."""
+    """The function's name, as text that can be stored anywhere."""
     return mend(str(getattr(function, "__name__", type(function).__name__)))
 
 
@@ -230,18 +233,18 @@ def _resolve(module: str, name: str) -> Any:
 
 
 def _is_local(module: ModuleType | None, folder: str | None = None) -> bool:
-    """Whether a module lies in this folder, the notebook's own, rather than being installed."""
+    """Whether a module lies in this folder, the notebook's own by default, and is not installed."""
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or (module and module.__name__.partition(".")[0] in _OURS):
         return False
     return _lies_in(file, folder or os.getcwd())
 
 
-# A kernel knows thousands of modules, and each function that is packed asks for all of them.
+# A kernel holds thousands of modules, and packing a function asks for each of them.
 @cache
 def _lies_in(file: str, folder: str) -> bool:
     path = Path(file)
-    # A notebook may well be opened in a folder that holds the interpreter and all its packages.
+    # The notebook's folder may hold the interpreter and all its packages.
     is_installed = not _INSTALLED.isdisjoint(path.parts) or any(map(path.is_relative_to, (sys.prefix, sys.base_prefix)))
     return path.is_relative_to(folder) and not is_installed
 
@@ -258,7 +261,7 @@ def _pickled(function: Function) -> bytes:
 
 @contextmanager
 def _local_by_value() -> Iterator[None]:
-    """Let every module beside the notebook be packed whole wherever a function uses it: a worker cannot import it."""
+    """Inside the block, pack modules beside the notebook by value: a worker cannot import them."""
     import cloudpickle
 
     with _packing:
@@ -288,7 +291,8 @@ def _source(function: Function) -> tuple[str, tuple[str, ...]]:
 
 
 def _name_file(function: Any, filename: str) -> None:
-    """cloudpickle 3.1.3 and later forget which file the code is from; by its name a traceback finds the lines."""
+    """Restore the file name of a function's code, by which a traceback finds its lines: cloudpickle 3.1.3 and later drop
+    it."""
     function = getattr(function, "__func__", function)
     if filename and isinstance(function, FunctionType):
         function.__code__ = _named(function.__code__, filename)
@@ -311,17 +315,17 @@ def _unpackable(function: Function, error: Exception) -> FunctionRejected:
     name = function_name(function)
     for owner, variable, value in _captured(function, set()):
         if not _can_pickle(value):
-            what = f"`{variable}`, a {type(value).__name__} that {owner}() captured,"
-            hint = f"create {variable} inside {owner}(), or pass plain values as arguments"
+            what = f"`{variable}`, {with_article(type(value).__name__)} that {owner}() captured,"
+            hint = f"Create {variable} inside {owner}(), or pass plain values as arguments."
             return FunctionRejected(f"{name}() cannot be sent to a worker: {what} cannot be packed", hint=hint)
     return FunctionRejected(
         f"{name}() cannot be sent to a worker: {type(error).__name__}: {error}",
-        hint="write it as a plain function that creates what it needs",
+        hint="Write it as a plain function that creates what it needs.",
     )
 
 
 def _captured(function: Any, seen: set[int]) -> Iterator[tuple[str, str, Any]]:
-    """Variables a function takes along, those of the functions it uses first; each with its owner's name."""
+    """The variables that a function captures, each with its owner's name; first those of the functions it uses."""
     function = getattr(function, "__func__", function)
     if not isinstance(function, FunctionType) or id(function) in seen:
         return

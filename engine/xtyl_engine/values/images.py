@@ -1,5 +1,5 @@
-"""Images: which bytes are one, whether it is whole, and smaller copies of it. Files are not trusted: bytes and pixels are counted
-before anything is decoded, and what a decoder says of a broken file stays here.
+"""Images: recognise, check, encode and scale them. Files are not trusted: bytes and pixels are counted before decoding,
+and a decoder's errors are translated here. Where images are stored is for `artifacts`.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def sniff_image(data: bytes) -> str | None:
 def check_image(data: bytes) -> tuple[str, int, int]:
     """Decode an image for its media type, width and height, its sizes checked before any pixel is unpacked.
 
-    Raises LimitExceeded for a size refused before decoding, ImageRefused for anything but a whole image.
+    Raises LimitExceeded, before decoding, for an image that is too large, ImageRefused for anything but a whole image.
     """
     with _opened(io.BytesIO(data)) as (image, media_type):
         image.load()
         return media_type, *image.size
 
 
-def check_pixels(width: int, height: int, hint: str = "make it smaller") -> None:
+def check_pixels(width: int, height: int, hint: str = "Make it smaller.") -> None:
     """Raise LimitExceeded for an image of more pixels than are allowed."""
     if width * height > MAX_IMAGE_PIXELS:
         raise LimitExceeded(
@@ -59,7 +59,7 @@ def check_pixels(width: int, height: int, hint: str = "make it smaller") -> None
 
 
 def open_image(data: bytes) -> Image:
-    """Bytes as a PIL image, decoded when its pixels are used."""
+    """Bytes as a PIL image, decoded when its pixels are first used."""
     from PIL import Image
 
     return Image.open(io.BytesIO(data), formats=FORMATS)
@@ -79,8 +79,8 @@ def scale_image(path: str | Path, size: int, *, optimize: bool = False) -> tuple
     """The image in a file, no side longer than `size` pixels, and its media type: PNG where it is transparent, else JPEG.
     `optimize` takes longer for fewer bytes.
 
-    Raises ImageRefused for what is no whole image, LimitExceeded for one that is too large to decode, OSError for a file that
-    cannot be read.
+    Raises ImageRefused for anything but a whole image, LimitExceeded for an image too large to decode, OSError for a file
+    that cannot be read.
     """
     words = "Ask for it without `size`.", "Run the step that made it again."
     with open(path, "rb") as file, _opened(file, *words) as (image, _):
@@ -95,39 +95,39 @@ def scale_image(path: str | Path, size: int, *, optimize: bool = False) -> tuple
 
 @contextmanager
 def _opened(
-    file: BinaryIO, otherwise: str = "", repair: str = "save it again and check that it opens"
+    file: BinaryIO, otherwise: str = "", repair: str = "Save it again, and check that it opens."
 ) -> Iterator[tuple[Image, str]]:
-    """A file's image, not decoded yet, and its media type. An error of the decoder inside is raised in words of ours; `otherwise`
-    is the advice on an image that may not be opened, `repair` on one that is damaged."""
+    """A file's image, not yet decoded, and its media type. A decoder's error inside the block becomes one of ours;
+    `otherwise` is the hint for an image that may not be opened, `repair` for a damaged one."""
     from PIL import Image
 
     if (size := file.seek(0, os.SEEK_END)) > MAX_IMAGE_BYTES:
         raise LimitExceeded(
             f"the image has {size:,} bytes, more than the {MAX_IMAGE_BYTES:,} allowed",
-            hint=otherwise or "make it smaller, or save it as JPEG or WEBP",
+            hint=otherwise or "Make it smaller, or save it as JPEG or WEBP.",
         )
     file.seek(0)
     media_type = sniff_image(file.read(12))
     if media_type is None:
         raise ImageRefused(
-            "the bytes are not a PNG, JPEG or WEBP image, whatever their name says",
-            hint=otherwise or "convert it to one of these",
+            "the bytes are not a PNG, JPEG or WEBP image, whatever the file's name says",
+            hint=otherwise or "Convert it to one of these formats.",
         )
     unread = "header"
     try:
         with Image.open(file, formats=[media_type.removeprefix("image/").upper()]) as image:
-            check_pixels(*image.size, otherwise or "make it smaller")
+            check_pixels(*image.size, otherwise or "Make it smaller.")
             unread = "pixels"
             yield image, media_type
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LimitExceeded(
-            f"the image has more than the {MAX_IMAGE_PIXELS:,} pixels allowed", hint=otherwise or "make it smaller"
+            f"the image has more than the {MAX_IMAGE_PIXELS:,} pixels allowed", hint=otherwise or "Make it smaller."
         ) from error
     except LimitExceeded:
         raise
     except Exception as error:
-        # A damaged file can make Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error. Their words name
-        # objects by address, and differ from release to release.
+        # On a damaged file Pillow's decoders raise nearly anything: OSError, SyntaxError, struct.error. Their messages name
+        # objects by address, and differ between releases.
         raise ImageRefused(
             f"the {media_type} image is truncated or damaged: its {unread} cannot be read", hint=repair
         ) from error

@@ -1,5 +1,5 @@
-"""Plain values: what nodes return and inputs hold, as JSON and references to stored files. Everything that enters
-the engine's tables passes `plain` once; nothing here imports pandas, numpy or Pillow that the caller had not.
+"""Plain values: what nodes return and inputs hold, as JSON and references to stored files. Every value that enters the
+engine's tables passes `plain` once. Imports no pandas, numpy or Pillow itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
-from xtyl_engine.errors import LimitExceeded, ValueNotPlain
+from xtyl_engine.errors import LimitExceeded, ValueNotPlain, with_article
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VALUE_PARTS
 from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore
 from xtyl_engine.values.images import sniff_image
@@ -20,35 +20,36 @@ from xtyl_engine.values.images import sniff_image
 Place = tuple[str | int, ...]
 RESERVED = frozenset({KEY})
 _HINTS = {
-    "set": "use sorted(value) or list(value)",
-    "frozenset": "use sorted(value) or list(value)",
-    "generator": "use list(value)",
-    "map": "use list(value)",
-    "filter": "use list(value)",
-    "zip": "use list(value)",
-    "range": "use list(value)",
-    "dict_keys": "use list(value)",
-    "dict_values": "use list(value)",
-    "coroutine": "await it first",
-    "ndarray": "use value.tolist(), or PIL.Image.fromarray(value) for a picture",
-    "Series": "use value.tolist()",
-    "timedelta": "use value.total_seconds()",
-    "Timedelta": "use value.total_seconds()",
-    "Decimal": "use float(value) or str(value)",
-    "Fraction": "use float(value)",
-    "complex": "use [value.real, value.imag]",
-    "UUID": "use str(value)",
-    "PosixPath": "use str(value), or value.read_bytes() to keep the file",
-    "Interval": "use str(value)",
-    "Period": "use str(value)",
+    "set": "Use sorted(value) or list(value).",
+    "frozenset": "Use sorted(value) or list(value).",
+    "generator": "Use list(value).",
+    "map": "Use list(value).",
+    "filter": "Use list(value).",
+    "zip": "Use list(value).",
+    "range": "Use list(value).",
+    "dict_keys": "Use list(value).",
+    "dict_values": "Use list(value).",
+    "coroutine": "Await it first.",
+    "ndarray": "Use value.tolist(), or PIL.Image.fromarray(value) for a picture.",
+    "Series": "Use value.tolist().",
+    "timedelta": "Use value.total_seconds().",
+    "Timedelta": "Use value.total_seconds().",
+    "Decimal": "Use float(value) or str(value).",
+    "Fraction": "Use float(value).",
+    "complex": "Use [value.real, value.imag].",
+    "UUID": "Use str(value).",
+    "PosixPath": "Use str(value), or value.read_bytes() to keep the file.",
+    "Interval": "Use str(value).",
+    "Period": "Use str(value).",
 }
-_USUAL = "use text, numbers, lists, dicts, dates, a DataFrame, a PIL image or bytes"
+_USUAL = "Use text, numbers, lists, dicts, dates, a DataFrame, a PIL image or bytes."
 
 
 def plain(value: Any, store: ArtifactStore, *, where: str = "result") -> Any:
     """The value as plain JSON; tables, images and bytes inside it are saved and become references.
 
-    Raises ValueNotPlain for what cannot be stored, with its place such as `result["a"][3]`, its type and what to use.
+    Raises ValueNotPlain for a part that cannot be stored, with its place such as `result["a"][3]`, its type and what to
+    use instead.
     """
     return _Walk(store, where).visit(value, ())
 
@@ -69,7 +70,7 @@ def encode(value: Any) -> str:
 
 
 def spill(text: str, store: ArtifactStore) -> str:
-    """Encoded JSON as it is kept in a row: itself, or, where too large, a reference to the artifact it became."""
+    """Encoded JSON as it is kept in a row: the text, or, if it is too large, a reference to the artifact that holds it."""
     if len(text) * 4 <= MAX_INLINE_OUTPUT_BYTES or len(data := text.encode()) <= MAX_INLINE_OUTPUT_BYTES:
         return text
     return encode(store.save(data, JSON))
@@ -84,12 +85,12 @@ def unspill(text: str, store: ArtifactStore) -> Any:
 
 
 def mend(text: str) -> str:
-    """Text from outside as it can be stored anywhere: NUL and lone surrogates replaced."""
+    """Text from outside, with NUL and lone surrogates replaced, so that it can be stored anywhere."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 class _Walk:
-    """One pass over one value. Holds the containers it is inside of, to see cycles, and counts what it has met."""
+    """One pass over one value. Holds the containers around the current part, to find cycles, and counts the parts."""
 
     def __init__(self, store: ArtifactStore, where: str):
         self.store = store
@@ -114,41 +115,41 @@ class _Walk:
         except (ValueNotPlain, LimitExceeded):
             raise
         except Exception as error:
-            # A hostile or broken type may raise from any of its methods, its repr included.
+            # A hostile or broken type may raise from any method, its repr included.
             raise self.refused(path, value, f"raised {type(error).__name__} when it was read") from None
 
     def text(self, value: str, path: Place) -> str:
         if "\0" in value:
-            raise self.refused(path, value, "holds a NUL character", 'use value.replace("\\0", "")')
+            raise self.refused(path, value, "holds a NUL character", 'Use value.replace("\\0", "").')
         if not value.isascii():
             try:
                 value.encode()
             except UnicodeEncodeError:
-                hint = 'use value.encode("utf-8", "replace").decode()'
+                hint = 'Use value.encode("utf-8", "replace").decode().'
                 raise self.refused(path, value, "holds half of a surrogate pair", hint) from None
         return value
 
     def integer(self, value: int, path: Place) -> int:
         if -(2**63) < value < 2**63:
             return value
-        raise self.refused(path, value, "is beyond 64 bits", "use float(value) or str(value)")
+        raise self.refused(path, value, "is beyond 64 bits", "Use float(value) or str(value).")
 
     def number(self, value: float, path: Place) -> float:
         if math.isfinite(value):
             return value
         name = "NaN" if value != value else "infinite"
-        raise self.refused(path, value, f"is {name}", "use None for a missing number")
+        raise self.refused(path, value, f"is {name}", "Use None for a missing number.")
 
     def container(self, value: Any, path: Place) -> Any:
         self.parts += len(value)
         if self.parts > MAX_VALUE_PARTS:
             raise LimitExceeded(
-                f"{self.place(path)} takes the value past {MAX_VALUE_PARTS:,} parts", hint="return a table or bytes"
+                f"{self.place(path)} takes the value past {MAX_VALUE_PARTS:,} parts", hint="Return a table or bytes."
             )
         if id(value) in self.inside:
-            raise self.refused(path, value, "contains itself", "return a copy without the cycle")
+            raise self.refused(path, value, "contains itself", "Return a copy without the cycle.")
         if len(path) >= MAX_VALUE_DEPTH:
-            raise self.refused(path, value, f"is nested deeper than {MAX_VALUE_DEPTH} levels", "flatten it")
+            raise self.refused(path, value, f"is nested deeper than {MAX_VALUE_DEPTH} levels", "Flatten it.")
         self.inside.add(id(value))
         try:
             return self.mapping(value, path) if isinstance(value, dict) else self.sequence(value, path)
@@ -160,7 +161,7 @@ class _Walk:
 
     def mapping(self, value: dict[Any, Any], path: Place) -> dict[str, Any]:
         if not RESERVED.isdisjoint(value) and not self.store.keep(value):
-            raise self.refused(path, value, f"has the reserved key {KEY!r}", "rename the key")
+            raise self.refused(path, value, f"has the reserved key {KEY!r}", "Rename the key.")
         return {self.key(key, path): self.visit(part, (*path, key)) for key, part in dict.items(value)}
 
     def key(self, key: Any, path: Place) -> str:
@@ -170,7 +171,7 @@ class _Walk:
             path,
             key,
             "is a key, and keys are text",
-            "use str(key), or a list of pairs",
+            "Use str(key), or a list of pairs.",
             what=f"a key of {type(key).__name__}",
         )
 
@@ -181,7 +182,7 @@ class _Walk:
             return self.visit(dict(value.reference), path)
         if _is_missing(value):
             return None
-        # The bases' own conversions, so that a subclass's overrides are never asked.
+        # The base type's own conversions, so that a subclass's overrides never run.
         if isinstance(value, str):
             return self.text(str.__str__(value), path)
         if isinstance(value, int):
@@ -218,7 +219,7 @@ class _Walk:
         columns = [self.column(name, path) for name in frame.columns]
         if len(set(columns)) < len(columns):
             double = next(name for name in columns if columns.count(name) > 1)
-            raise self.refused(path, frame, f"has the column {double!r} twice", "rename one of them")
+            raise self.refused(path, frame, f"has the column {double!r} twice", "Rename one of them.")
         self.parts += len(columns) * len(frame)
         rows = zip(*(frame.iloc[:, place].tolist() for place in range(len(columns))), strict=True)
         return columns, [
@@ -230,7 +231,7 @@ class _Walk:
         return self.text("_".join(map(str, name)) if isinstance(name, tuple) else str(name), path)
 
     def cell(self, value: Any, path: Place) -> Any:
-        # In a table NaN is how pandas says missing, so it is no mistake there.
+        # In a table NaN is a missing value of pandas, so it is no mistake there.
         return None if isinstance(value, float) and value != value else self.visit(value, path)
 
     def place(self, path: Place) -> str:
@@ -239,7 +240,7 @@ class _Walk:
 
     def refused(self, path: Place, value: Any, why: str, hint: str = "", *, what: str = "") -> ValueNotPlain:
         name = type(value).__name__
-        what = what or ("a lambda" if name == "function" and value.__name__ == "<lambda>" else f"a {name}")
+        what = what or ("a lambda" if name == "function" and value.__name__ == "<lambda>" else with_article(name))
         return ValueNotPlain(f"{self.place(path)}, {what}, {why}", hint=hint or _HINTS.get(name, _USUAL), type=name)
 
 

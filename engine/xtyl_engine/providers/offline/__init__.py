@@ -1,6 +1,6 @@
-"""The provider that needs no key and no network: texts from templates, posters drawn with Pillow, deterministic and free.
+"""The provider that needs no key and no network: canned texts, and posters drawn with Pillow, deterministic and free.
 
-Only the registry of providers enters here, by `provider`.
+Only the registry of providers imports from here, and only `provider`.
 """
 
 __all__ = ["provider"]

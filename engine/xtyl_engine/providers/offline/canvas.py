@@ -1,5 +1,5 @@
-"""What a poster is drawn on: a canvas in units of its own, and palettes of colours that go together.
-Everything is drawn without smoothing, at twice the size; the poster reduces it.
+"""The canvas of a poster, in relative units, and palettes of colours that go together. Shapes are drawn without smoothing
+at twice the size; `poster` reduces them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ PALETTES = (
 
 
 class Sheet:
-    """A canvas in units of its own: x and y from 0 to 1, lengths in parts of the shorter side."""
+    """A canvas in relative units: x and y from 0 to 1, lengths as parts of the shorter side."""
 
     def __init__(self, width: int, height: int, palette: Palette, source: random.Random, subject: str = ""):
         self.width, self.height = width, height
@@ -97,7 +97,7 @@ class Sheet:
         self.image.paste(colour, (round(cx - size / 2), round(cy - size / 2)), mask)
 
     def shape(self, points: Sequence[Point], colour: Colour) -> None:
-        """A polygon whose points are offsets from nothing: plain 0 to 1 coordinates."""
+        """A polygon whose points are coordinates from 0 to 1."""
         self.draw.polygon([self.place(*point) for point in points], fill=colour)
 
     def below(self, curve: Callable[[float], float], colour: Colour, steps: int = 160) -> None:
@@ -106,7 +106,7 @@ class Sheet:
         self.shape([(0, 1.01), *line, (1, 1.01)], colour)
 
     def leaf(self, x: float, y: float, length: float, angle: float, colour: Colour) -> None:
-        """A pointed leaf from a place, `length` long, towards an angle."""
+        """A pointed leaf of this length, from a point towards an angle."""
         cx, cy = self.place(x, y)
         size = length * self.unit
         cos, sin = math.cos(angle), math.sin(angle)
@@ -117,7 +117,7 @@ class Sheet:
 
 
 def mix(first: Colour, second: Colour, part: float) -> Colour:
-    """The colour a part of the way from the first to the second."""
+    """The colour at a part of the way from the first to the second."""
     red, green, blue = (round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
     return red, green, blue
 

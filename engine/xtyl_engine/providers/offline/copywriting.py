@@ -1,5 +1,5 @@
-"""Template copy for the offline provider: honest about being canned, pleasant to read, and a function of prompt and
-seed alone. It finds the product and the tone in a prompt, and never repeats the prompt itself.
+"""Canned copy for the offline provider, a function of prompt and seed alone. It finds the product and the tone in a
+prompt, and never repeats the prompt itself.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ _WORD = re.compile(r"[^\W_][\w'’&+-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """What a prompt asks for, as far as a template needs to know."""
+    """What a prompt asks for, as far as the canned copy depends on it."""
 
     product: str | None
     tone: str
@@ -141,8 +141,8 @@ def read_brief(prompt: str) -> Brief:
 
 
 def find_product(prompt: str) -> str | None:
-    """The name a prompt is about, at most four words of it: what follows `for` and the like, else the longest
-    capitalised name, else the first words that say something; None if none do."""
+    """The product that a prompt is about, at most four words: the words after `for` and the like, else the longest
+    capitalised name, else the first words that are no stop words; None if there are none."""
     prompt = prompt[:4000]
     for match in _NAMED.finditer(prompt):
         if name := _leading_name(prompt[match.end() :]):
@@ -156,7 +156,7 @@ def find_product(prompt: str) -> str | None:
 
 
 def write_copy(prompt: str, seed: int) -> str:
-    """A headline if the prompt asks for one, else a sentence or two. Equal prompts take turns by seed."""
+    """A headline if the prompt asks for one, else a sentence or two. Equal prompts differ by seed."""
     brief = read_brief(prompt)
     product = brief.product or _pick(NAMELESS, prompt, "name", seed)
     if brief.short:
@@ -166,7 +166,7 @@ def write_copy(prompt: str, seed: int) -> str:
 
 
 def _leading_name(text: str) -> str | None:
-    """The words a text starts with up to a stop word or a mark, articles skipped."""
+    """The first words of a text, without articles, up to a stop word or a punctuation mark."""
     name: list[str] = []
     end = 0
     for match in _WORD.finditer(text[:200]):
@@ -185,7 +185,7 @@ def _leading_name(text: str) -> str | None:
 
 
 def _pick(choices: Sequence[str], prompt: str, part: str, seed: int) -> str:
-    # A shuffle by prompt, then a step by seed: the items of one node differ until all are used.
+    # Shuffled by prompt, then stepped by seed: the items of one node differ until all lines are used.
     order = list(choices)
     _random(prompt, part).shuffle(order)
     return order[seed % len(order)]

@@ -1,5 +1,5 @@
-"""Posters for the offline provider: a scene, a title set from the prompt's own words, and a small mark that says what
-this is. A function of prompt, seed and size alone; drawn at twice the size and reduced, for smooth edges.
+"""Posters for the offline provider: a scene, a title of the prompt's own words, and the mark "offline draft". A function
+of prompt, seed and size alone; drawn at twice the size and reduced, for smooth edges.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TITLE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Title:
-    """The words on a poster: one large line of thought, and a small one above it."""
+    """The words on a poster: a large title, and a small line above it."""
 
     large: str
     small: str = ""
@@ -53,7 +53,7 @@ def draw_poster(prompt: str, seed: int, width: int, height: int) -> bytes:
 
 
 def read_title(prompt: str) -> Title:
-    """The words to set: what follows a colon if it is short enough to be a headline, and the product."""
+    """The words to set: the text after a colon if it is short enough for a headline, and the product."""
     product = find_product(prompt) or ""
     line = prompt.strip().splitlines()[0] if prompt.strip() else ""
     after = line.partition(":")[2].strip(" \"'“”")
@@ -63,7 +63,7 @@ def read_title(prompt: str) -> Title:
 
 
 def set_type(image: Image.Image, title: Title, light: Colour, dark: Colour) -> None:
-    """Set the title into the quiet upper part, in whichever of the two colours reads better there."""
+    """Set the title into the quiet upper part, in the more readable of the two colours."""
     draw = ImageDraw.Draw(image)
     width, height = image.size
     unit = min(width, height)
@@ -118,7 +118,7 @@ def _spaced_length(text: str, font: ImageFont.FreeTypeFont) -> float:
 
 
 def _known(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """The text without what the bundled font would show as a box."""
+    """The text without the characters that the bundled font lacks."""
     missing = bytes(font.getmask("\uffff"))
     kept = (c for c in text if c == " " or (c.isprintable() and bytes(font.getmask(c)) != missing))
     return " ".join("".join(kept).split())

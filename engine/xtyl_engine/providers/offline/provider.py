@@ -1,5 +1,5 @@
-"""The default provider: no key, no network, no cost. Text comes from templates and images from a small drawing
-program; both say so in their model names, and both depend on prompt and seed alone.
+"""The default provider: no key, no network, no cost. Texts are canned and images come from a small drawing program; the
+model names say so. Both depend on prompt and seed alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ POSTER_MODEL = "offline/poster-1"
 
 
 class OfflineProvider:
-    """Seeded template copy and drawn posters."""
+    """Canned copy and drawn posters, both by seed."""
 
     name = "offline"
 
@@ -23,7 +23,7 @@ class OfflineProvider:
         del environment
 
     def write(self, request: TextRequest) -> TextResult:
-        """Template copy. `tokens` counts the words read and written."""
+        """Canned copy. `tokens` counts the words read and written."""
         model = _known(request.model, COPY_MODEL)
         text = write_copy(request.prompt, request.seed)
         if request.max_tokens is not None:
@@ -45,6 +45,6 @@ def _known(model: str | None, only: str) -> str:
     if model not in (None, only):
         raise PermanentError(
             f"the offline provider has no model {model!r}",
-            hint=f"leave model= out or write {only!r}; for other models set provider='openai' or XTYL_PROVIDER=openai",
+            hint=f"Leave model= out or write {only!r}; for other models set provider='openai' or XTYL_PROVIDER=openai.",
         )
     return only

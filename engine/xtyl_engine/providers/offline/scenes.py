@@ -1,5 +1,5 @@
-"""The pictures of the offline provider's posters: a handful of composed scenes, drawn from one palette and one random
-source. Each leaves the upper third quiet, for the title.
+"""The scenes of the offline provider's posters, each drawn with one palette and one random source. Each leaves the upper
+third empty for the title, which `poster` sets.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def leaves(sheet: Sheet) -> None:
 
 
 def still_life(sheet: Sheet) -> None:
-    """One object on a table before a round window of light; what it is follows the product's name."""
+    """One object on a table before a round window of light; the product's name chooses the object."""
     pick = sheet.source
     table = 0.82
     sheet.glow(0.5, 0.6, 0.62, sheet.palette.accent, 0.55)

@@ -1,5 +1,5 @@
-"""The objects of the still-life scene, each standing on a table: silhouettes given in parts of the sheet's shorter
-side. Which one is drawn follows the product's name.
+"""The objects of the still-life scene: silhouettes on a table, measured in parts of the sheet's shorter side. The
+product's name chooses which one is drawn.
 """
 
 from __future__ import annotations
