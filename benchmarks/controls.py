@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 
+import conftest as browser_parts
 from playwright.sync_api import sync_playwright
 
-import conftest as browser_parts
 from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
 

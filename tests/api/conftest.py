@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import Desk, open_desk
 
+from bench import Desk, open_desk
 from servers import valkey_server
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from bench import FLOW, RUNS, Desk, submit, work_off
 
 OPEN = {("get", "/healthz"), ("get", "/readyz")}

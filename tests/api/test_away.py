@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench import PLAIN, RUNS, Desk, open_desk, submit
 
+from bench import PLAIN, RUNS, Desk, open_desk, submit
 from xtyl_engine.api import thread_pools as threads
 from xtyl_engine.database.connection import Database
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from starlette.requests import Request
 
+from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from xtyl_engine.api.bodies import LARGE, MAX_BRACKETS, MAX_COMMAS, MAX_DEPTH, MIDDLE, SMALL, parse, read_body
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.api.thread_pools import LARGE_BYTES

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from repository import ROOT
 from xtyl_engine.api.problems import STATUS
 
-ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "engine" / "xtyl_engine"
 
 

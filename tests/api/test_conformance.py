@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import schemathesis
-from bench import FLOW, PLAIN, Desk, open_desk, submit, work_off
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import load_all_checks
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance, unsupported_method
+
+from bench import FLOW, PLAIN, Desk, open_desk, submit, work_off
 
 load_all_checks()
 # What a schema lets pass may still be no workflow; and two that ask again by themselves, past this app, have tests of their own.

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import cloudpickle
 import pytest
-from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from sqlalchemy import text
 
+from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview
 from xtyl_engine.queries.wire import from_json
 from xtyl_engine.values.functions import PYTHON

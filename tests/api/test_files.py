@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from bench import RUNS, Desk, submit, work_off
 from PIL import Image
 
+from bench import RUNS, Desk, submit, work_off
 from xtyl_engine.values.artifacts import JSON, KEY, TABLE
 
 KIT = {"name": "kit", "nodes": [{"id": "kit", "type": "attach", "config": {"assets": {"file": "{{ product }}"}}}]}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench import open_desk, serving, submit
 
+from bench import open_desk, serving, submit
 from workbench import moving
 from xtyl_nb.backends.remote.backend import RemoteBackend
 from xtyl_nb.runs.run import Run

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import FLOW, RUNS, Desk, open_desk, submit
 from fastapi.testclient import TestClient
 
+from bench import FLOW, RUNS, Desk, open_desk, submit
 from xtyl_engine.api.app import make_app
 from xtyl_engine.settings import SettingsError, load_settings
 from xtyl_engine.telemetry.prometheus import ApiMetrics

@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
-from bench import RUNS, Desk, open_desk, serving
 
+from bench import RUNS, Desk, open_desk, serving
 from servers import wait_until
 from teller import Teller
 from xtyl_engine.api.routes import stream

@@ -14,13 +14,13 @@ from typing import Any
 
 import httpx
 import pytest
-from bench import FLOW, RUNS
 
+from bench import FLOW, RUNS
+from repository import ROOT
 from servers import embedded_home, wait_until
 from xtyl_engine.api.tokens import Role, TokenFile
 from xtyl_engine.settings import Settings
 
-ROOT = Path(__file__).parents[2]
 XTYL = Path(sys.executable).with_name("xtyl")
 
 

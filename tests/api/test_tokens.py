@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from bench import Desk
 from click.testing import CliRunner
 
+from bench import Desk
 from xtyl_engine.api.tokens import Role, TokenFile, TokenRefused
 from xtyl_engine.errors import BackendError
 from xtyl_nb.cli.main import main

@@ -19,7 +19,8 @@ from uuid import uuid4
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
+from repository import SUPPORT
+
 TOKEN = "browser-test"
 START_SECONDS = 60
 LAUNCH = (
@@ -122,7 +123,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         folder.mkdir()
     environment = os.environ | {name: str(folder) for name, folder in folders.items()}
     environment |= {"IPYTHONDIR": str(root / "ipython"), "LAB_FOLDER": str(root)}
-    environment["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    environment["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"]

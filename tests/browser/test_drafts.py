@@ -5,41 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import START, run_cell, save, start
-from test_manners import run_from_page
-from test_panel import shot
+
+from notebook_scripts import REVIEWED, START
+from page import run_cell, run_from_page, save, shot, start
 
 pytestmark = pytest.mark.browser
 
-ROWS = """
-import os, threading
-from dataclasses import replace
-from pathlib import Path
-from scripted_run import *
-from xtyl_engine.errors import DecisionRefused
-from xtyl_engine.queries.views import Decision
-from xtyl_nb.widget.widget import RunWidget
-folder = Path(os.environ["LAB_FOLDER"])
-images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]
-def stands(*places, plan=None, of="pick"):
-    rows = tuple(review_of(images, node=of, edit=True, item=str(row), label=f"Lamp {row}") for row in places)
-    return overview_of(plan or summer_plan(), nodes={of: glance(waiting=len(places), completed=3 - len(places))}, reviews=rows)
-class Contested(ScriptedRun):
-    # Ana decides in the moment somebody clicks.
-    def approve(self, node, **decision):
-        self.step()
-        raise DecisionRefused(f"{node} was already decided: approve by ana, choose=[1]", hint="The first decision stands.")
-    def inspect(self, node, *, item):
-        ana = Decision(action="approve", by="ana", time=STARTED + 4, choice=(1,))
-        return replace(super().inspect(node, item="0"), decision=ana)
-class Unheard(Contested):
-    # Nobody who watches hears of it.
-    def _changed(self, after, timeout):
-        threading.Event().wait(timeout)
-        return False
-"""
 STACKED = (
-    ROWS
+    REVIEWED
     + """
 nodes, edges = {"start": ("call", {}), "end": ("attach", {})}, []
 for place in range(100):
@@ -86,7 +59,9 @@ def test_what_is_begun_outlives_a_reload(lab: Any, page: Any) -> None:
     """Choice, text and comment, of the row that was looked at and of another; once decided nothing of it is kept."""
     start(
         page,
-        lab.write("reloaded.ipynb", ROWS + "RunWidget(ScriptedRun(summer_plan(), stands(0, 1), stands(1))).display()"),
+        lab.write(
+            "reloaded.ipynb", REVIEWED + "RunWidget(ScriptedRun(summer_plan(), stands(0, 1), stands(1))).display()"
+        ),
     )
     picks = page.locator(".xtyl .pick")
     comment = page.get_by_placeholder("Comment (optional)")
@@ -115,7 +90,7 @@ def test_what_is_begun_outlives_a_reload(lab: Any, page: Any) -> None:
 def test_who_was_first_is_said_until_the_reader_goes_on(lab: Any, page: Any) -> None:
     """Through patches, stacks and the end of the run, with the row, the person and the option; Dismiss takes it away."""
     script = (
-        ROWS
+        REVIEWED
         + """
 done = overview_of(summer_plan(), "completed")
 run = Contested(summer_plan(), stands(0, 1), stands(1), replace(stands(1), rows=3), done)
@@ -142,7 +117,7 @@ RunWidget(run).display()
 
 def test_a_draft_that_was_leafed_away_from_is_not_lost_in_silence(lab: Any, page: Any) -> None:
     """Somebody decides its row meanwhile: who and what is said beside the row that is looked at."""
-    script = ROWS + "run = Contested(summer_plan(), stands(0, 1), stands(1))\nRunWidget(run).display()"
+    script = REVIEWED + "run = Contested(summer_plan(), stands(0, 1), stands(1))\nRunWidget(run).display()"
     start(page, lab.write("hidden.ipynb", script, "run.step()"))
     page.locator(".xtyl .pick input").first.check()
     page.get_by_role("button", name="next review").click()
@@ -155,7 +130,7 @@ def test_a_draft_that_was_leafed_away_from_is_not_lost_in_silence(lab: Any, page
 
 def test_a_review_decided_elsewhere_is_let_go_although_nobody_said_so(lab: Any, page: Any) -> None:
     """A click at it makes the widget look again; the next row is there, and going on takes the note away."""
-    script = ROWS + "run = Unheard(summer_plan(), stands(0, 1, 2), stands(1, 2))\nRunWidget(run).display()"
+    script = REVIEWED + "run = Unheard(summer_plan(), stands(0, 1, 2), stands(1, 2))\nRunWidget(run).display()"
     start(page, lab.write("ghost.ipynb", script, "run._at = 1"))
     page.get_by_text("1 of 3").wait_for()
     run_from_page(page, 1)
@@ -170,7 +145,7 @@ def test_a_review_decided_elsewhere_is_let_go_although_nobody_said_so(lab: Any, 
 
 def test_a_row_that_goes_while_it_is_written_at_says_why(lab: Any, page: Any) -> None:
     """What was begun there is not silently replaced by the next row."""
-    script = ROWS + "run = Contested(summer_plan(), stands(0, 1), stands(1))\nRunWidget(run).display()"
+    script = REVIEWED + "run = Contested(summer_plan(), stands(0, 1), stands(1))\nRunWidget(run).display()"
     start(page, lab.write("goes.ipynb", script, "run.step()"))
     page.get_by_placeholder("Comment (optional)").fill("too da")
     run_from_page(page, 1)
@@ -181,7 +156,9 @@ def test_a_row_that_goes_while_it_is_written_at_says_why(lab: Any, page: Any) ->
 def test_the_keyboard_goes_on_with_the_next_row(lab: Any, page: Any) -> None:
     """After Approve its first option has the focus, however the list is built anew; when nothing waits, the widget."""
     rows = ", ".join(f"stands({places})" for places in ("0, 1, 2", "1, 2", "2"))
-    script = ROWS + f"run = ScriptedRun(summer_plan(), {rows}, overview_of(summer_plan()))\nRunWidget(run).display()"
+    script = (
+        REVIEWED + f"run = ScriptedRun(summer_plan(), {rows}, overview_of(summer_plan()))\nRunWidget(run).display()"
+    )
     start(page, lab.write("goeson.ipynb", script))
     page.locator(".xtyl .pick input").first.focus()
     page.keyboard.press("1")

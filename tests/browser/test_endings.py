@@ -6,10 +6,9 @@ import os
 from typing import Any
 
 import pytest
-from test_drafts import ROWS
-from test_lab import START, start
-from test_manners import run_from_page
-from test_panel import shot
+
+from notebook_scripts import REVIEWED, START
+from page import run_from_page, shot, start
 
 pytestmark = pytest.mark.browser
 
@@ -45,7 +44,7 @@ show(run)
 """,
 )
 AGAIN = (
-    ROWS
+    REVIEWED
     + """
 def offers(*texts):
     options = tuple(Option(index=place, text=text) for place, text in enumerate(texts))
@@ -58,7 +57,7 @@ RunWidget(run).display()
 # Where code runs without the page's focus being anywhere near.
 KERNEL = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 LONG = (
-    ROWS
+    REVIEWED
     + """
 more = "It falls where you read and leaves the rest of the room to the evening. " * 9
 texts = [f"{word} light. {more}" for word in ("Warm", "Cold", "No")]
@@ -69,7 +68,7 @@ RunWidget(run).display()
 """
 )
 UNMADE = (
-    ROWS
+    REVIEWED
     + """
 from xtyl_engine.states import JobState
 class Failing(ScriptedRun):
@@ -82,7 +81,7 @@ RunWidget(run).display()
 """
 )
 MADE = (
-    ROWS
+    REVIEWED
     + """
 def waits(**options):
     rows = tuple(review_of(images[:count], item=row[1:], label=f"Lamp {row[1:]}") for row, count in options.items())
@@ -220,7 +219,7 @@ def test_long_texts_are_read_and_edited_at_full_width(lab: Any, page: Any) -> No
 
 def test_an_image_is_looked_at_as_large_as_it_is(lab: Any, page: Any) -> None:
     """By its button and by a key, the next one by an arrow; Escape goes back to the option, and nothing was chosen."""
-    large = ROWS + (
+    large = REVIEWED + (
         'images = [draw_image(folder / f"large-{c}.png", top=c, bottom="navy", size=1200) for c in ("orange", "teal")]\n'
         "run = ScriptedRun(summer_plan(), stands(0))\nRunWidget(run).display()"
     )

@@ -3,56 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from playwright.sync_api import TimeoutError
+
+from notebook_scripts import START
+from page import run_cell, save, start
 
 pytestmark = pytest.mark.browser
-
-START = """
-import os
-from pathlib import Path
-from scripted_run import *
-from xtyl_nb.widget.widget import show
-folder = Path(os.environ["LAB_FOLDER"])
-images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]
-waiting = {"headline": glance(completed=2, text="Hello <b>you</b>"), "pick": glance(waiting=1, blocked=1)}
-done = {id: glance(completed=2) for id in SUMMER}
-plan = summer_plan()
-run = ScriptedRun(
-    plan,
-    overview_of(plan, nodes=waiting, reviews=(review_of(images, edit=True),)),
-    overview_of(plan, "completed", nodes=done),
-)
-show(run)
-"""
-
-
-def start(page: Any, address: str) -> None:
-    page.goto(address)
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
-    run_cell(page, 0)
-
-
-def run_cell(page: Any, place: int) -> object:
-    cell = page.locator(".jp-CodeCell").nth(place)
-    cell.locator(".cm-content").click()
-    begun = cell.locator(".jp-InputPrompt").get_by_text(re.compile(r"\[[*\d]+\]"))
-    # A notebook that is still opening may drop the first key presses.
-    for _ in range(5):
-        page.keyboard.press("Control+Enter")
-        with suppress(TimeoutError):
-            return begun.wait_for(timeout=4000)
-    raise AssertionError(f"cell {place} did not run")
-
-
-def save(page: Any) -> None:
-    page.keyboard.press("Escape")
-    page.keyboard.press("Control+s")
-    page.wait_for_selector(".jp-mod-dirty", state="detached")
 
 
 def test_a_choice_made_in_the_page_reaches_the_run(lab: Any, page: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import START, start
-from test_panel import shot
+
+from notebook_scripts import START
+from page import shot, start
 
 pytestmark = pytest.mark.browser
 

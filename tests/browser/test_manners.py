@@ -6,8 +6,9 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from test_lab import START, run_cell, start
-from test_panel import shot
+
+from notebook_scripts import START
+from page import run_cell, run_from_page, shot, start
 
 pytestmark = pytest.mark.browser
 
@@ -74,12 +75,6 @@ def test_what_is_typed_and_chosen_stays_when_another_row_arrives(lab: Any, page:
     review.get_by_text("1 of 2").wait_for()
     assert "Lamp 1" in review.locator("h5").inner_text()
     assert page.evaluate("() => window.typed.isConnected && window.typed.value") == "Half a sentence"
-
-
-def run_from_page(page: Any, place: int) -> None:
-    """Run a cell without a click into it, as a colleague's would."""
-    run_cell(page, place)
-    page.locator(".jp-CodeCell").nth(place).locator(".jp-InputPrompt").get_by_text("[", exact=False).wait_for()
 
 
 def test_single_letters_stay_in_the_widget(lab: Any, page: Any) -> None:

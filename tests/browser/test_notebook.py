@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import START, run_cell, save
+
+from notebook_scripts import START
+from page import run_cell, save
 
 pytestmark = pytest.mark.browser
 

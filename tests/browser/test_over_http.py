@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_lab import run_cell
-from test_panel import shot
 
 from fleet import fleet
+from page import run_cell, shot
 from served import Served, serve
 from servers import valkey_server
 from xtyl_engine.settings import load_settings, prepare_home

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
-from test_lab import run_cell, start
+
+from page import run_cell, shot, start
 
 pytestmark = pytest.mark.browser
 
@@ -44,11 +44,6 @@ def launched(lab: Any, page: Any, request: pytest.FixtureRequest) -> Any:
     yield page
     run_cell(page, 1)
     page.locator(".jp-InputPrompt").get_by_text("[2]:").wait_for()
-
-
-def shot(page: Any, name: str) -> None:
-    if folder := os.environ.get("LAB_SCREENSHOTS"):
-        page.locator(".xtyl").first.screenshot(path=f"{folder}/{name}.png")
 
 
 def test_a_node_opens_its_jobs_and_a_job_all_there_is(launched: Any) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import run_cell, save, start
-from test_manners import run_from_page
 
+from page import run_cell, run_from_page, save, start
 from payloads import PAYLOADS
 
 pytestmark = pytest.mark.browser

@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import run_cell, start
-from test_panel import shot
+
+from page import run_cell, shot, start
 
 pytestmark = pytest.mark.browser
 

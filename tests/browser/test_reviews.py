@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_lab import START, run_cell, start
-from test_manners import run_from_page
-from test_panel import shot
+
+from notebook_scripts import START
+from page import run_cell, run_from_page, shot, start
 
 pytestmark = pytest.mark.browser
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faults import DEADLY, FAULTS, MOST_DEADLY
-from notebook import ALL_JOBS
-from story import Case, play
+
+from chaos.faults import DEADLY, FAULTS, MOST_DEADLY
+from chaos.notebook import ALL_JOBS
+from chaos.story import Case, play
 
 CASES = [
     Case(

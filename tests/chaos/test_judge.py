@@ -6,7 +6,8 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from judge import Evidence, Job, judge, paid_twice
+
+from chaos.judge import Evidence, Job, judge, paid_twice
 
 
 def job(node: str, item: str, text: str, finished: float) -> Job:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from proxy import Mode, Proxy, proxy_loop
 
+from chaos.proxy import Mode, Proxy, proxy_loop
 from servers import wait_until
 
 

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from backend import QUICK, Effects
 from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
+from backend import QUICK, Effects
+from repository import TESTS
 from served import Served, serve
 from servers import embedded_home, valkey_server
 from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-
-TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,13 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from test_metrics import collected, free_port
 
 import xtyl_nb as xt
-from servers import wait_until
+from fleet import collected
+from repository import ROOT
+from servers import free_port, wait_until
 from xtyl_engine.embedded.redis_server import find_server
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 PASSWORDS = {name: secrets.token_hex(12) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")}

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backend import QUICK
 from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
+from backend import QUICK
 from fleet import fleet
 from servers import valkey_server, wait_until
 from xtyl_engine.settings import Settings, load_settings, prepare_home

@@ -13,9 +13,9 @@ from collections import Counter
 import pandas as pd
 import pytest
 import redis
-from backend import QUICK, wait_ready
 
 import xtyl_nb as xt
+from backend import QUICK, wait_ready
 from servers import embedded_home, kill, wait_until
 from xtyl_engine.embedded.client import check, ensure, status
 from xtyl_engine.embedded.state_file import read_presence

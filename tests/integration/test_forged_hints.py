@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import redis
-from backend import QUICK, wait_ready
 
 import xtyl_nb as xt
+from backend import QUICK, wait_ready
 from servers import embedded_home, wait_until
 from xtyl_engine.broker.celery_app import QUEUE, TASK, make_app
 from xtyl_engine.embedded.client import ensure, status

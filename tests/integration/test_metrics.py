@@ -5,26 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from backend import QUICK, Effects
 
 import xtyl_nb as xt
+from backend import QUICK, Effects
 from collector import collector
-from fleet import Fleet, fleet
+from fleet import Fleet, collected, fleet
 from servers import free_port, kill, valkey_server, wait_until
 from xtyl_engine.settings import load_settings, prepare_home
-
-
-def collected(port: int) -> dict[str, float]:
-    """Every sample by its name and labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
 
 @contextmanager

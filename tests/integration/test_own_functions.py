@@ -9,14 +9,14 @@ import threading
 import time
 from pathlib import Path
 
-import neighbour
 import numpy as np
 import pandas as pd
 import pytest
-from neighbour import shout
 from PIL import Image
 
+import neighbour
 import xtyl_nb as xt
+from neighbour import shout
 from servers import wait_until
 
 BRIEFS = pd.DataFrame({"name": ["ann", "bo"]}, index=["a", "b"])

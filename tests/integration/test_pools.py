@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import redis
-from backend import QUICK, Effects
 from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
+from backend import QUICK, Effects
 from fleet import fleet
 from servers import kill, valkey_server, wait_until
 from xtyl_engine.scheduler.routing import HEAVY_QUEUE, QUEUE

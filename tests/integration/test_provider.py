@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from backend import QUICK
 
 import xtyl_nb as xt
+from backend import QUICK
 from openai_server import openai_server
 from servers import embedded_home, wait_until
 

@@ -11,15 +11,15 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from control_client import control
 
+from control_client import control
 from engine_driver import Driver, failed, waiting
 from plans import plan_of
+from repository import SUPPORT
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.failpoints import arm
 
-TESTS = Path(__file__).parents[1]
 EVENT = {
     "pause": "paused", "resume": "resumed", "stop": "stopped", "retry": "reopened",
     "approve": "job_decided", "reject": "job_decided",
@@ -70,13 +70,13 @@ def test_a_control_whose_process_dies_takes_place_or_not(driver: Driver, tmp_pat
     died = subprocess.run(
         [
             sys.executable,
-            str(Path(__file__).with_name("control_client.py")),
+            str(SUPPORT / "control_client.py"),
             driver.database.url,
             id,
             verb,
             str(tmp_path),
         ],
-        env=os.environ | {"XTYL_CRASH": f"{point}=kill", "PYTHONPATH": str(TESTS)},
+        env=os.environ | {"XTYL_CRASH": f"{point}=kill", "PYTHONPATH": str(SUPPORT)},
         check=False,
         timeout=60,
     )

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from client import ROWS
 from sqlalchemy import create_engine, text
 
 from fleet import Fleet, fleet
+from points_client import ROWS
+from repository import SUPPORT
 from servers import kill, valkey_server, wait_until
 from xtyl_engine.failpoints import Point
 from xtyl_engine.settings import Settings, load_settings, prepare_home
@@ -48,7 +49,7 @@ class Case:
 
     def submit(self, seconds: float = 0.4, **variables: str) -> None:
         """A kernel submits, or dies at it."""
-        command = [sys.executable, str(Path(__file__).with_name("client.py")), str(self.effects), str(seconds)]
+        command = [sys.executable, str(SUPPORT / "points_client.py"), str(self.effects), str(seconds)]
         environ = self.settings.child_environ(os.environ) | {"XTYL_ACCEPT_FUNCTIONS": "1"} | variables
         subprocess.run(command, env=environ, stderr=subprocess.DEVNULL, check=False, timeout=60)
 

@@ -1,0 +1,41 @@
+"""SECURITY.md claims nothing that no test holds."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from repository import ROOT
+
+STATEMENT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", STATEMENT)
+
+
+@pytest.mark.parametrize(("file", "test"), NAMED)
+def test_the_test_is_there(file: str, test: str) -> None:
+    """Each test that the statement names exists under that name."""
+    assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_every_claim_names_a_test() -> None:
+    """Each point of what is done, surface by surface, ends with a test."""
+    done = STATEMENT.partition("## What is done")[2].partition("## What is not promised")[0]
+    points = re.split(r"\n(?=- )|\n(?=### )", done)
+    claims = [point for point in points if point.startswith("- ")]
+    assert len(claims) > 15
+    assert [claim for claim in claims if not re.search(r"::\w+`\)\s*$", claim)] == []
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    """The numbers in the statement are the engine's."""
+    from xtyl_engine import limits
+    from xtyl_engine.scheduler.submit import MAX_JOBS
+
+    for number in (limits.MAX_NODES, limits.MAX_EDGES, limits.MAX_ROWS, MAX_JOBS, limits.MAX_ITEMS):
+        assert f"{number:,} " in STATEMENT
+    assert f"functions of {limits.MAX_FUNCTION_BYTES // 2**20} MB" in STATEMENT
+    assert f"{limits.MAX_IMAGE_PIXELS // 10**6} megapixels and {limits.MAX_IMAGE_BYTES // 2**20} MB" in STATEMENT
+    assert f"{limits.MAX_INLINE_OUTPUT_BYTES // 1024} KB" in STATEMENT
+    assert f"{limits.MAX_EVENT_BYTES // 1024} KB" in STATEMENT
+    assert f"prompts of {limits.MAX_PROMPT_BYTES // 2**20} MB" in STATEMENT

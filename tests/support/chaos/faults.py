@@ -1,0 +1,275 @@
+"""The faults, by name: each harms one part of a place, and lets it be well again before it returns."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from random import Random
+
+import redis
+from sqlalchemy.exc import SQLAlchemyError
+
+from chaos.embedded import (
+    freeze_supervisor,
+    kill_embedded_broker,
+    kill_embedded_worker,
+    kill_everything,
+    kill_supervisor,
+)
+from chaos.place import Place
+from chaos.proxy import Mode, Proxy
+from servers import wait_until
+
+Fault = Callable[[Place, Random], None]
+# The lease is 1.5 s, the sweep 0.2 s.
+FROZEN_SECONDS = 2.1
+BRIEF_SECONDS = 0.8
+AWAY_SECONDS = 1.5
+SWALLOWED = 5
+FILLING = b"." * 65_536
+
+
+def kill_worker(place: Place, draw: Random) -> None:
+    """A worker dies with all it holds."""
+    os.kill(draw.choice(place.workers).pid, signal.SIGKILL)
+
+
+def kill_pool_child(place: Place, draw: Random) -> None:
+    """A process of a prefork pool dies; of a threads pool, the worker."""
+    pid = draw.choice(place.workers).pid
+    os.kill(draw.choice(_children(pid) or [pid]), signal.SIGKILL)
+
+
+def end_worker(place: Place, draw: Random) -> None:
+    """A worker is told to end."""
+    draw.choice(place.workers).terminate()
+
+
+def freeze_worker(place: Place, draw: Random) -> None:
+    """A worker is frozen for longer than its lease, and goes on as if nothing had been."""
+    group = os.getpgid(draw.choice(place.workers).pid)
+    os.killpg(group, signal.SIGSTOP)
+    threading.Event().wait(FROZEN_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGCONT)
+
+
+def kill_kernel(place: Place, draw: Random) -> None:
+    """The kernel that submitted the run dies; some time later another finds it."""
+    place.kernel.kill()
+    threading.Event().wait(draw.uniform(0, BRIEF_SECONDS))
+    place.kernel.restart()
+
+
+def kill_broker(place: Place, draw: Random) -> None:
+    """The broker dies, and another starts empty."""
+    place.broker.kill()
+
+
+def flush_broker(place: Place, draw: Random) -> None:
+    """Everything in the broker is gone."""
+    with place.broker.client() as client:
+        client.flushall()
+
+
+def roll_back_broker(place: Place, draw: Random) -> None:
+    """The broker comes back as it was some time ago."""
+    with place.broker.client() as client:
+        then = {key: client.dump(key) for key in client.scan_iter("*")}
+        threading.Event().wait(AWAY_SECONDS / 4)
+        client.flushall()
+        for key, value in then.items():
+            if value is not None:
+                client.restore(key, 0, value, replace=True)
+
+
+def fill_broker(place: Place, draw: Random) -> None:
+    """The broker takes nothing more for a while."""
+    _configure(place, "maxmemory", "1", "0")
+
+
+def make_broker_read_only(place: Place, draw: Random) -> None:
+    """The broker answers reads alone for a while, as a replica does."""
+    with place.broker.client() as client:
+        client.replicaof("127.0.0.1", "1")
+        threading.Event().wait(AWAY_SECONDS)
+        client.replicaof("NO", "ONE")
+
+
+def send_bad_hints(place: Place, draw: Random) -> None:
+    """Hints a hundred times over, for nobody, and such as nobody can read."""
+    ids = [row[0] for row in place.rows("SELECT id FROM workflow_executions")]
+    with place.broker.client() as client:
+        real = list(client.lrange("xtyl", 0, -1))
+        for entry in real * 100:
+            client.lpush("xtyl", entry)
+        for junk in (b"junk", b"{}", b"[]", json.dumps({"body": "e30=", "headers": {"task": "os.system"}}).encode()):
+            client.lpush("xtyl", junk)
+    for id in (*ids * 100, "no-such-run", "", "x" * 10_000):
+        _hint(place, id)
+
+
+def crash_database(place: Place, draw: Random) -> None:
+    """PostgreSQL crashes: one of its processes is killed, so that all connections end and it recovers from its log."""
+    with contextlib.suppress(SQLAlchemyError):
+        pids = place.rows(
+            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        os.kill(draw.choice(pids)[0], signal.SIGKILL)
+
+
+def end_connections(place: Place, draw: Random) -> None:
+    """Every connection to PostgreSQL is cut, wherever it is in its transaction."""
+    with contextlib.suppress(SQLAlchemyError):
+        place.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+
+
+def lock_database(place: Place, draw: Random) -> None:
+    """Somebody else holds SQLite's write lock for longer than a lease."""
+    import sqlite3
+
+    connection = sqlite3.connect(place.settings.database_url.removeprefix("sqlite:///"), timeout=10)
+    connection.isolation_level = None
+    connection.execute("BEGIN IMMEDIATE")
+    threading.Event().wait(FROZEN_SECONDS)
+    connection.execute("ROLLBACK")
+    # A closed handle would drop this process's other locks on the file.
+    place.leftovers.append(connection)
+
+
+def cut_off_from_broker(place: Place, draw: Random) -> None:
+    """One worker's messages to and from the broker arrive nowhere for a while; nothing is closed."""
+    _for_a_while(draw.choice(place.ways).broker, Mode.HOLD)
+
+
+def slow_broker(place: Place, draw: Random) -> None:
+    """Every message between a worker and the broker takes its time."""
+    _for_a_while(draw.choice(place.ways).broker, Mode.DELAY, 0.1)
+
+
+def refuse_broker(place: Place, draw: Random) -> None:
+    """One worker cannot reach the broker for a while."""
+    _for_a_while(draw.choice(place.ways).broker, Mode.REFUSE)
+
+
+def swallow_broker_answer(place: Place, draw: Random) -> None:
+    """The broker did what it was asked, and a worker is not told."""
+    _once(draw.choice(place.ways).broker, Mode.SWALLOW)
+
+
+def cut_broker_connection(place: Place, draw: Random) -> None:
+    """A message between a worker and the broker breaks off."""
+    _once(draw.choice(place.ways).broker, Mode.CUT, draw.randint(1, 400))
+
+
+def cut_off_from_database(place: Place, draw: Random) -> None:
+    """One worker's messages to and from the database arrive nowhere for longer than a lease; nothing is closed."""
+    _for_a_while(_database_way(place, draw), Mode.HOLD)
+
+
+def interrupt_database(place: Place, draw: Random) -> None:
+    """One worker's messages to and from the database arrive nowhere for less than a lease."""
+    _for_a_while(_database_way(place, draw), Mode.HOLD, seconds=BRIEF_SECONDS)
+
+
+def refuse_database(place: Place, draw: Random) -> None:
+    """One worker cannot reach the database for longer than a lease."""
+    _for_a_while(_database_way(place, draw), Mode.REFUSE)
+
+
+def slow_database(place: Place, draw: Random) -> None:
+    """Every message between a worker and the database takes its time."""
+    _for_a_while(_database_way(place, draw), Mode.DELAY, 0.1)
+
+
+def swallow_database_answer(place: Place, draw: Random) -> None:
+    """The database did what it was told, a commit perhaps, and the worker is not told."""
+    for _ in range(SWALLOWED):
+        _once(_database_way(place, draw), Mode.SWALLOW)
+
+
+def cut_database_connection(place: Place, draw: Random) -> None:
+    """A message between a worker and the database breaks off."""
+    for _ in range(SWALLOWED):
+        _once(_database_way(place, draw), Mode.CUT, draw.randint(1, 2_000))
+
+
+def fill_disk(place: Place, draw: Random) -> None:
+    """The disk with the artifacts and the database's tables is full for a while."""
+    path = place.settings.home / "filler"
+    with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(FILLING):
+            pass
+    threading.Event().wait(AWAY_SECONDS)
+    path.unlink()
+
+
+ANYWHERE: tuple[Fault, ...] = (
+    kill_worker, kill_pool_child, end_worker, freeze_worker, kill_kernel, kill_broker, flush_broker, roll_back_broker,
+    fill_broker, make_broker_read_only, send_bad_hints, cut_off_from_broker, slow_broker, refuse_broker,
+    swallow_broker_answer, cut_broker_connection,
+)  # fmt: skip
+FAULTS: dict[str, tuple[Fault, ...]] = {
+    "sqlite": (*ANYWHERE, lock_database),
+    "postgres": (
+        *ANYWHERE, crash_database, end_connections, cut_off_from_database, interrupt_database, refuse_database, slow_database,
+        swallow_database_answer, cut_database_connection,
+    ),
+    "embedded": (
+        kill_supervisor, freeze_supervisor, kill_embedded_broker, kill_embedded_worker, kill_everything, kill_kernel,
+        lock_database,
+    ),
+}  # fmt: skip
+# Each takes all that the only worker holds; a job to which that happens three times is quarantined, as it should be.
+DEADLY = frozenset({"kill_supervisor", "freeze_supervisor", "kill_embedded_worker", "kill_everything"})
+MOST_DEADLY = 2
+# Only where the disk is small, and nobody else's.
+ON_SMALL_DISK: tuple[Fault, ...] = (fill_disk,)
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in listed.stdout.split()]
+
+
+def _for_a_while(way: Proxy, mode: Mode, amount: float = 0.0, seconds: float = FROZEN_SECONDS) -> None:
+    way.set(mode, amount)
+    threading.Event().wait(seconds)
+    way.set(Mode.PASS)
+
+
+def _once(way: Proxy, mode: Mode, amount: float = 0.0) -> None:
+    """Until it has happened; where nothing passes any more it does not."""
+    before = way.harmed
+    way.set(mode, amount)
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: way.harmed > before, AWAY_SECONDS)
+    way.set(Mode.PASS)
+
+
+def _database_way(place: Place, draw: Random) -> Proxy:
+    way = draw.choice(place.ways).database
+    assert way is not None
+    return way
+
+
+def _configure(place: Place, name: str, bad: str, good: str) -> None:
+    with place.broker.client() as client:
+        client.config_set(name, bad)
+        threading.Event().wait(AWAY_SECONDS)
+        client.config_set(name, good)
+
+
+def _hint(place: Place, id: str) -> None:
+    from xtyl_engine.broker.celery_app import make_app, send_hint
+
+    with contextlib.suppress(redis.RedisError):
+        send_hint(make_app(place.settings.celery_url), id)

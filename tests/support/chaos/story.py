@@ -1,0 +1,157 @@
+"""One case: a seed draws the faults and the moments, a run is harmed by them, and what is left is judged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import xtyl_nb as xt
+from chaos.embedded import embedded_place
+from chaos.faults import DEADLY, FAULTS, MOST_DEADLY, ON_SMALL_DISK
+from chaos.judge import Evidence, Job, judge, paid_twice
+from chaos.kernel import kernel
+from chaos.notebook import ALL_JOBS
+from chaos.place import CANARY, Place, place
+from servers import wait_until
+from xtyl_nb.runs.run import Run
+
+DRAIN_SECONDS = 30.0
+JOBS = (
+    "SELECT node, item, state, attempt, (SELECT count(*) FROM job_attempts WHERE job_id = id), "
+    "(SELECT count(*) FROM job_attempts WHERE job_id = id AND outcome IN ('lost', 'late', 'duplicate')), finished, output "
+    "FROM agent_jobs"
+)
+EVENTS = "SELECT sequence, kind, node, item FROM execution_events ORDER BY sequence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """All that a case hangs on."""
+
+    seed: int
+    database: str
+    pool: str
+    faults: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What became of a case."""
+
+    case: Case
+    broken: list[str] = field(default_factory=list)
+    jobs: int = 0
+    starts: int = 0
+    paid_twice: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    drain_seconds: float = 0.0
+
+
+def draw_case(seed: int, database: str, pool: str | None = None, *, small_disk: bool = False, count: int = 4) -> Case:
+    """The case of a seed."""
+    draw = Random(seed)
+    disk = ON_SMALL_DISK if small_disk and database != "embedded" else ()
+    names = tuple(fault.__name__ for fault in (*FAULTS[database], *disk))
+    chosen = "threads" if database == "embedded" else pool or draw.choice(["threads", "prefork"])
+    faults = draw.choices(names, k=count)
+    while sum(name in DEADLY for name in faults) > MOST_DEADLY:
+        faults = draw.choices(names, k=count)
+    return Case(seed=seed, database=database, pool=chosen, faults=tuple(faults))
+
+
+def play(case: Case, folder: Path, database_url: str, say: Callable[[str], None] = lambda words: None) -> Report:
+    """Run it, harm it, let it drain, judge it."""
+    draw = Random(case.seed)
+    is_embedded = case.database == "embedded"
+    scene = embedded_place(folder, case.seed) if is_embedded else place(folder, database_url, case.pool, case.seed)
+    with scene as there, kernel(there.settings, there.log.with_name("seen.log")) as there.kernel:
+        xt.connect()
+        try:
+            run = xt.attach(there.kernel.id)
+            quiet = _harm(there, run, case, draw, say)
+            began = time.monotonic()
+            report = Report(case=case)
+            if not _drained(run):
+                report.broken.append(f"it did not drain in {DRAIN_SECONDS:g} s: {run.state}")
+            report.drain_seconds = time.monotonic() - began
+            _account(there, run, quiet, report)
+            return report
+        finally:
+            xt.connect()
+
+
+def _harm(there: Place, run: Run, case: Case, draw: Random, say: Callable[[str], None]) -> list[tuple[float, float]]:
+    """The faults, each when some more jobs are complete; after every second one a pause."""
+    known = {fault.__name__: fault for fault in (*FAULTS[case.database], *ON_SMALL_DISK)}
+    quiet: list[tuple[float, float]] = []
+    for place_, name in enumerate(case.faults):
+        target = (place_ + 1) * ALL_JOBS // (len(case.faults) + 2)
+        wait_until(lambda target=target: _done(run) >= target, DRAIN_SECONDS)
+        say(name)
+        known[name](there, draw)
+        if place_ % 2 and _done(run) < ALL_JOBS:
+            quiet.append(_paused(run, draw))
+    return quiet
+
+
+def _done(run: Run) -> int:
+    """How many jobs are over; while the database is away, none that we know of."""
+    try:
+        return run.overview().done
+    except xt.BackendError:
+        return 0
+
+
+def _paused(run: Run, draw: Random) -> tuple[float, float]:
+    """What ran at the pause may have been the last: then there is nothing to resume."""
+    begin = end = time.time()
+    with contextlib.suppress(xt.ControlRefused):
+        run.pause()
+        begin = time.time()
+        threading.Event().wait(draw.uniform(0.2, 0.5))
+        end = time.time()
+        run.resume()
+    return begin, end
+
+
+def _drained(run: Run) -> bool:
+    try:
+        run.wait(DRAIN_SECONDS)
+    except xt.WaitTimeout:
+        return False
+    return True
+
+
+def _account(there: Place, run: Run, quiet: list[tuple[float, float]], report: Report) -> None:
+    jobs = [Job(**dict(zip(Job.__slots__, row, strict=True))) for row in there.rows(JOBS)]
+    evidence = Evidence(
+        execution=run.id,
+        state=str(run.state),
+        jobs=jobs,
+        events=there.rows(EVENTS),
+        seen=there.kernel.close(),
+        log=[json.loads(line) for line in there.log.read_text().splitlines()],
+        quiet=quiet,
+        quotes={"draft": "idea", "final": "draft"},
+        prints={"book": "final"},
+        files={path.stem: path.read_bytes() for path in there.settings.artifacts_folder.rglob("*.json")},
+    )
+    report.broken += judge(evidence) + _told(there)
+    report.jobs, report.starts = len(jobs), sum(job.attempts for job in jobs)
+    report.paid_twice = paid_twice(evidence)
+    report.reasons = dict(there.rows("SELECT coalesce(outcome, 'open'), count(*) FROM job_attempts GROUP BY 1"))
+
+
+def _told(there: Place) -> list[str]:
+    """Where the secret was written down."""
+    files = [path for path in there.settings.home.rglob("*") if path.is_file()]
+    with there.broker.client() as client:
+        keys = [client.dump(key) or b"" for key in client.scan_iter("*")]
+    found = [f"the secret is in {path.name}" for path in files if CANARY.encode() in path.read_bytes()]
+    return found + ["the secret is in the broker"] * any(CANARY.encode() in value for value in keys)

