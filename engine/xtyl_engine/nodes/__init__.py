@@ -1,6 +1,6 @@
 """Node types, one file each: parameters, the output's fields, and the function that does the work.
 
-Others ask `registry` for a type and its facts; `base` is what a node type of another package is written with.
+Others ask `registry` for a type and its facts; a node type of another package is written with `base`.
 """
 
 __all__ = ["base", "registry"]

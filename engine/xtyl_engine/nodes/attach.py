@@ -1,4 +1,6 @@
-"""The node that gathers texts, images, tables and files under names of the user's choice: one deliverable."""
+"""The node that gathers texts, images, tables and files under names that the user chooses, as one deliverable. It makes
+nothing new.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ class Attach(NodeConfig):
 
 
 def run(config: Attach, context: Context) -> Done:
-    """Gather the assets; images, tables and bytes are kept as artifacts."""
+    """Gather the assets; images, tables and bytes become artifacts."""
     assets = config.assets.items()
     return Done(output={name: plain(asset, context.artifacts, where=name) for name, asset in assets})
 

@@ -1,7 +1,7 @@
 """What a node type is: its parameters, its output's fields, and one function that does the work.
 
-A handler gets its config with every template rendered, and a Context; it returns Done or Wait. It is a plain function that
-runs in a worker's slot. Raise TransientError, PermanentError or PartialFailureError to say what a failure means.
+A handler takes its config, every Jinja text in it rendered, and a Context; it returns Done or Wait. It is a plain function
+that runs in a worker's slot. It raises TransientError, PermanentError or PartialFailureError to say what a failure means.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DECISION_FIELDS = ("choice", "by", "comment", "original")
-"""What a person's decision has besides the outputs of nodes."""
+"""The fields of a person's decision, besides the outputs of nodes."""
 
 
 class Retry(BaseModel):
-    """How often and how soon to try again after a transient error; seconds, doubled each time, with jitter."""
+    """How often and how soon to retry after a transient error: in seconds, doubled each time, with jitter."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,7 +38,7 @@ class Retry(BaseModel):
 
 
 class NodeConfig(BaseModel):
-    """The parameters every node takes."""
+    """The parameters that every node takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -50,8 +50,8 @@ class NodeConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A finished job. `output` is plain JSON; `items` the length of the list it holds under `items`, if it is one;
-    `branch` the way a conditional took."""
+    """A finished job. `output` is plain JSON; `items` is the length of the list under the output's `items`, if it has one;
+    `branch` is the branch that is taken, for a type with exclusive branches."""
 
     output: Mapping[str, Any]
     items: int | None = None
@@ -61,7 +61,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """A job that waits for a person. `output` holds what the person is shown."""
+    """A job that waits for a person. `output` is shown to that person."""
 
     output: Mapping[str, Any]
 
@@ -70,9 +70,9 @@ class Wait:
 class Context:
     """What a handler may know and use besides its config.
 
-    `key` is the same for every attempt at one job: hand it to providers as an idempotency key. `place` is the job's
+    `key` is the same for every attempt at one job: pass it to providers as an idempotency key. `place` is the job's
     position in its node's own list (0 unless `n > 1`). `upstream` holds, per node read, the output or the list of
-    outputs, as templates see them.
+    outputs, as Jinja sees them.
     """
 
     execution_id: str
@@ -96,7 +96,7 @@ class Handler(Protocol):
 
 
 def _formerly(**names: str) -> Callable[[type[T]], type[T]]:
-    """Let a class be made and read by former names too, `former="present"`: packages were written with them."""
+    """Accept a class's former field names too, as `former="present"`: other packages still use them."""
 
     def decorate(cls: type[T]) -> type[T]:
         init: Callable[..., None] = cls.__init__
@@ -116,43 +116,43 @@ def _formerly(**names: str) -> Callable[[type[T]], type[T]]:
 @_formerly(templates="rendered")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeType:
-    """One kind of node: its parameters, its work, and every fact that is asked for elsewhere. Nothing outside the file that
-    makes one knows its name."""
+    """One kind of node: its parameters, its work, and every fact about it that other modules ask for. Only the file that
+    defines a type knows its name."""
 
     name: str
     config: type[NodeConfig]
     run: Handler
     fields: Callable[[Mapping[str, Any]], Sequence[str] | None] = lambda config: None
-    """The output's fields for a config; None where any name may be right, as with a user's function."""
+    """The output's fields for a config; None where they are not known, as with a user's function."""
     main: str | None = None
     """The field that stands for the whole output: in text, in a frame."""
     rendered: tuple[str, ...] = ()
     """The parameters that are rendered as Jinja for each job, nested values included."""
     expressions: tuple[str, ...] = ()
-    """Those of them that must be one expression where they are text: other text is never false."""
+    """Those of the rendered parameters that must be one expression where they are text: other text is never false."""
     bears: bool = False
     """The output may be a list at run time."""
     cached: bool = False
-    """The result of an equal job is taken, where `cache=` says nothing."""
+    """The result of an equal job is reused, unless `cache=` says otherwise."""
     branches: Callable[[Mapping[str, Any]], Sequence[str]] = lambda config: ()
     """The names of the branches that a config opens."""
     exclusive_branches: bool = False
-    """One branch is taken, `Done.branch`, and the others are skipped."""
+    """Only one branch runs, `Done.branch`; the others are skipped."""
     branch_example: str = ""
-    """How a step is put into a branch, for a type that is nothing without: the hint where no step is in any."""
+    """How a step is put into a branch, for the hint where no step is in one; empty for a type without branches."""
     waits: bool = False
-    """A person decides: `of` names the node whose items are the options, each with what belongs to it of the nodes upstream,
-    `choose` how many are taken. The handler may return Wait."""
+    """A person decides: `of` names the node whose items are the options, each with the upstream outputs that belong to it;
+    `choose` is how many to choose. The handler may return Wait."""
     takes_function: bool = False
-    """`function` is a Python function, which travels beside the plan, and `arguments` are its keywords."""
+    """`function` is a Python function, which travels beside the plan; `arguments` are its keyword arguments."""
     makes_images: bool = False
-    """The output may hold images made here, which the run's picture shows."""
+    """The output may hold images made by this node, which the run's picture shows."""
     delivers: bool = False
-    """The output is a deliverable: what `run.save` writes."""
+    """The output is a deliverable, which `run.save` writes."""
     card_height: float = 96.0
     """The height of its card in the graph, in pixels."""
 
     @property
     def asks_provider(self) -> bool:
-        """Whether it asks a provider: the one that its parameter `provider` names, or the one that is set."""
+        """Whether the node calls a provider: the one that its parameter `provider` names, or the default."""
         return "provider" in self.config.model_fields

@@ -1,5 +1,5 @@
-"""The node that runs the user's own Python function. What the function returns must be plain; what it raises is told
-as the user wrote it, without the engine's frames.
+"""The node that runs the user's own Python function. The result must be plain; an error keeps the user's own message and
+frames, without the engine's. Packing functions is for `values.functions`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _check_function(value: Any) -> Any:
 
 
 class Call(NodeConfig):
-    """The function, for a job the mapping it was stored as, and its keyword arguments."""
+    """The function and its keyword arguments. In a job the function is a mapping that names the stored one."""
 
     function: Annotated[Any, BeforeValidator(_check_function)]
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -53,7 +53,7 @@ def run(config: Call, context: Context) -> Done:
 
 
 def opened(value: Any, store: ArtifactStore) -> Any:
-    """An argument with every reference to a stored file replaced by its Artifact."""
+    """An argument with each reference to a stored file replaced by its Artifact."""
     if isinstance(value, dict):
         if store.knows(value):
             return store.artifact(value)
@@ -68,7 +68,7 @@ def _called(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     except WorkflowException:
         raise
     except BaseException as error:
-        # SystemExit and KeyboardInterrupt from a node end the node, not the worker.
+        # SystemExit and KeyboardInterrupt in a function end the job, not the worker.
         _raise_for(function, error)
 
 
@@ -79,7 +79,7 @@ async def _awaited(result: Any) -> Any:
 def _raise_for(function: Callable[..., Any], error: BaseException) -> NoReturn:
     name, text, trace = function_name(function), describe_error(error), trace_text(error)
     if isinstance(error, TypeError) and error.__traceback__ is not None and error.__traceback__.tb_next is None:
-        hint = f"it is written {name}{_signature(function)}"
+        hint = f"Pass what it takes: {name}{_signature(function)}."
         raise PermanentError(f"{name}() does not take what it was given: {text.message}", hint=hint) from error
     message = f"{name}() raised {text.type}" + (f": {text.message}" if text.message != text.type else "")
     message += _line(function, error)
@@ -89,7 +89,7 @@ def _raise_for(function: Callable[..., Any], error: BaseException) -> NoReturn:
 
 
 def _line(function: Callable[..., Any], error: BaseException) -> str:
-    """The line of the user's own file or cell that the error came through last."""
+    """The last line of the user's own file or cell that the error passed through."""
     file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     return f" (line {lines[-1]})" if lines else ""

@@ -1,4 +1,6 @@
-"""The node that chooses a way: `then` where its expression holds, else `otherwise`."""
+"""The node that chooses a branch: `then` where its expression holds, else `otherwise`. The scheduler skips the other
+branch.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
 from xtyl_engine.values.plain import plain
 
 BRANCHES = ("then", "otherwise")
-# A template that mixes text and expressions gives text, and these are how Python and people write no.
+# Text that mixes words and expressions renders to text; these are the words that Python and people use for false.
 _NO = frozenset({"", "false", "no", "0", "none"})
 
 
 class Conditional(NodeConfig):
-    """The expression; for a job, its value."""
+    """The expression; in a job, its value."""
 
     when: Any
 

@@ -1,4 +1,4 @@
-"""The node that writes text with a provider. With `n` it writes several, each from its own seed."""
+"""The node that writes a text with a provider. With `n` it writes several, one job and one seed each."""
 
 from __future__ import annotations
 

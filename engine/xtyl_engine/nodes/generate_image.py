@@ -1,4 +1,6 @@
-"""The node that draws an image with a provider and keeps it as an artifact."""
+"""The node that draws an image with a provider and stores it as an artifact. With `n` it draws several, one job and one
+seed each.
+"""
 
 from __future__ import annotations
 

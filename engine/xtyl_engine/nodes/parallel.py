@@ -1,4 +1,4 @@
-"""The node that opens named branches to run side by side. It does no work of its own."""
+"""The node that opens named branches, which run side by side. It does no work of its own."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ NODE_TYPE = NodeType(
     fields=lambda config: ("branches",),
     main="branches",
     branches=lambda config: tuple(config.get("branches", ())),
-    branch_example="name a branch: a=lambda flow: ...",
+    branch_example="a=lambda flow: flow.generate_copy(...)",
     card_height=70.0,
 )

@@ -1,4 +1,6 @@
-"""What text fields of generating nodes accept: at build time a template, for a job whatever the template gave."""
+"""The texts of generating nodes: Jinja when a workflow is built, any rendered value in a job. Rendering itself is for
+`workflow.templating`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from xtyl_engine.values.plain import encode
 
 
 def as_text(value: Any) -> str:
-    """A rendered value as text: lists line by line, a node's output by its text."""
+    """A rendered value as text: a list line by line, a node's output as its text."""
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int, float)):
@@ -21,7 +23,7 @@ def as_text(value: Any) -> str:
         return "\n".join(as_text(part) for part in value)
     if isinstance(value, Mapping):
         return value["text"] if isinstance(value.get("text"), str) else encode(value)
-    raise ValueError("there is no text here; the template gave nothing" if value is None else "this is not text")
+    raise ValueError("there is no text here; the Jinja gave nothing" if value is None else "this is not text")
 
 
 def _filled(text: str) -> str:
@@ -36,7 +38,7 @@ Prompt = Annotated[str, BeforeValidator(as_text), AfterValidator(_filled)]
 
 
 def variant(item: str) -> int:
-    """A number that tells apart the items of one row, the place itself where there is one axis; equal in every row."""
+    """A number that differs between the items of one row, and is the same in every row. With one axis it is the place."""
     number = 0
     for place in item.split(".")[1:]:
         number = number * MAX_ITEMS + int(place)

@@ -1,5 +1,5 @@
-"""The registry of node types: the built-in ones, imported when first asked for, and those that other packages offer
-under the entry point group `xtyl.nodes`, each a NodeType.
+"""The registry of node types: the built-in ones, and those of other packages under the entry point group `xtyl.nodes`,
+each a NodeType. One is imported at first use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from xtyl_engine.errors import PermanentError
+from xtyl_engine.errors import PermanentError, with_article
 from xtyl_engine.nodes.base import Context, NodeConfig, NodeType
 from xtyl_engine.values.artifacts import is_artifact
 
@@ -38,16 +38,18 @@ def node_type(name: str) -> NodeType:
         found = _loaded(offered[name])
     else:
         close = get_close_matches(name, [*BUILTIN, *offered], n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join([*BUILTIN, *offered])}"
+        hint = f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join([*BUILTIN, *offered])}."
         raise UnknownNodeType(f"there is no node type {name[:80]!r}", hint=hint)
     if not isinstance(found, NodeType):
-        raise UnknownNodeType(f"{name!r} is offered as a {type(found).__name__}", hint="let it name a NodeType")
+        raise UnknownNodeType(
+            f"{name!r} is offered as {with_article(type(found).__name__)}", hint="Let its entry point name a NodeType."
+        )
     return found
 
 
 @lru_cache(maxsize=256)
 def type_facts(name: str) -> NodeType:
-    """The node type of a name to look at: where its package is not installed here, one with every default."""
+    """The node type of a name, for its facts only: if its package is not installed here, one with every default."""
     try:
         return node_type(name)
     except UnknownNodeType as error:
@@ -60,7 +62,7 @@ def type_facts(name: str) -> NodeType:
 
 
 def node_types() -> Mapping[str, NodeType]:
-    """Every node type by name. One that another package offers and that does not load is logged and left out."""
+    """Every node type by name. A type of another package that does not load is logged and left out."""
     found = {name: node_type(name) for name in BUILTIN}
     for name in _offered():
         try:
@@ -71,7 +73,7 @@ def node_types() -> Mapping[str, NodeType]:
 
 
 def configure(kind: NodeType, values: Mapping[str, Any]) -> NodeConfig:
-    """The config of one job from its rendered values. Raises PermanentError naming each parameter that is wrong."""
+    """The config of one job from its rendered values. Raises PermanentError, naming each wrong parameter."""
     try:
         return kind.config.model_validate(values)
     except ValidationError as error:
@@ -80,12 +82,12 @@ def configure(kind: NodeType, values: Mapping[str, Any]) -> NodeConfig:
         ]
         raise PermanentError(
             f"the parameters of this {kind.name} are wrong once filled in: {'; '.join(wrong)[:1000]}",
-            hint="look at the values of this row that the templates use",
+            hint="Check the values of this row that the Jinja texts read.",
         ) from error
 
 
 def main_value(kind: NodeType, output: Mapping[str, Any]) -> Any:
-    """The one value that stands for an output in text and in a frame: the list of main values where it holds items."""
+    """The value that stands for an output in text and in a frame; for an output with items, the list of their values."""
     if kind.main is not None and kind.main in output:
         return output[kind.main]
     if not kind.bears:
@@ -96,7 +98,7 @@ def main_value(kind: NodeType, output: Mapping[str, Any]) -> Any:
 
 
 def _standing(value: Any, reviewed: str | None) -> Any:
-    """What stands for one item: the value itself, or the telling part of a node's output."""
+    """The value that stands for one item: itself, or the image, text or value of a node's output."""
     if reviewed is not None and isinstance(value, Mapping):
         value = value.get(reviewed)
     if not isinstance(value, Mapping) or is_artifact(value):
@@ -115,5 +117,5 @@ def _loaded(point: EntryPoint) -> Any:
     except Exception as error:
         raise UnknownNodeType(
             f"the node type {point.name!r} cannot be loaded from {point.value}: {type(error).__name__}: {error}",
-            hint="repair or uninstall the package that offers it",
+            hint="Repair or uninstall the package that offers it.",
         ) from error

@@ -1,5 +1,5 @@
-"""The node that waits for a person to choose. The handler lays out the options; `decide` turns a person's decision
-into the node's output, and is pure.
+"""The node that waits for a person to choose. The handler lays out the options; `decide` turns a decision into the node's
+output. Both are pure; storing a decision is for the scheduler.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from xtyl_engine.errors import DecisionRefused, PermanentError
+from xtyl_engine.errors import DecisionRefused, PermanentError, with_article
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
 
@@ -34,7 +34,7 @@ def run(config: Review, context: Context) -> Done | Wait:
     if not options:
         raise PermanentError(
             f"there is nothing to review: {config.of} has no items here",
-            hint=f"look why {config.of} made none, or put the review in the branch that makes them",
+            hint=f"Check why {config.of} made none, or put the review in the branch that makes them.",
         )
     shown = {
         "options": options,
@@ -49,7 +49,7 @@ def run(config: Review, context: Context) -> Done | Wait:
 
 
 def make_options(of: str, upstream: Mapping[str, Any]) -> list[Option]:
-    """One option per item of `of`, each with the outputs of every upstream node that belong to that item."""
+    """One option per item of `of`, each with the upstream outputs that belong to that item."""
     reviewed = upstream.get(of)
     items = reviewed if isinstance(reviewed, list) else [reviewed]
     columns = {node: value if isinstance(value, list) else [value] * len(items) for node, value in upstream.items()}
@@ -69,11 +69,11 @@ def decide(
     by: str | None = None,
     comment: str | None = None,
 ) -> Done:
-    """The outcome of a decision about what a review shows.
+    """The outcome of a decision on the options that a review shows.
 
-    `edits` maps a chosen option to its new text, or to new texts by node. The output holds the chosen option's nodes,
-    or for `choose > 1` a list of such options under `items`; besides `choice`, `by` and `comment`, and in an edited
-    option the texts before under `original`. Raises DecisionRefused, saying what is allowed.
+    `edits` maps a chosen option to its new text, or to new texts by node. The output holds the chosen option's nodes, or
+    for `choose > 1` a list of such options under `items`, and besides them `choice`, `by` and `comment`. An edited option
+    keeps the earlier texts under `original`. Raises DecisionRefused, saying what is allowed.
     """
     choice = _checked_choice(waiting, choose)
     texts = _checked_edits(waiting, edits or {}, choice)
@@ -85,18 +85,18 @@ def decide(
 
 
 def option_text(option: Mapping[str, Any], of: str) -> str | None:
-    """The text that a person judges an option by, and that an edit replaces; None if nothing in it is text."""
+    """The text that stands for an option, and that an edit replaces; None if nothing in it is text."""
     node = _text_node(option, of)
     return None if node is None else text_of(option[node])
 
 
 def _is_there(value: Any) -> bool:
-    # What a skipped node gave is no plain value.
+    # The output of a skipped node is no plain value.
     return isinstance(value, (Mapping, list, str, int, float))
 
 
 def _required(waiting: Mapping[str, Any]) -> int:
-    # Fewer options than asked for, after failures: all that is there may be chosen.
+    # After failures there may be fewer options than asked for: then all of them are chosen.
     return min(int(waiting["choose"]), len(waiting["options"]))
 
 
@@ -104,7 +104,7 @@ def _checked_choice(waiting: Mapping[str, Any], choose: Sequence[int]) -> list[i
     count, required = len(waiting["options"]), _required(waiting)
     allowed = _allowed(required, count)
     if isinstance(choose, (str, bytes)) or not isinstance(choose, Sequence):
-        raise DecisionRefused(f"choose is a {type(choose).__name__}, not a list of options", hint=allowed)
+        raise DecisionRefused(f"choose is {with_article(type(choose).__name__)}, not a list of options", hint=allowed)
     choice = [_option_number(place, allowed) for place in choose]
     if unknown := [place for place in choice if not 0 <= place < count]:
         raise DecisionRefused(f"there is no option {unknown[0]}: there are {count}", hint=allowed)
@@ -116,11 +116,11 @@ def _checked_choice(waiting: Mapping[str, Any], choose: Sequence[int]) -> list[i
 
 
 def _allowed(required: int, count: int) -> str:
-    """What may be chosen, in the words that choose it: `choose 1 of 0..3: choose=[n]`."""
+    """The hint that says what may be chosen, and how: `Choose 1 of 0..3: choose=[n].`"""
     if required == count:
-        return f"choose all of them: choose={list(range(count))[:20]}"
+        return f"Choose all of them: choose={list(range(count))[:20]}."
     example = "[n]" if required == 1 else f"{list(range(required))[:20]}"
-    return f"choose {required} of 0..{count - 1}: choose={example}"
+    return f"Choose {required} of 0..{count - 1}: choose={example}."
 
 
 def _option_number(place: Any, allowed: str) -> int:
@@ -134,19 +134,19 @@ def _option_number(place: Any, allowed: str) -> int:
 
 def _checked_edits(waiting: Mapping[str, Any], edits: Mapping[Any, Any], choice: list[int]) -> dict[int, Any]:
     if edits and not waiting["edit"]:
-        raise DecisionRefused("this review takes no edits", hint="write .review(..., edit=True) to allow them")
+        raise DecisionRefused("this review takes no edits", hint="Write .review(..., edit=True) to allow them.")
     if not isinstance(edits, Mapping):
         raise DecisionRefused(
-            f"edits is a {type(edits).__name__}", hint='write {0: "new text"}, by the number of the option'
+            f"edits is {with_article(type(edits).__name__)}", hint='Write {0: "new text"}, by the number of the option.'
         )
     texts = {}
     for place, text in edits.items():
-        # JSON has only text as keys.
+        # In JSON every key is text.
         number = int(place) if isinstance(place, str) and place.isdecimal() else place
         if isinstance(number, bool) or number not in choice:
             raise DecisionRefused(
                 f"option {str(place)[:40]} is edited and not chosen",
-                hint=f"edit only what is chosen: choose={choice[:20]}",
+                hint=f"Edit only what is chosen: choose={choice[:20]}.",
             )
         texts[number] = text
     return texts
@@ -158,16 +158,19 @@ def _edited(option: Option, of: str, edit: Any) -> Option:
     if isinstance(edit, str):
         node = _text_node(option, of)
         if node is None:
-            raise DecisionRefused("nothing in this option is text", hint="choose it without edits")
+            raise DecisionRefused("nothing in this option is text", hint="Choose it without edits.")
         edit = {node: edit}
     if not isinstance(edit, Mapping):
-        raise DecisionRefused(f"an edit is a {type(edit).__name__}", hint='write text, or {"headline": "new text"}')
+        raise DecisionRefused(
+            f"an edit is {with_article(type(edit).__name__)}", hint='Write text, or {"headline": "new text"}.'
+        )
     original = {node: text_of(option.get(node)) for node in edit}
     for node, text in edit.items():
         if original[node] is None or not isinstance(text, str):
             able = [node for node in option if text_of(option[node]) is not None]
             raise DecisionRefused(
-                f"{str(node)[:40]!r} has no text to edit", hint=f"texts here: {', '.join(able) or 'none'}"
+                f"{str(node)[:40]!r} has no text to edit",
+                hint=f"Edit one of the texts here: {', '.join(able) or 'none'}.",
             )
     return {**option, **{node: _with_text(option[node], text) for node, text in edit.items()}, "original": original}
 

@@ -35,7 +35,7 @@ def test_every_built_in_type_is_there():
 
 def test_an_unknown_type_gets_its_closest_name():
     """A misspelt type is refused with the name that was probably meant."""
-    with pytest.raises(UnknownNodeType, match="did you mean 'generate_copy'"):
+    with pytest.raises(UnknownNodeType, match="Did you mean 'generate_copy'"):
         node_type("generate_cpy")
 
 

@@ -99,16 +99,16 @@ def test_other_choices_are_refused(choose, words):
     """Wrong counts, unknown options, repeats and other types are refused, and what is allowed is said."""
     with pytest.raises(DecisionRefused, match=words) as caught:
         decide(review().output, choose=choose)
-    assert "choose 1 of 0..2: choose=[n]" in str(caught.value)
+    assert "Choose 1 of 0..2: choose=[n]." in str(caught.value)
 
 
 def test_a_refusal_names_what_may_be_chosen_as_it_is_written():
     """Several at once by an example; where all must be chosen, these."""
-    with pytest.raises(DecisionRefused, match=r"choose 2 of 0\.\.2: choose=\[0, 1\]"):
+    with pytest.raises(DecisionRefused, match=r"Choose 2 of 0\.\.2: choose=\[0, 1\]"):
         decide(review(choose=2).output, choose=[0])
-    with pytest.raises(DecisionRefused, match=r"choose all of them: choose=\[0, 1, 2\]"):
+    with pytest.raises(DecisionRefused, match=r"Choose all of them: choose=\[0, 1, 2\]"):
         decide(review(choose=3).output, choose=[0])
-    with pytest.raises(DecisionRefused, match=r"edit only what is chosen: choose=\[1\]"):
+    with pytest.raises(DecisionRefused, match=r"Edit only what is chosen: choose=\[1\]"):
         decide(review(edit=True).output, choose=[1], edits={0: "x"})
 
 
@@ -144,7 +144,7 @@ def test_items_of_a_function_are_edited_too():
         (True, {0: {"poster": "x"}}, "no text to edit"),
         (True, {0: {"nobody": "x"}}, "no text to edit"),
         (True, {0: {"headline": 3}}, "no text to edit"),
-        (True, {0: 3}, "an edit is a int"),
+        (True, {0: 3}, "an edit is an int"),
     ],
 )
 def test_other_edits_are_refused(edit, edits, words):

@@ -80,7 +80,7 @@ def test_what_validate_refuses_is_refused(tmp_path: Path) -> None:
         run_node(SHOUT, context, text="a", times="{{ n }}")
     with pytest.raises(PermanentError, match="text"):
         run_node(SHOUT, context, {"line": 3}, text="{{ line }}")
-    with pytest.raises(UnknownNodeType, match="did you mean 'generate_copy'"):
+    with pytest.raises(UnknownNodeType, match="Did you mean 'generate_copy'"):
         run_node("generate_coppy", context, prompt="x")
 
 

@@ -57,7 +57,7 @@ def test_a_refused_decision_changes_nothing(bench: Workbench) -> None:
     """What may be chosen is said, and the review still waits."""
     run = bench.done(FLOW, name="x")
     for choose in ([], [0, 1], [2], [-1], ["0"], [True]):
-        with pytest.raises(xt.DecisionRefused, match=r"choose 1 of 0\.\.1: choose=\[n\]"):
+        with pytest.raises(xt.DecisionRefused, match=r"Choose 1 of 0\.\.1: choose=\[n\]"):
             run.approve("pick", choose=choose)
     with pytest.raises(xt.DecisionRefused, match="takes no edits"):
         run.approve("pick", choose=[0], edits={0: "mine"})

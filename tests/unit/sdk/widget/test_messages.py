@@ -65,7 +65,7 @@ def test_a_click_at_what_somebody_has_decided_is_told_who_and_what(bench: Workbe
     click = {"node": "pick", "item": "0", "choose": [7]}
     wrong = shown._obey(CONTROLS["approve"], click)
     assert (wrong["ok"], wrong["waits"], wrong["decision"]) == (False, True, None)
-    assert wrong["hint"] == "choose 1 of 0..1: choose=[n]"
+    assert wrong["hint"] == "Choose 1 of 0..1: choose=[n]."
     run.approve("pick", choose=[1])
     late = shown._obey(CONTROLS["approve"], click | {"choose": [0]})
     assert (late["ok"], late["waits"]) == (False, False)
