@@ -1,5 +1,5 @@
-"""How the jobs of unfinished executions stand, by state and type of node, those of paused ones apart: one grouped query, asked
-when Prometheus collects and kept for a while, so that a large backlog is not made larger by being watched.
+"""Counts the jobs of unfinished executions by state of the execution, state of the job and node type. One grouped query, run when
+Prometheus collects and cached in between, so that counting a large backlog does not slow the work on it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xtyl_engine.workflow.plan import Plan
 log = logging.getLogger("xtyl")
 KEEP_SECONDS = 5.0
 WAIT_SECONDS = 1.0
-# At most this part of the time is spent on it, however many jobs there are.
+# Counting takes at most this share of the time, however many jobs there are.
 SHARE = 0.02
 
 Row = tuple[tuple[str, str, str], int]
@@ -37,7 +37,7 @@ STANDING = (
 
 
 class Census:
-    """Call it for rows of ((state of the execution, state, type), count). While the database is away it has none."""
+    """Call it for rows of ((state of the execution, state, type), count); no rows while the database is away."""
 
     def __init__(self, database: Database, load: Callable[[Transaction, str], Plan]):
         self._database, self._load = database, load
@@ -50,12 +50,12 @@ class Census:
         if time.monotonic() >= self._good_until and self._asking.acquire(blocking=False):
             asking = threading.Thread(target=self._ask, name="xtyl-census", daemon=True)
             asking.start()
-            # A database that does not answer must not keep the other numbers from whoever collects.
+            # A database that does not answer must not hold up the other metrics.
             asking.join(WAIT_SECONDS)
         return self._rows
 
     def _ask(self) -> None:
-        """Holds the lock that its caller took."""
+        """Count, and release the lock that the caller took."""
         began = time.monotonic()
         try:
             self._rows = self._count()

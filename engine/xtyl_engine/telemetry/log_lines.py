@@ -1,5 +1,5 @@
-"""What processes say of their work: a JSON object a line for machines, or text for people, with the job at hand bound to each
-line and secrets taken out. The files that embedded processes write to are in `logs`.
+"""Formats log lines: one JSON object a line, or text, with the names of the current job bound to each line and secrets removed.
+Lines go to standard error; the files of embedded processes are in `embedded.log_files`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xtyl_engine.settings import Settings
 
 HIDDEN = "[hidden]"
-# A token of ours has a digit, a capital or a hyphen somewhere; the names of settings and metrics, which begin alike, have none.
+# Our tokens hold a digit, a capital or a hyphen somewhere; names of settings and metrics, which begin the same way, hold none.
 _SECRETS = re.compile(
     r"""(?P<before>://[^/\s:@'"]*:)[^/\s'"]+(?=@)"""
     r"""|(?P<dsn>https?://)[^/\s:@'"]+(?=@)"""
@@ -31,13 +31,13 @@ _SECRETS = re.compile(
 
 
 def hide(text: str) -> str:
-    """A text without the passwords, keys and tokens that can be known by their form."""
+    """A text without the passwords, keys and tokens that are recognised by their form."""
     return _SECRETS.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + HIDDEN, text)
 
 
 @contextmanager
 def about(claim: Claim) -> Iterator[None]:
-    """Each line that is written inside, also by a user's function, says which job it is about."""
+    """Bind a job's names to each line logged inside, also by a user's function."""
     from structlog.contextvars import bound_contextvars
 
     with bound_contextvars(execution=claim.execution_id, node=claim.node, item=claim.item, attempt=claim.number):
@@ -46,7 +46,7 @@ def about(claim: Claim) -> Iterator[None]:
 
 @contextmanager
 def about_execution(execution_id: str, **names: str) -> Iterator[None]:
-    """Each line that is written inside, such as those of a request, says which execution it is about, and what else is named."""
+    """Bind an execution's id, and other names, to each line logged inside; a request uses it, for example."""
     from structlog.contextvars import bound_contextvars
 
     with bound_contextvars(execution=execution_id, **names):
@@ -54,14 +54,14 @@ def about_execution(execution_id: str, **names: str) -> Iterator[None]:
 
 
 def bound() -> dict[str, Any]:
-    """What is bound to a line that is written here."""
+    """The names bound to a line logged here."""
     from structlog.contextvars import get_contextvars
 
     return get_contextvars()
 
 
 def keep_journal(settings: Settings) -> None:
-    """Write this process's log to its standard error, as the settings say, and whatever any library logs with it."""
+    """Write this process's log, libraries included, to its standard error, at the level and in the format of the settings."""
     import structlog
 
     shared: list[Any] = [

@@ -1,5 +1,5 @@
-"""OpenTelemetry: one span for each attempt and each commit, sent over HTTP in protobuf. A span names places and counts, never
-what a job reads, writes or raises. Off, none of this is imported.
+"""OpenTelemetry: one span for each attempt and each commit, sent over HTTP in protobuf. A span holds names and counts, never what
+a job reads, writes or raises. While tracing is off, no library is imported.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 def watch_traces(
     settings: Settings, type_of: Callable[[Claim], str], environ: Mapping[str, str] = os.environ
 ) -> Traces | None:
-    """What sends spans, if XTYL_OTLP_ENDPOINT or OpenTelemetry's own variables ask for it. Raises SettingsError where the library
-    is missing, but not for variables that may have been set for other programs."""
+    """The Traces of this process if XTYL_OTLP_ENDPOINT or OpenTelemetry's own variables ask for them, else None. Without the
+    library XTYL_OTLP_ENDPOINT raises SettingsError; OpenTelemetry's variables, often set for other programs, only log a line."""
     is_off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
     if is_off or not (settings.otlp_endpoint or any(environ.get(name) for name in ENDPOINTS)):
         return None
@@ -42,8 +42,8 @@ def watch_traces(
 
 
 class Traces:
-    """The spans of one process. Each attempt is a trace of its own: a run of 10^5 jobs in one is more than any viewer opens. The
-    attribute `xtyl.execution` finds them."""
+    """The spans of one process. Each attempt is its own trace, because no viewer opens one trace of 10^5 jobs; search for the
+    attribute `xtyl.execution` to find those of one execution."""
 
     def __init__(self, endpoint: str, type_of: Callable[[Claim], str]):
         try:
@@ -54,14 +54,14 @@ class Traces:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError:
             raise SettingsError(
-                "traces are asked for, and OpenTelemetry is not installed here",
+                "traces are asked for, but OpenTelemetry is not installed here",
                 hint="Install it with `pip install 'xtyl-nb[observe]'`, or leave XTYL_OTLP_ENDPOINT and OTEL_* out.",
             ) from None
-        # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say goes before.
+        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
         given = Resource.create()
         is_named = str(given.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service") is False
         resource = given if is_named else given.merge(Resource({SERVICE_NAME: "xtyl-worker"}))
-        # Not the process's own provider: that one is for whoever traces the functions that run here.
+        # Not the process-wide provider: that one belongs to users' functions, which may trace themselves.
         self._provider = TracerProvider(resource=resource)
         exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces" if endpoint else None)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -70,12 +70,12 @@ class Traces:
         self._type_of = type_of
 
     def attempt(self, claim: Claim, work: Callable[[Claim], Outcome]) -> Outcome:
-        """Do the work inside a span; spans that are made within are its children."""
+        """Do the work inside a span; spans opened within it are its children."""
         place = {"execution": claim.execution_id, "node": claim.node, "item": claim.item, "attempt": claim.number}
         given: dict[str, Any] = {f"xtyl.{name}": value for name, value in place.items()}
         with self._tracer.start_as_current_span("attempt", attributes=given) as span:
             outcome = work(claim)
-            # Only now is its plan known for sure.
+            # Only after the work is the claim's plan sure to be loaded.
             span.update_name(self._type_of(claim) or "attempt")
             span.set_attributes(_facts(outcome))
             if isinstance(outcome, Failed | Retrying):
@@ -83,13 +83,13 @@ class Traces:
         return outcome
 
     def committed(self, execution_id: str, count: int, seconds: float) -> None:
-        """Tell of a commit that is over."""
+        """Add a span for a commit that has just ended."""
         given: dict[str, Any] = {"xtyl.execution": execution_id, "xtyl.outcomes": count}
         end = time.time_ns()
         self._tracer.start_span("commit", start_time=end - int(seconds * 1e9), attributes=given).end(end)
 
     def close(self) -> None:
-        """Send what is left. A collector that does not answer holds no worker up: by itself this could take ten seconds."""
+        """Send the remaining spans, for 2 seconds at most: the library alone waits up to 10 for a collector that is silent."""
         last = threading.Thread(target=self._provider.shutdown, name="xtyl-spans", daemon=True)
         last.start()
         last.join(CLOSE_SECONDS)

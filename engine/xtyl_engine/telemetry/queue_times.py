@@ -1,6 +1,6 @@
-"""How long jobs were ready before they started, read back from SQL away from the work: of a sample, for each job costs a look at
-its parents. No column says when a job became ready: it was when the last of its parents was over, its run submitted, its attempt
-before it over and its pause after a retry past. How long its run was paused counts in.
+"""How long jobs were ready before they started, for a sample of the jobs. A job became ready at the latest of: last parent's end,
+submission, previous attempt's end, retry delay. No column stores that time, so it is computed from SQL, outside the work itself;
+time in which the run was paused counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.workflow.plan import Plan, head
 
 MOST = 32
-# A retry by hand or another option makes jobs ready at a time of its own.
+# A retry by hand, or another option, makes jobs ready at a time that no column holds.
 KNOWN_REASONS = ("first", "retry", "released", "unread", "lost")
 
 _BEFORE = attempts.alias()
@@ -32,7 +32,7 @@ _END = {is_below: select(func.max(jobs.c.finished)).where(where) for is_below, w
 
 
 class Waits:
-    """The attempts of a process, a few of them between one reading and the next."""
+    """A sample of a process's attempts: at most `MOST` between one reading and the next."""
 
     def __init__(self, database: Database, load: Callable[[Transaction, str], Plan]):
         self._database, self._load = database, load
@@ -40,13 +40,13 @@ class Waits:
         self._lock = threading.Lock()
 
     def note(self, claim: Claim, type: str) -> None:
-        """An attempt has started."""
+        """Put a started attempt into the sample, if there is room."""
         if len(self._claims) < MOST:
             with self._lock:
                 self._claims.append((claim, type))
 
     def read(self) -> list[tuple[str, float]]:
-        """Type and seconds for each attempt noted since the last reading. Raises BackendError."""
+        """Type and seconds of each attempt noted since the last reading. Raises BackendError."""
         with self._lock:
             claims, self._claims = self._claims, []
         if not claims:
@@ -60,7 +60,7 @@ class Waits:
         if row is None or row[1] not in KNOWN_REASONS:
             return None
         started, _, created, due, before = row
-        # What is due later is due for the attempt after this one.
+        # A due time after this start belongs to the next attempt.
         times = [created, before, due if due <= started else None, *self._ends(transaction, claim)]
         return max(0.0, float(started - max(time for time in times if time is not None)))
 

@@ -1,5 +1,5 @@
-"""What the parts of a worker say of their work, turned into samples: what happened, by which labels, how much. It counts nothing
-itself; `metrics` does, in this process or by `relay` in another.
+"""Turns what a worker's parts report into samples: a metric's name, its labels, an amount. It counts nothing itself: `prometheus`
+does, in this process or, through `worker.prefork`, in the main process of a pool.
 """
 
 from __future__ import annotations
@@ -16,49 +16,49 @@ Tell = Callable[[Sequence[Sample]], None]
 
 
 def nobody(*_: object) -> None:
-    """Listens to what nobody asked for."""
+    """Ignore the report; the default while no listener is set."""
 
 
 @dataclass(eq=False)
 class Meter:
-    """One per worker process. While nobody listens a call costs next to nothing."""
+    """One per worker process. A call costs next to nothing while no listener is set."""
 
     tell: Tell = nobody
     started: Callable[[Claim, str], None] = nobody
     committed: Callable[[str, int, float], None] = nobody
 
     def ended(self, outcome: Outcome, type: str, seconds: float) -> None:
-        """An attempt is over."""
+        """Report an attempt that has ended."""
         if self.tell is nobody:
             return
         self.started(outcome.claim, type)
         self.tell(samples_of(outcome, type, seconds))
 
     def recorded(self, execution_id: str, count: int, seconds: float) -> None:
-        """So many outcomes are committed."""
+        """Report a commit of `count` outcomes."""
         if self.tell is not nobody:
             self.tell([("xtyl_commit_seconds", (), seconds)])
         self.committed(execution_id, count, seconds)
 
     def called(self, provider: str, seconds: float, is_answer: bool) -> None:
-        """A provider answered, or failed to."""
+        """Report a call to a provider, answered or failed."""
         self.tell([("xtyl_provider_seconds", (provider, "answered" if is_answer else "failed"), seconds)])
 
     def hinted(self, direction: Literal["sent", "received"], count: int = 1) -> None:
-        """Hints went out or came in."""
+        """Report notifications that were sent or received."""
         self.tell([("xtyl_hints", (direction,), count)])
 
     def lost(self, type: str, is_poison: bool) -> None:
-        """A lease ran out."""
+        """Report a lease that ran out."""
         self.tell([("xtyl_lease_losses", (type, "quarantined" if is_poison else "ready"), 1)])
 
     def held_up(self, cause: Literal["disk", "database"], seconds: float) -> None:
-        """A result waits to be kept."""
+        """Report that a result waited to be stored."""
         self.tell([("xtyl_result_wait_seconds", (cause,), seconds)])
 
 
 def samples_of(outcome: Outcome, type: str, seconds: float) -> list[Sample]:
-    """What there is to count of an outcome. Only a completed job that really ran says how long such jobs run."""
+    """The samples of one outcome. Only jobs that ran and completed, not cached ones, count towards the duration of jobs."""
     found: list[Sample] = [("xtyl_jobs", (type, outcome_name(outcome)), 1)]
     if isinstance(outcome, Failed | Retrying):
         found.append(("xtyl_job_errors", (type, str(outcome.failure.error_class)), 1))
@@ -74,12 +74,12 @@ def samples_of(outcome: Outcome, type: str, seconds: float) -> list[Sample]:
 
 
 def _amount(told: object) -> float:
-    """What a provider says it took. A provider may be anybody's: what is no amount must not cost a job its result."""
+    """The amount that a provider reports, 0 if it is not one: a third party's provider must not cost a job its result."""
     return told if isinstance(told, int | float) and 0 <= told < math.inf else 0
 
 
 def outcome_name(outcome: Outcome) -> str:
-    """completed, cached, waiting, retrying, failed or released."""
+    """The outcome's label: completed, cached, waiting, retrying, failed or released."""
     if isinstance(outcome, Completed) and outcome.cached:
         return "cached"
     return type(outcome).__name__.lower()

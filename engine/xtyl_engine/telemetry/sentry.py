@@ -1,6 +1,5 @@
-"""Sentry: what an operator must know goes there, jobs that failed for good and what the engine itself could not do. An event is
-put together here from names and places alone; no prompt, value, variable or message of a user's exception is in it to be filtered
-out.
+"""Sentry: reports jobs that failed for good, and errors of the engine itself. An event is built here from names and places alone:
+it never holds a prompt, a value, a variable or the message of a user's exception.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ MOST_FRAMES = 50
 MOST_CAUSES = 5
 ENGINE = str(PurePath(__file__).parent.parent)
 LIBRARIES = ("celery", "kombu", "uvicorn")
-# Their words are the engine's own, or a server's about itself.
+# Their messages are the engine's own, or a server's about itself, so they may be sent.
 TOLD = (BackendError, SettingsError)
 
 
 def watch_errors(settings: Settings) -> Errors | None:
-    """Send this process's errors to XTYL_SENTRY_DSN, if it is set. Raises SettingsError."""
+    """Send this process's errors to XTYL_SENTRY_DSN, if it is set. Raises SettingsError where sentry-sdk is missing."""
     return Errors(settings.sentry_dsn) if settings.sentry_dsn else None
 
 
 class Errors(logging.Handler):
-    """What goes to Sentry from one process. The same failure is sent once a minute, with how often it was seen (`times`)."""
+    """Sends the errors of one process to Sentry: the same one once a minute at most, with how often it came in `times`."""
 
     def __init__(self, dsn: str):
         super().__init__(logging.ERROR)
@@ -49,10 +48,10 @@ class Errors(logging.Handler):
             from sentry_sdk import Client
         except ImportError:
             raise SettingsError(
-                "XTYL_SENTRY_DSN is set, and sentry-sdk is not installed here",
+                "XTYL_SENTRY_DSN is set, but sentry-sdk is not installed here",
                 hint="Install it with `pip install 'xtyl-nb[observe]'`, or leave XTYL_SENTRY_DSN out.",
             ) from None
-        # Not the process's own client: that one is for whoever watches the functions that run here.
+        # Not the process-wide client: that one belongs to users' functions, which may report by themselves.
         self._client = Client(
             dsn=dsn,
             release=f"xtyl-nb@{version('xtyl-nb')}",
@@ -65,11 +64,11 @@ class Errors(logging.Handler):
         self._sent: dict[Hashable, tuple[float, int]] = {}
         self._counting = threading.Lock()
         root = logging.getLogger()
-        # A pool's child has its parent's.
+        # A forked child inherits its parent's handler; this one replaces it.
         root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, Errors)] + [self]
 
     def failed(self, claim: Claim, type: str, error: BaseException, failure: Failure) -> None:
-        """A job failed for good, or paused its run. Never raises, whatever the exception is."""
+        """Report a job that failed for good, or paused its run. Never raises, whatever the exception is."""
         tags = {"execution": claim.execution_id, "node": claim.node, "item": claim.item, "attempt": claim.number}
         with _harmless():
             told = _exceptions(error, _code)
@@ -82,7 +81,7 @@ class Errors(logging.Handler):
             self._send((type, repr(told)), event)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """The engine, or what it runs in, logged an error. What users' code logs is not for here, whatever logger it takes."""
+        """Report an error that the engine or a library it runs in logged; lines from users' code are left out, on any logger."""
         if record.pathname.startswith(ENGINE) or record.name.partition(".")[0] in LIBRARIES:
             with _harmless():
                 self._tell(record)
@@ -99,7 +98,7 @@ class Errors(logging.Handler):
         self._send((record.pathname, record.lineno), event)
 
     def close(self) -> None:
-        """Send what is left, for two seconds at most."""
+        """Send the remaining events, for two seconds at most."""
         logging.getLogger().removeHandler(self)
         self._client.close(timeout=2.0)
         super().close()
@@ -123,11 +122,11 @@ def _harmless() -> Iterator[None]:
     try:
         yield
     except Exception as broken:
-        log.warning("not told to Sentry: %s", type_name(broken))
+        log.warning("an error could not be reported to Sentry: %s", type_name(broken))
 
 
 def _exceptions(error: BaseException | None, told: Callable[[BaseException], str]) -> list[dict[str, Any]]:
-    """The exception and what caused it, the first cause first: types and places."""
+    """The exception and its causes, the first cause first: types and places."""
     found: list[dict[str, Any]] = []
     while error is not None and len(found) < MOST_CAUSES:
         frames = [_frame(frame, line) for frame, line in walk_tb(error.__traceback__)][-MOST_FRAMES:]
@@ -137,7 +136,7 @@ def _exceptions(error: BaseException | None, told: Callable[[BaseException], str
 
 
 def _frame(frame: Any, line: int) -> dict[str, Any]:
-    """Where a line stands. Of its path the name alone: the rest says whose machine it is."""
+    """The place of a line. The file's name stands without its folders, which may hold a user's name."""
     code, module = frame.f_code, str(frame.f_globals.get("__name__"))
     is_theirs = not module.startswith("xtyl_engine.")
     return {
@@ -150,17 +149,17 @@ def _frame(frame: Any, line: int) -> dict[str, Any]:
 
 
 def _code(error: BaseException) -> str:
-    """What is said of a job's exception: of one of our classes its code, for its words may quote a prompt."""
+    """What an event holds of a job's exception: the code, if its class is ours. Its message may quote a prompt."""
     return str(type(error).code) if isinstance(error, WorkflowException) else ""
 
 
 def _value(error: BaseException) -> str:
-    """What is said of the engine's own."""
+    """What an event holds of an exception of the engine itself: its message where that is safe, else its code."""
     return hide(error.message)[:300] if isinstance(error, TOLD) else _code(error)
 
 
 def _words(record: logging.LogRecord) -> str:
-    """A log line with numbers and what servers said of themselves filled in, and nothing else."""
+    """A log line with only its numbers and safe exceptions filled in."""
     args: Any = record.args
     filled = {k: _word(v) for k, v in args.items()} if isinstance(args, Mapping) else tuple(map(_word, args or ()))
     try:

@@ -1,4 +1,6 @@
-"""A provider whose calls are timed: what a caller waits for it, and nothing of what is done before or after."""
+"""Wraps a provider and times its calls: the wait for each answer, and no work before or after it. It changes neither requests nor
+answers.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ Called = Callable[[str, float, bool], None]
 
 
 class TimedProvider:
-    """Stands for another provider; what that one has besides `write` and `draw` is reached through it."""
+    """Stands in for another provider; attributes besides `write` and `draw` are those of that provider."""
 
     def __init__(self, provider: Provider, called: Called):
         self.name = provider.name
