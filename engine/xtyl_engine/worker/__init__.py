@@ -1,7 +1,7 @@
-"""A worker process: Celery's task, slots that execute jobs, sweeps, heartbeat, and whether it is healthy.
+"""A worker process: Celery's task, slots that execute jobs, sweeps, a heartbeat, and a health check.
 
-`celery -A xtyl_engine.worker.task` runs it. Others use `command` for its command line and `health` to ask after it;
-nothing else is for other rooms.
+`celery -A xtyl_engine.worker.task` runs it. Other rooms may use `command` for its command line and `health` for its check,
+and nothing else.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["command", "health"]
 
 def __getattr__(name: str) -> Any:
     if name == "app":
-        # A supervisor of the release before starts its workers by this name.
+        # A supervisor of the previous release starts its workers by this name.
         from xtyl_engine.worker.task import app
 
         return app

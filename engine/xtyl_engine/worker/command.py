@@ -1,4 +1,4 @@
-"""The command line of a worker, and how large its processes may grow."""
+"""The command line that starts a worker, and the memory limit of its processes. It starts nothing itself, and loads no Celery."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LEAST_MEGABYTES = 256
 
 
 def worker_command(settings: Settings, *, is_watched: bool = False) -> list[str]:
-    """The command line of a worker; its settings come by its environment. A watched one tells Celery's monitors of itself and its
-    hints, which costs three small messages each, and has a name of its own among others on its host."""
-    # -P: a celery.py in the folder we were started from must not shadow the real one.
+    """The command line of a worker; its settings are in its environment. With `is_watched` it reports itself and its
+    notifications to Celery's monitors, at three small messages for each, under a name that is unique on its host."""
+    # -P: a celery.py in the current folder must not shadow the real one.
     start = [sys.executable, "-P", "-m", "celery", "-A", "xtyl_engine.worker.task", "worker"]
     pool = ["--pool", settings.pool, "--concurrency", str(settings.slots), "--loglevel", "INFO"]
     if settings.pool == PREFORK:
-        # What users' functions leak is given back with the process, once it is between two hints.
+        # A process ends between two notifications, and so frees memory that users' functions leak.
         most = 1024 * child_megabytes(settings)
         pool += ["--max-tasks-per-child", str(HINTS_PER_CHILD), "--max-memory-per-child", str(most)]
     name = f"{settings.pool}-{os.getpid()}@%h"
@@ -30,6 +30,6 @@ def worker_command(settings: Settings, *, is_watched: bool = False) -> list[str]
 
 
 def child_megabytes(settings: Settings) -> int:
-    """How large a process of a prefork worker may grow: where nothing is set, all of them to four fifths of the memory."""
+    """The memory limit of one process of a prefork worker; by default all of them share four fifths of the machine's memory."""
     share = memory_bytes() * 4 // 5 // settings.slots // 1024**2
     return settings.child_megabytes or max(LEAST_MEGABYTES, share)

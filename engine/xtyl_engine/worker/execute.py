@@ -1,5 +1,5 @@
-"""From a Claim to an outcome: read what the job needs, render its config, look for a cached result, call the node
-type's handler, and say what became of it. Writes nothing to SQL; `record` does.
+"""Turns a Claim into an Outcome: reads the job's inputs, renders its config, looks for a cached result, calls the node type's
+handler. It writes nothing to SQL; `scheduler.commit` does.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ MAX_TOLD = 50
 
 
 class _Unread(Exception):
-    """What a job needs could not be read from the database: no fault of the job's."""
+    """A job's inputs could not be read from the database, which is not the job's fault."""
 
 
 @dataclass(eq=False)
 class Executor:
-    """Executes claims in the slots of one worker process. `may_start` says, at the last moment, whether a claim is still good;
-    `trace` wraps each attempt, and `on_failure` hears of each job that failed for good."""
+    """Executes claims in the slots of one worker process. `may_start` is asked at the last moment whether a claim is still valid;
+    `trace` wraps each attempt; `on_failure` is called for each job that fails for good."""
 
     settings: Settings
     database: Database
@@ -65,7 +65,7 @@ class Executor:
     _functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
 
     def execute(self, claim: Claim) -> Outcome:
-        """Do one job. Never raises: what goes wrong is an outcome too."""
+        """Execute one job. Never raises: an error is an outcome too."""
         with about(claim):
             return self._outcome(claim) if self.trace is None else self.trace(claim, self._outcome)
 
@@ -82,7 +82,7 @@ class Executor:
             key = cache_key(kind, node, config, claim.item, self.settings.provider)
             return self._cached(claim, key) or self._run(kind, config, context, claim, node, key)
         except _Unread as error:
-            log.warning("given back: %s", error)
+            log.warning("given back, its inputs could not be read: %s", error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
             outcome = _described(claim, retry, error, asks_provider)
@@ -99,12 +99,12 @@ class Executor:
             raise _Unread(str(error)) from error
 
     def type_of(self, claim: Claim) -> str:
-        """The type of a claim's node, or nothing while its plan is not known here."""
+        """The type of a claim's node, empty while its plan is not loaded here."""
         plan = self.plans.known(claim.template_id)
         return plan.nodes[claim.node].type if plan else ""
 
     def pace_key(self, claim: Claim) -> str:
-        """Jobs with the same key are expected to take about as long: one type, and for calls one function."""
+        """Jobs with the same key should take about the same time: one type, and for calls one function."""
         plan = self.plans.known(claim.template_id)
         if plan is None:
             return ""
@@ -148,7 +148,7 @@ class Executor:
         self, kind: NodeType, config: NodeConfig, context: Context, claim: Claim, node: PlanNode, key: str | None
     ) -> Outcome:
         if kind.asks_provider:
-            # A provider's client may take a second to import: not between the last look and the effect.
+            # Importing a provider's client may take a second, so do it before the last check and not between check and effect.
             context.provider(getattr(config, "provider", None) or "")
         if not self._may_start(claim):
             return Released(claim=claim, because="released")
@@ -159,8 +159,8 @@ class Executor:
         output = spill(encode(dict(done.output)), self.store)
         if isinstance(done, Wait):
             if not kind.waits:
-                # It would wait for ever: there is no decision about a node whose type does not say that it waits.
-                raise errors.PermanentError(f"{kind.name} returned Wait", hint="Say `waits=True` in its NodeType.")
+                # It would wait for ever: only a node whose type says that it waits can be decided.
+                raise errors.PermanentError(f"{kind.name} returned Wait", hint="Set `waits=True` in its NodeType.")
             return Waiting(claim=claim, output=output)
         return Completed(
             claim=claim,
@@ -210,19 +210,19 @@ class Executor:
 def _born(node: PlanNode, done: Done) -> int:
     if done.items is None:
         raise errors.PermanentError(
-            "other nodes run over its list, but it did not return one",
-            hint="Return a list (or a DataFrame), or take `over=` off the nodes that follow.",
+            "other nodes run over its list, but it did not return a list",
+            hint="Return a list (or a DataFrame), or remove `over=` from the nodes that follow.",
         )
     if done.items > MAX_ITEMS:
         raise errors.LimitExceeded(
-            f"it returned {done.items:,} items; at most {MAX_ITEMS:,}", hint="Return fewer, or split the row."
+            f"it returned {done.items:,} items; at most {MAX_ITEMS:,}", hint="Return fewer items, or split the row."
         )
     return done.items
 
 
 def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig, context: Context) -> Done | Wait:
-    """Run in a thread of its own and stop waiting after `seconds`: a thread cannot be killed, only left behind. A result that
-    waits for room on a full disk is there and paid for: that time does not count."""
+    """Run in a separate thread and stop waiting after `seconds`; a thread cannot be killed, so it is abandoned. Time in which a
+    finished result waits for room on a full disk does not count: the result is paid for."""
     box: list[Done | Wait | BaseException] = []
 
     def target() -> None:
@@ -231,7 +231,7 @@ def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig
         except BaseException as error:
             box.append(error)
 
-    # With what log lines are to say of the job.
+    # The context carries the names of the job for its log lines.
     thread = threading.Thread(target=copy_context().run, args=(target,), name="xtyl-timed", daemon=True)
     thread.start()
     began, waited = time.monotonic(), context.artifacts.waited_seconds
@@ -250,7 +250,7 @@ def _described(claim: Claim, retry: Retry, error: BaseException, asks_provider: 
     try:
         return _failed(claim, retry, error, asks_provider)
     except Exception as broken:
-        message = f"{type(error).__name__}, of which nothing more can be said: {type(broken).__name__} while reading it"
+        message = f"{type(error).__name__} (its message could not be read: {type(broken).__name__})"
         return Failed(claim=claim, failure=Failure(error_class=ErrorClass.PERMANENT, message=message))
 
 
@@ -264,18 +264,18 @@ def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: boo
         traceback=error.data.get("traceback") if isinstance(error, WorkflowException) else described.traceback,
     )
     told = getattr(error, "retry_after", None) or 0.0
-    # A provider that says when to come back is busy, not broken. One that says so for ever is broken too.
+    # A provider that says when to come back is busy, not broken, until it has said so `MAX_TOLD` times.
     hold = told if asks_provider and claim.number < MAX_TOLD else 0.0
     if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
         log.warning("failed: %s", failure.message)
         return Failed(claim=claim, failure=failure)
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
-    log.info("tried again in %.1f s: %s", max(delay, told), failure.message)
+    log.info("retrying in %.1f s: %s", max(delay, told), failure.message)
     return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
 
 
 def _late(claim: Claim, store: ArtifactStore) -> Completed:
-    """The result came after a stop and was kept: the effect is not paid again."""
+    """Complete with the result that came after a stop and was kept, so that its effect is not paid for again."""
     output = claim.late_output or "{}"
     found = unspill(output, store)
     items = len(found["items"]) if isinstance(found.get("items"), list) else None

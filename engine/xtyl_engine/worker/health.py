@@ -1,6 +1,5 @@
-"""Whether a worker of this host and pool is alive: each of its processes leaves a sign in the home as often as it renews leases,
-and whoever asks reads those, the database with its schema, and the broker. Asks no worker anything and loads no Celery:
-containers ask often.
+"""Checks that a worker of this host and pool is alive, from the heartbeat files of its processes, and that database, schema and
+broker answer. It sends workers nothing and loads no Celery, because containers check often.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from xtyl_engine.worker.heartbeat import _lives, run_folder
 
 
 def examine(settings: Settings) -> tuple[Check, ...]:
-    """What a worker of this host needs, and whether it is at work."""
+    """The checks of a worker on this host: its heartbeat, its database, its broker."""
     from xtyl_engine.broker.redis_client import examine_broker
     from xtyl_engine.database.schema import examine_schema
 
@@ -30,7 +29,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
 
 
 def describe(settings: Settings) -> str:
-    """What a worker with these settings does, in a line. Raises SettingsError."""
+    """One line about a worker with these settings: slots, node types, database, broker. Raises SettingsError."""
     from xtyl_engine.scheduler.routing import read_route
 
     count = f"{settings.slots} {'processes' if settings.pool == PREFORK else 'threads'}"
@@ -44,16 +43,16 @@ def _worker(settings: Settings) -> Check:
     signs = [sign for sign in living if sign["pool"] in (settings.pool, None)]
     if not signs:
         command = f"xtyl worker --pool {settings.pool}"
-        others = f"; those that do have another pool than {settings.pool}" if living else ""
+        others = f"; its workers here have another pool than {settings.pool}" if living else ""
         return _bad(f"no worker of this home runs on this host{others}", f"Start one with `{command}`.")
     latest = max(signs, key=lambda sign: sign["beat"])
     if now - latest["beat"] > settings.lease_seconds:
-        return _bad(f"its last sign is {now - latest['beat']:.0f} s old", "It hangs or was stopped: start it again.")
+        return _bad(f"last heartbeat was {now - latest['beat']:.0f} s ago", "Start it again: it hangs or was stopped.")
     latest = max(signs, key=lambda sign: sign["swept"])
     if now - latest["swept"] > settings.lease_seconds + settings.beat_seconds + settings.sweep_seconds:
-        return _bad(f"it has not swept for {now - latest['swept']:.0f} s", "Its log says why.")
+        return _bad(f"it has not swept for {now - latest['swept']:.0f} s", "Read its log for the reason.")
     several = f"{len(signs)} processes" if len(signs) > 1 else f"process {latest['pid']}"
-    return Check(name="worker", ok=True, detail=f"{several}, last sign {max(0.0, now - latest['beat']):.1f} s ago")
+    return Check(name="worker", ok=True, detail=f"{several}, last heartbeat {max(0.0, now - latest['beat']):.1f} s ago")
 
 
 def _bad(detail: str, hint: str) -> Check:
@@ -61,7 +60,8 @@ def _bad(detail: str, hint: str) -> Check:
 
 
 def _signs(folder: Path) -> list[dict[str, Any]]:
-    """The signs of this host: a home may be shared, and pids are not. Those of the release before do not tell their pool."""
+    """The heartbeat files of this host only: other hosts may share the home, but not the pids. Files of the previous release name
+    no pool."""
     found = []
     for path in folder.glob(f"{socket.gethostname()}-*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,6 @@
-"""The sign that each worker process leaves in its home as often as it renews its leases."""
+"""The heartbeat file that each worker process writes into its home as often as it renews its leases. `health` reads it; nothing
+else depends on it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ FORGOTTEN_SECONDS = 86_400.0
 
 
 class Heartbeat:
-    """The sign of one process: its pool, when it last renewed its leases, and when it last swept to the end."""
+    """The heartbeat file of one process: its pool, when it last renewed its leases, and when it last completed a sweep."""
 
     def __init__(self, home: Path, pool: str):
         self._folder = run_folder(home)
@@ -28,7 +30,7 @@ class Heartbeat:
         self.note("beat")
 
     def note(self, what: str) -> None:
-        """A `sweep` is over, or a `beat`. A sign that cannot be left is missed soon enough."""
+        """Note the end of a `sweep` or a `beat`. A file that cannot be written is ignored here; `health` soon finds it old."""
         now = time.time()
         if what == "sweep":
             self._swept = now
@@ -57,7 +59,7 @@ def _lives(pid: float) -> bool:
 
 
 def _tidy(folder: Path) -> None:
-    """Take away what processes left that were killed: here, and long ago elsewhere."""
+    """Remove the files of killed processes: of this host at once, of others after a day."""
     for path in folder.iterdir():
         host, _, pid = path.name.partition(".")[0].rpartition("-")
         is_gone = host == socket.gethostname() and pid.isdecimal() and not _lives(int(pid))

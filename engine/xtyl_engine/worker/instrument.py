@@ -1,5 +1,5 @@
-"""What one worker process tells the world outside of its work, as its settings say: numbers to Prometheus, errors to Sentry,
-spans to OpenTelemetry. Made before the parts that it watches, tied to them once they are there; what is off costs them nothing.
+"""Connects one worker process to telemetry, as its settings say: metrics to Prometheus, errors to Sentry, spans to OpenTelemetry.
+It sets the callbacks of slots and executor, and leaves those of a service that is off at their free defaults.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Load = Callable[[Transaction, str], Plan]
 
 
 def answer_for_pool(settings: Settings, relay: Relay) -> None:
-    """In the main process of a pool: tell Prometheus what its children count. How many jobs there are, others say: this process
-    has no database open, for its children would share it."""
+    """In the main process of a pool: report its children's samples to Prometheus. It does not report the numbers of jobs in SQL:
+    it keeps no database open, because its children would share the connection."""
     if not settings.metrics:
         return
     figures = Figures(WORKER)
@@ -42,7 +42,7 @@ def answer_for_pool(settings: Settings, relay: Relay) -> None:
 
 
 class Watch:
-    """One per worker process. Raises SettingsError where a library is missing that a setting asks for."""
+    """One per worker process. Raises SettingsError if a setting needs a library that is missing."""
 
     def __init__(self, settings: Settings, relay: Relay, slots: Slots, load: Load):
         self._settings, self._relay, self._slots = settings, relay, slots
@@ -59,7 +59,7 @@ class Watch:
             self._count(load)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining spans and errors."""
         self._ended.set()
         if self._traces is not None:
             self._traces.close()
@@ -91,6 +91,6 @@ class Watch:
             try:
                 waits = self._waits.read()
             except Exception as error:
-                log.warning("how long jobs waited is not known: %s", error)
+                log.warning("the queue times of jobs could not be read: %s", error)
                 continue
             self._slots.meter.tell([("xtyl_job_queue_seconds", (type,), seconds) for type, seconds in waits])

@@ -1,6 +1,6 @@
-"""From the children of a worker's pool to its main process, which alone answers Prometheus: a pipe, one line a sample. A child
-that is killed can neither hold the others up nor leave half a line; one that finds the pipe full goes on with its work and says
-later how much was lost.
+"""What the processes of a prefork pool share: a pipe that carries samples to the main process, which alone answers Prometheus,
+and marks of which processes are at work. A killed child neither blocks the others nor leaves half a line; one that finds the
+pipe full goes on with its work, and reports later how many samples were lost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORGET_SECONDS = 5.0
 
 
 class Relay:
-    """Made in the main process before its pool forks."""
+    """The pipe for samples. Create it in the main process, before its pool forks."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -41,21 +41,21 @@ class Relay:
         self._lost += sum(not self._send(sample) for sample in samples)
 
     def tell_standing(self, active: int, held: int) -> None:
-        """Say how many slots are at work here, and how many jobs are held."""
+        """Send how many slots are at work here, and how many jobs are held."""
         self._send((STANDING, (str(os.getpid()), str(active)), held))
 
     def listen(self, take: Tell) -> None:
-        """Hand on what children tell, for as long as this process lives."""
+        """Pass the children's samples to `take`, as long as this process lives."""
         threading.Thread(target=self._listen, args=(take,), name="xtyl-relay", daemon=True).start()
 
     def standing(self) -> tuple[int, int]:
-        """Slots at work and jobs held in all children that were heard of lately."""
+        """Slots at work and jobs held, summed over the children that reported within the last seconds."""
         limit = time.monotonic() - FORGET_SECONDS
         recent = [(active, held) for at, active, held in list(self._children.values()) if at > limit]
         return sum(active for active, _ in recent), sum(held for _, held in recent)
 
     def _send(self, sample: Sample) -> bool:
-        # Shorter than PIPE_BUF, so that it is written whole or not at all: labels are bounded here too.
+        # Shorter than PIPE_BUF, so that it is written whole or not at all; labels are cut for that reason.
         name, labels, value = sample
         line = json.dumps((name, [label[:80] for label in labels], value), separators=(",", ":")).encode()
         try:
@@ -74,16 +74,16 @@ class Relay:
 
 
 class Pool:
-    """The processes of a worker, `size` of them, by their place among themselves."""
+    """Marks which of a worker's `size` processes are at work, by their index, and tells them all to end."""
 
     def __init__(self, size: int):
-        # Memory that forks have in common, a byte for each: nobody writes another's.
+        # Memory shared by all forks, a byte for each process; each writes only its own.
         self._busy = mmap.mmap(-1, size)
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
 
     def mark(self, place: int, is_busy: bool) -> None:
-        """Say that a process is at work, or is not."""
+        """Mark a process as at work, or as idle."""
         self._busy[place] = is_busy
 
     def idle(self) -> int:
@@ -95,6 +95,6 @@ class Pool:
         os.write(self._write, b".")
 
     def await_end(self) -> None:
-        """Return when they are to end."""
-        # Nobody reads what was written: it is there for each.
+        """Block until `end` is called."""
+        # The byte is never read, so that every process sees it.
         select.select([self._read], [], [])

@@ -1,4 +1,6 @@
-"""Everything that one worker process owns: made when the worker starts, in the process that runs the jobs."""
+"""Builds everything that one worker process owns, in the process that runs the jobs, and closes it at the end. Its parts do the
+work; this module only connects them.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,13 @@ log = logging.getLogger("xtyl")
 
 
 class Process:
-    """Everything one worker process owns: made when the worker starts, in the process that runs the jobs."""
+    """Everything that one worker process owns: database, publisher, slots, sweeper, keeper, heartbeat, telemetry."""
 
     def __init__(self, settings: Settings, app: Celery, pool: Pool, relay: Relay):
         arm(settings.crash, settings.home)
         self.pool = pool
         self.shutdown_seconds = settings.shutdown_seconds
-        # A forked process has one slot, and others beside it.
+        # A forked process has one slot, and sibling processes have the others.
         is_forked = settings.pool == PREFORK
         count = 1 if is_forked else settings.slots
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -82,12 +84,12 @@ class Process:
 
     @property
     def is_own(self) -> bool:
-        """Whether it was made in this process, and not in the one that this was forked from."""
+        """Whether it was built in this process, and not in the parent that forked it."""
         return self.owner.split(":")[1] == str(os.getpid())
 
     def _await_end(self) -> None:
-        """When the worker is told to end: start nothing new, and give back what is not finished in time. A thread cannot be
-        killed, so the process ends with it: what was given back must not go on here."""
+        """When the worker is told to end: start nothing new, and give back jobs that do not finish in time. A thread cannot be
+        killed, so the process exits: a job that was given back must not go on here."""
         self.pool.await_end()
         self.slots.closing = True
         reach(Point.SHUTDOWN_BEGUN)

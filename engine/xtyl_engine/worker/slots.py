@@ -1,5 +1,5 @@
-"""What a worker's slot does with a hint: claim, execute, record and claim the next, until nothing is ready or its time slice
-is used up; and when to ask for more slots. One Slots per worker process.
+"""A slot's work after a notification: claim, execute, record and claim the next job, until nothing is ready or the time slice is
+used up. It also decides when to ask for more slots. One `Slots` per worker process; the decisions about jobs are the scheduler's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from xtyl_engine.worker.timer import Alarm
 log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
 FORGET_HINT_SECONDS = 1.0
-# A result that cannot be recorded is held, and tried again: for an hour where that may pass, for a minute where it may not.
+# A result that cannot be recorded is held and tried again: for an hour if the error may pass, for a minute if it may not.
 HOLD_SECONDS = 3600.0
 HOLD_ODD_SECONDS = 60.0
 RECORD_AGAIN_SECONDS = 1.0
@@ -33,13 +33,13 @@ Hint = Callable[[str], None]
 
 
 def nobody(execution_id: str) -> None:
-    """There are no such workers."""
+    """Forward nothing: there are no workers of another kind."""
 
 
 @dataclass(eq=False)
 class Slots:
-    """The slots of one process, `count` of them. `hint` asks the fleet for a slot for an execution, `forward` asks those workers
-    that claim what is not claimed here; `others` are the free slots of the processes beside this one."""
+    """The slots of one process, `count` of them. `hint` asks all workers of this kind for a slot for an execution, `forward` asks
+    the workers that claim the other node types; `others` counts the free slots of sibling processes."""
 
     recorder: Recorder
     executor: Executor
@@ -61,7 +61,7 @@ class Slots:
         self._alarm = Alarm(self._wake)
 
     def advance(self, execution_id: str) -> int:
-        """Work on one execution; how many jobs were done."""
+        """Work on one execution; returns how many jobs were done."""
         self.meter.hinted("received")
         with self._lock:
             self._active[execution_id] += 1
@@ -77,22 +77,22 @@ class Slots:
                     del self._active[execution_id]
 
     def free(self) -> int:
-        """How many slots have nothing to do."""
+        """How many slots are idle."""
         with self._lock:
             return max(0, self.count - self._active.total())
 
     def executions(self) -> tuple[str, ...]:
-        """The executions that some slot works on."""
+        """The executions that slots work on now."""
         with self._lock:
             return tuple(self._active)
 
     def held(self) -> tuple[Claim, ...]:
-        """The claims whose jobs are being executed here, or whose outcomes are not recorded yet."""
+        """The claims whose jobs are executed here, or whose outcomes are not recorded yet."""
         with self._lock:
             return tuple(self._held.values())
 
     def release(self) -> int:
-        """Give back every claim that is held, for this process ends; how many there were."""
+        """Give back every held claim, because this process ends; returns how many there were."""
         held = self.held()
         for claim in held:
             self.recorder.record(
@@ -101,7 +101,7 @@ class Slots:
         return len(held)
 
     def ask(self, execution_id: str, ready: int) -> None:
-        """Hint for as many further slots as are free and not asked for yet, `ready` at most."""
+        """Send notifications for further slots: as many as are free and not asked for yet, `ready` at most."""
         with self._lock:
             now = time.monotonic()
             fresh = {id: [at for at in sent if now - at < FORGET_HINT_SECONDS] for id, sent in self._hinted.items()}
@@ -119,7 +119,7 @@ class Slots:
         self.meter.hinted("sent")
 
     def _wake(self, execution_id: str) -> None:
-        """Ask for a slot once a rate allows the next start: nobody's slot was held for it."""
+        """Ask for a slot once a rate allows the next start; no slot is held until then."""
         if not self.closing and self.free():
             self._hint(execution_id)
 
@@ -134,8 +134,8 @@ class Slots:
                 if grant.wait_seconds is not None:
                     self._alarm.set(execution_id, grant.wait_seconds)
                 return done
-            # Python runs one thread at a time: for quick jobs other slots would only fight over the interpreter. Should
-            # one turn out slow all the same, the next sweep asks for them.
+            # Python runs one thread at a time, so for quick jobs more slots would only compete for the interpreter. If one
+            # turns out slow, the next sweep asks for more slots.
             if grant.more and not all(self._is_quick(claim) for claim in grant.claims):
                 self.ask(execution_id, grant.more)
             outcomes = self._execute_all(grant.claims)
@@ -150,7 +150,7 @@ class Slots:
             self.forward(execution_id)
 
     def _record(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
-        """Hand outcomes in, and keep account of the claims held: their leases are renewed, those of no others."""
+        """Record outcomes, and update the held claims: the sweeper renews the leases of these and no others."""
         granted: tuple[Claim, ...] = ()
         began = time.monotonic()
         try:
@@ -167,8 +167,8 @@ class Slots:
         return grant
 
     def _insist(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
-        """Results are paid for: while the database is away or its disk full, they are kept and the commit tried again. What
-        does not pass by itself is given a minute, for it may be the job's own fault, and holds the slot."""
+        """Commit, and keep trying while the database is away or its disk full: results are paid for. An error that does not pass
+        by itself is tried for a minute only, because the job may cause it, and it blocks the slot."""
         began = time.monotonic()
         while True:
             try:
@@ -185,7 +185,7 @@ class Slots:
         try:
             return [self._execute(claim) for claim in claims]
         except BaseException:
-            # Nobody will hand in what became of them: their leases must run out, so that others take them.
+            # Their outcomes will never be recorded: stop renewing their leases, so that other workers take the jobs.
             with self._lock:
                 for claim in claims:
                     self._held.pop(claim.job_id, None)

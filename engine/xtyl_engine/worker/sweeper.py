@@ -1,5 +1,5 @@
-"""What keeps executions going when something died: leases renewed for the jobs that run here, expired leases put back,
-hints again for ready jobs that nobody took. Every worker process runs one; there is no leader.
+"""Keeps executions going when a worker or a message is lost: renews the leases of jobs that run here, puts back jobs whose lease
+expired, and notifies again for ready jobs that are not claimed. Every worker process runs one; there is no leader.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_LOST = 3
 
 
 def unnoted(what: str) -> None:
-    """Nobody asks whether this process is alive."""
+    """Ignore the note; the default without a heartbeat file."""
 
 
 @dataclass(eq=False)
@@ -61,7 +61,7 @@ class Sweeper:
         self._ended.set()
 
     def beat(self) -> None:
-        """Renew the leases of the claims held here. One that got lost between us and the database is not held, and runs out."""
+        """Renew the leases of the claims held here. A claim whose answer from the database was lost is not held, and runs out."""
         reach(Point.BEAT_BEFORE)
         parameters = [
             {
@@ -81,7 +81,7 @@ class Sweeper:
         reach(Point.BEAT_AFTER)
 
     def sweep(self) -> None:
-        """One round: lost jobs, unclaimed jobs, executions that were stopped."""
+        """One round: put back lost jobs, look for stopped executions, ask for slots for unclaimed jobs."""
         self.put_back_lost()
         self._note_stopped()
         if free := self.slots.free():
@@ -91,7 +91,7 @@ class Sweeper:
                 self.slots.ask(execution_id, min(ready, free))
 
     def _unclaimed(self, transaction: Transaction, limit: int) -> Iterable[tuple[str, int]]:
-        """The executions with ready jobs that may be claimed here, and how many, up to a limit."""
+        """Executions with ready jobs that may be claimed here, and how many of these each has."""
         if not self.route.heavy:
             found = transaction.rows(sql.UNCLAIMED, {"limit": limit})
             return [(execution_id, ready) for execution_id, ready in found if ready]
@@ -102,7 +102,7 @@ class Sweeper:
         return counts.items()
 
     def put_back_lost(self) -> None:
-        """Make the jobs ready again whose lease has run out; quarantine those that were lost too often."""
+        """Make jobs ready again whose lease has run out; quarantine those lost too often."""
         with self.database.read() as transaction:
             if not transaction.is_sqlite:
                 transaction.run(sql.PLAIN_SCAN)
@@ -114,7 +114,7 @@ class Sweeper:
             self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
 
     def _is_patient(self) -> bool:
-        """After the database was out of reach, others could not renew their leases either: they get the time of one to do so."""
+        """Whether to spare expired leases: after the database was out of reach, all workers get one lease's time to renew."""
         now = time.monotonic()
         if now - self._touched > self.lease_seconds / 2:
             self._patient_until = now + self.lease_seconds
@@ -148,7 +148,7 @@ class Sweeper:
         self.slots.meter.lost(type, is_poison)
 
     def _note_stopped(self) -> None:
-        """Let handlers that ask `context.cancelled()` know of a stop."""
+        """Tell the executor which executions are stopped, for handlers that ask `context.cancelled()`."""
         stopped = set()
         with self.database.read() as transaction:
             for execution_id in self.slots.executions():

@@ -1,5 +1,5 @@
-"""A worker process: the task `xtyl.advance` and all that it owns. A message is a hint that an execution has ready jobs;
-losing one, doubling one or replaying an old one changes nothing.
+"""Celery's side of a worker: the app, the task `xtyl.advance`, and the signals that begin and end a process. A message is a
+notification that an execution has ready jobs; a lost, doubled or replayed one changes nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from xtyl_engine.worker.waker import Waker
 
 log = logging.getLogger("xtyl")
 PAUSE_SECONDS = 1.0
-# Made before a pool forks: its children tell what they count by it.
+# Created before a pool forks: its children send their samples through it.
 _relay = Relay()
 
 
@@ -42,7 +42,7 @@ _making = threading.Lock()
 
 
 def process() -> Process:
-    """This process's own, made at first use: a pool child must not share its parent's connections."""
+    """This process's Process, built at first use: a pool's child must not share its parent's connections."""
     global _process
     with _making:
         if _process is None or not _process.is_own:
@@ -51,21 +51,21 @@ def process() -> Process:
 
 
 read_with_care()
-# Made before a pool forks: its processes hear of each other and of the end by it.
+# Created before a pool forks: its processes learn of each other, and of the end, through it.
 _pool = Pool(load_settings().slots)
 app = make_app(load_settings().celery_url)
 app.amqp.queues.select(read_route(load_settings()).queues)
 
 
 class HintRequest(Request):
-    """A hint was off the queue when it was read: there is nothing to acknowledge."""
+    """A request for a notification: it left the queue when it was read, so there is nothing to acknowledge."""
 
     acknowledged = True
 
 
 @app.task(name=TASK, ignore_result=True, Request="xtyl_engine.worker.task:HintRequest")
 def advance(execution_id: str) -> None:
-    """A hint: work on this execution until nothing is ready or the time slice is used."""
+    """Work on this execution until nothing is ready or the time slice is used up."""
     try:
         with _at_work():
             process().slots.advance(str(execution_id))
@@ -76,7 +76,7 @@ def advance(execution_id: str) -> None:
 
 @contextlib.contextmanager
 def _at_work() -> Iterator[None]:
-    """Lets the processes beside this one know that it has something to do; threads know."""
+    """Mark this process as at work, for its siblings; in a pool of threads there is nothing to mark."""
     place = getattr(current_process(), "index", None)
     if place is None:
         yield
@@ -91,7 +91,7 @@ def _at_work() -> Iterator[None]:
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     keep_journal(load_settings())
-    # A line for each hint would say nothing of any job, and cost as much as a short one.
+    # A line for each notification names no job, and costs as much as a short job.
     for name in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -99,7 +99,7 @@ def _log(**_: Any) -> None:
 @signals.worker_ready.connect
 def _begin(**_: Any) -> None:
     global _waker
-    # Threads hand work to each other all the time here; the default of 5 ms would be most of a short job's latency.
+    # Threads hand work to each other all the time; the default of 5 ms would be most of a short job's latency.
     sys.setswitchinterval(0.0005)
     settings = load_settings()
     try:
@@ -110,14 +110,14 @@ def _begin(**_: Any) -> None:
             process()
             _waker = Waker()
     except WorkflowException as error:
-        # Ready without a database it would take hints and do nothing with them.
+        # Without a database it would take notifications and do nothing with them.
         log.critical("this worker cannot work: %s", error)
         raise WorkerShutdown(1) from error
 
 
 def _look(settings: Settings) -> None:
-    """See that a forked process could work. Nothing stays open: what a parent holds, its children would share, and SQLite loses
-    its locks over that."""
+    """Check that a forked process could work. Nothing stays open: children would share the parent's connections, and SQLite loses
+    its locks that way."""
     read_rates(settings)
     database = Database(settings.database_url, pool_size=1)
     try:
@@ -129,12 +129,12 @@ def _look(settings: Settings) -> None:
 @signals.worker_process_init.connect
 def _begin_forked(**_: Any) -> None:
     _pool.mark(current_process().index, False)
-    # In a thread: Celery ends a process that is not up within seconds, and the database may take longer.
+    # In a thread: Celery kills a process that is not up within seconds, and the database may take longer.
     threading.Thread(target=_make_process, name="xtyl-begin", daemon=True).start()
 
 
 def _make_process() -> None:
-    """Sweep and beat from the start: a process that waited for its first hint might wait for ever."""
+    """Build the process at once, to sweep and beat from the start: its first notification may never come."""
     while True:
         try:
             process()

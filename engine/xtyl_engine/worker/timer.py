@@ -1,4 +1,4 @@
-"""Calls back after a while, for one thing or another. One thread, started when it is first needed."""
+"""One thread that calls back at set times; a name set twice fires once, at the earlier time. The thread starts at first use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False)
 class Alarm:
-    """`ring` is called with each name when its time has come. A name that is set twice rings once, at the earlier time."""
+    """Calls `ring` with each name at its time."""
 
     ring: Callable[[str], None]
     _due: dict[str, float] = field(default_factory=dict)
@@ -18,7 +18,7 @@ class Alarm:
     _thread: threading.Thread | None = None
 
     def set(self, name: str, seconds: float) -> None:
-        """Ring for a name in so many seconds, or before if that was asked for already."""
+        """Ring for a name in so many seconds, or earlier if an earlier time is set already."""
         with self._changed:
             due = time.monotonic() + seconds
             self._due[name] = min(due, self._due.get(name, due))

@@ -1,5 +1,5 @@
-"""The broker's transport for workers: what is in the queue and is no message is dropped with a word, where kombu's own would end
-the worker. It carries hints, which may be lost.
+"""Drops malformed queue entries with a warning; kombu's own transport ends the worker on them. Dropping does no harm, because
+the queue carries only notifications, which may be lost.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from kombu import transport
 from kombu.transport import redis
 
 log = logging.getLogger("xtyl")
-# What reading JSON, and the fields of a message that is none, can raise.
+# Errors that reading JSON, or the fields of a malformed message, can raise.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class Channel(redis.Channel):  # type: ignore[misc]
-    """Reads the queue."""
+    """Reads the queue, and skips malformed entries."""
 
     def _brpop_read(self, **options: Any) -> bool:
         try:
             return bool(super()._brpop_read(**options))
         except UNREADABLE as error:
-            log.warning("something in the queue is no hint, and was dropped: %s: %s", type(error).__name__, error)
+            log.warning("a queue entry is not a notification, and is dropped: %s: %s", type(error).__name__, error)
             raise Empty from error
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
-    """Redis, read with care."""
+    """Redis, with the channel above."""
 
     Channel = Channel
 

@@ -1,4 +1,4 @@
-"""Wakes Celery's loop when a slot becomes free."""
+"""Wakes Celery's loop when a slot becomes free, so that it reads the next message at once. Only for pools of threads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SLOT_FREED_SECONDS = 0.002
 
 
 class Waker:
-    """Lets Celery's loop look at the queue again when a slot becomes free. With every slot taken the loop stops taking messages,
-    and by itself it starts again only at its next timer, up to a second later."""
+    """Makes Celery's loop look at the queue again when a slot becomes free. While every slot is taken the loop reads no messages,
+    and without this it starts again only at its next timer, up to a second later."""
 
     def __init__(self) -> None:
         self._hub: Any = get_event_loop()
@@ -24,7 +24,7 @@ class Waker:
             self._hub.add_reader(self._read, self._look)
 
     def wake(self) -> None:
-        """Called in a slot's thread, a moment before Celery counts the slot as free."""
+        """Call it in a slot's thread, a moment before Celery counts the slot as free."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._write, b".")
 

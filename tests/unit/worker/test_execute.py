@@ -96,7 +96,7 @@ def test_only_a_type_that_says_so_may_wait(bench: Workbench, loiter: str) -> Non
     """A job that no decision could end fails, and says what its type lacks."""
     failed = outcome(bench, xt.Workflow("w").node(loiter, "here"))
     assert isinstance(failed, Failed)
-    assert failed.failure.message == "loiter returned Wait\n  Say `waits=True` in its NodeType."
+    assert failed.failure.message == "loiter returned Wait\n  Set `waits=True` in its NodeType."
 
 
 def test_each_class_of_error_has_its_outcome(bench: Workbench) -> None:

@@ -63,7 +63,10 @@ def test_a_process_that_beats_is_alive(settings):
 
 @pytest.mark.parametrize(
     ("ages", "words"),
-    [({"beat": 60, "swept": 1}, "its last sign is 60 s old"), ({"beat": 1, "swept": 60}, "it has not swept for 60 s")],
+    [
+        ({"beat": 60, "swept": 1}, "last heartbeat was 60 s ago"),
+        ({"beat": 1, "swept": 60}, "it has not swept for 60 s"),
+    ],
 )
 def test_a_worker_that_hangs_is_not_healthy(settings, ages, words):
     """A beat older than a lease, or a sweep that does not come to its end, is said for what it is."""
