@@ -1,4 +1,6 @@
-"""The app: the routes of every part behind the guard, and the description of them all."""
+"""The FastAPI app: the routes of every part behind the middleware, and their OpenAPI description. It holds no route of a
+part itself.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from xtyl_engine.api.tokens import TokenFile
 from xtyl_engine.telemetry.prometheus import ApiMetrics
 
 DESCRIPTION = "/api/openapi.json"
-# A part of the API is a router in here.
+# Each part of the API has one router in this list.
 PARTS = (
     health.router,
     templates.router,
@@ -34,12 +36,12 @@ PARTS = (
 
 
 def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None) -> FastAPI:
-    """The API of a back end. It lets go of the back end when it ends."""
+    """The API of a back end. It closes its connections to the back end when it ends."""
     hub = Hub(
         service.engine.queries,
         service.engine.connection.redis_url,
         describe=problem_of,
-        refuse=lambda: unauthorized("the token does not count any more"),
+        refuse=lambda: unauthorized("the token is expired or revoked"),
         counts=metrics,
         limit=service.settings.api_streams,
     )

@@ -1,4 +1,6 @@
-"""Who asks, and what they may: a bearer token's role and project, checked before anything else of a route is read."""
+"""Authentication: a bearer token's role and project, checked before a route reads anything else of a request. The rules for
+tokens themselves are in `tokens`.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ from xtyl_engine.telemetry.prometheus import ApiMetrics
 log = logging.getLogger("xtyl")
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="xtyl"'}
 MAX_TOKEN = 200
-_bearer = HTTPBearer(auto_error=False, description="`xtyl token create NAME --role read --project P` makes one.")
+_bearer = HTTPBearer(auto_error=False, description="Make one with `xtyl token create NAME --role read --project P`.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """All that the routes use, made once for an app."""
+    """Everything that the routes use, made once for an app."""
 
     service: Service
     tokens: TokenFile
@@ -36,8 +38,8 @@ class Office:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks. `scope` is the one project that is theirs, None for all; `still_valid` says, of a stream that stays open, whether
-    the token counts still."""
+    """The caller of a route. `scope` is the one project that the token is for, None for all; `still_valid` tells an open stream
+    whether the token is still valid."""
 
     token: Token
     still_valid: Callable[[], bool]
@@ -47,33 +49,33 @@ class Caller:
         return self.token.project
 
     def signed(self, by: str | None) -> str:
-        """Who decides, as it is kept."""
+        """The name that is stored with a decision."""
         return f"{by} ({self.token.name})" if by else self.token.name
 
     def note(self, action: str, what: str) -> None:
-        """Say in the log who did what: a line for each request that wrote."""
+        """Log which token did what: a line for each request that writes."""
         log.info("%s by %s: %s", action, self.token.name, what)
 
 
 def office(request: Request) -> Office:
-    """What this app is made of."""
+    """The parts of this app."""
     found: Office = request.app.state.office
     return found
 
 
 def unauthorized(said: str) -> RequestRefused:
-    """The error for whoever has no token that counts."""
+    """The error for a request without a valid token."""
     return RequestRefused(
         said,
         status=401,
         code="api/unauthorized",
-        hint="Send `Authorization: Bearer <token>`; `xtyl token create` makes one.",
+        hint="Send `Authorization: Bearer <token>`; make a token with `xtyl token create`.",
         headers=CHALLENGE,
     )
 
 
 def allowed(role: Role) -> Callable[..., Awaitable[Caller]]:
-    """The caller of a route that asks for at least this role. Raises RequestRefused with 401 or 403."""
+    """The caller of a route that requires at least this role. Raises RequestRefused with 401 or 403."""
 
     async def check(
         request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
@@ -81,10 +83,10 @@ def allowed(role: Role) -> Callable[..., Awaitable[Caller]]:
         tokens = office(request).tokens
         token = None if given is None or len(given.credentials) > MAX_TOKEN else tokens.find(given.credentials)
         if token is None:
-            raise unauthorized("the token does not count" if given else "there is no token")
+            raise unauthorized("the token is invalid, expired or revoked" if given else "there is no token")
         if not token.role.includes(role):
             raise RequestRefused(
-                f"the token {token.name!r} has the role {token.role}, and this takes {role}",
+                f"the token {token.name!r} has the role {token.role}, and this requires {role}",
                 status=403,
                 code="api/forbidden",
                 hint=f"Make one with `xtyl token create NAME --role {role}`.",

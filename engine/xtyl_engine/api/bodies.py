@@ -1,5 +1,5 @@
-"""Bodies of requests: read with a limit and a deadline, parsed strictly. What JSON lets pass and a database does not, such as
-NUL, half a surrogate pair or a number beyond 64 bits, is refused here once for all.
+"""Bodies of requests: read with a limit and a deadline, and parsed strictly. Values that JSON allows and a database does not,
+such as NUL, half a surrogate pair or a number beyond 64 bits, are refused here and nowhere else.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ MIDDLE = 4 * 1024 * 1024
 SMALL = 1024 * 1024
 DEADLINE_SECONDS = 60.0
 LEAST_BYTES_PER_SECOND = 100_000
-# What is parsed is larger than its text, and copied while it is checked. As measured a comma, a value, costs up to 100 bytes, a
-# bracket, an object or a list, up to 600: 400 MB at most, and 100,000 rows of eight columns fit.
+# Parsed values are larger than their text, and copied while they are checked. As measured, a comma (one value) costs up to 100
+# bytes and a bracket (one object or list) up to 600: 400 MB at most, and 100,000 rows of eight columns fit.
 MAX_COMMAS = 1_000_000
 MAX_BRACKETS = 500_000
-# A document's own levels around the values in it.
+# The levels of a document around the values in it.
 MAX_DEPTH = MAX_VALUE_DEPTH + 16
 
 
 async def read_body(
     request: Request, limit: int = SMALL, seconds: float = DEADLINE_SECONDS, rate: float = LEAST_BYTES_PER_SECOND
 ) -> bytes:
-    """The whole body. Raises RequestRefused once it is longer than `limit` bytes, or comes slower than `rate` bytes a second for
-    longer than `seconds`."""
+    """The whole body. Raises RequestRefused once it is longer than `limit` bytes, or arrives slower than `rate` bytes a second
+    for longer than `seconds`."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         _too_large(limit)
@@ -45,11 +45,11 @@ async def read_body(
                 if size > limit:
                     _too_large(limit)
                 parts.append(part)
-                # What has come buys time for the rest: a large body on a slow line is no attack.
+                # Each byte received extends the deadline: a large body on a slow line is no attack.
                 patience.reschedule(began + seconds + size / rate)
     except TimeoutError:
         raise RequestRefused(
-            f"of the body {size:,} bytes came in {seconds + size / rate:,.0f} s",
+            f"only {size:,} bytes of the body arrived in {seconds + size / rate:,.0f} s",
             status=408,
             code="api/slow-body",
             hint=f"Send it again, at {rate / 1000:,.0f} kB a second or faster.",
@@ -58,14 +58,14 @@ async def read_body(
 
 
 def parse(data: bytes) -> Any:
-    """JSON from outside as plain values. Raises RequestRefused."""
+    """Parse JSON from outside into plain values. Raises RequestRefused."""
     if data.count(b",") > MAX_COMMAS or data.count(b"{") + data.count(b"[") > MAX_BRACKETS:
         _refuse(
             f"the body has too many parts: more than {MAX_COMMAS:,} commas, or {MAX_BRACKETS:,} objects and lists",
-            "Send a table in parts, or without the columns that are not read; files go to /api/artifacts.",
+            "Send a table in parts, or without the columns that are not read; send files to /api/artifacts.",
         )
     try:
-        # The hooks are Python, so that other threads get their turn while a large body is read.
+        # The hooks are Python functions, so other threads get their turn while a large body is parsed.
         value = json.loads(
             data.decode(), parse_int=_whole, parse_float=_number, parse_constant=_constant, object_hook=_same
         )
@@ -83,7 +83,7 @@ def parse(data: bytes) -> Any:
 
 
 def parse_as(model: type[T], value: Any) -> T:
-    """A parsed body as what is asked for. Raises RequestRefused."""
+    """A parsed body as a request model. Raises RequestRefused."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -111,14 +111,14 @@ def _check(value: Any) -> None:
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        _refuse("a text holds a NUL character", "Take \\u0000 out of it: no database keeps it.")
+        _refuse("a text holds a NUL character", "Remove \\u0000 from it: a database cannot store it.")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
             _refuse(
                 "a text holds half of a surrogate pair",
-                "Write the whole character, or leave it out: it was cut in two.",
+                "Send the whole character, or leave it out: it was cut in two.",
             )
 
 
@@ -136,7 +136,7 @@ def _number(digits: str) -> float:
 
 
 def _constant(name: str) -> NoReturn:
-    _refuse(f"{name} is no JSON number", "Send null where there is no number.")
+    _refuse(f"{name} is not a JSON number", "Send null where there is no number.")
 
 
 def _same(value: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _refuse(words: str, hint: str) -> NoReturn:
 
 
 def _too_deep() -> NoReturn:
-    _refuse(f"values are nested deeper than {MAX_DEPTH} levels", "Make them flatter, or send a part of them as text.")
+    _refuse(f"values are nested deeper than {MAX_DEPTH} levels", "Flatten them, or send a part of them as text.")
 
 
 def _too_large(limit: int) -> NoReturn:

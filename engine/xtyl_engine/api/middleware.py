@@ -1,5 +1,5 @@
-"""What holds for every request, before any route: names by which the API may be called, pages that may call it, what a
-response may be used for; and that an error of our own is a problem, counted and told to nobody but the log.
+"""ASGI middleware for every request: Host and Origin checks, security headers, metrics, crashes as problem+json. The words of
+a crash go to the log only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ PREFLIGHT = {
 
 
 class Guard:
-    """An ASGI app around another. `hosts` are names beside loopback's, `origins` those of pages that may call from elsewhere."""
+    """An ASGI app around another. `hosts` are allowed names beside loopback's, `origins` those of pages on other hosts that may
+    call it."""
 
     def __init__(
         self,
@@ -76,23 +77,30 @@ class Guard:
         except ClientDisconnect:
             log.debug("the client went away")
         except Exception:
-            # Its words may hold what was sent.
+            # The error's words may quote the request, so they go to the log only.
             log.exception("a request failed: %s", _route(scope))
             if is_started:
                 raise
-            await answer(problem(500, "api/error", "the API failed", hint="Its log says why."))(scope, receive, sending)
+            await answer(problem(500, "api/error", "the API failed", hint="See the API's log for the cause."))(
+                scope, receive, sending
+            )
 
     def _refusal(self, scope: Scope, headers: Headers, origin: str | None) -> dict[str, object] | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or _hostname(hosts[0]) not in self._hosts:
-            hint = "Set XTYL_API_HOSTS to the names by which it may be called."
+            hint = "Set XTYL_API_HOSTS to the host names by which it may be called."
             return problem(421, "api/host", "this API does not answer to that host name", hint=hint)
         if origin is not None and origin not in self._origins and not _is_same(scope, origin, hosts[0]):
-            hint = "Set XTYL_API_ORIGINS to the origins whose pages may."
+            hint = "Set XTYL_API_ORIGINS to the origins whose pages may call it."
             return problem(403, "api/origin", "pages of that origin may not call this API", hint=hint)
         query: bytes = scope.get("query_string", b"")
         if "\0" in scope["path"] or b"%00" in query or b"\0" in query or len(query) + len(scope["path"]) > MAX_URL:
-            return problem(422, "api/invalid", "the URL holds a NUL character or is too long", hint="Encode it anew.")
+            return problem(
+                422,
+                "api/invalid",
+                "the URL holds a NUL character or is too long",
+                hint="Shorten it, and leave out the NUL.",
+            )
         return None
 
     def _cross_origin(self, origin: str | None) -> dict[str, str]:
@@ -108,7 +116,7 @@ class Guard:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route, never the path: each id would make a series of its own."""
+    """The path template of the route, not the path: a metric by path would have one series for each id."""
     return str(getattr(scope.get("route"), "path_format", "other"))
 
 
@@ -124,5 +132,5 @@ def _is_same(scope: Scope, origin: str, host: str) -> bool:
 
 
 def listed_words(text: str) -> tuple[str, ...]:
-    """The names in a setting, with blanks or commas between them."""
+    """The names in a setting, separated by blanks or commas."""
     return tuple(text.replace(",", " ").split())

@@ -1,4 +1,6 @@
-"""The OpenAPI description of the app: what FastAPI finds by itself, and the bodies that the routes read themselves."""
+"""The OpenAPI description of the app: FastAPI's own, with the bodies added that the routes read themselves. Descriptions of
+single parameters are in `parameters`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import xtyl_engine
 from xtyl_engine.api.problems import ProblemBody
 from xtyl_engine.api.request_models import BODIES
 
-WORDS = """Submit workflows, watch and control what becomes of them, decide reviews. Every path below `/api` takes
+WORDS = """Submit workflows, watch and control their executions, decide reviews. Every path below `/api` takes
 `Authorization: Bearer <token>`; errors are `application/problem+json` with a `code` for programs and a `hint` for people."""
 
 

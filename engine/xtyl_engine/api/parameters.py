@@ -1,4 +1,4 @@
-"""The parameters that routes have in common, with their limits, and how answers and bodies are declared."""
+"""The parameters that routes share, with their limits, and the declarations of answers and bodies. It reads no request."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Item = Annotated[
     str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=100, description="Where a job stands: `3` or `3.0`.")
 ]
 Name = Annotated[str, Path(min_length=1, max_length=200, description="A template's name.")]
-Version = Annotated[int | None, Query(ge=1, le=2**31 - 2, description="The newest if left out.")]
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 2, description="The newest if omitted.")]
 Project = Annotated[
-    str | None, Query(pattern=PROJECT, max_length=64, description="The token's own, or `default`, if left out.")
+    str | None, Query(pattern=PROJECT, max_length=64, description="The token's own, or `default`, if omitted.")
 ]
 After = Annotated[
-    str | None, Query(min_length=1, max_length=600, description="`next` of the page before.", pattern=VISIBLE)
+    str | None, Query(min_length=1, max_length=600, description="`next` of the previous page.", pattern=VISIBLE)
 ]
-Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="The most to return.")]
 State = Annotated[ExecutionState | None, Query(description="Only executions in this state.")]
 OfState = Annotated[JobState | None, Query(description="Only jobs in this state.")]
-OfName = Annotated[str | None, Query(max_length=200, pattern=VISIBLE, description="Only of this name.")]
+OfName = Annotated[str | None, Query(max_length=200, pattern=VISIBLE, description="Only executions of this name.")]
 OfNode = Annotated[str | None, Query(max_length=64, pattern=VISIBLE, description="Only jobs of this node.")]
 Key = Annotated[
     str | None,
@@ -37,13 +37,13 @@ Key = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]*$",
-        description="Of submissions with one key in a project the first counts; send it again when an answer was lost.",
+        description="Of the submissions with one key in a project, only the first counts: send it again after a lost answer.",
     ),
 ]
 
 
 def answers(model: Any, *problems: int, status: int = 200, also: int | None = None) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer: its value, and the problems that any route has beside its own."""
+    """The declared answers of a route: its value, its own problems, and those that any route may have."""
     good: dict[int | str, dict[str, Any]] = {
         code: {"model": model, "description": "Done."} for code in (status, also) if code is not None
     }
@@ -51,7 +51,7 @@ def answers(model: Any, *problems: int, status: int = 200, also: int | None = No
 
 
 def takes(body: type[Body]) -> dict[str, Any]:
-    """How a route declares a JSON body that it reads by itself."""
+    """The declaration of a JSON body that a route reads by itself."""
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     examples = {name: {"value": value} for name, value in body.examples.items()}
     content = {"application/json": {"schema": schema, "examples": examples}}

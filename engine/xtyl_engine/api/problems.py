@@ -1,5 +1,5 @@
-"""Errors as RFC 9457 problems: which status each of ours has, and how all of them are declared and sent. What a library
-says of an error of its own is never sent; what pydantic says of a member that is not right is, and quotes no value.
+"""Errors as RFC 9457 problems: the status of each, their declaration and their sending. A library's own words are never sent,
+except what pydantic says of an invalid member, which quotes no value.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ STATUS: Mapping[type[WorkflowException], int] = {
 UNREACHABLE = "the back end does not answer: its database, its broker or its disk"
 DECLARED = {
     400: "The state of the execution does not allow it.",
-    401: "No token, or one that does not count.",
-    403: "The token's role is too small, or the page may not ask.",
-    404: "Not there, or another project's.",
+    401: "There is no token, or it is invalid, expired or revoked.",
+    403: "The token's role does not allow it, or the page's origin may not call this API.",
+    404: "It does not exist, or belongs to another project.",
     405: "The path has no such method.",
-    408: "The body did not come in time.",
+    408: "The body did not arrive in time.",
     409: "The review does not take this decision.",
     413: "The body is too large.",
     421: "The host name is not one of this API's.",
-    422: "What is asked for is not right.",
+    422: "The request is not valid.",
     503: "The back end does not answer.",
 }
 
 
 class RequestRefused(WorkflowException, ValueError):
-    """The request cannot be taken."""
+    """The request is refused."""
 
     code = "api/invalid"
 
@@ -64,7 +64,7 @@ class RequestRefused(WorkflowException, ValueError):
 
 
 class ProblemOfNode(BaseModel):
-    """One thing that is wrong with a workflow."""
+    """One problem of a workflow."""
 
     code: str
     node: str | None
@@ -73,7 +73,7 @@ class ProblemOfNode(BaseModel):
 
 
 class ProblemBody(BaseModel):
-    """What went wrong, after RFC 9457: `code` names it for programs, `hint` says what to do."""
+    """An error, after RFC 9457: `code` names it for programs, `hint` says what to do."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -88,13 +88,13 @@ class ProblemBody(BaseModel):
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How a route declares the problems it may answer with."""
+    """The declaration of the problems that a route may answer with."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemBody"}}
     return {status: {"description": DECLARED[status], "content": {MEDIA_TYPE: schema}} for status in statuses}
 
 
 def problem_of(error: WorkflowException) -> dict[str, Any]:
-    """An error of ours as a problem, its status among it."""
+    """An error of this project as a problem, with its status."""
     status = getattr(error, "status", None) or next((STATUS[kind] for kind in STATUS if isinstance(error, kind)), 422)
     facts: dict[str, Any] = {}
     detail, hint = error.message, error.hint
@@ -102,9 +102,9 @@ def problem_of(error: WorkflowException) -> dict[str, Any]:
         detail = detail.splitlines()[0]
         facts["problems"] = [asdict(each) for each in error.problems]
     elif isinstance(error, BackendError):
-        # Its words name hosts and paths, which are for the log.
+        # The error's words name hosts and paths, which belong in the log only.
         log.warning("%s: %s", error.code, error)
-        detail, hint = UNREACHABLE, "Try again in a moment; the API's log says more."
+        detail, hint = UNREACHABLE, "Try again in a moment, and see the API's log for the cause."
     elif isinstance(error, ControlRefused):
         facts["state"] = error.data.get("state")
     elif isinstance(error, RequestRefused) and error.errors:
@@ -122,14 +122,14 @@ def problem(status: int, code: str, detail: str, *, hint: str | None = None, **f
 def answer(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """A problem as a response."""
     status = int(body["status"])
-    # Users' words may hold anything.
+    # Users' words may hold half a surrogate pair or NaN.
     data = json.dumps(body, ensure_ascii=True).encode()
     retry = {"Retry-After": "2"} if status == 503 else {}
     return Response(data, status, {**retry, **(headers or {})}, MEDIA_TYPE)
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Let every error of the routes be answered as a problem."""
+    """Answer every error of the routes as a problem."""
 
     @app.exception_handler(WorkflowException)
     async def ours(request: Request, error: WorkflowException) -> Response:
@@ -149,11 +149,11 @@ def handle_errors(app: FastAPI) -> None:
 
 
 def invalid(details: Sequence[Any]) -> RequestRefused:
-    """What pydantic found, with its places and without what was sent."""
+    """The problem that pydantic found, with its places and without the values sent."""
     errors = [{"at": ".".join(map(str, each["loc"]))[:200], "message": str(each["msg"])[:300]} for each in details]
     first = errors[0] if errors else {"at": "the request", "message": "cannot be read"}
     return RequestRefused(
         f"{first['at'] or 'the body'}: {first['message']}",
-        hint="See /api/openapi.json for what is taken.",
+        hint="See /api/openapi.json for the valid members.",
         errors=errors,
     )

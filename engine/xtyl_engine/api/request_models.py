@@ -1,5 +1,5 @@
-"""What may be asked of the API: the bodies of its requests, with the limits that hold before anything is looked up, and examples.
-Whether a workflow is right is for `validate` to say.
+"""The bodies of the API's requests, with the limits that hold before anything is looked up, and examples. It does not check
+a workflow; `validate` does.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ Values = dict[str, JsonValue]
 
 
 class Body(BaseModel):
-    """A JSON object of which every member is known."""
+    """A JSON object that takes no unknown member."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     examples: ClassVar[dict[str, Any]] = {}
 
 
 class RowBody(Body):
-    """One row: its label in the frame's index, its position if left out, and its values by column."""
+    """One row: its label in the frame's index (its position if omitted), and its values by column."""
 
     label: Label = None
     values: Values
 
 
 class TemplateName(Body):
-    """A template by its name, the newest version if none is given."""
+    """A template by its name; its newest version unless one is given."""
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
     version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
 
 
 class Config(Body):
-    """How the execution is run. `max_parallel` jobs at a time at most."""
+    """Settings of the execution. `max_parallel` is the largest number of jobs that run at a time."""
 
     max_parallel: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
@@ -85,7 +85,7 @@ class Index(Body):
 
 
 class Shape(Body):
-    """What a frame is built from again: its columns in order, their types, its index, and the names that hold for all rows."""
+    """The facts that restore a frame: its columns in order, their types, its index, and the inputs that are one for all rows."""
 
     columns: list[str] = []
     dtypes: dict[str, DataType] = {}
@@ -100,7 +100,7 @@ def _decoded(text: object) -> bytes:
 
 
 class FunctionBody(Body):
-    """A function of a notebook: its name, the Python it was pickled by, and cloudpickle's bytes in base64."""
+    """A function of a notebook: its name, the Python version that pickled it, and cloudpickle's bytes in base64."""
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
     python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")]
@@ -108,7 +108,7 @@ class FunctionBody(Body):
 
 
 class TemplateBody(Body):
-    """A workflow's document, to be kept under its name."""
+    """A workflow's document, to be stored under its name."""
 
     examples: ClassVar[dict[str, Any]] = {"a workflow": {"workflow": WORKFLOW}}
 
@@ -117,8 +117,8 @@ class TemplateBody(Body):
 
 
 class SubmissionBody(Body):
-    """One workflow, by document or template, and what it runs over: `rows`, or `inputs`, one object for all rows or a list with
-    one for each row."""
+    """One workflow, by document or template, and its data: `rows`, or `inputs`, which is one object for all rows or a list with
+    one object for each row."""
 
     examples: ClassVar[dict[str, Any]] = {
         "a document": {"workflow": WORKFLOW, "inputs": [{"product": "Aurora lamp"}, {"product": "Tidal mug"}]},
@@ -161,20 +161,20 @@ Edits = dict[
 
 
 class DecisionBody(Body):
-    """What a person decides: `verb` is what it is called, `by` who it is."""
+    """A person's decision: `verb` names the decision, `by` the person."""
 
     verb: ClassVar[str]
 
     by: Who | None = None
 
     def said(self) -> dict[str, Any]:
-        """What goes with the verb, its words as they can be stored."""
+        """The arguments of the verb, in a form that can be stored."""
         said = self.model_dump(exclude={"by"})
         return {name: mend(value) if isinstance(value, str) else value for name, value in said.items()}
 
 
 class ApprovalBody(DecisionBody):
-    """The options taken, by number; new texts for some of them; who decided, and a word about it."""
+    """The chosen options by number, new texts for some of them, the person's name, and a comment."""
 
     verb = "approve"
     examples: ClassVar[dict[str, Any]] = {
@@ -192,7 +192,7 @@ class ApprovalBody(DecisionBody):
 
 
 class RejectionBody(DecisionBody):
-    """Why nothing here will do."""
+    """The reason why no option is acceptable."""
 
     verb = "reject"
     examples: ClassVar[dict[str, Any]] = {"a reason": {"reason": "off brand", "by": "ana"}}
@@ -201,7 +201,7 @@ class RejectionBody(DecisionBody):
 
 
 class AnotherBody(DecisionBody):
-    """What the next option should be like."""
+    """A wish for the next option."""
 
     verb = "another"
     examples: ClassVar[dict[str, Any]] = {"a wish": {"comment": "warmer", "by": "ana"}}

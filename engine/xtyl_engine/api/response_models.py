@@ -1,5 +1,5 @@
-"""What the API answers where it is not one value of the engine's: pages, and values with something added. Only declared here, for
-OpenAPI; what is sent is written by `wire`.
+"""The answers of the API that are more than one value of the engine: pages, and values with something added. They are only
+declared here, for OpenAPI; `wire` writes them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from xtyl_engine.scheduler.templates import Template
 
 
 class Status(BaseModel):
-    """Whether the API is well; `missing` names what does not answer."""
+    """Whether the API is ready; `missing` names the parts that do not answer."""
 
     status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredJob(Job):
-    """One job. `output` is its value as stored, null unless asked for."""
+    """One job. `output` is its stored value, null unless requested."""
 
     output: JsonValue = None  # type: ignore[assignment]
 
@@ -37,7 +37,7 @@ class RowAnswer(BaseModel):
 
 
 class Paged(BaseModel):
-    """`next` goes into `after=` for the next page; null is the end."""
+    """One page. Send `next` as `after=` for the next page; it is null on the last."""
 
     next: str | None = None
 
@@ -77,13 +77,13 @@ class Forecasts(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateWithWorkflow(Template):
-    """One version of a template, and what it holds."""
+    """One version of a template, with its workflow's document."""
 
     workflow: dict[str, Any]
 
 
 class StoredFile(BaseModel):
-    """A reference to a stored file, to be put into rows or documents as it is."""
+    """A reference to a stored file; put it into rows or documents unchanged."""
 
     model_config = ConfigDict(extra="allow")
 

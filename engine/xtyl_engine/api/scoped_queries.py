@@ -1,5 +1,5 @@
-"""What the API shows, within the project of whoever asks: `scope` is that project, None for all of them, and what is another
-project's is not found. Nothing here changes anything.
+"""The reads of the API, limited to the caller's project: `scope` is that project, None for all of them. Anything of another
+project is not found. This module only reads.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from xtyl_engine.values.images import sniff_image
 from xtyl_engine.workflow.plan import Plan
 
 _FILE = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]{1,5})?")
-# What a browser shows as it is and runs nothing of; images are known by their first bytes.
+# Types that a browser shows without running anything; images are recognised by their first bytes.
 SHOWN = {JSON: JSON, TABLE: JSON, "text/csv": "text/csv; charset=utf-8", "text/plain": "text/plain; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A stored file as it is sent."""
+    """A stored file, ready to send."""
 
     name: str
     media_type: str
@@ -39,7 +39,7 @@ class File:
 
 
 class ScopedExecution:
-    """One execution, and what may be asked of it, for a caller who may see it: `Reader.of` has made sure."""
+    """The reads of one execution, for a caller that may see it: `Reader.of` has checked."""
 
     def __init__(self, execution: Execution, engine: Engine, listing: Listing, kept: Kept):
         self.execution = execution
@@ -56,25 +56,28 @@ class ScopedExecution:
         self.events = partial(listing.events, id)
 
     def job_state(self, node: str, item: str) -> JobState:
-        """How a job stands. Raises RunNotFound."""
+        """The details of one job. Raises RunNotFound."""
         with self._engine.database.read() as transaction:
             found = transaction.row(sql.OUTPUT, {"execution_id": self.execution.id, "node": node, "item": item})
         if found is None:
-            raise RunNotFound(f"this run has no job {item!r} of {node!r}", hint="Its jobs are listed under `jobs`.")
+            raise RunNotFound(f"this run has no job {item!r} of {node!r}", hint="List its jobs under `jobs`.")
         return JobState(found[0])
 
     def reviews(self, after: str | None, limit: int) -> Page[Review]:
-        """The decisions that it waits for, in order; the cursor is node and item of the last one, `pick/3`."""
+        """The open reviews in order; the cursor is node and item of the last one, `pick/3`."""
         node, _, item = (after or "").partition("/")
         found = self._engine.glance.reviews(self.execution.id, (node, item) if after else None, limit + 1)
         shown = found[:limit]
         return Page(items=shown, next=f"{shown[-1].node}/{shown[-1].item}" if len(found) > limit else None)
 
     def file(self, name: str, size: int | None) -> File:
-        """A file that it refers to, scaled if it is an image and a size is given. Raises ArtifactError, ImageRefused."""
+        """A file that the execution refers to, scaled if it is an image and a size is given.
+
+        Raises ArtifactError and ImageRefused.
+        """
         parts = _FILE.fullmatch(name)
         if parts is None:
-            raise ArtifactError("that is no name of a file", hint="A name is 64 hexadecimal digits and an ending.")
+            raise ArtifactError("this is not the name of a file", hint="Send 64 hexadecimal digits and an ending.")
         reference = self._kept.find(self.execution.id, parts[1])
         if size is not None:
             data, media_type = self._engine.store.scaled(reference, size)
@@ -85,7 +88,7 @@ class ScopedExecution:
 
 
 class Reader:
-    """Looks at what is in one database and its store. Safe to share between threads."""
+    """Reads one database and its artifact store. Safe to share between threads."""
 
     def __init__(self, engine: Engine):
         self._engine = engine
@@ -94,15 +97,15 @@ class Reader:
         self._kept = Kept(engine.database, engine.store)
 
     def look(self) -> None:
-        """See that the database answers. Raises BackendError."""
+        """Check that the database answers. Raises BackendError."""
         with self._engine.database.read() as transaction:
             transaction.row(sql.CLOCK)
 
     def of(self, scope: str | None, id: str) -> ScopedExecution:
-        """The execution with this id. Raises RunNotFound, also for one that is out of scope."""
+        """The execution with this id. Raises RunNotFound, also for one outside the scope."""
         found = self._engine.queries.execution(id)
         if scope is not None and found.project != scope:
-            # In the words of one that is not there, so that nothing is told.
+            # The words are those for an unknown id, so that they reveal nothing.
             raise RunNotFound.of(id)
         return ScopedExecution(found, self._engine, self._listing, self._kept)
 
@@ -123,7 +126,7 @@ class Reader:
         return self._listing.versions(project, name, after=after, limit=limit)
 
     def template(self, project: str, name: str, version: int | None) -> Template:
-        """One version of a template, the newest if none is named. Raises TemplateNotFound."""
+        """One version of a template, by default the newest. Raises TemplateNotFound."""
         found = self._listing.version(project, name, version)
         if found is None:
             which = f"version {version} of the template" if version is not None else "template"
@@ -137,11 +140,11 @@ class Reader:
         return self.template_plan(self.catalogue.one(project, str(body.template_id)))
 
     def template_plan(self, template: Template) -> Plan:
-        """What a template holds."""
+        """The plan of a template."""
         with self._engine.database.read() as transaction:
             return self._engine.plans.load(transaction, template.id)
 
 
 def with_output(job: Mapping[str, Any], text: str | None) -> dict[str, Any]:
-    """A job as it travels: its output a value, not text."""
+    """A job as it is sent: its output a value, not text."""
     return {**job, "output": None if text is None else json.loads(text)}

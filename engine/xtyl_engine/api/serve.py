@@ -1,4 +1,4 @@
-"""`xtyl api`: serve one back end over HTTP until ended."""
+"""`xtyl api`: serves one back end over HTTP until it is ended. The app itself is in `app`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_FILES = 65_536
 
 
 class Server(uvicorn.Server):
-    """A server that ends its event streams when it is to end itself; it would wait for them."""
+    """A server that closes its event streams before it ends; otherwise it would wait for them."""
 
     def __init__(self, configuration: uvicorn.Config, hub: Hub):
         super().__init__(configuration)
@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Answer requests at this address. Raises BackendError or SettingsError before anything is answered."""
+    """Answer requests at this address. Raises BackendError or SettingsError before the first answer."""
     prepare_home(settings)
     keep_journal(settings)
     allow_many_files()
@@ -50,7 +50,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         app,
         host=host,
         port=port,
-        # The guard counts requests; a line for each would be another copy of every URL.
+        # The middleware counts requests; a line for each would write every URL to the log.
         access_log=False,
         log_config=None,
         server_header=False,
@@ -63,7 +63,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 
 def allow_many_files() -> None:
-    """Each listener is an open file, and the usual thousand would be used up."""
+    """Raise the limit of open files: each listener needs one, and the usual limit of a thousand is too low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:

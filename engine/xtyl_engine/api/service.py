@@ -1,5 +1,5 @@
-"""What the API does, in plain Python: submit, keep templates, control, decide, within the project of whoever asks. `scope` is
-that project, None for all of them; what is another project's is not found. There is no HTTP here.
+"""The writes of the API in plain Python: submit, store templates, control, decide, limited to the caller's project. `scope` is
+that project, None for all of them; anything of another project is not found. There is no HTTP here.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ MAX_FORECAST_JOBS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What became of a submission: the execution, and whether it is a new one."""
+    """The result of a submission: the execution, and whether it is new."""
 
     execution: Execution
     is_new: bool
 
 
 class Service:
-    """One back end, as its API offers it. Safe to share between threads; every method may block."""
+    """One back end, as the API offers it. Safe to share between threads; every method may block."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
@@ -49,13 +49,15 @@ class Service:
         self.receipts = Receipts(lambda: load_key(settings.key_file))
 
     def project(self, scope: str | None, asked: str | None) -> str:
-        """The project that is meant. Raises RunNotFound for one that is out of scope."""
+        """The project of a request. Raises RunNotFound for one outside the scope."""
         if scope is not None and asked not in (None, scope):
-            raise RunNotFound(f"there is no project {asked!r} here", hint=f"This token is for the project {scope!r}.")
+            raise RunNotFound(
+                f"there is no project {asked!r} here", hint=f"Ask for the project {scope!r}, which this token is for."
+            )
         return asked or scope or DEFAULT_PROJECT
 
     def submit(self, scope: str | None, body: SubmissionBody, key: str | None, digest: str, by: str) -> Accepted:
-        """Write an execution and hint at it, or find the one that this key has made."""
+        """Write an execution and notify workers of it, or find the one that this key has made."""
         project, asked = self._read(scope, body)
         id = new_execution_id(asked.plan.name)
         signing, is_allowed = load_key(self.settings.key_file), self.settings.accept_functions
@@ -76,15 +78,15 @@ class Service:
         return Accepted(execution=self.reader.of(scope, done.id).execution, is_new=done.id == id)
 
     def forecast(self, scope: str | None, body: SubmissionBody) -> list[NodeForecast]:
-        """Per node, how many jobs a submission would run and how many of them are cached. Writes nothing."""
+        """The number of jobs that a submission would run for each node, and how many of them are cached. Writes nothing."""
         project, asked = self._read(scope, body)
         jobs = count_initial_jobs(asked.plan, len(asked.rows))
         if jobs > MAX_FORECAST_JOBS:
-            raise LimitExceeded(f"{jobs:,} jobs; a forecast looks at {MAX_FORECAST_JOBS:,}", hint="Ask for fewer rows.")
+            raise LimitExceeded(f"{jobs:,} jobs; a forecast looks at {MAX_FORECAST_JOBS:,}", hint="Send fewer rows.")
         return self.engine.forecast(self._bound(asked, {}), asked.rows, project)
 
     def keep_template(self, scope: str | None, asked: str | None, document: Mapping[str, Any]) -> tuple[Template, bool]:
-        """Keep a workflow under its name; whether that version is new."""
+        """Store a workflow under its name; its version, and whether that is new."""
         project = self.project(scope, asked)
         plan = validate(parse_document(self._own(project, dict(document))))
         check_portable(plan)
@@ -106,8 +108,8 @@ class Service:
         return self.reader.of(scope, id).execution
 
     def decide(self, scope: str | None, id: str, node: str, item: str, body: DecisionBody, by: str) -> Execution:
-        """Approve or reject what a review shows, or ask for another option. Raises DecisionRefused."""
-        # That there is such a job; what it may be asked, `control` says.
+        """Approve or reject the options of a review, or request another one. Raises DecisionRefused."""
+        # Check only that the job exists; `control` checks the decision.
         self.reader.of(scope, id).job_state(node, item)
         self.engine.control(id, body.verb, node, item, **body.said(), by=by)
         return self.reader.of(scope, id).execution

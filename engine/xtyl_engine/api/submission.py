@@ -1,5 +1,5 @@
-"""From the body of a submission to what is submitted: rows with their labels, a plan that fits them, functions that are
-signed. All that is wrong with it is told here, before anything is written.
+"""Turns the body of a submission into rows with their labels, a plan that fits them, and signed functions. Every problem is
+reported here, before anything is written; nothing is written here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from xtyl_engine.workflow.validate import find_problems, validate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a submission asks for: rows, the plan that runs over them, the functions sent for its nodes, and how a frame is built
-    from the rows again. A kept plan runs as it was kept."""
+    """The content of a submission: rows, the plan that runs over them, the functions sent for its nodes, and the facts that
+    restore a frame from the rows. A stored plan runs unchanged."""
 
     rows: Sequence[Row]
     plan: Plan
@@ -35,7 +35,7 @@ class Asked:
 def read_submission(
     body: SubmissionBody, *, own: Callable[[Any], Any], kept: Callable[[SubmissionBody], Plan]
 ) -> Asked:
-    """What a body asks for. `own` takes the receipts of files out of a value, `kept` finds the plan of a template.
+    """Read a body. `own` takes the receipts of files out of a value, `kept` finds the plan of a template.
 
     Raises LimitExceeded, WorkflowError, and what these two raise."""
     rows = [Row(label=row.label, values=own(dict(row.values))) for row in _read_rows(body)]
@@ -50,7 +50,7 @@ def read_submission(
 
 
 def _read_rows(body: SubmissionBody) -> list[Row]:
-    """Those given, one for each of a list of inputs, or else one. Raises LimitExceeded."""
+    """The given rows; or one for each of a list of inputs; or else one row. Raises LimitExceeded."""
     constants = body.inputs if isinstance(body.inputs, dict) else {}
     if body.rows is not None:
         given = [(row.label, {**row.values, **constants}) for row in body.rows]
@@ -62,7 +62,7 @@ def _read_rows(body: SubmissionBody) -> list[Row]:
 
 
 def _shared_columns(rows: Sequence[Row]) -> list[str] | None:
-    """The names that every row has; None where there is no row to tell."""
+    """The names that every row has; None where there is no row."""
     if not rows:
         return None
     first, *others = rows
@@ -77,9 +77,9 @@ def _shape(body: SubmissionBody, columns: Sequence[str] | None) -> dict[str, Any
 
 
 def check_portable(plan: Plan) -> None:
-    """See that a plan can be run by whoever knows its name: no function in it came from a notebook. Raises WorkflowError."""
+    """Check that a plan can be stored for others: no function in it comes from a notebook. Raises WorkflowError."""
     packed = [name for name, function in plan.functions.items() if _is_packed(function)]
-    hint = "put it in a module that the workers can import, and write its name: package.module:name"
+    hint = "Put it in a module that the workers can import, and write its name: package.module:name."
     raise_problems(
         plan, [_problem("function-not-portable", name, "its function comes from a notebook", hint) for name in packed]
     )
@@ -88,8 +88,8 @@ def check_portable(plan: Plan) -> None:
 def sign_functions(
     plan: Plan, given: Mapping[str, FunctionBody], *, key: bytes, execution_id: str, is_allowed: bool
 ) -> dict[str, PackedFunction]:
-    """The packed functions of a plan's nodes, vouched for in this execution. Raises WorkflowError for one that the plan does not
-    name or that is missing, FunctionRejected where this back end takes none, LimitExceeded."""
+    """The packed functions of a plan's nodes, signed for this execution. Raises WorkflowError for one that the plan does not
+    name or that is missing, FunctionRejected where this back end takes none, and LimitExceeded."""
     raise_problems(plan, list(_mismatches(plan.functions, given)))
     if given and not is_allowed:
         raise FunctionRejected(
@@ -109,7 +109,7 @@ def sign_functions(
 
 
 def submission_digest(body: Any) -> str:
-    """Tells whether two bodies ask for the same."""
+    """A digest that is equal for bodies that ask for the same."""
     return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -131,15 +131,15 @@ def _mismatches(functions: Mapping[str, Any], given: Mapping[str, FunctionBody])
             continue
         digest = function.get("digest") if isinstance(function, Mapping) else None
         if name not in given:
-            hint = 'send it in "functions", or write the name of one that the workers can import: package.module:name'
-            yield _problem("bad-parameter", name, "its function is not there", hint)
+            hint = 'Send it in "functions", or write the name of one that the workers can import: package.module:name.'
+            yield _problem("bad-parameter", name, "its function is missing", hint)
         elif digest != sha256(given[name].blob).hexdigest():
-            hint = 'write {"digest": sha256 of the bytes, "name": ..., "python": ...}'
+            hint = 'Write {"digest": sha256 of the bytes, "name": ..., "python": ...}.'
             yield _problem("bad-parameter", name, "`digest` is not that of the function sent", hint)
     for name in given:
         if name not in functions or not _is_packed(functions[name]):
-            message = "a function is sent for it, and it names none by digest"
-            yield _problem("bad-parameter", name, message, "send functions for the call nodes that need them")
+            message = "a function is sent for it, but it names none by digest"
+            yield _problem("bad-parameter", name, message, "Send functions only for the call nodes that need them.")
 
 
 def _problem(code: str, node: str, message: str, hint: str) -> Problem:

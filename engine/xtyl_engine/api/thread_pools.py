@@ -1,5 +1,5 @@
-"""Where requests wait for what blocks: work in threads of two pools, one for looks and one for what takes longer, so that
-neither a database that is away nor a large submission holds up the rest. What does not begin or end in time is answered 503.
+"""Two pools of threads for work that blocks, one for reads and one for longer work, so that neither an unreachable database nor
+a large submission delays the rest. Work that does not begin or end in time is answered with 503.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LARGE_BYTES = 1024 * 1024
 
 
 class Desk:
-    """Two pools of threads, and the deadlines by which their work is waited for; and one thread for large bodies, of which only
-    one at a time is in memory as values."""
+    """Two pools of threads with a deadline for each, and one thread for large bodies, so that only one of them at a time is in
+    memory as values."""
 
     def __init__(self) -> None:
         self._looks = ThreadPoolExecutor(LOOKS, thread_name_prefix="xtyl-look")
@@ -36,11 +36,11 @@ class Desk:
         self._large = ThreadPoolExecutor(1, thread_name_prefix="xtyl-large")
 
     async def look(self, work: Callable[[], Any], *, headers: Mapping[str, str] | None = None) -> Response:
-        """Answer with what a read gives, as JSON."""
+        """Answer with the result of a read, as JSON."""
         return await self.run(lambda: respond(work(), 200, headers))
 
     async def page(self, name: str, read: Callable[[], Page[Any]]) -> Response:
-        """Answer with a page that a read gives, its items under this name."""
+        """Answer with the page that a read returns, its items under this name."""
 
         def listed() -> dict[str, Any]:
             page = read()
@@ -49,24 +49,24 @@ class Desk:
         return await self.look(listed)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What a short piece of work gives. Raises BackendError if it is not done in time."""
+        """Run short work and return its result. Raises BackendError if it is not done in time."""
         return await _waited(self._looks.submit(_readable, work), START_SECONDS, READ_SECONDS)
 
     async def work(self, work: Callable[[], T], size: int = 0) -> T:
-        """What a long piece of work gives, on a body of `size` bytes. Raises BackendError if it is not done in time: then it may
-        be done later."""
+        """Run long work on a body of `size` bytes and return its result. Raises BackendError if it is not done in time; it may
+        still finish later."""
         if size > LARGE_BYTES:
             return await _waited(self._large.submit(_readable, work), WORK_SECONDS, WORK_SECONDS)
         return await _waited(self._works.submit(_readable, work), START_SECONDS, WORK_SECONDS)
 
     def close(self) -> None:
-        """Begin nothing more; what runs is not waited for."""
+        """Begin no more work, without waiting for running work."""
         for pool in (self._looks, self._works, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def respond(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Values of ours as JSON; images by name."""
+    """The engine's values as JSON; images by name."""
     value = value if isinstance(value, (dict, list)) else to_json(name_images(value))
     data = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     return Response(data, status, headers, "application/json")
@@ -86,18 +86,18 @@ async def _waited(future: Future[T], start_seconds: float, seconds: float) -> T:
 
 
 def _forget(late: asyncio.Future[Any]) -> None:
-    """Take note of what came too late, or asyncio would complain that nobody did."""
+    """Log an error that came too late; asyncio warns of errors that are never read."""
     if not late.cancelled() and (error := late.exception()) is not None:
-        log.warning("work that nobody waited for any more failed: %s", error)
+        log.warning("work failed after its request was answered: %s", error)
 
 
 def _readable(work: Callable[[], T]) -> T:
-    """What a piece of work gives. The request itself was understood before, or refused in our words: what cannot be read now is
-    stored so, by hand or by another release, and that is the back end's fault."""
+    """Run work and return its result. The request was valid, or was refused before: a value that cannot be read now was stored
+    by hand or by another release, so the error is the back end's."""
     try:
         return work()
     except WorkflowException:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        log.exception("what is stored cannot be read")
-        raise BackendError(f"what is stored cannot be read: {type(error).__name__}") from error
+        log.exception("a stored value cannot be read")
+        raise BackendError(f"a stored value cannot be read: {type(error).__name__}") from error

@@ -1,5 +1,5 @@
-"""Who may use the API: tokens in one file of the home, of which only hashes are kept. A token is shown once, when it is made; one
-that is removed or has run out is nobody's from then on.
+"""The tokens of the API, in one file of the home that keeps only their hashes. A token is shown once, when it is made; a removed
+or expired one is refused from then on.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ DAY_SECONDS = 86_400.0
 
 
 class TokenRefused(WorkflowException, ValueError):
-    """The token cannot be made or removed like this."""
+    """The token cannot be made or removed as asked."""
 
     code = "token/refused"
 
 
 class Role(StrEnum):
-    """What a token may do, each what the one before may too: look, decide reviews, submit and control."""
+    """What a token may do; each role includes the one before: read, review, write."""
 
     READ = "read"
     REVIEW = "review"
@@ -73,12 +73,12 @@ class TokenFile:
         self._lock = threading.Lock()
 
     def create(self, name: str, role: Role, project: str | None, *, days: int | None = None) -> str:
-        """Make a token; its secret, which is kept nowhere. Raises TokenRefused."""
+        """Make a token and return its secret, which is not stored. Raises TokenRefused."""
         for what, given in (("name", name), ("project", project)):
             if given is not None and not NAME.fullmatch(given):
                 raise TokenRefused(
                     f"{given[:80]!r} is no {what}",
-                    hint="Use letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first.",
+                    hint="Use at most 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit.",
                 )
         secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         now = time.time()
@@ -94,19 +94,19 @@ class TokenFile:
         return secret
 
     def remove(self, name: str) -> None:
-        """Forget a token. Raises TokenRefused if there is none of this name."""
+        """Remove a token. Raises TokenRefused if there is none of this name."""
 
         def drop(tokens: list[Token]) -> list[Token]:
             left = [each for each in tokens if each.name != name]
             if len(left) == len(tokens):
                 known = ", ".join(each.name for each in tokens) or "none"
-                raise TokenRefused(f"there is no token {name[:80]!r}", hint=f"There are: {known}.")
+                raise TokenRefused(f"there is no token {name[:80]!r}", hint=f"Name one of these: {known}.")
             return left
 
         self._change(drop)
 
     def tokens(self) -> tuple[Token, ...]:
-        """Every token, those that have run out too. Raises BackendError if the file cannot be read."""
+        """Every token, including expired ones. Raises BackendError if the file cannot be read."""
         with self._lock:
             try:
                 found = self._path.stat()
@@ -120,7 +120,7 @@ class TokenFile:
             return self._known
 
     def find(self, secret: str) -> Token | None:
-        """The token with this secret, unless it has run out. Takes as long whichever it is."""
+        """The token with this secret, unless it is expired. It takes equally long for any secret."""
         digest, found = _digest(secret), None
         for each in self.tokens():
             if hmac.compare_digest(each.digest, digest):
@@ -128,7 +128,7 @@ class TokenFile:
         return None if found is None or found.is_expired else found
 
     def is_valid(self, token: Token) -> bool:
-        """Whether a token that was found still counts. A file that cannot be read just now takes nothing from anybody."""
+        """Whether a token is still valid. While the file cannot be read, only its expiry counts."""
         with suppress(BackendError):
             return not token.is_expired and token in self.tokens()
         return not token.is_expired

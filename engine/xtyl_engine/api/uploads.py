@@ -1,4 +1,6 @@
-"""Files that come in by the API: looked at, stored, and given a receipt for the project that sent them."""
+"""Files that are uploaded to the API: checked, stored, and given a receipt for the project that sent them. Downloads are in
+`scoped_queries`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ Parse = Callable[[bytes], Any]
 
 
 class FileRefused(PermanentError, ValueError):
-    """The file is not what its media type says."""
+    """The file does not match its media type."""
 
     code = "artifact/refused"
 
@@ -26,19 +28,19 @@ class FileRefused(PermanentError, ValueError):
 def deposit(
     store: ArtifactStore, receipts: Receipts, project: str, data: bytes, media_type: str, parse: Parse
 ) -> dict[str, Any]:
-    """Store a file; its reference with a receipt. `parse` reads JSON from outside.
+    """Store a file and return its reference with a receipt. `parse` reads JSON from outside.
 
-    Raises ImageRefused and LimitExceeded for an image that is none or too large, FileRefused, ReceiptRefused for a table that
-    refers to a file of somebody else's, BackendError if it cannot be kept.
+    Raises ImageRefused and LimitExceeded for an image that is invalid or too large, FileRefused, ReceiptRefused for a table that
+    refers to another project's file, and BackendError if it cannot be stored.
     """
     if not _MEDIA_TYPE.fullmatch(media_type):
-        raise FileRefused("that is no media type", hint="Write it as image/png, text/csv or application/json.")
+        raise FileRefused("this is not a media type", hint="Write it as image/png, text/csv or application/json.")
     try:
         return receipts.give(project, _stored(store, receipts, project, data, media_type, parse))
     except OSError as error:
         if isinstance(error, PermanentError):
             raise
-        raise BackendError(f"the file cannot be kept: {error.strerror}") from error
+        raise BackendError(f"the file cannot be stored: {error.strerror}") from error
 
 
 def _stored(
@@ -51,7 +53,7 @@ def _stored(
     value = receipts.take(project, parse(data), store.keep)
     if media_type == TABLE:
         return store.save_table(*_checked_table(value))
-    # As it came, unless there were receipts in it.
+    # The bytes as they were sent, unless receipts were in them.
     has_references = next(references(value), None) is not None
     return store.save(json.dumps(value, separators=(",", ":")).encode() if has_references else data, JSON)
 
@@ -60,7 +62,7 @@ def _checked_table(value: Any) -> tuple[list[str], list[dict[str, Any]]]:
     columns, records = (value.get(name) for name in ("columns", "records")) if isinstance(value, dict) else (None, None)
     is_named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
     if not (is_named and isinstance(records, list) and all(isinstance(each, dict) for each in records)):
-        raise FileRefused("that is no table", hint='A table is {"columns": [names], "records": [{name: value}]}.')
+        raise FileRefused("this is not a table", hint='Send {"columns": [names], "records": [{name: value}]}.')
     return columns, records  # type: ignore[return-value]
 
 
@@ -74,7 +76,7 @@ class ReceiptRefused(PermanentError, ValueError):
 
 
 class Receipts:
-    """Gives and takes receipts with the key of the back end, which is asked for when it is needed."""
+    """Signs and checks receipts with the key of the back end, which is read when it is first needed."""
 
     def __init__(self, key: Callable[[], bytes]):
         self._key = key
@@ -84,8 +86,8 @@ class Receipts:
         return {**reference, FIELD: self._sign(project, str(reference[KEY]))}
 
     def take(self, project: str, value: Any, is_kept: Callable[[object], bool]) -> Any:
-        """A value with the receipts of all references in it checked and taken out. Raises ReceiptRefused; also for a file that is
-        no longer there."""
+        """A value with the receipts of all its references checked and removed. Raises ReceiptRefused, also for a file that no
+        longer exists."""
         if isinstance(value, dict):
             return self._taken(project, value, is_kept) if KEY in value else self._parts(project, value, is_kept)
         return [self.take(project, part, is_kept) for part in value] if isinstance(value, list) else value
@@ -104,7 +106,7 @@ class Receipts:
         taken = {name: part for name, part in value.items() if name != FIELD}
         if not is_kept(taken):
             raise ReceiptRefused(
-                f"the file {str(value[KEY])[:80]!r} is no longer there", hint="POST its bytes to /api/artifacts again."
+                f"the file {str(value[KEY])[:80]!r} no longer exists", hint="POST its bytes to /api/artifacts again."
             )
         return taken
 

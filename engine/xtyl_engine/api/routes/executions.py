@@ -1,4 +1,4 @@
-"""Executions over HTTP: submit, foresee, control, list, look. Closer looks at one are in `reads`."""
+"""Executions over HTTP: submit, forecast, control, list, read one. The details of one execution are in `reads`."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ router = APIRouter(prefix=PREFIX, tags=["executions"])
     openapi_extra=takes(SubmissionBody),
 )
 async def submit(request: Request, caller: Writer, office: In, key: Key = None) -> Response:
-    """Submit a workflow, or a kept template, over rows. With a key that was used before for the same, 200 and what it became."""
+    """Submit a workflow or a stored template over rows. With a key that was used before for the same submission, the answer is
+    200 and that execution."""
     data = await read_body(request, LARGE)
     return await office.desk.work(lambda: _submit(office, caller, data, key), len(data))
 
 
 @router.post("/forecast", responses=answers(Forecasts, 408, 413), openapi_extra=takes(SubmissionBody))
 async def forecast(request: Request, caller: Reader, office: In) -> Response:
-    """Per node, how many jobs a submission would run, and how many of them are cached. Nothing is written."""
-    # Whoever may only look takes less of the memory that all have together.
+    """The number of jobs that a submission would run for each node, and how many of them are cached. Nothing is written."""
+    # A token that may only read gets a smaller share of the memory for bodies.
     data = await read_body(request, LARGE if caller.token.role.includes(Role.WRITE) else MIDDLE)
 
     def work() -> Response:
@@ -66,31 +67,31 @@ async def executions(
 
 @router.get("/executions/{id}", responses=answers(Execution))
 async def execution(id: Id, caller: Reader, office: In) -> Response:
-    """One execution's own row."""
+    """One execution, without its nodes and jobs."""
     return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).execution)
 
 
 @router.post("/executions/{id}/pause", responses=answers(Execution, 400))
 async def pause(id: Id, caller: Writer, office: In) -> Response:
-    """Start nothing new; what runs finishes. When this is answered nothing starts any more."""
+    """Pause: no new job starts, running jobs finish. Once this is answered, no job starts any more."""
     return await _control(office, caller, id, "pause")
 
 
 @router.post("/executions/{id}/resume", responses=answers(Execution, 400))
 async def resume(id: Id, caller: Writer, office: In) -> Response:
-    """Go on: a paused execution where it was, a stopped or failed one with its completed jobs kept."""
+    """Resume: a paused execution continues, a stopped or failed one starts again with its completed jobs kept."""
     return await _control(office, caller, id, "resume")
 
 
 @router.post("/executions/{id}/stop", responses=answers(Execution, 400))
 async def stop(id: Id, caller: Writer, office: In) -> Response:
-    """End it; completed jobs stay. When this is answered nothing starts any more."""
+    """Stop; completed jobs are kept. Once this is answered, no job starts any more."""
     return await _control(office, caller, id, "stop")
 
 
 @router.post("/executions/{id}/retry", responses=answers(Execution, 400))
 async def retry(id: Id, caller: Writer, office: In) -> Response:
-    """Try the failed jobs, and what hung on them, again."""
+    """Run the failed jobs, and those that depend on them, again."""
     return await _control(office, caller, id, "retry")
 
 

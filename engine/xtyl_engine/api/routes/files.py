@@ -1,4 +1,4 @@
-"""Files over HTTP: those that a submission is to refer to, in, and those that an execution refers to, out. What is sent is
+"""Files over HTTP: uploads for submissions to refer to, and downloads of the files that an execution refers to. A download is
 never a page that a browser would run.
 """
 
@@ -18,11 +18,21 @@ from xtyl_engine.values.artifacts import JSON, KEY, TABLE
 from xtyl_engine.values.images import LEAST_SIDE, MOST_SIDE
 
 router = APIRouter(prefix="/api", tags=["files"])
-MediaType = Annotated[str, Query(max_length=80, description="As image/png or text/csv.")]
-FileName = Annotated[str, Path(pattern=r"^[0-9a-f]{64}(\.[a-z0-9]{1,5})?$", description="<sha256>, or <sha256>.png.")]
+MediaType = Annotated[str, Query(max_length=80, description="The file's media type, such as image/png or text/csv.")]
+FileName = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9a-f]{64}(\.[a-z0-9]{1,5})?$",
+        description="The file's SHA-256 in hexadecimal, with or without an ending: <sha256> or <sha256>.png.",
+    ),
+]
 Size = Annotated[
     int | None,
-    Query(ge=LEAST_SIDE, le=MOST_SIDE, description="Scaled so that no side is longer, in pixels; images only."),
+    Query(
+        ge=LEAST_SIDE,
+        le=MOST_SIDE,
+        description="Images only: the longest side in pixels, to which the image is scaled down.",
+    ),
 ]
 BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 SENT: dict[int | str, dict[str, Any]] = {
@@ -40,8 +50,8 @@ async def store(
     media_type: MediaType = "application/octet-stream",
     project_id: Project = None,
 ) -> Response:
-    """Store a file for a project. The answer goes into rows or documents as it is, receipt included."""
-    # A plus that was not encoded arrives as a blank, and no media type has blanks.
+    """Store a file for a project. Put the answer into rows or documents unchanged, receipt included."""
+    # A plus sign sent without encoding arrives as a blank, and no media type has blanks.
     media_type = media_type.replace(" ", "+")
     data = await read_body(request, LARGE)
 

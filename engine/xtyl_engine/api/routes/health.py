@@ -1,5 +1,5 @@
-"""Whether the API is alive and ready, for whoever restarts or routes: no token, and nothing that tells where anything is. And
-who a token is.
+"""Liveness and readiness, for programs that restart the API or route to it: they need no token and reveal no address. Also
+the description of the caller's token.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from xtyl_engine.values.functions import PYTHON
 log = logging.getLogger("xtyl")
 KEEP_SECONDS = 1.0
 router = APIRouter(tags=["health"])
-OPEN: dict[int | str, dict[str, Any]] = {200: {"model": Status, "description": "It is."}, **declared(421)}
+OPEN: dict[int | str, dict[str, Any]] = {200: {"model": Status, "description": "The API is ready."}, **declared(421)}
 
 
 class Readiness:
-    """Asks database and broker once for all who want to know within a second."""
+    """Checks database and broker, once for all requests within a second."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -38,7 +38,7 @@ class Readiness:
         self._missing: list[str] = []
 
     async def missing(self, office: In) -> list[str]:
-        """What does not answer, by name."""
+        """The names of the parts that do not answer."""
         async with self._lock:
             if time.monotonic() - self._asked > KEEP_SECONDS:
                 try:
@@ -80,7 +80,7 @@ async def ready(request: Request, office: In) -> Response:
 
 @router.get("/api/me", responses=answers(Me))
 async def me(caller: Reader, office: In) -> Response:
-    """Who the token is, and what this back end can do."""
+    """The caller's token, and the abilities of this back end."""
     token, service = caller.token, office.service
     said = Me(
         name=token.name,

@@ -1,4 +1,6 @@
-"""Closer looks at one execution over HTTP: its overview, plan, rows, jobs and events."""
+"""The details of one execution over HTTP: its overview, plan, rows, jobs and events. Lists of executions are in
+`executions`.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +19,27 @@ from xtyl_engine.queries.views import JobDetail, JobPage, Overview
 from xtyl_engine.queries.wire import to_json
 
 router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
-# Where a job stands, as text.
+# A job's item, as text.
 STATE_BYTES = 10
-Start = Annotated[int, Query(ge=0, le=2**31 - 1, description="How many to pass over.")]
-Count = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
+Start = Annotated[int, Query(ge=0, le=2**31 - 1, description="The number to skip.")]
+Count = Annotated[int, Query(ge=1, le=MAX_PAGE, description="The most to return.")]
 
 
 @router.get("/overview", responses=answers(Overview))
 async def overview(id: Id, caller: Reader, office: In) -> Response:
-    """The execution at one glance."""
+    """The state of the execution and of each of its nodes."""
     return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).overview())
 
 
 @router.get("/plan", responses=answers(dict[str, Any]))
 async def plan(id: Id, caller: Reader, office: In) -> Response:
-    """The plan that it runs by."""
+    """The plan of the execution."""
     return await office.desk.look(lambda: json.loads(office.service.reader.of(caller.scope, id).plan().to_json()))
 
 
 @router.get("/rows", responses=answers(Rows))
 async def rows(id: Id, caller: Reader, office: In, after: After = None, limit: Limit = 100) -> Response:
-    """The rows it runs over."""
+    """The rows of the execution."""
     return await office.desk.page(
         "rows", lambda: office.service.reader.of(caller.scope, id).rows(after=after, limit=limit)
     )
@@ -45,12 +47,12 @@ async def rows(id: Id, caller: Reader, office: In, after: After = None, limit: L
 
 @router.get("/states", responses=answers(States))
 async def states(id: Id, caller: Reader, office: In) -> Response:
-    """How all its jobs stand at one moment: jobs of one node that have fared alike together, `items` divided by blanks."""
+    """The state of all its jobs at one moment. Jobs of a node in the same state share an entry; blanks separate its `items`."""
 
     def look() -> Response:
         return respond({"states": to_json(office.service.reader.of(caller.scope, id).states()), "next": None})
 
-    # It has no pages, for it would then be several moments: of large ones there is one at a time.
+    # Pages would show several moments, so the answer is whole, and large ones are made one at a time.
     found = await office.desk.run(lambda: office.service.reader.of(caller.scope, id).execution)
     return await office.desk.work(look, found.total * STATE_BYTES)
 
@@ -62,11 +64,11 @@ async def jobs(
     office: In,
     node: OfNode = None,
     state: OfState = None,
-    outputs: Annotated[bool, Query(description="With what each gave.")] = False,
+    outputs: Annotated[bool, Query(description="Include the output of each job.")] = False,
     after: After = None,
     limit: Limit = 100,
 ) -> Response:
-    """Its jobs, by node and item."""
+    """The jobs of the execution, ordered by node and item."""
 
     def look() -> dict[str, Any]:
         page = office.service.reader.of(caller.scope, id).jobs(
@@ -80,19 +82,19 @@ async def jobs(
 
 @router.get("/jobs/{node}/{item}", responses=answers(JobDetail))
 async def job(id: Id, node: Node, item: Item, caller: Reader, office: In) -> Response:
-    """One job with everything that is known of it."""
+    """One job with all its details."""
     return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).job(node, item))
 
 
 @router.get("/nodes/{node}/jobs", responses=answers(JobPage))
 async def node_jobs(id: Id, node: Node, caller: Reader, office: In, start: Start = 0, count: Count = 50) -> Response:
-    """Some jobs of a node seen closely, those that need somebody first."""
+    """Some jobs of a node with their details; those that wait for a person come first."""
     return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).job_page(node, start, count))
 
 
 @router.get("/events", responses=answers(Events))
 async def events(id: Id, caller: Reader, office: In, after: After = None, limit: Limit = 1_000) -> Response:
-    """Its events in order. `after` is the number of the last one that is known."""
+    """The events of the execution in order. `after` is the number of the last event that the caller has."""
     return await office.desk.page(
         "events", lambda: office.service.reader.of(caller.scope, id).events(after=after, limit=limit)
     )

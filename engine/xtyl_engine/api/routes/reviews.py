@@ -1,4 +1,4 @@
-"""Reviews over HTTP: what waits for a person, and a person's decisions. Who decides is kept with the token's name."""
+"""Reviews over HTTP: the open ones, and a person's decisions. A decision is stored with the names of the person and the token."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.queries.views import Execution
 
 router = APIRouter(prefix="/api/workflows/executions/{id}/reviews", tags=["reviews"])
-Some = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
+Some = Annotated[int, Query(ge=1, le=200, description="The most to return.")]
 DECIDED = answers(Execution, 408, 409, 413)
 
 
 @router.get("", responses=answers(Reviews))
 async def reviews(id: Id, caller: Reader, office: In, after: After = None, limit: Some = 50) -> Response:
-    """The decisions that are waited for, in order. `after` is node and item of the last one that is known: `pick/3`."""
+    """The open reviews in order. `after` is node and item of the last one that the caller has: `pick/3`."""
     return await office.desk.page("reviews", lambda: office.service.reader.of(caller.scope, id).reviews(after, limit))
 
 
 @router.post("/{node}/{item}/approve", responses=DECIDED, openapi_extra=takes(ApprovalBody))
 async def approve(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
-    """Take options. The first decision wins."""
+    """Choose options. The first decision wins."""
     return await _decide(request, office, caller, (id, node, item), ApprovalBody)
 
 
 @router.post("/{node}/{item}/reject", responses=DECIDED, openapi_extra=takes(RejectionBody))
 async def reject(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
-    """Decide that nothing here will do: what hangs on it is skipped, other rows go on."""
+    """Reject all options: the steps that depend on the review are skipped, other rows continue."""
     return await _decide(request, office, caller, (id, node, item), RejectionBody)
 
 
 @router.post("/{node}/{item}/another", responses=DECIDED, openapi_extra=takes(AnotherBody))
 async def another(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
-    """Ask for one more option before deciding."""
+    """Request one more option before a decision."""
     return await _decide(request, office, caller, (id, node, item), AnotherBody)
 
 

@@ -1,5 +1,5 @@
-"""An execution's events as Server-Sent Events: each with its number as id, so that whoever was cut off goes on with the next one.
-What is sent comes from a Feed; here it meets one connection, which may be slow, stuck or gone.
+"""An execution's events as Server-Sent Events: each has its number as id, so a listener that was cut off continues with the next
+one. The Feed decides what is sent; this module sends it over one connection, which may be slow, stuck or gone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xtyl_engine.api.streaming.subscriber import Feed
 
 log = logging.getLogger("xtyl")
 STALL_SECONDS = 30.0
-# A proxy must neither keep events back nor keep them for others.
+# A proxy must neither delay events nor cache them.
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 WORDS = """Events as they happen, each a frame with its number as `id` and an Event as `data`; then `event: done` with `state` and
 `sequence`. `event: error` with a problem ends it too. Comments keep it alive."""
@@ -40,7 +40,7 @@ router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
 
 
 class EventStream(Response):
-    """The answer that goes on until the execution is over, the listener is gone, or one of us has had enough."""
+    """An answer that lasts until the execution is over, the listener is gone, or the listener is stuck."""
 
     media_type = "text/event-stream"
 
@@ -59,7 +59,7 @@ class EventStream(Response):
             async with asyncio.timeout(STALL_SECONDS):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except TimeoutError:
-            # It has not taken what it was sent before: what would be sent now could not reach it either.
+            # It has not taken the earlier bytes, so a closing message could not reach it either.
             log.warning("a listener of %s took nothing for %g s", self._feed.channel.execution_id, STALL_SECONDS)
             self._feed.cut_off()
         finally:
@@ -77,12 +77,13 @@ async def stream(
     id: Id,
     caller: Reader,
     office: In,
-    after: Annotated[int, Query(ge=0, description="The number of the last event that is known.")] = 0,
+    after: Annotated[int, Query(ge=0, description="The number of the last event that the caller has.")] = 0,
     last: Annotated[
-        int | None, Header(ge=0, alias="Last-Event-ID", description="The same, as a browser sends it; it wins.")
+        int | None,
+        Header(ge=0, alias="Last-Event-ID", description="The same number, as a browser sends it; it takes precedence."),
     ] = None,
 ) -> Response:
-    """Its events as they happen, until it is over."""
+    """The events of the execution as they happen, until it is over."""
     await office.desk.run(lambda: office.service.reader.of(caller.scope, id))
     feed = await office.hub.open(
         id, after if last is None else last, credential=caller.token, still_valid=caller.still_valid

@@ -1,4 +1,4 @@
-"""Templates over HTTP: keep a workflow under its name, list the kept ones, read what one holds."""
+"""Templates over HTTP: store a workflow under its name, list the stored ones, read one. Running one is in `executions`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xtyl_engine.queries.pages import Page
 from xtyl_engine.queries.wire import to_json
 from xtyl_engine.scheduler.templates import Template
 
-# A name may hold slashes: the versions come first, or they would be taken for a part of it.
+# A name may hold slashes: the route of the versions comes first, or `/versions` would count as a part of the name.
 router = APIRouter(prefix="/api/workflows/templates", tags=["templates"])
 
 
@@ -40,7 +40,7 @@ async def templates(
     openapi_extra=takes(TemplateBody),
 )
 async def keep(request: Request, caller: Writer, office: In) -> Response:
-    """Keep a workflow: the next version of its name, or 200 with the version that it is already."""
+    """Store a workflow as the next version of its name, or answer 200 with the version that holds it already."""
     data = await read_body(request, LARGE)
     return await office.desk.work(lambda: _keep(office, caller, data), len(data))
 
@@ -62,7 +62,7 @@ async def versions(
 async def template(
     name: Name, caller: Reader, office: In, project_id: Project = None, version: Version = None
 ) -> Response:
-    """One version of a template, the newest if none is named, with its workflow's document."""
+    """One version of a template, by default the newest, with its workflow's document."""
 
     def look() -> dict[str, Any]:
         service = office.service

@@ -1,5 +1,5 @@
-"""One per process that serves event streams: all listeners of all executions. SQL is the truth and is read once per execution and
-piece of news; Redis only says when to look, and where it says nothing a look each second does.
+"""All listeners of all executions, once for each process that serves event streams. Events come from SQL, read once for each
+execution and notice; Redis only says when to read, and a look each second finds what Redis misses.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ STANDINGS_SECONDS = 1.0
 TOKENS_SECONDS = 3.0
 LIVE_THREADS = 4
 REPLAY_THREADS = 4
-# Of all streams, what one credential may have: a program that opens them without end takes none from the others.
+# The share of all streams that one credential may hold, so that a program that opens too many takes none from others.
 SHARES = 4
 
 
 class Hub:
-    """Call `start` in the event loop that serves, `close` before it ends. `refuse` makes the error for a listener whose token
-    counts no more."""
+    """The listeners of one process. Call `start` in the event loop that serves, `close` before it ends. `refuse` makes the error
+    for a listener whose token is no longer valid."""
 
     def __init__(
         self,
@@ -55,11 +55,11 @@ class Hub:
         self._is_ending = False
 
     def __len__(self) -> int:
-        """How many listeners there are."""
+        """The number of listeners."""
         return len(self._feeds)
 
     async def start(self) -> None:
-        """Begin to look for news."""
+        """Begin to look for new events."""
         self._tasks = [asyncio.create_task(self._look_each_second()), asyncio.create_task(self._ask_for_tokens())]
         if self._redis_url is not None:
             self._news = News(self._redis_url, self._heard)
@@ -73,8 +73,8 @@ class Hub:
         credential: Hashable = None,
         still_valid: Callable[[], bool] | None = None,
     ) -> Feed:
-        """A listener's feed, from the event after number `after`; a number that is not reached yet counts as the last. Give it
-        back with `leave`. Raises TooManyStreams, RunNotFound and BackendError."""
+        """A listener's feed, from the event after number `after`; a number beyond the last event counts as the last. Return it
+        with `leave`. Raises TooManyStreams, RunNotFound and BackendError."""
         self._refuse_too_many(credential)
         feed = Feed(
             self._channel(execution_id),
@@ -87,7 +87,7 @@ class Hub:
         self._feeds.add(feed)
         feed.channel.feeds.add(feed)
         try:
-            # A look that begins now sees all that this listener may have seen elsewhere.
+            # A read that begins now includes every event that this listener may have seen elsewhere.
             await feed.channel.looked()
         except BaseException:
             self.leave(feed)
@@ -96,7 +96,7 @@ class Hub:
         return feed
 
     def leave(self, feed: Feed) -> None:
-        """The listener is gone, or has got all. Nothing happens the second time."""
+        """Release the feed of a listener that is gone or has everything. A second call does nothing."""
         feed.end()
         self._feeds.discard(feed)
         channel = feed.channel
@@ -107,7 +107,7 @@ class Hub:
                 self._news.forget(channel.execution_id)
 
     def end_streams(self) -> None:
-        """Let every stream end and take no more: whoever listens comes again, to another process or later."""
+        """End every stream and open no new one; the listeners connect again, to another process or later."""
         self._is_ending = True
         for feed in list(self._feeds):
             feed.end()
@@ -123,16 +123,16 @@ class Hub:
         for channel in self._channels.values():
             channel.close()
         for pool in (self._live, self._replays):
-            # What is being read gives its connection back first.
+            # Reads in progress return their connections first.
             await asyncio.to_thread(pool.shutdown)
 
     def _refuse_too_many(self, credential: Hashable) -> None:
         if self._is_ending:
-            raise TooManyStreams("this server is about to end", hint="Ask again in a moment.")
+            raise TooManyStreams("this server is about to end", hint="Connect again in a moment.")
         if len(self._feeds) >= self._limit:
             raise TooManyStreams(
                 f"{self._limit:,} event streams are open here, and no more are allowed",
-                hint="Close one, ask again later, or raise XTYL_API_STREAMS.",
+                hint="Close one, connect again later, or raise XTYL_API_STREAMS.",
             )
         share = max(1, self._limit // SHARES)
         if credential is not None and sum(feed.credential == credential for feed in self._feeds) >= share:
@@ -163,7 +163,7 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(pool, question)
 
     async def _look_each_second(self) -> None:
-        """Where news was lost, or nobody sends any, this finds what has changed, with one question for all channels."""
+        """Find the executions that changed, with one query for all channels, even where Redis sent no notice."""
         while True:
             await asyncio.sleep(STANDINGS_SECONDS)
             now = time.monotonic()
@@ -174,7 +174,7 @@ class Hub:
             try:
                 found = await self._asked(self._live, partial(self._queries.standings, list(self._channels)))
             except Exception as error:
-                log.warning("listeners have no news: %s", error)
+                log.warning("listeners get no new events: %s", error)
                 continue
             for execution_id, channel in list(self._channels.items()):
                 channel.drop_taken()
@@ -187,10 +187,10 @@ class Hub:
             asked = {feed.credential: feed.still_valid for feed in self._feeds if feed.still_valid is not None}
             for credential, still_valid in asked.items():
                 try:
-                    # Not behind a database that does not answer.
+                    # Separate, so that it does not wait for a database that does not answer.
                     is_valid = await asyncio.to_thread(still_valid)
                 except Exception as error:
-                    log.warning("whether a token still counts is not known: %s", error)
+                    log.warning("cannot check whether a token is still valid: %s", error)
                     continue
                 for feed in [feed for feed in self._feeds if feed.credential == credential and not is_valid]:
                     feed.end_with(self._refuse())

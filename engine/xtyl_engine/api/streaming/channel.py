@@ -1,5 +1,5 @@
-"""What the listeners of one execution share: SQL is read once for all of them, and what was read is kept until each has taken it.
-A channel sends nothing: each listener's feed takes from it at its own pace. Lives in one event loop.
+"""The events that the listeners of one execution share: read from SQL once for all, and kept until each has taken them. A channel
+sends nothing: each listener's feed takes from it at its own pace. It lives in one event loop.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from xtyl_engine.states import ExecutionState
 
 log = logging.getLogger("xtyl")
 PAGE = 500
-# Some eight thousand events: whoever is farther behind what happens reads from SQL, at a pace of its own.
+# Some eight thousand events; a listener farther behind reads from SQL, at its own pace.
 BACKLOG_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One event as it is sent, and when it was recorded."""
+    """One event in the bytes that are sent, and the time it was recorded."""
 
     sequence: int
     time: float
@@ -33,7 +33,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events in order as they are sent, and how far the execution had come when they were read."""
+    """Events in order, in the bytes that are sent, and the execution's progress when they were read."""
 
     sequence: int
     state: ExecutionState
@@ -44,7 +44,7 @@ Read = Callable[[int | None], Awaitable[Page]]
 
 
 def make_page(progress: Progress) -> Page:
-    """What was read, as it is sent."""
+    """Turn the events that were read into bytes to send."""
     frames = tuple(
         Frame(event.sequence, event.time, f"id: {event.sequence}\ndata: {_compact(to_json(event))}\n\n".encode())
         for event in progress.events
@@ -53,7 +53,7 @@ def make_page(progress: Progress) -> Page:
 
 
 def named_frame(name: str, data: Mapping[str, Any]) -> bytes:
-    """A frame that is no event of the execution. It has no id, so that whoever comes again goes on after the last event."""
+    """A frame that is no event of the execution. It has no id, so a listener that reconnects continues after the last event."""
     return f"event: {name}\ndata: {_compact(data)}\n\n".encode()
 
 
@@ -62,24 +62,24 @@ def _compact(data: Any) -> str:
 
 
 class Subscriber(Protocol):
-    """What takes from a channel, at its own pace: `cursor` is the number of the last event it was given."""
+    """A consumer of a channel, at its own pace: `cursor` is the number of the last event it was given."""
 
     cursor: int
     is_over: bool
 
     def wake(self) -> None:
-        """There may be something to take."""
+        """Wake it: there may be something to take."""
 
     def cut_off(self) -> None:
-        """What it has still to take is kept no longer."""
+        """Drop it: the events that it still has to take are kept no longer."""
 
     def end_with(self, error: WorkflowException) -> None:
-        """There is nothing more, for this reason."""
+        """End it for this reason."""
 
 
 class Channel:
     """One execution's events, read as far as `position`, for its feeds. Both `read` and `replay` give the events after a number:
-    one for all who listen, the other for one who has to catch up, and who must not be in the way of the first."""
+    `read` for all listeners, `replay` for one that has to catch up without delaying the others."""
 
     def __init__(self, execution_id: str, *, read: Read, replay: Read):
         self.execution_id = execution_id
@@ -101,30 +101,30 @@ class Channel:
 
     @property
     def end(self) -> tuple[ExecutionState, int] | None:
-        """How the execution ended and with which event, if it has and all its events are read."""
+        """The execution's final state and last event, once it has ended and all its events are read."""
         is_over = self.state is not None and self.state.is_terminal and self.position == self.sequence
         return (self.state, self.sequence) if is_over and self.state is not None else None
 
     def after(self, sequence: int) -> Sequence[Frame]:
-        """What is kept after an event; numbers have no gaps."""
+        """The kept events after this number; numbers have no gaps."""
         return self._frames[max(0, sequence - self.base) :]
 
     def look(self, sequence: int | None = None) -> None:
-        """Read, unless as much is known already: the execution has come as far as `sequence`, or nobody knows how far."""
+        """Read, unless event `sequence` was read already; without a `sequence`, read in any case."""
         if sequence is None or sequence > self.sequence:
             self._wanted += 1
             if self._reading is None:
                 self._reading = asyncio.create_task(self._read_on())
 
     async def looked(self) -> None:
-        """Read, and return when a reading is done that began after this call. Raises RunNotFound and BackendError."""
+        """Read, and return after a read that began later than this call. Raises RunNotFound and BackendError."""
         self.look()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((self._wanted, done))
         await done
 
     def close(self) -> None:
-        """Read no more; whoever waits for a look is released."""
+        """Read no more, and release every task that waits for a read."""
         if self._reading is not None:
             self._reading.cancel()
         for _, done in self._waiting:
@@ -144,7 +144,7 @@ class Channel:
             for feed in self.feeds:
                 feed.end_with(error)
         except Exception as error:
-            # Whoever listens already is not told: the next news, or the next second, brings another look.
+            # Current listeners need not know: the next notice, or the next second, brings another read.
             self._fail(error)
             log.warning("the events of %s could not be read: %s", self.execution_id, error)
         finally:
@@ -169,13 +169,13 @@ class Channel:
                 feed.cut_off()
 
     def drop_taken(self) -> None:
-        """Keep no more than somebody has still to take."""
+        """Drop the events that no feed has still to take."""
         base = self.base
         taken = min((feed.cursor for feed in self._followers(base)), default=self.position or 0)
         del self._frames[: max(0, taken - base)]
 
     def _followers(self, base: int) -> list[Subscriber]:
-        """The feeds that go on from what is kept here; the others still read from SQL, or are over."""
+        """The feeds that continue from the kept events; the others still read from SQL, or are over."""
         return [feed for feed in self.feeds if feed.cursor >= base and not feed.is_over]
 
     def _answer(self, aim: int) -> None:

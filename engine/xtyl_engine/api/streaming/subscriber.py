@@ -1,5 +1,5 @@
-"""What one listener still has to get: first what SQL holds after the event it has seen last, then what its channel reads, with no
-gap and nothing twice. Whoever sends asks for the next bytes when the last ones are gone, so a feed holds nothing back for it.
+"""The events that one listener still has to get: first those in SQL after the last event it has seen, then those that its channel
+reads, without a gap and without repeats. It sends nothing: the route asks for the next bytes once the last ones are sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Describe = Callable[[WorkflowException], Mapping[str, Any]]
 
 
 class Counts(Protocol):
-    """Who counts what becomes of listeners; `metrics.ApiMetrics` is one."""
+    """A counter of what happens to listeners; `ApiMetrics` is one."""
 
     def observe_lag(self, seconds: float) -> None: ...
 
@@ -26,8 +26,8 @@ class Counts(Protocol):
 
 
 class Feed:
-    """One listener's. `cursor` is the number of the last event it was given; `still_valid` is asked by the hub, once for all
-    feeds with the same `credential`. `describe` puts an error into the words that are sent."""
+    """One listener's feed. `cursor` is the number of the last event it was given; the hub calls `still_valid` once for all feeds
+    with the same `credential`. `describe` puts an error into the words that are sent."""
 
     def __init__(
         self,
@@ -63,34 +63,34 @@ class Feed:
             await self._news
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Wake it: there may be something to send."""
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
     def remind(self, now: float) -> None:
-        """Wake it if it has been silent for long."""
+        """Wake it if it has been silent for too long."""
         if now - self._spoke >= KEEP_ALIVE_SECONDS:
             self.wake()
 
     def end_with(self, error: WorkflowException) -> None:
-        """End, telling the listener why."""
+        """End, and tell the listener why."""
         self.end(named_frame("error", self._describe(error)))
 
     def end(self, last: bytes = b"") -> None:
-        """End with these bytes; what is in the channel is not sent any more."""
+        """End with these bytes; the rest of the channel is not sent."""
         if not self.is_over:
             self.is_over = True
             self._last = last
             self.wake()
 
     def cut_off(self) -> None:
-        """End since the listener does not keep up."""
+        """End because the listener does not keep up."""
         if self._counts is not None and not self.is_over:
             self._counts.cut_off()
         self.end_with(
             StreamTooSlow(
                 f"events of {self.channel.execution_id} come faster than this listener takes them",
-                hint="Ask again with the last id that arrived: nothing is lost.",
+                hint="Connect again with the last id that arrived: nothing is lost.",
             )
         )
 
@@ -124,7 +124,7 @@ class Feed:
         return b"".join(frame.text for frame in frames)
 
     def _observe(self) -> None:
-        """What was given last has been sent: so long it took from the record to there."""
+        """Note the time from recording to sending of the bytes that were given last."""
         if self._sending_since is not None and self._counts is not None:
             self._counts.observe_lag(time.time() - self._sending_since)
         self._sending_since = None
