@@ -53,11 +53,11 @@ __all__ = [
     "runs",
 ]
 
-# What is stored or pickled names a function so, and finds it whatever module it is in.
+# Stored and pickled values name a function this way, and find it whichever module it is in.
 for _function in (attach, connect, load_briefs, runs):
     _function.__module__ = __name__
 
 
 def __dir__() -> list[str]:
-    """What users need: tab completion does not offer the modules of the package."""
+    """The public names only: tab completion does not offer the package's modules."""
     return list(__all__)

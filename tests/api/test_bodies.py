@@ -36,8 +36,8 @@ DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
         (b'{"a\\u0000": 1}', "NUL", "u0000"),
         (b'{"a": "\\ud800"}', "surrogate", "whole character"),
         (b'{"a": ["b", {"\\udfff": 1}]}', "surrogate", "whole character"),
-        (DEEP.encode(), "deeper", "flatter"),
-        (b"[" * 200_000, "deeper", "flatter"),
+        (DEEP.encode(), "deeper", "Flatten"),
+        (b"[" * 200_000, "deeper", "Flatten"),
         (b"[" + b"1," * (MAX_COMMAS + 1) + b"1]", "parts", "in parts"),
         (b"[" + b"[" * (MAX_BRACKETS // 2) + b"{" * (MAX_BRACKETS // 2), "parts", "in parts"),
     ],
@@ -232,7 +232,7 @@ def test_a_body_that_does_not_come() -> None:
         yield {"type": "http.request", "body": b"{", "more_body": True}
         await asyncio.Event().wait()
 
-    with pytest.raises(RequestRefused, match="1 bytes came") as caught:
+    with pytest.raises(RequestRefused, match="1 bytes of the body arrived") as caught:
         asyncio.run(read_body(requested(one_byte()), SMALL, seconds=0.05))
     assert caught.value.status == 408
 
@@ -247,5 +247,5 @@ def test_a_body_that_comes_slowly() -> None:
         yield {"type": "http.request", "body": b"x", "more_body": False}
 
     assert len(asyncio.run(read_body(requested(dripping()), SMALL, seconds=0.2, rate=50.0))) == 4001
-    with pytest.raises(RequestRefused, match="bytes came"):
+    with pytest.raises(RequestRefused, match="bytes of the body arrived"):
         asyncio.run(read_body(requested(dripping()), SMALL, seconds=0.2, rate=1e9))

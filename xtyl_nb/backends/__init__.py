@@ -1,6 +1,6 @@
-"""Where runs are submitted to and asked about: directly, as on a laptop, or over HTTP.
+"""The back ends that a notebook submits runs to and asks about them: reached directly, as on a laptop, or over HTTP.
 
-Others take a back end from `connect` and see only `protocol`; `retrying` rides over a back end that is away for a moment.
+Other rooms take a back end from `connect` and use it as `protocol` says; `retrying` waits for one that is briefly away.
 """
 
 __all__ = ["connect", "direct", "fork", "protocol", "remote", "retrying"]

@@ -1,5 +1,5 @@
-"""Which back end is in use: the one that `connect` or the environment names, or else the embedded one, found or started at
-first use.
+"""The back end in use: the one that `connect` or the environment names, or else the embedded one, which is found or started at
+first use. It does not talk to any of them itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _lock = threading.Lock()
 
 
 def backend() -> Backend:
-    """The back end in use: the one `connect` named, the one at XTYL_URL, or else the embedded one, found or started now."""
+    """The back end in use: the one given to `connect`, the one at XTYL_URL, or else the embedded one, found or started now."""
     global _backend
     with _lock:
         if _backend is None:
@@ -37,20 +37,19 @@ def connect(
     database: str | None = None,
     redis: str | None = None,
 ) -> None:
-    """Use another back end than the embedded one, or, with nothing named, go back to it.
+    """Use another back end than the embedded one; without arguments, use the embedded one again.
 
     Args:
         url: The address of a back end's API, such as "https://xtyl.example.org".
-        token: What `xtyl token create` gave; the variable XTYL_TOKEN if left out.
-        project: Whose runs to see, with a token of all projects; XTYL_PROJECT, or else
-            "default".
-        database: From the inside, the SQLAlchemy URL of the database, together with `redis`.
-        redis: The URL of the broker, together with `database`, for workers must see the same
-            truth.
+        token: The token that `xtyl token create` printed; default: the variable XTYL_TOKEN.
+        project: The project whose runs are shown, with a token for all projects; default:
+            XTYL_PROJECT, or else "default".
+        database: Without an API, the SQLAlchemy URL of the database, together with `redis`.
+        redis: The URL of the broker, together with `database`: the workers must use both.
 
     Raises:
-        BackendError: The back end cannot be reached; the one in use stays.
-        SettingsError: What was given is no such URL; the one in use stays.
+        BackendError: The back end cannot be reached; the current one stays in use.
+        SettingsError: A URL is not valid; the current back end stays in use.
 
     Example:
         >>> try:
@@ -62,9 +61,11 @@ def connect(
     """
     global _backend
     if url is not None and (database is not None or redis is not None):
-        raise BackendError("`url` stands for the whole back end", hint=f"Name one way to it: {EXAMPLES}.")
+        raise BackendError("`url` stands for the whole back end", hint=f"Give only one of the two: {EXAMPLES}.")
     if url is None and (token is not None or project is not None):
-        raise BackendError("`token` and `project` go with a URL", hint=f"{EXAMPLES.partition(', or')[0]}.")
+        raise BackendError(
+            "`token` and `project` go with a URL", hint=f"Name the URL too: {EXAMPLES.partition(', or')[0]}."
+        )
     if (database is None) != (redis is None):
         missing = "redis" if redis is None else "database"
         raise BackendError(f"`{missing}` is missing", hint=f"Name both: {EXAMPLES.partition(', or ')[2]}.")
@@ -98,7 +99,7 @@ def _remote(url: str, token: str | None, project: str | None) -> Backend:
 
 
 def _unlock() -> None:
-    """In a forked child: whoever held the lock is not here."""
+    """Make a new lock in a forked child: the thread that held the old one is not there."""
     global _lock
     _lock = threading.Lock()
 

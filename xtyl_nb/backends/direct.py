@@ -1,5 +1,5 @@
-"""The back end whose database and broker can be reached from here: the embedded one, or a shared one seen from the inside. What
-it does, the engine does; here it is what a Run asks for, with a notebook's functions packed.
+"""The back end whose database and broker can be reached from this process: the embedded one, or a shared one without its API. The
+engine does the work; this module offers it as a Run needs it, and packs a notebook's functions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DirectBackend:
-    """Speaks to the database and the broker that settings name. Safe to share between threads, and across forks."""
+    """A back end by the database and the broker that settings name. Safe to share between threads, and across forks."""
 
     def __init__(self, settings: Settings):
         from xtyl_engine.engine import Engine
@@ -39,20 +39,20 @@ class DirectBackend:
             raise
         outlive_forks(self.engine)
 
-    # Not kept here: in a forked child the engine makes all of it anew.
+    # Not stored: in a forked child the engine makes all of it anew.
     @property
     def database(self) -> Database:
-        """Where the truth is."""
+        """The database."""
         return self.engine.database
 
     @property
     def store(self) -> ArtifactStore:
-        """Where files of inputs go."""
+        """The store for files of inputs."""
         return self.engine.store
 
     @property
     def queries(self) -> Queries:
-        """Questions about executions."""
+        """The reads of executions."""
         return self.engine.queries
 
     def submit(
@@ -63,7 +63,7 @@ class DirectBackend:
         shape: Mapping[str, Any],
         functions: Mapping[str, Callable[..., Any]],
     ) -> str:
-        """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
+        """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node."""
         from xtyl_engine.scheduler.submit import Submission, new_execution_id
 
         id = new_execution_id(plan.name)
@@ -79,11 +79,11 @@ class DirectBackend:
         return self.engine.submit(submission).id
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
-        """Per node, how many jobs it would run and how many of them are cached."""
+        """The number of jobs that each node would run, and how many of them are cached."""
         return self.engine.forecast(plan, rows)
 
     def overview(self, id: str) -> Overview:
-        """One execution at a glance."""
+        """The state of one execution and of each of its nodes."""
         return self.engine.glance.overview(id)
 
     def control(self, id: str, action: str) -> None:
@@ -91,23 +91,23 @@ class DirectBackend:
         self.engine.control(id, action)
 
     def decide(self, id: str, verb: str, node: str, item: str, **said: Any) -> None:
-        """`approve`, `reject` or `another` at a review, with what goes with it. Raises DecisionRefused."""
+        """`approve`, `reject` or `another` at a review, with its arguments. Raises DecisionRefused."""
         self.engine.control(id, verb, node, item, **said)
 
     def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
-        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
+        """The open reviews in order: the first `count`, or those after the review of this node and item."""
         return self.engine.glance.reviews(id, after, count)
 
     def inspect(self, id: str, node: str, item: str) -> JobDetail:
-        """One job with everything that is known of it. Raises RunNotFound."""
+        """One job with all its details. Raises RunNotFound."""
         return self.engine.closeup.job(id, node, item)
 
     def job_page(self, id: str, node: str, start: int) -> JobPage:
-        """Some jobs of a node, those that need somebody first. Raises RunNotFound."""
+        """Some jobs of a node; those that wait for a person come first. Raises RunNotFound."""
         return self.engine.closeup.page(id, node, start)
 
     def store_of(self, id: str) -> ArtifactStore:
-        """Where the files of one execution are."""
+        """The store with the files of one execution."""
         return self.store
 
     def changed(self, id: str, after: int, timeout: float) -> bool:
@@ -115,25 +115,25 @@ class DirectBackend:
         return self.engine.changed(id, after, timeout)
 
     def check(self) -> None:
-        """See that the embedded back end runs. Raises BackendStartError when it could not be kept running."""
+        """Check that the embedded back end runs, or restart it. Raises BackendStartError when it cannot be kept running."""
         from xtyl_engine.embedded.client import check
 
         check(self.settings)
 
     def close(self) -> None:
-        """Let go of every connection; runs go on."""
+        """Close every connection; runs go on."""
         self.engine.close()
 
     def _takes_no_functions(self) -> bool:
-        """Whether it is known here that the workers would reject a notebook's functions. Those of a shared back end have settings
-        of their own; who says nothing here leaves it to them."""
+        """Whether this process knows that the workers reject a notebook's functions. The workers of a shared back end have
+        settings of their own, which count unless the setting is made here."""
         is_said = self.settings.redis_url is None or bool(os.environ.get("XTYL_ACCEPT_FUNCTIONS"))
         return is_said and not self.settings.accept_functions
 
     def _pack(
         self, functions: Mapping[str, Callable[..., Any]], id: str
     ) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
-        """The functions as their nodes name them, and those of them that go along."""
+        """The functions as their nodes name them, and those that are packed and sent along."""
         from xtyl_engine.values.functions import function_name, load_key, not_taken, pack, reference
 
         stored: dict[str, dict[str, Any]] = {}

@@ -1,5 +1,5 @@
-"""Back ends across `os.fork`: what is open belongs to the parent, the child makes its own at first use. It is no way to share
-anything between the two.
+"""Back ends across `os.fork`: open connections belong to the parent, and the child makes its own at first use. It shares nothing
+between the two.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ POLL_SECONDS = 0.001
 
 
 class Forkable(Protocol):
-    """What has a database open, and can make all that it has open anew."""
+    """An object with an open database, which can open all its connections anew."""
 
     database: Database
 
     def open(self) -> None: ...
 
 
-# Whether nothing was open when the process forked last.
+# Whether no connection was open at the last fork.
 _known: WeakKeyDictionary[Forkable, bool] = WeakKeyDictionary()
 
 
 def outlive_forks(each: Forkable) -> None:
-    """From now on, a child of this process has its own connections where it uses this."""
+    """Give each later child of this process connections of its own to this back end."""
     _known[each] = True
 
 
@@ -41,7 +41,7 @@ def _before() -> None:
 
 def _in_child() -> None:
     for each, was_closed in list(_known.items()):
-        # Forgotten, not closed: closing would tell the server, or SQLite, what only the parent may tell.
+        # Forgotten, not closed: closing would end the parent's session at the server, or its locks in SQLite.
         each.database.engine.dispose(close=False)
         each.open()
         if each.database.is_sqlite and not was_closed:
@@ -49,8 +49,8 @@ def _in_child() -> None:
 
 
 def _let_go(database: Database) -> bool:
-    """Close every connection that is idle; whether none was in use. SQLite's locks are the process's, and what the library knows
-    of them would be wrong in a child."""
+    """Close every idle connection; whether none was in use. SQLite's locks belong to the process, and a child would inherit a
+    wrong record of them."""
     deadline = time.monotonic() + IN_USE_SECONDS
     while True:
         pool: Any = database.engine.pool

@@ -1,5 +1,5 @@
-"""What a Run needs of a back end, whichever it is. `direct` speaks to the database and the broker, `remote` to the HTTP API; one
-suite of tests runs every verb over both.
+"""The protocol of a back end, as a Run uses it. `direct` implements it with the database and the broker, `remote` with the HTTP
+API; one suite of tests runs every verb over both.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Reads(Protocol):
-    """Questions about executions. Each raises RunNotFound for an id that there is none of."""
+    """The reads of executions. Each raises RunNotFound for an unknown id."""
 
     def execution(self, execution_id: str) -> Execution: ...
 
@@ -43,17 +43,17 @@ class Reads(Protocol):
 
 
 class Backend(Protocol):
-    """Takes workflows and answers for their executions. Safe to share between threads."""
+    """Takes workflows, and reads and controls their executions. Safe to share between threads."""
 
     @property
     def queries(self) -> Reads: ...
 
     @property
     def store(self) -> ArtifactStore:
-        """Where files of inputs go."""
+        """The store for files of inputs."""
 
     def store_of(self, id: str) -> ArtifactStore:
-        """Where the files of one execution are."""
+        """The store with the files of one execution."""
 
     def submit(
         self,
@@ -63,7 +63,7 @@ class Backend(Protocol):
         shape: Mapping[str, Any],
         functions: Mapping[str, Callable[..., Any]],
     ) -> str:
-        """Write an execution and hint at it; its id. `functions` are the plan's callables by node."""
+        """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node."""
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]: ...
 
@@ -77,7 +77,7 @@ class Backend(Protocol):
         person. Raises DecisionRefused."""
 
     def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
-        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
+        """The open reviews in order: the first `count`, or those after the review of this node and item."""
 
     def inspect(self, id: str, node: str, item: str) -> JobDetail: ...
 
@@ -87,6 +87,6 @@ class Backend(Protocol):
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
 
     def check(self) -> None:
-        """See that it still runs, where that is ours to see to."""
+        """Check that it still runs, where this process is responsible for that."""
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Looking again while a database restarts: what goes on there is not lost, so whoever only looks need not give up."""
+"""Repeats a read while a database restarts: nothing is lost there, so a read need not fail. It never repeats a write."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AGAIN_SECONDS = 0.2
 
 
 def patiently(look: Callable[[], T], seconds: float = OUTAGE_SECONDS) -> T:
-    """What `look` returns, tried again for `seconds` while the database cannot be reached. Raises BackendError after that."""
+    """The result of `look`, repeated for `seconds` while the database cannot be reached. Raises BackendError after that."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The command `xtyl` and what it prints. Nothing else imports it.
+"""The command `xtyl` and its output. No other room imports it.
 
 `main` is the entry point.
 """

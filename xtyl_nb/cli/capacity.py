@@ -1,4 +1,4 @@
-"""How full a shared back end is: its broker's memory, its database, its runs. Looks only."""
+"""The fill of a shared back end: its broker's memory, its database, its runs. It only reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIZE = select(func.pg_database_size(func.current_database()))
 
 
 def measure(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What there is, as names and words. Raises BackendError where one of them does not answer."""
+    """Yield the name and the words of each figure. Raises BackendError where broker or database does not answer."""
     memory = read_memory(settings.event_url)
     yield "broker memory", memory.words
     yield "live streams", f"{memory.streams:,}"

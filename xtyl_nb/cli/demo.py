@@ -1,4 +1,4 @@
-"""The main job from beginning to end, as `xtyl demo` runs it: the launch workflow over the shipped briefs."""
+"""`xtyl demo`: runs the launch workflow over the shipped briefs from beginning to end, and prints its results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS_PRINTED = 8
 
 
 def launch_workflow() -> Workflow:
-    """Three headlines, a poster for each, the first picked, one kit; per row of briefs."""
+    """The launch workflow; for each row of briefs: three headlines, a poster for each, the first picked, one kit."""
     return (
         Workflow("summer-launch")
         .generate_copy("headline", prompt="A {{ tone }} headline for {{ product }}", n=3)
@@ -34,12 +34,12 @@ def launch_workflow() -> Workflow:
 
 
 def run_demo(folder: Path, rows: int | None = None) -> bool:
-    """Run the launch workflow, show it, print the results and write the images; whether all of it completed."""
+    """Run the launch workflow, show it, print the results and write the images; whether every row completed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WorkflowException(
-            f"the folder {folder} cannot be made: {error.strerror}", hint="Name another: --folder."
+            f"the folder {folder} cannot be made: {error.strerror}", hint="Name another folder with --folder."
         ) from error
     console = Console()
     briefs = load_briefs(rows)

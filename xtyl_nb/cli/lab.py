@@ -1,5 +1,5 @@
-"""The project's notebooks, copied to a folder of the user's and opened in JupyterLab. It brings no JupyterLab: that is the extra
-`lab`.
+"""`xtyl lab`: copies the project's notebooks to a folder of the user's and opens them in JupyterLab. It does not install
+JupyterLab; the extra `lab` does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PAGES = "https://github.com/xtyl/xtyl-nb/blob/main"
 
 
 def copy_notebooks(folder: Path) -> None:
-    """Copy the notebooks into the folder, except those that it has: they may hold the user's work."""
+    """Copy the notebooks into the folder, except those that exist there: they may hold the user's work."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for source in _shipped().glob("*.ipynb"):
@@ -29,7 +29,7 @@ def copy_notebooks(folder: Path) -> None:
                 partial.replace(folder / source.name)
     except OSError as error:
         raise WorkflowException(
-            f"the notebooks cannot be copied to {folder}: {error.strerror}", hint="Name another folder: --folder."
+            f"the notebooks cannot be copied to {folder}: {error.strerror}", hint="Name another folder with --folder."
         ) from error
 
 
@@ -41,12 +41,12 @@ def lab_command(folder: Path, options: Iterable[str]) -> list[str]:
             hint=f'Install it: {sys.executable} -m pip install "xtyl-nb[lab]".',
         )
     first = f"--LabApp.default_url=/lab/tree/{FIRST}"
-    # -P: Python files in the folder where it is started are not JupyterLab's.
+    # -P: Python files in the current folder must not shadow modules of JupyterLab.
     server = [sys.executable, "-P", "-m", "jupyterlab", "--ip=127.0.0.1", f"--ServerApp.root_dir={folder}"]
     return [*server, first, *options]
 
 
 def _shipped() -> Path:
-    """In a wheel they lie inside the package, in a clone beside it."""
+    """The folder of the notebooks: inside the package in a wheel, beside it in a clone."""
     package = Path(str(files("xtyl_nb")))
     return next(each for each in (package / "notebooks", package.parent / "notebooks") if each.is_dir())

@@ -1,4 +1,6 @@
-"""The `xtyl` command: the main job without a notebook, and the back end's switches."""
+"""The `xtyl` command: runs the demo, starts and stops the back end, shows and controls runs, without a notebook. The commands of
+operators are in `maintenance` and `serve`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Commands(click.Group):
-    """Our errors are told in our words, without a traceback."""
+    """A group of commands that prints this project's errors without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -36,7 +38,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default="xtyl-demo", show_default=True)
-@click.option("--rows", type=click.IntRange(1, 24), default=None, help="How many briefs; all 24 by default.")
+@click.option("--rows", type=click.IntRange(1, 24), default=None, help="The number of briefs; all 24 by default.")
 def demo(folder: Path, rows: int | None) -> None:
     """Run the launch workflow over the shipped briefs and write its images."""
     from xtyl_nb.cli.demo import run_demo
@@ -50,7 +52,7 @@ def demo(folder: Path, rows: int | None) -> None:
 def lab(folder: Path, options: tuple[str, ...]) -> None:
     """Copy the notebooks to a folder of yours and open the first in JupyterLab, until Ctrl-C.
 
-    A notebook that the folder has stays as it is. OPTIONS go to JupyterLab: --no-browser, --port=9000, --allow-root.
+    A notebook that exists in the folder stays as it is. OPTIONS go to JupyterLab: --no-browser, --port=9000, --allow-root.
     """
     import os
 
@@ -75,7 +77,7 @@ def up() -> None:
 
 @main.command()
 def down() -> None:
-    """End the embedded back end; runs stay where they are and go on at the next start."""
+    """Stop the embedded back end; runs are kept and go on at the next start."""
     from xtyl_engine.embedded.client import down as end
 
     click.echo("The back end has ended." if end(settings_of_home()) else "No back end was running.")
@@ -83,7 +85,7 @@ def down() -> None:
 
 @main.command()
 def status() -> None:
-    """Say what of the embedded back end runs, or how full a shared one is."""
+    """Show which parts of the embedded back end run, or how full a shared one is."""
     from xtyl_engine.embedded.client import status as look
 
     settings = settings_of_home()
@@ -95,7 +97,7 @@ def status() -> None:
 
 @main.command()
 def doctor() -> None:
-    """Check what a run needs, and say what to do about what is missing."""
+    """Check everything that a run needs, and say how to mend each fault."""
     import os
 
     from xtyl_engine.embedded.client import doctor as examine
@@ -111,9 +113,9 @@ def doctor() -> None:
 @main.command()
 @click.option("--slots", type=click.IntRange(1, 1000), default=None, help="Jobs at a time; XTYL_SLOTS by default.")
 @click.option("--pool", type=click.Choice(["threads", "prefork"]), default=None, help="XTYL_POOL by default.")
-@click.option("--check", is_flag=True, help="Say whether a worker of this host is alive and can work, and end.")
+@click.option("--check", is_flag=True, help="Report whether a worker of this host is alive and can work, then exit.")
 def worker(slots: int | None, pool: str | None, check: bool) -> None:
-    """Work for the back end that the XTYL_ variables name, until ended."""
+    """Run a worker for the back end that the XTYL_ variables name, until it is stopped."""
     import os
 
     from xtyl_engine.settings import load_settings
@@ -131,9 +133,9 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
 
 
 @main.command()
-@click.option("--to", "target", help="The schema to end at, such as 0002; the newest by default.")
+@click.option("--to", "target", help="The target schema, such as 0002; the newest by default.")
 def migrate(target: str | None) -> None:
-    """Make or upgrade the tables of the database that the XTYL_ variables name, or, for an older release, take them back."""
+    """Create or upgrade the tables of the database that the XTYL_ variables name, or downgrade them for an older release."""
     from xtyl_engine.database.connection import Database
     from xtyl_engine.database.schema import change_schema, ensure_schema, revision
     from xtyl_engine.settings import prepare_home

@@ -1,5 +1,5 @@
-"""Commands for whoever keeps a back end going: remove what is old, copy it, put a copy back, see how full it is. They join the
-`xtyl` command in `cli`.
+"""Commands for the operator of a back end: remove old runs, back it up, restore it, show how full it is. `main` adds them to the
+`xtyl` command.
 """
 
 from __future__ import annotations
@@ -24,39 +24,38 @@ SHOWN = 5
 
 
 def age(text: str) -> float:
-    """A length of time such as 30d, in seconds."""
+    """Turn a length of time such as 30d into seconds."""
     found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text.strip())
     if found is None:
-        raise click.BadParameter(f"{text!r} is no age: write 30d, 12h, 45m or 4w")
+        raise click.BadParameter(f"{text!r} is not an age: write 30d, 12h, 45m or 4w")
     return float(found[1]) * UNITS[found[2]]
 
 
 def settings_of_home() -> Settings:
-    """The settings for a command that is about this machine's home. Where XTYL_URL names a back end elsewhere, which other
-    commands are about, it says so."""
+    """The settings for a command that works on this machine's home. It warns if XTYL_URL is set: other commands use that."""
     from xtyl_engine.settings import load_settings
 
     settings = load_settings()
     if os.environ.get("XTYL_URL", "").strip():
-        click.echo(
-            f"XTYL_URL is set; this is about the home {settings.home}, not about what is at that address.", err=True
-        )
+        click.echo(f"XTYL_URL is set; this command works on the home {settings.home}, not on that address.", err=True)
     return settings
 
 
 @click.command()
-@click.option("--older-than", type=age, help="30d, 12h or 4w since the run ended; XTYL_RETENTION_DAYS by default.")
-@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
-@click.option("--keep-failed", is_flag=True, help="Keep failed runs whatever their age.")
+@click.option(
+    "--older-than", type=age, help="Time since the run ended, as 30d, 12h or 4w; XTYL_RETENTION_DAYS by default."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
+@click.option("--keep-failed", is_flag=True, help="Keep failed runs of any age.")
 def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
-    """Remove ended runs that are old, and the files that nothing refers to any more."""
+    """Remove old runs that have ended, and the files that are no longer referred to."""
     from xtyl_engine.broker.live_events import forget_streams
     from xtyl_engine.database.retention.executions import Retention
     from xtyl_engine.database.retention.keeper import DAY_SECONDS, foresee, tidy
 
     settings = settings_of_home()
     if older_than is None and settings.retention_days is None:
-        raise click.UsageError("How old? Write --older-than 30d, or set XTYL_RETENTION_DAYS.")
+        raise click.UsageError("There is no age: write --older-than 30d, or set XTYL_RETENTION_DAYS.")
     seconds = older_than if older_than is not None else (settings.retention_days or 0) * DAY_SECONDS
     retention = Retention(seconds=seconds, keep_failed=keep_failed)
     broker = _broker(settings)
@@ -71,18 +70,18 @@ def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
                 _progress(f"{tally}")
         except KeyboardInterrupt:
             _progress("")
-            click.echo(f"Interrupted. Removed {tally or 'nothing'}; all else is whole, and the next time goes on.")
+            click.echo(f"Interrupted. Removed {tally or 'nothing'}; all else is whole, and the next prune continues.")
             sys.exit(130)
     _progress("")
     click.echo(f"Removed {tally}.")
     if tally and tally.jobs:
-        click.echo("Their cached results are gone too: what asks for one of them again is made, and paid, anew.")
+        click.echo("Their cached results are gone too. The same prompts will run, and be billed, again.")
 
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def backup(folder: Path) -> None:
-    """Copy the back end of XTYL_HOME into a new FOLDER; it may be at work. For SQLite."""
+    """Copy the back end of XTYL_HOME, which may be running, into a new FOLDER. For SQLite."""
     from xtyl_engine.embedded.backup import back_up
 
     _tell_copied("Copied", back_up(settings_of_home(), folder.absolute()), folder)
@@ -91,7 +90,7 @@ def backup(folder: Path) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def restore(folder: Path) -> None:
-    """Put the backup in FOLDER into XTYL_HOME, where there must be no back end yet. For SQLite."""
+    """Restore the backup in FOLDER to XTYL_HOME, where there must be no back end yet. For SQLite."""
     from xtyl_engine.embedded.backup import restore as put_back
 
     settings = settings_of_home()
@@ -130,7 +129,7 @@ def _open(settings: Settings) -> Iterator[Database]:
 
 
 def _broker(settings: Settings) -> str | None:
-    """The broker's URL; None while the embedded one does not run, for its streams ended with it."""
+    """The broker's URL; None while the embedded one does not run, because its streams ended with it."""
     from xtyl_engine.embedded.client import status
 
     if settings.redis_url is not None:
@@ -140,7 +139,7 @@ def _broker(settings: Settings) -> str | None:
 
 
 def _progress(words: str) -> None:
-    """One line that is written over, where somebody watches."""
+    """Replace the line of progress, if standard error is a terminal."""
     if sys.stderr.isatty():
         click.echo(f"\r\033[K{words}", nl=False, err=True)
 

@@ -1,5 +1,5 @@
-"""Commands that open the back end to others over HTTP: serve the API, make and remove its tokens. They join the `xtyl` command in
-`cli`.
+"""Commands that open the back end to others over HTTP: serve the API, make and remove its tokens. `main` adds them to the `xtyl`
+command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xtyl_nb.cli.maintenance import settings_of_home
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=8000, show_default=True)
 def api(host: str, port: int) -> None:
-    """Serve the HTTP API of this back end, until ended."""
+    """Serve the HTTP API of this back end, until it is stopped."""
     from xtyl_engine.settings import SettingsError, load_settings
 
     try:
@@ -24,7 +24,7 @@ def api(host: str, port: int) -> None:
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"the HTTP API needs {error.name}, which is not installed here",
-            hint="Install it: pip install 'xtyl-nb[server]'.",
+            hint="Run `pip install 'xtyl-nb[server]'`.",
         ) from error
     click.echo(f"xtyl api: http://{f'[{host}]' if ':' in host else host}:{port}")
     serve(load_settings(), host, port)
@@ -37,17 +37,23 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice([str(role) for role in Role]), required=True, help="What it may do.")
-@click.option("--project", required=True, help="Whose executions and templates it sees; '*' for all projects.")
-@click.option("--days", type=click.IntRange(1, MAX_DAYS), default=None, help="When it runs out; never by default.")
+@click.option(
+    "--role", type=click.Choice([str(role) for role in Role]), required=True, help="The role: what the token may do."
+)
+@click.option(
+    "--project", required=True, help="The project whose executions and templates it sees; '*' for all projects."
+)
+@click.option(
+    "--days", type=click.IntRange(1, MAX_DAYS), default=None, help="The time until it expires; never by default."
+)
 def create(name: str, role: str, project: str, days: int | None) -> None:
-    """Make a token and show it, this once."""
+    """Make a token and show it, once only."""
     click.echo(_tokens().create(name, Role(role), None if project == "*" else project, days=days))
 
 
 @token.command(name="list")
 def list_tokens() -> None:
-    """List the tokens, which are not kept themselves."""
+    """List the tokens; their secrets are not stored."""
     found = _tokens().tokens()
     click.echo("\n".join(map(_described, found)) if found else "No tokens yet.")
 
@@ -55,7 +61,7 @@ def list_tokens() -> None:
 @token.command()
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove a token; it stops at once, open streams within seconds."""
+    """Remove a token; it is refused at once, and its open streams end within seconds."""
     _tokens().remove(name)
     click.echo(f"The token {name!r} is gone.")
 

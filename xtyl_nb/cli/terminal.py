@@ -1,5 +1,5 @@
-"""A run's progress in a terminal: one line per node, and what is waited for. Where there is no terminal, one plain line
-for each thing that happened to a node as a whole. Watching changes nothing: stop watching, and the run goes on.
+"""A run's progress in a terminal: one line per node, and the open reviews. Without a terminal: one plain line for each change of
+a node as a whole. Watching changes nothing, and the run goes on when it ends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_LINES = 30
 def watch(live: Live, console: Console | None = None) -> Overview:
     """Show a run until it is over; returns its last overview.
 
-    Ctrl-C ends the watching and not the run.
+    Ctrl-C ends the display, not the run.
     """
     from rich.console import Console
 
@@ -101,7 +101,7 @@ def _nodes(overview: Overview, most: int) -> Table:
 
 
 def _most_telling(overview: Overview, most: int) -> list[tuple[str, NodeOverview]]:
-    """The nodes to show when not all fit: what goes on or went wrong first, in the order of the plan."""
+    """The nodes to show when not all fit: active and failed ones first, in the order of the plan."""
     nodes = list(overview.nodes.items())
     quiet = ("pending", "completed", "skipped")
     kept = sorted(nodes, key=lambda pair: node_state(pair[1]) in quiet)[:most]
@@ -140,7 +140,7 @@ def _watch_lines(live: Live, console: Console) -> Overview:
 
 
 def _lines(overview: Overview) -> list[tuple[str, str]]:
-    """What is worth a line: nodes that are done or wait, reviews, and the run itself. Each with what it is about."""
+    """The lines to print, each with its subject: nodes that are done or waiting, reviews, and the run itself."""
     lines = [(id, _node_line(id, node)) for id, node in overview.nodes.items() if node.total and node.is_over]
     if not overview.state.is_terminal:
         lines += [

@@ -1,4 +1,4 @@
-"""The table of briefs that the project ships: 24 invented products, for the demo, the notebooks and a first try."""
+"""Loads the shipped table of briefs: 24 invented products, for the demo, the notebooks and a first try."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def load_briefs(rows: int | None = None) -> pd.DataFrame:
-    """Give the briefs of 24 invented products, for a first try.
+    """Load the briefs of 24 invented products, for a first try.
 
     Args:
-        rows: How many, from the first on; all if left out.
+        rows: The number of briefs, from the first on; all by default.
 
     Returns:
         A DataFrame with `product`, `tone`, `audience` (text) and `price` (whole dollars).

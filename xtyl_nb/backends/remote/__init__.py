@@ -1,6 +1,6 @@
-"""A back end reached over HTTP: the same protocol, with pages, event streams and files that come when they are looked at.
+"""A back end reached over HTTP: the same protocol, with pages, event streams, and files that are fetched when they are read.
 
-`connect` enters by `backend`, the command line by `doctor`.
+`connect` uses `backend`, the command line uses `doctor`.
 """
 
 __all__ = ["backend", "doctor"]

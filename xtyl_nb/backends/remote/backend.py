@@ -1,5 +1,5 @@
-"""A back end over HTTP: everything that a Run does, through the API, so that a notebook needs an address and a token and no
-database, broker or folder of anybody's.
+"""A back end over HTTP: everything that a Run does goes through the API. A notebook needs an address and a token, and no access
+to the database, the broker or the folders.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SUBMIT_SECONDS = 15.0
 
 
 class RemoteBackend:
-    """Speaks to the API at `url`, for one project: the token's own, or for a token of all projects `default`, if none is named.
-    Raises BackendError if it cannot be reached or does not take the token."""
+    """The API at `url`, for one project: the token's own, or for a token of all projects the named one, by default `default`.
+    Raises BackendError if it cannot be reached or refuses the token."""
 
     def __init__(self, url: str, token: str, project: str | None = None):
         settings = load_settings()
@@ -47,7 +47,7 @@ class RemoteBackend:
         self.me = from_json(Me, self.calls.get("me"))
         self._project = project
         self.queries = RemoteQueries(self.calls, project)
-        # Apart for each back end: what one says of a file, another need not know.
+        # A folder for each back end: a file of one need not exist on another.
         self._folder = settings.home / "remote" / hashlib.sha256(self.calls.url.encode()).hexdigest()[:16]
         self.store = RemoteStore(self._folder, self.calls, project=project)
         self._streams = Streams(self.calls)
@@ -56,7 +56,7 @@ class RemoteBackend:
         return f"RemoteBackend({self.calls.url!r})"
 
     def store_of(self, id: str) -> RemoteStore:
-        """Where the files of one execution come to."""
+        """The store into which the files of one execution are fetched."""
         return RemoteStore(self._folder, self.calls, id)
 
     def submit(
@@ -67,14 +67,14 @@ class RemoteBackend:
         shape: Mapping[str, Any],
         functions: Mapping[str, Callable[..., Any]],
     ) -> str:
-        """Send a workflow and its rows; the execution's id. It is sent again where an answer is lost, and runs once."""
+        """Send a workflow and its rows, and return the execution's id. After a lost answer it is sent again, and runs once."""
         body = self._submission(plan, rows, functions) | {"shape": dict(shape)}
         key = uuid4().hex
         made = patiently(lambda: self.calls.post(*EXECUTIONS, body=body, key=key), SUBMIT_SECONDS)
         return from_json(Execution, made).id
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
-        """Per node, how many jobs it would run and how many of them are cached."""
+        """The number of jobs that each node would run, and how many of them are cached."""
         wanted = {id: function for id, function in plan.functions.items() if callable(function)}
         found = self.calls.post("workflows", "forecast", body=self._submission(plan, rows, wanted))
         if not isinstance(found, dict) or not isinstance(found.get("nodes"), list):
@@ -82,7 +82,7 @@ class RemoteBackend:
         return [from_json(NodeForecast, each) for each in found["nodes"]]
 
     def overview(self, id: str) -> Overview:
-        """One execution at a glance; its images are small copies."""
+        """The state of one execution and of each of its nodes; its images are small copies."""
         return self._with_pictures(id, from_json(Overview, self.calls.get(*at(id), "overview")))
 
     def control(self, id: str, action: str) -> None:
@@ -90,24 +90,24 @@ class RemoteBackend:
         self.calls.post(*at(id), action)
 
     def decide(self, id: str, verb: str, node: str, item: str, **said: Any) -> None:
-        """`approve`, `reject` or `another` at a review, with what goes with it. Raises DecisionRefused."""
+        """`approve`, `reject` or `another` at a review, with its arguments. Raises DecisionRefused."""
         if verb == "approve":
             edits = {str(index): text for index, text in (said["edits"] or {}).items()}
             said |= {"choose": list(said["choose"]), "edits": edits or None}
         self.calls.post(*at(id), "reviews", node, item, verb, body=said)
 
     def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
-        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
+        """The open reviews in order: the first `count`, or those after the review of this node and item."""
         place = None if after is None else "/".join(after)
         listed, _ = self.calls.page(*at(id), "reviews", of="reviews", after=place, limit=min(count, MOST_REVIEWS))
         return self._with_pictures(id, tuple(from_json(Review, each) for each in listed))
 
     def inspect(self, id: str, node: str, item: str) -> JobDetail:
-        """One job with everything that is known of it. Raises RunNotFound."""
+        """One job with all its details. Raises RunNotFound."""
         return self._with_pictures(id, from_json(JobDetail, self.calls.get(*at(id), "jobs", node, item)))
 
     def job_page(self, id: str, node: str, start: int) -> JobPage:
-        """Some jobs of a node, those that need somebody first. Raises RunNotFound."""
+        """Some jobs of a node; those that wait for a person come first. Raises RunNotFound."""
         return self._with_pictures(
             id, from_json(JobPage, self.calls.get(*at(id), "nodes", node, "jobs", start=max(0, start)))
         )
@@ -117,10 +117,10 @@ class RemoteBackend:
         return self._streams.wait(id, after, timeout)
 
     def check(self) -> None:
-        """Whether it runs is not ours to see to: what asks it says so."""
+        """Do nothing: the API is run by others, and the next call reports if it is away."""
 
     def close(self) -> None:
-        """Let go of every connection; runs go on."""
+        """Close every connection; runs go on."""
         self._streams.close()
         self.calls.close()
 
@@ -142,7 +142,7 @@ class RemoteBackend:
         }
 
     def _refuse_functions(self, packed: Mapping[str, PackedFunction]) -> None:
-        """Say before anything is sent what the workers would say of every job."""
+        """Refuse a function before anything is sent if the workers would refuse it in every job."""
         node, function = next(iter(packed.items()))
         if not self.me.functions:
             raise not_taken(self.calls.url, function.name, node=node)
@@ -154,7 +154,7 @@ class RemoteBackend:
             )
 
     def _with_pictures(self, id: str, value: T) -> T:
-        """The same with small copies of its images, here, in place of their names."""
+        """The same with its images replaced by small local copies."""
         store, names = self.store_of(id), set[str]()
 
         def note(name: str) -> str:
@@ -167,7 +167,7 @@ class RemoteBackend:
 
 
 def _sendable(document: Document, packed: Mapping[str, PackedFunction]) -> Document:
-    """The document with what travels beside it named in place of each function, and the provider asked for here."""
+    """The document with each function replaced by the name of the function sent along, and with this notebook's provider."""
     provider = os.environ.get("XTYL_PROVIDER")
 
     def sendable(node: Node) -> Node:

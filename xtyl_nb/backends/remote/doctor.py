@@ -1,4 +1,6 @@
-"""What the doctor looks at where a back end is reached over HTTP: the address, the token, the releases on both sides."""
+"""The doctor's checks of a back end that is reached over HTTP: the address, the token, the releases on both sides. The checks of
+the embedded back end are the engine's.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from xtyl_nb.backends.remote.backend import RemoteBackend
 
 
 def examine(url: str) -> Iterator[Check]:
-    """Ask the API at `url`, as a notebook would."""
+    """Check the API at `url` with the calls that a notebook makes."""
     try:
         backend = RemoteBackend(url, os.environ.get("XTYL_TOKEN", "").strip())
     except WorkflowException as error:
@@ -22,13 +24,13 @@ def examine(url: str) -> Iterator[Check]:
     me = backend.me
     where = "every project" if me.project is None else f"the project {me.project}"
     yield Check(name="back end", ok=True, detail=backend.calls.url)
-    missing = "" if me.role == "write" else "; to run workflows it takes the role write"
+    missing = "" if me.role == "write" else "; running workflows needs the role write"
     yield Check(name="token", ok=True, detail=f"{me.name}: may {me.role} in {where}{missing}")
     yield Check(
         name="release",
         ok=me.version == xtyl_engine.__version__,
         detail=f"{xtyl_engine.__version__} here, {me.version} there",
-        hint=f'pip install "xtyl-nb=={me.version}"',
+        hint=f'Run `pip install "xtyl-nb=={me.version}"`.',
     )
     takes = f"those of Python {me.python}, and here is {PYTHON}" if me.functions else "only what its workers can import"
     yield Check(name="functions", ok=True, detail=f"the back end takes {takes}")

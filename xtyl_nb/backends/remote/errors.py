@@ -1,5 +1,5 @@
-"""From a problem document of the API to the error that the back end raised, in its own words, or in those of a notebook where the
-API speaks to programs.
+"""Turns a problem document of the API into the error that the back end raised, in its own words. Where the API's hint is for
+programs, the hint for a notebook's user is used instead.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any
 import xtyl_engine.errors
 from xtyl_engine.errors import BackendError, LimitExceeded, Problem, WorkflowError, WorkflowException
 
-# What a notebook's user can do, in place of what the API says to programs.
+# Hints for a notebook's user, in place of the API's hints for programs.
 HINTS = {
-    "api/unauthorized": 'Ask whoever runs the back end for a token, then xt.connect("…", token="…") or XTYL_TOKEN.',
-    "api/forbidden": 'Ask whoever runs the back end for a token of that role, then xt.connect("…", token="…").',
+    "api/unauthorized": 'Ask the operator of the back end for a token, then use xt.connect("…", token="…") or set XTYL_TOKEN.',
+    "api/forbidden": 'Ask the operator of the back end for a token of that role, then use xt.connect("…", token="…").',
     "api/too-large": "Run the table in parts, `flow.run(briefs[:1000])`, or pass long texts and images as files.",
 }
 
 
 def refusal(problem: Mapping[str, Any], *, retryable: bool = False) -> WorkflowException:
-    """The error that a problem document tells of, of the class that the back end raised."""
+    """The error that a problem document describes, of the class that the back end raised."""
     code, detail = problem["code"], str(problem.get("detail") or problem.get("title") or "")
     hint = str(problem["hint"]) if problem.get("hint") else None
     if code == WorkflowError.code and isinstance(problem.get("problems"), list):

@@ -1,5 +1,5 @@
-"""News of executions over HTTP: one event stream for each execution that somebody waits for, read by a thread of its own, shared
-by all who wait, and let go a while after the last of them. Without a stream whoever waits looks again each moment.
+"""New events over HTTP: one stream for each execution that is waited for, read by a thread of its own, shared by all waiting
+threads, and closed a while after the last of them. Without a stream, a waiting thread asks again every moment.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from xtyl_nb.backends.remote.http_client import Calls
 from xtyl_nb.backends.remote.queries import at
 
 IDLE_SECONDS = 20.0
-# Whoever is told looks; more than ten looks a second show nobody more.
+# A woken thread reads; more than ten reads a second show no more to a person.
 GATHER_SECONDS = 0.1
 PAUSES = (0.1, 0.5, 2.0)
 
@@ -34,7 +34,7 @@ class Streams:
             stream.leave()
 
     def close(self) -> None:
-        """Let go of every stream; whoever waits is told that there is no news."""
+        """Close every stream; waiting threads return without a new event."""
         with self._lock:
             for stream in self._streams.values():
                 stream.end()
@@ -65,11 +65,11 @@ class Stream:
 
     @property
     def is_over(self) -> bool:
-        """Whether no more will come of it."""
+        """Whether the stream has ended."""
         return self._is_over
 
     def take(self) -> bool:
-        """One more waits; False if the stream is over, and another is needed."""
+        """Count one more waiting thread; False if the stream is over, and another is needed."""
         with self._news:
             self._waiting += not self._is_over
             return not self._is_over
@@ -85,7 +85,7 @@ class Stream:
             return True
 
     def leave(self) -> None:
-        """One less waits."""
+        """Count one waiting thread less."""
         with self._news:
             self._waiting -= 1
             self._left = monotonic()
@@ -105,14 +105,14 @@ class Stream:
                     if self._is_idle() or self._note(line):
                         return self.end()
             except WorkflowException:
-                # Those who wait look by themselves meanwhile, and are told what is wrong.
+                # Waiting threads ask by themselves meanwhile, and get the error.
                 failures += 1
             with self._news:
                 self._news.wait_for(lambda: self._is_over, timeout=PAUSES[min(failures, len(PAUSES) - 1)])
         return self.end()
 
     def _note(self, line: str) -> bool:
-        """Take note of a line; whether it says that no more will come."""
+        """Note a line of the stream; whether it is the last one."""
         name, _, value = line.partition(":")
         value = value.strip()
         with self._news:
@@ -123,7 +123,7 @@ class Stream:
 
     def _is_idle(self) -> bool:
         with self._news:
-            # Under the same lock as `take`, so that nobody gets a stream that is about to end.
+            # Under the same lock as `take`, so that no thread gets a stream that is about to end.
             idle = not self._waiting and monotonic() - self._left > IDLE_SECONDS
             self._is_over = self._is_over or idle
             return self._is_over

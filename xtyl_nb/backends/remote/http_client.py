@@ -1,5 +1,5 @@
-"""The one home of HTTP: an API as calls that return JSON, or raise what the back end raised, in its own words. Which calls there
-are, `remote` knows.
+"""The only module with an HTTP client: calls of an API that return JSON, or raise the error that the back end raised, in its own
+words. It knows no path of the API; `backend` and `queries` do.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from xtyl_nb.backends.remote.errors import refusal
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
-# Somewhat longer than a stream is silent: its keep-alive comes every 15 seconds.
+# Longer than a stream is ever silent: its keep-alive comes every 15 seconds.
 STREAM_TIMEOUT = httpx2.Timeout(40.0, connect=5.0)
 PASSING = frozenset({429, 502, 503, 504})
 CUT = 300
-AWAY = "Is `xtyl api` running there, and the address right? Nothing is lost: runs go on without you."
-UNSURE = "It may have been done all the same: look, with `xt.runs()` or `run.state`, before you repeat it."
+AWAY = "Check the address, and that `xtyl api` runs there. Nothing is lost: runs go on without you."
+UNSURE = "Look with `xt.runs()` or `run.state` before you repeat it: it may have been done all the same."
 _all: WeakSet[Calls] = WeakSet()
 
 
 class Calls:
-    """One API and the token for it, which is never shown. Safe to share between threads, and across forks."""
+    """One API and its token, which is never shown. Safe to share between threads, and across forks."""
 
     def __init__(self, url: str, token: str):
         self.url = _checked(url, token)
@@ -43,37 +43,37 @@ class Calls:
         return f"Calls({self.url!r})"
 
     def __del__(self) -> None:
-        # Not made if the address was refused.
+        # Missing if the address was refused.
         if hasattr(self, "_lock"):
             self.close()
 
     def get(self, *path: str, **parameters: Any) -> Any:
-        """The JSON that lies at a path."""
+        """Get the JSON at a path."""
         return self._json(self._answer("GET", path, params=_given(parameters)))
 
     def page(self, *path: str, of: str, **parameters: Any) -> tuple[list[Any], Any]:
-        """What is listed at a path under the name `of`, and where the next page begins, None after the last."""
+        """Get a page of the list `of` at a path, and the cursor of the next page; None after the last."""
         found = self.get(*path, **parameters)
         if isinstance(found, dict) and isinstance(listed := found.get(of), list):
             return listed, found.get("next")
         raise self.odd(f"no list of {of}")
 
     def post(self, *path: str, body: Any = None, key: str | None = None) -> Any:
-        """What the API says to a body; two with the same `key` count once."""
+        """Post a body and return the answer; two posts with the same `key` count once."""
         headers = {"Idempotency-Key": key} if key else {}
         return self._json(self._answer("POST", path, json={} if body is None else body, headers=headers))
 
     def upload(self, *path: str, data: bytes, **parameters: Any) -> Any:
-        """Send bytes; what the API says of them."""
+        """Post bytes and return the answer."""
         headers = {"Content-Type": "application/octet-stream"}
         return self._json(self._answer("POST", path, content=data, headers=headers, params=_given(parameters)))
 
     def fetch(self, *path: str, **parameters: Any) -> bytes:
-        """The bytes that lie at a path."""
+        """Get the bytes at a path."""
         return self._answer("GET", path, params=_given(parameters)).content
 
     def lines(self, *path: str, after: int) -> Iterator[str]:
-        """The lines of an event stream as they come, from the event that follows number `after`."""
+        """Yield the lines of an event stream as they arrive, from the event that follows number `after`."""
         headers = {"Last-Event-ID": str(after), "Accept": "text/event-stream"}
         with _Translated(self.url, writes=False):
             client = self._connected()
@@ -88,19 +88,19 @@ class Calls:
                 answer.close()
 
     def odd(self, what: str) -> BackendError:
-        """The error of an answer that is not what it should be."""
-        hint = "Is it the address of `xtyl api`? If so, it may be of another release: compare `xtyl --version`."
+        """The error for an answer of the wrong kind."""
+        hint = "Check that it is the address of `xtyl api`, and compare the releases with `xtyl --version`."
         return BackendError(f"{self.url} gave {what} for an answer", hint=hint)
 
     def close(self) -> None:
-        """Let go of every connection. What is asked afterwards opens them again: a Run outlives the choice of a back end."""
+        """Close every connection. A later call opens them again: a Run outlives the choice of a back end."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
             client.close()
 
     def forget(self) -> None:
-        """In a forked child: the connections are the parent's, and whoever held the lock is not here."""
+        """Drop, in a forked child, the connections of the parent, and a lock that a thread of the parent may hold."""
         self._lock, self._client = threading.Lock(), None
 
     def _connected(self) -> httpx2.Client:
@@ -110,7 +110,7 @@ class Calls:
                     base_url=f"{self.url}/api/",
                     headers={"Authorization": f"Bearer {self._token}", "User-Agent": "xtyl-nb"},
                     timeout=TIMEOUT,
-                    # A proxy of the environment has no business between this machine and itself.
+                    # Calls to this machine do not go through a proxy that the environment names.
                     trust_env=not self._is_near,
                     limits=httpx2.Limits(max_connections=64),
                 )
@@ -138,9 +138,9 @@ class Calls:
             if isinstance(problem, Mapping) and isinstance(problem.get("code"), str):
                 return refusal(problem, retryable=answer.status_code in PASSING)
         if answer.is_redirect:
-            hint = f"Connect to where it sends you: {str(answer.headers.get('location'))[:CUT]}"
+            hint = f"Connect to the address that it redirects to: {str(answer.headers.get('location'))[:CUT]}"
         else:
-            hint = "Is it the address of `xtyl api`? A proxy in between may have answered."
+            hint = "Check that it is the address of `xtyl api`: a proxy in between may have answered."
         return BackendError(
             f"{self.url} answered {answer.status_code} {answer.reason_phrase}"[:CUT],
             hint=hint,
@@ -149,7 +149,7 @@ class Calls:
 
 
 class _Translated:
-    """A block whose transport errors are ours. `writes` says that what was asked may have been done all the same."""
+    """A block whose transport errors become BackendError. `writes` says that the call may have taken effect all the same."""
 
     def __init__(self, url: str, *, writes: bool):
         self._url = url
@@ -168,23 +168,25 @@ class _Translated:
                 retryable=True,
             ) from error
         if isinstance(error, (httpx2.InvalidURL, ValueError)) and not isinstance(error, WorkflowException):
-            raise BackendError(f"{self._url} cannot be asked that: {str(error)[:CUT]}") from error
+            raise BackendError(f"the request cannot be sent to {self._url}: {str(error)[:CUT]}") from error
 
 
 def _checked(url: str, token: str) -> str:
     parts = urlsplit(url if isinstance(url, str) else "")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise BackendError(
-            "this is no address of a back end's API", hint='Write it as "https://xtyl.example.org", the token apart.'
+            "this is not the address of a back end's API",
+            hint='Write it as "https://xtyl.example.org", without the token.',
         )
     if not token:
         raise BackendError(
             f"there is no token for {parts.hostname}",
-            hint='Ask whoever runs it for one (`xtyl token create`); pass token="…" or set XTYL_TOKEN.',
+            hint='Ask its operator for one (`xtyl token create`), then pass token="…" or set XTYL_TOKEN.',
         )
     if not token.isascii() or not token.isprintable() or " " in token:
         raise BackendError(
-            "the token holds characters that no token has", hint="Copy it again, whole, without quotes or line ends."
+            "the token holds characters that are not allowed in one",
+            hint="Copy all of it again, without quotes or line ends.",
         )
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         warnings.warn(f"The token travels unencrypted to {parts.hostname}; use https://.", UserWarning, stacklevel=6)

@@ -1,4 +1,4 @@
-"""Reads over HTTP: the same questions that `Queries` asks a database, a page at a time."""
+"""Reads over HTTP, a page at a time: the same as the engine's `Queries`, which reads a database. It writes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE_WITH_OUTPUTS = 200
 
 
 class RemoteQueries:
-    """Questions to one API."""
+    """The reads of one API."""
 
     def __init__(self, calls: Calls, project: str | None = None):
         self._calls = calls
@@ -50,7 +50,7 @@ class RemoteQueries:
         return found.sequence, found.state
 
     def plan(self, execution_id: str) -> Plan:
-        """The plan the execution runs by."""
+        """The plan of the execution."""
         found = self._calls.get(*at(execution_id), "plan")
         try:
             return load_plan(json.dumps(found))
@@ -71,13 +71,13 @@ class RemoteQueries:
         return self._jobs(execution_id, PAGE_WITH_OUTPUTS, node=node, outputs="true")
 
     def node_states(self, execution_id: str, node: str) -> dict[str, JobState]:
-        """How each job of one node stands, by item."""
+        """The state of each job of one node, by item."""
         return {job.item: job.state for job in self._jobs(execution_id, PAGE, node=node)}
 
     def snapshot(self, execution_id: str, *, rows: bool = True) -> Snapshot:
-        """The execution with all its jobs at one moment, and its rows if they are wanted. Raises RunNotFound."""
-        # How all jobs stand is one answer. What does not change any more may come later, and in pages: rows, and the outputs of
-        # jobs that are completed.
+        """The execution with all its jobs at one moment, and its rows if requested. Raises RunNotFound."""
+        # One answer holds the states of all jobs. Facts that no longer change may come later, and in pages: rows, and the
+        # outputs of completed jobs.
         listed, _ = self._calls.page(*at(execution_id), "states", of="states")
         groups = [from_json(JobGroup, each) for each in listed]
         found = self._jobs(execution_id, PAGE_WITH_OUTPUTS, state="completed", outputs="true")
@@ -111,7 +111,7 @@ class RemoteQueries:
         return found
 
     def _jobs(self, execution_id: str, size: int, **parameters: Any) -> list[Job]:
-        """Jobs in the order in which they came into being, as a database gives them."""
+        """Jobs in the order of their creation, as a database returns them."""
         return sorted(map(_job, self._all(execution_id, "jobs", size, **parameters)), key=lambda job: job.id)
 
     def _all(self, execution_id: str, what: str, size: int, **parameters: Any) -> Iterator[Any]:
@@ -124,14 +124,14 @@ class RemoteQueries:
 
 
 def at(execution_id: str) -> tuple[str, ...]:
-    """Where an execution lies. Raises RunNotFound for what is no id, so that no other place is asked."""
+    """The path of an execution. Raises RunNotFound for a text that is no id, so that no other path is requested."""
     if not (isinstance(execution_id, str) and execution_id.strip(". ") and "/" not in execution_id):
         raise RunNotFound.of(execution_id)
     return (*EXECUTIONS, execution_id)
 
 
 def _job(data: Any) -> Job:
-    """An output travels as JSON and is kept as its text."""
+    """A job from JSON: its output is sent as a value, and kept here as text."""
     if isinstance(data, dict) and data.get("output") is not None:
         data = data | {"output": json.dumps(data["output"])}
     return from_json(Job, data)

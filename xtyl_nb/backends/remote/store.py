@@ -1,5 +1,5 @@
-"""Files of a back end that is reached over HTTP: sent when they are inputs, brought here when somebody asks for one, and kept
-beside the notebook by their content's hash, so that each travels once.
+"""Files of a back end that is reached over HTTP: inputs are sent, others are fetched when they are read, and all are kept beside
+the notebook under the hash of their content, so that each is transferred once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TYPES = {suffix: media_type for media_type, suffix in SUFFIXES.items() if suffi
 
 
 class RemoteStore(ArtifactStore):
-    """What lies on the way to a back end; `execution_id` says whose files may be asked for, None that files are sent."""
+    """The local copies of a back end's files. `execution_id` names the execution to fetch from; None is for files to send."""
 
     def __init__(self, folder: Path, calls: Calls, execution_id: str | None = None, *, project: str | None = None):
         super().__init__(folder)
@@ -34,7 +34,7 @@ class RemoteStore(ArtifactStore):
         self._project = project
 
     def save(self, data: bytes, media_type: str, **facts: Any) -> dict[str, Any]:
-        """Send bytes; their reference, which holds for this back end alone."""
+        """Send bytes and return their reference, which is valid for this back end only."""
         kept = self._kept.save(data, media_type, **facts)
         sent: dict[str, Any] = self._calls.upload(
             "artifacts", data=data, media_type=media_type, project_id=self._project
@@ -42,10 +42,10 @@ class RemoteStore(ArtifactStore):
         return kept | sent
 
     def path(self, reference: Mapping[str, Any]) -> Path:
-        """Where the file of a reference is, brought here if need be, or would be if it were there. Raises BackendError."""
+        """The path of a reference's file, which is fetched if needed; also of one that does not exist. Raises BackendError."""
         path = self._kept.path(reference)
         if self._execution_id is not None and not path.exists():
-            # One that is gone is told by whoever opens it: a frame has a thousand others.
+            # Opening a missing file reports it; here it must not fail a frame with a thousand others.
             with contextlib.suppress(ArtifactError):
                 data = self._calls.fetch(*at(self._execution_id), "artifacts", path.name)
                 if hashlib.sha256(data).hexdigest() == reference[KEY]:
@@ -53,27 +53,27 @@ class RemoteStore(ArtifactStore):
         return path
 
     def prepare(self, outputs: Iterable[str]) -> None:
-        """Bring the files that these outputs refer to, several at a time. Raises what `path` raises."""
+        """Fetch the files that these outputs refer to, several at a time. Raises what `path` raises."""
         found = {each[KEY]: each for text in outputs if f'"{KEY}"' in text for each in references(json.loads(text))}
         missing = [each for each in found.values() if not self._kept.path(each).exists()]
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             list(pool.map(self.path, missing))
 
     def original(self, path: str) -> str:
-        """The whole file of a picture, brought here."""
+        """The path of a picture's file, fetched in full size."""
         name = PurePath(path)
         reference = {KEY: name.stem, "media_type": _TYPES.get(name.suffix)}
         return str(self.path(reference))
 
     def bring(self, names: Iterable[str]) -> None:
-        """Bring small copies of images, several at a time. What cannot be had is left out: it is looked at again."""
+        """Fetch small copies of images, several at a time. One that cannot be fetched is left out, and tried again later."""
         missing = {name for name in names if not self.small(name).exists()}
         if missing:
             with ThreadPoolExecutor(AT_A_TIME) as pool:
                 list(pool.map(self._bring, missing))
 
     def small(self, name: str) -> Path:
-        """Where the small copy of an image is, or would be."""
+        """The path of an image's small copy, whether or not it exists."""
         return self.folder / "small" / PurePath(name).name
 
     def _bring(self, name: str) -> None:

@@ -101,7 +101,7 @@ def test_a_command_about_the_home_says_so(
     """Where XTYL_URL leads elsewhere, on standard error, without the address; else not a word of it."""
     monkeypatch.setenv("XTYL_URL", "https://canary.example.org")
     said = xtyl(*words)
-    assert said.stderr.startswith(f"XTYL_URL is set; this is about the home {os.environ['XTYL_HOME']},")
+    assert said.stderr.startswith(f"XTYL_URL is set; this command works on the home {os.environ['XTYL_HOME']},")
     assert "canary" not in said.output
     assert "XTYL_URL" not in said.stdout
     monkeypatch.delenv("XTYL_URL")

@@ -55,7 +55,7 @@ def test_a_repeated_submission_can_be_told(server: Web) -> None:
         (
             problem(401, "api/unauthorized", "this token is not known", hint="Send it."),
             BackendError,
-            "Ask whoever runs",
+            "Ask the operator",
         ),
         (
             problem(403, "api/forbidden", "this token may only read"),
@@ -113,7 +113,7 @@ def test_a_server_that_is_away_is_named() -> None:
 @pytest.mark.parametrize("url", ["", "xtyl.example", "ftp://x", "https://", "https://me:pw@x", "https://x?token=y"])
 def test_what_is_no_address_is_refused(url: str) -> None:
     """Before anything is sent, and without repeating it: it may hold a password."""
-    with pytest.raises(BackendError, match="no address") as raised:
+    with pytest.raises(BackendError, match="not the address") as raised:
         Calls(url, TOKEN)
     assert "pw" not in str(raised.value)
 
