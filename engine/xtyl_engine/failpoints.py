@@ -50,11 +50,11 @@ class PointError(WorkflowException, ValueError):
 
 
 def _cut() -> None:
-    raise BackendError("the connection was cut at a crash point", retryable=True)
+    raise BackendError("the connection was cut at a failpoint", retryable=True)
 
 
 def _raise() -> None:
-    raise RuntimeError("raised at a crash point")
+    raise RuntimeError("raised at a failpoint")
 
 
 ACTIONS: dict[str, Callable[[], None]] = {

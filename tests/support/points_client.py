@@ -1,4 +1,4 @@
-"""A kernel as a process of its own, which may be made to die: it submits a workflow that passes every crash point of a worker
+"""A kernel as a process of its own, which may be made to die: it submits a workflow that passes every failpoint of a worker
 (a list born at run time, a large value, a job longer than a beat).
 """
 
