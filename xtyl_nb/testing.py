@@ -198,10 +198,10 @@ def _output_faults(kind: NodeType, config: Mapping[str, Any], done: Any) -> Iter
             yield "it is Wait: say waits=True in the node type"
         return
     fields = kind.fields(config)
-    if fields is not None and not kind.bears and set(fields) != set(done.output):
+    if fields is not None and not kind.expands and set(fields) != set(done.output):
         yield f"its fields are {sorted(done.output)}: the node type says {sorted(fields)}"
-    if done.items is not None and not (kind.bears and len(done.output.get("items", ())) == done.items):
-        yield f"it has {done.items} items: say bears=True in the node type, and hold as many under `items`"
+    if done.items is not None and not (kind.expands and len(done.output.get("items", ())) == done.items):
+        yield f"it has {done.items} items: say expands=True in the node type, and hold as many under `items`"
     if done.branch is not None and done.branch not in kind.branches(config):
         yield f"it takes the branch {done.branch!r}: the node type offers none of that name"
 

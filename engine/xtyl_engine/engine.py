@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xtyl_engine.broker.celery_app import make_app, queues_for, send_hint
+from xtyl_engine.broker.celery_app import make_app, notify_workers, queues_for
 from xtyl_engine.broker.live_events import Listener, Publisher
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
@@ -18,11 +18,11 @@ from xtyl_engine.events import Event
 from xtyl_engine.failpoints import arm
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast, forecast
-from xtyl_engine.queries.job_detail import Closeup
-from xtyl_engine.queries.overview import Glance
+from xtyl_engine.queries.job_detail import JobDetails
+from xtyl_engine.queries.overview import Overviews
 from xtyl_engine.scheduler.control import Controls
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.scheduler.rate_limits.permits import read_rates
+from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
 from xtyl_engine.settings import DEFAULT_PROJECT, Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
@@ -39,7 +39,7 @@ class Engine:
     def __init__(self, settings: Settings, **database: Any):
         self.settings = settings
         # First: a worker would refuse the same settings too, but only in its own log.
-        self._rates = read_rates(settings)
+        self._rates = read_claim_policy(settings)
         self.connection = ensure(settings)
         self._options = database
         self.open()
@@ -51,8 +51,8 @@ class Engine:
         self.plans = PlanCache()
         self.store = ArtifactStore(self.settings.artifacts_folder)
         self.queries = Queries(self.database, self.plans)
-        self.glance = Glance(self.queries, self.store, self._rates)
-        self.closeup = Closeup(self.queries, self.store)
+        self.glance = Overviews(self.queries, self.store, self._rates)
+        self.closeup = JobDetails(self.queries, self.store)
         self._controls = Controls(self.database, self.plans, self.store)
         self._publisher = Publisher(self.connection.redis_url)
         self._listener = Listener(self.connection.redis_url)
@@ -120,4 +120,4 @@ class Engine:
 
     def _tell(self, id: str, events: Sequence[Event]) -> None:
         self._publisher.publish(events)
-        send_hint(self._app, id, queues_for(self.settings.heavy_types))
+        notify_workers(self._app, id, queues_for(self.settings.heavy_types))

@@ -199,10 +199,14 @@ class PartialFailureError(WorkflowException):
     error_class = ErrorClass.PARTIAL
 
 
-class TemplateError(PermanentError, ValueError):
+class RenderError(PermanentError, ValueError):
     """Jinja text could not be rendered."""
 
     code = "template/error"
+
+
+# Packages were written with this name.
+RenderError = RenderError
 
 
 class ValueNotPlain(PermanentError, TypeError):

@@ -99,7 +99,7 @@ def _pass(point: Point) -> None:
 _reach: Callable[[Point], None] = _pass
 
 
-def reach(point: Point) -> None:
+def failpoint(point: Point) -> None:
     """Pass a point; the action armed for it happens here."""
     _reach(point)
 

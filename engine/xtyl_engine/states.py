@@ -47,7 +47,7 @@ OPEN = (JobState.BLOCKED, JobState.READY, JobState.RUNNING, JobState.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """A legal transition: from any of `sources` to `target`."""
 
     sources: tuple[StrEnum, ...]
@@ -56,33 +56,33 @@ class Move:
 
 _E, _J = ExecutionState, JobState
 
-EXECUTION_MOVES = {
-    "start": Move((_E.PENDING,), _E.RUNNING),
-    "pause": Move((_E.PENDING, _E.RUNNING), _E.PAUSED),
-    "resume": Move((_E.PAUSED,), _E.RUNNING),
-    "stop": Move((_E.PENDING, _E.RUNNING, _E.PAUSED), _E.STOPPED),
-    "complete": Move((_E.RUNNING, _E.PAUSED), _E.COMPLETED),
-    "fail": Move((_E.RUNNING, _E.PAUSED), _E.FAILED),
-    "reopen": Move((_E.FAILED, _E.STOPPED), _E.RUNNING),
+EXECUTION_TRANSITIONS = {
+    "start": Transition((_E.PENDING,), _E.RUNNING),
+    "pause": Transition((_E.PENDING, _E.RUNNING), _E.PAUSED),
+    "resume": Transition((_E.PAUSED,), _E.RUNNING),
+    "stop": Transition((_E.PENDING, _E.RUNNING, _E.PAUSED), _E.STOPPED),
+    "complete": Transition((_E.RUNNING, _E.PAUSED), _E.COMPLETED),
+    "fail": Transition((_E.RUNNING, _E.PAUSED), _E.FAILED),
+    "reopen": Transition((_E.FAILED, _E.STOPPED), _E.RUNNING),
 }
 
-JOB_MOVES = {
-    "unblock": Move((_J.BLOCKED,), _J.READY),
-    "claim": Move((_J.READY,), _J.RUNNING),
+JOB_TRANSITIONS = {
+    "unblock": Transition((_J.BLOCKED,), _J.READY),
+    "claim": Transition((_J.READY,), _J.RUNNING),
     # Not fenced on the owner: the first commit wins, so a slow worker's paid result is kept.
-    "complete": Move((_J.RUNNING, _J.READY), _J.COMPLETED),
-    "wait": Move((_J.RUNNING,), _J.WAITING),
-    "decide": Move((_J.WAITING,), _J.COMPLETED),
+    "complete": Transition((_J.RUNNING, _J.READY), _J.COMPLETED),
+    "wait": Transition((_J.RUNNING,), _J.WAITING),
+    "decide": Transition((_J.WAITING,), _J.COMPLETED),
     # One more option is on its way.
-    "another": Move((_J.WAITING,), _J.BLOCKED),
-    "retry": Move((_J.RUNNING,), _J.READY),
-    "release": Move((_J.RUNNING,), _J.READY),
-    "lose": Move((_J.RUNNING,), _J.READY),
-    "fail": Move((_J.RUNNING,), _J.FAILED),
-    "quarantine": Move((_J.RUNNING,), _J.QUARANTINED),
-    "skip": Move((_J.BLOCKED, _J.READY), _J.SKIPPED),
-    "stop": Move(OPEN, _J.STOPPED),
-    "reopen": Move((_J.FAILED, _J.QUARANTINED, _J.SKIPPED, _J.STOPPED), _J.BLOCKED),
+    "another": Transition((_J.WAITING,), _J.BLOCKED),
+    "retry": Transition((_J.RUNNING,), _J.READY),
+    "release": Transition((_J.RUNNING,), _J.READY),
+    "lose": Transition((_J.RUNNING,), _J.READY),
+    "fail": Transition((_J.RUNNING,), _J.FAILED),
+    "quarantine": Transition((_J.RUNNING,), _J.QUARANTINED),
+    "skip": Transition((_J.BLOCKED, _J.READY), _J.SKIPPED),
+    "stop": Transition(OPEN, _J.STOPPED),
+    "reopen": Transition((_J.FAILED, _J.QUARANTINED, _J.SKIPPED, _J.STOPPED), _J.BLOCKED),
 }
 
 

@@ -15,7 +15,7 @@ from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
 from xtyl_engine.api.bodies import LARGE, MAX_BRACKETS, MAX_COMMAS, MAX_DEPTH, MIDDLE, SMALL, parse, read_body
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.api.thread_pools import LARGE_BYTES
-from xtyl_engine.api.thread_pools import Desk as Threads
+from xtyl_engine.api.thread_pools import ThreadPools as Threads
 
 DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
 

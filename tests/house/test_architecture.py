@@ -217,6 +217,16 @@ def test_no_rooms_stand_in_a_circle() -> None:
     assert_no_circle({room: {other for other in graph[room] if other in graph} for room in graph})
 
 
+def test_no_class_has_the_name_of_another() -> None:
+    """A class name stands for one thing in the whole product."""
+    homes = defaultdict(list)
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(name)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
 def is_built_in_name(node: ast.AST | None) -> bool:
     return isinstance(node, ast.Constant) and node.value in (*node_registry.BUILTIN, *provider_registry.BUILTIN)
 

@@ -33,16 +33,16 @@ def cases(draw: st.DrawFn) -> Case:
     count = draw(st.integers(2, 8))
     names = [f"n{place}" for place in range(count)]
     nodes: dict[str, dict[str, object]] = {}
-    bearers: set[str] = set()
+    expanders: set[str] = set()
     axes: dict[str, tuple[str, ...]] = {}
     for place, name in enumerate(names):
         config: dict[str, object] = {}
         earlier = names[:place]
-        lists = [each for each in earlier if len(axes[each]) > 1 or each in bearers]
+        lists = [each for each in earlier if len(axes[each]) > 1 or each in expanders]
         if lists and draw(st.booleans()):
             over = draw(st.sampled_from(lists))
             config["over"] = over
-            axes[name] = axes[over] + ((over,) if over in bearers else ())
+            axes[name] = axes[over] + ((over,) if over in expanders else ())
         else:
             axes[name] = ("rows",)
         kind = draw(st.sampled_from(["plain", "plain", "n", "bearer"])) if len(axes[name]) < 3 else "plain"
@@ -50,20 +50,20 @@ def cases(draw: st.DrawFn) -> Case:
             config["n"] = draw(st.integers(2, 3))
             axes[name] += (name,)
         elif kind == "bearer":
-            bearers.add(name)
+            expanders.add(name)
         nodes[name] = config
     ways = st.sampled_from(["then", "otherwise"])
-    chosen = {name: draw(ways) for name in names if name not in bearers and draw(st.integers(0, 2)) == 0}
+    chosen = {name: draw(ways) for name in names if name not in expanders and draw(st.integers(0, 2)) == 0}
     edges = []
     for place, name in enumerate(names):
         for source in draw(st.sets(st.sampled_from(names[:place]), max_size=2)) if place else ():
             aligned = axes[name][: len(axes[source])] == axes[source]
             branch = draw(ways) if source in chosen and aligned else None
             edges.append((source, name, branch) if branch else (source, name))
-    plan = plan_of(nodes, edges, bearers=bearers)
+    plan = plan_of(nodes, edges, expanders=expanders)
     rows = draw(st.integers(1, 2))
     fails = {name: {str(row) for row in range(rows) if draw(st.integers(0, 5)) == 0} for name in names}
-    lengths = {name: draw(st.integers(0, 2)) for name in bearers}
+    lengths = {name: draw(st.integers(0, 2)) for name in expanders}
     return Case(plan, rows, fails, lengths, chosen, draw(st.integers(0, 999)))
 
 

@@ -13,7 +13,7 @@ def plan_of(
     nodes: Mapping[str, Mapping[str, object]],
     edges: Iterable[tuple[str, str] | tuple[str, str, str]],
     *,
-    bearers: Iterable[str] = (),
+    expanders: Iterable[str] = (),
 ) -> Plan:
     """A plan of nodes in the order given, which must be topological; `over` and `n` in a node's config make axes."""
     written = [Edge(source=edge[0], target=edge[1], branch=edge[2] if len(edge) > 2 else None) for edge in edges]
@@ -37,7 +37,7 @@ def plan_of(
         depths=depths,
         edges=[*written, *overs],
         readings={id: Reading() for id in nodes},
-        bearers=frozenset(bearers),
+        expanders=frozenset(expanders),
         inputs=(),
     )
 

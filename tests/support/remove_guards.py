@@ -40,7 +40,7 @@ class Guard:
     tests: str = "not postgres"
 
 
-MOVES = [
+TRANSITIONS = [
     "unblock",
     "claim",
     "complete",
@@ -54,24 +54,27 @@ MOVES = [
     "quarantine",
     "stop",
 ]
-GUARD = "guard(jobs.c.state, JOB_MOVES[move])"
+GUARD = "guard(jobs.c.state, JOB_TRANSITIONS[name])"
 GUARDS = [
     *[
         Guard(
-            f"{move}: the state it may leave",
+            f"{name}: the state it may leave",
             "scheduler/transitions.py",
             GUARD,
-            f'(true() if move == "{move}" else {GUARD})',
+            f'(true() if name == "{name}" else {GUARD})',
         )
-        for move in MOVES
+        for name in TRANSITIONS
     ],
     Guard(
-        "skip: the state it may leave", "scheduler/transitions.py", 'guard(jobs.c.state, JOB_MOVES["skip"])', "true()"
+        "skip: the state it may leave",
+        "scheduler/transitions.py",
+        'guard(jobs.c.state, JOB_TRANSITIONS["skip"])',
+        "true()",
     ),
     Guard(
         "reopen: the states it may leave",
         "scheduler/transitions.py",
-        'or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)',
+        'or_(guard(jobs.c.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)',
         "true()",
     ),
     Guard(
@@ -93,14 +96,14 @@ GUARDS = [
     Guard(
         "claim: the execution goes on",
         "scheduler/claim.py",
-        "    if ledger.state not in OPEN_TO_CLAIMS:\n        return 0\n",
+        "    if locked.state not in OPEN_TO_CLAIMS:\n        return 0\n",
         "",
     ),
-    Guard("complete: the epoch", "scheduler/apply_outcomes.py", "if outcome.claim.epoch == ledger.epoch]", "]"),
+    Guard("complete: the epoch", "scheduler/apply_outcomes.py", "if outcome.claim.epoch == locked.epoch]", "]"),
     Guard(
         "start: the licence", "scheduler/commit.py", "while time.monotonic() - asked > LICENCE_SECONDS:", "while False:"
     ),
-    Guard("renew: the execution goes on", "scheduler/commit.py", "ledger.state in OPEN_TO_CLAIMS and bool(", "bool("),
+    Guard("renew: the execution goes on", "scheduler/commit.py", "locked.state in OPEN_TO_CLAIMS and bool(", "bool("),
     Guard(
         "late result: only of a stopped job",
         "scheduler/transitions.py",
@@ -133,8 +136,8 @@ GUARDS = [
     Guard(
         "permit: given back by who won",
         "scheduler/apply_outcomes.py",
-        "        _keep_late(ledger, outcomes[0])\n        return []",
-        "        _keep_late(ledger, outcomes[0])\n        return list(outcomes)",
+        "        _keep_late(locked, outcomes[0])\n        return []",
+        "        _keep_late(locked, outcomes[0])\n        return list(outcomes)",
     ),
     Guard(
         "beat: only what is held",

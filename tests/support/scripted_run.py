@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from xtyl_engine.errors import ControlRefused, RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.queries.views import Attempt, JobDetail, JobPage, NodeOverview, Option, Overview, Review
-from xtyl_engine.states import EXECUTION_MOVES, ExecutionState, JobState
+from xtyl_engine.states import EXECUTION_TRANSITIONS, ExecutionState, JobState
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.plan import Plan, Reading, make_plan
 from xtyl_nb.drawing.layout import rank_levels
@@ -54,7 +54,7 @@ def plan_of(nodes: Mapping[str, tuple[str, dict[str, Any]]], edges: Any, *, name
         depths=depths,
         edges=wired,
         readings=dict.fromkeys(nodes, Reading()),
-        bearers=frozenset({"headline"}),
+        expanders=frozenset({"headline"}),
         inputs=("product", "tone", "price"),
     )
 
@@ -243,11 +243,11 @@ class ScriptedRun:
 
     def _move(self, name: str) -> None:
         now = self._script[-1].state if self.ended_unseen else self.overview().state
-        if now not in EXECUTION_MOVES[name].sources:
+        if now not in EXECUTION_TRANSITIONS[name].sources:
             raise ControlRefused(f"a {now} run cannot {name}", hint="Look at run.state first.")
         self.controls.append((name,))
         with self._moved:
-            target = ExecutionState(EXECUTION_MOVES[name].target)
+            target = ExecutionState(EXECUTION_TRANSITIONS[name].target)
             self._script.insert(self._at + 1, replace(self._script[self._at], state=target))
             self._at += 1
             self._moved.notify_all()

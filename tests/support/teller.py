@@ -9,7 +9,7 @@ from engine_driver import Driver
 from plans import plan_of
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.states import ExecutionState
 
 PLAN = plan_of({"a": {}}, [])
@@ -37,15 +37,15 @@ class Teller:
     ) -> int:
         """Commit events of one kind, and the state it brings; the number of the last. Lost are those nobody is told of."""
 
-        def work(transaction: Transaction) -> Ledger:
-            ledger = Ledger(transaction, id, self.driver.plans.load)
+        def work(transaction: Transaction) -> LockedExecution:
+            locked = LockedExecution(transaction, id, self.driver.plans.load)
             for _ in range(times):
-                ledger.note(kind, "a", "0", **data)
-            ledger.state = STATES.get(kind, ledger.state)
-            ledger.save()
-            return ledger
+                locked.note(kind, "a", "0", **data)
+            locked.state = STATES.get(kind, locked.state)
+            locked.save()
+            return locked
 
-        ledger = self.driver.database.transact(work)
+        locked = self.driver.database.transact(work)
         if not lost:
-            self.publish(ledger.events)
-        return ledger.sequence
+            self.publish(locked.events)
+        return locked.sequence

@@ -25,7 +25,7 @@ PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class Decisions:
     """The reviews of one run. `wait_until` blocks until a condition holds, `timeout` seconds at most."""
 
     id: str
@@ -86,8 +86,8 @@ class Desk:
     def _may_be_born(self, node: str, place: str | None) -> bool:
         """Whether lists that the node runs over are still to come."""
         row = None if place is None else place.split(".")[0]
-        bearers = [axis for axis in self.plan.nodes[node].axes[1:] if axis not in self.plan.lengths]
-        return any(state in OPEN for bearer in bearers for state in self.states(bearer, row).values())
+        expanders = [axis for axis in self.plan.nodes[node].axes[1:] if axis not in self.plan.lengths]
+        return any(state in OPEN for expander in expanders for state in self.states(expander, row).values())
 
     def states(self, node: str, place: str | None) -> dict[str, JobState]:
         """How the node's jobs at a place, or everywhere, stand, by item."""

@@ -12,13 +12,12 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import xtyl_nb.runs.decisions as desk
-import xtyl_nb.runs.results as results
 from xtyl_engine.errors import WaitTimeout
 from xtyl_engine.events import Event
 from xtyl_engine.states import ExecutionState
 from xtyl_nb.backends.retrying import patiently
 from xtyl_nb.drawing.displayable import CHANGED_SECONDS
+from xtyl_nb.runs import decisions, results
 
 if TYPE_CHECKING:
     from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
@@ -47,10 +46,10 @@ class Run:
         self._frame = frame.copy() if hasattr(frame, "columns") and hasattr(frame, "copy") else None
         self._cell: int | None = None
 
-    approve = desk.approve
-    reject = desk.reject
-    another = desk.another
-    reviews = desk.reviews
+    approve = decisions.approve
+    reject = decisions.reject
+    another = decisions.another
+    reviews = decisions.reviews
 
     frame = results.frame
     outputs = results.outputs
@@ -244,8 +243,8 @@ class Run:
         return self._backend.queries.plan(self.id)
 
     @property
-    def _desk(self) -> desk.Desk:
-        return desk.Desk(id=self.id, plan=self._plan, backend=self._backend, wait_until=self._wait_until)
+    def _desk(self) -> decisions.Decisions:
+        return decisions.Decisions(id=self.id, plan=self._plan, backend=self._backend, wait_until=self._wait_until)
 
     def _changed(self, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import xtyl_nb.workflow.steps as steps
 from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_nb.workflow import steps
 from xtyl_nb.workflow.implied_edges import branch_ends, names_read
 
 if TYPE_CHECKING:

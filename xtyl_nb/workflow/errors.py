@@ -21,7 +21,7 @@ MOST_DRAWN = 300
 CELL = "text-align:left;vertical-align:top;padding:4px 10px"
 
 
-class WorkflowError(errors.WorkflowError):
+class ShownWorkflowError(errors.WorkflowError):
     """The workflow cannot run as it is written."""
 
     _cell: int | None = None
@@ -43,13 +43,18 @@ class WorkflowError(errors.WorkflowError):
         return [f"WorkflowError: {headline(self)}, told above"]
 
 
+# Users read and pickle it by the name they catch.
+WorkflowError = ShownWorkflowError
+ShownWorkflowError.__name__ = ShownWorkflowError.__qualname__ = "WorkflowError"
+
+
 @contextmanager
 def readable() -> Iterator[None]:
     """Raise the engine's WorkflowError as one that a notebook shows well."""
     try:
         yield
     except errors.WorkflowError as error:
-        raise WorkflowError(error.problems, workflow=error.workflow, document=error.document) from None
+        raise ShownWorkflowError(error.problems, workflow=error.workflow, document=error.document) from None
 
 
 def headline(error: errors.WorkflowError) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from xtyl_engine.api.auth import In, Office, Reader, unauthorized
+from xtyl_engine.api.auth import AppState, Reader, State, unauthorized
 from xtyl_engine.api.middleware import Guard, listed_words
 from xtyl_engine.api.openapi import describe
 from xtyl_engine.api.parameters import answers
@@ -18,7 +18,7 @@ from xtyl_engine.api.problems import handle_errors, problem_of
 from xtyl_engine.api.routes import executions, files, health, reads, reviews, stream, templates
 from xtyl_engine.api.service import Service
 from xtyl_engine.api.streaming.broadcaster import Hub
-from xtyl_engine.api.thread_pools import Desk, respond
+from xtyl_engine.api.thread_pools import ThreadPools, respond
 from xtyl_engine.api.tokens import TokenFile
 from xtyl_engine.telemetry.prometheus import ApiMetrics
 
@@ -47,7 +47,7 @@ def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = N
     )
     if metrics is not None:
         metrics.ask("xtyl_stream_listeners", lambda: [((), len(hub))])
-    office = Office(service=service, tokens=tokens, desk=Desk(), hub=hub, metrics=metrics)
+    office = AppState(service=service, tokens=tokens, desk=ThreadPools(), hub=hub, metrics=metrics)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
@@ -66,7 +66,7 @@ def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = N
     described: dict[str, Any] = {}
 
     @app.get(DESCRIPTION, responses=answers(dict[str, Any]), tags=["health"])
-    async def openapi(caller: Reader, office: In) -> Response:
+    async def openapi(caller: Reader, office: State) -> Response:
         """This description."""
         described.update(described or describe(app))
         return respond(described)

@@ -15,7 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.api.service import Service
 from xtyl_engine.api.streaming.broadcaster import Hub
-from xtyl_engine.api.thread_pools import Desk
+from xtyl_engine.api.thread_pools import ThreadPools
 from xtyl_engine.api.tokens import Role, Token, TokenFile
 from xtyl_engine.telemetry.prometheus import ApiMetrics
 
@@ -26,12 +26,12 @@ _bearer = HTTPBearer(auto_error=False, description="Make one with `xtyl token cr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Office:
+class AppState:
     """Everything that the routes use, made once for an app."""
 
     service: Service
     tokens: TokenFile
-    desk: Desk
+    desk: ThreadPools
     hub: Hub
     metrics: ApiMetrics | None = None
 
@@ -57,9 +57,9 @@ class Caller:
         log.info("%s by %s: %s", action, self.token.name, what)
 
 
-def office(request: Request) -> Office:
+def app_state(request: Request) -> AppState:
     """The parts of this app."""
-    found: Office = request.app.state.office
+    found: AppState = request.app.state.office
     return found
 
 
@@ -80,7 +80,7 @@ def allowed(role: Role) -> Callable[..., Awaitable[Caller]]:
     async def check(
         request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
     ) -> Caller:
-        tokens = office(request).tokens
+        tokens = app_state(request).tokens
         token = None if given is None or len(given.credentials) > MAX_TOKEN else tokens.find(given.credentials)
         if token is None:
             raise unauthorized("the token is invalid, expired or revoked" if given else "there is no token")
@@ -96,7 +96,7 @@ def allowed(role: Role) -> Callable[..., Awaitable[Caller]]:
     return check
 
 
-In = Annotated[Office, Depends(office)]
+State = Annotated[AppState, Depends(app_state)]
 Reader = Annotated[Caller, Depends(allowed(Role.READ))]
 Reviewer = Annotated[Caller, Depends(allowed(Role.REVIEW))]
 Writer = Annotated[Caller, Depends(allowed(Role.WRITE))]

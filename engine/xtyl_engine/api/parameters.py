@@ -26,7 +26,7 @@ After = Annotated[
     str | None, Query(min_length=1, max_length=600, description="`next` of the previous page.", pattern=VISIBLE)
 ]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="The most to return.")]
-State = Annotated[ExecutionState | None, Query(description="Only executions in this state.")]
+OfExecutionState = Annotated[ExecutionState | None, Query(description="Only executions in this state.")]
 OfState = Annotated[JobState | None, Query(description="Only jobs in this state.")]
 OfName = Annotated[str | None, Query(max_length=200, pattern=VISIBLE, description="Only executions of this name.")]
 OfNode = Annotated[str | None, Query(max_length=64, pattern=VISIBLE, description="Only jobs of this node.")]

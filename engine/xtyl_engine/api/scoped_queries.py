@@ -15,7 +15,7 @@ from xtyl_engine.api.request_models import SubmissionBody
 from xtyl_engine.database import statements as sql
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import RunNotFound, TemplateNotFound
-from xtyl_engine.queries.files import Kept
+from xtyl_engine.queries.files import ExecutionFiles
 from xtyl_engine.queries.pages import Listing, Page
 from xtyl_engine.queries.views import Execution, Review
 from xtyl_engine.scheduler.templates import Catalogue, Template
@@ -41,7 +41,7 @@ class File:
 class ScopedExecution:
     """The reads of one execution, for a caller that may see it: `Reader.of` has checked."""
 
-    def __init__(self, execution: Execution, engine: Engine, listing: Listing, kept: Kept):
+    def __init__(self, execution: Execution, engine: Engine, listing: Listing, kept: ExecutionFiles):
         self.execution = execution
         self._engine = engine
         self._kept = kept
@@ -94,7 +94,7 @@ class Reader:
         self._engine = engine
         self.catalogue = Catalogue(engine.database)
         self._listing = Listing(engine.database)
-        self._kept = Kept(engine.database, engine.store)
+        self._kept = ExecutionFiles(engine.database, engine.store)
 
     def look(self) -> None:
         """Check that the database answers. Raises BackendError."""

@@ -26,7 +26,7 @@ WORK_SECONDS = 60.0
 LARGE_BYTES = 1024 * 1024
 
 
-class Desk:
+class ThreadPools:
     """Two pools of threads with a deadline for each, and one thread for large bodies, so that only one of them at a time is in
     memory as values."""
 

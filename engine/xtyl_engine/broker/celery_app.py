@@ -11,10 +11,10 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
-from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.scheduler.routing import HEAVY_QUEUE, QUEUE, queues_for
 
-__all__ = ["HEAVY_QUEUE", "QUEUE", "TASK", "make_app", "queues_for", "send_hint"]
+__all__ = ["HEAVY_QUEUE", "QUEUE", "TASK", "make_app", "notify_workers", "queues_for"]
 
 log = logging.getLogger("xtyl")
 TASK = "xtyl.advance"
@@ -57,13 +57,13 @@ def make_app(broker_url: str | None) -> Celery:
     return app
 
 
-def send_hint(app: Celery, execution_id: str, queues: Iterable[str] = (QUEUE,)) -> None:
+def notify_workers(app: Celery, execution_id: str, queues: Iterable[str] = (QUEUE,)) -> None:
     """Notify the workers at these queues that an execution has ready jobs; `queues_for` names the queues. A notification that
     cannot be sent is left to the sweeper."""
     try:
-        reach(Point.HINT_BEFORE)
+        failpoint(Point.HINT_BEFORE)
         for queue in queues:
             app.send_task(TASK, (execution_id,), queue=queue, retry=False, ignore_result=True)
-        reach(Point.HINT_SENT)
+        failpoint(Point.HINT_SENT)
     except Exception as error:
         log.warning("a notification could not be sent: %s; the next sweep sends it again", error)

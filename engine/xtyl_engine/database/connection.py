@@ -21,7 +21,7 @@ from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import Float
 
 from xtyl_engine.errors import BackendError
-from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.server_hints import POSTGRESQL, SQLITE, remedy
 
 T = TypeVar("T")
@@ -223,10 +223,10 @@ class Database:
         try:
             yield Transaction(cursor, self.compiled, is_sqlite=self.is_sqlite)
             if writes:
-                reach(Point.COMMIT_BEFORE)
+                failpoint(Point.COMMIT_BEFORE)
             connection.commit()
             if writes:
-                reach(Point.COMMIT_AFTER)
+                failpoint(Point.COMMIT_AFTER)
         except BaseException:
             with contextlib.suppress(Exception):
                 connection.rollback()

@@ -1,4 +1,6 @@
-"""What the scheduler reads and inserts, and how guards are written. The changes of a job's state are in `moves`."""
+"""What the scheduler reads and inserts, and how guards are written. The changes of a job's state are in
+`transitions` of the scheduler.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now
 from xtyl_engine.database.tables import attempts, decisions, events, executions, functions, jobs, rows, templates
-from xtyl_engine.states import FATAL, JOB_MOVES, ExecutionState, JobState, Move
+from xtyl_engine.states import FATAL, JOB_TRANSITIONS, ExecutionState, JobState, Transition
 
 B = bindparam
 
@@ -20,13 +22,13 @@ def among(column: ColumnElement[Any], *values: str) -> ColumnElement[bool]:
     return column == literals[0] if len(literals) == 1 else column.in_(literals)
 
 
-def guard(column: ColumnElement[Any], move: Move) -> ColumnElement[bool]:
-    """The row stands where the move may start."""
-    return among(column, *move.sources)
+def guard(column: ColumnElement[Any], transition: Transition) -> ColumnElement[bool]:
+    """The row stands where the transition may start."""
+    return among(column, *transition.sources)
 
 
-def target(move: Move) -> Any:
-    return literal_column(f"'{move.target}'")
+def target(transition: Transition) -> Any:
+    return literal_column(f"'{transition.target}'")
 
 
 def job_in(*values: JobState) -> ColumnElement[bool]:
@@ -108,7 +110,7 @@ READY = (
     select(
         jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.tries, jobs.c.because, jobs.c.output, jobs.c.lost
     )
-    .where(OF_EXECUTION, guard(jobs.c.state, JOB_MOVES["claim"]), jobs.c.due <= B("now"))
+    .where(OF_EXECUTION, guard(jobs.c.state, JOB_TRANSITIONS["claim"]), jobs.c.due <= B("now"))
     .order_by(jobs.c.id)
     .limit(B("limit"))
 )
@@ -136,7 +138,7 @@ EXPIRED = select(jobs.c.execution_id, jobs.c.id, jobs.c.node, jobs.c.item, jobs.
     job_in(JobState.RUNNING), jobs.c.lease < Now()
 )
 
-_IS_UNCLAIMED = and_(guard(jobs.c.state, JOB_MOVES["claim"]), jobs.c.due <= Now())
+_IS_UNCLAIMED = and_(guard(jobs.c.state, JOB_TRANSITIONS["claim"]), jobs.c.due <= Now())
 _IS_OPEN = among(executions.c.state, ExecutionState.PENDING, ExecutionState.RUNNING)
 
 # Up to so many of each execution: who asks has that many free slots, and a hundred thousand may be ready.

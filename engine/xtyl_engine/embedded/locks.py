@@ -24,7 +24,7 @@ def clients_lock(home: Path) -> Path:
     return home / "clients.lock"
 
 
-def claim(path: Path) -> int | None:
+def acquire(path: Path) -> int | None:
     """Become the one holder of a lock for the life of this process; its handle, or None if another process holds it.
 
     It is a POSIX lock, because the kernel reports the holder of one. Opening and closing the file again gives it up.
@@ -56,7 +56,7 @@ def holder(path: Path) -> int | None:
     return None if kind == fcntl.F_UNLCK else max(0, pid)
 
 
-def join(path: Path) -> int | None:
+def shared(path: Path) -> int | None:
     """Hold a lock that any number of processes may share, until the handle closes with this process and its forks.
 
     None while another process holds it exclusively.
@@ -65,7 +65,7 @@ def join(path: Path) -> int | None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[bool]:
+def exclusive(path: Path) -> Iterator[bool]:
     """Hold a shared lock exclusively inside the block; False, without the lock, if another process shares it."""
     handle = _flocked(path, fcntl.LOCK_EX)
     try:

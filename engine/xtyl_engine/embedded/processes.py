@@ -19,7 +19,7 @@ DEATHS_WITHIN_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 5.0
 
 # It reads pids from its input, which ends with the supervisor, even by SIGKILL; then it ends the children left behind.
-KEEPER = """
+REAPER = """
 while read -r name pid; do case $name in server) server=$pid ;; worker) worker=$pid ;; esac; done
 [ "$server" ] && kill -KILL "$server"
 [ "$worker" ] && kill -TERM "$worker" && sleep 3 && kill -KILL "-$worker"
@@ -34,12 +34,12 @@ class GaveUp(Exception):
         super().__init__(message)
 
 
-class Keeper:
+class OrphanReaper:
     """A shell that outlives this process by a moment, to end its children if it is killed."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", KEEPER], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            ["/bin/sh", "-c", REAPER], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )
 
     def tell(self, name: str, pid: int | None) -> None:
@@ -60,7 +60,7 @@ class Keeper:
 class Child:
     """A process that is started again when it dies, after ever longer pauses, until it has died too often."""
 
-    def __init__(self, name: str, start: Callable[[], subprocess.Popen[bytes]], keeper: Keeper):
+    def __init__(self, name: str, start: Callable[[], subprocess.Popen[bytes]], keeper: OrphanReaper):
         self.name = name
         self.restarts = 0
         self.process: subprocess.Popen[bytes] | None = None

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import xtyl_engine
-from xtyl_engine.embedded.locks import alone, clients_lock, holder, supervisor_lock
+from xtyl_engine.embedded.locks import clients_lock, exclusive, holder, supervisor_lock
 from xtyl_engine.embedded.redis_server import has_worker, ping
 from xtyl_engine.embedded.state_file import SupervisorState, read_presence
 from xtyl_engine.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class BackendStatus:
     """The embedded back end of a home at one moment. `worker` is `ready`, `starting` or `none`."""
 
     running: bool
@@ -32,14 +32,14 @@ class Status:
     versions: Mapping[str, str]
 
 
-def status(settings: Settings) -> Status:
+def status(settings: Settings) -> BackendStatus:
     """The state of the embedded back end of this home."""
     pid = holder(supervisor_lock(settings.home))
     found = read_presence(settings.home)
     here = found if pid is not None and found is not None and found.pid == pid else None
     socket = Path(here.socket) if here else None
     is_ready = socket is not None and has_worker(socket)
-    return Status(
+    return BackendStatus(
         running=here is not None and ping(Path(here.socket)),
         home=settings.home,
         state=found.state if found else None,
@@ -61,5 +61,5 @@ def status(settings: Settings) -> Status:
 def _has_clients(home: Path) -> bool:
     if not clients_lock(home).exists():
         return False
-    with alone(clients_lock(home)) as is_unused:
+    with exclusive(clients_lock(home)) as is_unused:
         return not is_unused

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import xtyl_engine
 from xtyl_engine.embedded import redis_server
-from xtyl_engine.embedded.locks import alone, claim, clients_lock, is_same_file, supervisor_lock
+from xtyl_engine.embedded.locks import acquire, clients_lock, exclusive, is_same_file, supervisor_lock
 from xtyl_engine.embedded.log_files import open_log, read_tail
-from xtyl_engine.embedded.processes import Child, GaveUp, Keeper
+from xtyl_engine.embedded.processes import Child, GaveUp, OrphanReaper
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_presence
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
@@ -42,7 +42,7 @@ class Supervisor:
         self._settings = settings
         self._lock = lock
         self._alarm = _catch_signals()
-        self._keeper = Keeper()
+        self._keeper = OrphanReaper()
         self._socket = redis_server.socket_path(settings.home)
         self._server = Child("server", self._start_server, self._keeper)
         self._worker = Child("worker", self._start_worker, self._keeper)
@@ -98,7 +98,7 @@ class Supervisor:
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
-        with alone(clients_lock(self._settings.home)) as is_unused:
+        with exclusive(clients_lock(self._settings.home)) as is_unused:
             if not is_unused:
                 self._last_client = now
         return is_unused and now - self._last_client >= self._settings.idle_seconds
@@ -106,7 +106,7 @@ class Supervisor:
     def _end_idle(self) -> bool:
         """End, unless the back end is needed: then False. The clients' lock is held until the supervisor's own is free, so
         that a new client starts a new supervisor."""
-        with alone(clients_lock(self._settings.home)) as is_unused:
+        with exclusive(clients_lock(self._settings.home)) as is_unused:
             if is_unused and not self._has_work():
                 log.info("this back end is not needed: no client, no work")
                 self._end(SupervisorState.STOPPED)
@@ -209,7 +209,7 @@ def main() -> int:
     os.umask(0o077)
     settings = load_settings()
     prepare_home(settings)
-    lock = claim(supervisor_lock(settings.home))
+    lock = acquire(supervisor_lock(settings.home))
     return 0 if lock is None else Supervisor(settings, lock).run()
 
 

@@ -113,7 +113,7 @@ def _formerly(**names: str) -> Callable[[type[T]], type[T]]:
     return decorate
 
 
-@_formerly(templates="rendered")
+@_formerly(templates="rendered", bears="expands")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeType:
     """One kind of node: its parameters, its work, and every fact about it that other modules ask for. Only the file that
@@ -130,7 +130,7 @@ class NodeType:
     """The parameters that are rendered as Jinja for each job, nested values included."""
     expressions: tuple[str, ...] = ()
     """Those of the rendered parameters that must be one expression where they are text: other text is never false."""
-    bears: bool = False
+    expands: bool = False
     """The output may be a list at run time."""
     cached: bool = False
     """The result of an equal job is reused, unless `cache=` says otherwise."""

@@ -108,7 +108,7 @@ NODE_TYPE = NodeType(
     run=run,
     main="value",
     rendered=("arguments",),
-    bears=True,
+    expands=True,
     takes_function=True,
     makes_images=True,
 )

@@ -90,7 +90,7 @@ def main_value(kind: NodeType, output: Mapping[str, Any]) -> Any:
     """The value that stands for an output in text and in a frame; for an output with items, the list of their values."""
     if kind.main is not None and kind.main in output:
         return output[kind.main]
-    if not kind.bears:
+    if not kind.expands:
         return next((part for part in output.values() if isinstance(part, str)), next(iter(output.values()), None))
     reviewed = output.get("of")
     items = output.get("items")

@@ -14,11 +14,11 @@ from xtyl_engine.errors import DecisionRefused, PermanentError, with_article
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
 
-Option = dict[str, Any]
+StoredOption = dict[str, Any]
 Edits = Mapping[int, str | Mapping[str, str]]
 
 
-class Review(NodeConfig):
+class ReviewConfig(NodeConfig):
     """Which node's items to choose from, how many, and whether texts may be edited."""
 
     of: str
@@ -28,7 +28,7 @@ class Review(NodeConfig):
     auto: Literal["first"] | None = None
 
 
-def run(config: Review, context: Context) -> Done | Wait:
+def run(config: ReviewConfig, context: Context) -> Done | Wait:
     """Lay out the options; decide at once where `auto` says so."""
     options = make_options(config.of, context.upstream)
     if not options:
@@ -48,7 +48,7 @@ def run(config: Review, context: Context) -> Done | Wait:
     return decide(shown, choose=range(_required(shown)), edits=None, by="auto", comment=None)
 
 
-def make_options(of: str, upstream: Mapping[str, Any]) -> list[Option]:
+def make_options(of: str, upstream: Mapping[str, Any]) -> list[StoredOption]:
     """One option per item of `of`, each with the upstream outputs that belong to that item."""
     reviewed = upstream.get(of)
     items = reviewed if isinstance(reviewed, list) else [reviewed]
@@ -152,7 +152,7 @@ def _checked_edits(waiting: Mapping[str, Any], edits: Mapping[Any, Any], choice:
     return texts
 
 
-def _edited(option: Option, of: str, edit: Any) -> Option:
+def _edited(option: StoredOption, of: str, edit: Any) -> StoredOption:
     if edit is None:
         return option
     if isinstance(edit, str):
@@ -195,10 +195,10 @@ def _with_text(value: Any, text: str) -> Any:
 
 NODE_TYPE = NodeType(
     name="review",
-    config=Review,
+    config=ReviewConfig,
     run=run,
     fields=lambda config: ("choice", "by", "comment"),
-    bears=True,
+    expands=True,
     waits=True,
     card_height=110.0,
 )

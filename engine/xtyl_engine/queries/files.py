@@ -36,7 +36,7 @@ _HOLDING = [found.where(column.contains(sql.B("words", type_=Text()))) for colum
 INNER = 'json"'
 
 
-class Kept:
+class ExecutionFiles:
     """Looks up files of executions, and remembers what it found: an execution refers to its files as long as it exists."""
 
     def __init__(self, database: Database, store: ArtifactStore):

@@ -67,7 +67,7 @@ class _Look:
 
     def node(self, node: PlanNode) -> NodeForecast:
         """The forecast of one node; call it in topological order."""
-        if self.plan.birth(node.id) is not None:
+        if self.plan.expanded_by(node.id) is not None:
             return NodeForecast(node=node.id, type=node.type, jobs=None, cached=0)
         jobs, cached = 0, 0
         for item in self._items(node):
@@ -98,7 +98,7 @@ class _Look:
 
     def _read(self, source: PlanNode, reader: PlanNode, item: str) -> Any:
         """What the job would read from one node, or `_UNKNOWN` if a part of it is not known."""
-        if self.plan.birth(source.id) is not None:
+        if self.plan.expanded_by(source.id) is not None:
             return _UNKNOWN
         shared = shared_axes(source.axes, reader.axes)
         prefix = head(item, shared)

@@ -37,7 +37,7 @@ _D = decisions.c
 _DECISION = select(_D.action, _D.by, _D.time, _D.comment, _D.after).where(_D.job_id == sql.B("job_id"))
 
 
-class Closeup:
+class JobDetails:
     """Reads jobs of executions in detail."""
 
     def __init__(self, queries: Queries, store: ArtifactStore):

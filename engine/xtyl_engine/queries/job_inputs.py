@@ -41,7 +41,7 @@ def _read(transaction: Transaction, source: PlanNode, reader: PlanNode, claim: C
         return [value for _, value in _read_below(transaction, source, claim, shared, store)]
     at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, shared)}
     state, output = transaction.row(sql.OUTPUT, at) or (JobState.SKIPPED, None)
-    place = int(claim.item.split(".")[shared]) if source.bears and source.id in reader.axes else None
+    place = int(claim.item.split(".")[shared]) if source.expands and source.id in reader.axes else None
     return visible(source, state, output, place, store)
 
 
@@ -84,7 +84,7 @@ def visible(source: PlanNode, state: str, output: str | None, place: int | None,
         return SKIPPED
     value = unspill(output, store)
     kind = node_type(source.type)
-    if kind.bears and "items" in value:
+    if kind.expands and "items" in value:
         return value["items"] if place is None else value["items"][place]
     if kind.main is not None and kind.fields(source.config) is None:
         return value[kind.main]

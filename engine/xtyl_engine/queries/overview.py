@@ -18,7 +18,7 @@ from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review
-from xtyl_engine.scheduler.rate_limits.permits import Rates, next_start
+from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, next_start
 from xtyl_engine.scheduler.routing import awaited
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
@@ -66,10 +66,10 @@ _REVIEWS = (
 )
 
 
-class Glance:
+class Overviews:
     """Reads overviews of executions. Remembers each node's latest result until its number of completed jobs changes."""
 
-    def __init__(self, queries: Queries, store: ArtifactStore, rates: Rates):
+    def __init__(self, queries: Queries, store: ArtifactStore, rates: ClaimPolicy):
         self._queries = queries
         self._store = store
         self._rates = rates

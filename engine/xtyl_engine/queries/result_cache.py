@@ -20,7 +20,7 @@ _COMMON = set(NodeConfig.model_fields)
 
 def cache_key(kind: NodeType, node: PlanNode, config: NodeConfig, item: str, provider: str) -> str | None:
     """The key that equal jobs share, None where the node takes no cached results. `provider` serves a node that names none."""
-    if not (kind.cached if config.cache is None else config.cache) or node.bears:
+    if not (kind.cached if config.cache is None else config.cache) or node.expands:
         return None
     facts = config.model_dump(mode="json", exclude=_COMMON, fallback=str)
     if "provider" in facts:

@@ -11,7 +11,8 @@ from xtyl_engine.database.tables import jobs
 from xtyl_engine.errors import DecisionRefused
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.scheduler import transitions
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.cascade import stand_again
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.rules import added_jobs, gathering
 from xtyl_engine.states import JobState
 from xtyl_engine.workflow.plan import Plan, head, shared_axes
@@ -23,27 +24,27 @@ _BLOCKED = {
 }
 
 
-def ask_another(ledger: Ledger, review: str, item: str, id: int) -> int:
+def ask_another(locked: LockedExecution, review: str, item: str, id: int) -> int:
     """Add an item below the one that the review, job `id`, waits at; how many jobs it brings. Raises DecisionRefused where
     the list is not one that can be made longer."""
-    plan = ledger.plan
+    plan = locked.plan
     axis, prefix = _list_of(plan, review, item)
-    found = ledger.transaction.rows(_ITEMS, {"execution_id": ledger.id, "node": axis, "item": prefix})
+    found = locked.transaction.rows(_ITEMS, {"execution_id": locked.id, "node": axis, "item": prefix})
     place = 1 + max(int(each.rpartition(".")[2]) for (each,) in found)
     if place >= MAX_ITEMS:
         raise DecisionRefused(f"{axis} has {place:,} items, which is the most", hint="Choose one of them, or reject.")
     added = list(added_jobs(plan, axis, f"{prefix}.{place}"))
-    new = {"execution_id": ledger.id, "state": str(JobState.BLOCKED), "pending": 0, "live": 0}
-    ledger.add_jobs({**new, "node": node, "item": where} for node, where in added)
-    ledger.transaction.run(transitions.ANOTHER, {"job_id": id})
+    new = {"execution_id": locked.id, "state": str(JobState.BLOCKED), "pending": 0, "live": 0}
+    locked.add_jobs({**new, "node": node, "item": where} for node, where in added)
+    locked.transaction.run(transitions.ANOTHER, {"job_id": id})
     for node, where in added:
-        (made,) = ledger.transaction.row(sql.JOB_ID, {"execution_id": ledger.id, "node": node, "item": where}) or (0,)
-        ledger.stand_again(made, node, where)
+        (made,) = locked.transaction.row(sql.JOB_ID, {"execution_id": locked.id, "node": node, "item": where}) or (0,)
+        stand_again(locked, made, node, where)
     for link in gathering(plan, axis):
         is_below = len(plan.nodes[link.target].axes) > link.level
-        at = {"execution_id": ledger.id, "node": link.target, "item": head(prefix, link.level)}
-        for waiting, node, where in ledger.transaction.rows(_BLOCKED[is_below], at):
-            ledger.stand_again(waiting, node, where)
+        at = {"execution_id": locked.id, "node": link.target, "item": head(prefix, link.level)}
+        for waiting, node, where in locked.transaction.rows(_BLOCKED[is_below], at):
+            stand_again(locked, waiting, node, where)
     return len(added)
 
 

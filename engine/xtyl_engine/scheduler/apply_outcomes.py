@@ -11,9 +11,10 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.events import EventKind
 from xtyl_engine.scheduler import transitions
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.cascade import settle
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
-from xtyl_engine.scheduler.rules import Over
+from xtyl_engine.scheduler.rules import EndedJob
 from xtyl_engine.states import End
 
 
@@ -21,152 +22,152 @@ class Raced(Exception):
     """An outcome in a batch lost a race; each must be looked at alone."""
 
 
-def accept(ledger: Ledger, outcomes: Sequence[Outcome], alone: bool) -> list[Outcome]:
+def accept(locked: LockedExecution, outcomes: Sequence[Outcome], alone: bool) -> list[Outcome]:
     """Record what became of claims; those outcomes that took hold. In a batch, a lost race raises; alone, it is recorded for
     what it is."""
     completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
     if not alone and len({each.claim.node for each in completed if each.items is not None}) > 1:
-        # Jobs born of one list may wait for jobs born of another: each birth must find the other open, or written.
+        # Jobs of one new list may wait for jobs of another: each expansion must find the other open, or written.
         raise Raced
-    won = _complete(ledger, completed, alone) if completed else []
-    won += [outcome for outcome in outcomes if _write(ledger, outcome)]
-    overs = [over for outcome in won if (over := _over(outcome))]
-    if overs:
-        ledger.settle(overs)
+    won = _complete(locked, completed, alone) if completed else []
+    won += [outcome for outcome in outcomes if _write(locked, outcome)]
+    ended = [job for outcome in won if (job := _ended_job(outcome))]
+    if ended:
+        settle(locked, ended)
     return won
 
 
-def _write(ledger: Ledger, outcome: Outcome) -> bool:
+def _write(locked: LockedExecution, outcome: Outcome) -> bool:
     """Record anything but a success; whether it took hold."""
     match outcome:
         case Failed() if outcome.failure.error_class is ErrorClass.PARTIAL:
-            return _pause(ledger, outcome)
+            return _pause(locked, outcome)
         case Failed():
-            return _fail(ledger, outcome)
+            return _fail(locked, outcome)
         case Retrying():
-            return _retry(ledger, outcome)
+            return _retry(locked, outcome)
         case Waiting():
-            return _wait(ledger, outcome)
+            return _wait(locked, outcome)
         case Released():
-            return _release(ledger, outcome)
+            return _release(locked, outcome)
         case Completed():
             return False
 
 
-def _over(outcome: Outcome) -> Over | None:
+def _ended_job(outcome: Outcome) -> EndedJob | None:
     claim = outcome.claim
     match outcome:
         case Completed():
-            return Over(claim.node, claim.item, End.LIVE, outcome.branch, outcome.items)
+            return EndedJob(claim.node, claim.item, End.LIVE, outcome.branch, outcome.items)
         case Failed() if outcome.failure.error_class is not ErrorClass.PARTIAL:
-            return Over(claim.node, claim.item, End.FAILURE)
+            return EndedJob(claim.node, claim.item, End.FAILURE)
         case _:
             return None
 
 
-def _complete(ledger: Ledger, outcomes: list[Completed], alone: bool) -> list[Outcome]:
+def _complete(locked: LockedExecution, outcomes: list[Completed], alone: bool) -> list[Outcome]:
     """Success is fenced on the epoch and not on the owner: the first commit wins."""
-    current = [outcome for outcome in outcomes if outcome.claim.epoch == ledger.epoch]
-    won = ledger.transaction.many(transitions.COMPLETE, [_completed_row(ledger, outcome) for outcome in current])
+    current = [outcome for outcome in outcomes if outcome.claim.epoch == locked.epoch]
+    won = locked.transaction.many(transitions.COMPLETE, [_completed_row(locked, outcome) for outcome in current])
     if len(current) != len(outcomes) or won != len(current):
         if not alone:
             raise Raced
-        _keep_late(ledger, outcomes[0])
+        _keep_late(locked, outcomes[0])
         return []
-    _end_attempts(ledger, [outcome.claim for outcome in outcomes], "completed")
+    _end_attempts(locked, [outcome.claim for outcome in outcomes], "completed")
     for outcome in outcomes:
         cached = {"cached": True} if outcome.cached else {}
-        ledger.note(EventKind.JOB_COMPLETED, outcome.claim.node, outcome.claim.item, **cached)
+        locked.note(EventKind.JOB_COMPLETED, outcome.claim.node, outcome.claim.item, **cached)
     return list(outcomes)
 
 
-def _keep_late(ledger: Ledger, outcome: Completed) -> None:
+def _keep_late(locked: LockedExecution, outcome: Completed) -> None:
     """The job was over before this result came: stopped, or completed by another worker, or by this very commit
     whose answer was lost. The result of a stopped job is kept and fires nothing."""
     attempt = {"job_id": outcome.claim.job_id, "number": outcome.claim.number}
-    found = ledger.transaction.row(sql.ATTEMPT_OUTCOME, attempt)
+    found = locked.transaction.row(sql.ATTEMPT_OUTCOME, attempt)
     if found is not None and found[0] == "completed":
         return
-    kept = ledger.transaction.run(transitions.KEEP_LATE, _completed_row(ledger, outcome))
-    _end_attempts(ledger, [outcome.claim], "late" if kept else "duplicate")
-    ledger.note(EventKind.JOB_LATE, outcome.claim.node, outcome.claim.item, kept=bool(kept))
+    kept = locked.transaction.run(transitions.KEEP_LATE, _completed_row(locked, outcome))
+    _end_attempts(locked, [outcome.claim], "late" if kept else "duplicate")
+    locked.note(EventKind.JOB_LATE, outcome.claim.node, outcome.claim.item, kept=bool(kept))
 
 
-def _fail(ledger: Ledger, outcome: Failed) -> bool:
+def _fail(locked: LockedExecution, outcome: Failed) -> bool:
     claim = outcome.claim
-    if not ledger.transaction.run(transitions.FAIL, mine(ledger, claim, outcome.failure)):
+    if not locked.transaction.run(transitions.FAIL, mine(locked, claim, outcome.failure)):
         return False
-    _end_attempts(ledger, [claim], "failed", outcome.failure)
-    ledger.failed += 1
-    ledger.note(EventKind.JOB_FAILED, claim.node, claim.item, error=outcome.failure.message[:500])
+    _end_attempts(locked, [claim], "failed", outcome.failure)
+    locked.failed += 1
+    locked.note(EventKind.JOB_FAILED, claim.node, claim.item, error=outcome.failure.message[:500])
     return True
 
 
-def _pause(ledger: Ledger, outcome: Failed) -> bool:
+def _pause(locked: LockedExecution, outcome: Failed) -> bool:
     """A partial failure waits for a person: the job is ready again, and the execution paused."""
     given = {"due": 0.0, "reason": "resumed", "tries": outcome.claim.tries}
-    parameters = mine(ledger, outcome.claim, outcome.failure) | given
-    if not ledger.transaction.run(transitions.RETRY, parameters):
+    parameters = mine(locked, outcome.claim, outcome.failure) | given
+    if not locked.transaction.run(transitions.RETRY, parameters):
         return False
-    _end_attempts(ledger, [outcome.claim], "partial", outcome.failure)
-    ledger.move("start")
-    if ledger.move("pause"):
-        ledger.error = outcome.failure.message
-        ledger.note(EventKind.PAUSED, outcome.claim.node, outcome.claim.item, error=outcome.failure.message[:500])
+    _end_attempts(locked, [outcome.claim], "partial", outcome.failure)
+    locked.make("start")
+    if locked.make("pause"):
+        locked.error = outcome.failure.message
+        locked.note(EventKind.PAUSED, outcome.claim.node, outcome.claim.item, error=outcome.failure.message[:500])
     return True
 
 
-def _retry(ledger: Ledger, outcome: Retrying) -> bool:
+def _retry(locked: LockedExecution, outcome: Retrying) -> bool:
     claim = outcome.claim
-    due = ledger.now + outcome.delay_seconds
+    due = locked.now + outcome.delay_seconds
     tries = claim.tries - bool(outcome.hold_seconds)
-    parameters = mine(ledger, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
-    if not ledger.transaction.run(transitions.RETRY, parameters):
+    parameters = mine(locked, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
+    if not locked.transaction.run(transitions.RETRY, parameters):
         return False
-    _end_attempts(ledger, [claim], "retrying", outcome.failure)
+    _end_attempts(locked, [claim], "retrying", outcome.failure)
     error = outcome.failure.message[:500]
-    ledger.note(EventKind.JOB_RETRYING, claim.node, claim.item, error=error, seconds=round(outcome.delay_seconds, 3))
+    locked.note(EventKind.JOB_RETRYING, claim.node, claim.item, error=error, seconds=round(outcome.delay_seconds, 3))
     return True
 
 
-def _release(ledger: Ledger, outcome: Released) -> bool:
+def _release(locked: LockedExecution, outcome: Released) -> bool:
     claim = outcome.claim
-    parameters = mine(ledger, claim) | {"due": ledger.now + outcome.delay_seconds, "reason": outcome.because}
-    if not ledger.transaction.run(transitions.RELEASE, parameters):
+    parameters = mine(locked, claim) | {"due": locked.now + outcome.delay_seconds, "reason": outcome.because}
+    if not locked.transaction.run(transitions.RELEASE, parameters):
         return False
-    _end_attempts(ledger, [claim], "released")
-    ledger.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
+    _end_attempts(locked, [claim], "released")
+    locked.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
     return True
 
 
-def _wait(ledger: Ledger, outcome: Waiting) -> bool:
-    parameters = mine(ledger, outcome.claim) | {"output": outcome.output}
-    if not ledger.transaction.run(transitions.WAIT, parameters):
+def _wait(locked: LockedExecution, outcome: Waiting) -> bool:
+    parameters = mine(locked, outcome.claim) | {"output": outcome.output}
+    if not locked.transaction.run(transitions.WAIT, parameters):
         return False
-    _end_attempts(ledger, [outcome.claim], "waiting")
-    ledger.note(EventKind.JOB_WAITING, outcome.claim.node, outcome.claim.item)
+    _end_attempts(locked, [outcome.claim], "waiting")
+    locked.note(EventKind.JOB_WAITING, outcome.claim.node, outcome.claim.item)
     return True
 
 
-def mine(ledger: Ledger, claim: Claim, failure: Failure | None = None) -> dict[str, Any]:
+def mine(locked: LockedExecution, claim: Claim, failure: Failure | None = None) -> dict[str, Any]:
     """Failure is fenced on the owner and the attempt: a zombie's error must not fail the new attempt."""
     return {
         "job_id": claim.job_id,
         "number": claim.number,
         "owner": claim.owner,
-        "now": ledger.now,
+        "now": locked.now,
         "error_class": None if failure is None else str(failure.error_class),
         "error": None if failure is None else failure.message,
         "traceback": None if failure is None else failure.traceback,
     }
 
 
-def _end_attempts(ledger: Ledger, claims: list[Claim], outcome: str, failure: Failure | None = None) -> None:
-    rows = [mine(ledger, claim, failure) | {"outcome": outcome} for claim in claims]
-    ledger.transaction.many(sql.END_ATTEMPT, rows)
+def _end_attempts(locked: LockedExecution, claims: list[Claim], outcome: str, failure: Failure | None = None) -> None:
+    rows = [mine(locked, claim, failure) | {"outcome": outcome} for claim in claims]
+    locked.transaction.many(sql.END_ATTEMPT, rows)
 
 
-def _completed_row(ledger: Ledger, outcome: Completed) -> dict[str, Any]:
+def _completed_row(locked: LockedExecution, outcome: Completed) -> dict[str, Any]:
     usage = outcome.usage
     return {
         "job_id": outcome.claim.job_id,
@@ -178,5 +179,5 @@ def _completed_row(ledger: Ledger, outcome: Completed) -> dict[str, Any]:
         "model": usage.model if usage else None,
         "tokens": usage.tokens if usage else None,
         "cost": usage.cost if usage else None,
-        "now": ledger.now,
+        "now": locked.now,
     }

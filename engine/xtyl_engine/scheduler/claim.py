@@ -10,7 +10,7 @@ from typing import Any
 from xtyl_engine.database import statements as sql
 from xtyl_engine.events import EventKind
 from xtyl_engine.scheduler import transitions
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.scheduler.rate_limits.permits import FRONT_SHUT, READY_OPEN, READY_SHUT, Gate, joined
 from xtyl_engine.scheduler.routing import Route
@@ -40,39 +40,39 @@ class Claimant:
     asked: float
 
 
-def claim_jobs(ledger: Ledger, gate: Gate, want: int, claimant: Claimant) -> Grant:
+def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claimant) -> Grant:
     """Take up to `want` ready jobs."""
-    room = _room(ledger, want)
+    room = _room(locked, want)
     if room <= 0:
         return Grant()
-    asked_for = {"execution_id": ledger.id, "now": ledger.now, "limit": room, "shut": gate.closed()}
-    found = ledger.transaction.rows(READY_OPEN if asked_for["shut"] else sql.READY, asked_for)
-    taken = _admitted(_without_crowds(ledger, found, claimant.owner), gate, want)
+    asked_for = {"execution_id": locked.id, "now": locked.now, "limit": room, "shut": gate.closed()}
+    found = locked.transaction.rows(READY_OPEN if asked_for["shut"] else sql.READY, asked_for)
+    taken = _admitted(_without_crowds(locked, found, claimant.owner), gate, want)
     if taken:
-        ledger.move("start")
-        _write_claims(ledger, taken, claimant)
+        locked.make("start")
+        _write_claims(locked, taken, claimant)
     wait = None
-    if not taken and (shut := gate.shut()) and ledger.transaction.row(READY_SHUT, asked_for | {"shut": shut}):
+    if not taken and (shut := gate.shut()) and locked.transaction.row(READY_SHUT, asked_for | {"shut": shut}):
         wait = gate.seconds()
-    return Grant(_claims(ledger, taken, claimant, gate.now), len(found) - len(taken), wait)
+    return Grant(_claims(locked, taken, claimant, gate.now), len(found) - len(taken), wait)
 
 
-def is_ready_elsewhere(ledger: Ledger, route: Route) -> bool:
+def is_ready_elsewhere(locked: LockedExecution, route: Route) -> bool:
     """Whether jobs are ready that workers of the other kind claim."""
-    if not route.heavy or not (barred := route.barred(ledger.plan, ledger.template_id)):
+    if not route.heavy or not (barred := route.barred(locked.plan, locked.template_id)):
         return False
-    asked_for = {"execution_id": ledger.id, "now": ledger.now, "shut": joined(barred)}
-    return ledger.transaction.row(FRONT_SHUT, asked_for) is not None
+    asked_for = {"execution_id": locked.id, "now": locked.now, "shut": joined(barred)}
+    return locked.transaction.row(FRONT_SHUT, asked_for) is not None
 
 
-def _room(ledger: Ledger, want: int) -> int:
+def _room(locked: LockedExecution, want: int) -> int:
     """How many ready jobs to look at: a few more than wanted, so that it is known whether to ask for other slots."""
-    if ledger.state not in OPEN_TO_CLAIMS:
+    if locked.state not in OPEN_TO_CLAIMS:
         return 0
-    if ledger.max_parallel is None:
+    if locked.max_parallel is None:
         return PEEK + want
-    running = ledger.transaction.row(sql.COUNT_RUNNING, {"execution_id": ledger.id})
-    return ledger.max_parallel - (running[0] if running else 0)
+    running = locked.transaction.row(sql.COUNT_RUNNING, {"execution_id": locked.id})
+    return locked.max_parallel - (running[0] if running else 0)
 
 
 def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple[Any, ...]]:
@@ -85,17 +85,19 @@ def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple
     return taken
 
 
-def _claims(ledger: Ledger, taken: list[tuple[Any, ...]], claimant: Claimant, permitted: float) -> tuple[Claim, ...]:
+def _claims(
+    locked: LockedExecution, taken: list[tuple[Any, ...]], claimant: Claimant, permitted: float
+) -> tuple[Claim, ...]:
     return tuple(
         Claim(
             job_id=id,
-            execution_id=ledger.id,
+            execution_id=locked.id,
             node=node,
             item=item,
             number=attempt + 1,
             tries=tries + 1,
-            epoch=ledger.epoch,
-            template_id=ledger.template_id,
+            epoch=locked.epoch,
+            template_id=locked.template_id,
             owner=claimant.owner,
             asked=claimant.asked,
             permitted=permitted,
@@ -105,23 +107,23 @@ def _claims(ledger: Ledger, taken: list[tuple[Any, ...]], claimant: Claimant, pe
     )
 
 
-def _without_crowds(ledger: Ledger, found: list[tuple[Any, ...]], owner: str) -> list[tuple[Any, ...]]:
+def _without_crowds(locked: LockedExecution, found: list[tuple[Any, ...]], owner: str) -> list[tuple[Any, ...]]:
     """A job whose worker died twice may be what killed it. In one process such jobs start one at a time: the next death then
     tells which it was, and no other is lost as often as the one to blame. After one death all start again at once."""
     suspects = [row for row in found if row[-1] >= sql.SUSPECT_LOST]
     if not suspects:
         return found
-    is_taken = ledger.transaction.row(sql.SUSPECT_RUNNING, {"owner": owner}) is not None
+    is_taken = locked.transaction.row(sql.SUSPECT_RUNNING, {"owner": owner}) is not None
     return [row for row in found if row[-1] < sql.SUSPECT_LOST or (row is suspects[0] and not is_taken)]
 
 
-def _write_claims(ledger: Ledger, taken: list[tuple[Any, ...]], claimant: Claimant) -> None:
-    given = {"owner": claimant.owner, "lease": ledger.now + claimant.lease_seconds, "started": ledger.now}
+def _write_claims(locked: LockedExecution, taken: list[tuple[Any, ...]], claimant: Claimant) -> None:
+    given = {"owner": claimant.owner, "lease": locked.now + claimant.lease_seconds, "started": locked.now}
     rows = [
         {"job_id": id, "number": attempt + 1, "because": because, **given}
         for id, _, _, attempt, _, because, *_ in taken
     ]
-    ledger.transaction.many(transitions.CLAIM, rows)
-    ledger.transaction.many(sql.ADD_ATTEMPT, [{k: v for k, v in row.items() if k != "lease"} for row in rows])
+    locked.transaction.many(transitions.CLAIM, rows)
+    locked.transaction.many(sql.ADD_ATTEMPT, [{k: v for k, v in row.items() if k != "lease"} for row in rows])
     for _, node, item, attempt, _, because, *_ in taken:
-        ledger.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)
+        locked.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)

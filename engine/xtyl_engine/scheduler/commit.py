@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
-from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.apply_outcomes import Raced, accept, mine
 from xtyl_engine.scheduler.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Outcome
-from xtyl_engine.scheduler.rate_limits.permits import Permits, Rates
+from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, Permits
 from xtyl_engine.workflow.plan import Plan
 
 Publish = Callable[[Sequence[Event]], None]
@@ -43,7 +43,7 @@ class Recorder:
     lease_seconds: float
     publish: Publish
     load: Callable[[Transaction, str], Plan]
-    rates: Rates = field(default_factory=Rates)
+    rates: ClaimPolicy = field(default_factory=ClaimPolicy)
     _queue: deque[_Request] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,8 +70,8 @@ class Recorder:
         return True
 
     def _renew(self, transaction: Transaction, claim: Claim) -> bool:
-        ledger = Ledger(transaction, claim.execution_id, self.load)
-        return ledger.state in OPEN_TO_CLAIMS and bool(transaction.run(transitions.RENEW, mine(ledger, claim)))
+        locked = LockedExecution(transaction, claim.execution_id, self.load)
+        return locked.state in OPEN_TO_CLAIMS and bool(transaction.run(transitions.RENEW, mine(locked, claim)))
 
     def _commit(self, requests: list[_Request]) -> None:
         try:
@@ -112,49 +112,49 @@ class Recorder:
     def _deliver(self, requests: list[_Request], grants: list[Grant], events: list[Event]) -> None:
         for request, grant in zip(requests, grants, strict=True):
             request.grant = grant
-        reach(Point.OUTCOME_COMMITTED)
+        failpoint(Point.OUTCOME_COMMITTED)
         self.publish(events)
 
     def _apply(
         self, transaction: Transaction, ids: list[str], requests: list[_Request], alone: bool
     ) -> tuple[list[Grant], list[Event]]:
         claimant = Claimant(owner=self.owner, lease_seconds=self.lease_seconds, asked=time.monotonic())
-        ledgers = {id: Ledger(transaction, id, self.load) for id in ids}
+        executions = {id: LockedExecution(transaction, id, self.load) for id in ids}
         outcomes = {id: [o for r in requests for o in r.outcomes if o.claim.execution_id == id] for id in ids}
         # Whoever makes the first of them ready tells the others: after that they find the rest themselves.
-        quiet = [id for id in ids if outcomes[id] and not is_ready_elsewhere(ledgers[id], self.rates.route)]
-        won = {id: accept(ledger, outcomes[id], alone) for id, ledger in ledgers.items()}
-        reach(Point.OUTCOME_WRITTEN)
+        quiet = [id for id in ids if outcomes[id] and not is_ready_elsewhere(executions[id], self.rates.route)]
+        won = {id: accept(locked, outcomes[id], alone) for id, locked in executions.items()}
+        failpoint(Point.OUTCOME_WRITTEN)
         asking = {request.execution_id for request in requests if request.want}
         permits = Permits(
             transaction,
             self.rates,
-            min(ledger.now for ledger in ledgers.values()),
-            [ledgers[id] for id in sorted(asking)],
-            [(ledgers[id], outcome) for id in ids for outcome in won[id]],
+            min(locked.now for locked in executions.values()),
+            [executions[id] for id in sorted(asking)],
+            [(executions[id], outcome) for id in ids for outcome in won[id]],
         )
-        grants = self._grant(ledgers, requests, permits, claimant)
+        grants = self._grant(executions, requests, permits, claimant)
         for id in quiet:
-            if is_ready_elsewhere(ledgers[id], self.rates.route):
+            if is_ready_elsewhere(executions[id], self.rates.route):
                 first = next(place for place, request in enumerate(requests) if request.execution_id == id)
                 grants[first] = replace(grants[first], elsewhere=True)
         permits.save()
-        for ledger in ledgers.values():
-            if ledger.events:
-                ledger.save()
-        return grants, [event for ledger in ledgers.values() for event in ledger.events]
+        for locked in executions.values():
+            if locked.events:
+                locked.save()
+        return grants, [event for locked in executions.values() for event in locked.events]
 
     def _grant(
-        self, ledgers: dict[str, Ledger], requests: list[_Request], permits: Permits, claimant: Claimant
+        self, executions: dict[str, LockedExecution], requests: list[_Request], permits: Permits, claimant: Claimant
     ) -> list[Grant]:
         grants = [Grant() for _ in requests]
-        for id, ledger in ledgers.items():
+        for id, locked in executions.items():
             asking = [place for place, r in enumerate(requests) if r.execution_id == id and r.want]
             if not asking:
                 continue
             want = sum(requests[place].want for place in asking)
-            grant = claim_jobs(ledger, permits.gate(id), want, claimant)
-            reach(Point.CLAIM_WRITTEN)
+            grant = claim_jobs(locked, permits.gate(id), want, claimant)
+            failpoint(Point.CLAIM_WRITTEN)
             queue = deque(grant.claims)
             for place in asking:
                 mine = tuple(queue.popleft() for _ in range(min(requests[place].want, len(queue))))

@@ -17,15 +17,16 @@ from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.nodes.review import decide as make_decision
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.add_option import ask_another
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.cascade import settle, stand_again
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.scheduler.rules import Over
-from xtyl_engine.states import JOB_MOVES, End, ExecutionState, JobState
+from xtyl_engine.scheduler.rules import EndedJob
+from xtyl_engine.states import JOB_TRANSITIONS, End, ExecutionState, JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import encode, spill, unspill
 
@@ -75,27 +76,27 @@ class Controls:
     ) -> list[Event]:
         """Decide a review. The first decision wins. Raises DecisionRefused with what may be chosen."""
 
-        def decide(ledger: Ledger) -> None:
-            id, shown = _waiting_review(ledger, node, item)
+        def decide(locked: LockedExecution) -> None:
+            id, shown = _waiting_review(locked, node, item)
             done = make_decision(unspill(shown, self._store), choose=choose, edits=edits, by=by, comment=comment)
             output = spill(encode(dict(done.output)), self._store)
-            _record_decision(ledger, id, "approve", by, comment, shown, output)
-            ledger.transaction.run(transitions.DECIDE, _decided(ledger, id, output, "first"))
-            ledger.note(EventKind.JOB_DECIDED, node, item, action="approve", by=by)
-            ledger.settle([Over(node, item, End.LIVE, items=done.items)])
+            _record_decision(locked, id, "approve", by, comment, shown, output)
+            locked.transaction.run(transitions.DECIDE, _decided(locked, id, output, "first"))
+            locked.note(EventKind.JOB_DECIDED, node, item, action="approve", by=by)
+            settle(locked, [EndedJob(node, item, End.LIVE, items=done.items)])
 
         return self._change(execution_id, decide)
 
     def reject(self, execution_id: str, node: str, item: str, *, reason: str, by: str = "") -> list[Event]:
         """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
 
-        def decide(ledger: Ledger) -> None:
-            id, shown = _waiting_review(ledger, node, item)
+        def decide(locked: LockedExecution) -> None:
+            id, shown = _waiting_review(locked, node, item)
             after = encode({"rejected": reason, "by": by})
-            _record_decision(ledger, id, "reject", by, reason, shown, after)
-            ledger.transaction.run(transitions.DECIDE, _decided(ledger, id, after, str(End.REJECTED)))
-            ledger.note(EventKind.JOB_DECIDED, node, item, action="reject", by=by)
-            ledger.settle([Over(node, item, End.REJECTED)])
+            _record_decision(locked, id, "reject", by, reason, shown, after)
+            locked.transaction.run(transitions.DECIDE, _decided(locked, id, after, str(End.REJECTED)))
+            locked.note(EventKind.JOB_DECIDED, node, item, action="reject", by=by)
+            settle(locked, [EndedJob(node, item, End.REJECTED)])
 
         return self._change(execution_id, decide)
 
@@ -104,47 +105,47 @@ class Controls:
     ) -> list[Event]:
         """Ask for one more option before deciding. Raises DecisionRefused where the list cannot get longer."""
 
-        def ask(ledger: Ledger) -> None:
-            id, _ = _waiting_review(ledger, node, item)
+        def ask(locked: LockedExecution) -> None:
+            id, _ = _waiting_review(locked, node, item)
             said = {"comment": comment} if comment else {}
-            ledger.note(EventKind.ANOTHER_ASKED, node, item, by=by, **said)
-            ask_another(ledger, node, item, id)
+            locked.note(EventKind.ANOTHER_ASKED, node, item, by=by, **said)
+            ask_another(locked, node, item, id)
 
         return self._change(execution_id, ask)
 
-    def _quieten(self, execution_id: str, work: Callable[[Ledger], None]) -> list[Event]:
+    def _quieten(self, execution_id: str, work: Callable[[LockedExecution], None]) -> list[Event]:
         """Make a change after which nothing may start, and wait until nothing does: a claim that was made before the change is
         a licence to start for a moment more."""
         seconds = [0.0]
 
-        def change(ledger: Ledger) -> None:
-            held = JobState.STOPPED if ledger.state is ExecutionState.STOPPED else JobState.RUNNING
-            last = ledger.transaction.row(sql.LAST_START[held], {"execution_id": ledger.id})
+        def change(locked: LockedExecution) -> None:
+            held = JobState.STOPPED if locked.state is ExecutionState.STOPPED else JobState.RUNNING
+            last = locked.transaction.row(sql.LAST_START[held], {"execution_id": locked.id})
             if last is not None and last[0] is not None:
-                seconds[0] = last[0] + LICENCE_SECONDS + REACH_SECONDS - ledger.now
-            work(ledger)
+                seconds[0] = last[0] + LICENCE_SECONDS + REACH_SECONDS - locked.now
+            work(locked)
 
         events = self._change(execution_id, change)
         time.sleep(min(max(seconds[0], 0.0), LICENCE_SECONDS + REACH_SECONDS))
         return events
 
-    def _change(self, execution_id: str, work: Callable[[Ledger], None]) -> list[Event]:
+    def _change(self, execution_id: str, work: Callable[[LockedExecution], None]) -> list[Event]:
         written: list[Event] = []
 
         def apply(transaction: Transaction) -> list[Event]:
-            ledger = Ledger(transaction, execution_id, self._plans.load)
+            locked = LockedExecution(transaction, execution_id, self._plans.load)
             # A commit whose answer was lost: what it wrote says that it took place.
             if written and _is_recorded(transaction, written[0]):
                 return written
-            work(ledger)
-            if ledger.events:
-                ledger.save()
-            written[:] = ledger.events
-            reach(Point.CONTROL_WRITTEN)
-            return ledger.events
+            work(locked)
+            if locked.events:
+                locked.save()
+            written[:] = locked.events
+            failpoint(Point.CONTROL_WRITTEN)
+            return locked.events
 
         events = self._database.transact(apply)
-        reach(Point.CONTROL_COMMITTED)
+        failpoint(Point.CONTROL_COMMITTED)
         return events
 
 
@@ -153,35 +154,35 @@ def _is_recorded(transaction: Transaction, event: Event) -> bool:
     return found == (event.time, str(event.kind), event.node, event.item)
 
 
-def _pause(ledger: Ledger, by: str) -> None:
-    if ledger.move("pause"):
-        ledger.note(EventKind.PAUSED, **_signed(by))
-    elif ledger.state is not ExecutionState.PAUSED:
-        raise _refused(ledger, "paused", "Only a run that is going on can be paused.")
+def _pause(locked: LockedExecution, by: str) -> None:
+    if locked.make("pause"):
+        locked.note(EventKind.PAUSED, **_signed(by))
+    elif locked.state is not ExecutionState.PAUSED:
+        raise _refused(locked, "paused", "Only a run that is going on can be paused.")
 
 
-def _resume(ledger: Ledger, by: str) -> None:
-    if ledger.move("resume"):
-        ledger.note(EventKind.RESUMED, **_signed(by))
-    elif ledger.state in (ExecutionState.FAILED, ExecutionState.STOPPED):
-        _reopen(ledger, by)
-    elif ledger.state is ExecutionState.COMPLETED:
-        raise _refused(ledger, "resumed", "It is complete; submit the workflow again to run it again.")
+def _resume(locked: LockedExecution, by: str) -> None:
+    if locked.make("resume"):
+        locked.note(EventKind.RESUMED, **_signed(by))
+    elif locked.state in (ExecutionState.FAILED, ExecutionState.STOPPED):
+        _reopen(locked, by)
+    elif locked.state is ExecutionState.COMPLETED:
+        raise _refused(locked, "resumed", "It is complete; submit the workflow again to run it again.")
 
 
-def _stop(ledger: Ledger, by: str) -> None:
-    if ledger.state is ExecutionState.STOPPED:
+def _stop(locked: LockedExecution, by: str) -> None:
+    if locked.state is ExecutionState.STOPPED:
         return
-    if not ledger.move("stop"):
-        raise _refused(ledger, "stopped", "It is already over.")
-    ledger.done += ledger.transaction.run(transitions.STOP_JOBS, {"execution_id": ledger.id, "now": ledger.now})
-    ledger.note(EventKind.STOPPED, **_signed(by))
+    if not locked.make("stop"):
+        raise _refused(locked, "stopped", "It is already over.")
+    locked.done += locked.transaction.run(transitions.STOP_JOBS, {"execution_id": locked.id, "now": locked.now})
+    locked.note(EventKind.STOPPED, **_signed(by))
 
 
-def _retry(ledger: Ledger, by: str) -> None:
-    if ledger.state is ExecutionState.COMPLETED or not ledger.failed:
-        raise _refused(ledger, "retried", "Nothing in it has failed; `resume()` continues a paused or stopped run.")
-    _reopen(ledger, by)
+def _retry(locked: LockedExecution, by: str) -> None:
+    if locked.state is ExecutionState.COMPLETED or not locked.failed:
+        raise _refused(locked, "retried", "Nothing in it has failed; `resume()` continues a paused or stopped run.")
+    _reopen(locked, by)
 
 
 def _signed(by: str) -> dict[str, str]:
@@ -189,36 +190,36 @@ def _signed(by: str) -> dict[str, str]:
     return {"by": by} if by else {}
 
 
-def _reopen(ledger: Ledger, by: str) -> None:
+def _reopen(locked: LockedExecution, by: str) -> None:
     """Put back what failed, was stopped, or hung on a failure; completed jobs and branches not taken stay."""
-    if ledger.move("reopen"):
-        ledger.epoch += 1
+    if locked.make("reopen"):
+        locked.epoch += 1
     kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
     opened = [
         (id, node, item, state)
-        for id, node, item, state, because in ledger.transaction.rows(transitions.REOPENED, {"execution_id": ledger.id})
+        for id, node, item, state, because in locked.transaction.rows(transitions.REOPENED, {"execution_id": locked.id})
         if because not in kept.get(JobState(state), ())
     ]
-    ledger.transaction.many(transitions.REOPEN, [{"job_id": id} for id, *_ in opened])
-    ledger.done -= sum(JobState(state).is_terminal for *_, state in opened)
-    ledger.failed = 0
+    locked.transaction.many(transitions.REOPEN, [{"job_id": id} for id, *_ in opened])
+    locked.done -= sum(JobState(state).is_terminal for *_, state in opened)
+    locked.failed = 0
     # None would leave what is there.
-    ledger.error = ""
-    ledger.note(EventKind.REOPENED, jobs=len(opened), **_signed(by))
-    depth = {name: node.depth for name, node in ledger.plan.nodes.items()}
+    locked.error = ""
+    locked.note(EventKind.REOPENED, jobs=len(opened), **_signed(by))
+    depth = {name: node.depth for name, node in locked.plan.nodes.items()}
     for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
-        ledger.stand_again(id, node, item)
+        stand_again(locked, id, node, item)
 
 
-def _waiting_review(ledger: Ledger, node: str, item: str) -> tuple[int, str]:
-    found = ledger.transaction.row(_REVIEW, {"execution_id": ledger.id, "node": node, "item": item})
-    if found is None or node not in ledger.plan.reviews:
-        reviews = ", ".join(ledger.plan.reviews) or "none"
+def _waiting_review(locked: LockedExecution, node: str, item: str) -> tuple[int, str]:
+    found = locked.transaction.row(_REVIEW, {"execution_id": locked.id, "node": node, "item": item})
+    if found is None or node not in locked.plan.reviews:
+        reviews = ", ".join(locked.plan.reviews) or "none"
         raise DecisionRefused(f"there is no review {node!r} at {item}", hint=f"Reviews here: {reviews}.")
     id, _, _, state, output = found
-    if state in JOB_MOVES["decide"].sources and not ledger.state.is_terminal:
+    if state in JOB_TRANSITIONS["decide"].sources and not locked.state.is_terminal:
         return id, output
-    decided = ledger.transaction.row(_DECISION, {"job_id": id})
+    decided = locked.transaction.row(_DECISION, {"job_id": id})
     if decided is not None:
         action, by, after = decided
         raise DecisionRefused(
@@ -232,18 +233,18 @@ def _waiting_review(ledger: Ledger, node: str, item: str) -> tuple[int, str]:
 
 
 def _record_decision(
-    ledger: Ledger, id: int, action: str, by: str, comment: str | None, before: str, after: str
+    locked: LockedExecution, id: int, action: str, by: str, comment: str | None, before: str, after: str
 ) -> None:
     row = {
         "job_id": id,
         "action": action,
         "by": by,
-        "time": ledger.now,
+        "time": locked.now,
         "before": before,
         "after": after,
         "comment": comment,
     }
-    ledger.transaction.run(sql.ADD_DECISION, row)
+    locked.transaction.run(sql.ADD_DECISION, row)
 
 
 def _in_short(decision: Mapping[str, Any]) -> str:
@@ -254,9 +255,9 @@ def _in_short(decision: Mapping[str, Any]) -> str:
     return f": {str(reason)[:300]}" if reason else ""
 
 
-def _decided(ledger: Ledger, id: int, output: str, reason: str) -> dict[str, Any]:
-    return {"job_id": id, "output": output, "reason": reason, "now": ledger.now}
+def _decided(locked: LockedExecution, id: int, output: str, reason: str) -> dict[str, Any]:
+    return {"job_id": id, "output": output, "reason": reason, "now": locked.now}
 
 
-def _refused(ledger: Ledger, verb: str, hint: str) -> ControlRefused:
-    return ControlRefused(f"the run is {ledger.state}, it cannot be {verb}", hint=hint, state=str(ledger.state))
+def _refused(locked: LockedExecution, verb: str, hint: str) -> ControlRefused:
+    return ControlRefused(f"the run is {locked.state}, it cannot be {verb}", hint=hint, state=str(locked.state))

@@ -1,5 +1,5 @@
 """The scheduler's decisions, pure: given the plan and one job that is over, what to count down, cut off or bring into being.
-No state, no I/O; `record` applies what is decided here.
+No state, no I/O; `cascade` applies what is decided here.
 
 A job waits for its parent jobs: `pending` counts those not over yet, `live` those that brought a value. When the last
 is over it runs if any was live, and is skipped if none was. A branch not taken and an upstream failure cut it off at once.
@@ -16,8 +16,8 @@ from xtyl_engine.workflow.plan import Link, Plan, head, iterate_items
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
-    """A job that is over. `branch` is the way a conditional took; `items` the length of the list it bore."""
+class EndedJob:
+    """A job that is over. `branch` is the way a conditional took; `items` the length of the list it made."""
 
     node: str
     item: str
@@ -27,7 +27,7 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class JobRange:
     """The jobs of a node at an item, or, with `below`, at every item under it."""
 
     node: str
@@ -39,7 +39,7 @@ class Reach:
 class Countdown:
     """Parents that are over: subtract `by` from pending, add `live`."""
 
-    reach: Reach
+    jobs: JobRange
     by: int
     live: int
 
@@ -48,7 +48,7 @@ class Countdown:
 class Cut:
     """Jobs that will never run, and why."""
 
-    reach: Reach
+    jobs: JobRange
     end: End
 
 
@@ -62,38 +62,38 @@ class Seed:
     live: int = 0
 
 
-def consequences(plan: Plan, over: Over) -> Iterator[Countdown | Cut]:
+def consequences(plan: Plan, ended: EndedJob) -> Iterator[Countdown | Cut]:
     """What one ended job means for the jobs that wait for it."""
-    node = plan.nodes[over.node]
+    node = plan.nodes[ended.node]
     for link in node.children:
-        reach = _reach(plan, link, over.item)
-        if over.end in FATAL:
-            yield Cut(reach, over.end)
-        elif over.branch is not None and link.branch is not None and link.branch != over.branch:
-            yield Cut(reach, End.BRANCH)
+        jobs = _job_range(plan, link, ended.item)
+        if ended.end in FATAL:
+            yield Cut(jobs, ended.end)
+        elif ended.branch is not None and link.branch is not None and link.branch != ended.branch:
+            yield Cut(jobs, End.BRANCH)
         else:
-            yield Countdown(reach, 1, int(over.end is End.LIVE))
-    if node.bears:
-        yield from _birth_consequences(plan, over)
+            yield Countdown(jobs, 1, int(ended.end is End.LIVE))
+    if node.expands:
+        yield from _expansion_consequences(plan, ended)
 
 
-def _birth_consequences(plan: Plan, over: Over) -> Iterator[Countdown | Cut]:
-    """A job that gathers a list waits with one token for each bearer that may still add to it; the birth swaps the
+def _expansion_consequences(plan: Plan, ended: EndedJob) -> Iterator[Countdown | Cut]:
+    """A job that gathers a list waits with one token for each node that may still add to it; the expansion swaps the
     token for the jobs it brings."""
-    depth = len(plan.nodes[over.node].axes)
+    depth = len(plan.nodes[ended.node].axes)
     for node in plan.nodes.values():
-        if over.node not in node.axes:
+        if ended.node not in node.axes:
             continue
-        born = 0 if over.items is None else over.items * _known_length(plan, node.axes[depth + 1 :])
+        expanded = 0 if ended.items is None else ended.items * _known_length(plan, node.axes[depth + 1 :])
         for link in node.children:
             if link.level > depth:
                 continue
-            reach = _reach(plan, link, over.item)
-            if over.end in FATAL:
-                yield Cut(reach, over.end)
-            elif born != 1:
-                # An empty list is a value too: whoever gathers it runs.
-                yield Countdown(reach, 1 - born, int(born == 0 and over.end is End.LIVE))
+            jobs = _job_range(plan, link, ended.item)
+            if ended.end in FATAL:
+                yield Cut(jobs, ended.end)
+            elif expanded != 1:
+                # An empty list is a value too: the job that gathers it runs.
+                yield Countdown(jobs, 1 - expanded, int(expanded == 0 and ended.end is End.LIVE))
 
 
 def initial_jobs(plan: Plan, rows: int) -> Iterator[Seed]:
@@ -101,7 +101,7 @@ def initial_jobs(plan: Plan, rows: int) -> Iterator[Seed]:
     static = [
         (name, tuple(plan.lengths[axis] for axis in node.axes[1:]), sum(expected(plan, link) for link in node.parents))
         for name, node in plan.nodes.items()
-        if plan.birth(name) is None
+        if plan.expanded_by(name) is None
     ]
     for row in range(rows):
         for name, lengths, pending in static:
@@ -114,32 +114,32 @@ def count_initial_jobs(plan: Plan, rows: int) -> int:
     return rows * sum(
         prod(plan.lengths[axis] for axis in node.axes[1:])
         for name, node in plan.nodes.items()
-        if plan.birth(name) is None
+        if plan.expanded_by(name) is None
     )
 
 
-def born_jobs(plan: Plan, over: Over) -> Iterator[Seed]:
-    """The jobs a newborn list brings, item by item. `pending` counts only parents that share the new list, `live` only the
-    bearer: the others may be over already, which only the record knows."""
-    depth = len(plan.nodes[over.node].axes)
-    newborn = [
+def expanded_jobs(plan: Plan, ended: EndedJob) -> Iterator[Seed]:
+    """The jobs a new list brings, item by item. `pending` counts only parents that share the new list, `live` only the node
+    that made it: the others may be over already, which only the record knows."""
+    depth = len(plan.nodes[ended.node].axes)
+    new = [
         (
             name,
             tuple(plan.lengths[axis] for axis in plan.nodes[name].axes[depth + 1 :]),
             sum(expected(plan, link) for link in plan.nodes[name].parents if link.level > depth),
-            sum(link.source == over.node for link in plan.nodes[name].parents),
+            sum(link.source == ended.node for link in plan.nodes[name].parents),
         )
-        for name in plan.births.get(over.node, ())
+        for name in plan.expansions.get(ended.node, ())
     ]
-    for place in range(over.items or 0):
-        for name, lengths, pending, live in newborn:
-            for item in iterate_items(f"{over.item}.{place}", lengths):
+    for place in range(ended.items or 0):
+        for name, lengths, pending, live in new:
+            for item in iterate_items(f"{ended.item}.{place}", lengths):
                 yield Seed(name, item, pending, live)
 
 
 def added_jobs(plan: Plan, axis: str, at: str) -> Iterator[tuple[str, str]]:
     """The jobs that one more item of a list brings, parents first: of the node that makes the list and of all that run over it.
-    Lists that are born below it at run time bring their own."""
+    Lists that are made below it at run time bring their own."""
     for node in plan.nodes.values():
         if axis in node.axes:
             deeper = node.axes[node.axes.index(axis) + 1 :]
@@ -155,20 +155,20 @@ def gathering(plan: Plan, axis: str) -> Iterator[Link]:
             yield from (link for link in node.children if axis not in plan.nodes[link.target].axes)
 
 
-def outer_links(plan: Plan, over: Over, node: str) -> tuple[Link, ...]:
-    """The parents of a newborn job that do not share the new list, the bearer itself left out: it is over."""
-    depth = len(plan.nodes[over.node].axes)
-    return tuple(link for link in plan.nodes[node].parents if link.level <= depth and link.source != over.node)
+def outer_links(plan: Plan, ended: EndedJob, node: str) -> tuple[Link, ...]:
+    """The parents of a new job that do not share the new list, the node that made it left out: it is over."""
+    depth = len(plan.nodes[ended.node].axes)
+    return tuple(link for link in plan.nodes[node].parents if link.level <= depth and link.source != ended.node)
 
 
 def expected(plan: Plan, link: Link) -> int:
     """How many ends a fresh job waits for along one edge: the parent jobs it gathers, or, where their number is not
-    known yet, the jobs that will bear them."""
+    known yet, the jobs that will make them."""
     return _known_length(plan, plan.nodes[link.source].axes[link.level :])
 
 
-def bearers_below(plan: Plan, link: Link) -> tuple[str, ...]:
-    """The nodes that bear the lists a job gathers along one edge."""
+def expanders_below(plan: Plan, link: Link) -> tuple[str, ...]:
+    """The nodes that make the lists a job gathers along one edge."""
     return tuple(
         axis for axis in plan.nodes[link.source].axes[link.level :] if axis not in plan.lengths and axis != "$rows"
     )
@@ -183,6 +183,6 @@ def _known_length(plan: Plan, axes: tuple[str, ...]) -> int:
     return length
 
 
-def _reach(plan: Plan, link: Link, item: str) -> Reach:
+def _job_range(plan: Plan, link: Link, item: str) -> JobRange:
     below = len(plan.nodes[link.target].axes) > link.level
-    return Reach(link.target, head(item, link.level), below)
+    return JobRange(link.target, head(item, link.level), below)

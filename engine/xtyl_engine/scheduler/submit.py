@@ -18,7 +18,7 @@ from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.database.tables import executions
 from xtyl_engine.errors import KeyReused, LimitExceeded
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.scheduler.locked_execution import event_row
 from xtyl_engine.scheduler.rules import count_initial_jobs, initial_jobs
@@ -94,7 +94,7 @@ def submit(database: Database, submission: Submission) -> Submitted:
     for function in submission.functions:
         check_size(mend(function.name), function.blob)
     done = database.transact(lambda transaction: _write_once(transaction, submission, jobs))
-    reach(Point.SUBMIT_COMMITTED)
+    failpoint(Point.SUBMIT_COMMITTED)
     return done
 
 

@@ -1,4 +1,4 @@
-"""Every change of a job's state: one UPDATE each, whose guard names the states it may leave, taken from the table of moves.
+"""Every change of a job's state: one UPDATE each, whose guard names the states it may leave, taken from the table of transitions.
 The caller reads from the row count whether it won.
 """
 
@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from xtyl_engine.database.connection import Now
 from xtyl_engine.database.statements import IS_DOOMED, OF_EXECUTION, WHERE, B, guard, job_in, target
 from xtyl_engine.database.tables import jobs
-from xtyl_engine.states import JOB_MOVES, JobState
+from xtyl_engine.states import JOB_TRANSITIONS, JobState
 
 _JOB = jobs.c.id == B("job_id")
 _MINE = and_(_JOB, jobs.c.owner == B("owner"), jobs.c.attempt == B("number"))
@@ -21,21 +21,21 @@ _FAILURE: dict[str, Any] = {name: B(name) for name in ("error_class", "error", "
 _UNTRIED: dict[str, Any] = {"pending": 0, "live": 0, "tries": 0}
 
 
-def moved(move: str, where: ColumnElement[bool], **values: Any) -> Any:
-    """The UPDATE of a move in the table: of a job that is where the move may start, to where it leads."""
-    changed = {"state": target(JOB_MOVES[move]), **values}
-    return update(jobs).where(where, guard(jobs.c.state, JOB_MOVES[move])).values(**changed)
+def transition(name: str, where: ColumnElement[bool], **values: Any) -> Any:
+    """The UPDATE of a transition in the table: of a job that is where it may start, to where it leads."""
+    changed = {"state": target(JOB_TRANSITIONS[name]), **values}
+    return update(jobs).where(where, guard(jobs.c.state, JOB_TRANSITIONS[name])).values(**changed)
 
 
 def count_down(is_below: bool) -> Any:
     """Parents are over. A job whose last parent is over becomes ready if any parent was live."""
     last = and_(jobs.c.pending == B("by"), jobs.c.live + B("add") > 0)
-    return moved(
+    return transition(
         "unblock",
         WHERE[is_below],
         pending=jobs.c.pending - B("by"),
         live=jobs.c.live + B("add"),
-        state=case((last, target(JOB_MOVES["unblock"])), else_=jobs.c.state),
+        state=case((last, target(JOB_TRANSITIONS["unblock"])), else_=jobs.c.state),
     )
 
 
@@ -46,14 +46,14 @@ def skip_exhausted(is_below: bool) -> Any:
 
 def skip_cut(is_below: bool) -> Any:
     """A branch not taken, or a failure upstream."""
-    return _skip(and_(WHERE[is_below], guard(jobs.c.state, JOB_MOVES["skip"])))
+    return _skip(and_(WHERE[is_below], guard(jobs.c.state, JOB_TRANSITIONS["skip"])))
 
 
 def _skip(condition: ColumnElement[bool]) -> Any:
     return (
         update(jobs)
         .where(condition)
-        .values(state=target(JOB_MOVES["skip"]), because=B("reason"), finished=B("now"))
+        .values(state=target(JOB_TRANSITIONS["skip"]), because=B("reason"), finished=B("now"))
         .returning(jobs.c.node, jobs.c.item)
     )
 
@@ -76,7 +76,7 @@ SKIP_EXHAUSTED = {False: skip_exhausted(False), True: skip_exhausted(True)}
 
 SKIP_CUT = {False: skip_cut(False), True: skip_cut(True)}
 
-CLAIM = moved(
+CLAIM = transition(
     "claim",
     _JOB,
     attempt=B("number"),
@@ -86,7 +86,7 @@ CLAIM = moved(
     started=B("started"),
 )
 
-COMPLETE = moved(
+COMPLETE = transition(
     "complete",
     _JOB,
     output=B("output"),
@@ -107,23 +107,23 @@ KEEP_LATE = (
     .values({name: B(name) for name in ("output", "branch", "provider", "model", "tokens", "cost")})
 )
 
-WAIT = moved("wait", _MINE, output=B("output"))
+WAIT = transition("wait", _MINE, output=B("output"))
 
-RETRY = moved("retry", _MINE, due=B("due"), because=B("reason"), tries=B("tries"), **_FAILURE)
+RETRY = transition("retry", _MINE, due=B("due"), because=B("reason"), tries=B("tries"), **_FAILURE)
 
-RELEASE = moved("release", _MINE, due=B("due"), because=B("reason"), tries=jobs.c.tries - 1)
+RELEASE = transition("release", _MINE, due=B("due"), because=B("reason"), tries=jobs.c.tries - 1)
 
 RENEW = update(jobs).where(_MINE, job_in(JobState.RUNNING)).values(started=B("now"))
 
-FAIL = moved("fail", _MINE, finished=B("now"), **_FAILURE)
+FAIL = transition("fail", _MINE, finished=B("now"), **_FAILURE)
 
-DECIDE = moved("decide", _JOB, output=B("output"), because=B("reason"), finished=B("now"))
+DECIDE = transition("decide", _JOB, output=B("output"), because=B("reason"), finished=B("now"))
 
 BEAT = update(jobs).where(_MINE, job_in(JobState.RUNNING)).values(lease=Now() + B("lease_seconds"))
 
-LOSE = moved("lose", _IS_LOST, lost=jobs.c.lost + 1, because=B("reason"), tries=jobs.c.tries - 1, due=0.0)
+LOSE = transition("lose", _IS_LOST, lost=jobs.c.lost + 1, because=B("reason"), tries=jobs.c.tries - 1, due=0.0)
 
-QUARANTINE = moved(
+QUARANTINE = transition(
     "quarantine",
     _IS_LOST,
     lost=jobs.c.lost + 1,
@@ -132,7 +132,7 @@ QUARANTINE = moved(
     error=B("error"),
 )
 
-STOP_JOBS = moved(
+STOP_JOBS = transition(
     "stop",
     OF_EXECUTION,
     finished=B("now"),
@@ -140,7 +140,7 @@ STOP_JOBS = moved(
     output=case((job_in(JobState.WAITING), null()), else_=jobs.c.output),
 )
 
-REOPENABLE = or_(guard(jobs.c.state, JOB_MOVES["reopen"]), IS_DOOMED)
+REOPENABLE = or_(guard(jobs.c.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)
 
 REOPENED = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.because).where(OF_EXECUTION, REOPENABLE)
 
@@ -148,7 +148,7 @@ REOPEN = (
     update(jobs)
     .where(_JOB, REOPENABLE)
     .values(
-        state=target(JOB_MOVES["reopen"]),
+        state=target(JOB_TRANSITIONS["reopen"]),
         because="reopened",
         lost=0,
         due=0.0,
@@ -158,7 +158,7 @@ REOPEN = (
     )
 )
 
-ANOTHER = moved("another", _JOB, because="another", output=null(), **_UNTRIED)
+ANOTHER = transition("another", _JOB, because="another", output=null(), **_UNTRIED)
 
 SET_WAITING_FOR = (
     update(jobs).where(_JOB, job_in(JobState.BLOCKED)).values(state=B("state"), pending=B("pending"), live=B("live"))

@@ -36,7 +36,7 @@ STANDING = (
 )
 
 
-class Census:
+class JobCounts:
     """Call it for rows of ((state of the execution, state, type), count); no rows while the database is away."""
 
     def __init__(self, database: Database, load: Callable[[Transaction, str], Plan]):

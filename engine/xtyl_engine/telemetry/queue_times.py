@@ -31,7 +31,7 @@ _START = (
 _END = {is_below: select(func.max(jobs.c.finished)).where(where) for is_below, where in sql.WHERE.items()}
 
 
-class Waits:
+class QueueTimes:
     """A sample of a process's attempts: at most `MOST` between one reading and the next."""
 
     def __init__(self, database: Database, load: Callable[[Transaction, str], Plan]):

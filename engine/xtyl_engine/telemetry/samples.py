@@ -15,7 +15,7 @@ Sample = tuple[str, tuple[str, ...], float]
 Tell = Callable[[Sequence[Sample]], None]
 
 
-def nobody(*_: object) -> None:
+def discard(*_: object) -> None:
     """Ignore the report; the default while no listener is set."""
 
 
@@ -23,20 +23,20 @@ def nobody(*_: object) -> None:
 class Meter:
     """One per worker process. A call costs next to nothing while no listener is set."""
 
-    tell: Tell = nobody
-    started: Callable[[Claim, str], None] = nobody
-    committed: Callable[[str, int, float], None] = nobody
+    tell: Tell = discard
+    started: Callable[[Claim, str], None] = discard
+    committed: Callable[[str, int, float], None] = discard
 
     def ended(self, outcome: Outcome, type: str, seconds: float) -> None:
         """Report an attempt that has ended."""
-        if self.tell is nobody:
+        if self.tell is discard:
             return
         self.started(outcome.claim, type)
         self.tell(samples_of(outcome, type, seconds))
 
     def recorded(self, execution_id: str, count: int, seconds: float) -> None:
         """Report a commit of `count` outcomes."""
-        if self.tell is not nobody:
+        if self.tell is not discard:
             self.tell([("xtyl_commit_seconds", (), seconds)])
         self.committed(execution_id, count, seconds)
 
@@ -44,7 +44,7 @@ class Meter:
         """Report a call to a provider, answered or failed."""
         self.tell([("xtyl_provider_seconds", (provider, "answered" if is_answer else "failed"), seconds)])
 
-    def hinted(self, direction: Literal["sent", "received"], count: int = 1) -> None:
+    def notified(self, direction: Literal["sent", "received"], count: int = 1) -> None:
         """Report notifications that were sent or received."""
         self.tell([("xtyl_hints", (direction,), count)])
 

@@ -8,7 +8,7 @@ import sys
 from xtyl_engine.machine import memory_bytes
 from xtyl_engine.settings import PREFORK, Settings
 
-HINTS_PER_CHILD = 10_000
+NOTIFICATIONS_PER_CHILD = 10_000
 
 
 LEAST_MEGABYTES = 256
@@ -23,7 +23,7 @@ def worker_command(settings: Settings, *, is_watched: bool = False) -> list[str]
     if settings.pool == PREFORK:
         # A process ends between two notifications, and so frees memory that users' functions leak.
         most = 1024 * child_megabytes(settings)
-        pool += ["--max-tasks-per-child", str(HINTS_PER_CHILD), "--max-memory-per-child", str(most)]
+        pool += ["--max-tasks-per-child", str(NOTIFICATIONS_PER_CHILD), "--max-memory-per-child", str(most)]
     name = f"{settings.pool}-{os.getpid()}@%h"
     watch = ["--task-events", "--hostname", name] if is_watched else ["--without-heartbeat"]
     return [*start, *pool, "--without-gossip", "--without-mingle", *watch]

@@ -18,7 +18,7 @@ from xtyl_engine import errors
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import BackendError, ErrorClass, WorkflowException
-from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.nodes.registry import configure, node_type
@@ -153,9 +153,9 @@ class Executor:
         if not self._may_start(claim):
             return Released(claim=claim, because="released")
         work = kind.run
-        reach(Point.EFFECT_BEFORE)
+        failpoint(Point.EFFECT_BEFORE)
         done = work(config, context) if config.timeout is None else _within(config.timeout, work, config, context)
-        reach(Point.EFFECT_DONE)
+        failpoint(Point.EFFECT_DONE)
         output = spill(encode(dict(done.output)), self.store)
         if isinstance(done, Wait):
             if not kind.waits:
@@ -165,7 +165,7 @@ class Executor:
         return Completed(
             claim=claim,
             output=output,
-            items=_born(node, done) if node.bears else None,
+            items=_item_count(node, done) if node.expands else None,
             branch=done.branch,
             usage=done.usage,
             cache_key=key,
@@ -207,7 +207,7 @@ class Executor:
         return unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
 
 
-def _born(node: PlanNode, done: Done) -> int:
+def _item_count(node: PlanNode, done: Done) -> int:
     if done.items is None:
         raise errors.PermanentError(
             "other nodes run over its list, but it did not return a list",

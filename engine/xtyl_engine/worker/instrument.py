@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.providers.registry import get_provider
-from xtyl_engine.telemetry.job_counts import Census
+from xtyl_engine.telemetry.job_counts import JobCounts
 from xtyl_engine.telemetry.otel import watch_traces
 from xtyl_engine.telemetry.prometheus import WORKER, Figures
-from xtyl_engine.telemetry.queue_times import Waits
+from xtyl_engine.telemetry.queue_times import QueueTimes
 from xtyl_engine.telemetry.sentry import watch_errors
 from xtyl_engine.telemetry.timed_provider import TimedProvider
 from xtyl_engine.workflow.plan import Plan
@@ -72,13 +72,13 @@ class Watch:
             figures = Figures(WORKER)
             figures.ask("xtyl_slots_free", lambda: [((), self._slots.free())])
             figures.ask("xtyl_jobs_held", lambda: [((), len(self._slots.held()))])
-            figures.ask("xtyl_unfinished_jobs", Census(executor.database, load))
+            figures.ask("xtyl_unfinished_jobs", JobCounts(executor.database, load))
             if not figures.serve(self._settings.metrics):
                 return
             meter.tell = figures.take
         else:
             meter.tell = self._relay.tell
-        self._waits = Waits(executor.database, load)
+        self._waits = QueueTimes(executor.database, load)
         meter.started = self._waits.note
         executor.provider = lambda name: TimedProvider(get_provider(name), meter.called)
         executor.store.on_full = lambda seconds: meter.held_up("disk", seconds)

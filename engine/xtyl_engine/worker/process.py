@@ -12,15 +12,15 @@ import uuid
 
 from celery import Celery
 
-from xtyl_engine.broker.celery_app import send_hint
+from xtyl_engine.broker.celery_app import notify_workers
 from xtyl_engine.broker.live_events import Publisher, forget_streams
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.keeper import keep_house
 from xtyl_engine.database.schema import ensure_schema
-from xtyl_engine.failpoints import Point, arm, reach
+from xtyl_engine.failpoints import Point, arm, failpoint
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.scheduler.rate_limits.permits import read_rates
+from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.settings import PREFORK, Settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.worker.execute import Executor
@@ -48,7 +48,7 @@ class Process:
         ensure_schema(self.database)
         self.publisher = Publisher(settings.event_url)
         plans = PlanCache()
-        rates = read_rates(settings)
+        rates = read_claim_policy(settings)
         recorder = Recorder(
             self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load, rates
         )
@@ -58,10 +58,10 @@ class Process:
         self.slots = Slots(
             recorder,
             executor,
-            lambda id: send_hint(app, id, (route.queue,)),
+            lambda id: notify_workers(app, id, (route.queue,)),
             count,
             settings.slice_seconds,
-            forward=lambda id: send_hint(app, id, (route.other_queue,)),
+            forward=lambda id: notify_workers(app, id, (route.other_queue,)),
             others=pool.idle if is_forked else int,
         )
         self.heartbeat = Heartbeat(settings.home, settings.pool)
@@ -92,11 +92,11 @@ class Process:
         killed, so the process exits: a job that was given back must not go on here."""
         self.pool.await_end()
         self.slots.closing = True
-        reach(Point.SHUTDOWN_BEGUN)
+        failpoint(Point.SHUTDOWN_BEGUN)
         threading.Event().wait(self.shutdown_seconds)
         if held := self.slots.release():
             log.warning("%d jobs were not finished in %g s and are given back", held, self.shutdown_seconds)
-            reach(Point.SHUTDOWN_RELEASED)
+            failpoint(Point.SHUTDOWN_RELEASED)
             self.heartbeat.close()
             os._exit(0)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xtyl_engine.errors import BackendError
-from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.scheduler.claim import Grant
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
@@ -23,35 +23,35 @@ from xtyl_engine.worker.timer import Alarm
 
 log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
-FORGET_HINT_SECONDS = 1.0
+FORGET_NOTIFICATION_SECONDS = 1.0
 # A result that cannot be recorded is held and tried again: for an hour if the error may pass, for a minute if it may not.
 HOLD_SECONDS = 3600.0
 HOLD_ODD_SECONDS = 60.0
 RECORD_AGAIN_SECONDS = 1.0
 
-Hint = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def nobody(execution_id: str) -> None:
+def discard(execution_id: str) -> None:
     """Forward nothing: there are no workers of another kind."""
 
 
 @dataclass(eq=False)
 class Slots:
-    """The slots of one process, `count` of them. `hint` asks all workers of this kind for a slot for an execution, `forward` asks
-    the workers that claim the other node types; `others` counts the free slots of sibling processes."""
+    """The slots of one process, `count` of them. `notify` asks all workers of this kind for a slot for an execution,
+    `forward` asks the workers that claim the other node types; `others` counts the free slots of sibling processes."""
 
     recorder: Recorder
     executor: Executor
-    hint: Hint
+    notify: Notify
     count: int
     slice_seconds: float
-    forward: Hint = nobody
+    forward: Notify = discard
     others: Callable[[], int] = int
     closing: bool = False
     meter: Meter = field(default_factory=Meter)
     _active: Counter[str] = field(default_factory=Counter)
-    _hinted: dict[str, list[float]] = field(default_factory=dict)
+    _notified: dict[str, list[float]] = field(default_factory=dict)
     _held: dict[int, Claim] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pace: dict[str, float] = field(default_factory=dict)
@@ -62,11 +62,11 @@ class Slots:
 
     def advance(self, execution_id: str) -> int:
         """Work on one execution; returns how many jobs were done."""
-        self.meter.hinted("received")
+        self.meter.notified("received")
         with self._lock:
             self._active[execution_id] += 1
-            if self._hinted.get(execution_id):
-                self._hinted[execution_id].pop()
+            if self._notified.get(execution_id):
+                self._notified[execution_id].pop()
         try:
             with about_execution(execution_id):
                 return self._work(execution_id)
@@ -104,24 +104,26 @@ class Slots:
         """Send notifications for further slots: as many as are free and not asked for yet, `ready` at most."""
         with self._lock:
             now = time.monotonic()
-            fresh = {id: [at for at in sent if now - at < FORGET_HINT_SECONDS] for id, sent in self._hinted.items()}
-            self._hinted = {id: sent for id, sent in fresh.items() if sent}
-            recent = self._hinted.get(execution_id, [])
-            idle = self.count + self.others() - self._active.total() - sum(map(len, self._hinted.values()))
+            fresh = {
+                id: [at for at in sent if now - at < FORGET_NOTIFICATION_SECONDS] for id, sent in self._notified.items()
+            }
+            self._notified = {id: sent for id, sent in fresh.items() if sent}
+            recent = self._notified.get(execution_id, [])
+            idle = self.count + self.others() - self._active.total() - sum(map(len, self._notified.values()))
             wanted = max(0, min(ready - len(recent), idle))
             if wanted:
-                self._hinted[execution_id] = recent + [now] * wanted
+                self._notified[execution_id] = recent + [now] * wanted
         for _ in range(wanted):
-            self._hint(execution_id)
+            self._notify(execution_id)
 
-    def _hint(self, execution_id: str) -> None:
-        self.hint(execution_id)
-        self.meter.hinted("sent")
+    def _notify(self, execution_id: str) -> None:
+        self.notify(execution_id)
+        self.meter.notified("sent")
 
     def _wake(self, execution_id: str) -> None:
         """Ask for a slot once a rate allows the next start; no slot is held until then."""
         if not self.closing and self.free():
-            self._hint(execution_id)
+            self._notify(execution_id)
 
     def _work(self, execution_id: str) -> int:
         deadline = time.monotonic() + self.slice_seconds
@@ -142,7 +144,7 @@ class Slots:
             done += len(outcomes)
             if self.closing or time.monotonic() > deadline:
                 self._forward(self._record(outcomes, execution_id, 0), execution_id)
-                self._hint(execution_id)
+                self._notify(execution_id)
                 return done
 
     def _forward(self, grant: Grant, execution_id: str) -> None:
@@ -163,7 +165,7 @@ class Slots:
                 for outcome in outcomes:
                     self._held.pop(outcome.claim.job_id, None)
                 self._held.update({claim.job_id: claim for claim in granted})
-        reach(Point.CLAIM_COMMITTED)
+        failpoint(Point.CLAIM_COMMITTED)
         return grant
 
     def _insist(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:

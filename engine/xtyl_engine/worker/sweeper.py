@@ -16,12 +16,13 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ErrorClass, WorkflowException
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.failpoints import Point, reach
+from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.commit import Publish
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.routing import Route
-from xtyl_engine.scheduler.rules import Over
+from xtyl_engine.scheduler.rules import EndedJob
 from xtyl_engine.states import End, ExecutionState
 from xtyl_engine.telemetry.log_lines import about_execution
 from xtyl_engine.worker.slots import Slots
@@ -31,7 +32,7 @@ log = logging.getLogger("xtyl")
 MAX_LOST = 3
 
 
-def unnoted(what: str) -> None:
+def no_op(what: str) -> None:
     """Ignore the note; the default without a heartbeat file."""
 
 
@@ -48,7 +49,7 @@ class Sweeper:
     beat_seconds: float
     sweep_seconds: float
     route: Route = field(default_factory=Route)
-    note: Callable[[str], None] = unnoted
+    note: Callable[[str], None] = no_op
     _ended: threading.Event = field(default_factory=threading.Event)
     _touched: float = field(default_factory=time.monotonic)
     _patient_until: float = 0.0
@@ -62,7 +63,7 @@ class Sweeper:
 
     def beat(self) -> None:
         """Renew the leases of the claims held here. A claim whose answer from the database was lost is not held, and runs out."""
-        reach(Point.BEAT_BEFORE)
+        failpoint(Point.BEAT_BEFORE)
         parameters = [
             {
                 "job_id": claim.job_id,
@@ -78,7 +79,7 @@ class Sweeper:
                 return transaction.many(transitions.BEAT, parameters)
 
             self.database.transact(renew, seconds=self.beat_seconds)
-        reach(Point.BEAT_AFTER)
+        failpoint(Point.BEAT_AFTER)
 
     def sweep(self) -> None:
         """One round: put back lost jobs, look for stopped executions, ask for slots for unclaimed jobs."""
@@ -109,7 +110,7 @@ class Sweeper:
             expired = transaction.rows(sql.EXPIRED)
         if self._is_patient():
             return
-        reach(Point.SWEEP_FOUND)
+        failpoint(Point.SWEEP_FOUND)
         for execution_id in sorted({row[0] for row in expired}):
             self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
 
@@ -125,17 +126,17 @@ class Sweeper:
         types: dict[str | None, str] = {}
 
         def apply(transaction: Transaction) -> list[Event]:
-            ledger = Ledger(transaction, execution_id, self.load)
-            types.update((node.id, node.type) for node in ledger.plan.nodes.values())
-            overs = [over for row in lost for over in _lose(ledger, *row)]
-            if overs:
-                ledger.settle(overs)
-            if ledger.events:
-                ledger.save()
-            return ledger.events
+            locked = LockedExecution(transaction, execution_id, self.load)
+            types.update((node.id, node.type) for node in locked.plan.nodes.values())
+            ended = [job for row in lost for job in _lose(locked, *row)]
+            if ended:
+                settle(locked, ended)
+            if locked.events:
+                locked.save()
+            return locked.events
 
         events = self.database.transact(apply)
-        reach(Point.SWEEP_COMMITTED)
+        failpoint(Point.SWEEP_COMMITTED)
         for event in events:
             if event.kind in (EventKind.JOB_LOST, EventKind.JOB_QUARANTINED):
                 self._tell_lost(event, types[event.node])
@@ -168,24 +169,24 @@ class Sweeper:
                 log.exception("%s failed and goes on", threading.current_thread().name)
 
 
-def _lose(ledger: Ledger, id: int, node: str, item: str, attempt: int, lost: int) -> list[Over]:
+def _lose(locked: LockedExecution, id: int, node: str, item: str, attempt: int, lost: int) -> list[EndedJob]:
     words = f"its worker died or lost touch {lost + 1} times"
     parameters = {
         "job_id": id,
         "number": attempt,
-        "now": ledger.now,
+        "now": locked.now,
         "reason": "lost",
         "outcome": "lost",
         "error_class": str(ErrorClass.PERMANENT),
         "error": f"quarantined: {words}",
     }
     poisoned = lost + 1 >= MAX_LOST
-    if not ledger.transaction.run(transitions.QUARANTINE if poisoned else transitions.LOSE, parameters):
+    if not locked.transaction.run(transitions.QUARANTINE if poisoned else transitions.LOSE, parameters):
         return []
-    ledger.transaction.run(sql.END_ATTEMPT, parameters | {"error": words})
+    locked.transaction.run(sql.END_ATTEMPT, parameters | {"error": words})
     if not poisoned:
-        ledger.note(EventKind.JOB_LOST, node, item, lost=lost + 1)
+        locked.note(EventKind.JOB_LOST, node, item, lost=lost + 1)
         return []
-    ledger.failed += 1
-    ledger.note(EventKind.JOB_QUARANTINED, node, item, error=words)
-    return [Over(node, item, End.FAILURE)]
+    locked.failed += 1
+    locked.note(EventKind.JOB_QUARANTINED, node, item, error=words)
+    return [EndedJob(node, item, End.FAILURE)]

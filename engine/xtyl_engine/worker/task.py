@@ -20,7 +20,7 @@ from xtyl_engine.broker.celery_app import TASK, make_app
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.scheduler.rate_limits.permits import read_rates
+from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.scheduler.routing import read_route
 from xtyl_engine.settings import PREFORK, Settings, load_settings
 from xtyl_engine.telemetry.log_lines import keep_journal
@@ -57,13 +57,13 @@ app = make_app(load_settings().celery_url)
 app.amqp.queues.select(read_route(load_settings()).queues)
 
 
-class HintRequest(Request):
+class NotificationRequest(Request):
     """A request for a notification: it left the queue when it was read, so there is nothing to acknowledge."""
 
     acknowledged = True
 
 
-@app.task(name=TASK, ignore_result=True, Request="xtyl_engine.worker.task:HintRequest")
+@app.task(name=TASK, ignore_result=True, Request="xtyl_engine.worker.task:NotificationRequest")
 def advance(execution_id: str) -> None:
     """Work on this execution until nothing is ready or the time slice is used up."""
     try:
@@ -118,7 +118,7 @@ def _begin(**_: Any) -> None:
 def _look(settings: Settings) -> None:
     """Check that a forked process could work. Nothing stays open: children would share the parent's connections, and SQLite loses
     its locks that way."""
-    read_rates(settings)
+    read_claim_policy(settings)
     database = Database(settings.database_url, pool_size=1)
     try:
         ensure_schema(database)

@@ -16,7 +16,7 @@ log = logging.getLogger("xtyl")
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class TolerantChannel(redis.Channel):  # type: ignore[misc]
     """Reads the queue, and skips malformed entries."""
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -27,13 +27,13 @@ class Channel(redis.Channel):  # type: ignore[misc]
             raise Empty from error
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class TolerantTransport(redis.Transport):  # type: ignore[misc]
     """Redis, with the channel above."""
 
-    Channel = Channel
+    Channel = TolerantChannel
 
 
 def read_with_care() -> None:
     """Use this transport for every Redis broker of this process."""
     for name in ("redis", "rediss"):
-        transport.TRANSPORT_ALIASES[name] = f"{__name__}:Transport"
+        transport.TRANSPORT_ALIASES[name] = f"{__name__}:TolerantTransport"

@@ -59,9 +59,9 @@ class Survey:
         return find_loops(self.graph)
 
     @cached_property
-    def bearers(self) -> frozenset[str]:
+    def expanders(self) -> frozenset[str]:
         """The nodes whose output may be a list at run time."""
-        return frozenset(id for id, kind in self.kinds.items() if kind.bears and (not kind.waits or self.picks(id)))
+        return frozenset(id for id, kind in self.kinds.items() if kind.expands and (not kind.waits or self.picks(id)))
 
     def picks(self, id: str) -> bool:
         """Whether a node is a review that gives a list of picks."""
@@ -80,7 +80,7 @@ class Survey:
     @cached_property
     def axes(self) -> Mapping[str, tuple[str, ...]]:
         """Per node its axes, as `make_plan` will have them; cut short where `over` goes in a circle or too deep."""
-        borne = self.bearers & set(self.overs.values())
+        expanding = self.expanders & set(self.overs.values())
         axes: dict[str, tuple[str, ...]] = {}
         for id in self.nodes:
             chain, last = {id: None}, id
@@ -88,7 +88,7 @@ class Survey:
                 chain[last := over] = None
             for link in reversed(chain):
                 over = self.overs.get(link)
-                base = (ROWS,) if over is None else axes.get(over, (ROWS,)) + ((over,) if over in borne else ())
+                base = (ROWS,) if over is None else axes.get(over, (ROWS,)) + ((over,) if over in expanding else ())
                 axes[link] = (base + ((link,) if self.length(link) > 1 else ()))[: MAX_AXES + 1]
         return axes
 
@@ -97,7 +97,7 @@ class Survey:
         axes = self.axes[source]
         if len(axes) > shared_axes(axes, self.axes[reader]):
             return True
-        if source in self.bearers and source not in self.axes[reader]:
+        if source in self.expanders and source not in self.axes[reader]:
             return True if self.picks(source) else None
         return False
 

@@ -3,7 +3,7 @@ the same for every execution of it, cached per process by its digest.
 
 **Axes.** Every node has axes: first the frame's rows, then the lists it runs `over`, then its own list if `n > 1`.
 An axis is named by the node that makes the list. Its length is known when the plan is made (`n`), at submit (rows), or only
-when the list is born at run time (a function's list, a review's picks). A job is a node and an item, the item a path of
+when the list is made at run time (a function's list, a review's picks). A job is a node and an item, the item a path of
 positions, one for each axis: `3` is row 3, `3.0` the first item there.
 """
 
@@ -45,7 +45,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanNode:
-    """One node of a plan. `depth` is its execution level; `bears` says that its output is a list others run over."""
+    """One node of a plan. `depth` is its execution level; `expands` says that its output is a list others run over."""
 
     id: str
     type: str
@@ -53,7 +53,7 @@ class PlanNode:
     axes: tuple[str, ...]
     reads: Reading
     depth: int
-    bears: bool = False
+    expands: bool = False
     parents: tuple[Link, ...] = ()
     children: tuple[Link, ...] = ()
 
@@ -80,8 +80,8 @@ class Plan:
         """The plan's own name: equal plans share a template."""
         return sha256(self.to_json().encode()).hexdigest()[:32]
 
-    def birth(self, node: str) -> str | None:
-        """The node whose list must be born before this node's jobs can exist, or None if they exist from the start."""
+    def expanded_by(self, node: str) -> str | None:
+        """The node whose list brings this node's jobs into being, or None if they exist from the start."""
         dynamic = [axis for axis in self.nodes[node].axes[1:] if axis not in self.lengths]
         return dynamic[-1] if dynamic else None
 
@@ -91,13 +91,13 @@ class Plan:
         return replace(self, nodes=nodes)
 
     @cached_property
-    def births(self) -> Mapping[str, tuple[str, ...]]:
+    def expansions(self) -> Mapping[str, tuple[str, ...]]:
         """Per list-bearing node, the nodes whose jobs its list brings into being."""
         found: dict[str, list[str]] = {}
         for node in self.nodes:
-            if (bearer := self.birth(node)) is not None:
-                found.setdefault(bearer, []).append(node)
-        return {bearer: tuple(nodes) for bearer, nodes in found.items()}
+            if (expander := self.expanded_by(node)) is not None:
+                found.setdefault(expander, []).append(node)
+        return {expander: tuple(nodes) for expander, nodes in found.items()}
 
     @cached_property
     def functions(self) -> Mapping[str, Any]:
@@ -130,7 +130,7 @@ class Plan:
                         "axes": node.axes,
                         "reads": asdict(node.reads),
                         "depth": node.depth,
-                        "bears": node.bears,
+                        "bears": node.expands,
                         "parents": [[link.source, link.branch, link.level] for link in node.parents],
                     }
                     for node in self.nodes.values()
@@ -161,7 +161,7 @@ def load_plan(text: str) -> Plan:
             axes=tuple(entry["axes"]),
             reads=Reading(nodes=tuple(entry["reads"]["nodes"]), columns=tuple(entry["reads"]["columns"])),
             depth=entry["depth"],
-            bears=entry["bears"],
+            expands=entry["bears"],
         )
         for entry in entries
     ]
@@ -186,23 +186,23 @@ def make_plan(
     depths: Mapping[str, int],
     edges: Iterable[Edge],
     readings: Mapping[str, Reading],
-    bearers: frozenset[str],
+    expanders: frozenset[str],
     inputs: tuple[str, ...],
 ) -> Plan:
     """Work out axes and links of a document that was found to be right.
 
-    `edges` are all of them: written, and made by references; `bearers` are the nodes of a type whose output may be
+    `edges` are all of them: written, and made by references; `expanders` are the nodes of a type whose output may be
     a list at run time. Nothing is checked here.
     """
     written = {node.id: node for node in document.nodes}
     overs = {node.id: node.config["over"] for node in document.nodes if node.config.get("over")}
     lengths = {node.id: node.config["n"] for node in document.nodes if node.config.get("n", 1) != 1}
-    borne = bearers & set(overs.values())
+    expanding = expanders & set(overs.values())
     axes: dict[str, tuple[str, ...]] = {}
     nodes = []
     for id in order:
         over = overs.get(id)
-        base = (ROWS,) if over is None else axes[over] + ((over,) if over in borne else ())
+        base = (ROWS,) if over is None else axes[over] + ((over,) if over in expanding else ())
         axes[id] = base + ((id,) if id in lengths else ())
         nodes.append(
             PlanNode(
@@ -212,7 +212,7 @@ def make_plan(
                 axes=axes[id],
                 reads=readings[id],
                 depth=depths[id],
-                bears=id in borne,
+                expands=id in expanding,
             )
         )
     links = [

@@ -100,7 +100,7 @@ def _planned(read: Survey) -> Plan:
         depths=level_nodes(read.graph),
         edges=read.edges,
         readings=readings,
-        bearers=read.bearers,
+        expanders=read.expanders,
         inputs=used if declared is None else declared,
     )
 

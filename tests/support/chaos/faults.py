@@ -269,7 +269,7 @@ def _configure(place: Place, name: str, bad: str, good: str) -> None:
 
 
 def _hint(place: Place, id: str) -> None:
-    from xtyl_engine.broker.celery_app import make_app, send_hint
+    from xtyl_engine.broker.celery_app import make_app, notify_workers
 
     with contextlib.suppress(redis.RedisError):
-        send_hint(make_app(place.settings.celery_url), id)
+        notify_workers(make_app(place.settings.celery_url), id)

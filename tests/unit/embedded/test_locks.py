@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from xtyl_engine.embedded.locks import alone, claim, holder, is_same_file, join
+from xtyl_engine.embedded.locks import acquire, exclusive, holder, is_same_file, shared
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence, write_presence
 
 PRESENCE = Presence(
@@ -56,10 +56,10 @@ def test_one_claims_and_all_see_who(tmp_path):
     process = hold(path, "claim")
     with process:
         assert holder(path) == process.pid
-        assert claim(path) is None
+        assert acquire(path) is None
         process.kill()
     assert holder(path) is None
-    handle = claim(path)
+    handle = acquire(path)
     assert handle is not None
     os.close(handle)
 
@@ -68,20 +68,20 @@ def test_many_join_and_none_is_alone(tmp_path):
     """A shared lock has many holders; while there is one, nobody has it alone, and while one is alone, nobody joins."""
     path = tmp_path / "lock"
     with hold(path, "join") as process:
-        handle = join(path)
+        handle = shared(path)
         assert handle is not None
         os.close(handle)
-        with alone(path) as nobody:
+        with exclusive(path) as nobody:
             assert not nobody
         process.kill()
-    with alone(path) as nobody:
+    with exclusive(path) as nobody:
         assert nobody
-        assert join(path) is None
+        assert shared(path) is None
 
 
 def test_a_file_made_anew_is_another(tmp_path):
     """A handle no longer belongs to its path when the file was removed or replaced."""
-    handle = join(tmp_path / "lock")
+    handle = shared(tmp_path / "lock")
     assert is_same_file(handle, tmp_path / "lock")
     (tmp_path / "lock").unlink()
     assert not is_same_file(handle, tmp_path / "lock")

@@ -68,7 +68,7 @@ def test_a_type_needs_no_more_than_its_name_config_and_work():
         (),
         False,
     )
-    assert not any((kind.bears, kind.cached, kind.waits, kind.takes_function, kind.makes_images, kind.delivers))
+    assert not any((kind.expands, kind.cached, kind.waits, kind.takes_function, kind.makes_images, kind.delivers))
 
 
 def test_the_page_for_authors_names_every_fact():

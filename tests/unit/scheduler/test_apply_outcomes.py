@@ -14,7 +14,7 @@ def test_lists_born_together_keep_the_order_of_their_jobs(database: Database, or
     """A job born of one list waits for those born of the other, whichever outcome comes first in the batch."""
     driver = Driver(database)
     nodes = {"a": {}, "b": {}, "of_a": {"over": "a"}, "of_b": {"over": "b"}}
-    id = driver.submit(plan_of(nodes, [("of_a", "of_b")], bearers=["a", "b"]))
+    id = driver.submit(plan_of(nodes, [("of_a", "of_b")], expanders=["a", "b"]))
     claims = {claim.node: claim for claim in driver.claim(id, 2)}
     driver.record(id, *[completed(claims[node], items=1) for node in order])
     assert driver.drain(id, batch=1) == [("of_a", "0.0"), ("of_b", "0.0")]
@@ -26,7 +26,7 @@ def test_a_newborn_job_skipped_at_birth_is_counted_once(database: Database, leng
     driver = Driver(database)
     nodes = {"way": {}, "slow": {}, "a": {}, "b": {}, "of_a": {"over": "a"}, "of_b": {"over": "b"}}
     edges = [("way", "of_a", "then"), ("of_a", "of_b"), ("slow", "of_b")]
-    id = driver.submit(plan_of(nodes, edges, bearers=["a", "b"]))
+    id = driver.submit(plan_of(nodes, edges, expanders=["a", "b"]))
     claims = {claim.node: claim for claim in driver.claim(id, 4)}
     driver.record(id, completed(claims["way"], branch="otherwise"))
     driver.record(id, completed(claims["a"], items=length), completed(claims["b"], items=1))

@@ -91,7 +91,7 @@ def test_a_failure_skips_what_hangs_on_it_and_no_other_row(driver: Driver) -> No
 def test_a_list_born_at_run_time_is_run_over_and_gathered(driver: Driver) -> None:
     """Each row's list brings its own number of jobs, an empty one none; the gatherer runs after all of them."""
     nodes = {"ideas": {}, "draw": {"over": "ideas"}, "frame": {"over": "draw"}, "kit": {}}
-    plan = plan_of(nodes, [("draw", "frame"), ("frame", "kit")], bearers=["ideas"])
+    plan = plan_of(nodes, [("draw", "frame"), ("frame", "kit")], expanders=["ideas"])
     id = driver.submit(plan, rows=3)
     order = driver.drain(id, {"ideas": lambda claim: completed(claim, items=int(claim.item))})
     assert Counter(node for node, _ in order) == {"ideas": 3, "draw": 3, "frame": 3, "kit": 3}
@@ -103,7 +103,7 @@ def test_a_list_born_at_run_time_is_run_over_and_gathered(driver: Driver) -> Non
 def test_lists_within_lists_are_gathered_whole(driver: Driver) -> None:
     """A list born over another list's items: the outer gatherer waits for every inner job."""
     nodes = {"a": {}, "b": {"over": "a"}, "c": {"over": "b"}, "kit": {}}
-    plan = plan_of(nodes, [("c", "kit")], bearers=["a", "b"])
+    plan = plan_of(nodes, [("c", "kit")], expanders=["a", "b"])
     id = driver.submit(plan)
     order = driver.drain(
         id,
@@ -118,7 +118,7 @@ def test_lists_within_lists_are_gathered_whole(driver: Driver) -> None:
 
 def test_a_failed_list_skips_its_gatherer(driver: Driver) -> None:
     """A list that was never born fails whoever waits for its items."""
-    plan = plan_of({"a": {}, "b": {"over": "a"}, "kit": {}}, [("b", "kit")], bearers=["a"])
+    plan = plan_of({"a": {}, "b": {"over": "a"}, "kit": {}}, [("b", "kit")], expanders=["a"])
     id = driver.submit(plan)
     driver.drain(id, {"a": failed})
     assert driver.states(id) == {"a@0": "failed", "kit@0": "skipped"}
@@ -127,7 +127,7 @@ def test_a_failed_list_skips_its_gatherer(driver: Driver) -> None:
 
 def test_a_newborn_job_whose_other_parent_failed_is_skipped(driver: Driver) -> None:
     """What failed before a list was born still cuts the jobs the list brings."""
-    plan = plan_of({"x": {}, "a": {}, "b": {"over": "a"}, "kit": {}}, [("x", "b"), ("b", "kit")], bearers=["a"])
+    plan = plan_of({"x": {}, "a": {}, "b": {"over": "a"}, "kit": {}}, [("x", "b"), ("b", "kit")], expanders=["a"])
     id = driver.submit(plan)
     driver.drain(id, {"x": failed, "a": lambda claim: completed(claim, items=2)}, batch=1)
     assert driver.states(id) == {
@@ -334,7 +334,7 @@ def test_retry_runs_failed_jobs_and_what_hung_on_them(driver: Driver) -> None:
 
 def test_retry_of_a_list_that_failed_brings_it_to_be(driver: Driver) -> None:
     """A bearer retried bears; its gatherer waits for the items and runs."""
-    plan = plan_of({"a": {}, "b": {"over": "a"}, "kit": {}}, [("b", "kit")], bearers=["a"])
+    plan = plan_of({"a": {}, "b": {"over": "a"}, "kit": {}}, [("b", "kit")], expanders=["a"])
     id = driver.submit(plan)
     driver.drain(id, {"a": failed})
     driver.controls.retry(id)
@@ -388,7 +388,7 @@ def review_of(driver: Driver, **plan_facts: object) -> str:
     plan = plan_of(
         {"draft": {"n": 3}, "pick": {"type": "review"}, "kit": dict(plan_facts)},
         [("draft", "pick"), ("pick", "kit")],
-        bearers=["pick"],
+        expanders=["pick"],
     )
     id = driver.submit(plan, rows=2)
     driver.drain(id, {"pick": lambda claim: waiting(claim, choose=2 if plan_facts else 1)})

@@ -9,7 +9,7 @@ from plans import plan_of
 from xtyl_engine.broker.celery_app import HEAVY_QUEUE, QUEUE, queues_for
 from xtyl_engine.database.connection import Database
 from xtyl_engine.rates import parse_rates
-from xtyl_engine.scheduler.rate_limits.permits import Rates, read_rates
+from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, read_claim_policy
 from xtyl_engine.scheduler.routing import Route, awaited, read_route
 from xtyl_engine.settings import SettingsError, load_settings
 
@@ -34,7 +34,7 @@ class Sides:
     def __init__(self, database: Database, rates: str = ""):
         self.light, self.heavy = Driver(database, "light"), Driver(database, "heavy")
         for driver, is_heavy in ((self.light, False), (self.heavy, True)):
-            driver.recorder.rates = Rates(parse_rates(rates), "offline", Route(HEAVY, is_heavy))
+            driver.recorder.rates = ClaimPolicy(parse_rates(rates), "offline", Route(HEAVY, is_heavy))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_frees_nothing_for_others_tells_nobody(sides):
     id = sides.light.submit(mixed(), 1)
     claims = {claim.node: claim for claim in sides.light.claim(id, 8)}
     assert not sides.light.recorder.record([completed(claims["aside"])], id, 0).elsewhere
-    sides.light.recorder.rates = Rates()
+    sides.light.recorder.rates = ClaimPolicy()
     assert not sides.light.recorder.record([completed(claims["draft"])], id, 1).elsewhere
 
 
@@ -127,7 +127,7 @@ def test_the_worker_that_is_awaited_is_named():
 def test_a_type_that_is_not_there_is_refused_by_who_would_run_it():
     """With the closest name; others need not have the package that offers it."""
     given = {**SHARED, "XTYL_HEAVY": "cal"}
-    assert read_rates(load_settings(given)).route.heavy == {"cal"}
+    assert read_claim_policy(load_settings(given)).route.heavy == {"cal"}
     with pytest.raises(SettingsError, match="Did you mean 'call'"):
         read_route(load_settings({**given, "XTYL_POOL": "prefork"}))
     with pytest.raises(SettingsError, match="XTYL_HEAVY"):
@@ -137,6 +137,6 @@ def test_a_type_that_is_not_there_is_refused_by_who_would_run_it():
 def test_a_type_that_is_not_installed_hinders_nobody_else(database):
     """A worker that leaves a type to others needs to know nothing of it."""
     driver = Driver(database)
-    driver.recorder.rates = Rates((), "offline", Route(frozenset({"elsewhere"})))
+    driver.recorder.rates = ClaimPolicy((), "offline", Route(frozenset({"elsewhere"})))
     nodes = {"far": {"type": "elsewhere"}, "near": {"type": "generate_copy"}}
     assert names(driver.claim(driver.submit(plan_of(nodes, [])), 8)) == ["near@0"]

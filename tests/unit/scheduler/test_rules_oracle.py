@@ -14,11 +14,11 @@ from cascade_oracle import FATAL, Case, cases, expect, look
 from xtyl_engine.scheduler.rules import (
     Countdown,
     Cut,
-    Over,
-    Reach,
-    born_jobs,
+    EndedJob,
+    JobRange,
     consequences,
     count_initial_jobs,
+    expanded_jobs,
     initial_jobs,
     outer_links,
 )
@@ -58,12 +58,12 @@ class Play:
         """A job comes to the end that the case has for it."""
         node, item = key
         if item.split(".")[0] in self.case.fails[node]:
-            self._end("failed", Over(node, item, End.FAILURE))
+            self._end("failed", EndedJob(node, item, End.FAILURE))
         else:
-            items = self.case.lengths[node] if self.case.plan.nodes[node].bears else None
-            self._end("completed", Over(node, item, End.LIVE, self.case.branches.get(node), items))
+            items = self.case.lengths[node] if self.case.plan.nodes[node].expands else None
+            self._end("completed", EndedJob(node, item, End.LIVE, self.case.branches.get(node), items))
 
-    def _end(self, state: str, over: Over) -> None:
+    def _end(self, state: str, over: EndedJob) -> None:
         """A job is over, with all that follows from it."""
         self.case.states[over.node, over.item] = state
         steps = list(consequences(self.case.plan, over))
@@ -86,11 +86,11 @@ class Play:
 
     def _cut(self, key: Key, end: End) -> None:
         if self.case.states[key] == OPEN:
-            self._end("skipped" if end is End.BRANCH else FATAL, Over(*key, end))
+            self._end("skipped" if end is End.BRANCH else FATAL, EndedJob(*key, end))
 
-    def _bear(self, over: Over) -> None:
+    def _bear(self, over: EndedJob) -> None:
         """What a newborn job waits for outside its list only the record knows: it is counted there."""
-        seeds = list(born_jobs(self.case.plan, over))
+        seeds = list(expanded_jobs(self.case.plan, over))
         outer = {seed: outer_links(self.case.plan, over, seed.node) for seed in seeds}
         for seed, links in outer.items():
             pending, live = counted(self.case, links, seed.item)
@@ -107,7 +107,7 @@ class Play:
         self.case.states[key] = OPEN
         self.jobs[key] = counters
 
-    def _reached(self, reach: Reach) -> Iterator[Key]:
+    def _reached(self, reach: JobRange) -> Iterator[Key]:
         for node, item in list(self.jobs):
             if node == reach.node and (item.startswith(reach.item + ".") if reach.below else item == reach.item):
                 yield node, item
@@ -118,10 +118,10 @@ def counted(case: Case, links: tuple[Link, ...], item: str) -> tuple[int, int]:
     waits = 0
     for link in links:
         prefix = head(item, link.level)
-        bearers = [axis for axis in case.plan.nodes[link.source].axes[link.level :] if axis in case.lengths]
+        expanders = [axis for axis in case.plan.nodes[link.source].axes[link.level :] if axis in case.lengths]
         for (node, each), state in case.states.items():
             is_under = each == prefix or each.startswith(prefix + ".")
-            waits += state == OPEN and is_under and node in (link.source, *bearers)
+            waits += state == OPEN and is_under and node in (link.source, *expanders)
     return waits, sum(look(case, link, item)[2] for link in links)
 
 

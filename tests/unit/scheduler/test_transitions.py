@@ -12,7 +12,7 @@ from engine_driver import Driver
 from plans import chain
 from xtyl_engine.database.connection import Database
 from xtyl_engine.scheduler import transitions
-from xtyl_engine.states import JOB_MOVES, JobState
+from xtyl_engine.states import JOB_TRANSITIONS, JobState
 
 STATEMENTS: dict[str, ClauseElement] = {
     "unblock": transitions.COUNT_DOWN[False],
@@ -42,10 +42,10 @@ STAND = text(
 
 def test_every_move_has_its_statement() -> None:
     """None is made anywhere else."""
-    assert set(STATEMENTS) == set(JOB_MOVES)
+    assert set(STATEMENTS) == set(JOB_TRANSITIONS)
 
 
-@pytest.mark.parametrize("name", JOB_MOVES)
+@pytest.mark.parametrize("name", JOB_TRANSITIONS)
 def test_a_move_is_made_from_its_own_states_alone(database: Database, name: str) -> None:
     """From each other state the statement touches nothing."""
     driver = Driver(database)
@@ -64,7 +64,7 @@ def test_a_move_is_made_from_its_own_states_alone(database: Database, name: str)
                 STATEMENTS[name], {key: given.get(key) for key, kept in names.items() if key in given or kept is None}
             )
         became[state] = driver.states(id)["n0@0"]
-    move = JOB_MOVES[name]
+    move = JOB_TRANSITIONS[name]
     assert became == {state: move.target if state in move.sources else state for state in JobState}
 
 

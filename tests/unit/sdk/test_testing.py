@@ -90,8 +90,8 @@ def test_what_validate_refuses_is_refused(tmp_path: Path) -> None:
         ({"text": "x"}, {}, "it is a dict"),
         (Wait(output={}), {}, "say waits=True"),
         (Done(output={"txt": "x"}), {}, r"its fields are \['txt'\]: the node type says \['text'\]"),
-        (Done(output={"text": [1]}, items=1), {}, "say bears=True"),
-        (Done(output={"items": [1]}, items=2), {"bears": True}, "2 items"),
+        (Done(output={"text": [1]}, items=1), {}, "say expands=True"),
+        (Done(output={"items": [1]}, items=2), {"expands": True}, "2 items"),
         (Done(output={"text": "x"}, branch="b"), {"branches": lambda config: ("a",)}, "takes the branch 'b'"),
     ],
 )
@@ -108,7 +108,7 @@ def test_results_as_their_types_say_pass(tmp_path: Path) -> None:
     context = make_context(tmp_path, upstream={"line": [{"text": "a"}, {"text": "b"}]})
     assert isinstance(run_node("review", context, of="line"), Wait)
     items = Done(output={"items": [1, 2]}, items=2)
-    assert run_node(replace(SHOUT, run=offers(items), bears=True), context, text="x") is items
+    assert run_node(replace(SHOUT, run=offers(items), expands=True), context, text="x") is items
     assert run_node("conditional", context, when="{{ line }}").branch == "then"  # type: ignore[union-attr]
     called = run_node("call", context, function=dict, arguments={"lines": "{{ line | length }}"})
     assert called.output == {"value": {"lines": 2}}

@@ -11,8 +11,8 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import attempts, executions, jobs
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.telemetry.job_counts import Census
-from xtyl_engine.telemetry.queue_times import MOST, Waits
+from xtyl_engine.telemetry.job_counts import JobCounts
+from xtyl_engine.telemetry.queue_times import MOST, QueueTimes
 
 PAIR = plan_of({"line": {"type": "generate_copy"}, "loud": {}}, [("line", "loud")])
 
@@ -29,7 +29,7 @@ def written(driver: Driver, table, where=True, **values: float) -> None:
 
 
 def waited(driver: Driver, *claims: Claim) -> list[tuple[str, float]]:
-    waits = Waits(driver.database, driver.plans.load)
+    waits = QueueTimes(driver.database, driver.plans.load)
     for claim in claims:
         waits.note(claim, claim.node)
     return waits.read()
@@ -42,7 +42,7 @@ def test_jobs_are_counted_by_state_and_type(driver):
     begun = driver.submit(PAIR)
     driver.record(begun, completed(*driver.claim(begun)))
     driver.drain(driver.submit(PAIR))
-    assert dict(Census(driver.database, driver.plans.load)()) == {
+    assert dict(JobCounts(driver.database, driver.plans.load)()) == {
         ("pending", "ready", "generate_copy"): 3,
         ("pending", "blocked", "call"): 3,
         ("paused", "ready", "generate_copy"): 1,
@@ -55,7 +55,7 @@ def test_jobs_are_counted_by_state_and_type(driver):
 def test_the_count_is_kept_for_a_while(driver):
     """Who collects often does not ask the database as often."""
     id = driver.submit(PAIR)
-    census = Census(driver.database, driver.plans.load)
+    census = JobCounts(driver.database, driver.plans.load)
     first = census()
     driver.drain(id)
     assert census() is first
@@ -63,7 +63,7 @@ def test_the_count_is_kept_for_a_while(driver):
 
 def test_without_a_database_there_is_no_count(tmp_path):
     """A number that is not known is not told; whoever collects gets the others."""
-    census = Census(Database(f"sqlite:///{tmp_path}/gone/xtyl.db"), PlanCache().load)
+    census = JobCounts(Database(f"sqlite:///{tmp_path}/gone/xtyl.db"), PlanCache().load)
     assert census() == []
 
 
@@ -114,7 +114,7 @@ def test_a_retry_is_ready_when_its_pause_is_over(driver):
 def test_of_many_jobs_a_few_are_read(driver):
     """However fast jobs are, reading how long they waited costs little; each is read once."""
     id = driver.submit(plan_of({"a": {}}, []), rows=2 * MOST)
-    waits = Waits(driver.database, driver.plans.load)
+    waits = QueueTimes(driver.database, driver.plans.load)
     for claim in driver.claim(id, 2 * MOST):
         waits.note(claim, "call")
     assert len(waits.read()) == MOST

@@ -65,7 +65,7 @@ def test_every_sample_has_its_metric():
     )
     meter.recorded("e", 3, 0.01)
     meter.called("p", 0.2, False)
-    meter.hinted("sent")
+    meter.notified("sent")
     meter.lost("call", True)
     meter.held_up("disk", 1.0)
     found = page(figures)

@@ -88,7 +88,7 @@ def test_a_sweep_looks_at_no_more_than_it_can_use(driver: Driver) -> None:
     paused, and one with nothing ready, ask for none."""
     asked: list[str] = []
     slots = slots_of(driver, None)
-    slots.hint = asked.append
+    slots.notify = asked.append
     many, paused, busy = (driver.submit(chain(1), rows) for rows in (50, 5, 1))
     driver.controls.pause(paused)
     driver.claim(busy)

@@ -190,7 +190,7 @@ def test_review_of_several_gives_a_list():
     assert codes(document(*nodes, copy("b", "{{ r.a.text }}"))) == ["list-as-item"]
     plan = validate(document(*nodes, copy("b", "{{ r.a.text }}", over="r")))
     assert plan.nodes["b"].axes == ("$rows", "r")
-    assert plan.nodes["r"].bears
+    assert plan.nodes["r"].expands
 
 
 def test_review_cannot_pick_more_than_there_is():

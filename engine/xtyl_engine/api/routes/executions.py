@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from xtyl_engine.api.auth import Caller, In, Reader, Writer
+from xtyl_engine.api.auth import Caller, Reader, State, Writer
 from xtyl_engine.api.bodies import LARGE, MIDDLE, parse, parse_as, read_body
-from xtyl_engine.api.parameters import After, Id, Key, Limit, OfName, Project, State, answers, takes
+from xtyl_engine.api.parameters import After, Id, Key, Limit, OfExecutionState, OfName, Project, answers, takes
 from xtyl_engine.api.request_models import SubmissionBody
 from xtyl_engine.api.response_models import Executions, Forecasts
 from xtyl_engine.api.submission import submission_digest
@@ -26,7 +26,7 @@ router = APIRouter(prefix=PREFIX, tags=["executions"])
     responses=answers(Execution, 408, 413, status=201, also=200),
     openapi_extra=takes(SubmissionBody),
 )
-async def submit(request: Request, caller: Writer, office: In, key: Key = None) -> Response:
+async def submit(request: Request, caller: Writer, office: State, key: Key = None) -> Response:
     """Submit a workflow or a stored template over rows. With a key that was used before for the same submission, the answer is
     200 and that execution."""
     data = await read_body(request, LARGE)
@@ -34,7 +34,7 @@ async def submit(request: Request, caller: Writer, office: In, key: Key = None) 
 
 
 @router.post("/forecast", responses=answers(Forecasts, 408, 413), openapi_extra=takes(SubmissionBody))
-async def forecast(request: Request, caller: Reader, office: In) -> Response:
+async def forecast(request: Request, caller: Reader, office: State) -> Response:
     """The number of jobs that a submission would run for each node, and how many of them are cached. Nothing is written."""
     # A token that may only read gets a smaller share of the memory for bodies.
     data = await read_body(request, LARGE if caller.token.role.includes(Role.WRITE) else MIDDLE)
@@ -49,9 +49,9 @@ async def forecast(request: Request, caller: Reader, office: In) -> Response:
 @router.get("/executions", responses=answers(Executions))
 async def executions(
     caller: Reader,
-    office: In,
+    office: State,
     project_id: Project = None,
-    state: State = None,
+    state: OfExecutionState = None,
     name: OfName = None,
     after: After = None,
     limit: Limit = 100,
@@ -66,36 +66,36 @@ async def executions(
 
 
 @router.get("/executions/{id}", responses=answers(Execution))
-async def execution(id: Id, caller: Reader, office: In) -> Response:
+async def execution(id: Id, caller: Reader, office: State) -> Response:
     """One execution, without its nodes and jobs."""
     return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).execution)
 
 
 @router.post("/executions/{id}/pause", responses=answers(Execution, 400))
-async def pause(id: Id, caller: Writer, office: In) -> Response:
+async def pause(id: Id, caller: Writer, office: State) -> Response:
     """Pause: no new job starts, running jobs finish. Once this is answered, no job starts any more."""
     return await _control(office, caller, id, "pause")
 
 
 @router.post("/executions/{id}/resume", responses=answers(Execution, 400))
-async def resume(id: Id, caller: Writer, office: In) -> Response:
+async def resume(id: Id, caller: Writer, office: State) -> Response:
     """Resume: a paused execution continues, a stopped or failed one starts again with its completed jobs kept."""
     return await _control(office, caller, id, "resume")
 
 
 @router.post("/executions/{id}/stop", responses=answers(Execution, 400))
-async def stop(id: Id, caller: Writer, office: In) -> Response:
+async def stop(id: Id, caller: Writer, office: State) -> Response:
     """Stop; completed jobs are kept. Once this is answered, no job starts any more."""
     return await _control(office, caller, id, "stop")
 
 
 @router.post("/executions/{id}/retry", responses=answers(Execution, 400))
-async def retry(id: Id, caller: Writer, office: In) -> Response:
+async def retry(id: Id, caller: Writer, office: State) -> Response:
     """Run the failed jobs, and those that depend on them, again."""
     return await _control(office, caller, id, "retry")
 
 
-async def _control(office: In, caller: Caller, id: str, action: str) -> Response:
+async def _control(office: State, caller: Caller, id: str, action: str) -> Response:
     def work() -> Response:
         done = office.service.control(caller.scope, id, action, caller.signed(None))
         caller.note(action, id)
@@ -104,7 +104,7 @@ async def _control(office: In, caller: Caller, id: str, action: str) -> Response
     return await office.desk.work(work)
 
 
-def _submit(office: In, caller: Caller, data: bytes, key: str | None) -> Response:
+def _submit(office: State, caller: Caller, data: bytes, key: str | None) -> Response:
     read = parse(data)
     body, by = parse_as(SubmissionBody, read), caller.signed(None)
     done = office.service.submit(caller.scope, body, key, submission_digest(read), by)

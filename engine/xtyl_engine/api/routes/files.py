@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from xtyl_engine.api.auth import In, Reader, Writer
+from xtyl_engine.api.auth import Reader, State, Writer
 from xtyl_engine.api.bodies import LARGE, parse, read_body
 from xtyl_engine.api.parameters import Id, Project, answers
 from xtyl_engine.api.problems import declared
@@ -46,7 +46,7 @@ TAKEN = {"requestBody": {"required": True, "content": {"application/octet-stream
 async def store(
     request: Request,
     caller: Writer,
-    office: In,
+    office: State,
     media_type: MediaType = "application/octet-stream",
     project_id: Project = None,
 ) -> Response:
@@ -67,7 +67,7 @@ async def store(
 
 
 @router.get("/workflows/executions/{id}/artifacts/{name}", responses=SENT, response_class=Response)
-async def file(id: Id, name: FileName, caller: Reader, office: In, size: Size = None) -> Response:
+async def file(id: Id, name: FileName, caller: Reader, office: State, size: Size = None) -> Response:
     """A file that the execution refers to."""
     found = await office.desk.run(lambda: office.service.reader.of(caller.scope, id).file(name, size))
     shown = "inline" if found.media_type.startswith("image/") else "attachment"

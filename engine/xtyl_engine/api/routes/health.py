@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 import xtyl_engine
-from xtyl_engine.api.auth import In, Office, Reader
+from xtyl_engine.api.auth import AppState, Reader, State
 from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import answer, declared, problem
 from xtyl_engine.api.response_models import Status
@@ -37,7 +37,7 @@ class Readiness:
         self._asked = float("-inf")
         self._missing: list[str] = []
 
-    async def missing(self, office: In) -> list[str]:
+    async def missing(self, office: State) -> list[str]:
         """The names of the parts that do not answer."""
         async with self._lock:
             if time.monotonic() - self._asked > KEEP_SECONDS:
@@ -49,7 +49,7 @@ class Readiness:
         return self._missing
 
 
-def _missing(office: Office) -> list[str]:
+def _missing(office: AppState) -> list[str]:
     url = office.service.engine.connection.redis_url
     looks = {"database": office.service.reader.look, "broker": lambda: check_broker(url)}
     return [name for name, look in looks.items() if not _answers(look)]
@@ -70,7 +70,7 @@ async def alive() -> Response:
 
 
 @router.api_route("/readyz", methods=["GET", "HEAD"], responses=OPEN | declared(503), include_in_schema=False)
-async def ready(request: Request, office: In) -> Response:
+async def ready(request: Request, office: State) -> Response:
     readiness: Readiness = request.app.state.readiness
     if missing := await readiness.missing(office):
         words = f"the {' and the '.join(missing)} of this back end do not answer"
@@ -79,7 +79,7 @@ async def ready(request: Request, office: In) -> Response:
 
 
 @router.get("/api/me", responses=answers(Me))
-async def me(caller: Reader, office: In) -> Response:
+async def me(caller: Reader, office: State) -> Response:
     """The caller's token, and the abilities of this back end."""
     token, service = caller.token, office.service
     said = Me(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from xtyl_engine.api.auth import In, Reader
+from xtyl_engine.api.auth import Reader, State
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfNode, OfState, answers
 from xtyl_engine.api.response_models import Events, Jobs, Rows, States
 from xtyl_engine.api.scoped_queries import with_output
@@ -26,19 +26,19 @@ Count = Annotated[int, Query(ge=1, le=MAX_PAGE, description="The most to return.
 
 
 @router.get("/overview", responses=answers(Overview))
-async def overview(id: Id, caller: Reader, office: In) -> Response:
+async def overview(id: Id, caller: Reader, office: State) -> Response:
     """The state of the execution and of each of its nodes."""
     return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).overview())
 
 
 @router.get("/plan", responses=answers(dict[str, Any]))
-async def plan(id: Id, caller: Reader, office: In) -> Response:
+async def plan(id: Id, caller: Reader, office: State) -> Response:
     """The plan of the execution."""
     return await office.desk.look(lambda: json.loads(office.service.reader.of(caller.scope, id).plan().to_json()))
 
 
 @router.get("/rows", responses=answers(Rows))
-async def rows(id: Id, caller: Reader, office: In, after: After = None, limit: Limit = 100) -> Response:
+async def rows(id: Id, caller: Reader, office: State, after: After = None, limit: Limit = 100) -> Response:
     """The rows of the execution."""
     return await office.desk.page(
         "rows", lambda: office.service.reader.of(caller.scope, id).rows(after=after, limit=limit)
@@ -46,7 +46,7 @@ async def rows(id: Id, caller: Reader, office: In, after: After = None, limit: L
 
 
 @router.get("/states", responses=answers(States))
-async def states(id: Id, caller: Reader, office: In) -> Response:
+async def states(id: Id, caller: Reader, office: State) -> Response:
     """The state of all its jobs at one moment. Jobs of a node in the same state share an entry; blanks separate its `items`."""
 
     def look() -> Response:
@@ -61,7 +61,7 @@ async def states(id: Id, caller: Reader, office: In) -> Response:
 async def jobs(
     id: Id,
     caller: Reader,
-    office: In,
+    office: State,
     node: OfNode = None,
     state: OfState = None,
     outputs: Annotated[bool, Query(description="Include the output of each job.")] = False,
@@ -81,19 +81,19 @@ async def jobs(
 
 
 @router.get("/jobs/{node}/{item}", responses=answers(JobDetail))
-async def job(id: Id, node: Node, item: Item, caller: Reader, office: In) -> Response:
+async def job(id: Id, node: Node, item: Item, caller: Reader, office: State) -> Response:
     """One job with all its details."""
     return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).job(node, item))
 
 
 @router.get("/nodes/{node}/jobs", responses=answers(JobPage))
-async def node_jobs(id: Id, node: Node, caller: Reader, office: In, start: Start = 0, count: Count = 50) -> Response:
+async def node_jobs(id: Id, node: Node, caller: Reader, office: State, start: Start = 0, count: Count = 50) -> Response:
     """Some jobs of a node with their details; those that wait for a person come first."""
     return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).job_page(node, start, count))
 
 
 @router.get("/events", responses=answers(Events))
-async def events(id: Id, caller: Reader, office: In, after: After = None, limit: Limit = 1_000) -> Response:
+async def events(id: Id, caller: Reader, office: State, after: After = None, limit: Limit = 1_000) -> Response:
     """The events of the execution in order. `after` is the number of the last event that the caller has."""
     return await office.desk.page(
         "events", lambda: office.service.reader.of(caller.scope, id).events(after=after, limit=limit)

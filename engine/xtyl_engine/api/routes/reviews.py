@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from xtyl_engine.api.auth import Caller, In, Office, Reader, Reviewer
+from xtyl_engine.api.auth import AppState, Caller, Reader, Reviewer, State
 from xtyl_engine.api.bodies import parse, parse_as, read_body
 from xtyl_engine.api.parameters import After, Id, Item, Node, answers, takes
 from xtyl_engine.api.request_models import AnotherBody, ApprovalBody, DecisionBody, RejectionBody
@@ -20,32 +20,32 @@ DECIDED = answers(Execution, 408, 409, 413)
 
 
 @router.get("", responses=answers(Reviews))
-async def reviews(id: Id, caller: Reader, office: In, after: After = None, limit: Some = 50) -> Response:
+async def reviews(id: Id, caller: Reader, office: State, after: After = None, limit: Some = 50) -> Response:
     """The open reviews in order. `after` is node and item of the last one that the caller has: `pick/3`."""
     return await office.desk.page("reviews", lambda: office.service.reader.of(caller.scope, id).reviews(after, limit))
 
 
 @router.post("/{node}/{item}/approve", responses=DECIDED, openapi_extra=takes(ApprovalBody))
-async def approve(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
+async def approve(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: State) -> Response:
     """Choose options. The first decision wins."""
     return await _decide(request, office, caller, (id, node, item), ApprovalBody)
 
 
 @router.post("/{node}/{item}/reject", responses=DECIDED, openapi_extra=takes(RejectionBody))
-async def reject(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
+async def reject(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: State) -> Response:
     """Reject all options: the steps that depend on the review are skipped, other rows continue."""
     return await _decide(request, office, caller, (id, node, item), RejectionBody)
 
 
 @router.post("/{node}/{item}/another", responses=DECIDED, openapi_extra=takes(AnotherBody))
-async def another(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: In) -> Response:
+async def another(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: State) -> Response:
     """Request one more option before a decision."""
     return await _decide(request, office, caller, (id, node, item), AnotherBody)
 
 
 async def _decide(
     request: Request,
-    office: Office,
+    office: AppState,
     caller: Caller,
     at: tuple[str, str, str],
     shape: type[DecisionBody],

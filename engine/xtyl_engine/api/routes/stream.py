@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from starlette.types import Receive, Scope, Send
 
-from xtyl_engine.api.auth import In, Reader
+from xtyl_engine.api.auth import Reader, State
 from xtyl_engine.api.parameters import ALWAYS, Id
 from xtyl_engine.api.problems import declared
 from xtyl_engine.api.streaming.broadcaster import Hub
@@ -76,7 +76,7 @@ class EventStream(Response):
 async def stream(
     id: Id,
     caller: Reader,
-    office: In,
+    office: State,
     after: Annotated[int, Query(ge=0, description="The number of the last event that the caller has.")] = 0,
     last: Annotated[
         int | None,

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from xtyl_engine.api.auth import Caller, In, Reader, Writer
+from xtyl_engine.api.auth import Caller, Reader, State, Writer
 from xtyl_engine.api.bodies import LARGE, parse, parse_as, read_body
 from xtyl_engine.api.parameters import After, Limit, Name, Project, Version, answers, takes
 from xtyl_engine.api.request_models import TemplateBody
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api/workflows/templates", tags=["templates"])
 
 @router.get("", responses=answers(Templates))
 async def templates(
-    caller: Reader, office: In, project_id: Project = None, after: After = None, limit: Limit = 100
+    caller: Reader, office: State, project_id: Project = None, after: After = None, limit: Limit = 100
 ) -> Response:
     """The newest version of each template of a project, by name."""
 
@@ -39,7 +39,7 @@ async def templates(
     responses=answers(Template, 408, 413, status=201, also=200),
     openapi_extra=takes(TemplateBody),
 )
-async def keep(request: Request, caller: Writer, office: In) -> Response:
+async def keep(request: Request, caller: Writer, office: State) -> Response:
     """Store a workflow as the next version of its name, or answer 200 with the version that holds it already."""
     data = await read_body(request, LARGE)
     return await office.desk.work(lambda: _keep(office, caller, data), len(data))
@@ -47,7 +47,7 @@ async def keep(request: Request, caller: Writer, office: In) -> Response:
 
 @router.get("/{name:path}/versions", responses=answers(Templates))
 async def versions(
-    name: Name, caller: Reader, office: In, project_id: Project = None, after: After = None, limit: Limit = 100
+    name: Name, caller: Reader, office: State, project_id: Project = None, after: After = None, limit: Limit = 100
 ) -> Response:
     """The versions of a template, newest first."""
 
@@ -60,7 +60,7 @@ async def versions(
 
 @router.get("/{name:path}", responses=answers(TemplateWithWorkflow))
 async def template(
-    name: Name, caller: Reader, office: In, project_id: Project = None, version: Version = None
+    name: Name, caller: Reader, office: State, project_id: Project = None, version: Version = None
 ) -> Response:
     """One version of a template, by default the newest, with its workflow's document."""
 
@@ -72,7 +72,7 @@ async def template(
     return await office.desk.look(look)
 
 
-def _keep(office: In, caller: Caller, data: bytes) -> Response:
+def _keep(office: State, caller: Caller, data: bytes) -> Response:
     body = parse_as(TemplateBody, parse(data))
     kept, is_new = office.service.keep_template(caller.scope, body.project_id, body.workflow)
     caller.note("keep", f"{kept.name!r} {kept.version} of {kept.project}")

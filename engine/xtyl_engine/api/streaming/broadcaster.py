@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from xtyl_engine.api.streaming.channel import PAGE, Channel, Page, make_page
+from xtyl_engine.api.streaming.channel import PAGE, Channel, EventPage, make_event_page
 from xtyl_engine.api.streaming.subscriber import Counts, Describe, Feed
 from xtyl_engine.broker.async_listener import News
 from xtyl_engine.errors import TooManyStreams, WorkflowException
@@ -156,8 +156,8 @@ class Hub:
         if execution_id in self._channels:
             self._channels[execution_id].look(sequence)
 
-    async def _page(self, pool: Executor, execution_id: str, after: int | None) -> Page:
-        return await self._asked(pool, lambda: make_page(self._queries.progress(execution_id, after, PAGE)))
+    async def _page(self, pool: Executor, execution_id: str, after: int | None) -> EventPage:
+        return await self._asked(pool, lambda: make_event_page(self._queries.progress(execution_id, after, PAGE)))
 
     async def _asked(self, pool: Executor, question: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, question)

@@ -32,7 +32,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """Events in order, in the bytes that are sent, and the execution's progress when they were read."""
 
     sequence: int
@@ -40,16 +40,16 @@ class Page:
     frames: tuple[Frame, ...]
 
 
-Read = Callable[[int | None], Awaitable[Page]]
+Read = Callable[[int | None], Awaitable[EventPage]]
 
 
-def make_page(progress: Progress) -> Page:
+def make_event_page(progress: Progress) -> EventPage:
     """Turn the events that were read into bytes to send."""
     frames = tuple(
         Frame(event.sequence, event.time, f"id: {event.sequence}\ndata: {_compact(to_json(event))}\n\n".encode())
         for event in progress.events
     )
-    return Page(progress.sequence, progress.state, frames)
+    return EventPage(progress.sequence, progress.state, frames)
 
 
 def named_frame(name: str, data: Mapping[str, Any]) -> bytes:
@@ -150,7 +150,7 @@ class Channel:
         finally:
             self._reading = None
 
-    def _take(self, page: Page) -> None:
+    def _take(self, page: EventPage) -> None:
         self.sequence, self.state = page.sequence, page.state
         if self.position is None:
             self.position = page.sequence

@@ -84,7 +84,7 @@ def foresee(database: Database, folder: Path, retention: Retention) -> Tally:
 
 
 @dataclass(eq=False)
-class Keeper:
+class Housekeeper:
     """Tidies for one worker process where the setting asks for it. Every process has one; whose turn it is, a row says."""
 
     database: Database
@@ -132,11 +132,11 @@ class Keeper:
         return transaction.run(_KEEP_TURN, {"turn": TURN, "seconds": seconds})
 
 
-def keep_house(settings: Settings, database: Database, forget: Forget) -> Keeper | None:
+def keep_house(settings: Settings, database: Database, forget: Forget) -> Housekeeper | None:
     """A worker process's keeper, at work; None where nothing is to be removed by itself."""
     if settings.retention_days is None:
         return None
     retention = Retention(seconds=settings.retention_days * DAY_SECONDS)
-    keeper = Keeper(database, settings.artifacts_folder, retention, forget)
+    keeper = Housekeeper(database, settings.artifacts_folder, retention, forget)
     keeper.start()
     return keeper

@@ -17,7 +17,7 @@ from xtyl_engine.database.tables import jobs
 from xtyl_engine.nodes.registry import node_types
 from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.rates import Rate, parse_rates
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Completed, Outcome, Released, Retrying
 from xtyl_engine.scheduler.rate_limits.bucket import Budget, lock_budget, see_budget, see_hold
 from xtyl_engine.scheduler.routing import Route, read_route
@@ -54,7 +54,7 @@ def joined(nodes: Collection[str]) -> str:
 
 
 @dataclass(eq=False)
-class Rates:
+class ClaimPolicy:
     """What one process may start: its rates, and which jobs it claims at all. `provider` serves nodes which name none."""
 
     rates: Iterable[Rate] = ()
@@ -88,7 +88,7 @@ class Rates:
         return self._known[template_id]
 
 
-def read_rates(settings: Settings) -> Rates:
+def read_claim_policy(settings: Settings) -> ClaimPolicy:
     """The rates and the route that are set. Raises SettingsError for a name that limits nothing."""
     rates = parse_rates(settings.rates)
     known = (*provider_names(), *node_types()) if rates else ()
@@ -99,7 +99,7 @@ def read_rates(settings: Settings) -> Rates:
                 f"XTYL_RATES limits {rate.key!r}, and there is no provider and no node type of that name",
                 hint=f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}.",
             )
-    return Rates(rates, settings.provider, read_route(settings))
+    return ClaimPolicy(rates, settings.provider, read_route(settings))
 
 
 class Permits:
@@ -109,17 +109,17 @@ class Permits:
     def __init__(
         self,
         transaction: Transaction,
-        rates: Rates,
+        rates: ClaimPolicy,
         now: float,
-        asking: Iterable[Ledger],
-        won: Iterable[tuple[Ledger, Outcome]],
+        asking: Iterable[LockedExecution],
+        won: Iterable[tuple[LockedExecution, Outcome]],
     ):
         self.now = now
         self._transaction = transaction
         asking = list(asking)
-        self._keys = {ledger.id: rates.of(ledger.plan, ledger.template_id) for ledger in asking}
-        self._barred = {ledger.id: rates.route.barred(ledger.plan, ledger.template_id) for ledger in asking}
-        changes = [change for ledger, outcome in won for change in _changes(ledger.plan, outcome, rates)]
+        self._keys = {locked.id: rates.of(locked.plan, locked.template_id) for locked in asking}
+        self._barred = {locked.id: rates.route.barred(locked.plan, locked.template_id) for locked in asking}
+        changes = [change for locked, outcome in won for change in _changes(locked.plan, outcome, rates)]
         changed = {change.key for change in changes}
         self._budgets = {
             key: lock_budget(transaction, key, rates.by_key.get(key), now)
@@ -192,7 +192,7 @@ class _Change:
             budget.hold(self.hold_seconds)
 
 
-def _changes(plan: Plan, outcome: Outcome, rates: Rates) -> list[_Change]:
+def _changes(plan: Plan, outcome: Outcome, rates: ClaimPolicy) -> list[_Change]:
     node = plan.nodes[outcome.claim.node]
     is_cached = isinstance(outcome, Completed) and outcome.cached
     if is_cached or (isinstance(outcome, Released) and not outcome.may_have_started):
@@ -203,7 +203,7 @@ def _changes(plan: Plan, outcome: Outcome, rates: Rates) -> list[_Change]:
 
 
 def next_start(
-    transaction: Transaction, plan: Plan, nodes: Iterable[str], rates: Rates
+    transaction: Transaction, plan: Plan, nodes: Iterable[str], rates: ClaimPolicy
 ) -> tuple[tuple[str, ...], float] | None:
     """The keys that keep jobs of all these nodes from starting, and in how many seconds the first may; None if one may now."""
     (now,) = transaction.row(sql.CLOCK) or (0.0,)

@@ -54,7 +54,7 @@ class References:
         elif (
             over in survey.nodes
             and survey.axes[over] == (ROWS,)
-            and over not in survey.bearers
+            and over not in survey.expanders
             and over in survey.kinds
         ):
             hint = f"give {over} n=2 or more, or drop over="
@@ -75,7 +75,7 @@ class References:
             return
         choose, axes = node.config.get("choose", 1), survey.axes[of]
         gathered = axes[shared_axes(axes, survey.axes[node.id]) :]
-        if isinstance(choose, int) and survey.bearers.isdisjoint({of, *gathered}):
+        if isinstance(choose, int) and survey.expanders.isdisjoint({of, *gathered}):
             count = prod(survey.length(axis) for axis in gathered)
             if choose > count:
                 hint = f"choose at most {count}, or let {of} make more with n="

@@ -12,11 +12,19 @@ from jinja2 import Template, Undefined, nodes
 from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 
-from xtyl_engine.errors import LimitExceeded, TemplateError, WorkflowException
+from xtyl_engine.errors import LimitExceeded, RenderError, WorkflowException
 from xtyl_engine.limits import MAX_PROMPT_BYTES, MAX_VALUE_DEPTH
 from xtyl_engine.nodes.base import NodeType
 from xtyl_engine.workflow.templating.names import Names, Use, collect_uses
-from xtyl_engine.workflow.templating.sandbox import METER, SKIPPED, CountedLoops, Meter, Output, Sandbox, check_size
+from xtyl_engine.workflow.templating.sandbox import (
+    METER,
+    SKIPPED,
+    CountedLoops,
+    EffortMeter,
+    Output,
+    Sandbox,
+    check_size,
+)
 
 T = TypeVar("T")
 _RESULT = "value"
@@ -30,7 +38,7 @@ def is_template(text: str) -> bool:
 
 @lru_cache(maxsize=16_384)
 def read_names(text: str) -> Names:
-    """The names a template reads. Raises TemplateError with the line for what is no template, or not allowed in one."""
+    """The names a template reads. Raises RenderError with the line for what is no template, or not allowed in one."""
     if not is_template(text):
         return Names()
     return _guarded(text, lambda: collect_uses(_parsed(text)))
@@ -43,7 +51,7 @@ def is_expression(text: str) -> bool:
         return False
     try:
         return _expression(_guarded(text, lambda: _parsed(text))) is not None
-    except TemplateError:
+    except RenderError:
         return False
 
 
@@ -61,11 +69,11 @@ def render(value: Any, context: Mapping[str, Any]) -> Any:
     """A config value with its templates filled in; texts inside lists and dicts too.
 
     A text that is exactly one expression gives that expression's value, None for what was skipped. Raises
-    TemplateError for names and fields that are not there, LimitExceeded for what is too large or too long.
+    RenderError for names and fields that are not there, LimitExceeded for what is too large or too long.
     """
     if isinstance(value, str) and not is_template(value):
         return value
-    return _rendered(value, {**context, METER: Meter()}, 0)
+    return _rendered(value, {**context, METER: EffortMeter()}, 0)
 
 
 def _rendered(value: Any, names: dict[str, Any], depth: int) -> Any:
@@ -164,10 +172,10 @@ def _guarded(text: str, work: Callable[[], T]) -> T:
         raise _wrong(text, str(error)[:300]) from error
 
 
-def _wrong(text: str, message: str, *, line: int | None = None, hint: str | None = None) -> TemplateError:
+def _wrong(text: str, message: str, *, line: int | None = None, hint: str | None = None) -> RenderError:
     shown = text if len(text) <= 80 else f"{text[:77]}..."
     where = f" (line {line})" if line else ""
-    return TemplateError(f"{message}{where}, in the template {shown!r}", hint=hint, line=line, template=shown)
+    return RenderError(f"{message}{where}, in the template {shown!r}", hint=hint, line=line, template=shown)
 
 
 def _check_depth(depth: int) -> None:

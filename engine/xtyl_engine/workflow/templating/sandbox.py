@@ -87,7 +87,7 @@ class Output(dict[str, Any]):
         return str(self.standing)
 
 
-class Meter:
+class EffortMeter:
     """Counts the steps of one rendering."""
 
     __slots__ = ("left",)
@@ -113,7 +113,7 @@ def check_size(characters: int) -> None:
         )
 
 
-def measured(meter: Meter, value: Any) -> Any:
+def measured(meter: EffortMeter, value: Any) -> Any:
     """The value itself, once all that its text would show has been counted. Shared parts count each time."""
     waiting = [value]
     while waiting:
@@ -128,7 +128,7 @@ def measured(meter: Meter, value: Any) -> Any:
     return value
 
 
-def _tame(meter: Meter, result: Any) -> Any:
+def _tame(meter: EffortMeter, result: Any) -> Any:
     if isinstance(result, (Iterator, ItemsView, KeysView, ValuesView)):
         result = list(islice(result, MAX_STEPS))
     if isinstance(result, list):
@@ -186,7 +186,7 @@ def _to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _check_growth(meter: Meter, name: str, value: Any, args: tuple[Any, ...]) -> None:
+def _check_growth(meter: EffortMeter, name: str, value: Any, args: tuple[Any, ...]) -> None:
     if name == "replace" and isinstance(value, str) and len(args) > 1:
         check_size(value.count(str(args[0])) * len(str(args[1])))
     elif name == "join" and isinstance(value, (list, tuple, dict)):

@@ -23,7 +23,7 @@ from xtyl_engine.database.connection import Now
 from xtyl_engine.database.retention import executions as pruning
 from xtyl_engine.database.retention.executions import Retention, prune, prune_templates
 from xtyl_engine.database.retention.files import GRACE_SECONDS, files_in, mentioned, sweep
-from xtyl_engine.database.retention.keeper import Keeper, Tally, foresee, keep_house, tidy
+from xtyl_engine.database.retention.keeper import Housekeeper, Tally, foresee, keep_house, tidy
 from xtyl_engine.database.tables import executions, rate_limits
 from xtyl_engine.scheduler import submit as submission
 
@@ -323,7 +323,7 @@ def test_a_plan_removed_during_a_submission_is_written_again(bench: Workbench, m
 def test_workers_take_turns(bench: Workbench) -> None:
     """Of several keepers one tidies, and no other for a day; one that died leaves its turn to others."""
     database, folder = bench.backend.database, bench.backend.store.folder
-    keepers = [Keeper(database, folder, KEPT, lambda ids: None) for _ in range(3)]
+    keepers = [Housekeeper(database, folder, KEPT, lambda ids: None) for _ in range(3)]
     age(bench, bench.done(xt.Workflow("old").generate_copy("line", prompt="x")))
     assert [keeper.look() is not None for keeper in keepers] == [True, False, False]
     assert xt.runs().empty

@@ -15,9 +15,9 @@ from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ErrorClass, TransientError
 from xtyl_engine.rates import Rate, UnreadableRate, parse_rates
 from xtyl_engine.scheduler.commit import Recorder
-from xtyl_engine.scheduler.locked_execution import Ledger
+from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Completed, Failure, Released, Retrying
-from xtyl_engine.scheduler.rate_limits.permits import Permits, Rates, next_start, read_rates
+from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, Permits, next_start, read_claim_policy
 from xtyl_engine.settings import SettingsError, load_settings
 from xtyl_engine.worker.timer import Alarm
 
@@ -38,7 +38,7 @@ class Fleet:
     def __init__(self, database: Database, rates: str):
         self.first, self.second = (Driver(database, owner) for owner in ("one", "two"))
         for driver in (self.first, self.second):
-            driver.recorder.rates = Rates(parse_rates(rates), "offline")
+            driver.recorder.rates = ClaimPolicy(parse_rates(rates), "offline")
         self.database = database
 
     def claim(self, id: str, want: int = ROWS) -> list:
@@ -167,7 +167,7 @@ def test_a_longer_wish_is_not_cut_short_by_a_shorter_one(fleet):
 def test_rates_cost_nothing_where_none_can_hold(database):
     """A plan of plain functions is claimed without a look at them."""
     driver = Driver(database)
-    driver.recorder.rates = Rates(parse_rates("offline=1/h"), "offline")
+    driver.recorder.rates = ClaimPolicy(parse_rates("offline=1/h"), "offline")
     id = driver.submit(chain(1), 2)
     with database.engine.begin() as connection:
         connection.execute(text("DROP TABLE rate_limits"))
@@ -198,9 +198,9 @@ def test_a_rate_that_cannot_be_read_is_named(said):
 def test_a_rate_for_nothing_is_refused():
     """A name that is misspelt would limit nothing, and cost money."""
     with pytest.raises(SettingsError, match="'opneai'") as caught:
-        read_rates(load_settings({"XTYL_RATES": "opneai=1/s"}))
+        read_claim_policy(load_settings({"XTYL_RATES": "opneai=1/s"}))
     assert "'openai'" in caught.value.hint
-    assert read_rates(load_settings({"XTYL_RATES": "call=1/s"})).by_key["call"].count == 1
+    assert read_claim_policy(load_settings({"XTYL_RATES": "call=1/s"})).by_key["call"].count == 1
 
 
 def test_an_alarm_rings_once_at_the_earliest_time():
@@ -232,7 +232,7 @@ def test_a_time_to_come_back_is_a_time(said, heard):
 
 def test_a_rate_that_was_raised_holds_at_once(fleet):
     """What a slower rate had used up beforehand does not shut the faster one."""
-    fleet.second.recorder.rates = Rates(parse_rates("offline=1/h"), "offline")
+    fleet.second.recorder.rates = ClaimPolicy(parse_rates("offline=1/h"), "offline")
     id = fleet.first.submit(texts(), ROWS)
     assert len(fleet.second.claim(id)) == 1
     assert fleet.first.recorder.record([], id, 1).wait_seconds <= 2.0
@@ -251,7 +251,7 @@ def in_parallel(drivers: list[Driver], work) -> None:
 def fleet_of(database: Database, count: int, rates: str) -> list[Driver]:
     drivers = [Driver(database, f"worker-{place}") for place in range(count)]
     for driver in drivers:
-        driver.recorder.rates = Rates(parse_rates(rates), "offline")
+        driver.recorder.rates = ClaimPolicy(parse_rates(rates), "offline")
     return drivers
 
 
@@ -299,7 +299,7 @@ def test_keys_are_looked_up_in_one_order(database):
     id = driver.submit(plan_of(nodes | {"other": ("generate_copy", {"prompt": "x", "provider": "offline"})}, []))
     with database.write() as transaction:
         listening = Listening(transaction._cursor, transaction._compiled, is_sqlite=transaction.is_sqlite)
-        Permits(listening, driver.recorder.rates, 0.0, [Ledger(transaction, id, driver.plans.load)], [])
+        Permits(listening, driver.recorder.rates, 0.0, [LockedExecution(transaction, id, driver.plans.load)], [])
     assert list(dict.fromkeys(listening.keys)) == sorted([*kinds, "offline", "openai"])
 
 
@@ -335,7 +335,7 @@ def test_who_looks_need_not_know_the_rates(fleet):
 
     def seen(*nodes: str):
         with fleet.database.read() as transaction:
-            return next_start(transaction, plan, nodes, Rates((), "offline"))
+            return next_start(transaction, plan, nodes, ClaimPolicy((), "offline"))
 
     keys, seconds = seen("draft", "picture")
     assert keys == ("offline", "openai")

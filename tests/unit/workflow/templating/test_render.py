@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xtyl_engine.errors import LimitExceeded, TemplateError
+from xtyl_engine.errors import LimitExceeded, RenderError
 from xtyl_engine.workflow.templating.render import SKIPPED, Output, is_expression, iterate_texts, read_names, render
 
 HEADLINES = [Output({"text": "Glow {{ on }}"}, main="text"), Output({"text": "Shine"}, main="text")]
@@ -95,7 +95,7 @@ def test_skipped(template, expected):
 )
 def test_is_strict(template, words):
     """An unknown name or field is an error that names it and the template."""
-    with pytest.raises(TemplateError) as caught:
+    with pytest.raises(RenderError) as caught:
         render(template, CONTEXT)
     assert words in caught.value.message
 
@@ -136,7 +136,7 @@ def test_is_strict(template, words):
 )
 def test_reaches_nothing_but_data(template):
     """Attributes, functions and constructs beyond plain data do not exist in a template."""
-    with pytest.raises(TemplateError):
+    with pytest.raises(RenderError):
         render(template, CONTEXT)
 
 
@@ -185,7 +185,7 @@ def test_counts_bytes():
 )
 def test_deep_templates(template):
     """Nesting that Python cannot follow is a template error."""
-    with pytest.raises(TemplateError):
+    with pytest.raises(RenderError):
         render(template, {"a": {}})
 
 
@@ -238,7 +238,7 @@ def test_reads_what_is_optional():
 
 def test_says_the_line():
     """A syntax error names its line."""
-    with pytest.raises(TemplateError) as caught:
+    with pytest.raises(RenderError) as caught:
         read_names("one\ntwo {{ 1 + }}")
     assert caught.value.data["line"] == 2
 

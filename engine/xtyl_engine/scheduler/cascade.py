@@ -1,0 +1,227 @@
+"""What follows from ended jobs, carried through in the transaction of one locked execution: the jobs that waited for them are
+counted down, skipped, doomed or brought into being. `rules` says what follows; this applies it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from xtyl_engine.database import statements as sql
+from xtyl_engine.events import EventKind
+from xtyl_engine.failpoints import Point, failpoint
+from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.locked_execution import LockedExecution
+from xtyl_engine.scheduler.rules import (
+    Countdown,
+    Cut,
+    EndedJob,
+    JobRange,
+    Seed,
+    consequences,
+    expanded_jobs,
+    expanders_below,
+    outer_links,
+)
+from xtyl_engine.states import FATAL, OPEN, End, JobState
+from xtyl_engine.workflow.plan import Link, head
+
+OPEN_NAMES = frozenset(str(state) for state in OPEN)
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a job stands towards its parents."""
+
+    pending: int = 0
+    live: int = 0
+    end: End | None = None
+
+
+def first_end(standings: Iterable[Standing]) -> End | None:
+    """What ends a job before it runs: a branch that is not taken, before anything else."""
+    ends = [standing.end for standing in standings if standing.end is not None]
+    return End.BRANCH if End.BRANCH in ends else next(iter(ends), None)
+
+
+def settle(locked: LockedExecution, ended_jobs: Iterable[EndedJob]) -> None:
+    """Carry ended jobs through to everything that follows from them, in this transaction."""
+    ended_jobs = list(ended_jobs)
+    while ended_jobs:
+        locked.done += len(ended_jobs)
+        steps = [step for ended in ended_jobs for step in consequences(locked.plan, ended)]
+        # New jobs see in the record which parents are over; counting down after the expansion would count those twice.
+        _count_down(locked, [step for step in steps if isinstance(step, Countdown)])
+        expanded = [more for ended in ended_jobs if ended.items is not None for more in _expand(locked, ended)]
+        cut = [more for step in steps if isinstance(step, Cut) for more in _cut_off(locked, step.jobs, step.end)]
+        doomed = _judge_doomed(locked, steps)
+        spent = _skip_exhausted(locked, steps)
+        ended_jobs = expanded + cut + doomed + spent
+
+
+def stand_again(locked: LockedExecution, id: int, node: str, item: str) -> None:
+    """Let a blocked job wait for what the record says it has to wait for; a job that waits for nothing is ready."""
+    links = locked.plan.nodes[node].parents
+    standings = [standing_of(locked, link, head(item, link.level)) for link in links]
+    end = first_end(standings)
+    pending, live = (sum(getattr(standing, name) for standing in standings) for name in ("pending", "live"))
+    if end is None and links and not pending and not live:
+        end = End.BRANCH
+    pending += end is not None
+    state = str(JobState.BLOCKED if pending else JobState.READY)
+    waits = {"job_id": id, "state": state, "pending": pending, "live": live}
+    locked.transaction.run(transitions.SET_WAITING_FOR, waits)
+    if end is not None:
+        locked.done += len(end_early(locked, node, item, end))
+
+
+def end_early(locked: LockedExecution, node: str, item: str, end: End) -> list[EndedJob]:
+    """End a job that will never run; nothing comes back while that hangs on a branch that is not decided."""
+    return _cut_off(locked, JobRange(node, item, False), end)
+
+
+def standing_of(locked: LockedExecution, link: Link, item: str) -> Standing:
+    """How a job at `item` stands towards the parents along one edge, from what is recorded."""
+    standing = Standing()
+    source = locked.plan.nodes[link.source]
+    found = _tally(locked, source.id, head(item, link.level), len(source.axes) > link.level)
+    for state, because, branch, count in found:
+        _weigh(standing, link, state, because, branch, count)
+    for expander in expanders_below(locked.plan, link):
+        is_below = len(locked.plan.nodes[expander].axes) > link.level
+        for state, because, _, count in _tally(locked, expander, head(item, link.level), is_below):
+            if state != JobState.COMPLETED or not found:
+                _weigh(standing, link, state, because, None, count)
+    return standing
+
+
+def _expand(locked: LockedExecution, ended: EndedJob) -> list[EndedJob]:
+    """Bring the jobs of a new list into being; those that will never run are over at once."""
+    outer = {
+        node: [standing_of(locked, link, ended.item) for link in outer_links(locked.plan, ended, node)]
+        for node in locked.plan.expansions.get(ended.node, ())
+    }
+    rows, cut = [], []
+    for seed in expanded_jobs(locked.plan, ended):
+        end = first_end(outer[seed.node])
+        rows.append(_expanded_row(locked, seed, outer[seed.node], end))
+        if end is not None:
+            cut.append((seed.node, seed.item, end))
+    locked.add_jobs(rows)
+    failpoint(Point.EXPANSION_WRITTEN)
+    locked.note(EventKind.ITEMS_BORN, ended.node, ended.item, count=ended.items, jobs=len(rows))
+    return [more for node, item, end in cut for more in end_early(locked, node, item, end)]
+
+
+def _expanded_row(locked: LockedExecution, seed: Seed, standings: list[Standing], end: End | None) -> dict[str, Any]:
+    # A parent that failed counts as one that is never over, as it does for jobs that were there before it failed.
+    pending = seed.pending + sum(standing.pending for standing in standings) + (end is not None)
+    return {
+        "execution_id": locked.id,
+        "node": seed.node,
+        "item": seed.item,
+        "state": str(JobState.BLOCKED if pending else JobState.READY),
+        "pending": pending,
+        "live": seed.live + sum(standing.live for standing in standings),
+    }
+
+
+def _count_down(locked: LockedExecution, steps: list[Countdown]) -> None:
+    by: Counter[JobRange] = Counter()
+    live: Counter[JobRange] = Counter()
+    for step in steps:
+        by[step.jobs] += step.by
+        live[step.jobs] += step.live
+    for is_below, statement in transitions.COUNT_DOWN.items():
+        parameters = [
+            {"execution_id": locked.id, "node": r.node, "item": r.item, "by": n, "add": live[r]}
+            for r, n in by.items()
+            if r.below is is_below
+        ]
+        locked.transaction.many(statement, parameters)
+
+
+def _cut_off(locked: LockedExecution, jobs: JobRange, end: End) -> list[EndedJob]:
+    """A failure upstream of a step in a branch counts only once the branch is taken: until then the step is doomed, and
+    how it ends does not hang on which of the two is known first."""
+    parameters = _skip_parameters(locked, jobs, end)
+    if end in FATAL and jobs.node in locked.plan.guarded:
+        return _judge(locked, locked.transaction.rows(transitions.DOOM[jobs.below], parameters))
+    return [
+        _skipped(locked, node, item, end)
+        for node, item in locked.transaction.rows(transitions.SKIP_CUT[jobs.below], parameters)
+    ]
+
+
+def _judge_doomed(locked: LockedExecution, steps: list[Countdown | Cut]) -> list[EndedJob]:
+    ranges = {step.jobs for step in steps if isinstance(step, Countdown) and step.jobs.node in locked.plan.guarded}
+    return [
+        ended
+        for jobs in sorted(ranges, key=lambda jobs: (jobs.node, jobs.item))
+        for ended in _judge(
+            locked,
+            locked.transaction.rows(
+                sql.DOOMED[jobs.below],
+                {"execution_id": locked.id, "node": jobs.node, "item": jobs.item},
+            ),
+        )
+    ]
+
+
+def _judge(locked: LockedExecution, doomed: list[tuple[Any, ...]]) -> list[EndedJob]:
+    """End the doomed jobs whose branches are decided."""
+    ended = []
+    for node, item, because in doomed:
+        links = [link for link in locked.plan.nodes[node].parents if link.branch is not None]
+        standings = [standing_of(locked, link, item) for link in links]
+        if any(standing.pending for standing in standings):
+            continue
+        end = End.BRANCH if any(standing.end is End.BRANCH for standing in standings) else End(because)
+        locked.transaction.rows(transitions.SKIP_CUT[False], _skip_parameters(locked, JobRange(node, item, False), end))
+        ended.append(_skipped(locked, node, item, end))
+    return ended
+
+
+def _skip_exhausted(locked: LockedExecution, steps: list[Countdown | Cut]) -> list[EndedJob]:
+    """Only a parent that brought nothing can exhaust its children."""
+    ranges = {step.jobs for step in steps if isinstance(step, Countdown) and not step.live}
+    return [
+        _skipped(locked, node, item, End.BRANCH)
+        for jobs in sorted(ranges, key=lambda jobs: (jobs.node, jobs.item))
+        for node, item in locked.transaction.rows(
+            transitions.SKIP_EXHAUSTED[jobs.below], _skip_parameters(locked, jobs, End.BRANCH)
+        )
+    ]
+
+
+def _skip_parameters(locked: LockedExecution, jobs: JobRange, end: End) -> dict[str, Any]:
+    return {
+        "execution_id": locked.id,
+        "node": jobs.node,
+        "item": jobs.item,
+        "reason": str(end),
+        "now": locked.now,
+    }
+
+
+def _skipped(locked: LockedExecution, node: str, item: str, end: End) -> EndedJob:
+    locked.note(EventKind.JOB_SKIPPED, node, item, reason=str(end))
+    return EndedJob(node, item, end)
+
+
+def _tally(locked: LockedExecution, node: str, item: str, is_below: bool) -> list[tuple[Any, ...]]:
+    return locked.transaction.rows(sql.TALLY[is_below], {"execution_id": locked.id, "node": node, "item": item})
+
+
+def _weigh(standing: Standing, link: Link, state: str, because: str, branch: str | None, count: int) -> None:
+    if state in OPEN_NAMES:
+        standing.pending += count
+    elif state == JobState.COMPLETED and because != End.REJECTED:
+        if link.branch is not None and branch is not None and link.branch != branch:
+            standing.end = standing.end or End.BRANCH
+        else:
+            standing.live += count
+    elif state != JobState.SKIPPED or because in FATAL:
+        standing.end = End.REJECTED if because == End.REJECTED else End.FAILURE
