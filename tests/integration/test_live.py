@@ -95,7 +95,7 @@ def test_controls_that_make_no_sense_are_refused_by_name(gate):
     run = gated(gate).run()
     wait_until(gate.started)
     assert run.resume().state == "running"
-    with pytest.raises(xt.ControlRefused, match="Nothing in it has failed"):
+    with pytest.raises(xt.ControlRefused, match="nothing in this one has failed"):
         run.retry()
     gate.open()
     run.wait(60)

@@ -71,7 +71,7 @@ class JobDetails:
     def _plan(self, execution_id: str, node: str) -> Plan:
         plan = self._queries.plan(execution_id)
         if node not in plan.nodes:
-            raise RunNotFound(f"there is no node {node!r} in this run", hint=f"Name one of {', '.join(plan.nodes)}.")
+            raise RunNotFound(f"there is no node {node!r} in this run", hint=f"Use one of {', '.join(plan.nodes)}.")
         return plan
 
     def _asked(self, transaction: Transaction, id: str, plan: Plan, job: Job) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """The only writer of executions and jobs: the rules (pure), the guarded transitions, claims, outcomes, submission, control.
 
-Others submit with `submit`, steer with `control`, and hand outcomes to `commit`; `outcomes`, `plan_cache`, `templates`
-and `routing` are values and look-ups that any room above may use.
+Other rooms submit with `submit`, control with `control`, and record outcomes with `commit`; any room above may use the values
+and look-ups of `outcomes`, `plan_cache`, `templates` and `routing`.
 """
 
 __all__ = [

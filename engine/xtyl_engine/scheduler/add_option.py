@@ -1,5 +1,5 @@
-"""One more option for a review that waits: another item of the list it chooses from, with everything that runs over that list.
-What was made before stays, and stays paid; the review waits again when the new item is there.
+"""Adds one option to a review that waits: another item of the list it chooses from, with every job that runs over that list.
+Earlier items and their results stay; the review waits again once the new item is complete.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ _BLOCKED = {
 
 
 def ask_another(locked: LockedExecution, review: str, item: str, id: int) -> int:
-    """Add an item below the one that the review, job `id`, waits at; how many jobs it brings. Raises DecisionRefused where
-    the list is not one that can be made longer."""
+    """Add an item to the list that a review, job `id`, chooses from; returns how many jobs that adds. Raises DecisionRefused if
+    the list cannot be extended."""
     plan = locked.plan
     axis, prefix = _list_of(plan, review, item)
     found = locked.transaction.rows(_ITEMS, {"execution_id": locked.id, "node": axis, "item": prefix})
     place = 1 + max(int(each.rpartition(".")[2]) for (each,) in found)
     if place >= MAX_ITEMS:
-        raise DecisionRefused(f"{axis} has {place:,} items, which is the most", hint="Choose one of them, or reject.")
+        raise DecisionRefused(
+            f"{axis} has {place:,} items, the most that a list may have", hint="Choose one of them, or reject."
+        )
     added = list(added_jobs(plan, axis, f"{prefix}.{place}"))
     new = {"execution_id": locked.id, "state": str(JobState.BLOCKED), "pending": 0, "live": 0}
     locked.add_jobs({**new, "node": node, "item": where} for node, where in added)
@@ -49,18 +51,18 @@ def ask_another(locked: LockedExecution, review: str, item: str, id: int) -> int
 
 
 def _list_of(plan: Plan, review: str, item: str) -> tuple[str, str]:
-    """The list that a review chooses from, and where it hangs."""
+    """The list that a review chooses from, as its axis and the item whose list it is."""
     of = plan.nodes[str(plan.nodes[review].config["of"])]
     level = shared_axes(of.axes, plan.nodes[review].axes)
     if level == len(of.axes):
         raise DecisionRefused(
-            f"{review} shows the one thing that {of.id} made, and no list that could get longer",
-            hint=f'Write n=2 or more where the options are made; then `another("{review}")` adds to them.',
+            f"{review} reviews a single result of {of.id}; there is no list to extend",
+            hint=f'Set n=2 or more where the options are made; then `another("{review}")` adds to them.',
         )
     axis = of.axes[level]
     if axis not in plan.lengths:
         raise DecisionRefused(
-            f"the options of {review} are the list that {axis} returned, which is what it is",
-            hint="Choose among them, reject, or let the function return more.",
+            f"the options of {review} are the list that {axis} returned, which cannot be extended",
+            hint="Choose among them, reject, or let the function return more items.",
         )
     return axis, head(item, level)

@@ -1,5 +1,5 @@
-"""What became of claims, written down within one transaction: each kind of outcome by its own guarded move, and what took hold
-told to the caller. Reads no clock and commits nothing; `record` does.
+"""Applies outcomes within one transaction: each kind by its own guarded transition, and returns those that took effect. It reads
+no clock and commits nothing; `commit` does.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from xtyl_engine.states import End
 
 
 class Raced(Exception):
-    """An outcome in a batch lost a race; each must be looked at alone."""
+    """An outcome in a batch lost a race, so each outcome must be applied alone."""
 
 
 def accept(locked: LockedExecution, outcomes: Sequence[Outcome], alone: bool) -> list[Outcome]:
-    """Record what became of claims; those outcomes that took hold. In a batch, a lost race raises; alone, it is recorded for
-    what it is."""
+    """Apply outcomes; returns those that took effect. A lost race raises Raced in a batch; `alone` it is recorded as late or
+    duplicate."""
     completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
     if not alone and len({each.claim.node for each in completed if each.items is not None}) > 1:
-        # Jobs of one new list may wait for jobs of another: each expansion must find the other open, or written.
+        # Jobs of one new list may wait for jobs of another: each expansion must find the other list open, or already written.
         raise Raced
     won = _complete(locked, completed, alone) if completed else []
     won += [outcome for outcome in outcomes if _write(locked, outcome)]
@@ -38,7 +38,7 @@ def accept(locked: LockedExecution, outcomes: Sequence[Outcome], alone: bool) ->
 
 
 def _write(locked: LockedExecution, outcome: Outcome) -> bool:
-    """Record anything but a success; whether it took hold."""
+    """Apply any outcome but a success; returns whether it took effect."""
     match outcome:
         case Failed() if outcome.failure.error_class is ErrorClass.PARTIAL:
             return _pause(locked, outcome)
@@ -66,7 +66,7 @@ def _ended_job(outcome: Outcome) -> EndedJob | None:
 
 
 def _complete(locked: LockedExecution, outcomes: list[Completed], alone: bool) -> list[Outcome]:
-    """Success is fenced on the epoch and not on the owner: the first commit wins."""
+    """Success is guarded by the epoch and not by the owner: the first commit wins."""
     current = [outcome for outcome in outcomes if outcome.claim.epoch == locked.epoch]
     won = locked.transaction.many(transitions.COMPLETE, [_completed_row(locked, outcome) for outcome in current])
     if len(current) != len(outcomes) or won != len(current):
@@ -82,8 +82,8 @@ def _complete(locked: LockedExecution, outcomes: list[Completed], alone: bool) -
 
 
 def _keep_late(locked: LockedExecution, outcome: Completed) -> None:
-    """The job was over before this result came: stopped, or completed by another worker, or by this very commit
-    whose answer was lost. The result of a stopped job is kept and fires nothing."""
+    """Record a result that came after the job's end: the job was stopped, or completed by another worker, or by this same commit
+    when its answer was lost. The result of a stopped job is kept, and triggers nothing."""
     attempt = {"job_id": outcome.claim.job_id, "number": outcome.claim.number}
     found = locked.transaction.row(sql.ATTEMPT_OUTCOME, attempt)
     if found is not None and found[0] == "completed":
@@ -104,7 +104,7 @@ def _fail(locked: LockedExecution, outcome: Failed) -> bool:
 
 
 def _pause(locked: LockedExecution, outcome: Failed) -> bool:
-    """A partial failure waits for a person: the job is ready again, and the execution paused."""
+    """A partial failure needs a person: the job is ready again, and the execution is paused."""
     given = {"due": 0.0, "reason": "resumed", "tries": outcome.claim.tries}
     parameters = mine(locked, outcome.claim, outcome.failure) | given
     if not locked.transaction.run(transitions.RETRY, parameters):
@@ -150,7 +150,7 @@ def _wait(locked: LockedExecution, outcome: Waiting) -> bool:
 
 
 def mine(locked: LockedExecution, claim: Claim, failure: Failure | None = None) -> dict[str, Any]:
-    """Failure is fenced on the owner and the attempt: a zombie's error must not fail the new attempt."""
+    """Parameters that guard by owner and attempt: the error of a worker that lost its lease must not fail the new attempt."""
     return {
         "job_id": claim.job_id,
         "number": claim.number,

@@ -1,5 +1,5 @@
-"""Takes ready jobs of an execution for one process, within a transaction: as many as its limits, its rates and the jobs' own
-past allow. What may be claimed at all is the guard of the move; here is how many, and which.
+"""Claims ready jobs of an execution for one process, within a transaction: as many as its limits, its rates and the jobs' losses
+allow. It decides how many jobs, and which; the guard of the transition decides whether a job may be claimed at all.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ OPEN_TO_CLAIMS = (ExecutionState.PENDING, ExecutionState.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a slot gets back: its next claims, how many more jobs were ready (counted up to a few), and, if there are ready jobs
-    which no rate allows to start now, in how many seconds one may. `elsewhere`: jobs became ready that other workers claim."""
+    """The answer to a slot: its next claims; how many `more` jobs were ready, counted up to a few; if rates hold every ready job
+    back, in how many seconds the next may start; `elsewhere`, whether jobs became ready that other workers claim."""
 
     claims: tuple[Claim, ...] = ()
     more: int = 0
@@ -33,7 +33,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimant:
-    """Who claims: the process its leases are written to, for how long, and when it asked by its own monotonic clock."""
+    """The process that claims: `owner` names it in leases, and `asked` is when it asked, by its own monotonic clock."""
 
     owner: str
     lease_seconds: float
@@ -41,7 +41,7 @@ class Claimant:
 
 
 def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claimant) -> Grant:
-    """Take up to `want` ready jobs."""
+    """Claim up to `want` ready jobs."""
     room = _room(locked, want)
     if room <= 0:
         return Grant()
@@ -66,7 +66,7 @@ def is_ready_elsewhere(locked: LockedExecution, route: Route) -> bool:
 
 
 def _room(locked: LockedExecution, want: int) -> int:
-    """How many ready jobs to look at: a few more than wanted, so that it is known whether to ask for other slots."""
+    """How many ready jobs to look at: a few more than wanted, which tells whether to ask for more slots."""
     if locked.state not in OPEN_TO_CLAIMS:
         return 0
     if locked.max_parallel is None:
@@ -76,7 +76,7 @@ def _room(locked: LockedExecution, want: int) -> int:
 
 
 def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple[Any, ...]]:
-    """The first jobs that have a permit. One whose result is there already, kept after a stop, needs none."""
+    """The first jobs with a permit. A job whose result was kept after a stop needs none."""
     taken: list[tuple[Any, ...]] = []
     for row in found:
         _, node, _, _, _, _, output, _ = row
@@ -108,8 +108,8 @@ def _claims(
 
 
 def _without_crowds(locked: LockedExecution, found: list[tuple[Any, ...]], owner: str) -> list[tuple[Any, ...]]:
-    """A job whose worker died twice may be what killed it. In one process such jobs start one at a time: the next death then
-    tells which it was, and no other is lost as often as the one to blame. After one death all start again at once."""
+    """Leave out suspects, except for one at a time in a process. A job whose worker died twice may have killed it: the next death
+    then shows which job did, and no other job is lost as often. After one death all start together."""
     suspects = [row for row in found if row[-1] >= sql.SUSPECT_LOST]
     if not suspects:
         return found

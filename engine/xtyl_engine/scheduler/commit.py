@@ -1,5 +1,5 @@
-"""The only writer of job outcomes and claims. Slots hand their outcomes in; whoever gets the lock first commits
-everybody's in one transaction and hands back the next claims: alone it adds no waiting, busy it commits in batches.
+"""The only writer of job outcomes and claims. Slots hand their outcomes in; the first to get the lock commits those of all slots
+in one transaction and returns the next claims. A lone slot does not wait; busy slots commit in batches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Request:
 
 @dataclass(eq=False)
 class Recorder:
-    """One per worker process. `owner` names the process in the leases it holds."""
+    """Commits for one worker process. `owner` names the process in its leases."""
 
     database: Database
     owner: str
@@ -60,8 +60,8 @@ class Recorder:
         return request.grant or Grant()
 
     def may_start(self, claim: Claim) -> bool:
-        """Whether a claim's effect may start now. A claim is a licence for a moment only, so that whoever pauses or stops knows
-        when the last effect has started; later it is renewed, if the execution still goes on and the job is still ours."""
+        """Whether a claim's effect may start now. A claim is a licence for `LICENCE_SECONDS` only, so that a pause or stop knows
+        when the last effect has started. Later it is renewed, if the execution still goes on and the job is still ours."""
         asked = claim.asked
         while time.monotonic() - asked > LICENCE_SECONDS:
             asked = time.monotonic()
@@ -77,7 +77,7 @@ class Recorder:
         try:
             self._commit_together(requests)
         except (Raced, RunNotFound):
-            # A notification may name a run that does not exist: that fails its own request, and no result of others.
+            # A notification may name a run that does not exist: that fails its own request, and no other result.
             for request in requests:
                 self._commit_apart(request)
         except BaseException as error:
@@ -121,7 +121,7 @@ class Recorder:
         claimant = Claimant(owner=self.owner, lease_seconds=self.lease_seconds, asked=time.monotonic())
         executions = {id: LockedExecution(transaction, id, self.load) for id in ids}
         outcomes = {id: [o for r in requests for o in r.outcomes if o.claim.execution_id == id] for id in ids}
-        # Whoever makes the first of them ready tells the others: after that they find the rest themselves.
+        # Only the commit that makes the first such job ready notifies the other workers; they find the rest themselves.
         quiet = [id for id in ids if outcomes[id] and not is_ready_elsewhere(executions[id], self.rates.route)]
         won = {id: accept(locked, outcomes[id], alone) for id, locked in executions.items()}
         failpoint(Point.OUTCOME_WRITTEN)

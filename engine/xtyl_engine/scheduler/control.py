@@ -1,5 +1,5 @@
-"""What a person may do to an execution: pause, resume, stop, retry, decide. Each is one transaction; a control that
-the state does not allow is refused with the state it found.
+"""Controls of an execution: pause, resume, stop, retry, and the decisions of reviews. Each is one transaction; a control that the
+state does not allow is refused with that state. Workers are not notified here; the caller does that.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REVIEW = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.outpu
 _DECISION = select(decisions.c.action, decisions.c.by, decisions.c.after).where(decisions.c.job_id == sql.B("job_id"))
 
 
-# What a worker started at the last moment of its licence reaches the outside a little later.
+# An effect that starts at the last moment of its licence reaches the outside a little later.
 REACH_SECONDS = 0.1
 
 
@@ -47,8 +47,8 @@ class Controls:
         self._store = store
 
     def pause(self, execution_id: str, *, by: str = "") -> list[Event]:
-        """Start nothing new; what runs finishes and is kept. No effect starts after this returns. Pausing a paused run changes
-        nothing."""
+        """Start nothing new; running jobs finish, and their results are kept. No effect starts after this returns. Pausing a
+        paused run changes nothing."""
         return self._quieten(execution_id, partial(_pause, by=by))
 
     def resume(self, execution_id: str, *, by: str = "") -> list[Event]:
@@ -60,7 +60,7 @@ class Controls:
         return self._quieten(execution_id, partial(_stop, by=by))
 
     def retry(self, execution_id: str, *, by: str = "") -> list[Event]:
-        """Try the failed jobs, and what hung on them, again."""
+        """Run the failed jobs, and the jobs that depend on them, again."""
         return self._change(execution_id, partial(_retry, by=by))
 
     def approve(
@@ -74,7 +74,7 @@ class Controls:
         by: str = "",
         comment: str | None = None,
     ) -> list[Event]:
-        """Decide a review. The first decision wins. Raises DecisionRefused with what may be chosen."""
+        """Decide a review. The first decision wins. Raises DecisionRefused, with the choices that there are."""
 
         def decide(locked: LockedExecution) -> None:
             id, shown = _waiting_review(locked, node, item)
@@ -88,7 +88,7 @@ class Controls:
         return self._change(execution_id, decide)
 
     def reject(self, execution_id: str, node: str, item: str, *, reason: str, by: str = "") -> list[Event]:
-        """Decide that nothing here will do: what hangs on the review is skipped, other rows go on."""
+        """Reject every option: jobs that depend on the review are skipped, other rows go on. Raises DecisionRefused."""
 
         def decide(locked: LockedExecution) -> None:
             id, shown = _waiting_review(locked, node, item)
@@ -103,7 +103,7 @@ class Controls:
     def another(
         self, execution_id: str, node: str, item: str, *, by: str = "", comment: str | None = None
     ) -> list[Event]:
-        """Ask for one more option before deciding. Raises DecisionRefused where the list cannot get longer."""
+        """Ask for one more option before deciding. Raises DecisionRefused if the list cannot be extended."""
 
         def ask(locked: LockedExecution) -> None:
             id, _ = _waiting_review(locked, node, item)
@@ -114,8 +114,8 @@ class Controls:
         return self._change(execution_id, ask)
 
     def _quieten(self, execution_id: str, work: Callable[[LockedExecution], None]) -> list[Event]:
-        """Make a change after which nothing may start, and wait until nothing does: a claim that was made before the change is
-        a licence to start for a moment more."""
+        """Make a change after which nothing may start, then wait until nothing does: a claim made before the change is still a
+        licence to start, for `LICENCE_SECONDS`."""
         seconds = [0.0]
 
         def change(locked: LockedExecution) -> None:
@@ -134,7 +134,7 @@ class Controls:
 
         def apply(transaction: Transaction) -> list[Event]:
             locked = LockedExecution(transaction, execution_id, self._plans.load)
-            # A commit whose answer was lost: what it wrote says that it took place.
+            # The answer of an earlier commit was lost; its event in SQL shows that it took place.
             if written and _is_recorded(transaction, written[0]):
                 return written
             work(locked)
@@ -158,7 +158,7 @@ def _pause(locked: LockedExecution, by: str) -> None:
     if locked.make("pause"):
         locked.note(EventKind.PAUSED, **_signed(by))
     elif locked.state is not ExecutionState.PAUSED:
-        raise _refused(locked, "paused", "Only a run that is going on can be paused.")
+        raise _refused(locked, "paused", "Pause a run only while it is going on.")
 
 
 def _resume(locked: LockedExecution, by: str) -> None:
@@ -167,31 +167,31 @@ def _resume(locked: LockedExecution, by: str) -> None:
     elif locked.state in (ExecutionState.FAILED, ExecutionState.STOPPED):
         _reopen(locked, by)
     elif locked.state is ExecutionState.COMPLETED:
-        raise _refused(locked, "resumed", "It is complete; submit the workflow again to run it again.")
+        raise _refused(locked, "resumed", "Submit the workflow again to run it again: this run is complete.")
 
 
 def _stop(locked: LockedExecution, by: str) -> None:
     if locked.state is ExecutionState.STOPPED:
         return
     if not locked.make("stop"):
-        raise _refused(locked, "stopped", "It is already over.")
+        raise _refused(locked, "stopped", "Leave it as it is: it is already over.")
     locked.done += locked.transaction.run(transitions.STOP_JOBS, {"execution_id": locked.id, "now": locked.now})
     locked.note(EventKind.STOPPED, **_signed(by))
 
 
 def _retry(locked: LockedExecution, by: str) -> None:
     if locked.state is ExecutionState.COMPLETED or not locked.failed:
-        raise _refused(locked, "retried", "Nothing in it has failed; `resume()` continues a paused or stopped run.")
+        raise _refused(locked, "retried", "Use `resume()` for a paused or stopped run: nothing in this one has failed.")
     _reopen(locked, by)
 
 
 def _signed(by: str) -> dict[str, str]:
-    """Who did it, in an event's data, where that is known."""
+    """The name of the person, as an event's data, if it is known."""
     return {"by": by} if by else {}
 
 
 def _reopen(locked: LockedExecution, by: str) -> None:
-    """Put back what failed, was stopped, or hung on a failure; completed jobs and branches not taken stay."""
+    """Put back jobs that failed, were stopped or depended on a failure; completed jobs and branches not taken stay."""
     if locked.make("reopen"):
         locked.epoch += 1
     kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
@@ -203,7 +203,7 @@ def _reopen(locked: LockedExecution, by: str) -> None:
     locked.transaction.many(transitions.REOPEN, [{"job_id": id} for id, *_ in opened])
     locked.done -= sum(JobState(state).is_terminal for *_, state in opened)
     locked.failed = 0
-    # None would leave what is there.
+    # None would keep the stored error.
     locked.error = ""
     locked.note(EventKind.REOPENED, jobs=len(opened), **_signed(by))
     depth = {name: node.depth for name, node in locked.plan.nodes.items()}
@@ -214,8 +214,9 @@ def _reopen(locked: LockedExecution, by: str) -> None:
 def _waiting_review(locked: LockedExecution, node: str, item: str) -> tuple[int, str]:
     found = locked.transaction.row(_REVIEW, {"execution_id": locked.id, "node": node, "item": item})
     if found is None or node not in locked.plan.reviews:
-        reviews = ", ".join(locked.plan.reviews) or "none"
-        raise DecisionRefused(f"there is no review {node!r} at {item}", hint=f"Reviews here: {reviews}.")
+        reviews = ", ".join(locked.plan.reviews)
+        hint = f"Use one of {reviews}." if reviews else "Decide nothing here: this run has no reviews."
+        raise DecisionRefused(f"there is no review {node!r} at {item}", hint=hint)
     id, _, _, state, output = found
     if state in JOB_TRANSITIONS["decide"].sources and not locked.state.is_terminal:
         return id, output
@@ -223,12 +224,12 @@ def _waiting_review(locked: LockedExecution, node: str, item: str) -> tuple[int,
     if decided is not None:
         action, by, after = decided
         raise DecisionRefused(
-            f"{node} was already decided: {action} by {by or 'somebody'}{_in_short(json.loads(after))}",
+            f"{node} was already decided: {action} by {by or 'an unknown person'}{_in_short(json.loads(after))}",
             hint="The first decision stands. Run the workflow again to choose otherwise.",
         )
     raise DecisionRefused(
-        f"{node} is {state}, it does not wait for a decision",
-        hint="`run.reviews()` lists the decisions that are waited for.",
+        f"{node} is {state} and does not wait for a decision",
+        hint="List the reviews that wait with `run.reviews()`.",
     )
 
 
@@ -248,7 +249,7 @@ def _record_decision(
 
 
 def _in_short(decision: Mapping[str, Any]) -> str:
-    """What a decision comes down to: the options taken, as `approve` names them, or the reason to take none."""
+    """A decision in short: the options taken, as `approve` names them, or the reason of a rejection."""
     if choice := decision.get("choice"):
         return f", choose=[{', '.join(map(str, choice[:20]))}{', …' if len(choice) > 20 else ''}]"
     reason = decision.get("rejected")
@@ -260,4 +261,4 @@ def _decided(locked: LockedExecution, id: int, output: str, reason: str) -> dict
 
 
 def _refused(locked: LockedExecution, verb: str, hint: str) -> ControlRefused:
-    return ControlRefused(f"the run is {locked.state}, it cannot be {verb}", hint=hint, state=str(locked.state))
+    return ControlRefused(f"the run is {locked.state} and cannot be {verb}", hint=hint, state=str(locked.state))

@@ -1,4 +1,6 @@
-"""What goes between executing and recording: a Claim goes out to a slot, an outcome comes back."""
+"""The values between executing and recording: a Claim goes out to a slot, an Outcome comes back. They are plain; nothing here
+reads or writes.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,9 @@ LICENCE_SECONDS = 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One attempt at one job, ours until its lease runs out. `number` counts attempts, `tries` those that spend the
-    retry budget; `asked` is when this process asked for it, by its own monotonic clock: what it may start by this claim, it must
-    start soon after; `permitted` is when its permits
-    were taken, by the database's clock; `late_output` is a result that came after a stop and was kept."""
+    """One attempt at one job, this process's until its lease runs out. `number` counts attempts, `tries` those that spend the
+    retry budget. `asked` is when the process asked for the claim, by its own monotonic clock; the effect must start soon after.
+    `permitted` is when its permits were taken, by the database's clock. `late_output` is a result kept after a stop."""
 
     job_id: int
     execution_id: str
@@ -55,7 +56,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """The job waits for a person; `output` is what the person is shown."""
+    """The job waits for a person; `output` is shown to that person."""
 
     claim: Claim
     output: str
@@ -63,8 +64,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
-    """The job is to be tried again after a delay. `hold_seconds` is how long its provider wants to be left alone by
-    everybody; being told so is no failure, and spends nothing of the retry budget."""
+    """The job is tried again after a delay. `hold_seconds` is how long its provider asks for no calls at all; an attempt that
+    ends with such an answer spends nothing of the retry budget."""
 
     claim: Claim
     failure: Failure
@@ -74,7 +75,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The job is over without a result. A partial failure pauses the execution and leaves the job ready instead."""
+    """The job ends without a result. A partial failure instead pauses the execution and leaves the job ready."""
 
     claim: Claim
     failure: Failure
@@ -82,8 +83,8 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """The job is given back, its effect not started or not to be waited for (`may_have_started`); it spends nothing of the retry
-    budget."""
+    """The job is given back: its effect did not start, or, with `may_have_started`, is not waited for. It spends nothing of the
+    retry budget."""
 
     claim: Claim
     because: str

@@ -1,4 +1,4 @@
-"""Plans by their digest, loaded from SQL once per process: a plan never changes, so that no copy is ever stale."""
+"""Caches plans by their digest, loaded from SQL once per process. A plan never changes, so no copy is ever stale."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CAPACITY = 64
 
 
 class PlanCache:
-    """The plans a process has used lately."""
+    """The latest `CAPACITY` plans that a process used."""
 
     def __init__(self) -> None:
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._lock = threading.Lock()
 
     def known(self, template_id: str) -> Plan | None:
-        """The plan, if this process has used it lately."""
+        """The plan, if it is in the cache."""
         return self._plans.get(template_id)
 
     def load(self, transaction: Transaction, template_id: str) -> Plan:
@@ -38,6 +38,7 @@ class PlanCache:
         found = transaction.row(sql.PLAN, {"template_id": template_id})
         if found is None:
             raise BackendError(
-                f"the template {template_id} is gone from the database", hint="Was a backup restored in part?"
+                f"the template {template_id} is gone from the database",
+                hint="Restore the backup whole, if one was restored in part.",
             )
         return load_plan(found[0])

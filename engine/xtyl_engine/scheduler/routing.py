@@ -1,5 +1,6 @@
-"""Which jobs a worker claims, where some node types are heavy Python: those go to processes of their own, so that they do not
-hold up the threads which wait for providers. Without heavy types every worker claims everything. Knows no broker.
+"""Decides which jobs a worker claims. Jobs of heavy node types, those that compute in Python, go to workers with processes, so
+that they do not slow the threads that wait for providers; without heavy types every worker claims everything. It names queues,
+and knows no broker.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ REMEMBERED = 64
 
 
 def queues_for(heavy: Collection[str], types: Iterable[str] | None = None) -> tuple[str, ...]:
-    """The queues whose workers claim jobs of these node types: all of them, where the types are not known."""
+    """The queues whose workers claim jobs of these node types; every queue where `types` is None."""
     if not heavy:
         return (QUEUE,)
     if types is None:
@@ -27,7 +28,7 @@ def queues_for(heavy: Collection[str], types: Iterable[str] | None = None) -> tu
 
 @dataclass(eq=False)
 class Route:
-    """What one process claims. `is_heavy` says on which side it stands, where there are two."""
+    """The node types that one process claims: where there are `heavy` types, `is_heavy` says which side."""
 
     heavy: frozenset[str] = frozenset()
     is_heavy: bool = False
@@ -35,7 +36,7 @@ class Route:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Where it hears of jobs. Whoever claims everything hears everything, also from those who tell the types apart."""
+        """The queues it reads. A worker that claims everything reads both, because senders may tell the types apart."""
         return (self.queue,) if self.heavy else (QUEUE, HEAVY_QUEUE)
 
     @property
@@ -47,11 +48,11 @@ class Route:
         return QUEUE if self.is_heavy else HEAVY_QUEUE
 
     def serves(self, type: str) -> bool:
-        """Whether jobs of this node type are claimed here."""
+        """Whether this process claims jobs of a node type."""
         return not self.heavy or (type in self.heavy) is self.is_heavy
 
     def barred(self, plan: Plan, template_id: str) -> frozenset[str]:
-        """The nodes of a plan whose jobs are not claimed here. Worked out once, for it is asked at every claim."""
+        """The nodes of a plan whose jobs are not claimed here; cached, because every claim asks."""
         if not self.heavy:
             return frozenset()
         if template_id not in self._known:
@@ -74,13 +75,13 @@ def awaited(heavy: Collection[str], types: Collection[str]) -> str:
 
 
 def read_route(settings: Settings) -> Route:
-    """What a worker with these settings claims. Raises SettingsError where it should run a type that there is not."""
+    """The route of a worker with these settings. Raises SettingsError if it should run a type that does not exist."""
     heavy, is_heavy = settings.heavy_types, settings.pool == PREFORK
     for type in sorted(heavy) if is_heavy else ():
         if type not in (known := node_types()):
             close = get_close_matches(type, known, n=1)
             raise SettingsError(
                 f"XTYL_HEAVY names {type!r}, and there is no node type of that name",
-                hint=f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}.",
+                hint=f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(known)}.",
             )
     return Route(heavy, is_heavy)

@@ -1,5 +1,5 @@
-"""From a Plan and its rows to an Execution: one transaction writes the template, the rows, every job that exists
-from the start, and the first event. Nothing runs before it is committed.
+"""Turns a Plan and its rows into an Execution: one transaction writes the template, the rows, every job that exists from the
+start, and the first event. It neither runs anything nor notifies workers.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What is asked for. `shape` describes the frame (index names, dtypes), for whoever builds one from the results;
-    `functions` come signed for `id`. Of submissions with one `key` in a project the first counts; `digest` tells whether
-    another asked for the same. `by` is who submitted, where that is known."""
+    """The request for an execution. `shape` describes the frame (index names, dtypes), so that the results can become one;
+    `functions` are signed for `id`. Of submissions with the same `key` in a project the first counts; `digest` tells whether a
+    later one asks for the same. `by` names the person, if known."""
 
     id: str
     plan: Plan
@@ -64,7 +64,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """The execution that a submission made, or that an earlier one with the same key had made: then there is no news."""
+    """The execution that a submission made, or that an earlier one with the same key made; then there are no events."""
 
     id: str
     events: tuple[Event, ...] = ()
@@ -82,7 +82,8 @@ def new_execution_id(name: str) -> str:
 
 
 def submit(database: Database, submission: Submission) -> Submitted:
-    """Write the execution; the events to publish. Raises LimitExceeded before anything is written, and KeyReused."""
+    """Write the execution; returns its id and the events to publish. Raises LimitExceeded before anything is written, and
+    KeyReused."""
     plan, count = submission.plan, len(submission.rows)
     if count > MAX_ROWS:
         raise LimitExceeded(f"{count:,} rows; at most {MAX_ROWS:,}", hint="Run the table in parts.")
@@ -100,7 +101,7 @@ def submit(database: Database, submission: Submission) -> Submitted:
 
 def _write_once(transaction: Transaction, submission: Submission, jobs: int) -> Submitted:
     if transaction.row(sql.STATE, {"execution_id": submission.id}) is not None:
-        # It was committed, and the answer was lost.
+        # It was committed before, and the answer was lost.
         return Submitted(id=submission.id)
     if submission.key is not None and (earlier := _earlier(transaction, submission)) is not None:
         return Submitted(id=earlier)
@@ -108,9 +109,9 @@ def _write_once(transaction: Transaction, submission: Submission, jobs: int) -> 
 
 
 def _earlier(transaction: Transaction, submission: Submission) -> str | None:
-    """The execution that was submitted with this key before."""
+    """The id of an execution submitted with the same key before. Raises KeyReused if that was another submission."""
     if not transaction.is_sqlite:
-        # Of two at the same moment one waits here for the other; on SQLite only one writes anyway.
+        # Of two at the same moment, one waits here for the other; SQLite allows only one writer anyway.
         transaction.row(_LOCK_KEY, {"key": f"{submission.project}/{submission.key}"})
     found = transaction.row(_SAME_KEY, {"project": submission.project, "key": submission.key})
     if found is None:
@@ -118,7 +119,7 @@ def _earlier(transaction: Transaction, submission: Submission) -> str | None:
     if found[1] != submission.digest:
         raise KeyReused(
             f"the key {submission.key!r} was used for another submission, which became {found[0]}",
-            hint="Use a new key for what is not the same: a random one for each submission.",
+            hint="Use a new key for each different submission, a random one for example.",
         )
     return str(found[0])
 

@@ -1,5 +1,5 @@
-"""The templates of each project: plans kept under a name, numbered, so that a program may run one without knowing what is in it.
-A template is a plan by its digest and never changes; a new plan of the same name is its next version.
+"""Stores the templates of each project: plans under a name, numbered, so that a program can run one without knowing its content.
+A template never changes, and its id is the plan's digest; a new plan of the same name is its next version.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Catalogue:
         self._database = database
 
     def add(self, project: str, plan: Plan) -> Template:
-        """Keep a plan; one that is kept already stays the version it is."""
+        """Store a plan; one that is stored already keeps its version."""
 
         def write(transaction: Transaction) -> None:
             (now,) = transaction.row(sql.CLOCK) or (0.0,)
@@ -79,7 +79,8 @@ class Catalogue:
             found = transaction.row(_ONE, {"project": project, "template_id": id})
         if found is None:
             raise TemplateNotFound(
-                f"the project {project!r} has no template {id!r}", hint="List its templates, or add this one first."
+                f"the project {project!r} has no template {id!r}",
+                hint="List the project's templates, or add this one first.",
             )
         return read_template(found)
 
@@ -96,15 +97,15 @@ class Catalogue:
 
 
 def keep_version(transaction: Transaction, plan: Plan, project: str, now: float) -> None:
-    """Write the plan, and its version in the project, unless they are there."""
+    """Write the plan, and its version in the project, unless they exist."""
     at = {"project": project, "template_id": plan.digest, "name": plan.name, "now": now}
     while transaction.row(_ONE, at) is None:
         transaction.run(_ADD_PLAN, at | {"plan": plan.to_json()})
-        # Another may take the number at the same moment: then the next look sees it, and the next number is free.
+        # Another process may take the number at the same moment: the next round then sees that, and takes the next number.
         transaction.run(_ADD_VERSION, at)
 
 
 def read_template(row: tuple[Any, ...]) -> Template:
-    """What a row of `template_versions` says."""
+    """The Template in a row of `template_versions`."""
     project, name, version, id, created = row
     return Template(project=project, name=name, version=version, id=id, created=created)

@@ -93,7 +93,7 @@ def test_only_the_row_that_asked_gets_another(bench: Workbench) -> None:
 @pytest.mark.parametrize(
     ("flow", "words"),
     [
-        (xt.Workflow("one").generate_copy("line", prompt="x").review("pick", of="line"), "no list that could get longer"),
+        (xt.Workflow("one").generate_copy("line", prompt="x").review("pick", of="line"), "there is no list to extend"),
         (
             xt.Workflow("own").call("line", lambda: ["a", "b"]).generate_copy("more", prompt="{{ line }}", over="line")
             .review("pick", of="more"),

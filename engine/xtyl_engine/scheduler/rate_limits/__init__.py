@@ -1,6 +1,6 @@
-"""How many jobs of a type or a provider may start in a time: buckets in SQL, and the permits that claims take from them.
+"""Limits how many jobs of a node type or a provider start per time: buckets in SQL, and permits that claims take from them.
 
-Others read `permits` for what a claim may take and when the next may start; `bucket` serves it.
+Other rooms use `permits`, for the permits of a claim and the time of the next start; `bucket` is for `permits` alone.
 """
 
 __all__ = ["bucket", "permits"]

@@ -1,5 +1,5 @@
-"""What one key of a rate allows at a moment: the generic cell rate algorithm over one row in SQL. Takes no decision about jobs;
-`permits` does.
+"""One bucket: how many starts a key of a rate allows at a moment, by the generic cell rate algorithm over one row in SQL. It
+knows no jobs; `permits` decides about those.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _SET = (
     .where(_R.key == sql.B("key"))
     .values({name: sql.B(name) for name in ("tat", "since", "held_until", "count", "seconds")})
 )
-# Finer than this, the databases' clocks say nothing.
+# The databases' clocks are no finer than this.
 CLOCK_SECONDS = 1e-6
 
 
 @dataclass(slots=True)
 class Budget:
-    """`tat` is when all that was taken is made up for, never before `now`; `since` is when that was last so: what was taken
-    earlier has no bearing on what may start now. Without a rate any number may start, unless the key is held."""
+    """`tat` is the time by which all taken permits are made up for, never before `now`; `since` is the last time when they all
+    were: permits taken before it no longer count. Without a rate any number may start, unless the key is held."""
 
     key: str
     rate: Rate | None
@@ -41,7 +41,7 @@ class Budget:
     def __post_init__(self) -> None:
         latest = self.now if self.rate is None else self.now + self.rate.burst * self.rate.interval
         if not self.now <= self.tat <= latest:
-            # A rest is not saved up, and what a slower rate had used up does not count.
+            # Unused time is not saved up, and permits used under a slower rate do not count.
             self.tat, self.since = min(max(self.tat, self.now), latest), self.now
 
     @property
@@ -57,7 +57,7 @@ class Budget:
             self.is_changed = True
 
     def give_back(self, permitted: float) -> None:
-        """Undo what was taken at that moment, unless time has made up for it since."""
+        """Return a permit that was taken at that time, unless it is made up for by now."""
         if self.rate is None or permitted < self.since:
             return
         self.tat -= self.rate.interval
@@ -66,12 +66,12 @@ class Budget:
             self.tat = self.since = self.now
 
     def hold(self, seconds: float) -> None:
-        """Allow nothing for so long; a longer wish is not cut short."""
+        """Allow no start for so many seconds; an earlier, longer hold stays."""
         self.held_until = max(self.held_until, self.now + seconds)
         self.is_changed = True
 
     def save(self, transaction: Transaction) -> None:
-        """Write down what changed. The row must be locked."""
+        """Write the bucket if it changed. Its row must be locked."""
         if self.is_changed:
             count, seconds = (self.rate.count, self.rate.seconds) if self.rate else (0, 0.0)
             transaction.run(
@@ -88,7 +88,7 @@ class Budget:
 
 
 def lock_budget(transaction: Transaction, key: str, rate: Rate | None, now: float) -> Budget:
-    """Look a key up, so that nobody else changes it until this transaction ends."""
+    """Read a key and lock its row until this transaction ends."""
     found = transaction.row(_ONE_LOCKED, {"key": key})
     if found is None:
         transaction.run(sql.ADD_RATE_LIMIT, {"key": key})
@@ -98,7 +98,7 @@ def lock_budget(transaction: Transaction, key: str, rate: Rate | None, now: floa
 
 
 def see_budget(transaction: Transaction, key: str, now: float) -> Budget:
-    """Look a key up under the rate it was last used with, which a process that claims nothing need not know."""
+    """Read a key with the rate it was last used with, so that a process that claims nothing needs no rates of its own."""
     found = transaction.row(_ONE, {"key": key})
     if found is None:
         return Budget(key, None, now)
@@ -108,6 +108,6 @@ def see_budget(transaction: Transaction, key: str, now: float) -> Budget:
 
 
 def see_hold(transaction: Transaction, key: str, now: float) -> Budget:
-    """Look up only for how long a key is to be left alone."""
+    """Read only how long a key is held."""
     found = transaction.row(_ONE, {"key": key})
     return Budget(key, None, now, held_until=found[2] if found else 0.0)

@@ -1,5 +1,5 @@
-"""Permits to start jobs: one row per key in SQL, moved on by whoever claims (the generic cell rate algorithm), so that a rate
-holds over all workers and outlives them. Nobody waits here: what has no permit is left where it is.
+"""Permits to start jobs: one row per key in SQL, updated by each claim, so that a rate holds across all workers and outlives
+them. Nothing waits here: a job without a permit stays ready, and the claim goes on without it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xtyl_engine.workflow.plan import Plan, PlanNode
 
 BETWEEN = "\n"
 REMEMBERED = 64
-# Names of nodes hold no line break, so a name between two of them is found only where it is meant.
+# Node names hold no line break, so a name between two line breaks matches only itself.
 _BREAK = type_coerce(BETWEEN, Text)
 _IS_SHUT = and_(
     func.replace(sql.B("shut"), _BREAK + jobs.c.node + _BREAK, "") != sql.B("shut"),
@@ -34,7 +34,7 @@ _IS_SHUT = and_(
 )
 READY_OPEN = sql.READY.where(not_(_IS_SHUT))
 READY_SHUT = sql.READY.where(_IS_SHUT)
-# Rows are begun in order, so that what was made ready last stands in front: the rest need not be looked at.
+# Claims take rows in order, so jobs that became ready last stand in front, and the rest need not be read.
 FRONT = 256
 _READY_FRONT = sql.READY.limit(FRONT).subquery()
 FRONT_SHUT: Select[Any] = (
@@ -49,7 +49,7 @@ FRONT_SHUT: Select[Any] = (
 
 
 def joined(nodes: Collection[str]) -> str:
-    """Names of nodes as the statements take them."""
+    """Names of nodes in the form that the statements compare with."""
     return BETWEEN + (BETWEEN * 2).join(nodes) + BETWEEN if nodes else ""
 
 
@@ -67,19 +67,19 @@ class ClaimPolicy:
         self.by_key = {rate.key: rate for rate in self.rates}
 
     def provider_of(self, node: PlanNode) -> str | None:
-        """The provider that a node asks, if it asks one."""
+        """The provider that a node calls, if it calls one."""
         if not node.kind.asks_provider:
             return None
         return node.config.get("provider") or self.provider or None
 
     def keys(self, node: PlanNode) -> tuple[str, ...]:
-        """What a job of the node needs a permit for: its type where that has a rate, its provider always, for a provider may
-        say by itself that it wants to be left alone."""
+        """The keys that a job of the node needs permits for: its type if that has a rate, and always its provider, which may ask
+        for no calls for a while."""
         provider = self.provider_of(node)
         return (*((node.type,) if node.type in self.by_key else ()), *((provider,) if provider else ()))
 
     def of(self, plan: Plan, template_id: str) -> Mapping[str, tuple[str, ...]]:
-        """The keys of each node of a plan that has any. Worked out once, for it is asked at every claim."""
+        """The keys of each node of a plan that has any; cached, because every claim asks."""
         if template_id not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
@@ -89,7 +89,7 @@ class ClaimPolicy:
 
 
 def read_claim_policy(settings: Settings) -> ClaimPolicy:
-    """The rates and the route that are set. Raises SettingsError for a name that limits nothing."""
+    """The rates and the route of these settings. Raises SettingsError for a rate of an unknown name."""
     rates = parse_rates(settings.rates)
     known = (*provider_names(), *node_types()) if rates else ()
     for rate in rates:
@@ -97,14 +97,14 @@ def read_claim_policy(settings: Settings) -> ClaimPolicy:
             close = get_close_matches(rate.key, known, n=1)
             raise SettingsError(
                 f"XTYL_RATES limits {rate.key!r}, and there is no provider and no node type of that name",
-                hint=f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}.",
+                hint=f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(known)}.",
             )
     return ClaimPolicy(rates, settings.provider, read_route(settings))
 
 
 class Permits:
-    """The permits of one transaction: for the executions that ask for jobs, and of outcomes that took hold. All rows are locked
-    at once, in one order and after every execution's, so that two workers never wait for each other."""
+    """The permits of one transaction: those that executions ask for, and those that outcomes give back. All rows are locked at
+    once, in one order and after the executions' rows, so that two workers never wait for each other."""
 
     def __init__(
         self,
@@ -131,19 +131,19 @@ class Permits:
             change.apply(self._budgets[change.key])
 
     def gate(self, execution_id: str) -> Gate:
-        """What the jobs of one execution need."""
+        """The permits that jobs of one execution need."""
         return Gate(self._budgets, self._keys[execution_id], self.now, self._barred[execution_id])
 
     def save(self) -> None:
-        """Write down what was taken and given back."""
+        """Write the permits that were taken and given back."""
         for budget in self._budgets.values():
             budget.save(self._transaction)
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The permits that the jobs of one execution need, by node, of those that a transaction shares out at a moment. The jobs of
-    `barred` nodes are for other workers."""
+    """The permits that jobs of one execution need, by node, taken from a transaction's budgets. Jobs of `barred` nodes are for
+    other workers."""
 
     budgets: Mapping[str, Budget]
     keys: Mapping[str, tuple[str, ...]]
@@ -151,15 +151,15 @@ class Gate:
     barred: frozenset[str] = frozenset()
 
     def closed(self) -> str:
-        """The nodes whose jobs may not be claimed now and here, as the statements take them."""
+        """The nodes whose jobs may not be claimed here and now, in the form of `joined`."""
         return joined([*self._shut(), *self.barred])
 
     def shut(self) -> str:
-        """Those of them that no rate allows to start now."""
+        """Of the closed nodes, those that a rate holds back, in the form of `joined`."""
         return joined(self._shut())
 
     def admit(self, node: str) -> bool:
-        """Take the permits for one job, if there are all of them."""
+        """Take every permit that one job needs, or none; returns whether it took them."""
         if self._seconds(node) > 0:
             return False
         for key in self.keys.get(node, ()):
@@ -167,7 +167,7 @@ class Gate:
         return True
 
     def seconds(self) -> float:
-        """How long until a job of some node that is shut may start."""
+        """Seconds until a job of any shut node may start."""
         return min((seconds for node in self.keys if (seconds := self._seconds(node)) > 0), default=0.0)
 
     def _shut(self) -> list[str]:
@@ -179,7 +179,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
-    """What an outcome says of a key: the permit of that moment was not needed, or nobody is to ask for a while."""
+    """How an outcome changes a key: refund a permit, or hold the key for a while."""
 
     key: str
     unneeded: float | None = None
@@ -205,7 +205,7 @@ def _changes(plan: Plan, outcome: Outcome, rates: ClaimPolicy) -> list[_Change]:
 def next_start(
     transaction: Transaction, plan: Plan, nodes: Iterable[str], rates: ClaimPolicy
 ) -> tuple[tuple[str, ...], float] | None:
-    """The keys that keep jobs of all these nodes from starting, and in how many seconds the first may; None if one may now."""
+    """The keys that hold back the jobs of all these nodes, and in how many seconds the first may start; None if one may now."""
     (now,) = transaction.row(sql.CLOCK) or (0.0,)
     keys = {node: (plan.nodes[node].type, rates.provider_of(plan.nodes[node])) for node in nodes}
     wanted = sorted({key for pair in keys.values() for key in pair if key})
