@@ -206,7 +206,7 @@ class RenderError(PermanentError, ValueError):
 
 
 # Packages were written with this name.
-RenderError = RenderError
+TemplateError = RenderError
 
 
 class ValueNotPlain(PermanentError, TypeError):
