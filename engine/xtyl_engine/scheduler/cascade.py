@@ -1,5 +1,5 @@
-"""What follows from ended jobs, carried through in the transaction of one locked execution: the jobs that waited for them are
-counted down, skipped, doomed or brought into being. `rules` says what follows; this applies it.
+"""Applies the consequences of ended jobs, in the transaction of one locked execution: jobs that wait for them are counted down,
+skipped or doomed, and new jobs are created. `rules` decides; this module reads and writes SQL.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OPEN_NAMES = frozenset(str(state) for state in OPEN)
 
 @dataclass(slots=True)
 class Standing:
-    """How a job stands towards its parents."""
+    """A job's parents in numbers: how many are pending, how many live, and, if one of them ends the job, how."""
 
     pending: int = 0
     live: int = 0
@@ -41,18 +41,18 @@ class Standing:
 
 
 def first_end(standings: Iterable[Standing]) -> End | None:
-    """What ends a job before it runs: a branch that is not taken, before anything else."""
+    """The reason that ends a job before it runs, None if there is none; a branch not taken comes before every other reason."""
     ends = [standing.end for standing in standings if standing.end is not None]
     return End.BRANCH if End.BRANCH in ends else next(iter(ends), None)
 
 
 def settle(locked: LockedExecution, ended_jobs: Iterable[EndedJob]) -> None:
-    """Carry ended jobs through to everything that follows from them, in this transaction."""
+    """Apply everything that follows from ended jobs, and from the jobs that end because of them."""
     ended_jobs = list(ended_jobs)
     while ended_jobs:
         locked.done += len(ended_jobs)
         steps = [step for ended in ended_jobs for step in consequences(locked.plan, ended)]
-        # New jobs see in the record which parents are over; counting down after the expansion would count those twice.
+        # Count down before the expansion: new jobs read from SQL which parents have ended, and must not be counted down again.
         _count_down(locked, [step for step in steps if isinstance(step, Countdown)])
         expanded = [more for ended in ended_jobs if ended.items is not None for more in _expand(locked, ended)]
         cut = [more for step in steps if isinstance(step, Cut) for more in _cut_off(locked, step.jobs, step.end)]
@@ -62,7 +62,7 @@ def settle(locked: LockedExecution, ended_jobs: Iterable[EndedJob]) -> None:
 
 
 def stand_again(locked: LockedExecution, id: int, node: str, item: str) -> None:
-    """Let a blocked job wait for what the record says it has to wait for; a job that waits for nothing is ready."""
+    """Set anew what a blocked job waits for, from its parents' states in SQL; a job that waits for nothing is ready."""
     links = locked.plan.nodes[node].parents
     standings = [standing_of(locked, link, head(item, link.level)) for link in links]
     end = first_end(standings)
@@ -78,12 +78,12 @@ def stand_again(locked: LockedExecution, id: int, node: str, item: str) -> None:
 
 
 def end_early(locked: LockedExecution, node: str, item: str, end: End) -> list[EndedJob]:
-    """End a job that will never run; nothing comes back while that hangs on a branch that is not decided."""
+    """End a job that will never run; returns nothing while that depends on a branch that is not decided."""
     return _cut_off(locked, JobRange(node, item, False), end)
 
 
 def standing_of(locked: LockedExecution, link: Link, item: str) -> Standing:
-    """How a job at `item` stands towards the parents along one edge, from what is recorded."""
+    """The standing of a job at `item` towards its parents along one edge, from their states in SQL."""
     standing = Standing()
     source = locked.plan.nodes[link.source]
     found = _tally(locked, source.id, head(item, link.level), len(source.axes) > link.level)
@@ -98,7 +98,7 @@ def standing_of(locked: LockedExecution, link: Link, item: str) -> Standing:
 
 
 def _expand(locked: LockedExecution, ended: EndedJob) -> list[EndedJob]:
-    """Bring the jobs of a new list into being; those that will never run are over at once."""
+    """Create the jobs of a new list; those that will never run end at once."""
     outer = {
         node: [standing_of(locked, link, ended.item) for link in outer_links(locked.plan, ended, node)]
         for node in locked.plan.expansions.get(ended.node, ())
@@ -116,7 +116,7 @@ def _expand(locked: LockedExecution, ended: EndedJob) -> list[EndedJob]:
 
 
 def _expanded_row(locked: LockedExecution, seed: Seed, standings: list[Standing], end: End | None) -> dict[str, Any]:
-    # A parent that failed counts as one that is never over, as it does for jobs that were there before it failed.
+    # A failed parent counts as one that never ends, as it does for jobs that existed before it failed.
     pending = seed.pending + sum(standing.pending for standing in standings) + (end is not None)
     return {
         "execution_id": locked.id,
@@ -144,8 +144,8 @@ def _count_down(locked: LockedExecution, steps: list[Countdown]) -> None:
 
 
 def _cut_off(locked: LockedExecution, jobs: JobRange, end: End) -> list[EndedJob]:
-    """A failure upstream of a step in a branch counts only once the branch is taken: until then the step is doomed, and
-    how it ends does not hang on which of the two is known first."""
+    """End jobs that will never run. A failure upstream of a step in a branch counts only once the branch is taken: until then the
+    step is doomed, so that its end does not depend on which of the two is known first."""
     parameters = _skip_parameters(locked, jobs, end)
     if end in FATAL and jobs.node in locked.plan.guarded:
         return _judge(locked, locked.transaction.rows(transitions.DOOM[jobs.below], parameters))
@@ -185,7 +185,7 @@ def _judge(locked: LockedExecution, doomed: list[tuple[Any, ...]]) -> list[Ended
 
 
 def _skip_exhausted(locked: LockedExecution, steps: list[Countdown | Cut]) -> list[EndedJob]:
-    """Only a parent that brought nothing can exhaust its children."""
+    """Skip jobs whose last parent has ended with none live; only a parent that is not live can cause that."""
     ranges = {step.jobs for step in steps if isinstance(step, Countdown) and not step.live}
     return [
         _skipped(locked, node, item, End.BRANCH)

@@ -1,5 +1,5 @@
-"""One execution inside one write transaction: its row locked, its counters, and the events it gains. Everything that changes
-an execution goes through a LockedExecution; what follows from an ended job is in `cascade`.
+"""One execution inside one write transaction: its locked row, its counters and its new events. Every change of an execution goes
+through a LockedExecution; what follows from an ended job is in `cascade`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class LockedExecution:
     """The locked row of one execution. Call `save` once, last."""
 
     def __init__(self, transaction: Transaction, execution_id: str, load: Callable[[Transaction, str], Plan]):
-        # No database is asked for what no id can be: PostgreSQL refuses NUL, neither encodes half a surrogate.
+        # Ids that cannot exist are not asked for: PostgreSQL refuses NUL, and neither database encodes half a surrogate.
         found = transaction.row(sql.LOCK, {"execution_id": execution_id}) if execution_id.isprintable() else None
         if found is None:
             raise RunNotFound.of(execution_id)
@@ -43,7 +43,7 @@ class LockedExecution:
         return self._plan
 
     def note(self, kind: EventKind, node: str | None = None, item: str | None = None, **data: Any) -> None:
-        """Record one fact."""
+        """Add one event, which `save` writes."""
         self.sequence += 1
         self.events.append(
             Event(
@@ -52,7 +52,7 @@ class LockedExecution:
         )
 
     def make(self, name: str) -> bool:
-        """Make a transition of the execution's own, if it may start from here."""
+        """Make a transition of the execution itself, if its state allows it; returns whether it did."""
         transition = EXECUTION_TRANSITIONS[name]
         if self.state not in transition.sources:
             return False
@@ -81,7 +81,7 @@ class LockedExecution:
         self.transaction.many(sql.ADD_EVENTS, [event_row(event) for event in self.events])
 
     def add_jobs(self, seeds: Iterable[dict[str, Any]]) -> int:
-        """Bring jobs into being."""
+        """Add jobs; returns how many."""
         rows = list(seeds)
         self.transaction.many(sql.ADD_JOBS, rows)
         self.total += len(rows)
@@ -99,12 +99,12 @@ class LockedExecution:
 
 
 def event_row(event: Event) -> dict[str, Any]:
-    """An event as its table takes it. Raises LimitExceeded for one that would weigh on all who watch."""
+    """An event as a row of its table. Raises LimitExceeded for an event that is too large to send to every watcher."""
     data = json.dumps(dict(event.data), separators=(",", ":")) if event.data else None
     if data is not None and len(data) > MAX_EVENT_BYTES:
         raise LimitExceeded(
             f"the event {event.kind} at {event.node} would be {len(data):,} characters; at most {MAX_EVENT_BYTES:,}",
-            hint="Shorten what it says, a name perhaps; long texts belong in outputs.",
+            hint="Shorten its data, a name for example; long texts belong in outputs.",
         )
     return {
         "execution_id": event.execution_id,

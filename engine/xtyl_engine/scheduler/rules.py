@@ -1,8 +1,8 @@
-"""The scheduler's decisions, pure: given the plan and one job that is over, what to count down, cut off or bring into being.
-No state, no I/O; `cascade` applies what is decided here.
+"""The scheduler's decisions, pure: given the plan and one ended job, which jobs to count down, cut off or create. It holds no
+state and does no I/O; `cascade` applies the decisions.
 
-A job waits for its parent jobs: `pending` counts those not over yet, `live` those that brought a value. When the last
-is over it runs if any was live, and is skipped if none was. A branch not taken and an upstream failure cut it off at once.
+A job waits for its parent jobs: `pending` counts those that have not ended, `live` those that gave a value. When the last one
+ends, the job runs if any is live, else it is skipped. A branch not taken and an upstream failure cut it off at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xtyl_engine.workflow.plan import Link, Plan, head, iterate_items
 
 @dataclass(frozen=True, slots=True)
 class EndedJob:
-    """A job that is over. `branch` is the way a conditional took; `items` the length of the list it made."""
+    """A job that has ended. `branch` is the branch that a conditional took, `items` the length of the list that the job made."""
 
     node: str
     item: str
@@ -37,7 +37,7 @@ class JobRange:
 
 @dataclass(frozen=True, slots=True)
 class Countdown:
-    """Parents that are over: subtract `by` from pending, add `live`."""
+    """Parents have ended: subtract `by` from pending, add `live`."""
 
     jobs: JobRange
     by: int
@@ -54,7 +54,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A job to bring into being. `pending` parents are to be waited for, `live` ones have brought their value."""
+    """A job to create. It waits for `pending` parents; `live` parents have given their value already."""
 
     node: str
     item: str
@@ -63,7 +63,7 @@ class Seed:
 
 
 def consequences(plan: Plan, ended: EndedJob) -> Iterator[Countdown | Cut]:
-    """What one ended job means for the jobs that wait for it."""
+    """What one ended job changes for the jobs that wait for it."""
     node = plan.nodes[ended.node]
     for link in node.children:
         jobs = _job_range(plan, link, ended.item)
@@ -78,8 +78,8 @@ def consequences(plan: Plan, ended: EndedJob) -> Iterator[Countdown | Cut]:
 
 
 def _expansion_consequences(plan: Plan, ended: EndedJob) -> Iterator[Countdown | Cut]:
-    """A job that gathers a list waits with one token for each node that may still add to it; the expansion swaps the
-    token for the jobs it brings."""
+    """What an expansion changes for jobs that gather the list. Such a job counts each job that may still expand the list as one
+    pending parent; the expansion replaces that one by the jobs it creates."""
     depth = len(plan.nodes[ended.node].axes)
     for node in plan.nodes.values():
         if ended.node not in node.axes:
@@ -92,12 +92,12 @@ def _expansion_consequences(plan: Plan, ended: EndedJob) -> Iterator[Countdown |
             if ended.end in FATAL:
                 yield Cut(jobs, ended.end)
             elif expanded != 1:
-                # An empty list is a value too: the job that gathers it runs.
+                # An empty list is a value too, so the job that gathers it runs.
                 yield Countdown(jobs, 1 - expanded, int(expanded == 0 and ended.end is End.LIVE))
 
 
 def initial_jobs(plan: Plan, rows: int) -> Iterator[Seed]:
-    """Every job that exists from the start, row by row, so that the first rows are finished first."""
+    """Every job that exists from the start, row by row, so that the first rows finish first."""
     static = [
         (name, tuple(plan.lengths[axis] for axis in node.axes[1:]), sum(expected(plan, link) for link in node.parents))
         for name, node in plan.nodes.items()
@@ -110,7 +110,7 @@ def initial_jobs(plan: Plan, rows: int) -> Iterator[Seed]:
 
 
 def count_initial_jobs(plan: Plan, rows: int) -> int:
-    """How many jobs `initial_jobs` makes, without making them."""
+    """How many jobs `initial_jobs` yields, without yielding them."""
     return rows * sum(
         prod(plan.lengths[axis] for axis in node.axes[1:])
         for name, node in plan.nodes.items()
@@ -119,8 +119,8 @@ def count_initial_jobs(plan: Plan, rows: int) -> int:
 
 
 def expanded_jobs(plan: Plan, ended: EndedJob) -> Iterator[Seed]:
-    """The jobs a new list brings, item by item. `pending` counts only parents that share the new list, `live` only the node
-    that made it: the others may be over already, which only the record knows."""
+    """The jobs that a new list adds, item by item. `pending` counts only parents that share the new list, `live` only the job
+    that made it: the others may have ended already, which only SQL tells."""
     depth = len(plan.nodes[ended.node].axes)
     new = [
         (
@@ -138,8 +138,8 @@ def expanded_jobs(plan: Plan, ended: EndedJob) -> Iterator[Seed]:
 
 
 def added_jobs(plan: Plan, axis: str, at: str) -> Iterator[tuple[str, str]]:
-    """The jobs that one more item of a list brings, parents first: of the node that makes the list and of all that run over it.
-    Lists that are made below it at run time bring their own."""
+    """The jobs that one more item of a list adds, parents first: of the node that makes the list and of every node that runs over
+    it. Lists below it that are known only at run time add their own jobs."""
     for node in plan.nodes.values():
         if axis in node.axes:
             deeper = node.axes[node.axes.index(axis) + 1 :]
@@ -156,19 +156,19 @@ def gathering(plan: Plan, axis: str) -> Iterator[Link]:
 
 
 def outer_links(plan: Plan, ended: EndedJob, node: str) -> tuple[Link, ...]:
-    """The parents of a new job that do not share the new list, the node that made it left out: it is over."""
+    """The parents of a new job that do not share the new list, without the node that made it, whose job has ended."""
     depth = len(plan.nodes[ended.node].axes)
     return tuple(link for link in plan.nodes[node].parents if link.level <= depth and link.source != ended.node)
 
 
 def expected(plan: Plan, link: Link) -> int:
-    """How many ends a fresh job waits for along one edge: the parent jobs it gathers, or, where their number is not
-    known yet, the jobs that will make them."""
+    """How many parent jobs a new job waits for along one edge: those it gathers, or, where their number is not known yet, the
+    jobs that will expand into them."""
     return _known_length(plan, plan.nodes[link.source].axes[link.level :])
 
 
 def expanders_below(plan: Plan, link: Link) -> tuple[str, ...]:
-    """The nodes that make the lists a job gathers along one edge."""
+    """The nodes that make the lists which a job gathers along one edge, where these are known only at run time."""
     return tuple(
         axis for axis in plan.nodes[link.source].axes[link.level :] if axis not in plan.lengths and axis != "$rows"
     )

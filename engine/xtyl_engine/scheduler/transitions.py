@@ -1,5 +1,5 @@
-"""Every change of a job's state: one UPDATE each, whose guard names the states it may leave, taken from the table of transitions.
-The caller reads from the row count whether it won.
+"""Every change of a job's state: one UPDATE each, with a guard that names the states it may start from, taken from the table of
+transitions in `states`. The row count tells the caller whether it won. Nothing here decides which transition to make.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _UNTRIED: dict[str, Any] = {"pending": 0, "live": 0, "tries": 0}
 
 
 def transition(name: str, where: ColumnElement[bool], **values: Any) -> Any:
-    """The UPDATE of a transition in the table: of a job that is where it may start, to where it leads."""
+    """The UPDATE of one transition in the table: from its source states to its target state."""
     changed = {"state": target(JOB_TRANSITIONS[name]), **values}
     return update(jobs).where(where, guard(jobs.c.state, JOB_TRANSITIONS[name])).values(**changed)
 
 
 def count_down(is_below: bool) -> Any:
-    """Parents are over. A job whose last parent is over becomes ready if any parent was live."""
+    """Count ended parents down. A job whose last parent has ended becomes ready if any parent is live."""
     last = and_(jobs.c.pending == B("by"), jobs.c.live + B("add") > 0)
     return transition(
         "unblock",
@@ -40,12 +40,12 @@ def count_down(is_below: bool) -> Any:
 
 
 def skip_exhausted(is_below: bool) -> Any:
-    """Every parent is over and none was live."""
+    """Skip jobs whose parents have all ended, with none of them live."""
     return _skip(and_(WHERE[is_below], jobs.c.pending == 0, jobs.c.live == 0, job_in(JobState.BLOCKED)))
 
 
 def skip_cut(is_below: bool) -> Any:
-    """A branch not taken, or a failure upstream."""
+    """Skip jobs in a branch not taken, or after a failure upstream."""
     return _skip(and_(WHERE[is_below], guard(jobs.c.state, JOB_TRANSITIONS["skip"])))
 
 
@@ -59,7 +59,7 @@ def _skip(condition: ColumnElement[bool]) -> Any:
 
 
 def doom(is_below: bool) -> Any:
-    """A failure upstream, while it is not decided whether the job's branch is taken."""
+    """Mark jobs that have a failure upstream, while it is not decided whether their branch is taken."""
     return (
         update(jobs)
         .where(WHERE[is_below], job_in(JobState.BLOCKED))
@@ -93,7 +93,7 @@ COMPLETE = transition(
     branch=B("branch"),
     cache_key=B("cache_key"),
     cached=B("cached"),
-    # A result that was kept after a stop comes without its usage: it is in the row already.
+    # A result that was kept after a stop comes without its usage, which is in the row already.
     provider=func.coalesce(type_coerce(B("provider"), Text), jobs.c.provider),
     model=func.coalesce(type_coerce(B("model"), Text), jobs.c.model),
     tokens=func.coalesce(type_coerce(B("tokens"), Integer), jobs.c.tokens),
@@ -136,7 +136,7 @@ STOP_JOBS = transition(
     "stop",
     OF_EXECUTION,
     finished=B("now"),
-    # What a review shows is no result; only a result may be found here when the run is resumed.
+    # Drop the options that a review shows: when the run is resumed, an output found here counts as a result.
     output=case((job_in(JobState.WAITING), null()), else_=jobs.c.output),
 )
 
