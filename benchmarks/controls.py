@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 import conftest as browser_parts
 from playwright.sync_api import sync_playwright
 
+from page import run_cell
 from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
 
@@ -150,12 +151,6 @@ def page_of(profile: Path) -> Iterator[Any]:
         )
         yield context.new_page()
         context.close()
-
-
-def run_cell(page: Any, place: int) -> None:
-    from test_lab import run_cell
-
-    run_cell(page, place)
 
 
 if __name__ == "__main__":
