@@ -131,7 +131,7 @@ def test_a_draft_that_was_leafed_away_from_is_not_lost_in_silence(lab: Any, page
 def test_a_review_decided_elsewhere_is_let_go_although_nobody_said_so(lab: Any, page: Any) -> None:
     """A click at it makes the widget look again; the next row is there, and going on takes the note away."""
     script = REVIEWED + "run = Unheard(summer_plan(), stands(0, 1, 2), stands(1, 2))\nRunWidget(run).display()"
-    start(page, lab.write("ghost.ipynb", script, "run._at = 1"))
+    start(page, lab.write("ghost.ipynb", script, "run.step_unseen()"))
     page.get_by_text("1 of 3").wait_for()
     run_from_page(page, 1)
     page.locator(".jp-InputPrompt").get_by_text("[2]:").wait_for()

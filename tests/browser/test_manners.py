@@ -38,10 +38,12 @@ MANY_JOBS = ROWS.replace(
     "show(run)",
     """
 from xtyl_engine.queries.views import JobPage
-def page_of(node, start=0):
-    jobs = [replace(run.inspect(node, item="0"), item=str(n), label=f"row {n}") for n in range(start, min(start + 50, 120))]
-    return JobPage(total=120, start=start, jobs=tuple(jobs))
-run._job_page = page_of
+class Many(ScriptedRun):
+    def _job_page(self, node, start=0):
+        places = range(start, min(start + 50, 120))
+        jobs = [replace(self.inspect(node, item="0"), item=str(n), label=f"row {n}") for n in places]
+        return JobPage(total=120, start=start, jobs=tuple(jobs))
+run = Many(plan, stands(0, 1), stands(0, 1, 2), stands(1, 2))
 show(run)
 """,
 )

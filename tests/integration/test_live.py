@@ -165,8 +165,11 @@ def test_an_interrupt_while_waiting_leaves_the_run_going(gate, tmp_path):
     ready = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     # What is imported late is there before: Python loses an interrupt that falls into an import's own clean-up.
     once = "try:\n    run.wait(0.05)\nexcept xt.WaitTimeout:\n    pass\n"
-    # Said from within the wait, so that the interrupt does not come before it.
-    told = "changed = run._changed\nrun._changed = lambda *at: (print('waiting', flush=True), changed(*at))[1]\n"
+    # Said from within the wait, which has looked once, so that the interrupt does not come before it.
+    told = (
+        "from sqlalchemy import event\nfrom xtyl_nb.backends.connect import backend\n"
+        "event.listen(backend().database.engine, 'checkin', lambda *_: print('waiting', flush=True))\n"
+    )
     code = f"{ready}import xtyl_nb as xt\nrun = xt.attach({run.id!r})\n{once}{told}run.wait()"
     client = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

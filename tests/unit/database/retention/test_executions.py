@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import redis
-from sqlalchemy import func, inspect, select, text, update
+from sqlalchemy import Delete, func, inspect, select, text, update
 
 import xtyl_nb as xt
 from servers import wait_until
 from workbench import Workbench, workbench
 from xtyl_engine.broker.live_events import forget_streams
 from xtyl_engine.broker.redis_client import stream_key
-from xtyl_engine.database.connection import Now
+from xtyl_engine.database.connection import Database, Now
 from xtyl_engine.database.retention import executions as pruning
 from xtyl_engine.database.retention.executions import Retention, prune, prune_templates
 from xtyl_engine.database.retention.files import GRACE_SECONDS, files_in, mentioned, sweep
 from xtyl_engine.database.retention.keeper import Housekeeper, Tally, foresee, keep_house, tidy
-from xtyl_engine.database.tables import executions, rate_limits
+from xtyl_engine.database.tables import events, executions, jobs, rate_limits, rows
 from xtyl_engine.scheduler import submit as submission
 
 DAY = 86_400.0
@@ -42,14 +42,36 @@ def bench(database_url: str, tmp_path: Path) -> Iterator[Workbench]:
 def tidied(bench: Workbench) -> Callable[..., Tally]:
     """Removes what is older than thirty days; what was removed."""
 
-    def run(retention: Retention = KEPT) -> Tally:
+    def run(retention: Retention = KEPT, database: Database = bench.backend.database) -> Tally:
         url = bench.settings.event_url
-        *_, tally = tidy(
-            bench.backend.database, bench.backend.store.folder, retention, lambda ids: forget_streams(url, ids)
-        )
+        *_, tally = tidy(database, bench.backend.store.folder, retention, lambda ids: forget_streams(url, ids))
         return tally
 
     return run
+
+
+class Interrupted(Database):
+    """A database whose user interrupts the program before it removes jobs, events or rows for the `point`-th time."""
+
+    point = 0
+
+    def compiled(self, statement: Any) -> Any:
+        if isinstance(statement, Delete) and statement.table in (jobs, events, rows):
+            self.point -= 1
+            if self.point < 0:
+                raise KeyboardInterrupt
+        return super().compiled(statement)
+
+
+class Late(Database):
+    """A database in which things happen before the next write."""
+
+    meanwhile: list[Callable[[], object]]
+
+    def transact(self, work: Any, *, seconds: float | None = None) -> Any:
+        while self.meanwhile:
+            self.meanwhile.pop()()
+        return super().transact(work, seconds=seconds)
 
 
 def age(bench: Workbench, run: xt.Run, days: float = 31.0) -> None:
@@ -220,17 +242,11 @@ def test_an_interrupt_leaves_nothing_half_done(
     run = bench.done(xt.Workflow("old").generate_copy("line", prompt="{{ a }}", n=4), [{"a": "x"}, {"a": "y"}])
     frame = run.frame()
     age(bench, run)
-    steps, step = itertools.count(), pruning._step
-
-    def cut(*arguments: object) -> int:
-        if next(steps) == point:
-            raise KeyboardInterrupt
-        return step(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(pruning, "_step", cut)
+    database = Interrupted(bench.backend.database.url)
+    database.point = point
     with pytest.raises(KeyboardInterrupt):
-        tidied()
-    monkeypatch.setattr(pruning, "_step", step)
+        tidied(database=database)
+    database.close()
     try:
         pd.testing.assert_frame_equal(run.frame(), frame)
     except xt.RunNotFound:
@@ -262,18 +278,15 @@ def test_a_run_that_is_taken_up_again_stays(bench: Workbench) -> None:
             assert bench.work(run).state == "failed"
 
 
-def test_a_run_taken_up_after_it_was_chosen_stays(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_taken_up_after_it_was_chosen_stays(bench: Workbench) -> None:
     """Between the list of what is old and its removal a run may be retried: it is looked at again."""
     run = bench.done(xt.Workflow("fails").call("parsed", int, x="no"))
     age(bench, run)
-    remove = pruning._remove
-
-    def later(*arguments: object) -> object:
-        run.retry()
-        return remove(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(pruning, "_remove", later)
-    assert list(prune(bench.backend.database, KEPT)) == []
+    database = Late(bench.backend.database.url)
+    database.meanwhile = [run.retry]
+    assert list(prune(database, KEPT)) == []
+    assert database.meanwhile == []
+    database.close()
     assert bench.work(run).state == "failed"
 
 

@@ -1,13 +1,13 @@
 """The offline provider: deterministic, honest, and a pleasure to look at in any size."""
 
 import io
-from importlib.metadata import EntryPoint
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from offering import told_where_offered
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers import registry
 from xtyl_engine.providers.base import ImageRequest, TextRequest
@@ -123,15 +123,18 @@ def test_any_prompt_gives_a_poster(prompt, seed):
     assert Image.open(io.BytesIO(result.data)).size == (48, 64)
 
 
-def test_other_packages_offer_providers(monkeypatch):
+def test_other_packages_offer_providers(tmp_path):
     """A provider from an entry point is made with the environment; one that does not load is named."""
-    good = EntryPoint("mine", "xtyl_engine.providers.offline.provider:OfflineProvider", registry.GROUP)
-    bad = EntryPoint("broken", "no_such_module:Provider", registry.GROUP)
-    monkeypatch.setattr(registry, "_offered", lambda: {"mine": good, "broken": bad})
-    registry._factory.cache_clear()
-    try:
-        assert get_provider("mine", {}).name == "offline"
-        with pytest.raises(UnknownProvider, match="no_such_module"):
-            get_provider("broken")
-    finally:
-        registry._factory.cache_clear()
+    code = """
+import json
+from xtyl_engine.providers.registry import UnknownProvider, get_provider
+try:
+    get_provider("broken")
+except UnknownProvider as error:
+    print(json.dumps([get_provider("mine", {}).name, str(error)]))
+"""
+    mine = "xtyl_engine.providers.offline.provider:OfflineProvider"
+    offered = {"mine": mine, "broken": "no_such_module:Provider"}
+    name, error = told_where_offered(tmp_path, registry.GROUP, offered, code)
+    assert name == "offline"
+    assert "no_such_module" in error

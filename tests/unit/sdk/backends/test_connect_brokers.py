@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 
 import xtyl_nb as xt
-import xtyl_nb.backends.connect
-import xtyl_nb.backends.direct
 from refusals import FLOW, SECRET, refused
 from servers import wait_until
 from xtyl_engine.embedded.doctor import doctor
@@ -93,13 +91,11 @@ def test_a_run_is_kept_while_the_broker_refuses(
     with broker(*options) as socket:
         monkeypatch.setenv("XTYL_REDIS_URL", form.format(socket))
         monkeypatch.setenv("XTYL_DATABASE_URL", f"sqlite:///{tmp_path}/kept.db")
-        made = xtyl_nb.backends.direct.DirectBackend(load_settings())
-        with monkeypatch.context() as patch:
-            patch.setattr(xtyl_nb.backends.connect, "_backend", made)
-            run = FLOW.run(name="x")
-            assert run.state == "pending"
-            assert run.waiting_for == "a worker"
-            assert list(xt.runs().index) == [run.id]
-        made.close()
+        xt.connect()
+        run = FLOW.run(name="x")
+        assert run.state == "pending"
+        assert run.waiting_for == "a worker"
+        assert list(xt.runs().index) == [run.id]
+        xt.connect()
     assert "a notification could not be sent" in caplog.text
     assert SECRET not in caplog.text

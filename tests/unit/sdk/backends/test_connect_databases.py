@@ -16,7 +16,6 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
-import xtyl_nb.backends.connect
 from refusals import FLOW, SECRET, refused
 from repository import SUPPORT
 from servers import valkey_server, wait_until
@@ -25,6 +24,7 @@ from xtyl_engine.database.schema import HEAD, ensure_schema
 from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.errors import BackendError
 from xtyl_engine.settings import load_settings, prepare_home
+from xtyl_nb.backends.connect import backend
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def redis() -> Iterator[str]:
 def connected(redis: str, tmp_path: Path) -> Iterator[None]:
     """A back end that works, in use before each test and after it."""
     xt.connect(database=f"sqlite:///{tmp_path}/good.db", redis=redis)
-    used = xtyl_nb.backends.connect._backend
+    used = backend()
     yield
-    assert xtyl_nb.backends.connect._backend is used
+    assert backend() is used
     xt.connect()
 
 
@@ -120,8 +120,8 @@ def test_a_worker_says_why_it_cannot_use_its_database(redis: str, tmp_path: Path
 
 def test_a_lock_held_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program holds the database a run is refused in words, whole; afterwards the same run goes in."""
-    database = xtyl_nb.backends.connect.backend().database
-    monkeypatch.setitem(Database.transact.__kwdefaults__, "seconds", 0.1)
+    database = backend().database
+    monkeypatch.setattr(database, "patience_seconds", 0.1)
     with database.engine.connect() as connection:
         connection.connection.execute("PRAGMA busy_timeout=20")  # type: ignore[attr-defined]
     with contextlib.closing(sqlite3.connect(tmp_path / "good.db", isolation_level=None)) as other:

@@ -70,9 +70,11 @@ def test_leaves_the_old_workflow_untouched(verb):
 
 
 def test_is_frozen():
-    """A workflow cannot be changed in place."""
-    with pytest.raises(AttributeError):
-        base()._document = None
+    """A workflow cannot be changed in place, in no part of it."""
+    assert Workflow.__slots__
+    for part in Workflow.__slots__:
+        with pytest.raises(AttributeError):
+            setattr(base(), part, None)
 
 
 def test_writes_down_only_what_was_given():
