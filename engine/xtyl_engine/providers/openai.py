@@ -152,7 +152,7 @@ def _translated(error: Exception, secret: str, address: str) -> WorkflowExceptio
     import openai
 
     if isinstance(error, openai.APITimeoutError):
-        return NodeTimeout(f"{address} did not answer in time", hint="Raise timeout=, or try later.")
+        return NodeTimeout(f"{address} did not answer in time", hint="Raise `timeout`, or try later.")
     if isinstance(error, openai.APIConnectionError):
         cause = type(error.__cause__ or error).__name__
         return TransientError(f"{address} cannot be reached: {cause}", hint="Check the network and OPENAI_BASE_URL.")
@@ -190,7 +190,7 @@ def _text(answer: Any) -> str:
         raise PermanentError(f"the model refused to write this: {str(said)[:300]}", hint="Change the prompt.")
     if not isinstance(message.content, str) or not message.content.strip():
         if reason == "length":
-            raise PermanentError("the model used up max_tokens before it wrote anything", hint="Raise max_tokens=.")
+            raise PermanentError("the model used up max_tokens before it wrote anything", hint="Raise `max_tokens`.")
         raise _malformed("its message is empty")
     return message.content.strip()
 
@@ -208,7 +208,7 @@ def _image(answer: Any) -> bytes:
             )
         raise _malformed("its image is empty")
     if len(encoded) > MAX_IMAGE_BYTES * 4 // 3 + 4:
-        raise PermanentError(f"the image has more than {MAX_IMAGE_BYTES:,} bytes", hint="Ask for a smaller size=.")
+        raise PermanentError(f"the image has more than {MAX_IMAGE_BYTES:,} bytes", hint="Ask for a smaller `size`.")
     try:
         return base64.b64decode(encoded, validate=True)
     except binascii.Error:

@@ -1,5 +1,5 @@
-"""What a document says, right or wrong, in the form that checks and drawings ask for: which names each node reads, the
-edges that references make, the lists each node runs over.
+"""What a document says, right or wrong, in the form that checks and drawings need: the names that each node reads, the
+edges that references imply, the lists that each node runs over. Finds no problems: `checks` does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NODE_PARAMETERS = ("over", "of")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """What the templates of one node read, and what is wrong with those that cannot be read."""
+    """What the Jinja texts of one node read, and the errors of those that cannot be read."""
 
     uses: tuple[Use, ...] = ()
     errors: tuple[WorkflowException, ...] = ()
@@ -36,7 +36,7 @@ class Texts:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """A document, read. `nodes` has the first of each id, `kinds` those of a known type."""
+    """What is known of a document. `nodes` has the first node of each id, `kinds` the known types."""
 
     document: Document
     nodes: Mapping[str, Node]
@@ -50,7 +50,7 @@ class Survey:
 
     @cached_property
     def repeated(self) -> frozenset[str]:
-        """The ids that several nodes have."""
+        """The ids that more than one node has."""
         counts = Counter(node.id for node in self.document.nodes)
         return frozenset(id for id, count in counts.items() if count > 1)
 
@@ -64,22 +64,22 @@ class Survey:
         return frozenset(id for id, kind in self.kinds.items() if kind.expands and (not kind.waits or self.picks(id)))
 
     def picks(self, id: str) -> bool:
-        """Whether a node is a review that gives a list of picks."""
+        """Whether a node is a review whose output is a list of choices."""
         return self.nodes[id].kind.waits and self.nodes[id].config.get("choose", 1) != 1
 
     @cached_property
     def overs(self) -> Mapping[str, str]:
-        """Per node, the node it runs over."""
+        """Per node, the node that it runs over."""
         return {id: over for id, node in self.nodes.items() if (over := named(node, "over")) and over in self.nodes}
 
     def length(self, id: str) -> int:
-        """How many items a node makes for each of its inputs, 1 where that is not known."""
+        """How many items a node makes for each of its inputs, 1 where the number is not known."""
         count = self.nodes[id].config.get("n", 1)
         return count if isinstance(count, int) and count > 1 else 1
 
     @cached_property
     def axes(self) -> Mapping[str, tuple[str, ...]]:
-        """Per node its axes, as `make_plan` will have them; cut short where `over` goes in a circle or too deep."""
+        """Per node its axes, as `make_plan` makes them; cut short where `over` forms a loop or is too deep."""
         expanding = self.expanders & set(self.overs.values())
         axes: dict[str, tuple[str, ...]] = {}
         for id in self.nodes:
@@ -93,7 +93,7 @@ class Survey:
         return axes
 
     def gives_list(self, source: str, reader: str) -> bool | None:
-        """Whether a reader sees a list of a node's outputs; None where only the run can tell."""
+        """Whether a reader sees a list of a node's outputs; None where only the run decides."""
         axes = self.axes[source]
         if len(axes) > shared_axes(axes, self.axes[reader]):
             return True
@@ -103,7 +103,7 @@ class Survey:
 
     @cached_property
     def lineages(self) -> Mapping[str, tuple[str, ...]]:
-        """Per review: the node it is of, then those upstream of that whose outputs belong to its single items."""
+        """Per review: the node it is of, then the nodes upstream whose outputs belong to single items of that node."""
         reviews = {id: named(node, "of") for id, node in self.nodes.items() if node.kind.waits}
         return {id: self._lineage(of) for id, of in reviews.items() if of and of in self.nodes}
 
@@ -117,14 +117,14 @@ class Survey:
         return (of, *aligned)
 
     def branches(self, id: str) -> tuple[str, ...]:
-        """The branches that a node offers."""
+        """The names of a node's branches."""
         node = self.nodes[id]
         offered = node.kind.branches(node.config)
         return tuple(name for name in offered if isinstance(name, str))
 
     @cached_property
     def memberships(self) -> Mapping[str, Mapping[str, str]]:
-        """Per node the branches it is in, enclosing ones too: the conditional's or parallel's id, and the branch."""
+        """Per node the branches it is in, the enclosing ones included: the id of the branching node, and the branch."""
         branched: dict[str, list[Edge]] = {}
         for edge in self.edges:
             if edge.branch is not None:
@@ -139,7 +139,7 @@ class Survey:
 
 
 def survey(document: Document) -> Survey:
-    """Read a document, right or wrong."""
+    """Analyse a document, right or wrong."""
     nodes: dict[str, Node] = {}
     for node in document.nodes:
         nodes.setdefault(node.id, node)
@@ -152,12 +152,12 @@ def survey(document: Document) -> Survey:
 
 
 def all_edges(document: Document) -> tuple[Edge, ...]:
-    """The edges of a document between nodes that are there: those written, then those that references make."""
+    """The edges of a document between existing nodes: those written, then those that references imply."""
     return survey(document).edges
 
 
 def named(node: Node, parameter: str) -> str:
-    """The node that a parameter such as `over` names, empty if it names none."""
+    """The node that a parameter such as `over` names, empty if none."""
     value = node.config.get(parameter)
     return value if isinstance(value, str) else ""
 

@@ -1,5 +1,5 @@
-"""Which provider serves a plan's nodes that name none: written into them where it is known, for a worker keeps the settings
-that it was started with, and an execution must not depend on when that was.
+"""The provider of a plan's nodes that name none. It is written into their configs at submission: a worker keeps the
+settings it started with, and an execution must not depend on when that was. Nothing here calls a provider.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from xtyl_engine.workflow.plan import Plan
 
 
 def name_provider(plan: Plan, name: str | None) -> dict[str, dict[str, Any]]:
-    """Configs with this provider, for the nodes that name none. Raises PermanentError if there is no such provider."""
+    """The configs of the nodes that name no provider, with this one. Raises PermanentError if it does not exist."""
     if not name:
         return {}
     check_provider(name)

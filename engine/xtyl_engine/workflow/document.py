@@ -1,5 +1,5 @@
-"""The document of a workflow: nodes, edges, inputs, as plain values, to and from JSON. It may well be wrong;
-`validate` says so. The fluent builder in `xtyl_nb.workflow.builder` writes these, and so may any other program.
+"""The document of a workflow: nodes, edges and inputs as plain values, to and from JSON. A document may be wrong;
+`validate` finds the problems. The fluent builder in `xtyl_nb.workflow.builder` writes documents, as may any program.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MARKERS = ("start", "end")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One step as written: `config` holds the verb's keywords, templates unrendered."""
+    """One step as written: `config` holds the verb's keywords, with Jinja not yet rendered."""
 
     id: str
     type: str
@@ -28,7 +28,7 @@ class Node:
 
     @property
     def kind(self) -> NodeType:
-        """Its type's facts."""
+        """The facts of the node's type."""
         from xtyl_engine.nodes.registry import type_facts
 
         return type_facts(self.type)
@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """`target` comes after `source`; `branch` names the way out of a conditional or parallel node."""
+    """`target` runs after `source`; `branch` names the branch by which the edge leaves `source`, if any."""
 
     source: str
     target: str
@@ -45,8 +45,8 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A workflow as written. `inputs` None means: whatever names the templates use that are no node. `starts` holds
-    what a written `start` node leads to, None if there was none."""
+    """A workflow as written. With `inputs` None, every name that Jinja reads and that is no node is an input. `starts`
+    holds the targets of a written `start` node, None without one."""
 
     name: str
     nodes: tuple[Node, ...] = ()
@@ -55,7 +55,7 @@ class Document:
     starts: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The versioned document, JSON-able when every config is."""
+        """The versioned document, which can be written as JSON if every config can."""
         document: dict[str, Any] = {"version": FORMAT_VERSION, "name": self.name}
         if self.inputs is not None:
             document["inputs"] = list(self.inputs)
@@ -68,30 +68,32 @@ class Document:
 
 
 def parse_document(source: str | Mapping[str, Any]) -> Document:
-    """Read a document from JSON text or a mapping. Nodes of type `start` and `end` only mark the ends, and go.
+    """Read a document from JSON text or a mapping. Nodes of type `start` and `end` only mark the ends, and are dropped.
 
-    Raises WorkflowError with code `workflow/document` for anything that has not the document's shape.
+    Raises WorkflowError with code `workflow/document` for anything that is not structured as a document.
     """
     if isinstance(source, str):
         try:
             source = json.loads(source)
         except (ValueError, RecursionError) as error:
-            raise _malformed(f"this is not JSON: {error}", "pass a dict, JSON text, or the path of a file") from error
+            raise _malformed(f"this is not JSON: {error}", "Pass a dict, JSON text, or the path of a file.") from error
     if not isinstance(source, Mapping):
-        raise _malformed("a document is a JSON object", 'like {"name": ..., "nodes": [...], "edges": [...]}')
+        raise _malformed("a document is a JSON object", 'Write {"name": ..., "nodes": [...], "edges": [...]}.')
     version = source.get("version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
-        raise _malformed(f"version {version!r} is not known here", f"this release reads version {FORMAT_VERSION}")
+        raise _malformed(
+            f"version {version!r} is not known here", f"Write version {FORMAT_VERSION}, which this release reads."
+        )
     nodes = tuple(_node(entry, place) for place, entry in enumerate(_entries(source, "nodes")))
     edges = tuple(_edge(entry, place) for place, entry in enumerate(_entries(source, "edges")))
     markers = {node.id for node in nodes if node.type in MARKERS}
     starts = {node.id for node in nodes if node.type == "start"}
     inputs = source.get("inputs")
     if inputs is not None and not (isinstance(inputs, (list, tuple)) and all(isinstance(i, str) for i in inputs)):
-        raise _malformed("`inputs` is not a list of names", 'write "inputs": ["product", "tone"]')
+        raise _malformed("`inputs` is not a list of names", 'Write "inputs": ["product", "tone"].')
     name = source.get("name", "workflow")
     if not isinstance(name, str):
-        raise _malformed("`name` is not text", 'write "name": "summer-launch"')
+        raise _malformed("`name` is not text", 'Write "name": "summer-launch".')
     return Document(
         name=name,
         nodes=tuple(node for node in nodes if node.id not in markers),
@@ -104,25 +106,27 @@ def parse_document(source: str | Mapping[str, Any]) -> Document:
 def _entries(source: Mapping[str, Any], key: str) -> Iterable[Any]:
     entries = source.get(key, [])
     if not isinstance(entries, (list, tuple)):
-        raise _malformed(f"`{key}` is not a list", f'write "{key}": [...]')
+        raise _malformed(f"`{key}` is not a list", f'Write "{key}": [...].')
     return entries
 
 
 def _node(entry: Any, place: int) -> Node:
     if not (isinstance(entry, Mapping) and isinstance(entry.get("id"), str) and isinstance(entry.get("type"), str)):
-        raise _malformed(f"nodes[{place}] has no id and type", 'write {"id": "headline", "type": "generate_copy", ...}')
+        raise _malformed(
+            f"nodes[{place}] has no id and type", 'Write {"id": "headline", "type": "generate_copy", ...}.'
+        )
     config = entry.get("config", {})
     if not isinstance(config, Mapping):
-        raise _malformed(f"the config of {entry['id']} is not an object", 'write "config": {"prompt": "..."}')
+        raise _malformed(f"the config of {entry['id']} is not an object", 'Write "config": {"prompt": "..."}.')
     return Node(id=entry["id"], type=entry["type"], config=dict(config))
 
 
 def _edge(entry: Any, place: int) -> Edge:
     if not (isinstance(entry, Mapping) and all(isinstance(entry.get(end), str) for end in ("source", "target"))):
-        raise _malformed(f"edges[{place}] has no source and target", 'write {"source": "a", "target": "b"}')
+        raise _malformed(f"edges[{place}] has no source and target", 'Write {"source": "a", "target": "b"}.')
     branch = entry.get("branch")
     if branch is not None and not isinstance(branch, str):
-        raise _malformed(f"the branch of edges[{place}] is not text", 'write "branch": "then"')
+        raise _malformed(f"the branch of edges[{place}] is not text", 'Write "branch": "then".')
     return Edge(source=entry["source"], target=entry["target"], branch=branch)
 
 

@@ -1,4 +1,6 @@
-"""A workflow's document to JSON text and back, from a dict, text or a file."""
+"""Writes a workflow's document as JSON text, and reads one from a dict, text or a file. A function is written by its
+name; one that has no importable name is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from xtyl_engine.errors import Problem, WorkflowError
+from xtyl_engine.errors import Problem, WorkflowError, with_article
 from xtyl_engine.workflow.document import Document, Node, parse_document
 
 
 def write_document(document: Document) -> str:
-    """The document as JSON text, functions by `module:name`. Raises WorkflowError naming each node that cannot be
-    written so that another program could read it."""
+    """The document as JSON text, functions as `module:name`. Raises WorkflowError, naming each node that another program
+    could not read."""
     problems = [problem for node in document.nodes if (problem := _unwritable(node)) is not None]
     if problems:
         raise WorkflowError(problems, workflow=document.name, document=document)
@@ -22,7 +24,7 @@ def write_document(document: Document) -> str:
 
 
 def read_document(source: Mapping[str, Any] | str | PathLike[str]) -> Document:
-    """The document in a dict, in JSON text, or in the file of a path. Raises WorkflowError if there is none."""
+    """The document in a dict, in JSON text, or in the file at a path. Raises WorkflowError if there is none."""
     if isinstance(source, Mapping) or (isinstance(source, str) and source.lstrip()[:1] in ("{", "[")):
         return parse_document(source)
     try:
@@ -31,19 +33,19 @@ def read_document(source: Mapping[str, Any] | str | PathLike[str]) -> Document:
         raise
     except (OSError, ValueError, TypeError) as error:
         message = f"this is no JSON text, and no file could be read: {error}"
-        raise _failed("document", None, message, "pass a dict, JSON text, or the path of a file") from error
+        raise _failed("document", None, message, "Pass a dict, JSON text, or the path of a file.") from error
 
 
 def _unwritable(node: Node) -> Problem | None:
     function = node.config.get("function") if node.kind.takes_function else None
     if callable(function) and _imported(function) is None:
         name = getattr(function, "__name__", "the function")
-        hint = "put it in a module that the other program can import, and import it from there"
+        hint = "Put it in a module that the other program can import, and import it from there."
         return _failed("function-not-portable", node.id, f"{name}() lives in this session only", hint).problems[0]
     try:
         json.dumps(dict(node.config), default=_reference)
     except (TypeError, ValueError, RecursionError) as error:
-        hint = "give texts, numbers, lists and dicts, or read the value in a call node"
+        hint = "Give texts, numbers, lists and dicts, or read the value in a call node."
         return _failed("value-not-portable", node.id, f"a value cannot be written as JSON: {error}", hint).problems[0]
     return None
 
@@ -51,7 +53,7 @@ def _unwritable(node: Node) -> Problem | None:
 def _reference(value: Any) -> str:
     found = _imported(value) if callable(value) else None
     if found is None:
-        raise TypeError(f"a {type(value).__name__} is no JSON value")
+        raise TypeError(f"{with_article(type(value).__name__)} is no JSON value")
     return found
 
 

@@ -1,5 +1,5 @@
-"""Questions about the shape of a workflow: order, levels, loops, what lies upstream. The home of networkx, imported
-when a graph is first made. Nothing here recurses, so a chain may be as long as memory allows.
+"""The graph of a workflow: its order, levels and loops, and the nodes upstream and downstream. The home of networkx, which
+is imported when a graph is first made. Nothing here recurses, so a chain may be as long as memory allows.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def make_graph(document: Document, edges: Iterable[Edge]) -> Graph:
-    """The graph of a document and all its edges, those of references too. Nodes carry `type`, `config` and `place`
-    (their position in writing), edges carry `branch`; edges to nodes that are not there are left out."""
+    """The graph of a document with these edges. Nodes carry `type`, `config` and `place` (their position in the
+    document), edges carry `branch`; edges to missing nodes are left out."""
     import networkx
 
     graph: Graph = networkx.DiGraph(name=document.name)
@@ -34,7 +34,7 @@ def make_graph(document: Document, edges: Iterable[Edge]) -> Graph:
 
 
 def order_nodes(graph: Graph) -> list[str]:
-    """The nodes, each after all it depends on; as written among equals. Raises WorkflowError for a cycle."""
+    """The nodes, each after all its dependencies, otherwise in document order. Raises WorkflowError for a cycle."""
     import networkx
 
     if loops := find_loops(graph):
@@ -52,7 +52,7 @@ def level_nodes(graph: Graph) -> dict[str, int]:
 
 
 def find_loops(graph: Graph) -> list[list[str]]:
-    """One loop, the shortest through its first-written node, per group of nodes that wait for each other."""
+    """Per group of nodes that wait for each other, one loop: the shortest through the node written first."""
     import networkx
 
     places: dict[str, int] = {node: data["place"] for node, data in graph.nodes(data=True)}
@@ -66,25 +66,25 @@ def find_loops(graph: Graph) -> list[list[str]]:
 
 
 def loop_problem(loop: list[str]) -> Problem:
-    """A loop in words, in order, closed: `a -> b -> a`."""
+    """The problem of a loop, its nodes in order and closed: `a -> b -> a`."""
     shown = loop if len(loop) <= 12 else [*loop[:10], f"... {len(loop) - 11} more ...", loop[-1]]
     return Problem(
         code="workflow/cycle",
         node=loop[0],
         message=f"these nodes wait for each other: {' -> '.join([*shown, loop[0]])}",
-        hint=f"remove one of the references or edges, such as the one from {loop[-1]} to {loop[0]}",
+        hint=f"Remove one of the references or edges, such as the one from {loop[-1]} to {loop[0]}.",
     )
 
 
 def find_upstream(graph: Graph, node: str) -> set[str]:
-    """All nodes that a node depends on, directly or not."""
+    """All nodes that a node depends on, directly or indirectly."""
     import networkx
 
     return set(networkx.ancestors(graph, node))
 
 
 def find_downstream(graph: Graph, nodes: Iterable[str]) -> set[str]:
-    """The nodes themselves and all that can be reached from them."""
+    """The nodes themselves and all that depend on them."""
     seen = {node for node in nodes if node in graph}
     waiting = list(seen)
     while waiting:

@@ -1,10 +1,10 @@
-"""A Plan: a validated workflow with everything the scheduler asks already worked out. Immutable, one per template,
-the same for every execution of it, cached per process by its digest.
+"""A Plan: a validated workflow with the answer to everything that the scheduler asks. Immutable, one per Template, the same
+for every execution of it, cached per process by its digest. It is made here, and checked in `validate`.
 
-**Axes.** Every node has axes: first the frame's rows, then the lists it runs `over`, then its own list if `n > 1`.
-An axis is named by the node that makes the list. Its length is known when the plan is made (`n`), at submit (rows), or only
-when the list is made at run time (a function's list, a review's picks). A job is a node and an item, the item a path of
-positions, one for each axis: `3` is row 3, `3.0` the first item there.
+**Axes.** Every node has axes: first the frame's rows, then the lists it runs `over`, then its own list if `n > 1`. An axis
+is named by the node that makes the list. Its length is known when the plan is made (`n`), at submission (rows), or only at
+run time, when the list is expanded (a function's list, the options chosen in a review). A job is a node and an item; an item
+is a path of positions, one per axis: `3` is row 3, `3.0` the first item of that row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROWS = "$rows"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one node reads: outputs of other nodes, and columns of its row."""
+    """What one node reads: the outputs of other nodes, and the columns of its row."""
 
     nodes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -34,8 +34,8 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One edge as the scheduler sees it. `level` counts the leading axes that both ends share: jobs whose items
-    agree on that many positions are linked."""
+    """One edge as the scheduler sees it. `level` counts the leading axes that both ends share: jobs whose items agree in
+    that many positions are linked."""
 
     source: str
     target: str
@@ -59,7 +59,7 @@ class PlanNode:
 
     @property
     def kind(self) -> NodeType:
-        """Its type's facts."""
+        """The facts of the node's type."""
         from xtyl_engine.nodes.registry import type_facts
 
         return type_facts(self.type)
@@ -67,7 +67,7 @@ class PlanNode:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A workflow that may be submitted. `nodes` are in topological order; `lengths` holds the axes known beforehand."""
+    """A workflow that may be submitted. `nodes` are in topological order; `lengths` has the axes of known length."""
 
     name: str
     nodes: Mapping[str, PlanNode]
@@ -77,7 +77,7 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """The plan's own name: equal plans share a template."""
+        """The hash of the plan: equal plans share a Template."""
         return sha256(self.to_json().encode()).hexdigest()[:32]
 
     def expanded_by(self, node: str) -> str | None:
@@ -86,7 +86,7 @@ class Plan:
         return dynamic[-1] if dynamic else None
 
     def with_configs(self, configs: Mapping[str, Mapping[str, Any]]) -> Plan:
-        """The same plan with other configs for some nodes, the links left as they are."""
+        """The same plan with other configs for some nodes, and the same links."""
         nodes = {name: replace(node, config=configs.get(name, node.config)) for name, node in self.nodes.items()}
         return replace(self, nodes=nodes)
 
@@ -101,12 +101,12 @@ class Plan:
 
     @cached_property
     def functions(self) -> Mapping[str, Any]:
-        """The function of each node that takes one: itself, or what it was stored as."""
+        """The function of each node that takes one: the function itself, or the mapping it is stored as."""
         return {name: node.config.get("function") for name, node in self.nodes.items() if node.kind.takes_function}
 
     @cached_property
     def reviews(self) -> tuple[str, ...]:
-        """The nodes at which a person decides."""
+        """The nodes where a person decides."""
         return tuple(name for name, node in self.nodes.items() if node.kind.waits)
 
     @cached_property
@@ -143,7 +143,7 @@ class Plan:
 
 
 def load_plan(text: str) -> Plan:
-    """The plan that `Plan.to_json` wrote."""
+    """The plan that `Plan.to_json` has written."""
     from xtyl_engine.workflow.document import Node
 
     stored = json.loads(text)
@@ -189,9 +189,9 @@ def make_plan(
     expanders: frozenset[str],
     inputs: tuple[str, ...],
 ) -> Plan:
-    """Work out axes and links of a document that was found to be right.
+    """Derive the axes and links of a document that has no problems.
 
-    `edges` are all of them: written, and made by references; `expanders` are the nodes of a type whose output may be
+    `edges` are all of them, written and implied by references; `expanders` are the nodes of a type whose output may be
     a list at run time. Nothing is checked here.
     """
     written = {node.id: node for node in document.nodes}
@@ -223,7 +223,7 @@ def make_plan(
 
 
 def shared_axes(first: tuple[str, ...], second: tuple[str, ...]) -> int:
-    """How many leading axes two nodes have in common."""
+    """How many leading axes two nodes share."""
     pairs = zip(first, second, strict=False)
     return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
@@ -241,12 +241,12 @@ def _tied(nodes: Iterable[PlanNode], links: Iterable[Link]) -> Mapping[str, Plan
 
 
 def place_of(item: str) -> tuple[int, ...]:
-    """An item's positions as numbers: what items are sorted by, for jobs come into being in any order."""
+    """An item's positions as numbers, by which items are sorted: jobs are made in any order."""
     return tuple(map(int, item.split(".")))
 
 
 def reading_order(plan: Plan) -> Callable[[Any], tuple[Any, ...]]:
-    """What jobs of a plan are sorted by: row by row, nodes as the plan has them, items by their places."""
+    """The key that sorts jobs of a plan: by row, then by node in the plan's order, then by item."""
     order = {name: number for number, name in enumerate(plan.nodes)}
 
     def key(job: Any) -> tuple[Any, ...]:
@@ -262,7 +262,7 @@ def head(item: str, level: int) -> str:
 
 
 def iterate_items(prefix: str, lengths: Iterable[int]) -> Iterator[str]:
-    """Every item below a prefix, in order, given the lengths of the axes that follow."""
+    """Every item below a prefix, in order, for these lengths of the axes that follow."""
     lengths = tuple(lengths)
     if not lengths:
         yield prefix

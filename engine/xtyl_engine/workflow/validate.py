@@ -1,4 +1,6 @@
-"""From a Document to a Plan, or to all that is wrong with it at once, in the order it was written."""
+"""From a Document to a Plan, or to all its problems at once, in document order. The checks themselves are in `checks`;
+nothing is stored or submitted here.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ from xtyl_engine.workflow.plan import Plan, Reading, make_plan
 def validate(document: Document, *, columns: Collection[str] | None = None, defined: Collection[str] = ()) -> Plan:
     """The plan of a document.
 
-    `columns` are those of the frame, `defined` the inputs given by keyword; None and nothing mean that the data is
-    not known yet, and any name that is no node passes as an input. Raises WorkflowError with every problem.
+    `columns` are those of the frame, `defined` the inputs given by keyword. Without both, the data is not known yet, and
+    any name that is no node passes as an input. Raises WorkflowError with every problem.
     """
     problems, read = _examined(document, columns, defined)
     if problems or read is None:
@@ -31,7 +33,7 @@ def validate(document: Document, *, columns: Collection[str] | None = None, defi
 def find_problems(
     document: Document, *, columns: Collection[str] | None = None, defined: Collection[str] = ()
 ) -> tuple[Problem, ...]:
-    """All that is wrong with a document, in the order it was written; nothing if it is right."""
+    """All problems of a document, in document order; empty if it has none."""
     return _examined(document, columns, defined)[0]
 
 
@@ -77,12 +79,12 @@ def _check_inputs(document: Document, given: Collection[str] | None, suggestions
     for name in dict.fromkeys((*(document.inputs or ()), *(given or ()))):
         if name in ids:
             message = f"`{show_name(name)}` is both a node and an input or column"
-            yield _input_problem("column-is-node", name, message, "rename the node, or the column of the frame")
+            yield _input_problem("column-is-node", name, message, "Rename the node, or the column of the frame.")
     for name in document.inputs or ():
         if given is not None and name not in given:
-            hint = suggestions.hint(name, given, f"the frame and keywords give {list_names(given)}")
+            hint = suggestions.hint(name, given, f"Give it as a column or by keyword; given are {list_names(given)}.")
             yield _input_problem(
-                "missing-column", None, f"the input `{show_name(name)}` is declared and not given", hint
+                "missing-column", None, f"the input `{show_name(name)}` is declared but not given", hint
             )
 
 

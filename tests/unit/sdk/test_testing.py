@@ -74,7 +74,7 @@ def test_a_context_says_where_the_job_stands(tmp_path: Path) -> None:
 def test_what_validate_refuses_is_refused(tmp_path: Path) -> None:
     """A wrong parameter is told as for a workflow; a wrong value of the row, as for a job."""
     context = make_context(tmp_path)
-    with pytest.raises(WorkflowError, match="is no parameter of shout"):
+    with pytest.raises(WorkflowError, match="shout has no parameter `tmes`"):
         run_node(SHOUT, context, text="a", tmes=2)
     with pytest.raises(WorkflowError, match="is not rendered"):
         run_node(SHOUT, context, text="a", times="{{ n }}")

@@ -130,13 +130,13 @@ def test_tells_all_at_once_in_order():
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
-        ([copy("headline"), copy("b", "{{ headlin.text }}")], "did you mean `headline`?"),
-        ([copy("headline"), copy("b", "{{ headline.tex }}")], "did you mean `text`?"),
-        ([copy("headline", n=2), copy("b", over="hedline")], "did you mean `headline`?"),
-        ([("a", "generate_cpy", {})], "did you mean `generate_copy`?"),
-        ([copy("a", provider="openia")], "did you mean `openai`?"),
-        ([copy("a", promt="x")], "did you mean `prompt`?"),
-        ([copy("a", n=2), copy("b", "{{ a.text }}")], 'use over="a"'),
+        ([copy("headline"), copy("b", "{{ headlin.text }}")], "Did you mean `headline`?"),
+        ([copy("headline"), copy("b", "{{ headline.tex }}")], "Did you mean `text`?"),
+        ([copy("headline", n=2), copy("b", over="hedline")], "Did you mean `headline`?"),
+        ([("a", "generate_cpy", {})], "Did you mean `generate_copy`?"),
+        ([copy("a", provider="openia")], "Did you mean `openai`?"),
+        ([copy("a", promt="x")], "Did you mean `prompt`?"),
+        ([copy("a", n=2), copy("b", "{{ a.text }}")], 'Use over="a"'),
         ([copy("a"), copy("b", "{{ brief.title }}")], 'inputs=["brief"]'),
     ],
 )
@@ -148,7 +148,7 @@ def test_says_what_to_do(nodes, words):
 def test_suggests_the_closest_column():
     """A misspelt column is told with the closest one."""
     found = only(document(copy("a", "{{ prodct }}")), columns=["product", "tone"])
-    assert (found.code, found.hint) == ("workflow/missing-column", "did you mean `product`?")
+    assert (found.code, found.hint) == ("workflow/missing-column", "Did you mean `product`?")
 
 
 @pytest.mark.parametrize(
@@ -206,12 +206,12 @@ def test_review_fields():
     assert codes(document(*SUMMER[:3], copy("a", "{{ pick.postr.text }}"))) == ["unknown-field"]
     assert (
         only(document(*SUMMER[:3], copy("a", "{{ pick.text }}"))).hint
-        == "`headline` has it: write `pick.headline.text`"
+        == "Write `pick.headline.text`: `headline` has it."
     )
     two = ("pick", "review", {"of": "poster", "choose": 2})
     problem = only(document(*SUMMER[:2], two, copy("a", "{{ pick[1].image }}")))
     assert problem.message == "`pick[1]` (review) has no field `image`"
-    assert problem.hint == "`poster` has it: write `pick[1].poster.image`"
+    assert problem.hint == "Write `pick[1].poster.image`: `poster` has it."
 
 
 def test_branches_never_run_together():
@@ -373,7 +373,7 @@ def test_lists_the_columns_in_their_order():
     """A name that is like no column is told with all of them, as the frame has them."""
     columns = ["tone", "product", "audience", "price"]
     assert only(document(copy("a", "{{ xyzzy }}")), columns=columns).hint == (
-        "the inputs are `tone`, `product`, `audience`, `price`"
+        "Use one of the inputs: `tone`, `product`, `audience`, `price`."
     )
 
 

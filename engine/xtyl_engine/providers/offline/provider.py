@@ -45,6 +45,6 @@ def _known(model: str | None, only: str) -> str:
     if model not in (None, only):
         raise PermanentError(
             f"the offline provider has no model {model!r}",
-            hint=f"Leave model= out or write {only!r}; for other models set provider='openai' or XTYL_PROVIDER=openai.",
+            hint=f"Leave `model` out or write {only!r}; for other models set provider='openai' or XTYL_PROVIDER=openai.",
         )
     return only

@@ -1,6 +1,6 @@
-"""What may be wrong with a document, one module per kind of problem; `validate` runs them all.
+"""The problems that a document can have, one module per kind; `validate` runs every check.
 
-Others use only `wording`, which names things and their closest matches in messages.
+Others use only `wording`, which shows names and their closest matches in messages.
 """
 
 __all__ = ["parameters", "references", "structure", "wording"]

@@ -1,5 +1,5 @@
-"""Whether one node's own parameters are right: those its type's config model takes, its templates, and whether the
-function of a `call` can be called as written.
+"""Checks one node's own parameters: those of its type's config model, its Jinja, and whether its function can be called
+with its arguments. What a node reads from others is checked in `references`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.templating.render import is_expression, is_template
 
 CODE = "workflow/bad-parameter"
-# What pydantic calls the value at fault.
+# The subjects of pydantic's sentences.
 SUBJECT = re.compile("^(Input|String|List|Dictionary|Tuple|Value) should")
 
 
 def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
-    """What is wrong with a node's config, taken by itself."""
+    """The problems of a node's config by itself."""
     wrong = {"function"} if kind.takes_function else set()
     try:
         kind.config.model_validate(dict(node.config))
@@ -37,7 +37,7 @@ def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> It
                 wrong.update(map(str, detail["loc"][:1]))
                 yield _reworded(node, kind, detail, suggestions)
     except (TypeError, RecursionError) as error:
-        yield _problem(node, f"its parameters cannot be read: {error}", "use plain names and values")
+        yield _problem(node, f"its parameters cannot be read: {error}", "Use plain names and values.")
     yield from _check_misplaced(node, kind)
     yield from _check_provider(node, kind, suggestions)
     yield from _check_plain(node, kind, wrong)
@@ -48,36 +48,36 @@ def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> It
 def _check_provider(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
     name, known = node.config.get("provider"), provider_names()
     if kind.asks_provider and isinstance(name, str) and name and name not in known:
-        hint = suggestions.hint(name, known, f"there are {list_names(known)}")
+        hint = suggestions.hint(name, known, f"Use one of {list_names(known)}.")
         message = f"there is no provider `{show_name(name)}`"
         yield Problem(code="workflow/unknown-provider", node=show_name(node.id), message=message, hint=hint)
 
 
 def _check_plain(node: Node, kind: NodeType, told: Collection[str]) -> Iterator[Problem]:
-    """What is written into a workflow is stored with it, as JSON; tables, images and dates come in by the frame. Of a field
-    that problems are `told` of already, only the single values are looked at."""
+    """A value in a workflow is stored with it as JSON; tables, images and dates come from the frame. In a field that is
+    `told` already, only the values inside a mapping are checked."""
     for field, given in node.config.items():
         values = given if isinstance(given, Mapping) else {} if field in told else {field: given}
         for key, value in values.items():
             try:
                 json.dumps(value, allow_nan=False)
             except (TypeError, ValueError, RecursionError):
-                hint = "write text, numbers, lists or dicts"
+                hint = "Write text, numbers, lists or dicts"
                 if field in kind.rendered:
-                    hint += f', or let a column bring it: {show_name(str(key))}="{{{{ column }}}}"'
-                yield _problem(node, f"`{show_name(str(key))}` cannot be stored: it is {show_value(value)}", hint)
+                    hint += f', or read it from a column: {show_name(str(key))}="{{{{ column }}}}"'
+                yield _problem(node, f"`{show_name(str(key))}` cannot be stored: it is {show_value(value)}", f"{hint}.")
 
 
 def check_templates(node: Node, texts: Texts) -> Iterator[Problem]:
-    """What is wrong with a node's templates as such."""
+    """The problems of a node's Jinja by itself."""
     for error in texts.errors:
-        hint = error.hint or "templates are Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`"
+        hint = error.hint or "Write Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`."
         code = "workflow/too-large" if isinstance(error, LimitExceeded) else "workflow/template"
         yield Problem(code=code, node=show_name(node.id), message=error.message, hint=hint)
     for name in node.kind.expressions:
         given = node.config.get(name)
         if isinstance(given, str) and not texts.errors and not is_expression(given):
-            hint = f"write one expression, such as {name}=\"{{{{ tone == 'calm' }}}}\""
+            hint = f"Write one expression, such as {name}=\"{{{{ tone == 'calm' }}}}\"."
             yield _problem(node, f"`{name}` is text, which is never false: {show_value(given)}", hint)
 
 
@@ -85,17 +85,17 @@ def _reworded(node: Node, kind: NodeType, detail: Any, suggestions: Suggestions)
     where = ".".join(str(part) for part in detail["loc"]) or "config"
     name = show_name(where)
     if detail["type"] == "missing":
-        return _problem(node, f"`{name}` is missing", f"write {name}=...")
+        return _problem(node, f"`{name}` is missing", f"Write `{name}=...`.")
     if detail["type"] == "extra_forbidden":
         known = list(kind.config.model_fields)
-        hint = suggestions.hint(where, known, f"{kind.name} takes {list_names(known, 30)}")
-        return _problem(node, f"`{name}` is no parameter of {kind.name}", hint)
+        hint = suggestions.hint(where, known, f"Use one of {list_names(known, 30)}.")
+        return _problem(node, f"{kind.name} has no parameter `{name}`", hint)
     reason = SUBJECT.sub("it should", detail["msg"].removeprefix("Value error, ")).replace(" after validation", "")
-    return _problem(node, f"`{name}` is {show_value(detail['input'])}: {reason}", f"change {name}=")
+    return _problem(node, f"`{name}` is {show_value(detail['input'])}: {reason}", f"Change `{name}`.")
 
 
 def _is_unrendered(detail: Any, kind: NodeType) -> bool:
-    """Whether a value is a template still, so that nothing can be said about what it will give."""
+    """Whether a value is still Jinja, so that what it renders to is not known."""
     given = detail["input"]
     return detail["loc"][:1] in [(name,) for name in kind.rendered] and isinstance(given, str) and is_template(given)
 
@@ -104,8 +104,8 @@ def _check_misplaced(node: Node, kind: NodeType) -> Iterator[Problem]:
     for name, value in node.config.items():
         if name in kind.config.model_fields and name not in kind.rendered and isinstance(value, str) and "{{" in value:
             fields = list_names(kind.rendered)
-            hint = f"write the value itself; templates go in {fields}" if kind.rendered else "write the value itself"
-            yield _problem(node, f"`{name}` is not rendered, and holds a template: {show_value(value)}", hint)
+            hint = f"Write the value itself; Jinja goes in {fields}." if kind.rendered else "Write the value itself."
+            yield _problem(node, f"`{name}` is not rendered, and holds Jinja: {show_value(value)}", hint)
 
 
 def _check_function(node: Node, suggestions: Suggestions) -> Iterator[Problem]:
@@ -116,7 +116,7 @@ def _check_function(node: Node, suggestions: Suggestions) -> Iterator[Problem]:
     bare = bare if inspect.isroutine(bare) or inspect.isclass(bare) else type(bare).__call__
     name = show_name(getattr(bare, "__name__", "function"))
     if inspect.isgeneratorfunction(bare) or inspect.isasyncgenfunction(bare):
-        yield _problem(node, f"{name}() is a generator, which cannot be stored", "return a list instead of yielding")
+        yield _problem(node, f"{name}() is a generator, which cannot be stored", "Return a list instead of yielding.")
         return
     try:
         parameters = inspect.signature(function).parameters
@@ -138,15 +138,15 @@ def _check_arguments(
     takes = [key for key, one in parameters.items() if one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
     for key in [] if any(one.kind is kinds.VAR_KEYWORD for one in parameters.values()) else arguments:
         if key not in takes and key not in parameters:
-            hint = suggestions.hint(key, takes, f"it takes {list_names(takes)}")
+            hint = suggestions.hint(key, takes, f"Pass only what it takes: {list_names(takes)}.")
             yield _problem(node, f"{name}() takes no argument `{show_name(key)}`", hint)
     for key, one in parameters.items():
         if one.default is not kinds.empty or one.kind in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL):
             continue
         if one.kind is kinds.POSITIONAL_ONLY:
-            yield _problem(node, f"{name}() takes `{key}` by position only", "remove the `/` from its signature")
+            yield _problem(node, f"{name}() takes `{key}` by position only", "Remove the `/` from its signature.")
         elif key not in arguments:
-            hint = f'pass it to call(): {key}="{{{{ ... }}}}", or give it a default'
+            hint = f'Pass it to call(): {key}="{{{{ ... }}}}", or give it a default.'
             yield _problem(node, f"{name}() needs an argument `{key}`", hint)
 
 

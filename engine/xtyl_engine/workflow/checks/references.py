@@ -1,5 +1,5 @@
-"""Whether what nodes read from each other is there: names, fields, lists and items, reviews and what they carry, and
-the columns of the frame.
+"""Checks what nodes read from each other: names, fields, lists and items, what reviews carry, and the columns of the frame.
+A node's own parameters are checked in `parameters`.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from math import prod
 
-from xtyl_engine.errors import Problem
+from xtyl_engine.errors import Problem, with_article
 from xtyl_engine.nodes.base import DECISION_FIELDS
 from xtyl_engine.workflow.analysis import MAX_AXES, NODE_PARAMETERS, Survey, named
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
@@ -18,7 +18,7 @@ from xtyl_engine.workflow.templating.render import Use
 
 
 class References:
-    """The checks of one document's references. `known` are the inputs that will be given, None if not known."""
+    """The checks of one document's references. `known` are the inputs that will be given, None if not yet known."""
 
     def __init__(self, survey: Survey, known: Collection[str] | None, suggestions: Suggestions):
         self.survey = survey
@@ -26,7 +26,7 @@ class References:
         self.suggestions = suggestions
 
     def check(self, node: Node) -> Iterator[Problem]:
-        """All that is wrong with what one node reads."""
+        """All problems of what one node reads."""
         yield from self._check_named(node)
         told: set[Path] = set()
         for use in self.survey.texts[node.id].uses:
@@ -39,8 +39,8 @@ class References:
     def _check_named(self, node: Node) -> Iterator[Problem]:
         for parameter in NODE_PARAMETERS:
             if (name := named(node, parameter)) and name not in self.survey.nodes:
-                hint = self.suggestions.hint(name, self.survey.nodes, f"{parameter}= takes the id of another node")
-                yield _problem("unknown-reference", node, f"{parameter}=`{show_name(name)}` is no node", hint)
+                hint = self.suggestions.hint(name, self.survey.nodes, f"Write the id of another node in `{parameter}`.")
+                yield _problem("unknown-reference", node, f"{parameter}=`{show_name(name)}` does not name a node", hint)
         yield from self._check_over(node)
         if node.kind.waits and named(node, "of") in self.survey.nodes:
             yield from self._check_review(node, named(node, "of"))
@@ -50,41 +50,43 @@ class References:
         if not over:
             return
         if over == node.id:
-            yield _problem("cycle", node, f"it runs over itself: {over} -> {over}", "name another node in over=")
+            yield _problem("cycle", node, f"it runs over itself: {over} -> {over}", "Name another node in `over`.")
         elif (
             over in survey.nodes
             and survey.axes[over] == (ROWS,)
             and over not in survey.expanders
             and over in survey.kinds
         ):
-            hint = f"give {over} n=2 or more, or drop over="
+            hint = f"Give {over} n=2 or more, or drop `over`."
             yield _problem("over-not-list", node, f"it runs over {over}, which makes one item and no list", hint)
         if len(survey.axes[node.id]) > MAX_AXES >= len(survey.axes.get(over, ())):
             yield _problem(
-                "too-large", node, f"it runs over more than {MAX_AXES} lists within lists", "use fewer over="
+                "too-large", node, f"it runs over more than {MAX_AXES} lists within lists", "Use fewer `over`."
             )
 
     def _check_review(self, node: Node, of: str) -> Iterator[Problem]:
         survey = self.survey
         if of == node.id:
-            yield _problem("cycle", node, f"it reviews itself: {of} -> {of}", "name another node in of=")
+            yield _problem("cycle", node, f"it reviews itself: {of} -> {of}", "Name another node in `of`.")
             return
         if survey.branches(of):
-            hint = "review a node that makes texts, images or values"
-            yield _problem("review-of-nothing", node, f"it reviews {of}, a {survey.nodes[of].type} with no items", hint)
+            hint = "Review a node that makes texts, images or values."
+            yield _problem(
+                "review-of-nothing", node, f"it reviews {of}, {with_article(survey.nodes[of].type)} with no items", hint
+            )
             return
         choose, axes = node.config.get("choose", 1), survey.axes[of]
         gathered = axes[shared_axes(axes, survey.axes[node.id]) :]
         if isinstance(choose, int) and survey.expanders.isdisjoint({of, *gathered}):
             count = prod(survey.length(axis) for axis in gathered)
             if choose > count:
-                hint = f"choose at most {count}, or let {of} make more with n="
+                hint = f"Choose at most {count}, or let {of} make more with `n`."
                 yield _problem("bad-parameter", node, f"`choose` is {choose}, and {of} makes {count} for a row", hint)
 
     def _check_node(self, node: Node, use: Use) -> Problem | None:
         source, rest = str(use.path[0]), use.path[1:]
         if source == node.id:
-            hint = "read another node, or a column"
+            hint = "Read another node, or a column."
             return _problem("cycle", node, f"it reads its own output: {source} -> {source}", hint)
         if excluded := self._exclusion(node.id, source):
             return excluded
@@ -93,10 +95,10 @@ class References:
             return None
         if is_list and rest and isinstance(rest[0], str):
             shown = show_name(str(rest[0]))
-            hint = f'use over="{source}" for one item at a time, or `{source}[0].{shown}`, or a for loop'
+            hint = f'Use over="{source}" for one item at a time, or `{source}[0].{shown}`, or a for loop.'
             return _problem("list-as-item", node, f"`{source}.{shown}` reads a list as one item", hint)
         if not is_list and rest and isinstance(rest[0], int) and self._fields(source) is not None:
-            hint = f"write `{source}` without `[...]` or a loop; here it is one item"
+            hint = f"Write `{source}` without `[...]` or a loop; here it is one item."
             return _problem("item-as-list", node, f"`{source}` is one item and is read as a list", hint)
         if use.optional:
             return None
@@ -105,7 +107,7 @@ class References:
         return self._check_fields(node, source, rest, source)
 
     def _fields(self, source: str) -> Collection[str] | None:
-        """What a node's output has; None where that is not known."""
+        """The fields of a node's output; None where they are not known."""
         kind = self.survey.kinds.get(source)
         return None if kind is None else kind.fields(self.survey.nodes[source].config)
 
@@ -118,13 +120,13 @@ class References:
                 return self._check_fields(node, field, rest[1:], f"{shown}.{field}")
             fields: Collection[str] = (*lineage, *DECISION_FIELDS)
             if field in self.survey.nodes:
-                hint = f"it carries {list_names(lineage)}; read `{field}` itself, or make it part of what is reviewed"
+                hint = f"Read `{field}` itself, or make it part of what is reviewed; it carries {list_names(lineage)}."
                 return _problem(
                     "not-upstream", node, f"`{shown}.{field}`: {field} is not upstream of {lineage[0]}", hint
                 )
         else:
             given = self._fields(source)
-            # What a review carries is not known while it is not known what it is of; that is a problem of its own.
+            # A review of an unknown node carries unknown fields; the unknown node is a problem of its own.
             if given is None or self.survey.nodes[source].kind.waits:
                 return None
             fields = given
@@ -132,9 +134,9 @@ class References:
             return None
         carriers = (each for each in lineage or () if field in (self._fields(each) or ()))
         if (carrier := next(carriers, None)) is not None:
-            hint = f"`{carrier}` has it: write `{shown}.{carrier}.{field}`"
+            hint = f"Write `{shown}.{carrier}.{field}`: `{carrier}` has it."
         else:
-            hint = self.suggestions.hint(field, fields, f"it has {list_names(fields)}")
+            hint = self.suggestions.hint(field, fields, f"Read one that it has: {list_names(fields)}.")
         kind = self.survey.nodes[source].type
         return _problem("unknown-field", node, f"`{shown}` ({kind}) has no field `{show_name(field)}`", hint)
 
@@ -143,10 +145,8 @@ class References:
         mine, theirs = memberships.get(reader, {}), memberships.get(source, {})
         for conditional in mine.keys() & theirs.keys():
             if mine[conditional] != theirs[conditional] and self.survey.nodes[conditional].kind.exclusive_branches:
-                message = (
-                    f"{source} is in the branch `{theirs[conditional]}` of {conditional}, never run together with this"
-                )
-                hint = f"read it in its own branch, or after {conditional}"
+                message = f"{source} is in the branch `{theirs[conditional]}` of {conditional}, never run together with this node"
+                hint = f"Read it in its own branch, or after {conditional}."
                 return _problem("not-upstream", self.survey.nodes[reader], message, hint)
         return None
 
@@ -158,10 +158,10 @@ class References:
         close = self.suggestions.closest(name, candidates)
         shown = show_name(name)
         if close in self.survey.nodes or reads_field or (close is None and not self.known):
-            otherwise = f'write a node {shown} before it, or declare it: Workflow(name, inputs=["{shown}"])'
-            hint = f"did you mean `{close}`?" if close else otherwise
+            otherwise = f'Write a node {shown} before it, or declare it: Workflow(name, inputs=["{shown}"]).'
+            hint = f"Did you mean `{close}`?" if close else otherwise
             return _problem("unknown-reference", node, f"`{shown}` is no node and no input", hint)
-        hint = f"did you mean `{close}`?" if close else f"the inputs are {list_names(self.known or ())}"
+        hint = f"Did you mean `{close}`?" if close else f"Use one of the inputs: {list_names(self.known or ())}."
         return _problem("missing-column", node, f"there is no column or input `{shown}`", hint)
 
 

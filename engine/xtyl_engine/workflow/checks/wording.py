@@ -1,10 +1,12 @@
-"""How names and values that may be anything are shown in messages, and which known name was probably meant."""
+"""How messages show names and values of any kind, and which known name was probably meant. Finds no problems itself."""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+
+from xtyl_engine.errors import with_article
 
 MAX_SHOWN = 60
 MAX_COMPARISONS = 50_000
@@ -16,18 +18,18 @@ _short.maxstring = _short.maxother = _short.maxlong = MAX_SHOWN
 
 
 def show_name(name: str) -> str:
-    """A name as it is if it is plain and short, else escaped and cut."""
+    """A name unchanged if it is plain and short, else escaped and cut."""
     if name.isprintable() and len(name) <= MAX_SHOWN:
         return name
     return f"{ascii(name[:MAX_SHOWN])[1:-1]}{'...' if len(name) > MAX_SHOWN else ''}"
 
 
 def show_value(value: object) -> str:
-    """A short repr of any value, also of one whose own repr raises."""
+    """A short repr of any value, even if its own repr raises."""
     try:
         return _short.repr(value)
     except Exception:
-        return f"a {type(value).__name__}"
+        return with_article(type(value).__name__)
 
 
 def list_names(names: Iterable[str], most: int = 12) -> str:
@@ -37,8 +39,8 @@ def list_names(names: Iterable[str], most: int = 12) -> str:
 
 
 class Suggestions:
-    """Finds the name that was probably meant. Stops looking when that would take long: a workflow wrong in a thousand
-    places is told so soon rather than with a thousand guesses."""
+    """Finds the name that was probably meant. Stops after many comparisons: an answer that lists a thousand problems soon is
+    better than a late one with a thousand guesses."""
 
     def __init__(self) -> None:
         self._left = MAX_COMPARISONS
@@ -53,6 +55,6 @@ class Suggestions:
         return lowered[found[0]] if found else None
 
     def hint(self, name: str, candidates: Collection[str], otherwise: str) -> str:
-        """Did you mean, or else something to do."""
+        """The hint that asks for the closest name, else another hint."""
         close = self.closest(name, candidates)
-        return f"did you mean `{show_name(close)}`?" if close is not None else otherwise
+        return f"Did you mean `{show_name(close)}`?" if close is not None else otherwise

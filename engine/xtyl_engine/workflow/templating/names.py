@@ -1,5 +1,5 @@
-"""Which names a parsed template reads, as paths, and whether all of it is allowed. Names that `for` and `set` make are
-followed to what they stand for.
+"""The names that parsed Jinja reads, as paths, and whether every construct in it is allowed. Names made by `for` and `set`
+are traced to what they stand for. Rendering is in `render`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ CALLABLE = frozenset().union(*METHODS.values())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """One reading of a name. `path` is the name, then fields (text) and positions (numbers, ANY for each or some) read
-    from it; `optional` says that the template copes without it."""
+    """One use of a name. `path` is the name, then the fields (text) and positions (numbers, ANY for each or some) read from
+    it; `optional` says that the Jinja works without it."""
 
     path: Path
     line: int
@@ -39,7 +39,7 @@ class Use:
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What a template reads."""
+    """What Jinja text reads."""
 
     uses: tuple[Use, ...] = ()
 
@@ -50,7 +50,7 @@ class Names:
 
 
 def collect_uses(tree: nodes.Template) -> Names:
-    """The names a template reads. Raises jinja2's TemplateSyntaxError for a construct that templates may not use."""
+    """The names that Jinja reads. Raises jinja2's TemplateSyntaxError for a construct that is not allowed."""
     _check_allowed(tree)
     return Names(uses=tuple(dict.fromkeys(_body(tree.body, {}))))
 
@@ -66,7 +66,7 @@ def _check_allowed(tree: nodes.Template) -> None:
 
 def _objection(node: nodes.Node) -> str | None:
     if not isinstance(node, ALLOWED):
-        return f"`{type(node).__name__.lower()}` is not allowed; templates have if, for, set and filters"
+        return f"`{type(node).__name__.lower()}` is not allowed; use if, for, set and filters"
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
         return f"there is no filter `{node.name}`; there are {', '.join(FILTERS)}"
     if isinstance(node, nodes.Test) and node.name not in TESTS:
@@ -139,7 +139,7 @@ def _bind(target: nodes.Node, path: Path | None, scope: Scope) -> None:
 
 
 def _path(node: nodes.Node, scope: Scope) -> Path | None:
-    """The path that a chain of fields and positions reads, None where it starts from no free name."""
+    """The path that a chain of fields and positions reads, None if it does not start with a free name."""
     steps: list[str | int] = []
     while isinstance(node, (nodes.Getattr, nodes.Getitem)):
         steps.append(node.attr if isinstance(node, nodes.Getattr) else _step(node.arg))

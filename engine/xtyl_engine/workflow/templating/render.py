@@ -1,5 +1,5 @@
-"""Templates: which names a text reads, and the text or value it gives for a row. The rules of what a template may do
-are in `sandbox`; together they are the home of jinja2. Values are data: braces in them are never rendered.
+"""Renders Jinja: the names that a text reads, and the text or value it gives for a row. What Jinja may do is in `sandbox`;
+this folder is the home of jinja2. Values are data: braces in them are never rendered.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _environment = Sandbox()
 
 
 def is_template(text: str) -> bool:
-    """Whether a text holds anything to render."""
+    """Whether a text holds Jinja to render."""
     return "{{" in text or "{%" in text or "{#" in text
 
 
 @lru_cache(maxsize=16_384)
 def read_names(text: str) -> Names:
-    """The names a template reads. Raises RenderError with the line for what is no template, or not allowed in one."""
+    """The names that a text reads. Raises RenderError, with the line, for a syntax error or a construct not allowed."""
     if not is_template(text):
         return Names()
     return _guarded(text, lambda: collect_uses(_parsed(text)))
@@ -46,7 +46,7 @@ def read_names(text: str) -> Names:
 
 @lru_cache(maxsize=16_384)
 def is_expression(text: str) -> bool:
-    """Whether a text is exactly one `{{ ... }}`, which passes its value and not its text."""
+    """Whether a text is exactly one `{{ ... }}`, which gives a value and not a text."""
     if not (text.lstrip().startswith("{{") and text.rstrip().endswith("}}")):
         return False
     try:
@@ -56,7 +56,7 @@ def is_expression(text: str) -> bool:
 
 
 def iterate_texts(value: Any, depth: int = 0) -> Iterator[str]:
-    """Every text in a value of lists and dicts. Raises LimitExceeded where they nest too deep."""
+    """Every text in a value of lists and dicts. Raises LimitExceeded if they are nested too deep."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (list, tuple, dict)):
@@ -66,10 +66,10 @@ def iterate_texts(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def render(value: Any, context: Mapping[str, Any]) -> Any:
-    """A config value with its templates filled in; texts inside lists and dicts too.
+    """A config value with its Jinja rendered, in texts inside lists and dicts too.
 
-    A text that is exactly one expression gives that expression's value, None for what was skipped. Raises
-    RenderError for names and fields that are not there, LimitExceeded for what is too large or too long.
+    A text that is exactly one expression gives the value of that expression, None for a skipped node's. Raises
+    RenderError for missing names and fields, LimitExceeded for a result too large or an effort too long.
     """
     if isinstance(value, str) and not is_template(value):
         return value
@@ -98,7 +98,7 @@ def _filled(text: str, names: dict[str, Any]) -> Any:
         raise
     except UndefinedError as error:
         raise _wrong(
-            text, str(error), hint="check the spelling, or give it a value: `{{ name|default('') }}`"
+            text, str(error), hint="Check the spelling, or give it a value: `{{ name|default('') }}`."
         ) from error
     except Exception as error:
         raise _wrong(text, f"{type(error).__name__}: {error}"[:500]) from error
@@ -128,7 +128,7 @@ def _joined(pieces: Iterator[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> tuple[Template, bool]:
-    """The code of a template, and whether it gives a value."""
+    """The compiled Jinja, and whether it gives a value."""
 
     def compile_template() -> tuple[Template, bool]:
         tree = _parsed(text)
@@ -146,13 +146,13 @@ def _compiled(text: str) -> tuple[Template, bool]:
 def _parsed(text: str) -> nodes.Template:
     if len(text) > MAX_PROMPT_BYTES:
         raise LimitExceeded(
-            f"a template of {len(text):,} characters; {MAX_PROMPT_BYTES:,} is the most", hint="shorten it"
+            f"Jinja text of {len(text):,} characters; {MAX_PROMPT_BYTES:,} is the most", hint="Shorten it."
         )
     return _environment.parse(text)
 
 
 def _expression(tree: nodes.Template) -> nodes.Expr | None:
-    """The one expression that a template consists of, blanks around it left aside."""
+    """The one expression that a text consists of, apart from blanks around it."""
     if len(tree.body) != 1 or not isinstance(output := tree.body[0], nodes.Output):
         return None
     parts = [part for part in output.nodes if not (isinstance(part, nodes.TemplateData) and not part.data.strip())]
@@ -165,7 +165,7 @@ def _guarded(text: str, work: Callable[[], T]) -> T:
     except WorkflowException:
         raise
     except TemplateSyntaxError as error:
-        raise _wrong(text, error.message or "not a template", line=error.lineno) from error
+        raise _wrong(text, error.message or "not Jinja", line=error.lineno) from error
     except (RecursionError, MemoryError) as error:
         raise _wrong(text, "it is nested too deep") from error
     except (SyntaxError, ValueError, OverflowError) as error:
@@ -175,12 +175,12 @@ def _guarded(text: str, work: Callable[[], T]) -> T:
 def _wrong(text: str, message: str, *, line: int | None = None, hint: str | None = None) -> RenderError:
     shown = text if len(text) <= 80 else f"{text[:77]}..."
     where = f" (line {line})" if line else ""
-    return RenderError(f"{message}{where}, in the template {shown!r}", hint=hint, line=line, template=shown)
+    return RenderError(f"{message}{where}, in the text {shown!r}", hint=hint, line=line, template=shown)
 
 
 def _check_depth(depth: int) -> None:
     if depth >= MAX_VALUE_DEPTH:
-        raise LimitExceeded(f"values are nested deeper than {MAX_VALUE_DEPTH} levels", hint="flatten them")
+        raise LimitExceeded(f"values are nested deeper than {MAX_VALUE_DEPTH} levels", hint="Flatten them.")
 
 
 __all__ = [
@@ -197,5 +197,5 @@ __all__ = [
 
 
 def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """A node's config for one job: its templates filled in with the names the job can see."""
+    """A node's config for one job: its Jinja rendered with the names that the job can read."""
     return {name: render(value, names) if name in kind.rendered else value for name, value in config.items()}

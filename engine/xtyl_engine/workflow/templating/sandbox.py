@@ -1,5 +1,5 @@
-"""What a template may do, and how much of it: the jinja2 environment of `template`. Values are plain data; only the
-operations listed here exist, and what could run long or grow large is counted before it is done.
+"""What Jinja may do, and how much of it: the jinja2 environment of `render`. Values are plain data; only the operations
+listed here exist, and an operation that could run long or grow large is counted before it runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS as DEFAULT_TESTS
 from jinja2.visitor import NodeTransformer
 
-from xtyl_engine.errors import LimitExceeded
+from xtyl_engine.errors import LimitExceeded, with_article
 from xtyl_engine.limits import MAX_PROMPT_BYTES
 
 MAX_STEPS = 1_000_000
@@ -41,7 +41,7 @@ METHODS: Mapping[type, frozenset[str]] = {
 
 
 class Skipped:
-    """The output of a node that was skipped in this row: false, prints nothing, and so does all read from it."""
+    """The output of a node that was skipped in this row: it is false and prints nothing, as does all read from it."""
 
     __slots__ = ()
 
@@ -65,7 +65,7 @@ SKIPPED = Skipped()
 
 
 class Output(dict[str, Any]):
-    """What a node made, as templates see it: its fields, and one of them, `main`, that stands for the whole in text."""
+    """A node's output as Jinja sees it: its fields, and the name of the field that stands for it in text, `main`."""
 
     __slots__ = ("main",)
 
@@ -75,7 +75,7 @@ class Output(dict[str, Any]):
 
     @property
     def standing(self) -> Any:
-        """The value that stands for the whole: the main field, or for a review what was chosen."""
+        """The value that stands for the output: the main field, or for a review the chosen option."""
         if self.main is not None and self.main in self:
             return self[self.main]
         chosen = self.get(self.get("of", ""), self)
@@ -99,8 +99,8 @@ class EffortMeter:
         self.left -= steps
         if self.left < 0:
             raise LimitExceeded(
-                f"a template does more than {MAX_STEPS:,} steps",
-                hint="loop over less, or prepare the value in a call node",
+                f"the Jinja does more than {MAX_STEPS:,} steps",
+                hint="Loop over less, or prepare the value in a call node.",
             )
 
 
@@ -108,13 +108,13 @@ def check_size(characters: int) -> None:
     """Raise LimitExceeded for a text or list that is longer than a prompt may be."""
     if characters > MAX_PROMPT_BYTES:
         raise LimitExceeded(
-            f"a template makes a value of {characters:,}; {MAX_PROMPT_BYTES:,} is the most",
-            hint="shorten it, with a slice such as `text[:1000]` or the filter `truncate`",
+            f"the Jinja makes a value of {characters:,} characters or parts; {MAX_PROMPT_BYTES:,} is the most",
+            hint="Shorten it, with a slice such as `text[:1000]` or the filter `truncate`.",
         )
 
 
 def measured(meter: EffortMeter, value: Any) -> Any:
-    """The value itself, once all that its text would show has been counted. Shared parts count each time."""
+    """The value itself, after counting all that its text would show. Shared parts count each time."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -154,7 +154,7 @@ def _effort(value: Any) -> int:
 
 
 def _metered(name: str) -> Callable[..., Any]:
-    """A filter of jinja2 that pays for what it reads and makes, and gives lists where jinja2 gives generators."""
+    """A filter of jinja2 that counts what it reads and makes, and gives lists in place of generators."""
     filtered: Callable[..., Any] = _to_json if name == "tojson" else DEFAULT_FILTERS[name]
     wanted = getattr(filtered, "jinja_pass_arg", None)
 
@@ -182,7 +182,7 @@ def _filter_skipped(name: str, args: tuple[Any, ...]) -> Any:
 
 
 def _to_json(value: Any) -> str:
-    """JSON text, letters as they are."""
+    """JSON text, with its letters unescaped."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -199,7 +199,7 @@ def _check_growth(meter: EffortMeter, name: str, value: Any, args: tuple[Any, ..
 
 @pass_context
 def _looped(context: Context, value: Any) -> Any:
-    """What a `for` runs over: paid for beforehand, so that nested loops end."""
+    """The value that a `for` runs over, counted beforehand, so that nested loops end."""
     value = _tame(context[METER], value)
     if isinstance(value, (str, dict, tuple)):
         context[METER].spend(len(value))
@@ -208,14 +208,14 @@ def _looped(context: Context, value: Any) -> Any:
 
 @pass_context
 def _compared(context: Context, value: Any) -> Any:
-    """What something is compared with or looked for in: paid for, because a loop may do it again and again."""
+    """The right side of a comparison or an `in`, counted because a loop may repeat it."""
     context[METER].spend(_effort(value))
     return value
 
 
 @pass_context
 def _built(context: Context, value: Any) -> Any:
-    """A list, tuple or dict written in a template: counted in full, because parts may be shared many times."""
+    """A list, tuple or dict written in Jinja, counted in full because parts may be shared many times."""
     measured(context[METER], value)
     for part in value.values() if isinstance(value, dict) else value:
         _refuse_missing(part)
@@ -233,7 +233,7 @@ def _concatenated(context: Context, parts: list[Any]) -> str:
 
 @pass_context
 def print_value(context: Context, value: Any) -> str:
-    """The text of a value inside a template. Nothing for None and for what was skipped; a list of outputs by lines."""
+    """The text of a value in Jinja: empty for None and for a skipped output, one line each for a list of outputs."""
     if isinstance(value, str):
         return str(value)
     if value is None:
@@ -248,7 +248,7 @@ def print_value(context: Context, value: Any) -> str:
 
 
 class CountedLoops(NodeTransformer):
-    """Puts the counting filters into a parsed template."""
+    """Puts the counting filters into parsed Jinja."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)
@@ -283,7 +283,7 @@ def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Templates over plain values: fields of dicts, items of lists, a few methods of text, and nothing else."""
+    """Jinja over plain values: fields of dicts, items of lists, a few methods of text, and nothing else."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
@@ -319,7 +319,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._missing(obj, argument)
 
     def is_safe_callable(self, obj: Any) -> bool:
-        """Only the bound methods that `getattr` hands out."""
+        """Whether it is one of the bound methods that `getattr` returns."""
         owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
         return any(isinstance(owner, kind) and name in names for kind, names in METHODS.items())
 
@@ -328,7 +328,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if not self.is_safe_callable(obj):
             if isinstance(obj, Skipped):
                 return SKIPPED
-            raise SecurityError("a template calls nothing but methods of text")
+            raise SecurityError("Jinja may call only methods of text")
         owner, name = obj.__self__, obj.__name__
         if name in ("replace", "join"):
             value, rest = (args[0], (owner,)) if name == "join" else (owner, args)
@@ -337,7 +337,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return _tame(context[METER], obj(*args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """An operation that might make something huge, once its size is known."""
+        """Do an operation that could make a huge value, after checking the size of its result."""
         if operator == "%" and isinstance(left, str):
             raise SecurityError("`%` does not format text here; write {{ ... }}")
         if operator == "+" and isinstance(left, (str, list, tuple)) and isinstance(right, (str, list, tuple)):
@@ -353,7 +353,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, Undefined):
             return obj
         known = f"; it has {', '.join(map(str, obj))}"[:300] if isinstance(obj, dict) and 0 < len(obj) < 50 else ""
-        what = "an output" if isinstance(obj, Output) else f"a {type(obj).__name__}"
+        what = "an output" if isinstance(obj, Output) else with_article(type(obj).__name__)
         return StrictUndefined(f"there is no {str(name)[:80]!r} in {what}{known}", name=str(name))
 
 
@@ -367,4 +367,4 @@ def _check_product(left: Any, right: Any) -> None:
 
 def _check_bits(bits: int) -> None:
     if bits > MAX_INTEGER_BITS:
-        raise LimitExceeded("a template makes a number of more than a thousand digits", hint="use smaller numbers")
+        raise LimitExceeded("the Jinja makes a number of more than a thousand digits", hint="Use smaller numbers.")

@@ -116,9 +116,9 @@ def test_a_step_of_an_unknown_type():
         base().node("generate_imag", "x", prompt="y").node("haiku", "z", about="ponds").validate()
     near, far = caught.value.problems
     assert (near.code, near.node) == ("workflow/unknown-type", "x")
-    assert near.hint.startswith("did you mean `generate_image`?")
-    assert far.hint.startswith("there are `generate_copy`, ")
-    assert "once that package is installed, here and for the workers" in far.hint
+    assert near.hint.startswith("Did you mean `generate_image`?")
+    assert far.hint.startswith("Use one of `generate_copy`, ")
+    assert far.hint.endswith(" For a type of another package, install that package here and on the workers.")
 
 
 def test_references_make_edges():

@@ -61,17 +61,17 @@ def test_in_a_notebook():
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     kinds = {message["msg_type"]: message["content"] for message in shown}
-    assert "did you mean" in kinds["display_data"]["data"]["text/html"]
-    assert "did you mean `headline`?" in kinds["display_data"]["data"]["text/plain"]
+    assert "Did you mean" in kinds["display_data"]["data"]["text/html"]
+    assert "Did you mean `headline`?" in kinds["display_data"]["data"]["text/plain"]
     assert [message["msg_type"] for message in shown].count("display_data") == 1
     assert kinds["error"]["traceback"] == ["WorkflowError: w: 1 problem, told above"]
-    assert "did you mean `headline`?" in kinds["error"]["evalue"]
+    assert "Did you mean `headline`?" in kinds["error"]["evalue"]
 
 
 def test_without_ipython():
     """Plain Python prints the problems with the traceback."""
     done = subprocess.run([sys.executable, "-c", CELL], capture_output=True, text=True, check=False)
-    assert "did you mean `headline`?" in done.stderr
+    assert "Did you mean `headline`?" in done.stderr
     assert "During handling" not in done.stderr
 
 
