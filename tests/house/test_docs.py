@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import xtyl_nb as xt
 from repository import ROOT
 
 WIDTH = 100
@@ -22,6 +23,13 @@ FILE = re.compile(r"(?<![\w./*-])[\w./]*\w\.py\b")
 ROOM = re.compile(r"(?<![\w./-])(?:engine/)?(?:xtyl_engine|xtyl_nb)/[\w/]*\w(?!\w|\.\w)")
 DOTTED = re.compile(r"(?<![\w./])xtyl_(?:engine|nb)(?:\.\w+)+")
 TEST = re.compile(r"\btest_\w+\b(?!\.)")
+# What users write, by the names that every example gives to the package, a workflow and a run.
+VERB = re.compile(r"(?<![\w./\"'-])((?:xt|flow|run)\.[a-z]\w*)")
+VERBS = {
+    f"{name}.{verb}"
+    for name, verbs in {"xt": dir(xt), "flow": dir(xt.Workflow), "run": [*dir(xt.Run), "id"]}.items()
+    for verb in verbs
+}
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -73,6 +81,7 @@ def stale(text: str) -> list[str]:
         *[path for path in ROOM.findall(text) if not ((ROOT / path).exists() or (ROOT / "engine" / path).exists())],
         *[dotted for dotted in DOTTED.findall(text) if not is_there(dotted)],
         *[test for test in TEST.findall(text) if test not in TESTS],
+        *[verb for verb in VERB.findall(text) if verb not in VERBS],
     ]
 
 
@@ -113,13 +122,14 @@ def test_a_link_leads_somewhere(name: str) -> None:
 @pytest.mark.parametrize("name", MARKDOWN + NOTEBOOKS)
 def test_code_that_is_named_is_there(name: str) -> None:
     """A path that ends in .py is the end of one of the project's files, a path into a package leads to a room or a module, a
-    dotted name can be imported, and the name of a test is the name of one."""
+    dotted name can be imported, the name of a test is the name of one, and a run or a workflow has each verb."""
     assert stale("\n".join(cells(name)) if name in NOTEBOOKS else (ROOT / name).read_text(encoding="utf-8")) == []
 
 
 def test_code_that_moved_is_noticed() -> None:
     """Each name of the past is found in its sentence, and none of today."""
     past = "`no_such.py`, (tests/no_such.py::test_no_such), xtyl_engine/migrations. `xtyl_engine.no_such`, xtyl_nb.runs.run.Walk"
+    past += ", `flow.no_such()`, run.plan"
     assert stale(past) == [
         "no_such.py",
         "tests/no_such.py",
@@ -127,8 +137,8 @@ def test_code_that_moved_is_noticed() -> None:
         "xtyl_engine.no_such",
         "xtyl_nb.runs.run.Walk",
         "test_no_such",
+        "flow.no_such",
+        "run.plan",
     ]
-    today = (
-        "`schema.py` of xtyl_engine/database/. `xtyl_nb.runs.run.Run.wait()`, tests/test_*.py::test_prose_is_wrapped"
-    )
+    today = "`schema.py` of xtyl_engine/database/. `xtyl_nb.runs.run.Run.wait()`, tests/test_*.py::test_prose_is_wrapped, run.id"
     assert stale(today) == []
