@@ -1,6 +1,6 @@
 """SQL: connections and transactions, tables, the statements that several rooms run, the schema and its migrations.
 
-Others open a `connection` and run `statements` in a transaction; `schema` brings a database up to this release.
+Others open a `connection` and run `statements` in a transaction; `schema` upgrades a database to this release.
 """
 
 __all__ = ["connection", "migrations", "retention", "schema", "statements", "tables"]

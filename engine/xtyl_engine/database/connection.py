@@ -1,5 +1,6 @@
-"""One connection to the truth. Statements are SQLAlchemy Core, compiled once per database and run on the driver's own cursor:
-the ORM, and even Core's execution, cost more than the scheduler's whole work on one job.
+"""Connections and transactions. Statements are SQLAlchemy Core, compiled once per database and run on the driver's own
+cursor: the ORM, and even Core's execution, cost more than the scheduler's whole work on one job. Which statements to run is
+for `statements` and the rooms that use it.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ TURN_SECONDS = 15.0
 PREPARE = "prepare_threshold"
 LOST = ("08", "57P")
 _SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-# Deadlock, serialization, locks, time-outs; a full disk and a standby that is not promoted yet are somebody's to mend, soon. A
-# missing template (23503) was pruned a moment after it was seen, and is written again.
+# Deadlock, serialization, locks, timeouts. A full disk and a standby not yet promoted are expected to be mended soon. A
+# missing Template (23503) was pruned just after it was read, and is written again.
 RETRYABLE_STATES = {"23503", "40P01", "40001", "55P03", "25P03", "57014", "53100", "25006"}
-# A machine that vanished must be noticed, on both sides, before the locks it held cost others their leases.
+# Both sides must notice a vanished machine before the locks it held cost others their leases.
 SERVER_CONNECTION: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -65,7 +66,7 @@ def _now_postgresql(element: Now, compiler: Any, **options: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A statement as the driver takes it. It is kept beside its text, so that its identity stays its own."""
+    """A statement as the driver takes it. The statement is kept so that its `id`, the key of the cache, stays unique."""
 
     statement: ClauseElement
     text: str
@@ -73,7 +74,7 @@ class Compiled:
 
 
 class Transaction:
-    """Statements inside one transaction. Parameters are mappings; what comes back are plain tuples."""
+    """Statements inside one transaction. Parameters are mappings, results are plain tuples."""
 
     def __init__(self, cursor: Any, compiled: Callable[[ClauseElement], Compiled], *, is_sqlite: bool):
         self.is_sqlite = is_sqlite
@@ -81,12 +82,12 @@ class Transaction:
         self._compiled = compiled
 
     def run(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> int:
-        """Execute once; how many rows it touched."""
+        """Execute once. Return the number of rows affected."""
         self._execute(statement, parameters)
         return int(self._cursor.rowcount)
 
     def many(self, statement: ClauseElement, parameters: Sequence[Mapping[str, Any]]) -> int:
-        """Execute for each mapping; how many rows they touched together."""
+        """Execute once per mapping. Return the number of rows affected by all."""
         if len(parameters) == 1:
             return self.run(statement, parameters[0])
         if not parameters:
@@ -98,12 +99,12 @@ class Transaction:
         return int(self._cursor.rowcount)
 
     def rows(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Execute once; every row it returns."""
+        """Execute once. Return every row."""
         self._execute(statement, parameters)
         return list(self._cursor.fetchall())
 
     def row(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
-        """Execute once; the first row it returns."""
+        """Execute once. Return the first row, None if there is none."""
         found = self.rows(statement, parameters)
         return found[0] if found else None
 
@@ -114,8 +115,8 @@ class Transaction:
 
 
 class Database:
-    """A SQLite file in WAL mode or a PostgreSQL database, by SQLAlchemy URL. Safe to share between threads. A write that the
-    database cannot take now is tried again for `patience_seconds`."""
+    """A SQLite file in WAL mode or a PostgreSQL database, by SQLAlchemy URL. Safe to share between threads. A write that
+    the database refuses for the moment is retried for `patience_seconds`."""
 
     def __init__(self, url: str, *, pool_size: int = 20, patience_seconds: float = 30.0):
         self.url = url
@@ -127,7 +128,7 @@ class Database:
         self._compiled: dict[int, Compiled] = {}
 
     def compiled(self, statement: ClauseElement) -> Compiled:
-        """The statement in this database's own SQL, made once."""
+        """The statement in this database's own SQL, compiled once."""
         known = self._compiled.get(id(statement))
         if known is None:
             made = statement.compile(dialect=self.engine.dialect)
@@ -138,7 +139,7 @@ class Database:
 
     @contextlib.contextmanager
     def read(self, *, is_snapshot: bool = False) -> Iterator[Transaction]:
-        """One look at the data. On PostgreSQL each statement sees its own moment, unless all are to see that of the first."""
+        """One transaction that reads. On PostgreSQL each statement sees its own moment; with `is_snapshot` all see the first."""
         with self._connection() as connection, self._transaction(connection, "BEGIN") as transaction:
             if is_snapshot and not self.is_sqlite:
                 transaction.run(_SNAPSHOT)
@@ -146,7 +147,7 @@ class Database:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
-        """One transaction that may write; on SQLite it takes the write lock at once, for an upgraded read lock can only fail."""
+        """One transaction that may write. On SQLite it takes the write lock at once: upgrading a read lock can fail."""
         with (
             self._turn(),
             self._connection() as connection,
@@ -155,10 +156,10 @@ class Database:
             yield transaction
 
     def transact(self, work: Callable[[Transaction], T], *, seconds: float | None = None) -> T:
-        """Run `work` in a write transaction, again after a lock, a deadlock or a lost connection, for `seconds` at most, or as
-        long as this database's user has patience.
+        """Run `work` in a write transaction, and retry after a lock, a deadlock or a lost connection, for `seconds` or for
+        `patience_seconds`.
 
-        `work` must be safe to repeat: a commit may have succeeded although its answer was lost. Raises BackendError.
+        `work` must be safe to repeat: a commit may succeed although its answer is lost. Raises BackendError.
         """
         deadline = time.monotonic() + (self.patience_seconds if seconds is None else seconds)
         delay = 0.005
@@ -173,12 +174,12 @@ class Database:
             delay = min(delay * 2, 1.0)
 
     def close(self) -> None:
-        """Give every connection back to the operating system."""
+        """Close every connection."""
         self.engine.dispose()
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """On SQLite, wait for the turn to write at a file lock: its own waiting sleeps for up to 100 ms at a time."""
+        """On SQLite, wait at a file lock for the turn to write: SQLite's own wait sleeps for up to 100 ms at a time."""
         if self._gate is None:
             yield
             return
@@ -190,7 +191,7 @@ class Database:
             deadline = time.monotonic() + TURN_SECONDS
             while not _is_locked(gate) and time.monotonic() < deadline:
                 time.sleep(0.0002)
-            # Whoever waited in vain goes on: SQLite's own lock still holds, and says what is wrong.
+            # Without the lock, go on: SQLite's own lock still protects the file, and its error says what is wrong.
             yield
         finally:
             os.close(gate)
@@ -208,7 +209,7 @@ class Database:
             if not self.is_sqlite:
                 connection.invalidate(error)
                 if getattr(error, "sqlstate", None) is None or error.sqlstate.startswith(LOST):
-                    # The server went away: connections that wait to be used are dead too, and need not fail one by one.
+                    # The server went away: idle connections are dead too, and need not fail one by one.
                     self.engine.dispose()
             raise self.translated(error) from error
         finally:
@@ -235,12 +236,12 @@ class Database:
             cursor.close()
 
     def translated(self, error: BaseException) -> BackendError:
-        """A driver's error in our words; its cause is for the caller to chain."""
+        """A driver's error as a BackendError; the caller chains the cause."""
         cause = getattr(error, "orig", None) or error
         words = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
         url = self.engine.url
         where = url.database or ":memory:" if self.is_sqlite else f"{url.database} at {url.host or 'its socket'}"
-        hint = remedy(words, SQLITE, "Is its folder yours to write?") if self.is_sqlite else remedy(words, POSTGRESQL)
+        hint = remedy(words, SQLITE, "Make its folder yours to write.") if self.is_sqlite else remedy(words, POSTGRESQL)
         return BackendError(f"the database {where} answered: {words}", hint=hint, retryable=_is_retryable(cause))
 
 
@@ -257,14 +258,14 @@ def _is_retryable(error: BaseException) -> bool:
         passing = ("locked", "busy", "disk is full")
         return isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in passing)
     if isinstance(error, OSError):
-        # The file that orders SQLite's writers: a folder that is missing or forbidden stays so.
+        # The lock file of SQLite's writers: retrying does not help if its folder is missing or forbidden.
         return not isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)) and error.errno != EROFS
     state = getattr(error, "sqlstate", None)
     return state in RETRYABLE_STATES or state is None or state.startswith(LOST)
 
 
 def _set(connection: sqlite3.Connection, pragma: str) -> None:
-    """Two that turn a fresh file to WAL at once get in each other's way, and there SQLite does not wait by itself."""
+    """Set a pragma, retrying while locked: switching to WAL ignores busy_timeout."""
     deadline = time.monotonic() + TURN_SECONDS
     while True:
         try:
@@ -294,8 +295,8 @@ def _make_server_engine(url: str, pool_size: int) -> Engine:
 
 
 def _connecting(url: URL) -> tuple[URL, dict[str, Any]]:
-    """Where to connect, and how. `?prepare_threshold=none` is for a pooler that gives each transaction another connection, where
-    a statement that was prepared on one is not known on the next."""
+    """The URL and the arguments of a connection. `?prepare_threshold=none` is for a pooler that gives each transaction
+    another connection: a statement prepared on one is not known on the next."""
     if url.query.get(PREPARE) != "none":
         return url, SERVER_CONNECTION
     return url.difference_update_query([PREPARE]), SERVER_CONNECTION | {PREPARE: None}

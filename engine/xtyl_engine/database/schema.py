@@ -1,5 +1,5 @@
-"""The schema in a database: made, checked, upgraded, and taken back to an older release's. The one home of Alembic, which is
-imported only when there is something to change: a fresh database gets its tables at once and is stamped.
+"""Makes, checks, upgrades and downgrades the schema of a database. The home of Alembic, which is imported only to change an
+existing schema: a fresh database gets its tables at once and is stamped. The tables themselves are in `tables`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ HEAD = "0003"
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLE_WAIT_SECONDS = 120.0
 _LOCK = 0x7874796C
-# Who waits for a whole table keeps everybody else waiting behind it, so a change gives up soon and comes again. What it does
-# once it has the table may take longer than the statements of a worker.
+# A change that waits for a whole table makes every other statement wait behind it, so it gives up soon and tries again. Once
+# it has the table, it may take longer than the statements of a worker.
 _MANNERS = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
@@ -39,7 +39,7 @@ class SchemaError(BackendError):
 
 
 def ensure_schema(database: Database) -> None:
-    """Make the tables of a fresh database, upgrade those of an older release. Two processes at once are safe.
+    """Make the tables of a fresh database, or upgrade those of an older release. Safe in two processes at once.
 
     Raises SchemaError for a database that a newer release has written.
     """
@@ -53,19 +53,19 @@ def ensure_schema(database: Database) -> None:
 
 
 def check_schema(database: Database, *, may_be_new: bool = False) -> None:
-    """See that the schema is this release's, or not there yet where it may be new, and change nothing. Raises SchemaError, and
-    BackendError where the database does not answer."""
+    """Raise SchemaError unless the database has this release's schema, or, if it may be new, no tables yet. Raises
+    BackendError if the database does not answer. Changes nothing."""
     try:
         with database.engine.connect() as connection:
             found = _revision(connection)
             if found is None and not may_be_new:
-                raise SchemaError("the database has no tables yet", hint="`xtyl migrate` makes them.")
+                raise SchemaError("the database has no tables yet", hint="Run `xtyl migrate`, which makes them.")
             if found not in (None, HEAD):
                 _check_known(connection, found)
                 raise SchemaError(
                     f"the database has schema {found}, this release works with {HEAD}",
-                    hint="The next run or `xtyl migrate` brings it up; if it was taken back for an older release, start "
-                    "that one.",
+                    hint="Start a run or `xtyl migrate` to upgrade it; if it was taken back for an older release, start that "
+                    "release.",
                 )
     except BackendError:
         raise
@@ -74,7 +74,7 @@ def check_schema(database: Database, *, may_be_new: bool = False) -> None:
 
 
 def examine_schema(url: str, *, may_be_new: bool = False) -> Check:
-    """Where a database is that has this release's schema, or, if it may be new, no tables yet. Raises as `check_schema`."""
+    """The check of a database's schema, with its place and revision. Raises as `check_schema`."""
     database = Database(url, pool_size=1)
     try:
         check_schema(database, may_be_new=may_be_new)
@@ -86,17 +86,20 @@ def examine_schema(url: str, *, may_be_new: bool = False) -> Check:
 
 
 def change_schema(database: Database, target: str) -> None:
-    """Take the schema to another revision, also to an older one: what only the newer schema holds is then gone.
+    """Take the schema to another revision. Going to an older one deletes what only the newer schema holds.
 
-    Raises SchemaError for a revision that is not known here, and while workers are at work.
+    Raises SchemaError for a revision that this release does not know, and while workers run jobs.
     """
 
     def change(connection: Connection) -> None:
         found = _revision(connection)
         if target not in (known := _known(connection)):
-            raise SchemaError(f"there is no schema {target!r}", hint=f"This release knows {', '.join(sorted(known))}.")
+            raise SchemaError(
+                f"there is no schema {target!r}",
+                hint=f"Use one of {', '.join(sorted(known))}, which this release knows.",
+            )
         if found is None:
-            raise SchemaError("the database has no tables yet", hint="`xtyl migrate` makes them.")
+            raise SchemaError("the database has no tables yet", hint="Run `xtyl migrate`, which makes them.")
         _check_known(connection, found)
         if known.index(target) < known.index(found):
             _check_idle(connection)
@@ -106,7 +109,7 @@ def change_schema(database: Database, target: str) -> None:
 
 
 def _change(database: Database, work: Callable[[Connection], None]) -> None:
-    """Do it in one transaction, one process at a time, while others work on."""
+    """Change the schema in one transaction, one process at a time, while workers go on."""
     deadline = time.monotonic() + TABLE_WAIT_SECONDS
     while True:
         try:
@@ -149,7 +152,7 @@ def _bring_up(connection: Connection) -> None:
 
 
 def _check_bare(connection: Connection) -> None:
-    """A table of the same name that we did not make would be taken for ours."""
+    """Refuse a database where another program has a table with the name of one of ours."""
     if taken := sorted(set(inspect(connection).get_table_names()) & set(metadata.tables)):
         raise SchemaError(
             f"the database has a table `{taken[0]}` that another program made",
@@ -158,7 +161,7 @@ def _check_bare(connection: Connection) -> None:
 
 
 def _known(connection: Connection) -> list[str]:
-    """The revisions that this release can lead to, oldest first."""
+    """The revisions that this release knows, oldest first."""
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory.from_config(alembic_config(connection))
@@ -175,13 +178,13 @@ def _check_known(connection: Connection, found: str) -> None:
         )
     raise SchemaError(
         f"the database has schema {found}, this release knows up to {HEAD}",
-        hint="A newer release has written it: upgrade this one with `pip install -U xtyl-nb`, or take the database back "
-        f"with the newer one: `xtyl migrate --to {HEAD}`.",
+        hint="Upgrade this release with `pip install -U xtyl-nb`: a newer one has written the database. Or take the database "
+        f"back with the newer one: `xtyl migrate --to {HEAD}`.",
     )
 
 
 def _check_idle(connection: Connection) -> None:
-    """Workers of this release would find their tables changed under them."""
+    """Refuse while workers run jobs: their tables would change under them."""
     held = select(jobs.c.owner).where(sql.job_in(JobState.RUNNING), jobs.c.lease > Now()).limit(1)
     if owner := connection.execute(held).scalar():
         raise SchemaError(

@@ -1,5 +1,5 @@
-"""What the scheduler reads and inserts, and how guards are written. The changes of a job's state are in
-`transitions` of the scheduler.
+"""The statements that read and insert, shared by several rooms, and how guards are written. The statements that change a
+job's state are in `scheduler.transitions`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ ADD_RATE_LIMIT = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (
 
 
 def doomed(is_below: bool) -> Any:
-    """The jobs that wait for their branch to be decided, only to be skipped."""
+    """The blocked jobs that will be skipped: an upstream job failed or was rejected."""
     return select(jobs.c.node, jobs.c.item, jobs.c.because).where(WHERE[is_below], IS_DOOMED)
 
 
@@ -130,8 +130,8 @@ END_ATTEMPT = (
 
 ATTEMPT_OUTCOME = select(attempts.c.outcome).where(attempts.c.job_id == B("job_id"), attempts.c.number == B("number"))
 
-# On PostgreSQL: a plain scan marks what is dead in an index, so that the next one passes it by; a bitmap's reads it all again,
-# for every process and second, until the table is vacuumed, and the more of it the larger the table is.
+# On PostgreSQL: an index scan marks dead entries, and the next one passes them by. A bitmap scan reads them all again, in
+# every process and each second, until the table is vacuumed; a larger table has more of them.
 PLAIN_SCAN = text("SET LOCAL enable_bitmapscan = off")
 
 EXPIRED = select(jobs.c.execution_id, jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.lost).where(
@@ -141,7 +141,7 @@ EXPIRED = select(jobs.c.execution_id, jobs.c.id, jobs.c.node, jobs.c.item, jobs.
 _IS_UNCLAIMED = and_(guard(jobs.c.state, JOB_TRANSITIONS["claim"]), jobs.c.due <= Now())
 _IS_OPEN = among(executions.c.state, ExecutionState.PENDING, ExecutionState.RUNNING)
 
-# Up to so many of each execution: who asks has that many free slots, and a hundred thousand may be ready.
+# At most `limit` of each execution: the asking worker has that many free slots, and a hundred thousand jobs may be ready.
 UNCLAIMED = select(
     executions.c.id,
     select(func.count())
@@ -191,7 +191,7 @@ _ITS_PROJECT = select(executions.c.project).where(executions.c.id == jobs.c.exec
 
 
 def cached(project: ColumnElement[str]) -> Any:
-    """The latest result by its key. Whose it is, is looked up for each that the key finds: projects share no results."""
+    """The latest result by its key. The project of each result found is compared: projects share no results."""
     return (
         select(jobs.c.output, jobs.c.branch, jobs.c.provider, jobs.c.model)
         .where(
@@ -209,7 +209,7 @@ _ASKING = executions.alias("asking")
 CACHED = cached(select(_ASKING.c.project).where(_ASKING.c.id == B("execution_id")).scalar_subquery())
 CACHED_IN = cached(B("project"))
 
-# By the jobs that run, of which there are few: looking through all that an execution has takes longer the longer it is.
+# By state, for few jobs run at a time: a scan of all jobs of an execution takes longer the more it has.
 LAST_START = {
     state: select(func.max(jobs.c.started)).where(OF_EXECUTION, job_in(state))
     for state in (JobState.RUNNING, JobState.STOPPED)

@@ -1,5 +1,5 @@
-"""The tables. Times are seconds since the epoch by the database's clock; structured values are JSON text, so that a row costs the
-same on SQLite and PostgreSQL. What may change a state is in `states`, who may write in `record`.
+"""The tables. Times are seconds since the epoch by the database's clock; structured values are JSON text, so that a row
+costs the same on SQLite and PostgreSQL. Which states may follow each other is in `states`; only `scheduler` writes them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ templates = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
-    # Written by the release before; the numbers that count are in `versions`.
+    # Written by the previous release; the numbers in use are in `versions`.
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),
     sa.Column("plan", sa.Text, nullable=False),
     sa.Column("created", sa.Float, nullable=False),

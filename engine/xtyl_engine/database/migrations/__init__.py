@@ -1,1 +1,1 @@
-"""The schema's history, one Alembic revision a file; shipped in the package, so that any installation can upgrade."""
+"""The schema's history, one Alembic revision per file, shipped in the package so that every installation can upgrade."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: `schema` hands over an open connection."""
+"""Alembic's entry point. `schema` passes an open connection."""
 
 from alembic import context
 

@@ -1,5 +1,5 @@
-"""Takes ended executions out of the database once they are old, each whole or not at all to whoever looks, in steps that hold up
-no worker. What files they leave behind is for `reclaim`.
+"""Deletes old ended executions; readers see each whole or gone, and each step is short enough not to block workers. The
+files they leave behind are for `files`.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from xtyl_engine.database.tables import (
 from xtyl_engine.states import ExecutionState
 
 STEP_ROWS = 2_000
-# Whoever waits for SQLite's one writer looks every 0.2 ms whether it is their turn.
+# A waiting writer of SQLite checks every 0.2 ms whether it is its turn.
 BREATH_SECONDS = 0.001
 PAGE = 100
 _E, _J = executions.c, jobs.c
 _OF = {table: table.c.execution_id == sql.B("execution_id") for table in (jobs, events, rows, functions)}
-# Jobs last: what an interrupted removal left behind is found by them.
+# Jobs last: what an interrupted removal leaves behind is found by them.
 _PLACES = {events: events.c.sequence, rows: rows.c.position, jobs: _J.id}
 _BETWEEN = {table: place.between(sql.B("low"), sql.B("high")) for table, place in _PLACES.items()}
 _ENDS = {table: select(func.min(place), func.max(place)).where(_OF[table]) for table, place in _PLACES.items()}
 _STEP = {table: delete(table).where(_OF[table], between) for table, between in _BETWEEN.items()}
 _STEP_JOBS = select(_J.id).where(_OF[jobs], _BETWEEN[jobs])
-# Before the jobs that they are about.
+# Deleted before the jobs they refer to.
 _ABOUT_JOBS = [delete(table).where(table.c.job_id.in_(_STEP_JOBS)) for table in (attempts, decisions)]
 _DELETE_FUNCTIONS = delete(functions).where(_OF[functions])
 _DELETE_EXECUTION = delete(executions).where(_E.id == sql.B("execution_id"))
@@ -51,21 +51,21 @@ Step = Callable[[Transaction], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long ended executions are kept, in seconds from their end, and whether failed ones are kept for good."""
+    """How long ended executions are kept, in seconds from their end, and whether failed ones are kept forever."""
 
     seconds: float
     keep_failed: bool = False
 
     @property
     def over(self) -> ColumnElement[bool]:
-        """The execution has been kept long enough."""
+        """The condition that an execution has been kept long enough."""
         states = [ExecutionState.COMPLETED, ExecutionState.STOPPED]
         ended = states if self.keep_failed else [*states, ExecutionState.FAILED]
         return and_(sql.among(_E.state, *ended), _E.finished <= Now() - self.seconds)
 
 
 def count_over(database: Database, retention: Retention) -> tuple[int, int]:
-    """How many executions, and how many jobs of theirs, would go."""
+    """How many executions, and how many of their jobs, `prune` would delete."""
     over = select(_E.id).where(retention.over)
     with database.read() as transaction:
         found = transaction.row(select(func.count()).select_from(over.subquery()))
@@ -74,7 +74,7 @@ def count_over(database: Database, retention: Retention) -> tuple[int, int]:
 
 
 def prune(database: Database, retention: Retention) -> Iterator[tuple[str, int]]:
-    """Remove what is over, oldest first; yields each execution's id once it is gone, and how many jobs it had."""
+    """Delete the executions that are over, oldest first. Yields the id of each once it is gone, and how many jobs it had."""
     yield from _finish_interrupted(database)
     oldest = select(_E.id).where(retention.over).order_by(_E.finished, _E.id).limit(PAGE)
     take = select(_E.id).where(_E.id == sql.B("execution_id"), retention.over).with_for_update()
@@ -90,7 +90,7 @@ def prune(database: Database, retention: Retention) -> Iterator[tuple[str, int]]
 
 
 def prune_templates(database: Database, seconds: float) -> int:
-    """Remove the plans that no execution runs by and that a newer version has replaced for as long as this; how many."""
+    """Delete the plans that no execution uses and that a newer version replaced at least `seconds` ago. Return how many."""
     newer = versions.alias("newer")
     is_replaced = exists().where(
         newer.c.project == versions.c.project,
@@ -100,7 +100,7 @@ def prune_templates(database: Database, seconds: float) -> int:
     )
     is_used = exists().where(executions.c.template_id == versions.c.template_id)
     old = select(versions.c.template_id).where(is_replaced, ~is_used).limit(PAGE)
-    # In other projects the same plan may be the newest.
+    # The same plan may be the newest in another project.
     forget = delete(versions).where(versions.c.template_id == sql.B("template"), is_replaced)
     is_held = exists().where(versions.c.template_id == templates.c.id)
     is_run = exists().where(executions.c.template_id == templates.c.id)
@@ -117,7 +117,7 @@ def prune_templates(database: Database, seconds: float) -> int:
 
 
 def _remove(database: Database, id: str, take: Select[Any]) -> int | None:
-    """One execution; how many jobs it had, None if it is no longer to go."""
+    """Delete one execution. Return how many jobs it had, None if it is no longer over."""
     of = {"execution_id": id}
 
     def first(transaction: Transaction) -> bool:
@@ -132,8 +132,8 @@ def _remove(database: Database, id: str, take: Select[Any]) -> int | None:
 
     if not database.is_sqlite:
         return database.transact(whole)
-    # SQLite has one writer, who must not be kept waiting, and no foreign keys of ours: the execution goes first, for nobody is to
-    # see half of one, the rest step by step.
+    # SQLite has one writer, which must not block others for long, and no foreign keys of ours. The execution goes first, so
+    # that no reader sees half of one, then the rest step by step.
     return _remove_rest(database, id) if database.transact(first) else None
 
 
@@ -156,7 +156,7 @@ def _finish_interrupted(database: Database) -> Iterator[tuple[str, int]]:
 
 
 def _steps(transaction: Transaction, id: str) -> list[Step]:
-    """What is to be done so that nothing is left of an execution but its own row."""
+    """The steps that delete all of an execution but its own row."""
     of = {"execution_id": id}
     steps: list[Step] = [lambda transaction: 0 * transaction.run(_DELETE_FUNCTIONS, of)]
     for table, ends in _ENDS.items():
@@ -168,7 +168,7 @@ def _steps(transaction: Transaction, id: str) -> list[Step]:
 
 
 def _step(table: Table, place: dict[str, Any], transaction: Transaction) -> int:
-    """Remove what lies between two numbers; how many jobs there were."""
+    """Delete the rows between two numbers. Return how many jobs were among them."""
     for statement in _ABOUT_JOBS if table is jobs else ():
         transaction.run(statement, place)
     removed = transaction.run(_STEP[table], place)

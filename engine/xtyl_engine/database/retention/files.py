@@ -1,6 +1,6 @@
-"""Which stored files some row still refers to, directly or by way of a stored table or result, and the removal of the others.
-A file is removed only when it is old: whoever stores a result, or takes one from the cache, makes its files new before it is
-recorded.
+"""Finds the stored files that rows still refer to, directly or through a stored table or result, and removes the others. A
+file is removed only when it is old: storing a result, or taking one from the cache, makes its files new before it is
+recorded. Rows are deleted in `executions`, not here.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from xtyl_engine.values.artifacts import FRESH_SECONDS, KEY, ArtifactStore, refe
 GRACE_SECONDS = 86_400.0
 PAGE = 1_000
 GOING = ".going"
-# At any offset and in whatever writing: a file too many is kept, never one too few.
+# At any offset and in any encoding: a file too many may be kept, never one too few.
 _DIGEST = re.compile(rb"(?=([0-9a-f]{64}))")
 _OLDEST_START = select(Now() - func.min(jobs.c.started)).where(sql.job_in(JobState.RUNNING))
 
 
 @dataclass(slots=True)
 class Freed:
-    """What a sweep removed."""
+    """What a sweep has removed."""
 
     files: int = 0
     bytes: int = 0
 
 
 def mentioned(database: Database, folder: Path, *, gone: Retention | None = None) -> set[bytes]:
-    """The digests of all files that rows refer to; executions that are `gone` count as no longer there."""
+    """The digests of all files that rows refer to; executions over by `gone` do not count."""
     found: set[bytes] = set()
     for column in (
         templates.c.plan,
@@ -60,7 +60,7 @@ def mentioned(database: Database, folder: Path, *, gone: Retention | None = None
 
 
 def sweep(database: Database, folder: Path, kept: set[bytes], *, dry_run: bool = False) -> Iterator[Freed]:
-    """Remove the old files that are not kept; yields what is removed so far, after each. May be left at any time."""
+    """Remove the old files that are not kept. Yields the total removed after each; the caller may stop at any time."""
     freed = Freed()
     newest = _now(folder) - _grace_seconds(database) if folder.is_dir() else 0.0
     for path in files_in(folder):
@@ -70,7 +70,7 @@ def sweep(database: Database, folder: Path, kept: set[bytes], *, dry_run: bool =
 
 
 def missing(database: Database, store: ArtifactStore) -> list[str]:
-    """The names of the files that inputs, results and decisions refer to and that are not there."""
+    """The names of missing files that inputs, results and decisions refer to."""
     lost: set[str] = set()
     for column in (rows.c["values"], decisions.c.before, decisions.c.after, jobs.c.output):
         for data in _values(database, column, column.contains(KEY)):
@@ -97,7 +97,7 @@ def _is_left(table: FromClause, gone: Retention) -> ColumnElement[bool]:
 
 
 def _values(database: Database, column: Any, where: ColumnElement[bool]) -> Iterator[bytes]:
-    """A column's values, page by page: no look at the database lasts long."""
+    """A column's values, page by page, so that no transaction lasts long."""
     keys = list(column.table.primary_key)
     names = [f"after_{key.name}" for key in keys]
     after = tuple_(*keys) > tuple_(*(sql.B(name, type_=key.type) for name, key in zip(names, keys, strict=True)))
@@ -118,13 +118,13 @@ def _digests(data: bytes) -> Iterator[bytes]:
 
 
 def _with_inner(found: set[bytes], folder: Path) -> set[bytes]:
-    """And what the tables and large results among them refer to."""
+    """These digests, and those of the files that tables and large results among them refer to."""
     stored = {digest_of(path): path for path in files_in(folder) if path.suffix == ".json"}
     new = found & stored.keys()
     while new:
         inner: set[bytes] = set()
         for digest in new:
-            # A file that is damaged says less than it did; nothing is made worse by that here.
+            # A damaged file mentions fewer files than before; removing those does no further harm.
             with suppress(OSError):
                 inner.update(_digests(stored[digest].read_bytes()))
         new = (inner - found) & stored.keys()
@@ -133,7 +133,7 @@ def _with_inner(found: set[bytes], folder: Path) -> set[bytes]:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Every file of a store, those that are being written among them."""
+    """Every file of a store, including files that are being written."""
     for first in _folders(folder):
         for second in _folders(first):
             with os.scandir(second) as entries:
@@ -147,15 +147,15 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def digest_of(path: Path) -> bytes:
-    """The digest in a file's name; nothing for what a crash left behind."""
+    """The digest in a file's name; empty for a file that a crash left behind."""
     with suppress(ValueError):
         return bytes.fromhex(path.name.partition(".")[0])
     return b""
 
 
 def _remove(path: Path, newest: float, dry_run: bool) -> int | None:
-    """Remove a file last made new before `newest`; its size, None where it stays. Who makes it new at this very moment finds it,
-    for it is put back, or finds it gone and writes it again."""
+    """Remove a file last made new before `newest`. Return its size, None if it stays. A process that makes it new meanwhile
+    finds it, because it is put back, or finds it gone and writes it again."""
     aside, place = path.with_name(f".{path.name}{GOING}"), path
     if path.name.endswith(GOING):
         # A sweep was killed here.
@@ -174,13 +174,13 @@ def _remove(path: Path, newest: float, dry_run: bool) -> int | None:
 
 
 def _now(folder: Path) -> float:
-    """The time by the clock that stamps the files, which on a network drive is another machine's."""
+    """The time by the clock that stamps the files; on a network drive it belongs to another machine."""
     with tempfile.TemporaryFile(dir=folder) as file:
         return os.fstat(file.fileno()).st_mtime
 
 
 def _grace_seconds(database: Database) -> float:
-    """How old a file must be. What a running job has stored is recorded only when it ends."""
+    """How old a file must be to be removed: older than any running job, whose files are recorded only when it ends."""
     with database.read() as transaction:
         (oldest,) = transaction.row(_OLDEST_START) or (None,)
     return max(GRACE_SECONDS, (oldest or 0.0) + FRESH_SECONDS)

@@ -1,5 +1,5 @@
-"""How long things are kept: old executions go, then the plans and the files that nothing refers to any more. By hand at once, or
-by the workers themselves, once a day, one of the whole fleet at a time and without haste.
+"""Removes old executions, then the plans and files that nothing refers to. `xtyl prune` does so at once; workers do so once
+a day, one process of the whole fleet at a time, with pauses. What is old is decided in `executions` and `files`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger("xtyl")
 DAY_SECONDS = 86_400.0
 BETWEEN_TURNS_SECONDS = 600.0
 PAUSE_SECONDS = 0.05
-# A turn that its holder does not renew, for it died, is anybody's again.
+# A turn that is not renewed, because its holder died, is free again.
 TURN_SECONDS = 900.0
 TURN = "xtyl.retention"
 FORGET = 100
@@ -39,7 +39,7 @@ Forget = Callable[[Sequence[str]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What was removed so far."""
+    """What has been removed so far."""
 
     executions: int = 0
     jobs: int = 0
@@ -56,8 +56,8 @@ class Tally:
 
 
 def tidy(database: Database, folder: Path, retention: Retention, forget: Forget) -> Iterator[Tally]:
-    """Remove what has been kept long enough; yields after each step. `forget` drops executions' live events. Whoever stops
-    here leaves nothing half done: the next time goes on."""
+    """Remove what has been kept long enough. Yields the total after each step. `forget` drops executions' live events. A
+    caller may stop after any step; the next call goes on from there."""
     tally, gone = Tally(), list[str]()
     for id, held in prune(database, retention):
         tally = replace(tally, executions=tally.executions + 1, jobs=tally.jobs + held)
@@ -75,7 +75,7 @@ def tidy(database: Database, folder: Path, retention: Retention, forget: Forget)
 
 
 def foresee(database: Database, folder: Path, retention: Retention) -> Tally:
-    """What `tidy` would remove, plans aside; changes nothing."""
+    """What `tidy` would remove, except plans. Changes nothing."""
     executions, held = count_over(database, retention)
     tally = Tally(executions=executions, jobs=held)
     for freed in sweep(database, folder, mentioned(database, folder, gone=retention), dry_run=True):
@@ -85,7 +85,7 @@ def foresee(database: Database, folder: Path, retention: Retention) -> Tally:
 
 @dataclass(eq=False)
 class Housekeeper:
-    """Tidies for one worker process where the setting asks for it. Every process has one; whose turn it is, a row says."""
+    """Runs `tidy` in a worker process, if the settings ask for it. Each process has one; a row in SQL grants the turn."""
 
     database: Database
     folder: Path
@@ -100,7 +100,7 @@ class Housekeeper:
         self._ended.set()
 
     def look(self) -> Tally | None:
-        """Tidy if it is a day since somebody did; what was removed, None if it is not time."""
+        """Run `tidy` if the last turn was a day ago. Return what was removed, None if it is not time."""
         if not self.database.transact(self._take_turn):
             return None
         tally = Tally()
@@ -133,7 +133,7 @@ class Housekeeper:
 
 
 def keep_house(settings: Settings, database: Database, forget: Forget) -> Housekeeper | None:
-    """A worker process's keeper, at work; None where nothing is to be removed by itself."""
+    """A started keeper for a worker process; None without XTYL_RETENTION_DAYS."""
     if settings.retention_days is None:
         return None
     retention = Retention(seconds=settings.retention_days * DAY_SECONDS)

@@ -1,4 +1,4 @@
-"""Projects: whose an execution is, by which key it was submitted, and templates numbered per project and name."""
+"""Projects: the owner of an execution, the key of its submission, and Templates numbered per project and name."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -43,7 +43,7 @@ def upgrade() -> None:
     )
     op.create_index("versions_by_template", "template_versions", ["project", "template_id"], unique=True)
     op.execute(NUMBERED)
-    # Nobody reads it any more. It stays, with a default, for clients of the release before that still write it.
+    # No longer read. The column stays, with a default, for clients of the previous release, which still write it.
     with op.batch_alter_table("workflow_templates") as table:
         table.alter_column("version", server_default="0")
 
