@@ -95,7 +95,7 @@ def serving(desk: Desk) -> Iterator[int]:
     """The desk's app behind a real server; yields its port."""
     app: Any = desk.client.app
     configuration = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=10)
-    server = Server(configuration, app.state.office.hub)
+    server = Server(configuration, app.state.ours.hub)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

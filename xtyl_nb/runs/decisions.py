@@ -137,13 +137,13 @@ def approve(
         >>> run.approve("pick", choose=[1], row=0, comment="The shortest.")
         Run('launch')
     """
-    place = self._desk.place(node, row, row_position, item)
+    place = self._decisions.place(node, row, row_position, item)
     comment = written("comment", comment)
 
     def decide(item: str) -> None:
         self._backend.decide(self.id, "approve", node, item, choose=choose, edits=edits, comment=comment, by=person())
 
-    self._desk.decide(node, place, decide, timeout)
+    self._decisions.decide(node, place, decide, timeout)
     return self._touched()
 
 
@@ -181,13 +181,13 @@ def reject(
         >>> run.reject("pick", reason="None is calm.", row=1)
         Run('launch')
     """
-    place = self._desk.place(node, row, row_position, item)
+    place = self._decisions.place(node, row, row_position, item)
     words = written("reason", reason) or ""
 
     def decide(item: str) -> None:
         self._backend.decide(self.id, "reject", node, item, reason=words, by=person())
 
-    self._desk.decide(node, place, decide, timeout)
+    self._decisions.decide(node, place, decide, timeout)
     return self._touched()
 
 
@@ -213,7 +213,7 @@ def another(self: Run, node: str, *, row: Any = None, comment: str | None = None
         >>> run.another("pick", comment="A shorter one.")
         Run('launch')
     """
-    states = self._desk.states(node, self._desk.place(node, row, None, item))
+    states = self._decisions.states(node, self._decisions.place(node, row, None, item))
     waiting = [item for item, state in states.items() if state is JobState.WAITING]
     if not waiting:
         raise DecisionRefused(f"{node} waits for no decision there", hint="`run.reviews()` lists what waits.")

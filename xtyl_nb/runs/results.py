@@ -99,7 +99,7 @@ def inspect(self: Run, node: str, *, row: Any = None, item: str | int | None = N
         >>> run.inspect("headline", row=1, item=2).asked["prompt"]
         'A headline for Tidal mug'
     """
-    position = str(0 if row is None else self._desk.position(row))
+    position = str(0 if row is None else self._decisions.position(row))
     if item is not None:
         position = f"{position}.{item}" if row is not None or isinstance(item, int) else item
     return self._backend.inspect(self.id, node, position)

@@ -243,7 +243,7 @@ class Run:
         return self._backend.queries.plan(self.id)
 
     @property
-    def _desk(self) -> decisions.Decisions:
+    def _decisions(self) -> decisions.Decisions:
         return decisions.Decisions(id=self.id, plan=self._plan, backend=self._backend, wait_until=self._wait_until)
 
     def _changed(self, after: int, timeout: float) -> bool:

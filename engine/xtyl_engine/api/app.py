@@ -47,18 +47,18 @@ def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = N
     )
     if metrics is not None:
         metrics.ask("xtyl_stream_listeners", lambda: [((), len(hub))])
-    office = AppState(service=service, tokens=tokens, desk=ThreadPools(), hub=hub, metrics=metrics)
+    state = AppState(service=service, tokens=tokens, pools=ThreadPools(), hub=hub, metrics=metrics)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         await hub.start()
         yield
         await hub.close()
-        office.desk.close()
+        state.pools.close()
         service.engine.close()
 
     app = FastAPI(title="xtyl", openapi_url=None, docs_url=None, redoc_url=None, lifespan=live, redirect_slashes=False)
-    app.state.office = office
+    app.state.ours = state
     app.state.readiness = health.Readiness()
     for router in PARTS:
         app.include_router(router)
@@ -66,7 +66,7 @@ def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = N
     described: dict[str, Any] = {}
 
     @app.get(DESCRIPTION, responses=answers(dict[str, Any]), tags=["health"])
-    async def openapi(caller: Reader, office: State) -> Response:
+    async def openapi(caller: Reader, state: State) -> Response:
         """This description."""
         described.update(described or describe(app))
         return respond(described)

@@ -31,7 +31,7 @@ class AppState:
 
     service: Service
     tokens: TokenFile
-    desk: ThreadPools
+    pools: ThreadPools
     hub: Hub
     metrics: ApiMetrics | None = None
 
@@ -59,7 +59,7 @@ class Caller:
 
 def app_state(request: Request) -> AppState:
     """The parts of this app."""
-    found: AppState = request.app.state.office
+    found: AppState = request.app.state.ours
     return found
 
 

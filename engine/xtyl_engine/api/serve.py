@@ -59,7 +59,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=END_SECONDS,
     )
-    Server(configuration, app.state.office.hub).run()
+    Server(configuration, app.state.ours.hub).run()
 
 
 def allow_many_files() -> None:

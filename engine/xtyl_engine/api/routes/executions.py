@@ -26,30 +26,30 @@ router = APIRouter(prefix=PREFIX, tags=["executions"])
     responses=answers(Execution, 408, 413, status=201, also=200),
     openapi_extra=takes(SubmissionBody),
 )
-async def submit(request: Request, caller: Writer, office: State, key: Key = None) -> Response:
+async def submit(request: Request, caller: Writer, app: State, key: Key = None) -> Response:
     """Submit a workflow or a stored template over rows. With a key that was used before for the same submission, the answer is
     200 and that execution."""
     data = await read_body(request, LARGE)
-    return await office.desk.work(lambda: _submit(office, caller, data, key), len(data))
+    return await app.pools.work(lambda: _submit(app, caller, data, key), len(data))
 
 
 @router.post("/forecast", responses=answers(Forecasts, 408, 413), openapi_extra=takes(SubmissionBody))
-async def forecast(request: Request, caller: Reader, office: State) -> Response:
+async def forecast(request: Request, caller: Reader, app: State) -> Response:
     """The number of jobs that a submission would run for each node, and how many of them are cached. Nothing is written."""
     # A token that may only read gets a smaller share of the memory for bodies.
     data = await read_body(request, LARGE if caller.token.role.includes(Role.WRITE) else MIDDLE)
 
     def work() -> Response:
-        nodes = office.service.forecast(caller.scope, parse_as(SubmissionBody, parse(data)))
+        nodes = app.service.forecast(caller.scope, parse_as(SubmissionBody, parse(data)))
         return respond({"nodes": to_json(nodes)})
 
-    return await office.desk.work(work, len(data))
+    return await app.pools.work(work, len(data))
 
 
 @router.get("/executions", responses=answers(Executions))
 async def executions(
     caller: Reader,
-    office: State,
+    app: State,
     project_id: Project = None,
     state: OfExecutionState = None,
     name: OfName = None,
@@ -59,55 +59,55 @@ async def executions(
     """A project's executions, newest first."""
 
     def read() -> Page[Execution]:
-        project = office.service.project(caller.scope, project_id)
-        return office.service.reader.executions(project, state, name, after, limit)
+        project = app.service.project(caller.scope, project_id)
+        return app.service.reader.executions(project, state, name, after, limit)
 
-    return await office.desk.page("executions", read)
+    return await app.pools.page("executions", read)
 
 
 @router.get("/executions/{id}", responses=answers(Execution))
-async def execution(id: Id, caller: Reader, office: State) -> Response:
+async def execution(id: Id, caller: Reader, app: State) -> Response:
     """One execution, without its nodes and jobs."""
-    return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).execution)
+    return await app.pools.look(lambda: app.service.reader.of(caller.scope, id).execution)
 
 
 @router.post("/executions/{id}/pause", responses=answers(Execution, 400))
-async def pause(id: Id, caller: Writer, office: State) -> Response:
+async def pause(id: Id, caller: Writer, app: State) -> Response:
     """Pause: no new job starts, running jobs finish. Once this is answered, no job starts any more."""
-    return await _control(office, caller, id, "pause")
+    return await _control(app, caller, id, "pause")
 
 
 @router.post("/executions/{id}/resume", responses=answers(Execution, 400))
-async def resume(id: Id, caller: Writer, office: State) -> Response:
+async def resume(id: Id, caller: Writer, app: State) -> Response:
     """Resume: a paused execution continues, a stopped or failed one starts again with its completed jobs kept."""
-    return await _control(office, caller, id, "resume")
+    return await _control(app, caller, id, "resume")
 
 
 @router.post("/executions/{id}/stop", responses=answers(Execution, 400))
-async def stop(id: Id, caller: Writer, office: State) -> Response:
+async def stop(id: Id, caller: Writer, app: State) -> Response:
     """Stop; completed jobs are kept. Once this is answered, no job starts any more."""
-    return await _control(office, caller, id, "stop")
+    return await _control(app, caller, id, "stop")
 
 
 @router.post("/executions/{id}/retry", responses=answers(Execution, 400))
-async def retry(id: Id, caller: Writer, office: State) -> Response:
+async def retry(id: Id, caller: Writer, app: State) -> Response:
     """Run the failed jobs, and those that depend on them, again."""
-    return await _control(office, caller, id, "retry")
+    return await _control(app, caller, id, "retry")
 
 
-async def _control(office: State, caller: Caller, id: str, action: str) -> Response:
+async def _control(app: State, caller: Caller, id: str, action: str) -> Response:
     def work() -> Response:
-        done = office.service.control(caller.scope, id, action, caller.signed(None))
+        done = app.service.control(caller.scope, id, action, caller.signed(None))
         caller.note(action, id)
         return respond(done)
 
-    return await office.desk.work(work)
+    return await app.pools.work(work)
 
 
-def _submit(office: State, caller: Caller, data: bytes, key: str | None) -> Response:
+def _submit(app: State, caller: Caller, data: bytes, key: str | None) -> Response:
     read = parse(data)
     body, by = parse_as(SubmissionBody, read), caller.signed(None)
-    done = office.service.submit(caller.scope, body, key, submission_digest(read), by)
+    done = app.service.submit(caller.scope, body, key, submission_digest(read), by)
     caller.note("submit", done.execution.id)
     place = {"Location": f"{PREFIX}/executions/{done.execution.id}"}
     return respond(done.execution, 201 if done.is_new else 200, place)

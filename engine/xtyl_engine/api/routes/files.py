@@ -46,7 +46,7 @@ TAKEN = {"requestBody": {"required": True, "content": {"application/octet-stream
 async def store(
     request: Request,
     caller: Writer,
-    office: State,
+    app: State,
     media_type: MediaType = "application/octet-stream",
     project_id: Project = None,
 ) -> Response:
@@ -56,20 +56,20 @@ async def store(
     data = await read_body(request, LARGE)
 
     def work() -> Response:
-        stored = office.service.deposit(caller.scope, project_id, data, media_type, parse)
+        stored = app.service.deposit(caller.scope, project_id, data, media_type, parse)
         caller.note("store", str(stored[KEY]))
         return respond(stored, 201)
 
-    return await office.desk.work(
+    return await app.pools.work(
         work,
         len(data) if media_type in (JSON, TABLE) else 0,
     )
 
 
 @router.get("/workflows/executions/{id}/artifacts/{name}", responses=SENT, response_class=Response)
-async def file(id: Id, name: FileName, caller: Reader, office: State, size: Size = None) -> Response:
+async def file(id: Id, name: FileName, caller: Reader, app: State, size: Size = None) -> Response:
     """A file that the execution refers to."""
-    found = await office.desk.run(lambda: office.service.reader.of(caller.scope, id).file(name, size))
+    found = await app.pools.run(lambda: app.service.reader.of(caller.scope, id).file(name, size))
     shown = "inline" if found.media_type.startswith("image/") else "attachment"
     headers = {"Content-Disposition": f'{shown}; filename="{found.name}"'}
     return Response(found.data, 200, headers, found.media_type)

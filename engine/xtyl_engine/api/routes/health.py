@@ -37,21 +37,21 @@ class Readiness:
         self._asked = float("-inf")
         self._missing: list[str] = []
 
-    async def missing(self, office: State) -> list[str]:
+    async def missing(self, app: State) -> list[str]:
         """The names of the parts that do not answer."""
         async with self._lock:
             if time.monotonic() - self._asked > KEEP_SECONDS:
                 try:
-                    self._missing = await office.desk.run(lambda: _missing(office))
+                    self._missing = await app.pools.run(lambda: _missing(app))
                 except BackendError:
                     self._missing = ["database"]
                 self._asked = time.monotonic()
         return self._missing
 
 
-def _missing(office: AppState) -> list[str]:
-    url = office.service.engine.connection.redis_url
-    looks = {"database": office.service.reader.look, "broker": lambda: check_broker(url)}
+def _missing(app: AppState) -> list[str]:
+    url = app.service.engine.connection.redis_url
+    looks = {"database": app.service.reader.look, "broker": lambda: check_broker(url)}
     return [name for name, look in looks.items() if not _answers(look)]
 
 
@@ -70,18 +70,18 @@ async def alive() -> Response:
 
 
 @router.api_route("/readyz", methods=["GET", "HEAD"], responses=OPEN | declared(503), include_in_schema=False)
-async def ready(request: Request, office: State) -> Response:
+async def ready(request: Request, app: State) -> Response:
     readiness: Readiness = request.app.state.readiness
-    if missing := await readiness.missing(office):
+    if missing := await readiness.missing(app):
         words = f"the {' and the '.join(missing)} of this back end do not answer"
         return answer(problem(503, "backend/unreachable", words, missing=missing))
     return respond({"status": "ok"})
 
 
 @router.get("/api/me", responses=answers(Me))
-async def me(caller: Reader, office: State) -> Response:
+async def me(caller: Reader, app: State) -> Response:
     """The caller's token, and the abilities of this back end."""
-    token, service = caller.token, office.service
+    token, service = caller.token, app.service
     said = Me(
         name=token.name,
         role=str(token.role),

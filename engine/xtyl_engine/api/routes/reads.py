@@ -26,42 +26,40 @@ Count = Annotated[int, Query(ge=1, le=MAX_PAGE, description="The most to return.
 
 
 @router.get("/overview", responses=answers(Overview))
-async def overview(id: Id, caller: Reader, office: State) -> Response:
+async def overview(id: Id, caller: Reader, app: State) -> Response:
     """The state of the execution and of each of its nodes."""
-    return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).overview())
+    return await app.pools.look(lambda: app.service.reader.of(caller.scope, id).overview())
 
 
 @router.get("/plan", responses=answers(dict[str, Any]))
-async def plan(id: Id, caller: Reader, office: State) -> Response:
+async def plan(id: Id, caller: Reader, app: State) -> Response:
     """The plan of the execution."""
-    return await office.desk.look(lambda: json.loads(office.service.reader.of(caller.scope, id).plan().to_json()))
+    return await app.pools.look(lambda: json.loads(app.service.reader.of(caller.scope, id).plan().to_json()))
 
 
 @router.get("/rows", responses=answers(Rows))
-async def rows(id: Id, caller: Reader, office: State, after: After = None, limit: Limit = 100) -> Response:
+async def rows(id: Id, caller: Reader, app: State, after: After = None, limit: Limit = 100) -> Response:
     """The rows of the execution."""
-    return await office.desk.page(
-        "rows", lambda: office.service.reader.of(caller.scope, id).rows(after=after, limit=limit)
-    )
+    return await app.pools.page("rows", lambda: app.service.reader.of(caller.scope, id).rows(after=after, limit=limit))
 
 
 @router.get("/states", responses=answers(States))
-async def states(id: Id, caller: Reader, office: State) -> Response:
+async def states(id: Id, caller: Reader, app: State) -> Response:
     """The state of all its jobs at one moment. Jobs of a node in the same state share an entry; blanks separate its `items`."""
 
     def look() -> Response:
-        return respond({"states": to_json(office.service.reader.of(caller.scope, id).states()), "next": None})
+        return respond({"states": to_json(app.service.reader.of(caller.scope, id).states()), "next": None})
 
     # Pages would show several moments, so the answer is whole, and large ones are made one at a time.
-    found = await office.desk.run(lambda: office.service.reader.of(caller.scope, id).execution)
-    return await office.desk.work(look, found.total * STATE_BYTES)
+    found = await app.pools.run(lambda: app.service.reader.of(caller.scope, id).execution)
+    return await app.pools.work(look, found.total * STATE_BYTES)
 
 
 @router.get("/jobs", responses=answers(Jobs))
 async def jobs(
     id: Id,
     caller: Reader,
-    office: State,
+    app: State,
     node: OfNode = None,
     state: OfState = None,
     outputs: Annotated[bool, Query(description="Include the output of each job.")] = False,
@@ -71,30 +69,30 @@ async def jobs(
     """The jobs of the execution, ordered by node and item."""
 
     def look() -> dict[str, Any]:
-        page = office.service.reader.of(caller.scope, id).jobs(
+        page = app.service.reader.of(caller.scope, id).jobs(
             node=node, state=state, outputs=outputs, after=after, limit=limit
         )
         values = [with_output(to_json(job), job.output) for job in page.items]
         return {"jobs": values, "next": page.next}
 
-    return await office.desk.look(look)
+    return await app.pools.look(look)
 
 
 @router.get("/jobs/{node}/{item}", responses=answers(JobDetail))
-async def job(id: Id, node: Node, item: Item, caller: Reader, office: State) -> Response:
+async def job(id: Id, node: Node, item: Item, caller: Reader, app: State) -> Response:
     """One job with all its details."""
-    return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).job(node, item))
+    return await app.pools.look(lambda: app.service.reader.of(caller.scope, id).job(node, item))
 
 
 @router.get("/nodes/{node}/jobs", responses=answers(JobPage))
-async def node_jobs(id: Id, node: Node, caller: Reader, office: State, start: Start = 0, count: Count = 50) -> Response:
+async def node_jobs(id: Id, node: Node, caller: Reader, app: State, start: Start = 0, count: Count = 50) -> Response:
     """Some jobs of a node with their details; those that wait for a person come first."""
-    return await office.desk.look(lambda: office.service.reader.of(caller.scope, id).job_page(node, start, count))
+    return await app.pools.look(lambda: app.service.reader.of(caller.scope, id).job_page(node, start, count))
 
 
 @router.get("/events", responses=answers(Events))
-async def events(id: Id, caller: Reader, office: State, after: After = None, limit: Limit = 1_000) -> Response:
+async def events(id: Id, caller: Reader, app: State, after: After = None, limit: Limit = 1_000) -> Response:
     """The events of the execution in order. `after` is the number of the last event that the caller has."""
-    return await office.desk.page(
-        "events", lambda: office.service.reader.of(caller.scope, id).events(after=after, limit=limit)
+    return await app.pools.page(
+        "events", lambda: app.service.reader.of(caller.scope, id).events(after=after, limit=limit)
     )

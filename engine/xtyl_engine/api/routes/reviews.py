@@ -20,32 +20,32 @@ DECIDED = answers(Execution, 408, 409, 413)
 
 
 @router.get("", responses=answers(Reviews))
-async def reviews(id: Id, caller: Reader, office: State, after: After = None, limit: Some = 50) -> Response:
+async def reviews(id: Id, caller: Reader, app: State, after: After = None, limit: Some = 50) -> Response:
     """The open reviews in order. `after` is node and item of the last one that the caller has: `pick/3`."""
-    return await office.desk.page("reviews", lambda: office.service.reader.of(caller.scope, id).reviews(after, limit))
+    return await app.pools.page("reviews", lambda: app.service.reader.of(caller.scope, id).reviews(after, limit))
 
 
 @router.post("/{node}/{item}/approve", responses=DECIDED, openapi_extra=takes(ApprovalBody))
-async def approve(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: State) -> Response:
+async def approve(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, app: State) -> Response:
     """Choose options. The first decision wins."""
-    return await _decide(request, office, caller, (id, node, item), ApprovalBody)
+    return await _decide(request, app, caller, (id, node, item), ApprovalBody)
 
 
 @router.post("/{node}/{item}/reject", responses=DECIDED, openapi_extra=takes(RejectionBody))
-async def reject(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: State) -> Response:
+async def reject(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, app: State) -> Response:
     """Reject all options: the steps that depend on the review are skipped, other rows continue."""
-    return await _decide(request, office, caller, (id, node, item), RejectionBody)
+    return await _decide(request, app, caller, (id, node, item), RejectionBody)
 
 
 @router.post("/{node}/{item}/another", responses=DECIDED, openapi_extra=takes(AnotherBody))
-async def another(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, office: State) -> Response:
+async def another(request: Request, id: Id, node: Node, item: Item, caller: Reviewer, app: State) -> Response:
     """Request one more option before a decision."""
-    return await _decide(request, office, caller, (id, node, item), AnotherBody)
+    return await _decide(request, app, caller, (id, node, item), AnotherBody)
 
 
 async def _decide(
     request: Request,
-    office: AppState,
+    app: AppState,
     caller: Caller,
     at: tuple[str, str, str],
     shape: type[DecisionBody],
@@ -54,9 +54,9 @@ async def _decide(
 
     def work() -> Response:
         body = parse_as(shape, parse(data))
-        done = office.service.decide(caller.scope, *at, body, caller.signed(body.by))
+        done = app.service.decide(caller.scope, *at, body, caller.signed(body.by))
         execution, node, item = at
         caller.note(body.verb, f"{execution}, {node} {item}")
         return respond(done)
 
-    return await office.desk.work(work)
+    return await app.pools.work(work)

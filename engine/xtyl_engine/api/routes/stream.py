@@ -76,7 +76,7 @@ class EventStream(Response):
 async def stream(
     id: Id,
     caller: Reader,
-    office: State,
+    app: State,
     after: Annotated[int, Query(ge=0, description="The number of the last event that the caller has.")] = 0,
     last: Annotated[
         int | None,
@@ -84,8 +84,8 @@ async def stream(
     ] = None,
 ) -> Response:
     """The events of the execution as they happen, until it is over."""
-    await office.desk.run(lambda: office.service.reader.of(caller.scope, id))
-    feed = await office.hub.open(
+    await app.pools.run(lambda: app.service.reader.of(caller.scope, id))
+    feed = await app.hub.open(
         id, after if last is None else last, credential=caller.token, still_valid=caller.still_valid
     )
-    return EventStream(office.hub, feed)
+    return EventStream(app.hub, feed)

@@ -22,15 +22,15 @@ router = APIRouter(prefix="/api/workflows/templates", tags=["templates"])
 
 @router.get("", responses=answers(Templates))
 async def templates(
-    caller: Reader, office: State, project_id: Project = None, after: After = None, limit: Limit = 100
+    caller: Reader, app: State, project_id: Project = None, after: After = None, limit: Limit = 100
 ) -> Response:
     """The newest version of each template of a project, by name."""
 
     def read() -> Page[Template]:
-        project = office.service.project(caller.scope, project_id)
-        return office.service.reader.templates(project, after, limit)
+        project = app.service.project(caller.scope, project_id)
+        return app.service.reader.templates(project, after, limit)
 
-    return await office.desk.page("templates", read)
+    return await app.pools.page("templates", read)
 
 
 @router.post(
@@ -39,41 +39,41 @@ async def templates(
     responses=answers(Template, 408, 413, status=201, also=200),
     openapi_extra=takes(TemplateBody),
 )
-async def keep(request: Request, caller: Writer, office: State) -> Response:
+async def keep(request: Request, caller: Writer, app: State) -> Response:
     """Store a workflow as the next version of its name, or answer 200 with the version that holds it already."""
     data = await read_body(request, LARGE)
-    return await office.desk.work(lambda: _keep(office, caller, data), len(data))
+    return await app.pools.work(lambda: _keep(app, caller, data), len(data))
 
 
 @router.get("/{name:path}/versions", responses=answers(Templates))
 async def versions(
-    name: Name, caller: Reader, office: State, project_id: Project = None, after: After = None, limit: Limit = 100
+    name: Name, caller: Reader, app: State, project_id: Project = None, after: After = None, limit: Limit = 100
 ) -> Response:
     """The versions of a template, newest first."""
 
     def read() -> Page[Template]:
-        project = office.service.project(caller.scope, project_id)
-        return office.service.reader.template_versions(project, name, after, limit)
+        project = app.service.project(caller.scope, project_id)
+        return app.service.reader.template_versions(project, name, after, limit)
 
-    return await office.desk.page("templates", read)
+    return await app.pools.page("templates", read)
 
 
 @router.get("/{name:path}", responses=answers(TemplateWithWorkflow))
 async def template(
-    name: Name, caller: Reader, office: State, project_id: Project = None, version: Version = None
+    name: Name, caller: Reader, app: State, project_id: Project = None, version: Version = None
 ) -> Response:
     """One version of a template, by default the newest, with its workflow's document."""
 
     def look() -> dict[str, Any]:
-        service = office.service
+        service = app.service
         found = service.reader.template(service.project(caller.scope, project_id), name, version)
         return {**to_json(found), "workflow": service.reader.template_plan(found).document.to_dict()}
 
-    return await office.desk.look(look)
+    return await app.pools.look(look)
 
 
-def _keep(office: State, caller: Caller, data: bytes) -> Response:
+def _keep(app: State, caller: Caller, data: bytes) -> Response:
     body = parse_as(TemplateBody, parse(data))
-    kept, is_new = office.service.keep_template(caller.scope, body.project_id, body.workflow)
+    kept, is_new = app.service.keep_template(caller.scope, body.project_id, body.workflow)
     caller.note("keep", f"{kept.name!r} {kept.version} of {kept.project}")
     return respond(to_json(kept), 201 if is_new else 200)
