@@ -1,4 +1,4 @@
-"""A PostgreSQL of this folder's own: it is made to crash, which no other test should see."""
+"""A PostgreSQL server for this folder alone: the tests make it crash, which no other test should see."""
 
 from __future__ import annotations
 

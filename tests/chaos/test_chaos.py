@@ -1,4 +1,4 @@
-"""Runs that are harmed in every way known, each kind of fault at least once on each database, and judged."""
+"""Runs are harmed by every kind of fault, at least once on each database, and judged."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CASES = [
 
 
 def test_no_case_takes_one_job_too_often() -> None:
-    """Three deaths would put an innocent job into quarantine, and that is no loss."""
+    """No case has three deadly faults, because three would put an innocent job into quarantine, which is not a loss."""
     assert max(sum(name in DEADLY for name in case.faults) for case in CASES) <= MOST_DEADLY
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.database}-{case.pool}-{case.seed}")
 def test_a_run_survives(case: Case, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Nothing is lost, nothing is paid twice without an attempt that says why, and it drains."""
+    """No job is lost, none is paid twice without an attempt that says why, and the run ends."""
     file = f"sqlite:///{tmp_path / 'home' / 'chaos.db'}"
     url = request.getfixturevalue("own_postgres") if case.database == "postgres" else file
     report = play(case, tmp_path, url)

@@ -1,4 +1,4 @@
-"""The judge finds each promise broken in an account that was doctored so, and nothing in a sound one."""
+"""The judge finds each promise that a doctored record breaks, and nothing in a sound record."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FIRST, SECOND, BOOK = SOUND.jobs
 
 
 def test_a_sound_account_is_sound() -> None:
-    """Nothing is found where nothing is."""
+    """The judge finds nothing in a sound record."""
     assert judge(SOUND) == []
     assert paid_twice(SOUND) == {}
 
@@ -82,11 +82,11 @@ def test_a_sound_account_is_sound() -> None:
     ],
 )
 def test_a_broken_promise_is_found(doctored: Evidence, words: str) -> None:
-    """Each by its own words."""
+    """Each broken promise is reported in its own words."""
     assert any(words in found for found in judge(doctored))
 
 
 def test_what_was_answered_twice_was_paid_twice() -> None:
-    """It is counted by job."""
+    """Answers beyond the first are counted by job."""
     again = replace(SOUND, log=[*SOUND.log, line("answer", "first/0.0", 2.5, text="other")])
     assert paid_twice(again) == {"first@0.0": 2}

@@ -1,4 +1,4 @@
-"""Each thing a proxy can do to the traffic, against a server that answers whatever it is told."""
+"""Each thing that a proxy can do to the traffic, against a server that echoes every message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from servers import wait_until
 
 
 class Echo:
-    """Answers every message with itself; `heard` is all it was told."""
+    """Answers every message with itself; `heard` holds everything it received."""
 
     def __init__(self, path: Path):
         self.heard = b""
@@ -68,14 +68,14 @@ def client(proxy: Proxy, seconds: float = 10) -> Iterator[socket.socket]:
 
 
 def test_traffic_passes(proxy):
-    """Both ways, unchanged."""
+    """Traffic passes both ways, unchanged."""
     with client(proxy) as there:
         there.sendall(b"hello")
         assert there.recv(100) == b"hello"
 
 
 def test_what_is_refused_cannot_connect_and_is_cut(proxy):
-    """New connections are refused, open ones end; afterwards all is as before, at the same port."""
+    """New connections are refused and open ones end; afterwards the proxy works as before, at the same port."""
     with client(proxy) as there:
         there.sendall(b"hello")
         there.recv(100)
@@ -90,7 +90,7 @@ def test_what_is_refused_cannot_connect_and_is_cut(proxy):
 
 
 def test_what_is_held_arrives_later(proxy, echo):
-    """Nothing is said, nothing is closed; when it is over, what was sent is there."""
+    """No data passes and no connection closes; afterwards the data sent meanwhile arrives."""
     with client(proxy, 0.2) as there:
         proxy.set(Mode.HOLD)
         there.sendall(b"hello")
@@ -103,7 +103,7 @@ def test_what_is_held_arrives_later(proxy, echo):
 
 
 def test_what_is_delayed_comes_late(proxy):
-    """Each way takes the time given."""
+    """Each direction takes the given time."""
     with client(proxy, 0.2) as there:
         proxy.set(Mode.DELAY, 0.3)
         there.sendall(b"hello")
@@ -114,7 +114,7 @@ def test_what_is_delayed_comes_late(proxy):
 
 
 def test_a_connection_is_cut_after_so_many_bytes(proxy, echo):
-    """The first bytes arrive, the rest does not, and both ends see it."""
+    """The first bytes arrive, the rest does not, and both ends see the connection end."""
     with client(proxy) as there:
         proxy.set(Mode.CUT, 3)
         there.sendall(b"hello")
@@ -124,7 +124,7 @@ def test_a_connection_is_cut_after_so_many_bytes(proxy, echo):
 
 
 def test_an_answer_is_swallowed(proxy, echo):
-    """The server has heard and answered; nobody knows. Once: the next connection is well."""
+    """The server receives the message and its answer is lost, once only: the next connection works."""
     with client(proxy) as there:
         proxy.set(Mode.SWALLOW)
         there.sendall(b"hello")
@@ -136,7 +136,7 @@ def test_an_answer_is_swallowed(proxy, echo):
 
 
 def test_a_connection_that_comes_as_all_is_closed_is_ended(echo):
-    """Whoever connects in the last moment is not left with a socket that nobody serves."""
+    """A client that connects at the last moment is not left with a socket that is never served."""
     with proxy_loop() as loop:
         made = Proxy(loop, echo.path)
         there = [socket.create_connection(("127.0.0.1", made.port), timeout=10) for _ in range(20)]
@@ -147,7 +147,7 @@ def test_a_connection_that_comes_as_all_is_closed_is_ended(echo):
 
 
 def ends(there: socket.socket) -> bool:
-    """Whether the connection ends without another word."""
+    """Whether the connection ends without more data."""
     try:
         return there.recv(100) == b""
     except ConnectionError:

@@ -24,7 +24,7 @@ from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """An embedded back end of this session's own, with short leases."""
+    """An embedded back end for this session alone, with short leases."""
     with embedded_home(tmp_path_factory.mktemp("embedded"), **QUICK) as settings:
         yield settings
 
@@ -73,7 +73,7 @@ def _with_worker(settings: Settings) -> Iterator[Settings]:
 @pytest.fixture(autouse=True)
 def own_home(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test here uses the session's embedded back end, unless it asks for another."""
-    # Modules beside the tests count as the user's own there.
+    # The worker treats modules beside the tests as the user's own.
     monkeypatch.chdir(TESTS)
     for name in [name for name in os.environ if name.startswith(("XTYL_", "OPENAI_", "OTEL_"))]:
         monkeypatch.delenv(name)
@@ -85,14 +85,14 @@ def own_home(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 @pytest.fixture(scope="session")
 def served(shared: Settings) -> Iterator[Served]:
-    """The API of the shared back end, as a process of its own."""
+    """The API of the shared back end, in a separate process."""
     with serve(shared) as made:
         yield made
 
 
 @pytest.fixture(params=["embedded", "shared", "http"])
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """The back end in use: embedded, then shared from the inside, then over HTTP with a home of the notebook's own."""
+    """The back end in use: embedded, then shared from the inside, then over HTTP with a separate home for the notebook."""
     kind: str = request.param
     if kind == "http":
         for name in [name for name in os.environ if name.startswith("XTYL_")]:
@@ -126,5 +126,5 @@ def elsewhere(tmp_path: Path) -> Callable[[str], object]:
 
 @pytest.fixture
 def effects(tmp_path: Path) -> Effects:
-    """A file that a job adds one line to each time it starts."""
+    """A file to which a job adds one line each time it starts."""
     return Effects(tmp_path / "effects")

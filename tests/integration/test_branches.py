@@ -18,7 +18,7 @@ def attach(name, title, **more):
 
 
 def test_each_row_goes_its_own_way_and_joins():
-    """Per row one branch runs and the other is skipped; what joins after them runs for all."""
+    """Per row one branch runs and the other is skipped; the step that joins them runs for every row."""
     flow = (
         xt.Workflow("ways")
         .conditional("which", when="tone == 'calm'", then=attach("soft", "soft"), otherwise=attach("loud", "loud"))
@@ -34,7 +34,7 @@ def test_each_row_goes_its_own_way_and_joins():
 
 
 def test_a_condition_without_otherwise_skips_and_goes_on():
-    """Where the condition does not hold, nothing of the branch runs, and the join does."""
+    """Where the condition does not hold, no step of the branch runs, and the join does."""
     flow = (
         xt.Workflow("maybe")
         .conditional("which", when="tone == 'bold'", then=attach("extra", "x"))
@@ -111,7 +111,7 @@ def test_a_document_with_start_and_end_runs_as_the_builder_s():
 
 
 def test_a_failure_in_one_branch_leaves_the_other_complete():
-    """What joins after a failed branch is skipped, what ran beside it is kept."""
+    """The step that joins after a failed branch is skipped; results of the other branches are kept."""
 
     def fail():
         raise ValueError("no")

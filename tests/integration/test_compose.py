@@ -1,5 +1,5 @@
-"""What docker-compose.yml says is what runs: each service's own command and environment, on this machine, against a real
-PostgreSQL and a real broker with a password.
+"""The services of docker-compose.yml run on this machine, each with its own command and environment, against a real PostgreSQL
+and a real broker with a password.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def filled(text: str) -> str:
 
 
 def started(name: str, moved: dict[str, str], *arguments: str) -> list[str]:
-    """The command line of a service, with what exists only in its network moved to this machine."""
+    """The command line of a service, with addresses that exist only in its network replaced by those of this machine."""
     return [*(moved_to(word, moved) for word in SERVICES[name]["command"]), *arguments]
 
 
@@ -84,7 +84,7 @@ def running(command: list[str], environ: dict[str, str], folder: Path) -> Iterat
 
 @pytest.fixture
 def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
-    """From the names of the Compose network to places on this machine."""
+    """Addresses on this machine for the names of the Compose network."""
     broker, metrics, flower, api = free_port(), free_port(), free_port(), free_port()
     password = PASSWORDS["POSTGRES_PASSWORD"]
     (tmp_path / "home").mkdir(mode=0o700)
@@ -103,7 +103,7 @@ def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
 
 
 def asked(port: str, what: str, password: str = PASSWORDS["FLOWER_PASSWORD"]) -> Any:
-    """What Flower's own interface answers."""
+    """The answer of Flower's own interface."""
     url = f"http://127.0.0.1:{port}/api/{what}"
     token = base64.b64encode(f"flower:{password}".encode()).decode()
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {token}"})
@@ -146,7 +146,7 @@ def kind(worker: str) -> str:
 
 
 def online(port: str) -> set[str]:
-    """The kinds of workers that Flower has heard of lately."""
+    """The kinds of workers that reported to Flower lately."""
     try:
         return {kind(name) for name, is_online in asked(port, "workers?status=1").items() if is_online}
     except urllib.error.URLError:
@@ -201,7 +201,8 @@ def test_the_services_run_a_workflow_together(
 
 
 def test_every_service_is_fenced_in() -> None:
-    """Health, memory and a way back for whatever goes on; nothing is open to other machines, and nothing of ours runs as root."""
+    """Every service has a restart policy, every lasting one a health check and limits; no port is open to other machines, and no
+    service of ours runs as root."""
     for name, service in SERVICES.items():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
         assert service["restart"] in ("unless-stopped", "on-failure"), name
@@ -213,14 +214,14 @@ def test_every_service_is_fenced_in() -> None:
 
 
 def test_compose_reads_it() -> None:
-    """The file is what the Compose specification allows, for its own schema as well as in YAML."""
+    """The file is valid by the Compose specification's own schema, and as YAML."""
     command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run([*command, ROOT / "docker-compose.yml"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_no_password_has_a_default() -> None:
-    """Whoever sets none is told which; every variable of the file is in the example, without a value that would do."""
+    """A missing password is named in the error; every variable of the file is in the example, without a usable value."""
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     for name, default in _VARIABLE.findall(text):

@@ -1,4 +1,4 @@
-"""The examples in docstrings run as a user would type them, and show what they say."""
+"""The examples in docstrings run as a user would type them, and print what they promise."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_over() -> list[xt.Run]:
 def test_an_example_in_a_docstring_shows_what_it_says(
     name: str, is_over: list[xt.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a notebook, `xt`, `pd`, two rows of `briefs`, a workflow `flow` with a review and a `run` that is over are there."""
+    """An example finds `xt`, `pd`, two rows of `briefs`, a workflow `flow` with a review and a finished `run`, ready to use."""
     monkeypatch.chdir(tmp_path)
     briefs = xt.load_briefs(2)
     if not is_over:

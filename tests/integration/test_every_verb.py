@@ -19,14 +19,14 @@ BRIEFS = pd.DataFrame({"product": ["Aurora lamp", "Tidal mug"], "tone": ["playfu
 
 
 def size_of(path: str) -> tuple[int, int]:
-    """Of a whole image."""
+    """The digest of a whole image."""
     with Image.open(path) as image:
         image.load()
         return image.size
 
 
 def drafts(**review: object) -> xt.Workflow:
-    """Two headlines a row, and a person who picks one."""
+    """A workflow with two headlines a row, of which a person picks one."""
     return (
         xt.Workflow("drafts")
         .generate_copy("headline", prompt="A {{ tone }} headline for {{ product }}", n=2)
@@ -36,7 +36,7 @@ def drafts(**review: object) -> xt.Workflow:
 
 
 def posters() -> xt.Workflow:
-    """One small picture a row."""
+    """A workflow with one small image a row."""
     return xt.Workflow("posters").generate_image("poster", prompt="{{ product }}", size="64x64")
 
 
@@ -59,7 +59,7 @@ def held(effects: object) -> xt.Workflow:
 
 
 def test_a_run_goes_from_submission_to_frame() -> None:
-    """State, progress, what it waits for, frames: from the first look to the last."""
+    """State, progress, `waiting_for` and frames are right from the first look to the last."""
     run = drafts().run(BRIEFS)
     wait_until(lambda: len(run.reviews()) == 4, 60)
     assert run.state == "running"
@@ -76,7 +76,7 @@ def test_a_run_goes_from_submission_to_frame() -> None:
 
 
 def test_await_ends_with_the_run() -> None:
-    """A notebook's own loop may wait for it."""
+    """A notebook's event loop can await the end of a run."""
 
     async def whole() -> xt.Run:
         return await drafts(auto="first").run(BRIEFS)
@@ -85,7 +85,7 @@ def test_await_ends_with_the_run() -> None:
 
 
 def test_a_wait_has_an_end() -> None:
-    """After `timeout` seconds it says how far the run is and that it goes on."""
+    """After `timeout` seconds the error says how far the run is, and that it goes on."""
     run = drafts().run(BRIEFS)
     with pytest.raises(xt.WaitTimeout, match="of 8 jobs are over"):
         run.wait(0.2)
@@ -93,13 +93,13 @@ def test_a_wait_has_an_end() -> None:
 
 
 def test_events_are_watched_without_a_gap() -> None:
-    """From the first to the last, each once, in order."""
+    """`watch` gives every event from the first to the last, each once, in order."""
     run = drafts(auto="first").run(BRIEFS)
     assert [event.sequence for event in run.watch()] == list(range(1, len(run.events()) + 1))
 
 
 def test_pause_and_resume(effects: object) -> None:
-    """Nothing new starts while it is paused, and it goes on from there."""
+    """Nothing new starts while a run is paused, and it goes on from there."""
     run = held(effects).run(word="tide")
     wait_until(lambda: (run.jobs()["status"] == "running").any(), 60)
     assert run.pause().state == "paused"
@@ -110,7 +110,7 @@ def test_pause_and_resume(effects: object) -> None:
 
 
 def test_stop_keeps_what_is_done_and_resume_goes_on() -> None:
-    """The texts that were written are not written again."""
+    """A resumed run does not write its texts again."""
     run = drafts().run(BRIEFS)
     wait_until(lambda: len(run.reviews()) == 4, 60)
     assert run.stop().state == "stopped"
@@ -122,7 +122,7 @@ def test_stop_keeps_what_is_done_and_resume_goes_on() -> None:
 
 
 def test_retry_tries_what_failed(effects: object) -> None:
-    """A failure keeps its words and its traceback; the next try may cure it."""
+    """A failure keeps its message and traceback; the next attempt can succeed."""
     path = str(effects.path)  # type: ignore[attr-defined]
 
     def fragile(word: str) -> str:
@@ -144,7 +144,7 @@ def test_retry_tries_what_failed(effects: object) -> None:
 
 
 def test_a_decision_edits_and_comments() -> None:
-    """Who decided what, before and after, is kept."""
+    """The person, the decision, and the texts before and after are kept."""
     run = drafts(edit=True).run(BRIEFS)
     run.approve("pick", choose=[0], edits={0: "Ours"}, comment="shorter", row="lamp", timeout=60)
     run.approve("pick", choose=[1], row="mug", timeout=60).wait(60)
@@ -156,7 +156,7 @@ def test_a_decision_edits_and_comments() -> None:
 
 
 def test_a_second_decision_is_told_the_first() -> None:
-    """The first one counts, and the refusal says what it was."""
+    """The first decision counts, and the refusal of a second one names it."""
     run = drafts().run(BRIEFS)
     run.approve("pick", choose=[1], row="lamp", timeout=60)
     with pytest.raises(xt.DecisionRefused, match=r"already decided: approve by .*choose=\[1\]"):
@@ -165,7 +165,7 @@ def test_a_second_decision_is_told_the_first() -> None:
 
 
 def test_what_may_not_be_chosen_is_refused() -> None:
-    """With what may be."""
+    """The refusal says what may be chosen."""
     run = drafts().run(BRIEFS)
     with pytest.raises(xt.DecisionRefused, match="option"):
         run.approve("pick", choose=[7], row="lamp", timeout=60)
@@ -173,7 +173,7 @@ def test_what_may_not_be_chosen_is_refused() -> None:
 
 
 def test_reject_skips_what_hangs_on_it() -> None:
-    """The other row goes on."""
+    """After a rejection in one row the other row goes on."""
     run = drafts().run(BRIEFS)
     run.reject("pick", reason="off brand", row="lamp", timeout=60)
     run.approve("pick", choose=[0], row="mug", timeout=60).wait(60)
@@ -183,7 +183,7 @@ def test_reject_skips_what_hangs_on_it() -> None:
 
 
 def test_another_option_may_be_asked_for() -> None:
-    """The list becomes longer, and what was there stays."""
+    """The list of options becomes longer, and the former options stay."""
     run = drafts().run(BRIEFS.iloc[:1])
     wait_until(lambda: len(run.reviews()) == 2, 60)
     before = list(run.reviews()["text"])
@@ -194,7 +194,7 @@ def test_another_option_may_be_asked_for() -> None:
 
 
 def test_images_come_to_the_notebook() -> None:
-    """As whole files in frames, and in the gallery; the same bytes everywhere."""
+    """Frames and the gallery hold whole image files, with the same bytes everywhere."""
     run = posters().run(BRIEFS).wait(60)
     paths = list(run.frame()["poster"])
     assert all(size_of(path) == (64, 64) for path in paths)
@@ -205,7 +205,7 @@ def test_images_come_to_the_notebook() -> None:
 
 
 def test_an_image_of_the_notebook_goes_along() -> None:
-    """A picture in a cell of the frame is there for a function on the worker, and comes back in its result."""
+    """A function on the worker gets an image from a cell of the frame, and its result brings it back."""
 
     def mirror(picture):  # type: ignore[no-untyped-def]
         from PIL import ImageOps
@@ -222,7 +222,7 @@ def test_an_image_of_the_notebook_goes_along() -> None:
 
 
 def test_a_large_result_comes_whole() -> None:
-    """One that is kept as a file of its own too."""
+    """A result that is large enough to be stored as a file arrives whole."""
 
     def long(word: str) -> str:
         return word * 200_000
@@ -232,7 +232,7 @@ def test_a_large_result_comes_whole() -> None:
 
 
 def test_reviews_show_texts_and_whole_images() -> None:
-    """One row per option, its image a file."""
+    """A review has one row per option, with the option's image as a file."""
     flow = posters().review("pick", of="poster", choose=1)
     run = flow.run(BRIEFS)
     wait_until(lambda: len(run.reviews()) == 2, 60)
@@ -241,7 +241,7 @@ def test_reviews_show_texts_and_whole_images() -> None:
 
 
 def test_results_are_saved_to_a_folder(tmp_path: Path) -> None:
-    """One folder a row, texts and images as files."""
+    """`save` writes one folder a row, with texts and images as files."""
     flow = posters().attach("kit", title="{{ product }}", image="{{ poster.image }}")
     paths = flow.run(BRIEFS).wait(60).save(tmp_path / "out")
     assert sorted(path.suffix for path in paths) == [".png", ".png", ".txt", ".txt"]
@@ -249,13 +249,13 @@ def test_results_are_saved_to_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_timeline_has_a_bar_for_each_job() -> None:
-    """Each with its node, and none before the run began."""
+    """Each bar names its node, and none starts before the run."""
     run = drafts(auto="first").run(BRIEFS).wait(60)
     assert {bar.node for bar in run.timeline().bars} >= {"headline"}
 
 
 def test_runs_are_listed_and_found_again() -> None:
-    """By id, newest first."""
+    """Runs are listed by id, newest first."""
     run = drafts(auto="first").run(BRIEFS).wait(60)
     assert xt.runs(5).index[0] == run.id
     assert xt.attach(run.id).frame().equals(run.frame())
@@ -264,7 +264,7 @@ def test_runs_are_listed_and_found_again() -> None:
 
 
 def test_a_dry_run_counts_jobs() -> None:
-    """What would run, and what is there already."""
+    """A dry run counts the jobs that would run, and those with a cached result."""
     flow = posters()
     flow.run(BRIEFS).wait(60)
     table = flow.plan(BRIEFS)
@@ -272,14 +272,14 @@ def test_a_dry_run_counts_jobs() -> None:
 
 
 def test_what_is_wrong_is_told_before_anything_runs() -> None:
-    """The same problems, whichever the back end."""
+    """Every back end reports the same problems."""
     flow = xt.Workflow("wrong").generate_copy("headline", prompt="{{ prodct }}")
     with pytest.raises(xt.WorkflowError, match="prodct"):
         flow.run(BRIEFS)
 
 
 def test_the_frame_comes_back_as_it_was() -> None:
-    """Index, dtypes and missing values, from another handle."""
+    """Another handle gives the frame with the same index, dtypes and missing values."""
     frame = pd.DataFrame(
         {"product": ["a", None], "when": pd.to_datetime(["2026-01-01", None]), "count": pd.array([1, None], "Int64")},
         index=pd.Index([10, 20], name="brief"),
@@ -299,16 +299,16 @@ def _echo() -> xt.Workflow:
 
 
 def test_a_function_runs_on_the_same_python() -> None:
-    """That it was packed by."""
+    """A worker runs a function under the Python version that packed it."""
     assert _echo().run(BRIEFS).wait(60).frame()["echo"]["lamp"] == PYTHON
 
 
 def test_a_run_outlives_the_choice_of_a_back_end() -> None:
-    """A handle goes on with the back end that it was made with."""
+    """A handle keeps the back end that it was made with."""
     run = drafts(auto="first").run(BRIEFS).wait(60)
     before = run.frame()
     xt.connect()
     assert run.state == "completed"
     assert run.frame().equals(before)
-    # Nobody else does: the back end in use is another.
+    # The fixtures close only the back end in use, which is another by now.
     run._backend.close()

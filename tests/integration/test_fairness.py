@@ -1,4 +1,4 @@
-"""Many runs on the same slots: none waits until another is done. What is judged is the order of starts, never seconds."""
+"""Many runs on the same slots: none waits until another is done. The tests judge the order of starts, never seconds."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_short_run_does_not_wait_behind_a_long_one(busy: Settings) -> None:
         short=short.id,
     )[0][0]
     long.stop()
-    # Two slices' worth of all slots: the slice that was on, and one more that was asked for before.
+    # Two slices of all slots: the current slice, and one more that was asked for before.
     assert before <= 2 * SLOTS * (SLICE_SECONDS / JOB_SECONDS + 1)
 
 

@@ -1,5 +1,5 @@
-"""Processes killed and the broker emptied in the middle of a run: every job completes, none that was complete runs again, and
-each extra start is explained by an attempt.
+"""Processes are killed and the broker is emptied in the middle of a run: every job completes, no completed job runs again, and an
+attempt explains each extra start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROWS = 12
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A back end of this test's own, ready to be harmed."""
+    """A back end for this test alone, which may be harmed."""
     with embedded_home(tmp_path, **{**QUICK, "XTYL_SLOTS": "3"}) as settings:
         for name, value in settings.to_environ().items():
             monkeypatch.setenv(name, value)
@@ -36,7 +36,7 @@ def home(tmp_path, monkeypatch):
 
 
 def working(effects):
-    """Two steps per row, each noting its start, that take long enough to be caught at it."""
+    """Two steps per row that note each start, and take long enough to be killed in the middle."""
 
     def step(name):
         effects.note(name)
@@ -63,7 +63,7 @@ def completed_jobs(run):
 
 
 def assert_nothing_lost(run, effects, completed_before, lines_before):
-    """Every job is complete; what was complete did not start again; each start is an attempt."""
+    """Check that every job is complete, that completed jobs did not start again, and that each start is an attempt."""
     assert run.state == "completed", run.frame()["error"].dropna().tolist()
     jobs = run.jobs()
     assert (jobs["status"] == "completed").all()
@@ -80,7 +80,7 @@ def assert_nothing_lost(run, effects, completed_before, lines_before):
 
 
 def harm(run, effects, deed):
-    """Do it between two looks; returns what had been completed by then and how many starts there were after it."""
+    """Do the harm; returns the jobs completed before it, and the number of starts after it."""
     before = completed_jobs(run)
     deed()
     return before, len(effects.lines())
@@ -97,7 +97,7 @@ def test_the_run_survives_the_worker_s_death(home, effects):
 
 
 def test_the_run_survives_the_supervisor_s_death(home, effects):
-    """After kill -9 of the supervisor a waiting client starts everything anew, and the run goes on."""
+    """After kill -9 of the supervisor a waiting client starts everything again, and the run goes on."""
     run = start(effects)
     before, supervisor = completed_jobs(run), status(home).pid
     kill(supervisor)
@@ -140,13 +140,13 @@ def test_the_run_survives_its_client_s_death(home, effects, tmp_path):
 
 
 def test_the_run_survives_an_emptied_broker(home, effects):
-    """After every key of the broker is gone, nothing is redone and nothing is forgotten."""
+    """After every key of the broker is gone, no job is redone and no job is forgotten."""
     run = start(effects)
     with redis.Redis(unix_socket_path=read_presence(home.home).socket) as client:
         try:
             client.flushall()
         except redis.exceptions.NoPermissionError:
-            # The embedded server forbids it; delete key by key what it would have.
+            # The embedded server forbids FLUSHALL, so delete key by key.
             for key in client.scan_iter("*"):
                 client.delete(key)
     run.wait(60)
@@ -156,7 +156,7 @@ def test_the_run_survives_an_emptied_broker(home, effects):
 
 
 def test_the_run_survives_the_server_s_death(home, effects):
-    """After kill -9 of the broker it is started again, what runs is not disturbed, and the run goes on."""
+    """After kill -9 of the broker it is started again; running jobs are not disturbed, and the run goes on."""
     run = start(effects)
     kill(read_presence(home.home).server_pid)
     run.wait(60)
@@ -166,7 +166,7 @@ def test_the_run_survives_the_server_s_death(home, effects):
 
 
 def test_a_job_that_kills_its_worker_is_quarantined(home, effects):
-    """After three deaths the job is not tried again, and says so; other rows complete."""
+    """After three deaths of its worker a job is not tried again, and its error says so; other rows complete."""
 
     def poison(n):
         if n == 0:

@@ -1,5 +1,5 @@
-"""Functions that were forged, swapped or cut in the database are refused by a real worker before anything of them is loaded; what
-does not depend on them goes on.
+"""A real worker refuses functions that were forged, swapped or cut in the database, before it loads any part of them; steps that
+do not depend on them go on.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def of_another_python(right: PackedFunction, id: str, key: bytes) -> PackedFunct
 
 
 def swapped(right: PackedFunction, id: str, key: bytes) -> PackedFunction:
-    """Another function of the same run, rightly signed, in this one's place."""
+    """Another function of the same run, with a valid signature, in this one's place."""
     other = pack(lambda: "other", key=key, execution_id=id)
     return replace(other, digest=right.digest)
 
@@ -90,12 +90,12 @@ FORGED = {
 
 @pytest.mark.parametrize("kind", FORGED)
 def test_a_forged_function_fails_its_own_job(kind: str) -> None:
-    """The job says why it was refused, without another try; the step beside it is complete."""
+    """The job's error says why its function is refused, with no second attempt; the step beside it completes."""
     forge, words = FORGED[kind]
 
     def stored(right: PackedFunction, id: str, key: bytes) -> PackedFunction | None:
         found = forge(right, id, key)
-        # Its row must be found, or nothing of it is looked at.
+        # Its row must be found, or the function is not looked at.
         return found and replace(found, digest=right.digest)
 
     run = started(stored).wait(60)
@@ -108,7 +108,7 @@ def test_a_forged_function_fails_its_own_job(kind: str) -> None:
 
 
 def test_a_planted_pickle_is_not_loaded(tmp_path: Path) -> None:
-    """Bytes that would act when they are unpickled are refused by their signature: nothing happens."""
+    """Bytes that would act when unpickled are refused by their signature, and nothing happens."""
     bomb = cloudpickle.dumps((Bomb(tmp_path / "bomb"), "", ()))
     run = started(lambda right, id, key: replace(right, blob=bomb)).wait(60)
     assert "not packed for this run" in run.frame()["error"][0]
@@ -116,13 +116,13 @@ def test_a_planted_pickle_is_not_loaded(tmp_path: Path) -> None:
 
 
 def test_the_right_function_runs() -> None:
-    """What these tests submit by hand runs where nothing is forged."""
+    """The submission that these tests write by hand runs if nothing is forged."""
     assert started(lambda right, id, key: right).wait(60).frame()["made"][0] == "made"
 
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Iterator[None]:
-    """A back end of a team, in use: its worker takes no functions from notebooks."""
+    """A shared back end in use, whose worker takes no functions from notebooks."""
     with valkey_server() as redis:
         environ = {"XTYL_HOME": str(tmp_path / "home"), "XTYL_DATABASE_URL": f"sqlite:///{tmp_path}/x.db"}
         settings = load_settings(environ | {"XTYL_REDIS_URL": redis, "XTYL_SLOTS": "2"})
@@ -140,7 +140,7 @@ def shared(tmp_path: Path) -> Iterator[None]:
 
 
 def test_a_shared_worker_takes_no_functions(shared: None) -> None:
-    """A function of the notebook is refused by name, with both ways out; one that the worker can import runs."""
+    """A notebook's function is refused by name, with both remedies; a function that the worker can import runs."""
     flow = xt.Workflow("team").call("own", lambda: 1).call("installed", basename, p="a/b", after=[])
     frame = flow.run().wait(60).frame()
     assert "this worker takes no functions from notebooks: <lambda>" in frame["error"][0]

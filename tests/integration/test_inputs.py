@@ -1,4 +1,4 @@
-"""Tables of every shape go in and come out on their own index; what cannot be used is refused by name before anything runs."""
+"""Tables of every shape go in and come out on their own index; unusable ones are refused by name before anything runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_index_is_kept(index):
 
 
 def test_a_row_is_named_by_its_own_label(index):
-    """A review is decided by the label that the user's frame has; a label that is there twice is refused."""
+    """A review is decided by a label of the user's frame; a label that occurs twice is refused."""
     frame = pd.DataFrame({"name": NAMES}, index=index)
     flow = xt.Workflow("one").generate_copy("line", prompt="{{ name }}").review("pick", of="line")
     run = flow.run(frame)
@@ -79,7 +79,7 @@ COLUMNS = pd.DataFrame(
 
 
 def test_every_type_of_column_is_kept():
-    """Inputs come back with their values and dtypes from another handle; what is missing stays missing."""
+    """Another handle gives the inputs with their values and dtypes; missing values stay missing."""
     run = FLOW.run(COLUMNS).wait(60)
     for found in (run.frame(), xt.attach(run.id).frame()):
         assert_frame_equal(found[list(COLUMNS)], COLUMNS, check_frame_type=False)
@@ -98,13 +98,13 @@ def test_missing_values_are_none_in_templates():
 
 
 def test_a_list_of_dicts_is_a_table_too():
-    """Anything that a DataFrame can be made of is taken."""
+    """A run takes anything that a DataFrame can be made of."""
     run = FLOW.run([{"name": "ann"}, {"name": "bo"}]).wait(60)
     assert list(run.frame()["kit"]) == ["ann!", "bo!"]
 
 
 def test_an_empty_table_completes_with_no_rows():
-    """No rows are no jobs: the run is completed and its frame is empty, with every column."""
+    """A run without rows has no jobs: it is completed, and its frame is empty, with every column."""
     run = FLOW.run(pd.DataFrame({"name": pd.Series([], dtype="str")})).wait(60)
     assert run.state == "completed"
     assert list(run.frame().columns) == ["name", "kit", "status", "error"]
@@ -137,7 +137,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_table_that_cannot_be_used_is_refused_by_name(name):
-    """The error names the column or cell and what to do; no run is made."""
+    """The error names the column or cell, and a remedy; no run is made."""
     frame, error, words = REFUSED[name]
     before = len(xt.runs())
     with pytest.raises(error, match=words) as caught:
@@ -147,7 +147,7 @@ def test_a_table_that_cannot_be_used_is_refused_by_name(name):
 
 
 def test_an_input_that_is_a_column_too_is_refused():
-    """One name has one meaning."""
+    """A name that is a column and a keyword at once is refused."""
     with pytest.raises(xt.FrameError, match="a column and an input"):
         FLOW.run(pd.DataFrame({"name": NAMES}), name="x")
 

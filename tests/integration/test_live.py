@@ -19,7 +19,7 @@ from servers import wait_until
 
 
 class Gate:
-    """A job that starts, says so, and ends when the test lets it."""
+    """A job that notes its start, and ends when the test lets it."""
 
     def __init__(self, folder: Path):
         self.folder = str(folder)
@@ -52,7 +52,7 @@ def gated(gate):
 
 
 def test_pause_lets_what_runs_finish_and_starts_nothing(gate, effects):
-    """After `pause` returns nothing new starts; what ran is kept; `resume` goes on from there."""
+    """After `pause` returns nothing new starts; running jobs are kept; `resume` goes on from there."""
     flow = xt.Workflow("pause").call("held", gate).call("after", effects.note, line="after", after=["held"])
     run = flow.run()
     wait_until(gate.started)
@@ -91,7 +91,7 @@ def test_stop_ends_the_run_and_resume_continues_it(gate, effects):
 
 
 def test_controls_that_make_no_sense_are_refused_by_name(gate):
-    """Each refusal says what state it found; resuming a running run changes nothing."""
+    """Each refusal names the state that it found; resuming a running run changes nothing."""
     run = gated(gate).run()
     wait_until(gate.started)
     assert run.resume().state == "running"
@@ -161,7 +161,7 @@ def test_an_interrupt_while_waiting_leaves_the_run_going(gate, tmp_path):
     """Ctrl-C ends the wait, says how to find the run again, and the run completes."""
     run = gated(gate).run()
     wait_until(gate.started)
-    # A shell that runs tests in the background has them, and what they start, ignore the signal.
+    # A shell that runs tests in the background makes them, and their children, ignore the signal.
     ready = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     # What is imported late is there before: Python loses an interrupt that falls into an import's own clean-up.
     once = "try:\n    run.wait(0.05)\nexcept xt.WaitTimeout:\n    pass\n"

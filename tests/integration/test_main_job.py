@@ -1,4 +1,4 @@
-"""The main job from frame to frame, on the embedded and on the shared back end: draft, draw, pick, package."""
+"""The main workflow from frame to frame, on the embedded and on the shared back end: draft, draw, pick, package."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_result_frames_have_their_shapes_and_types():
 
 
 def test_rows_are_decided_by_label_with_edits_and_rejected_alone():
-    """One row is edited, one rejected, one approved; each ends in its own way, and a decision stands."""
+    """One row is edited, one rejected, one approved; each ends accordingly, and decisions stand."""
     run = launch(edit=True).run(BRIEFS)
     run.approve("pick", choose=[2], edits={2: {"headline": "Mine <b>"}}, row="mug", timeout=60)
     assert set(run.frame()["status"][["lamp", "rug"]]) <= {"pending", "running", "waiting"}
@@ -117,7 +117,7 @@ def test_rows_are_decided_by_label_with_edits_and_rejected_alone():
 
 
 def test_a_second_run_takes_cached_results_and_plan_foretells_it():
-    """What was generated once is taken again at no cost, and `plan` says so before."""
+    """A text generated once is taken again at no cost, and `plan` says so before."""
     flow, word = launch(auto="first"), uuid.uuid4().hex[:8]
     briefs = BRIEFS.assign(product=[f"{name} {word}" for name in BRIEFS["product"]])
     before = flow.plan(briefs)

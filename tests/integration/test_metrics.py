@@ -1,4 +1,4 @@
-"""What a worker tells of its work: numbers collected over HTTP as Prometheus does, errors and spans sent out."""
+"""A worker's telemetry: metrics collected over HTTP as Prometheus does, errors and spans sent out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xtyl_engine.settings import load_settings, prepare_home
 
 @contextmanager
 def worker(folder: Path, monkeypatch: pytest.MonkeyPatch, pool: str, **given: str) -> Iterator[Fleet]:
-    """A worker of a back end of its own, which this process uses too."""
+    """A worker with a back end for this test alone, which this process uses too."""
     with valkey_server() as broker:
         given = {"XTYL_HOME": str(folder / "home"), "XTYL_REDIS_URL": broker, **given}
         settings = load_settings({**QUICK, **given, "XTYL_ACCEPT_FUNCTIONS": "1"})
@@ -34,7 +34,8 @@ def worker(folder: Path, monkeypatch: pytest.MonkeyPatch, pool: str, **given: st
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effects: Effects, pool: str) -> None:
-    """Jobs by outcome, how long they ran and waited, retries, calls, cost, what stands in SQL; from all of a pool."""
+    """A worker reports jobs by outcome, run and queue times, retries, calls and cost of all its processes, and, if it is one
+    process, the jobs in SQL."""
     port = free_port()
 
     def stumble(text: str) -> str:
@@ -76,7 +77,7 @@ def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_lost_lease_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, effects: Effects) -> None:
-    """A process of a pool is killed at its work: what it had is put back, and counted and told by another."""
+    """A process of a pool is killed at work: another puts its jobs back, counts them and logs them."""
     port = free_port()
 
     def die_once() -> str:
@@ -97,7 +98,7 @@ def test_a_lost_lease_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_worker_tells_of_failures_and_spans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: str) -> None:
-    """By two settings alone: failed jobs to Sentry, every attempt and commit to OpenTelemetry, the last ones when it ends."""
+    """Two settings send failed jobs to Sentry and every attempt and commit to OpenTelemetry, the last ones when a worker ends."""
     with collector() as server:
         asked = {"XTYL_SENTRY_DSN": server.dsn, "XTYL_OTLP_ENDPOINT": server.url}
         with worker(tmp_path, monkeypatch, pool, **asked) as process:

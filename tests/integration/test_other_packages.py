@@ -1,4 +1,4 @@
-"""A package that others wrote for an earlier release goes on: its node type and its provider are found, and run in a worker."""
+"""A third party's package for an earlier release still works: its node type and its provider are found, and run in a worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from servers import embedded_home
 
 MODULES = ("xtyl_engine.errors", "xtyl_engine.nodes.base", "xtyl_engine.providers.base")
 
-# Written for the release of schema 0003, and not to be changed with ours.
+# Written for the release of schema 0003; do not change it with our code.
 PACKAGE = """
 import io
 
@@ -115,7 +115,7 @@ print(json.dumps({
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An environment whose Python finds the package, its worker too, and a back end of its own."""
+    """An environment with a back end of its own, where notebook and worker find the package."""
     site = tmp_path / "site"
     (site / "press-1.0.dist-info").mkdir(parents=True)
     (site / "press.py").write_text(PACKAGE, encoding="utf-8")
@@ -126,7 +126,7 @@ def installed(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def test_a_package_of_others_goes_on(installed: dict[str, str], tmp_path: Path) -> None:
-    """Its node type and its provider, written with the names of an earlier release, run in a worker, retries and costs too."""
+    """A node type and a provider written with the names of an earlier release run in a worker, with retries and costs."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", NOTEBOOK],
         env=installed,

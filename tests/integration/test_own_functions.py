@@ -1,4 +1,4 @@
-"""The user's own functions on a real worker: what they may return, how they may fail, what they take along."""
+"""The user's own functions on a real worker: what they may return, how they may fail, which variables they capture."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("kind", PLAIN)
 def test_a_function_of_the_notebook_gives_its_value(kind):
-    """Whatever way it is written and whatever plain value it returns, the frame's column holds that value per row."""
+    """For every way to write a function and every plain value it returns, the frame's column holds that value per row."""
     function, expected = PLAIN[kind]
     argument = {"text": "{{ name }}"} if kind == "of the module beside" else {"name": "{{ name }}"}
     frame = xt.Workflow("own").call("made", function, **argument).run(BRIEFS).wait(60).frame()
@@ -124,7 +124,7 @@ def test_a_list_makes_items_that_later_steps_run_over():
 
 
 def test_lists_within_lists_are_gathered_in_order():
-    """What a later list made first stands behind what an earlier list made last."""
+    """Items of a later list that came first stand behind items of an earlier list that came last."""
 
     def parts(number):
         time.sleep(0.1 * (number == 0))
@@ -145,7 +145,7 @@ def test_lists_within_lists_are_gathered_in_order():
 
 
 def test_a_review_over_items_that_are_not_born_yet_can_be_approved_ahead():
-    """A decision for each item of a list that only the run makes is waited for too."""
+    """A run waits for a decision on each item of a list that is known only at run time."""
     flow = (
         xt.Workflow("ahead")
         .call("letters", lambda name: list(name), name="{{ name }}")
@@ -212,7 +212,7 @@ FAILING = {
 
 @pytest.mark.parametrize("kind", FAILING)
 def test_a_function_that_fails_ends_its_row_alone(kind):
-    """The failed row says in its error what happened; the other row is complete, and nothing is tried again."""
+    """The failed row's error says what happened; the other row completes, and nothing is tried again."""
     function, words = FAILING[kind]
     run = xt.Workflow("failing").call("made", function, name="{{ name }}").attach("kit", title="{{ made }}").run(BRIEFS)
     frame = run.wait(60).frame()
@@ -237,7 +237,7 @@ def test_what_cannot_be_packed_is_refused_before_anything_runs():
 
 
 def test_a_transient_error_is_tried_again_as_often_as_asked(effects):
-    """A function that fails twice succeeds at its third start; each start is an attempt."""
+    """A function that fails twice succeeds at its third start, and each start is an attempt."""
 
     def flaky(name):
         if effects.note(name) < 3:
@@ -254,7 +254,7 @@ def test_a_transient_error_is_tried_again_as_often_as_asked(effects):
 
 
 def test_a_transient_error_that_stays_fails_and_retry_tries_it_again(effects):
-    """With its tries spent the job is failed; `retry()` runs it and what hung on it again, completed jobs not."""
+    """A job fails when its tries are spent; `retry()` runs it and the jobs that depend on it again, completed jobs not."""
 
     def stubborn(name):
         if name == "ann" and effects.note(name) < 3:
@@ -281,7 +281,7 @@ def test_a_transient_error_that_stays_fails_and_retry_tries_it_again(effects):
 
 
 def test_a_partial_failure_pauses_the_run_until_it_is_resumed(effects):
-    """The run says that it is paused and why; resuming starts the job again and nothing else."""
+    """The run says that it is paused, and why; resuming starts that job again and no other."""
 
     def partial(name):
         if effects.note(name) < 2 and name == "ann":

@@ -1,4 +1,4 @@
-"""Workers side by side: who runs what where some node types are heavy, what a pool of processes outlives, how it ends."""
+"""Workers side by side: which one runs a job where some node types are heavy, what a pool of processes survives, how it ends."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ATTEMPTS = text(
     "SELECT j.node, a.owner, a.outcome FROM job_attempts a JOIN agent_jobs j ON j.id = a.job_id"
     " WHERE j.execution_id = :id ORDER BY a.started, a.number"
 )
-# A process's own sweep would find what a hint did not tell.
+# A process's own sweep would find jobs without a notification.
 BY_HINTS_ALONE = 600.0
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
 def routed(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """A back end, no worker yet, where calls are heavy."""
+    """A back end without a worker, where calls are heavy."""
     with valkey_server() as broker:
         given = {"XTYL_HOME": str(tmp_path / "shared"), "XTYL_DATABASE_URL": database_url, "XTYL_REDIS_URL": broker}
         settings = load_settings({**QUICK, **given, "XTYL_HEAVY": "call", "XTYL_SLOTS": "2"})
@@ -50,7 +50,7 @@ def effects(tmp_path: Path) -> Effects:
 
 
 def attempts(settings: Settings, run: xt.Run) -> list[tuple[str, int, str]]:
-    """Node, pid of who ran it, and what became of it, by start."""
+    """Node, pid of its worker, and outcome of each attempt, in order of start."""
     engine = create_engine(settings.database_url)
     with engine.connect() as connection:
         found = connection.execute(ATTEMPTS, {"id": run.id}).all()
@@ -64,7 +64,7 @@ def parent(pid: int) -> int:
 
 
 def stuck(effects: Effects) -> xt.Workflow:
-    """One job that never ends the first time."""
+    """A job that never ends the first time."""
 
     def work(word: str) -> str:
         if effects.note(word) == 1:
@@ -75,7 +75,7 @@ def stuck(effects: Effects) -> xt.Workflow:
 
 
 def test_each_job_goes_to_a_worker_of_its_kind(routed: Settings) -> None:
-    """Texts are written by threads, functions run in processes, and whoever makes a job ready for the others tells them."""
+    """Threads write texts, processes run functions, and a worker that makes a job ready for the other kind notifies it."""
     hinted = replace(routed, sweep_seconds=BY_HINTS_ALONE)
     flow = (
         xt.Workflow("both")
@@ -94,7 +94,7 @@ def test_each_job_goes_to_a_worker_of_its_kind(routed: Settings) -> None:
 
 
 def test_a_run_says_which_worker_it_waits_for_and_goes_on_when_there_is_one(routed: Settings) -> None:
-    """Without a worker for heavy jobs they wait, by name; one that comes finds them though every hint is gone."""
+    """Heavy jobs without a worker wait, and the run names that worker; once it comes it finds them without a notification."""
     flow = xt.Workflow("late").call("shout", lambda text: text.upper(), text="{{ word }}")
     with fleet(routed):
         run = flow.run(word="hat")
@@ -108,7 +108,7 @@ def test_a_run_says_which_worker_it_waits_for_and_goes_on_when_there_is_one(rout
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_worker_that_is_told_to_end_gives_back_what_it_holds(routed: Settings, effects: Effects, pool: str) -> None:
-    """It does not wait for a job that takes long, whose next attempt is somebody else's and costs no try."""
+    """The worker does not wait for a long job; another worker makes the next attempt, which costs no try."""
     settings = replace(routed, heavy="", shutdown_seconds=0.1)
     with fleet(settings, pool) as workers:
         run = stuck(effects).run(word="hat")
@@ -120,7 +120,7 @@ def test_a_worker_that_is_told_to_end_gives_back_what_it_holds(routed: Settings,
 
 
 def test_a_process_that_is_killed_is_replaced_and_its_job_done(routed: Settings, effects: Effects) -> None:
-    """The worker stays; the job's lease runs out and another process takes it; the worker still ends when it is told to."""
+    """The worker stays, another process takes the job when its lease runs out, and the worker still ends when it is told to."""
     with fleet(routed, "prefork") as workers:
         run = stuck(effects).run(word="hat")
         wait_until(effects.lines)
@@ -135,7 +135,7 @@ def test_a_process_that_is_killed_is_replaced_and_its_job_done(routed: Settings,
 
 @ON_SQLITE
 def test_a_process_that_has_grown_is_replaced(routed: Settings) -> None:
-    """With a limit below what any needs, each hint has a process of its own."""
+    """With a memory limit that every process exceeds, each notification gets a new process."""
     flow = xt.Workflow("grown").call("who", lambda word: os.getpid(), word="{{ word }}")
     with fleet(replace(routed, child_megabytes=1), "prefork"):
         pids = [flow.run(word=word).wait(60).frame()["who"].iloc[0] for word in ("one", "two", "three")]
@@ -144,7 +144,7 @@ def test_a_process_that_has_grown_is_replaced(routed: Settings) -> None:
 
 @ON_SQLITE
 def test_the_parent_of_processes_opens_no_database(routed: Settings) -> None:
-    """What it held its children would share, and SQLite's locks with it."""
+    """The main process of a pool opens no database: its children would share the connection, and SQLite's locks."""
     flow = xt.Workflow("open").call("who", lambda word: os.getpid(), word="{{ word }}")
     with fleet(routed, "prefork") as workers:
         pid = flow.run(word="hat").wait(60).frame()["who"].iloc[0]
@@ -163,8 +163,8 @@ def opened(pid: int, name: str) -> bool:
 @ON_SQLITE
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_the_health_check_tells_alive_from_dead(routed: Settings, pool: str) -> None:
-    """Healthy while the worker runs; for a worker of another pool, once it was killed, or with the broker away, it says what is
-    wrong and ends with 1."""
+    """The check ends with 0 while the worker runs; for another pool's worker, after a kill, or with the broker away, it says what
+    is wrong and ends with 1."""
     command = [str(Path(sys.executable).parent / "xtyl"), "worker", "--check"]
     routed, other = replace(routed, pool=pool), replace(routed, pool="prefork" if pool == "threads" else "threads")
     environ = routed.child_environ()

@@ -1,4 +1,4 @@
-"""The openai provider through the whole engine: its answers, its refusals, its retries, and where its key may be seen."""
+"""The openai provider through the whole engine: answers, refusals, retries, and where its key may be seen."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def copy(model, **more):
 
 
 def test_texts_and_images_come_with_model_and_usage(openai):
-    """Both kinds of answer reach the frames, each request carries the job's idempotency key, nothing is asked twice."""
+    """Both kinds of answer reach the frames, each request carries the job's idempotency key, and none is sent twice."""
     flow = copy("m", n=2).generate_image(
         "poster", prompt="{{ line.text }}", size="64x64", over="line", provider="openai"
     )
@@ -88,7 +88,7 @@ def test_a_refusal_is_tried_again_only_where_that_can_help(openai, model, reques
 
 
 def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(openai):
-    """After 429 with Retry-After the run says what it waits for; nothing is asked meanwhile."""
+    """After 429 with Retry-After the run says what it waits for, and sends no request meanwhile."""
     run = copy("rate-limit", retry=SOON).run(name="you")
     wait_until(lambda: (run.waiting_for or "").startswith("the rate limit of openai: next start in"))
     with pytest.raises(xt.WaitTimeout, match="waiting for the rate limit of openai"):
@@ -98,10 +98,10 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(openai):
 
 
 def test_the_key_is_written_nowhere(openai, home):
-    """Not in the database, a log, an artifact or any other file of the home, also after an error that quotes it."""
+    """The key is not in the database, a log, an artifact or any other file of the home, even after an error that quotes it."""
     copy("bad-key").run(name="you").wait(60)
     copy("m").run(name="me").wait(60)
-    # In another process: whoever closes a database file gives up its own locks on it.
+    # In another process: a process that closes a database file gives up its own locks on it.
     found = subprocess.run(["grep", "-rlaF", KEY, str(home.home)], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (1, "", "")
     canary = subprocess.run(["grep", "-rlaF", "Hi me", str(home.home)], capture_output=True, text=True, check=False)
@@ -109,7 +109,7 @@ def test_the_key_is_written_nowhere(openai, home):
 
 
 def test_a_key_that_was_set_too_late_is_missed_with_words(monkeypatch):
-    """A back end that was started before the key was set says that it lacks it and how it gets it."""
+    """A back end that was started before the key was set says that the key is missing, and how to pass it."""
     warm = xt.Workflow("warm").attach("kit", title="x").run().wait(60)
     assert warm.state == "completed"
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -120,7 +120,7 @@ def test_a_key_that_was_set_too_late_is_missed_with_words(monkeypatch):
 
 
 def test_the_provider_set_in_the_notebook_goes_with_the_run(monkeypatch):
-    """XTYL_PROVIDER counts from when it is set, whatever the worker was started with; a provider= in the node stands."""
+    """XTYL_PROVIDER counts from the moment it is set, also for a worker started before; a node's own `provider=` stands."""
     flow = xt.Workflow("which").generate_copy("line", prompt="x {{ name }}")
     assert flow.run(name="1").wait(60).jobs()["provider"][0] == "offline"
     monkeypatch.setenv("XTYL_PROVIDER", "openai")

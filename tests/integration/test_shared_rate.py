@@ -1,4 +1,4 @@
-"""Rates with real workers: what starts when, and that nobody sits and waits."""
+"""Rates with real workers: when jobs start, and that no slot is held by a job that has to wait."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def limited(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def starts_of(settings: Settings, id: str) -> list[float]:
-    """When its texts were started, by the database's clock."""
+    """The times when its texts were started, by the database's clock."""
     engine = create_engine(settings.database_url)
     with engine.connect() as connection:
         starts = [row[0] for row in connection.execute(STARTS, {"id": id})]
@@ -45,7 +45,7 @@ def starts_of(settings: Settings, id: str) -> list[float]:
 
 
 def test_a_rate_is_kept_over_all_workers_while_other_work_goes_on(limited: Settings) -> None:
-    """In no stretch of time more texts start than the rate and its burst allow; plain functions do not wait behind them."""
+    """In no stretch of time do more texts start than the rate and its burst allow; plain functions do not wait behind them."""
     texts = xt.Workflow("texts").generate_copy("draft", prompt="About {{ product }}", cache=False)
     run = texts.run([{"product": f"thing {place}"} for place in range(COUNT)])
     wait_until(lambda: "the rate limit of offline" in (run.waiting_for or ""))

@@ -42,7 +42,7 @@ print(json.dumps([str(xt.attach(other).wait(120).state), list(xt.attach(other).f
 
 
 def kernel(settings: Settings, code: str, argument: str) -> subprocess.Popen[str]:
-    """A process that has imported all it needs and waits for a line."""
+    """A process that has imported everything it needs and waits for a line."""
     process = subprocess.Popen(
         [sys.executable, "-c", code, argument],
         env=settings.child_environ(),
@@ -71,7 +71,8 @@ def expected(name: str) -> list[str]:
 
 
 def test_two_kernels_share_one_back_end(tmp_path: Path) -> None:
-    """On a fresh home both start at the same moment: one supervisor, both frames whole, no job started twice."""
+    """Two kernels that start at the same moment on a fresh home share one supervisor; both frames are whole, and no job starts
+    twice."""
     with embedded_home(tmp_path, XTYL_SLOTS="6") as settings:
         kernels = {name: kernel(settings, KERNEL, name) for name in ("ann", "bo")}
         for each in kernels.values():
@@ -104,7 +105,7 @@ print(json.dumps([str(run.state), list(frame["kit"]), list(run.events()["kind"])
 
 
 def slowly(name: str) -> str:
-    """Long enough for the run to be stopped on its way."""
+    """A step that takes long enough for the run to be stopped in the middle."""
     time.sleep(0.1)
     return name.upper()
 

@@ -1,4 +1,5 @@
-"""Whoever pauses, stops, retries or decides may die at it, or lose the commit's answer: it took place once or not at all."""
+"""A process that pauses, stops, retries or decides may die at each failpoint, or lose the commit's answer: the control takes
+effect once or not at all."""
 
 from __future__ import annotations
 
@@ -33,13 +34,13 @@ def driver(database: Database) -> Driver:
 
 @pytest.fixture(autouse=True)
 def disarmed(tmp_path: Path) -> Iterator[None]:
-    """What a test armed in its own process is gone after it."""
+    """Failpoints that a test armed in its own process are disarmed after it."""
     yield
     arm(None, tmp_path)
 
 
 def standing(driver: Driver, verb: str) -> str:
-    """An execution to which this can be done: a step, a review of it, a step after."""
+    """An execution that allows the control: a step, a review of it, a step after."""
     nodes = {"step": {}, "pick": {"type": "review", "of": "step"}, "after": {}}
     id = driver.submit(plan_of(nodes, [("step", "pick"), ("pick", "after")]))
     if verb in ("approve", "reject", "retry"):
@@ -54,7 +55,7 @@ def standing(driver: Driver, verb: str) -> str:
 def test_a_control_whose_connection_is_cut_takes_place_once(
     driver: Driver, tmp_path: Path, verb: str, point: str
 ) -> None:
-    """Cut before or after the commit, it succeeds, and its event is there once."""
+    """A control whose connection is cut before or after the commit succeeds, and its event is there once."""
     id = standing(driver, verb)
     arm(point, tmp_path)
     control(driver.controls, verb, id)
@@ -65,7 +66,8 @@ def test_a_control_whose_connection_is_cut_takes_place_once(
 @pytest.mark.parametrize("verb", EVENT)
 @pytest.mark.parametrize("point", ["control/written", "control/committed"])
 def test_a_control_whose_process_dies_takes_place_or_not(driver: Driver, tmp_path: Path, verb: str, point: str) -> None:
-    """Before the commit nothing has happened and it can be done again; after it, it is done, and doing it again says so."""
+    """A process that dies before the commit changes nothing, and the control can be repeated; after the commit it has taken
+    effect, and a repetition says so."""
     id = standing(driver, verb)
     died = subprocess.run(
         [

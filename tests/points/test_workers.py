@@ -1,5 +1,5 @@
-"""A worker dies or loses its database at each point that a job passes: the run completes, what was complete is not done again,
-and each extra start is an attempt that says why.
+"""A worker dies or loses its database at each failpoint that a job passes: the run completes, completed jobs are not done again,
+and each extra start is an attempt with its reason.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Case:
     database_url: str
 
     def submit(self, seconds: float = 0.4, **variables: str) -> None:
-        """A kernel submits, or dies at it."""
+        """A kernel that submits, and may die while it does."""
         command = [sys.executable, str(SUPPORT / "points_client.py"), str(self.effects), str(seconds)]
         environ = self.settings.child_environ(os.environ) | {"XTYL_ACCEPT_FUNCTIONS": "1"} | variables
         subprocess.run(command, env=environ, stderr=subprocess.DEVNULL, check=False, timeout=60)
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
-        """What SQL says, past all of our own code."""
+        """Rows from SQL, read without the engine's code."""
         engine = create_engine(self.database_url)
         with engine.connect() as connection:
             found = [tuple(row) for row in connection.execute(text(statement))]
@@ -82,7 +82,7 @@ def case(database_url: str, broker: str, tmp_path: Path) -> Case:
 
 
 def assert_sound(case: Case) -> None:
-    """Complete, once each, and no start without its attempt."""
+    """Check that every job is complete, once each, and that no start is without its attempt."""
     assert case.rows("SELECT state, done, total FROM workflow_executions") == [("completed", len(NAMES), len(NAMES))]
     assert case.rows("SELECT DISTINCT state FROM agent_jobs") == [("completed",)]
     assert set(case.lines()) == set(NAMES)
@@ -107,9 +107,9 @@ def job_name(node: str, item: str) -> str:
 
 
 def drive(case: Case, workers: Fleet, crash: str) -> None:
-    """Bring a run to the point, and to its end."""
+    """Submit a run, bring it to the failpoint, and wait for its end."""
     point = Point(crash.partition("=")[0])
-    # What is given back at the end of a worker must be running then, and so must what its death is to lose.
+    # A job that the ending worker gives back, or that its death loses, must be running at that moment.
     case.submit(seconds=3.0 if point in SHUTDOWNS else 2.0 if point in SWEEPS else 0.4)
     if point in SWEEPS:
         wait_until(case.lines)
@@ -122,7 +122,7 @@ def drive(case: Case, workers: Fleet, crash: str) -> None:
 
 @pytest.mark.parametrize("crash", KILLS + CUTS)
 def test_a_worker_may_die_anywhere(case: Case, crash: str) -> None:
-    """The next one goes on where it was."""
+    """A worker that dies at a failpoint is followed by another, which goes on where it was."""
     settings = replace(case.settings, crash=crash, shutdown_seconds=0.1)
     with fleet(settings) as workers:
         drive(case, workers, crash)
@@ -132,7 +132,7 @@ def test_a_worker_may_die_anywhere(case: Case, crash: str) -> None:
 
 @pytest.mark.parametrize("action", ["kill", "cut"])
 def test_a_kernel_may_die_once_it_has_submitted(case: Case, action: str) -> None:
-    """Without a hint from it, the sweep finds the run."""
+    """A kernel that dies after its submission, before it notifies, leaves a run that the sweep finds."""
     with fleet(case.settings):
         case.submit(XTYL_CRASH=f"submit/committed={action}")
         wait_until(case.is_over, 40)

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: short patience, and a durable account of what jobs did."""
+"""What tests of whole back ends share: short timeouts, and a durable record of what jobs did."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ QUICK = {"XTYL_SLOTS": "6", "XTYL_LEASE_SECONDS": "1.5", "XTYL_BEAT_SECONDS": "0
 
 
 class Effects:
-    """What jobs did, one durable line per start. Its methods run in workers, so it holds nothing but a path."""
+    """A record of what jobs did, one durable line per start. Its methods run in workers, so it holds nothing but a path."""
 
     def __init__(self, path: Path):
         self.path = str(path)
 
     def note(self, line: object) -> int:
-        """Add a line; how many equal ones there are now."""
+        """Add a line; returns how many equal lines there are now."""
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(handle, f"{line}\n".encode())
@@ -38,7 +38,7 @@ class Effects:
 
 
 def wait_ready(settings: Settings) -> None:
-    """Return when the embedded back end's worker takes hints."""
+    """Return when the embedded back end's worker takes notifications."""
 
     def is_ready() -> bool:
         found = read_presence(settings.home)

@@ -1,4 +1,4 @@
-"""A process that does one thing to one execution, by its own connection, and may be made to die at it."""
+"""A process that applies one control to one execution, with its own connection, and can be made to die meanwhile."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A module beside the notebook, as a user would have one: only the notebook's process can import it."""
+"""A module beside the notebook, as users have them: only the notebook's process can import it."""
 
 SIGN = "!"
 
 
 def shout(text: str) -> str:
-    """Upper case with a sign."""
+    """Upper case, with a sign after it."""
     return text.upper() + SIGN

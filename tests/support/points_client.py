@@ -1,5 +1,5 @@
-"""A kernel as a process of its own, which may be made to die: it submits a workflow that passes every failpoint of a worker
-(a list born at run time, a large value, a job longer than a beat).
+"""A kernel in a separate process, which can be made to die: it submits a workflow that passes every failpoint of a worker
+(a list known only at run time, a large value, a job longer than a beat).
 """
 
 from __future__ import annotations

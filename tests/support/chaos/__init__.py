@@ -1,1 +1,1 @@
-"""The fault harness: a run in a place that is harmed, what was seen of it, and a judge of that."""
+"""The fault harness: a run in a place that faults harm, the record of that run, and a judge of the record."""

@@ -1,4 +1,4 @@
-"""The embedded back end as a place, and the faults that are its own: whoever waits starts again what was killed."""
+"""The embedded back end as a place, and the faults that only it has: a client that waits restarts killed processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FROZEN_SECONDS = 2.0
 
 
 class EmbeddedBroker:
-    """The server that the supervisor runs."""
+    """The Redis server that the supervisor runs."""
 
     def __init__(self, settings: Settings):
         self._settings = settings
@@ -35,7 +35,7 @@ class EmbeddedBroker:
 
 @contextlib.contextmanager
 def embedded_place(folder: Path, seed: int) -> Iterator[Place]:
-    """An embedded back end, started and at its end stopped, and the provider."""
+    """An embedded back end and the provider, stopped when the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="xtyl-") as short,
         provider(Path(short) / "provider.log", seed) as port,
@@ -53,7 +53,7 @@ def embedded_place(folder: Path, seed: int) -> Iterator[Place]:
 
 
 def ready(settings: Settings) -> Presence:
-    """What the supervisor says of itself, once it and all it tends are there."""
+    """The supervisor's status, once it and all its processes run."""
     wait_until(lambda: _is_ready(settings))
     presence = read_presence(settings.home)
     assert presence is not None
@@ -67,7 +67,7 @@ def _is_ready(settings: Settings) -> bool:
 
 
 def kill_supervisor(place: Place, draw: Random) -> None:
-    """The supervisor dies, and all that it tends with it."""
+    """The supervisor dies, and all its processes with it."""
     kill(ready(place.settings).pid)
 
 
@@ -81,12 +81,12 @@ def freeze_supervisor(place: Place, draw: Random) -> None:
 
 
 def kill_embedded_worker(place: Place, draw: Random) -> None:
-    """The supervisor's worker dies with all it holds."""
+    """The supervisor's worker dies with every job it holds."""
     kill(ready(place.settings).worker_pid or 0)
 
 
 def kill_embedded_broker(place: Place, draw: Random) -> None:
-    """The supervisor's server dies, everything in it gone."""
+    """The supervisor's Redis server dies, and everything in it is gone."""
     kill(ready(place.settings).server_pid or 0)
 
 

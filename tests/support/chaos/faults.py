@@ -1,4 +1,4 @@
-"""The faults, by name: each harms one part of a place, and lets it be well again before it returns."""
+"""The faults, by name: each harms one part of a place, and restores it before it returns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FILLING = b"." * 65_536
 
 
 def kill_worker(place: Place, draw: Random) -> None:
-    """A worker dies with all it holds."""
+    """A worker dies with every job it holds."""
     os.kill(draw.choice(place.workers).pid, signal.SIGKILL)
 
 
@@ -51,7 +51,7 @@ def end_worker(place: Place, draw: Random) -> None:
 
 
 def freeze_worker(place: Place, draw: Random) -> None:
-    """A worker is frozen for longer than its lease, and goes on as if nothing had been."""
+    """A worker is frozen for longer than its lease, and then goes on."""
     group = os.getpgid(draw.choice(place.workers).pid)
     os.killpg(group, signal.SIGSTOP)
     threading.Event().wait(FROZEN_SECONDS)
@@ -78,7 +78,7 @@ def flush_broker(place: Place, draw: Random) -> None:
 
 
 def roll_back_broker(place: Place, draw: Random) -> None:
-    """The broker comes back as it was some time ago."""
+    """The broker returns to its state of some time ago."""
     with place.broker.client() as client:
         then = {key: client.dump(key) for key in client.scan_iter("*")}
         threading.Event().wait(AWAY_SECONDS / 4)
@@ -89,12 +89,12 @@ def roll_back_broker(place: Place, draw: Random) -> None:
 
 
 def fill_broker(place: Place, draw: Random) -> None:
-    """The broker takes nothing more for a while."""
+    """The broker accepts no writes for a while, because it is full."""
     _configure(place, "maxmemory", "1", "0")
 
 
 def make_broker_read_only(place: Place, draw: Random) -> None:
-    """The broker answers reads alone for a while, as a replica does."""
+    """The broker answers only reads for a while, as a replica does."""
     with place.broker.client() as client:
         client.replicaof("127.0.0.1", "1")
         threading.Event().wait(AWAY_SECONDS)
@@ -102,7 +102,7 @@ def make_broker_read_only(place: Place, draw: Random) -> None:
 
 
 def send_bad_hints(place: Place, draw: Random) -> None:
-    """Hints a hundred times over, for nobody, and such as nobody can read."""
+    """Notifications arrive a hundred times over, some for runs that do not exist, some unreadable."""
     ids = [row[0] for row in place.rows("SELECT id FROM workflow_executions")]
     with place.broker.client() as client:
         real = list(client.lrange("xtyl", 0, -1))
@@ -133,7 +133,7 @@ def end_connections(place: Place, draw: Random) -> None:
 
 
 def lock_database(place: Place, draw: Random) -> None:
-    """Somebody else holds SQLite's write lock for longer than a lease."""
+    """Another process holds SQLite's write lock for longer than a lease."""
     import sqlite3
 
     connection = sqlite3.connect(place.settings.database_url.removeprefix("sqlite:///"), timeout=10)
@@ -146,12 +146,12 @@ def lock_database(place: Place, draw: Random) -> None:
 
 
 def cut_off_from_broker(place: Place, draw: Random) -> None:
-    """One worker's messages to and from the broker arrive nowhere for a while; nothing is closed."""
+    """One worker's messages to and from the broker are held back for a while; no connection closes."""
     _for_a_while(draw.choice(place.ways).broker, Mode.HOLD)
 
 
 def slow_broker(place: Place, draw: Random) -> None:
-    """Every message between a worker and the broker takes its time."""
+    """Every message between a worker and the broker is delayed."""
     _for_a_while(draw.choice(place.ways).broker, Mode.DELAY, 0.1)
 
 
@@ -161,7 +161,7 @@ def refuse_broker(place: Place, draw: Random) -> None:
 
 
 def swallow_broker_answer(place: Place, draw: Random) -> None:
-    """The broker did what it was asked, and a worker is not told."""
+    """The broker executes a command, and a worker does not get the answer."""
     _once(draw.choice(place.ways).broker, Mode.SWALLOW)
 
 
@@ -171,12 +171,12 @@ def cut_broker_connection(place: Place, draw: Random) -> None:
 
 
 def cut_off_from_database(place: Place, draw: Random) -> None:
-    """One worker's messages to and from the database arrive nowhere for longer than a lease; nothing is closed."""
+    """One worker's messages to and from the database are held back for longer than a lease; no connection closes."""
     _for_a_while(_database_way(place, draw), Mode.HOLD)
 
 
 def interrupt_database(place: Place, draw: Random) -> None:
-    """One worker's messages to and from the database arrive nowhere for less than a lease."""
+    """One worker's messages to and from the database are held back for less than a lease."""
     _for_a_while(_database_way(place, draw), Mode.HOLD, seconds=BRIEF_SECONDS)
 
 
@@ -186,12 +186,12 @@ def refuse_database(place: Place, draw: Random) -> None:
 
 
 def slow_database(place: Place, draw: Random) -> None:
-    """Every message between a worker and the database takes its time."""
+    """Every message between a worker and the database is delayed."""
     _for_a_while(_database_way(place, draw), Mode.DELAY, 0.1)
 
 
 def swallow_database_answer(place: Place, draw: Random) -> None:
-    """The database did what it was told, a commit perhaps, and the worker is not told."""
+    """The database executes a statement, a commit perhaps, and the worker does not get the answer."""
     for _ in range(SWALLOWED):
         _once(_database_way(place, draw), Mode.SWALLOW)
 
@@ -228,10 +228,10 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         lock_database,
     ),
 }  # fmt: skip
-# Each takes all that the only worker holds; a job to which that happens three times is quarantined, as it should be.
+# Each takes every job that the only worker holds; a job that is lost three times is quarantined, as it should be.
 DEADLY = frozenset({"kill_supervisor", "freeze_supervisor", "kill_embedded_worker", "kill_everything"})
 MOST_DEADLY = 2
-# Only where the disk is small, and nobody else's.
+# Only on a small disk that no other program uses.
 ON_SMALL_DISK: tuple[Fault, ...] = (fill_disk,)
 
 
@@ -247,7 +247,7 @@ def _for_a_while(way: Proxy, mode: Mode, amount: float = 0.0, seconds: float = F
 
 
 def _once(way: Proxy, mode: Mode, amount: float = 0.0) -> None:
-    """Until it has happened; where nothing passes any more it does not."""
+    """Harm the traffic once; give up after a while if none passes."""
     before = way.harmed
     way.set(mode, amount)
     with contextlib.suppress(AssertionError):

@@ -1,4 +1,4 @@
-"""What must hold of a run, judged from the provider's log and from SQL alone: no code of the engine's has a say."""
+"""What must hold of a run, judged from the provider's log and from SQL alone, without the engine's code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-# What a worker sent may arrive a moment later.
+# A request that a worker sent may arrive a moment later.
 GRACE_SECONDS = 0.1
 
 
@@ -33,9 +33,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All there is to judge by. `log` holds the provider's lines, `quiet` the times between a pause that returned and the resume
-    after it, `seen` the events that who watched saw, look by look; `quotes` says which node's texts each node's prompt repeats,
-    `prints` which node's result is a file that holds another's text, and `files` what stands in each artifact, by its name."""
+    """The record to judge by. `log` holds the provider's lines, `quiet` the times between a pause that returned and the next
+    resume, `seen` the events that a watcher saw, look by look; `quotes` says which node's texts each node's prompt repeats,
+    `prints` which node's result is a file with another's text, and `files` the content of each artifact, by name."""
 
     execution: str
     state: str
@@ -79,7 +79,7 @@ def _job(evidence: Evidence, job: Job) -> Iterable[str]:
 
 
 def _file(evidence: Evidence, job: Job) -> Iterable[str]:
-    """The artifact that the record names is there, whole, and made from what the parent was committed with."""
+    """The artifact that the row names exists, is whole, and is made from the parent's committed result."""
     name = json.loads(job.output or "{}").get("$artifact")
     content = evidence.files.get(name)
     (parent,) = [each for each in evidence.jobs if (each.node, each.item) == (evidence.prints[job.node], job.item)]
@@ -92,13 +92,13 @@ def _file(evidence: Evidence, job: Job) -> Iterable[str]:
 
 
 def _asked(evidence: Evidence, job: Job) -> Iterable[str]:
-    """What the provider was asked, and what it said."""
+    """The provider's requests and answers."""
     requests, answers = evidence.lines(job, "request"), evidence.lines(job, "answer")
     if job.text not in {answer["text"] for answer in answers}:
         yield "its text is none that the provider sent for it"
     if len(requests) > job.attempts:
         yield f"{len(requests)} requests, {job.attempts} attempts"
-    # A worker that was frozen and goes on sends what it was about to send: its attempt says that it was given up.
+    # A frozen worker that goes on sends its pending request; its attempt is recorded as given up.
     late = [line for line in requests if job.finished and line["time"] > job.finished + GRACE_SECONDS]
     if len(late) > job.given_up:
         yield f"{len(late)} requests after it was complete"
@@ -107,7 +107,7 @@ def _asked(evidence: Evidence, job: Job) -> Iterable[str]:
 
 
 def _quotes(evidence: Evidence, job: Job, prompt: str) -> Iterable[str]:
-    """A request repeats the texts of its parents, those that were committed and no others."""
+    """Each request repeats the committed texts of its parents, and no others."""
     source = evidence.quotes.get(job.node)
     for parent in evidence.jobs if source else ():
         is_ours = parent.item == job.item or parent.item.startswith(f"{job.item}.")
@@ -126,8 +126,8 @@ def _events(evidence: Evidence) -> Iterable[str]:
 
 
 def _seen(evidence: Evidence) -> Iterable[str]:
-    """Whoever watches sees every event from the first on, in order; who looks last sees the end, after which there may be more:
-    what a worker that was frozen brings late."""
+    """A watcher sees every event from the first on, in order, and the last look sees the end; after the end a frozen worker's
+    late events may follow."""
     written = [tuple(event) for event in evidence.events]
     for look in evidence.seen:
         if list(look) != written[: len(look)]:

@@ -1,4 +1,4 @@
-"""The process in which somebody works: it has submitted the run and watches it, and may be killed and started again."""
+"""The kernel, a user's process: it submits the run and watches it, and may be killed and started again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).with_name("notebook.py")
 
 
 class Kernel:
-    """One process after the other, all of them concerned with the one run, `id`."""
+    """One process after another, all of them with the same run, `id`."""
 
     def __init__(self, settings: Settings, log: Path):
         self._log = log
@@ -27,16 +27,16 @@ class Kernel:
         self.id = self._said()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, as a crash would."""
         self._process.kill()
         self._process.communicate()
 
     def restart(self) -> None:
-        """Another takes its place, which finds the run by its id."""
+        """Start another in its place, which finds the run by its id."""
         self._process = self._start(self.id)
 
     def close(self) -> list[list[tuple[Any, ...]]]:
-        """Wait for it to hear of the end; what was seen of the run's events, look by look."""
+        """Wait until it sees the end; returns the events that it saw, look by look."""
         wait_until(lambda: self._process.poll() is not None)
         assert self._process.returncode == 0, f"the kernel ended with {self._process.returncode}"
         entries = [json.loads(line) for line in self._log.read_text().splitlines()]

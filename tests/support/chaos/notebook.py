@@ -1,5 +1,5 @@
-"""What somebody does in a notebook, as a script in a process of its own: submits the run, or finds it again, watches it and
-waits for its end. `notebook.py <log> [<run>]` prints the run's id, and logs each event it sees, `null` where it looks anew.
+"""A user's notebook as a script in a separate process: it submits the run, or finds it again, watches it and waits for its end.
+`notebook.py <log> [<run>]` prints the run's id, and logs each event it sees, `null` where it starts to look again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xtyl_nb.runs.run import Run
 
 ROWS = 8
 ALL_JOBS = 6 * ROWS
-# More than a row of the record takes: it goes to an artifact.
+# More than a row holds, so it goes to an artifact.
 PAGES = 300_000
 
 
@@ -39,7 +39,7 @@ def printed(text: str, pages: int) -> str:
 
 
 def found(id: str) -> Run:
-    """The run, tried again as a person would where the database says that it is just not there."""
+    """The run; tried again, as a person would, while the database is away."""
     while True:
         try:
             return xt.attach(id)
@@ -48,7 +48,7 @@ def found(id: str) -> Run:
 
 
 def watch(run: Run, log: Path) -> None:
-    """Log the events as they come; where the database cannot be asked, from the first on once more."""
+    """Log the events as they come; after an error of the database, again from the first."""
     with open(log, "a") as file:
         while True:
             write(file, None)

@@ -1,4 +1,4 @@
-"""Where a case takes place: a real broker, a real database, workers that are started again, the provider."""
+"""The place of a case: a real broker, a real database, workers that are restarted, the provider."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CANARY = "sk-canary-5f2d9c"
 
 
 class Broker:
-    """A Valkey server that may be ended and started again."""
+    """A Valkey server that can be killed and started again."""
 
     def __init__(self, folder: Path):
         self._socket = folder / "broker.sock"
@@ -40,7 +40,7 @@ class Broker:
         return redis.Redis(unix_socket_path=str(self._socket))
 
     def kill(self) -> None:
-        """End it as a crash would, everything in it gone, and start another."""
+        """Kill it, as a crash would, with everything in it, and start another."""
         self.close()
         self._process = self._start()
 
@@ -72,7 +72,7 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One worker's ways to the servers; to a file there is none."""
+    """One worker's proxies to the servers; a database in a file has none."""
 
     broker: Proxy
     database: Proxy | None
@@ -85,7 +85,7 @@ class Way:
 
 @dataclass(kw_only=True)
 class Place:
-    """All of one case's parts. The workers go to the servers by their ways, the settings lead there directly."""
+    """All parts of one case. The workers reach the servers through proxies, the settings directly."""
 
     settings: Settings
     broker: Broker
@@ -100,7 +100,7 @@ class Place:
         return self.settings.database_url.startswith("postgresql")
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """What SQL says, past all of our own code; a server that recovers from a crash is waited for."""
+        """Rows from SQL, read without the engine's code; waits for a server that recovers from a crash."""
         engine = create_engine(self.settings.database_url)
         found: list[tuple[Any, ...]] = []
 
@@ -117,7 +117,7 @@ class Place:
 
 @contextlib.contextmanager
 def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2) -> Iterator[Place]:
-    """Everything started; everything gone when the block ends."""
+    """Start everything, and end everything when the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="xtyl-") as short,
         provider(Path(short) / "provider.log", seed) as port,
@@ -151,7 +151,7 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
 
 @contextlib.contextmanager
 def client_environment(settings: Settings, port: int) -> Iterator[None]:
-    """Who submits signs functions with the home's key and goes to this back end; workers ask the provider at this address."""
+    """Point this process at the back end and its provider: the kernel signs with the home's key, workers call this port."""
     before = dict(os.environ)
     asked = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": CANARY}
     os.environ |= settings.to_environ() | asked
@@ -171,7 +171,7 @@ def _way(loop: asyncio.AbstractEventLoop, settings: Settings, short: Path, numbe
 
 
 def _through(way: Way, settings: Settings, short: Path, number: int) -> Settings:
-    """The same settings for a worker that goes this way."""
+    """The same settings for a worker that uses these proxies."""
     url = make_url(settings.database_url)
     if way.database is not None:
         url = url.set(host="127.0.0.1", port=way.database.port, query={})
@@ -184,7 +184,7 @@ def _through(way: Way, settings: Settings, short: Path, number: int) -> Settings
 
 @contextlib.contextmanager
 def provider(log: Path, seed: int) -> Iterator[int]:
-    """The provider, started; its port."""
+    """Start the provider; gives its port."""
     command = [sys.executable, str(Path(__file__).with_name("provider.py")), str(log), str(seed)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None

@@ -1,5 +1,5 @@
-"""The fake provider: a process of its own that speaks OpenAI's protocol and writes a durable line for each request and each
-answer. The engine never writes that log, so what was asked and paid can be judged from it.
+"""The fake provider: a separate process that speaks OpenAI's protocol and writes a durable line for each request and each answer.
+The engine never writes that log, so the judge can tell from it which requests were made and paid for.
 
 `provider.py <log> <seed>` prints its port. No two answers are alike; some requests are refused or cut off, as the seed says.
 """
@@ -19,7 +19,7 @@ SLOWEST_SECONDS = 0.15
 
 
 class Log:
-    """Lines that are on disk when `write` returns."""
+    """A log whose lines are on disk when `write` returns."""
 
     def __init__(self, path: str):
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
             text = f"answer {uuid.uuid4().hex}"
             self.log.write(kind="answer", key=key, text=text)
             if chance > 0.97:
-                # It was paid for, and never arrives.
+                # The answer is paid for, and never arrives.
                 self.close_connection = True
                 return
             message = {"role": "assistant", "content": text}
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def main(path: str, seed: str) -> None:

@@ -1,5 +1,5 @@
-"""A proxy on the way to a server, which can do to the traffic what networks do: refuse it, hold it back, delay it, cut it
-after so many bytes, or swallow an answer.
+"""A proxy in front of a server, which can harm the traffic as networks do: refuse it, hold it back, delay it, cut it after so
+many bytes, or swallow an answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TURNS_TO_ACCEPT = 4
 
 
 class Mode(StrEnum):
-    """What happens to what passes."""
+    """What the proxy does to the traffic."""
 
     PASS = "pass"
     REFUSE = "refuse"
@@ -27,8 +27,8 @@ class Mode(StrEnum):
 
 
 class Proxy:
-    """One way to one server's Unix socket. Listens on a loopback port, or on a socket file if `path` is given; `harmed` counts
-    what was cut or swallowed."""
+    """A proxy to one server's Unix socket. Listens on a loopback port, or on a socket file if `path` is given; `harmed` counts
+    the cuts and swallowed answers."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, target: Path, path: Path | None = None):
         self.harmed = 0
@@ -49,8 +49,8 @@ class Proxy:
         return self._port
 
     def set(self, mode: Mode, amount: float = 0.0) -> None:
-        """Treat what passes from now on so. `amount` is seconds for a delay, bytes until a cut. Whoever is refused has the
-        connections that are open cut, too."""
+        """Treat traffic this way from now on. `amount` is seconds for a delay, bytes until a cut. A refusal also cuts the open
+        connections."""
         self._call(self._set(mode, amount))
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class Proxy:
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
-        # Those that are being accepted come first: asyncio leaves their sockets open when the server goes meanwhile.
+        # Connections still being accepted come first: asyncio leaves their sockets open when the server closes meanwhile.
         for listening in self._server.sockets:
             self._loop.remove_reader(listening.fileno())
         for _ in range(TURNS_TO_ACCEPT):
@@ -88,7 +88,7 @@ class Proxy:
         self._abort(*self._open)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """No task at first, so that every connection is known from its beginning."""
+        """Without a task at first, so that every connection is known from its beginning."""
         self._open.add(writer)
         task = self._loop.create_task(self._serve(reader, writer))
         self._tasks.add(task)
@@ -139,7 +139,7 @@ class Proxy:
         self._abort(target, other)
 
     def _harm(self, *writers: asyncio.StreamWriter) -> None:
-        """Once: what follows passes again, on a new connection."""
+        """Harm the traffic once; later traffic passes again, on a new connection."""
         self.harmed += 1
         self._mode = Mode.PASS
         self._abort(*writers)
@@ -151,7 +151,7 @@ class Proxy:
 
 @contextlib.contextmanager
 def proxy_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A thread in which proxies live."""
+    """A thread that runs proxies."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="proxy")
     thread.start()

@@ -1,6 +1,6 @@
-"""Runs cases outside the test suite: `--seeds 50` plays many and prints what was survived, `--seed 7` plays one, `--replay FILE`
-plays one that failed before. A case that fails is saved, and its file is named. `--small-disk`, for root, adds a disk that is
-full now and then.
+"""Runs cases outside the test suite: `--seeds 50` plays many and prints the faults survived, `--seed 7` plays one,
+`--replay FILE` plays one that failed before. A failing case is saved, and its file is named. `--small-disk`, for root, adds a
+disk that is full now and then.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def say(words: str) -> None:
 
 @contextmanager
 def databases(folder: Path) -> Iterator[dict[str, str]]:
-    """Where each kind of database is made: a URL with a place for its name."""
+    """A URL for each kind of database, with a place for its name."""
     with postgres_server(folder / "postgres") as url:
         base, _, query = url.partition("?")
         yield {
@@ -49,7 +49,7 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def execute(url: str, *statements: str) -> None:
-    """Outside any transaction, as what makes and drops databases must be."""
+    """Run statements outside any transaction, as making and dropping databases requires."""
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         for statement in statements:
@@ -89,7 +89,7 @@ def played(case: Case, folder: Path, urls: dict[str, str]) -> Report:
 
 
 def table(reports: Iterable[Report]) -> str:
-    """What was survived, by fault and database, and what it cost."""
+    """The faults survived, by fault and database, and their cost."""
     reports = list(reports)
     sound = Counter((fault, r.case.database) for r in reports if not r.broken for fault in r.case.faults)
     all_ = Counter((fault, r.case.database) for r in reports for fault in r.case.faults)
@@ -126,7 +126,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 @contextmanager
 def small_disk(path: Path) -> Iterator[None]:
-    """A disk in memory, of a size that is soon full."""
+    """A disk in memory that is soon full."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", path], check=True)
     try:
         yield
@@ -143,7 +143,7 @@ def main() -> int:
     parser.add_argument("--small-disk", action="store_true")
     parser.add_argument("--replay")
     options = parser.parse_args()
-    # A run that is told to end takes its servers and workers with it.
+    # When the process is told to end, it ends its servers and workers too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     reports: list[Report] = []

@@ -1,4 +1,4 @@
-"""One case: a seed draws the faults and the moments, a run is harmed by them, and what is left is judged."""
+"""One case: a seed draws the faults and their moments, they harm a run, and the result is judged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENTS = "SELECT sequence, kind, node, item FROM execution_events ORDER BY seque
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """All that a case hangs on."""
+    """Everything that decides a case."""
 
     seed: int
     database: str
@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(kw_only=True)
 class Report:
-    """What became of a case."""
+    """The result of a case."""
 
     case: Case
     broken: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ def draw_case(seed: int, database: str, pool: str | None = None, *, small_disk: 
 
 
 def play(case: Case, folder: Path, database_url: str, say: Callable[[str], None] = lambda words: None) -> Report:
-    """Run it, harm it, let it drain, judge it."""
+    """Start the run, harm it, let it end, judge it."""
     draw = Random(case.seed)
     is_embedded = case.database == "embedded"
     scene = embedded_place(folder, case.seed) if is_embedded else place(folder, database_url, case.pool, case.seed)
@@ -87,7 +87,7 @@ def play(case: Case, folder: Path, database_url: str, say: Callable[[str], None]
 
 
 def _harm(there: Place, run: Run, case: Case, draw: Random, say: Callable[[str], None]) -> list[tuple[float, float]]:
-    """The faults, each when some more jobs are complete; after every second one a pause."""
+    """Play the faults, each when some more jobs are complete, with a pause after every second one."""
     known = {fault.__name__: fault for fault in (*FAULTS[case.database], *ON_SMALL_DISK)}
     quiet: list[tuple[float, float]] = []
     for place_, name in enumerate(case.faults):
@@ -101,7 +101,7 @@ def _harm(there: Place, run: Run, case: Case, draw: Random, say: Callable[[str],
 
 
 def _done(run: Run) -> int:
-    """How many jobs are over; while the database is away, none that we know of."""
+    """How many jobs are over; 0 while the database is away."""
     try:
         return run.overview().done
     except xt.BackendError:
@@ -109,7 +109,7 @@ def _done(run: Run) -> int:
 
 
 def _paused(run: Run, draw: Random) -> tuple[float, float]:
-    """What ran at the pause may have been the last: then there is nothing to resume."""
+    """Pause the run for a moment, and resume it unless the jobs at work were its last; gives begin and end of the pause."""
     begin = end = time.time()
     with contextlib.suppress(xt.ControlRefused):
         run.pause()
@@ -149,7 +149,7 @@ def _account(there: Place, run: Run, quiet: list[tuple[float, float]], report: R
 
 
 def _told(there: Place) -> list[str]:
-    """Where the secret was written down."""
+    """The places that hold the secret, in words."""
     files = [path for path in there.settings.home.rglob("*") if path.is_file()]
     with there.broker.client() as client:
         keys = [client.dump(key) or b"" for key in client.scan_iter("*")]

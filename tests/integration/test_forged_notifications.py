@@ -1,4 +1,4 @@
-"""Whoever reaches the queue can put anything there: the worker takes none of it for more than a hint, and goes on."""
+"""A program that reaches the queue can put anything there: to the worker it is a notification at most, and the worker goes on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xtyl_engine.settings import Settings
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A back end of this file's own, whose queue is harmed."""
+    """A back end for this file alone, whose queue is harmed."""
     with embedded_home(tmp_path_factory.mktemp("forged"), **QUICK) as settings:
         ensure(settings)
         wait_ready(settings)
@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def broker(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    """The broker of the back end in use, as whoever reaches its socket sees it."""
+    """A client of the broker of the back end in use, as any program that reaches its socket can have."""
     for name, value in home.to_environ().items():
         monkeypatch.setenv(name, value)
     with redis.Redis.from_url(ensure(home).redis_url) as client:
@@ -39,7 +39,7 @@ def broker(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Re
 
 
 class Bomb:
-    """Leaves a file where it is unpickled."""
+    """Leaves a file when it is unpickled."""
 
     def __init__(self, path: Path):
         self.path = str(path)
@@ -104,8 +104,8 @@ def forged(bomb: Bomb) -> dict[str, str | bytes]:
 
 
 @pytest.mark.parametrize("kind", forged(Bomb(Path())))
-def test_a_forged_hint_changes_nothing(kind: str, broker: redis.Redis, home: Settings, tmp_path: Path) -> None:
-    """Nothing in it is unpickled, called or looked for; the same worker does the next real run."""
+def test_a_forged_notification_changes_nothing(kind: str, broker: redis.Redis, home: Settings, tmp_path: Path) -> None:
+    """Nothing in a forged message is unpickled, called or imported; the same worker does the next real run."""
     before = status(home).worker_pid
     message = forged(Bomb(tmp_path / "bomb"))[kind]
     broker.lpush(QUEUE, *[message] * (100 if kind == "doubled" else 3))
@@ -131,7 +131,7 @@ def test_a_forged_hint_changes_nothing(kind: str, broker: redis.Redis, home: Set
     ],
 )
 def test_what_is_no_message_is_dropped(message: bytes, broker: redis.Redis, home: Settings) -> None:
-    """What is no message at all may cost the connection or the worker, never a run: the next one completes."""
+    """An entry that is not a message may cost the connection or the worker, never a run: the next run completes."""
     before = status(home).worker_pid
     broker.lpush(QUEUE, message)
     run = xt.Workflow("real").attach("kit", title="{{ name }}").run(name="x").wait(60)
@@ -139,8 +139,8 @@ def test_what_is_no_message_is_dropped(message: bytes, broker: redis.Redis, home
     assert status(home).worker_pid == before
 
 
-def test_hints_of_a_run_that_is_over_redo_nothing(broker: redis.Redis, home: Settings) -> None:
-    """A hundred old hints of a completed run start nothing."""
+def test_notifications_of_a_run_that_is_over_redo_nothing(broker: redis.Redis, home: Settings) -> None:
+    """A hundred old notifications of a completed run start nothing."""
     run = xt.Workflow("over").attach("kit", title="x").run().wait(60)
     app = make_app(ensure(home).celery_url)
     for _ in range(100):
