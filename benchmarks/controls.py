@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "browser"))
 
-import conftest as browser_parts
 from playwright.sync_api import sync_playwright
 
+from lab import LAUNCH, laboratory
 from page import run_cell
 from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
@@ -71,8 +70,10 @@ def main() -> None:
 
 def measured(folder: Path, name: str, path: str, code: str) -> str:
     """The median over the clicks, or that they are served only when the cell has ended."""
-    with served(folder / name) as lab, page_of(folder / f"{name}-profile") as page:
-        write_kernel(folder / name, path)
+    root = folder / name
+    root.mkdir()
+    with laboratory(root) as lab, page_of(folder / f"{name}-profile") as page:
+        write_kernel(root, path)
         page.goto(lab.write("clicks.ipynb", SETUP, code or "1"))
         notebook = lab.folder / "clicks.ipynb"
         notebook.write_text(notebook.read_text().replace('"python3"', '"measured"'))
@@ -121,23 +122,11 @@ def end_run() -> None:
 
 def write_kernel(root: Path, path: str) -> None:
     """A kernel like the installed one, with another ipykernel before it."""
-    folder = root / "lab0" / "jupyter_data_dir" / "kernels" / "measured"
+    folder = root / "jupyter_data_dir" / "kernels" / "measured"
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": "measured", "language": "python", "env": {"PYTHONPATH": path}}
     (folder / "kernel.json").write_text(json.dumps(spec))
-
-
-@contextlib.contextmanager
-def served(root: Path) -> Iterator[browser_parts.Lab]:
-    class Folders:
-        """Where the laboratory keeps its things."""
-
-        def mktemp(self, name: str) -> Path:
-            (root / f"{name}0").mkdir(parents=True)
-            return root / f"{name}0"
-
-    yield from browser_parts.lab.__wrapped__(Folders())
 
 
 @contextlib.contextmanager
@@ -146,7 +135,7 @@ def page_of(profile: Path) -> Iterator[Any]:
         context = driver.chromium.launch_persistent_context(
             str(profile),
             executable_path="/usr/bin/chromium",
-            args=list(browser_parts.LAUNCH),
+            args=list(LAUNCH),
             viewport={"width": 1300, "height": 1000},
         )
         yield context.new_page()

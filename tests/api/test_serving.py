@@ -41,7 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings,
             )
         try:
             address = f"http://127.0.0.1:{port}"
-            wait_until(lambda: _is_ready(address), 60)
+            wait_until(lambda: _is_ready(address))
             yield settings, address
         finally:
             api.send_signal(signal.SIGTERM)
@@ -78,9 +78,9 @@ def test_a_run_from_end_to_end(served: tuple[Settings, str]) -> None:
         made = client.post(RUNS, json={"workflow": flow, "inputs": [{"product": "Lamp"}]})
         assert made.status_code == 201, made.text
         place = made.headers["location"]
-        wait_until(lambda: client.get(f"{place}/reviews").json()["reviews"], 60)
+        wait_until(lambda: client.get(f"{place}/reviews").json()["reviews"])
         assert client.post(f"{place}/reviews/pick/0/approve", json={"choose": [0]}).status_code == 200
-        wait_until(lambda: client.get(place).json()["state"] == "completed", 60)
+        wait_until(lambda: client.get(place).json()["state"] == "completed")
         (name,) = client.get(f"{place}/overview").json()["nodes"]["poster"]["images"]
         assert client.get(f"{place}/artifacts/{name}").content.startswith(b"\x89PNG")
         (secret,) = (client.headers["authorization"].removeprefix("Bearer "),)

@@ -89,7 +89,7 @@ def test_runs_go_on_that_a_release_had_to_leave(settings: Settings) -> None:
     the retry comes, and functions by value, by what they name of ours and by import path give their results."""
     left = leave_midway(settings)
     run, before = xt.attach(left["run"]), {(job["node"], job["row"]): job for job in left["jobs"]}
-    wait_until(lambda: has_lost(run, "held", 2), 60)
+    wait_until(lambda: has_lost(run, "held", 2))
     assert list(run.reviews().index) == [("pick", "a", 0), ("pick", "b", 0)]
     (settings.home / "open").touch()
     run.approve("pick", choose=[0], row="a").reject("pick", row="b", reason="too dark")
@@ -216,7 +216,7 @@ def test_the_release_before_goes_on_after_a_roll_back(settings: Settings) -> Non
     flow = xt.Workflow("back").generate_copy("line", prompt="For {{ word }}", n=2).review("pick", of="line")
     flow = flow.attach("kit", title="{{ pick.line.text }}")
     run = flow.run([{"word": "lamp"}])
-    wait_until(lambda: len(run.reviews()) == 2, 60)
+    wait_until(lambda: len(run.reviews()) == 2)
     run.pause()
     xt.connect()
     down(settings)

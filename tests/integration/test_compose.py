@@ -176,7 +176,7 @@ def test_the_services_run_a_workflow_together(
         xt.connect(database=given["XTYL_DATABASE_URL"], redis=given["XTYL_REDIS_URL"])
         stack.callback(xt.connect)
         flower = moved["--port=5555"].rpartition("=")[2]
-        wait_until(lambda: online(flower) == KINDS, 60)
+        wait_until(lambda: online(flower) == KINDS)
         run = (
             xt.Workflow("shared")
             .generate_copy("line", prompt="About {{ word }}")

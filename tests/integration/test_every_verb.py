@@ -61,7 +61,7 @@ def held(effects: object) -> xt.Workflow:
 def test_a_run_goes_from_submission_to_frame() -> None:
     """State, progress, `waiting_for` and frames are right from the first look to the last."""
     run = drafts().run(BRIEFS)
-    wait_until(lambda: len(run.reviews()) == 4, 60)
+    wait_until(lambda: len(run.reviews()) == 4)
     assert run.state == "running"
     assert 0 < run.progress < 100
     assert "decision" in str(run.waiting_for) or "person" in str(run.waiting_for) or "pick" in str(run.waiting_for)
@@ -101,10 +101,10 @@ def test_events_are_watched_without_a_gap() -> None:
 def test_pause_and_resume(effects: object) -> None:
     """Nothing new starts while a run is paused, and it goes on from there."""
     run = held(effects).run(word="tide")
-    wait_until(lambda: (run.jobs()["status"] == "running").any(), 60)
+    wait_until(lambda: (run.jobs()["status"] == "running").any())
     assert run.pause().state == "paused"
     effects.note("go")  # type: ignore[attr-defined]
-    wait_until(lambda: run.jobs().set_index("node")["status"]["work"] == "completed", 60)
+    wait_until(lambda: run.jobs().set_index("node")["status"]["work"] == "completed")
     assert run.jobs().set_index("node")["status"]["more"] == "ready"
     assert run.resume().wait(60).state == "completed"
 
@@ -112,7 +112,7 @@ def test_pause_and_resume(effects: object) -> None:
 def test_stop_keeps_what_is_done_and_resume_goes_on() -> None:
     """A resumed run does not write its texts again."""
     run = drafts().run(BRIEFS)
-    wait_until(lambda: len(run.reviews()) == 4, 60)
+    wait_until(lambda: len(run.reviews()) == 4)
     assert run.stop().state == "stopped"
     with pytest.raises(xt.ControlRefused, match="cannot be paused"):
         run.pause()
@@ -185,10 +185,10 @@ def test_reject_skips_what_hangs_on_it() -> None:
 def test_another_option_may_be_asked_for() -> None:
     """The list of options becomes longer, and the former options stay."""
     run = drafts().run(BRIEFS.iloc[:1])
-    wait_until(lambda: len(run.reviews()) == 2, 60)
+    wait_until(lambda: len(run.reviews()) == 2)
     before = list(run.reviews()["text"])
     run.another("pick", comment="bolder")
-    wait_until(lambda: len(run.reviews()) == 3, 60)
+    wait_until(lambda: len(run.reviews()) == 3)
     assert list(run.reviews()["text"])[:2] == before
     run.approve("pick", choose=[2], timeout=60).wait(60)
 
@@ -235,7 +235,7 @@ def test_reviews_show_texts_and_whole_images() -> None:
     """A review has one row per option, with the option's image as a file."""
     flow = posters().review("pick", of="poster", choose=1)
     run = flow.run(BRIEFS)
-    wait_until(lambda: len(run.reviews()) == 2, 60)
+    wait_until(lambda: len(run.reviews()) == 2)
     assert all(size_of(path) == (64, 64) for path in run.reviews()["image"])
     run.stop()
 

@@ -59,7 +59,7 @@ def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         waited.run([{"word": "one"}])
         # The main process of a pool has no database open.
         stands = 'xtyl_unfinished_jobs{run_state="running",state="waiting",type="review"}'
-        wait_until(lambda: pool == "prefork" or stands in collected(port), 40)
+        wait_until(lambda: pool == "prefork" or stands in collected(port))
         wait_until(lambda: collected(port).get('xtyl_jobs_total{outcome="failed",type="call"}') == 8)
         wait_until(lambda: collected(port).get('xtyl_job_queue_seconds_count{type="call"}', 0) > 0)
         wait_until(lambda: slots(collected(port)) == (6, 0))
@@ -108,7 +108,7 @@ def test_a_worker_tells_of_failures_and_spans(tmp_path: Path, monkeypatch: pytes
             run = flow.run([{"word": "canary-4711"}])
             assert run.wait(60).state == "failed"
             process.terminate()
-            wait_until(lambda: {"line", "bad"} <= {each.get("xtyl.node") for each, _ in server.spans()}, 40)
+            wait_until(lambda: {"line", "bad"} <= {each.get("xtyl.node") for each, _ in server.spans()})
             wait_until(server.events)
         (event,) = server.events()
         assert (event["tags"]["execution"], event["tags"]["node"]) == (run.id, "bad")

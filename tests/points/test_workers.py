@@ -117,7 +117,7 @@ def drive(case: Case, workers: Fleet, crash: str) -> None:
     if point in SHUTDOWNS:
         wait_until(case.lines)
         workers.terminate()
-    wait_until(case.is_over, 40)
+    wait_until(case.is_over)
 
 
 @pytest.mark.parametrize("crash", KILLS + CUTS)
@@ -135,5 +135,5 @@ def test_a_kernel_may_die_once_it_has_submitted(case: Case, action: str) -> None
     """A kernel that dies after its submission, before it notifies, leaves a run that the sweep finds."""
     with fleet(case.settings):
         case.submit(XTYL_CRASH=f"submit/committed={action}")
-        wait_until(case.is_over, 40)
+        wait_until(case.is_over)
     assert_sound(case)

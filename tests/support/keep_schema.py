@@ -41,7 +41,7 @@ def fill() -> dict[str, object]:
         reviewed.run(BRIEFS).approve("pick", choose=[1], edits={1: "Written by hand"}, comment="the second").wait(60)
     )
     paused = xt.Workflow.from_json(json.loads(reviewed.to_json()) | {"name": "paused"}).run(BRIEFS)
-    wait_until(lambda: len(paused.reviews()) == 4, 60)
+    wait_until(lambda: len(paused.reviews()) == 4)
     paused.pause()
     failed = xt.Workflow("failed").call("parsed", json.loads, s="{{ text }}").run(BRIEFS).wait(60)
     states = {run: str(run.state) for run in (finished, paused, failed)}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from contextlib import suppress
 from typing import Any
 
 from playwright.sync_api import TimeoutError
+
+from servers import PATIENT_SECONDS
 
 
 def start(page: Any, address: str) -> None:
@@ -21,7 +24,8 @@ def run_cell(page: Any, place: int) -> object:
     cell.locator(".cm-content").click()
     begun = cell.locator(".jp-InputPrompt").get_by_text(re.compile(r"\[[*\d]+\]"))
     # A notebook that is still opening may drop the first key presses.
-    for _ in range(5):
+    deadline = time.monotonic() + PATIENT_SECONDS
+    while time.monotonic() < deadline:
         page.keyboard.press("Control+Enter")
         with suppress(TimeoutError):
             return begun.wait_for(timeout=4000)

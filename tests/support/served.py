@@ -39,7 +39,7 @@ def serve(settings: Settings) -> Iterator[Served]:
             start_new_session=True,
         )
     try:
-        wait_until(lambda: _is_ready(f"http://127.0.0.1:{port}/readyz"), 60)
+        wait_until(lambda: _is_ready(f"http://127.0.0.1:{port}/readyz"))
         yield Served(url=f"http://127.0.0.1:{port}", token=token)
     finally:
         api.terminate()

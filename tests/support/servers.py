@@ -20,12 +20,15 @@ from xtyl_engine.embedded.client import down
 from xtyl_engine.embedded.redis_server import find_server, ping, socket_path, start_server
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
+# How long a test waits for what should come at once. Only a failure waits so long; a busy machine may need some of it.
+PATIENT_SECONDS = 90.0
 
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+
+def wait_until(condition: Callable[[], object], seconds: float = PATIENT_SECONDS, otherwise: str = "") -> None:
     """Return as soon as the condition holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        assert time.monotonic() < deadline, otherwise or f"waited {seconds} s in vain"
         time.sleep(0.01)
 
 

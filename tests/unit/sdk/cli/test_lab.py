@@ -36,7 +36,7 @@ class Lab:
 
     def said(self, words: str) -> re.Match[str]:
         """Wait until it has printed this."""
-        wait_until(lambda: re.search(words, self.output.read_text(), re.M) or self.process.poll() is not None, 60)
+        wait_until(lambda: re.search(words, self.output.read_text(), re.M) or self.process.poll() is not None)
         found = re.search(words, self.output.read_text(), re.M)
         assert found, self.output.read_text()
         return found
