@@ -37,9 +37,9 @@ class WorkflowException(Exception):
 
     def __str__(self) -> str:
         where = f"[{self.node}] " if self.node else ""
-        hint = f"\n  {self.hint}" if self.hint else ""
+        advice = f"\n  {self.hint}" if self.hint else ""
         # The text is stored and printed anywhere, and a user's own words in it may hold any character.
-        return f"{where}{self.message}{hint}".encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        return f"{where}{self.message}{advice}".encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback: the message, and the line of the user's code that led here."""

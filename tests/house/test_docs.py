@@ -17,6 +17,15 @@ import xtyl_nb as xt
 from repository import ROOT
 
 WIDTH = 100
+# The folders whose Python is held to the words of the documents.
+PLAIN = (
+    "engine/",
+    "examples/",
+    "xtyl_nb/backends/",
+    "xtyl_nb/cli/",
+    "xtyl_nb/data/",
+    "xtyl_nb/workflow/",
+)
 SUBJECTS = re.compile(r"\b(?:whoever|somebody|nobody)\b", re.IGNORECASE)
 # Files and folders of code by their paths, modules and what is in them by their dotted names, tests by theirs.
 FILE = re.compile(r"(?<![\w./*-])[\w./]*\w\.py\b")
@@ -108,6 +117,13 @@ def test_a_sentence_is_about_a_thing_or_a_person_it_names(name: str) -> None:
 def test_a_sentence_of_a_notebook_is_about_a_thing_or_a_person_it_names(name: str) -> None:
     """They stand in no cell of a notebook, be it text or code."""
     assert [cell for cell in cells(name) if SUBJECTS.search(cell)] == []
+
+
+@pytest.mark.parametrize("name", [name for name in PYTHON if name.startswith(PLAIN)])
+def test_a_sentence_of_a_module_is_about_a_thing_or_a_person_it_names(name: str) -> None:
+    """They stand in no module of these folders, be it in a docstring, a comment or a message."""
+    lines = enumerate((ROOT / name).read_text(encoding="utf-8").splitlines(), 1)
+    assert [(number, line) for number, line in lines if SUBJECTS.search(line)] == []
 
 
 @pytest.mark.parametrize("name", MARKDOWN)

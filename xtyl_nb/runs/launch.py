@@ -28,8 +28,8 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
 
     plan = _validated(document, frame, inputs)
     if unread := [name for name in inputs if name not in plan.inputs]:
-        hint = f"write {{{{ {unread[0]} }}}} where it is wanted, or leave it out"
-        warnings.warn(f"no step reads {list_names(unread)}, so nothing comes of it: {hint}", stacklevel=UPWARD)
+        hint = f"Write {{{{ {unread[0]} }}}} where it is wanted, or leave it out."
+        warnings.warn(f"no step reads {list_names(unread)}, so it has no effect. {hint}", stacklevel=UPWARD)
     used = backend()
     rows, shape = read_inputs(frame, inputs, used.store)
     id = used.submit(plan, rows, shape=shape, functions=_functions(plan))

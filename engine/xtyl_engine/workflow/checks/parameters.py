@@ -62,10 +62,10 @@ def _check_plain(node: Node, kind: NodeType, told: Collection[str]) -> Iterator[
             try:
                 json.dumps(value, allow_nan=False)
             except (TypeError, ValueError, RecursionError):
-                hint = "Write text, numbers, lists or dicts"
-                if field in kind.rendered:
-                    hint += f', or read it from a column: {show_name(str(key))}="{{{{ column }}}}"'
-                yield _problem(node, f"`{show_name(str(key))}` cannot be stored: it is {show_value(value)}", f"{hint}.")
+                name = show_name(str(key))
+                column = f', or read it from a column: {name}="{{{{ column }}}}"' if field in kind.rendered else ""
+                hint = f"Write text, numbers, lists or dicts{column}."
+                yield _problem(node, f"`{name}` cannot be stored: it is {show_value(value)}", hint)
 
 
 def check_templates(node: Node, texts: Texts) -> Iterator[Problem]:
