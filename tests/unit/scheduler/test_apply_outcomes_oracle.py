@@ -21,8 +21,8 @@ from xtyl_engine.scheduler.outcomes import Claim, Outcome
 def answer(case: Case, claim: Claim) -> Outcome:
     if claim.item.split(".")[0] in case.fails[claim.node]:
         return failed(claim)
-    bears = case.plan.nodes[claim.node].bears
-    return completed(claim, items=case.lengths[claim.node] if bears else None, branch=case.branches.get(claim.node))
+    expands = case.plan.nodes[claim.node].expands
+    return completed(claim, items=case.lengths[claim.node] if expands else None, branch=case.branches.get(claim.node))
 
 
 @pytest.fixture(scope="module")

@@ -70,17 +70,17 @@ class Play:
         for step in steps:
             if isinstance(step, Countdown):
                 self._count_down(step)
-        self._bear(over)
+        self._expand(over)
         for step in steps:
             if isinstance(step, Cut):
-                for key in self._reached(step.reach):
+                for key in self._reached(step.jobs):
                     self._cut(key, step.end)
         for key in self.ready():
             if self.case.plan.nodes[key[0]].parents and not self.jobs[key].live:
                 self._cut(key, End.BRANCH)
 
     def _count_down(self, step: Countdown) -> None:
-        for key in self._reached(step.reach):
+        for key in self._reached(step.jobs):
             self.jobs[key].pending -= step.by
             self.jobs[key].live += step.live
 
@@ -88,7 +88,7 @@ class Play:
         if self.case.states[key] == OPEN:
             self._end("skipped" if end is End.BRANCH else FATAL, EndedJob(*key, end))
 
-    def _bear(self, over: EndedJob) -> None:
+    def _expand(self, over: EndedJob) -> None:
         """What a newborn job waits for outside its list only the record knows: it is counted there."""
         seeds = list(expanded_jobs(self.case.plan, over))
         outer = {seed: outer_links(self.case.plan, over, seed.node) for seed in seeds}
@@ -107,9 +107,9 @@ class Play:
         self.case.states[key] = OPEN
         self.jobs[key] = counters
 
-    def _reached(self, reach: JobRange) -> Iterator[Key]:
+    def _reached(self, jobs: JobRange) -> Iterator[Key]:
         for node, item in list(self.jobs):
-            if node == reach.node and (item.startswith(reach.item + ".") if reach.below else item == reach.item):
+            if node == jobs.node and (item.startswith(jobs.item + ".") if jobs.below else item == jobs.item):
                 yield node, item
 
 
