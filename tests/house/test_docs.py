@@ -21,6 +21,10 @@ WIDTH = 100
 PLAIN = (
     "engine/",
     "examples/",
+    "tests/chaos/",
+    "tests/integration/",
+    "tests/points/",
+    "tests/support/chaos/",
     "xtyl_nb/backends/",
     "xtyl_nb/cli/",
     "xtyl_nb/data/",

@@ -260,7 +260,7 @@ def test_runs_are_listed_and_found_again() -> None:
     assert xt.runs(5).index[0] == run.id
     assert xt.attach(run.id).frame().equals(run.frame())
     with pytest.raises(xt.RunNotFound, match="no run has the id"):
-        xt.attach("nobody-0-0")
+        xt.attach("no-such-run-0-0")
 
 
 def test_a_dry_run_counts_jobs() -> None:

@@ -131,7 +131,7 @@ def _seen(evidence: Evidence) -> Iterable[str]:
     written = [tuple(event) for event in evidence.events]
     for look in evidence.seen:
         if list(look) != written[: len(look)]:
-            yield "somebody who watched saw other events than are written"
+            yield "a watcher saw other events than are written"
     if evidence.seen and "completed" not in {kind for _, kind, _, _ in evidence.seen[-1]}:
         yield f"who watched to the end saw {len(evidence.seen[-1])} of {len(written)} events, not the end"
 
