@@ -1,5 +1,5 @@
 """Writes a file whole or not at all: into a temporary file beside it, which then takes its name. Only the owner may
-read the file. What is written, and when to try again, is for the caller.
+read the file. Retrying is for the caller.
 """
 
 from __future__ import annotations

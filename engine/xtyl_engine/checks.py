@@ -1,5 +1,5 @@
 """The result of checking one thing that a run or a worker needs. `xtyl doctor`, a worker's health check and the check of
-a remote API all report in this form. What to check is known by the room that owns it, not here.
+a remote API all report in this form. The checks themselves are in the rooms that own their subjects.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What can be recorded about an execution: an Event is one fact, ordered by its sequence number. How events are stored
-and streamed is elsewhere.
+"""What can be recorded about an execution: an Event is one fact, ordered by its sequence number. Storing and
+streaming events is for `scheduler` and `broker`.
 """
 
 from __future__ import annotations

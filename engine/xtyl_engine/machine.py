@@ -1,5 +1,5 @@
 """How many processors and how much memory this process may use, by the operating system and by the limits of its
-container. What a worker makes of them is for `settings` and the worker.
+container. It measures only; `settings` and the worker decide how much to use.
 """
 
 from __future__ import annotations

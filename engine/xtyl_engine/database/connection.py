@@ -1,6 +1,6 @@
 """Connections and transactions. Statements are SQLAlchemy Core, compiled once per database and run on the driver's own
-cursor: the ORM, and even Core's execution, cost more than the scheduler's whole work on one job. Which statements to run is
-for `statements` and the rooms that use it.
+cursor: the ORM, and even Core's execution, cost more than the scheduler's whole work on one job. The
+statements themselves are in `statements` and in the rooms that run them.
 """
 
 from __future__ import annotations

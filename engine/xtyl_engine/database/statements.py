@@ -92,7 +92,7 @@ ADD_RATE_LIMIT = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (
 
 
 def doomed(is_below: bool) -> Any:
-    """The blocked jobs that will be skipped: an upstream job failed or was rejected."""
+    """Blocked jobs that are skipped once their branch is decided: an upstream job failed or was rejected."""
     return select(jobs.c.node, jobs.c.item, jobs.c.because).where(WHERE[is_below], IS_DOOMED)
 
 

@@ -1,5 +1,5 @@
 """The tables. Times are seconds since the epoch by the database's clock; structured values are JSON text, so that a row
-costs the same on SQLite and PostgreSQL. Which states may follow each other is in `states`; only `scheduler` writes them.
+costs the same on SQLite and PostgreSQL. The legal transitions are in `states`; only `scheduler` writes states.
 """
 
 from __future__ import annotations

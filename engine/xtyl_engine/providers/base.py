@@ -1,5 +1,5 @@
 """What a provider is: a named service that writes texts and draws images, with its requests and results. Calls block; a
-worker gives each its own slot. Which providers exist is for `registry`.
+worker gives each its own slot. The providers themselves are found by `registry`.
 """
 
 from __future__ import annotations

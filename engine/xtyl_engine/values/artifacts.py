@@ -1,5 +1,5 @@
 """The artifact store: files named by the hash of their content, so equal files are kept once and no name comes from
-outside. A reference is a small JSON object that travels through outputs. Which files to remove is decided elsewhere.
+outside. A reference is a small JSON object that travels through outputs. Old files are removed by `database.retention`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """An exception as text: its type, message and traceback, never the object. An exception may be the user's code, so an
-error raised while it is described is caught. Where the text is stored is decided elsewhere.
+error raised while it is described is caught. Storing the text is for the caller.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Images: recognise, check, encode and scale them. Files are not trusted: bytes and pixels are counted before decoding,
-and a decoder's errors are translated here. Where images are stored is for `artifacts`.
+and a decoder's errors are translated here. Storing images is for `artifacts`.
 """
 
 from __future__ import annotations

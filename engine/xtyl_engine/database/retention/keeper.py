@@ -1,5 +1,5 @@
 """Removes old executions, then the plans and files that nothing refers to. `xtyl prune` does so at once; workers do so once
-a day, one process of the whole fleet at a time, with pauses. What is old is decided in `executions` and `files`.
+a day, one process of the whole fleet at a time, with pauses. The conditions for removal are in `executions` and `files`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Checks one node's own parameters: those of its type's config model, its Jinja, and whether its function can be called
-with its arguments. What a node reads from others is checked in `references`.
+with its arguments. References to other nodes are checked in `references`.
 """
 
 from __future__ import annotations

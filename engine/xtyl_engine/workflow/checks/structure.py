@@ -1,5 +1,5 @@
-"""Checks how the nodes and edges of a document fit together: ids, edges, branches, loops, unreachable nodes, sizes. What
-nodes read from each other is checked in `references`.
+"""Checks how the nodes and edges of a document fit together: ids, edges, branches, loops, unreachable nodes, sizes.
+References between nodes are checked in `references`.
 """
 
 from __future__ import annotations

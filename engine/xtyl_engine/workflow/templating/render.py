@@ -1,5 +1,5 @@
-"""Renders Jinja: the names that a text reads, and the text or value it gives for a row. What Jinja may do is in `sandbox`;
-this folder is the home of jinja2. Values are data: braces in them are never rendered.
+"""Renders Jinja: the names that a text reads, and the text or value it gives for a row. The limits of Jinja are in
+`sandbox`; this folder is the home of jinja2. Values are data: braces in them are never rendered.
 """
 
 from __future__ import annotations
