@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -21,14 +22,11 @@ def measure(settings: Settings) -> Iterator[tuple[str, str]]:
     memory = read_memory(settings.event_url)
     yield "broker memory", memory.words
     yield "live streams", f"{memory.streams:,}"
-    database = Database(settings.database_url, pool_size=1)
-    try:
+    with closing(Database(settings.database_url, pool_size=1)) as database:
         yield "database size", f"{_size(database) / 1e6:,.1f} MB"
         with database.read() as transaction:
             counts = [f"{count:,} {state}" for state, count in transaction.rows(_BY_STATE)]
         yield "runs", ", ".join(counts) or "none"
-    finally:
-        database.close()
 
 
 def _size(database: Database) -> int:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,12 +120,9 @@ def _open(settings: Settings) -> Iterator[Database]:
     from xtyl_engine.settings import prepare_home
 
     prepare_home(settings)
-    database = Database(settings.database_url, pool_size=2)
-    try:
+    with closing(Database(settings.database_url, pool_size=2)) as database:
         ensure_schema(database)
         yield database
-    finally:
-        database.close()
 
 
 def _broker(settings: Settings) -> str | None:

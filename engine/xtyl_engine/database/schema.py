@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,12 +76,9 @@ def check_schema(database: Database, *, may_be_new: bool = False) -> None:
 
 def examine_schema(url: str, *, may_be_new: bool = False) -> Check:
     """The check of a database's schema, with its place and revision. Raises as `check_schema`."""
-    database = Database(url, pool_size=1)
-    try:
+    with closing(Database(url, pool_size=1)) as database:
         check_schema(database, may_be_new=may_be_new)
         found = revision(database)
-    finally:
-        database.close()
     words = "no tables yet; the first run makes them" if found is None else f"schema {found}"
     return Check(name="database", ok=True, detail=f"{place(url)}: {words}")
 

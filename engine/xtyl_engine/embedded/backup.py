@@ -95,15 +95,12 @@ def _copy_database(source: Path, target: Path) -> None:
 
 def _copy_files(database_file: Path, source: Path, target: Path) -> Copied:
     """Copy the files that the database refers to. A stored file never changes, so on the same disk a hard link is enough."""
-    database = Database(f"sqlite:///{database_file}", pool_size=1)
-    try:
+    with closing(Database(f"sqlite:///{database_file}", pool_size=1)) as database:
         kept = mentioned(database, source)
         found = [path for path in files_in(source) if digest_of(path) in kept]
         for path in found:
             _link(path, target / path.relative_to(source))
         lost = missing(database, ArtifactStore(target))
-    finally:
-        database.close()
     return Copied(files=len(found), bytes=sum(path.stat().st_size for path in found), missing=tuple(lost))
 
 

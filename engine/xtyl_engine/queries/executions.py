@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -229,12 +230,8 @@ class Queries:
 
 def has_active_work(database_url: str) -> bool:
     """Whether any execution has jobs that a worker could be running now."""
-    database = Database(database_url, pool_size=1)
-    try:
-        with database.read() as transaction:
-            return transaction.row(sql.ACTIVE) is not None
-    finally:
-        database.close()
+    with closing(Database(database_url, pool_size=1)) as database, database.read() as transaction:
+        return transaction.row(sql.ACTIVE) is not None
 
 
 def _read_events(transaction: Transaction, execution_id: str, after: int, limit: int) -> list[Event]:

@@ -119,11 +119,8 @@ def _look(settings: Settings) -> None:
     """Check that a forked process could work. Nothing stays open: children would share the parent's connections, and SQLite loses
     its locks that way."""
     read_claim_policy(settings)
-    database = Database(settings.database_url, pool_size=1)
-    try:
+    with contextlib.closing(Database(settings.database_url, pool_size=1)) as database:
         ensure_schema(database)
-    finally:
-        database.close()
 
 
 @signals.worker_process_init.connect
