@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_nb.drawing.displayable import Live
-from xtyl_nb.drawing.run_picture import SIGNS, clock
-from xtyl_nb.drawing.words import WORDS, clip, elapsed_seconds, node_state, spans
+from xtyl_nb.drawing.run_picture import clock
+from xtyl_nb.drawing.words import SIGNS, WORDS, clip, elapsed_seconds, node_state, spans
 
 if TYPE_CHECKING:
     from rich.console import Console, Group

@@ -16,33 +16,9 @@ from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
 from xtyl_nb.drawing.folding import Fold, fold
 from xtyl_nb.drawing.layout import CARD_WIDTH, Layout, Wire
 from xtyl_nb.drawing.thumbnail import thumbnail
-from xtyl_nb.drawing.words import WORDS, branch_counts, clip, elapsed_seconds, node_state, spans
+from xtyl_nb.drawing.words import COLOURS, SIGNS, WORDS, branch_counts, clip, elapsed_seconds, node_state, spans
 
 # Middle tones: at least 3 : 1 on white and on Jupyter's dark cards. Text never takes them.
-COLOURS = {
-    "pending": "#8a95a5",
-    "ready": "#8a95a5",
-    "running": "#2f6fed",
-    "waiting": "#b56d00",
-    "open": "#8a95a5",
-    "completed": "#1a8a55",
-    "failed": "#d0453b",
-    "skipped": "#8a95a5",
-    "stopped": "#8a95a5",
-    "paused": "#7f5bd0",
-}
-SIGNS = {
-    "pending": "○",
-    "ready": "◌",
-    "running": "◐",
-    "waiting": "✎",
-    "open": "◑",
-    "completed": "✓",
-    "failed": "✕",
-    "skipped": "↷",
-    "stopped": "■",
-    "paused": "‖",
-}
 FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif"
 INK = "color:#1c2430;color:var(--jp-ui-font-color1,#1c2430)"
 PAPER = "background:#ffffff;background:var(--jp-layout-color0,#ffffff)"

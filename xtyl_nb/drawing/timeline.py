@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from html import escape
 
 from xtyl_engine.queries.views import Job, Overview
-from xtyl_nb.drawing.run_picture import COLOURS, FONT, INK, LINE, NO_MATHS, PAPER, SOFT, TRACK
-from xtyl_nb.drawing.words import clip, elapsed_seconds
+from xtyl_nb.drawing.run_picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, TRACK
+from xtyl_nb.drawing.words import COLOURS, clip, elapsed_seconds
 
 MOST_LANES = 12
 MOST_BARS = 2_000

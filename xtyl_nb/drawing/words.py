@@ -12,29 +12,30 @@ Json = dict[str, Any]
 
 TEXT_SHOWN = 600
 
-WORDS = {
-    "pending": "not started",
-    "ready": "ready",
-    "running": "running",
-    "waiting": "waits for you",
-    "open": "partly done",
-    "completed": "completed",
-    "failed": "failed",
-    "skipped": "skipped",
-    "stopped": "stopped",
-    "paused": "paused",
+# Each state of a node or a run in words, as a sign and as a colour: a colour never says anything alone.
+_SHOWN = {
+    "pending": ("not started", "○", "#8a95a5"),
+    "ready": ("ready", "◌", "#8a95a5"),
+    "running": ("running", "◐", "#2f6fed"),
+    "waiting": ("waits for you", "✎", "#b56d00"),
+    "open": ("partly done", "◑", "#8a95a5"),
+    "completed": ("completed", "✓", "#1a8a55"),
+    "failed": ("failed", "✕", "#d0453b"),
+    "skipped": ("skipped", "↷", "#8a95a5"),
+    "stopped": ("stopped", "■", "#8a95a5"),
+    "paused": ("paused", "‖", "#7f5bd0"),
 }
+WORDS = {state: words for state, (words, _, _) in _SHOWN.items()}
+SIGNS = {state: sign for state, (_, sign, _) in _SHOWN.items()}
+COLOURS = {state: colour for state, (_, _, colour) in _SHOWN.items()}
 
 
 def node_state(node: NodeOverview) -> str:
     """The one word, a key of WORDS, for all of a node's jobs: the most pressing."""
     counts = {state: node.counts.get(state, 0) for state in JobState}
-    if counts[JobState.WAITING]:
-        return "waiting"
-    if counts[JobState.RUNNING]:
-        return "running"
-    if counts[JobState.READY]:
-        return "ready"
+    for state in (JobState.WAITING, JobState.RUNNING, JobState.READY):
+        if counts[state]:
+            return state.value
     if counts[JobState.BLOCKED]:
         return "open" if node.done else "pending"
     if counts[JobState.FAILED] or counts[JobState.QUARANTINED]:

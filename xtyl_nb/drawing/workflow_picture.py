@@ -10,7 +10,8 @@ from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document, Edge
 from xtyl_nb.drawing.cards import node_kind
 from xtyl_nb.drawing.layout import CARD_WIDTH, Card, Wire, arrange, rank_levels
-from xtyl_nb.drawing.run_picture import COLOURS, FONT, INK, PAPER, SOFT, WASH, one_line, squeezed, wires_image
+from xtyl_nb.drawing.run_picture import FONT, INK, PAPER, SOFT, WASH, one_line, squeezed, wires_image
+from xtyl_nb.drawing.words import COLOURS
 
 CARD_HEIGHT = 54.0
 ELLIPSIS = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
