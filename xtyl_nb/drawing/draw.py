@@ -11,7 +11,11 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import Problem
-from xtyl_engine.workflow.document import Document, Edge
+from xtyl_engine.workflow.analysis import all_edges
+from xtyl_engine.workflow.checks.wording import show_name
+from xtyl_engine.workflow.document import Document
+from xtyl_nb.drawing.layout import drawn_edges
+from xtyl_nb.drawing.workflow_picture import workflow_html
 
 if TYPE_CHECKING:
     import graphviz
@@ -22,7 +26,6 @@ MOST_CHARACTERS = 40
 
 def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digraph:
     """A document as a Graphviz graph, left to right: a card for each node, the culprits of problems marked."""
-    from xtyl_engine.workflow.checks.wording import show_name
 
     faulty = {problem.node for problem in problems}
     keys = {node.id: f"n{place}" for place, node in reversed(list(enumerate(document.nodes)))}
@@ -37,7 +40,7 @@ def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digra
         is_faulty = show_name(node.id) in faulty
         mark = {"color": FAULT, "penwidth": "2"} if is_faulty else {"color": LINE}
         picture.node(f"n{place}", label=_card(node.id, node.type, is_faulty), **mark)
-    for edge in _drawn(document):
+    for edge in drawn_edges(all_edges(document)):
         label = {"label": f"<{_text(edge.branch)}>"} if edge.branch else {}
         picture.edge(keys[edge.source], keys[edge.target], **label)
     return picture
@@ -45,12 +48,10 @@ def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digra
 
 def draw_html(document: Document, problems: Sequence[Problem] = ()) -> str:
     """A document as HTML, the culprits of problems marked; the same on every machine, in the notebook's own colours."""
-    from xtyl_engine.workflow.checks.wording import show_name
-    from xtyl_nb.drawing.workflow_picture import workflow_html
 
     ids = {show_name(node.id): node.id for node in reversed(document.nodes)}
     marked = [replace(problem, node=ids.get(problem.node or "", problem.node)) for problem in problems]
-    return f'<div style="overflow-x:auto">{workflow_html(document, problems=marked, edges=_all_edges(document))}</div>'
+    return f'<div style="overflow-x:auto">{workflow_html(document, problems=marked, edges=all_edges(document))}</div>'
 
 
 def _digraph(document: Document) -> type[graphviz.Digraph]:
@@ -79,15 +80,3 @@ def _text(text: str | None) -> str:
     """Any text, fit for a label: Graphviz labels in angle brackets are XML."""
     shown = (text or " ")[:MOST_CHARACTERS] + ("…" if len(text or "") > MOST_CHARACTERS else "")
     return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in shown))
-
-
-def _all_edges(document: Document) -> tuple[Edge, ...]:
-    from xtyl_engine.workflow.analysis import all_edges
-
-    return all_edges(document)
-
-
-def _drawn(document: Document) -> Iterable[Edge]:
-    from xtyl_nb.drawing.layout import drawn_edges
-
-    return drawn_edges(_all_edges(document))

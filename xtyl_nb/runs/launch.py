@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ATTACH_SECONDS = 15.0
 # From here to whoever wrote `flow.run(...)`.
-UPWARD = 3
+UPWARD = 4
 
 
 def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Run:

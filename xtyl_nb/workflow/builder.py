@@ -5,12 +5,13 @@ module of their own; here is what becomes of a workflow, and how a step finds it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_nb.workflow import steps
+from xtyl_nb.workflow.errors import readable
 from xtyl_nb.workflow.implied_edges import branch_ends, names_read
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Workflow:
         """The names that were declared as inputs; None where none were, so that any name may be one."""
         return self._document.inputs
 
+    @readable()
     def validate(self) -> Workflow:
         """Check the workflow by itself, without data: references, parameters, cycles, ids.
 
@@ -95,12 +97,11 @@ class Workflow:
             workflow/unknown-reference again
         """
         from xtyl_engine.workflow.validate import validate
-        from xtyl_nb.workflow.errors import readable
 
-        with readable():
-            validate(self._document)
+        validate(self._document)
         return self
 
+    @readable()
     def plan(self, frame: Any = None, /, **inputs: Any) -> pd.DataFrame:
         """Say what a run over this frame would do, without doing any of it.
 
@@ -125,11 +126,10 @@ class Workflow:
             pick             review     2
         """
         from xtyl_nb.runs.launch import plan_document
-        from xtyl_nb.workflow.errors import readable
 
-        with readable():
-            return plan_document(self._document, frame, inputs)
+        return plan_document(self._document, frame, inputs)
 
+    @readable()
     def run(self, frame: Any = None, /, **inputs: Any) -> Run:
         """Run the workflow, once for each row of a frame, and show the live graph below the cell.
 
@@ -153,10 +153,8 @@ class Workflow:
             Run('launch')
         """
         from xtyl_nb.runs.launch import run_document
-        from xtyl_nb.workflow.errors import readable
 
-        with readable():
-            return run_document(self._document, frame, inputs)
+        return run_document(self._document, frame, inputs)
 
     def graph(self) -> networkx.DiGraph[str]:
         """Give the graph to networkx, with the edges that references make.
@@ -172,6 +170,7 @@ class Workflow:
 
         return survey(self._document).graph
 
+    @readable()
     def order(self) -> list[str]:
         """Put the nodes' ids in an order in which each comes after all it depends on.
 
@@ -186,11 +185,10 @@ class Workflow:
             ['headline', 'pick']
         """
         from xtyl_engine.workflow.graph import order_nodes
-        from xtyl_nb.workflow.errors import readable
 
-        with readable():
-            return order_nodes(self.graph())
+        return order_nodes(self.graph())
 
+    @readable()
     def levels(self) -> dict[str, int]:
         """Say on which level each node lies: 0 for those that depend on none.
 
@@ -205,10 +203,8 @@ class Workflow:
             {'headline': 0, 'pick': 1}
         """
         from xtyl_engine.workflow.graph import level_nodes
-        from xtyl_nb.workflow.errors import readable
 
-        with readable():
-            return level_nodes(self.graph())
+        return level_nodes(self.graph())
 
     def draw(self) -> graphviz.Digraph:
         """Give the graph to Graphviz. A notebook draws it, also without the `dot` program.
@@ -224,6 +220,7 @@ class Workflow:
 
         return draw(self._document)
 
+    @readable()
     def to_json(self) -> str:
         """Write the workflow as a versioned document that `from_json` and other programs read.
 
@@ -242,12 +239,11 @@ class Workflow:
             ...
         """
         from xtyl_engine.workflow.document_io import write_document
-        from xtyl_nb.workflow.errors import readable
 
-        with readable():
-            return write_document(self._document)
+        return write_document(self._document)
 
     @classmethod
+    @readable()
     def from_json(cls, source: Mapping[str, Any] | str | PathLike[str]) -> Workflow:
         """Read a workflow from a document.
 
@@ -265,10 +261,8 @@ class Workflow:
             Workflow('launch', 2 nodes)
         """
         from xtyl_engine.workflow.document_io import read_document
-        from xtyl_nb.workflow.errors import readable
 
-        with readable():
-            document = read_document(source)
+        document = read_document(source)
         return _fill(object.__new__(Workflow), document, after=tuple(node.id for node in document.nodes[-1:]))
 
     def __repr__(self) -> str:
@@ -286,23 +280,14 @@ class Workflow:
     def _replace(
         self,
         *,
-        nodes: tuple[Node, ...] | None = None,
-        edges: tuple[Edge, ...] | None = None,
         after: tuple[str, ...] | None = None,
         joins: bool = False,
         inside: tuple[tuple[str, str], ...] | None = None,
+        **document: Any,
     ) -> Workflow:
-        old = self._document
-        document = Document(
-            name=old.name,
-            nodes=old.nodes if nodes is None else nodes,
-            edges=old.edges if edges is None else edges,
-            inputs=old.inputs,
-            starts=old.starts,
-        )
         return _fill(
             object.__new__(Workflow),
-            document,
+            replace(self._document, **document),
             after=self._after if after is None else after,
             joins=joins,
             inside=self._inside if inside is None else inside,

@@ -13,7 +13,6 @@ from typing import Any
 from xtyl_engine import errors
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document
-from xtyl_nb.drawing.draw import draw_html
 from xtyl_nb.notebook import cell_number, in_notebook
 
 MOST_ROWS = 50
@@ -95,4 +94,6 @@ def _graph(error: errors.WorkflowError) -> str:
     document = error.document
     if not isinstance(document, Document) or not 0 < len(document.nodes) <= MOST_DRAWN:
         return ""
+    from xtyl_nb.drawing.draw import draw_html
+
     return draw_html(document, error.problems)
