@@ -19,12 +19,14 @@ class CursorRefused(WorkflowException, ValueError):
     code = "api/cursor"
 
 
-def closed(place: list[Any]) -> str:
-    """A place of several parts as a cursor."""
+def closed(*place: Any) -> str:
+    """A place as a cursor: a number as it is, several parts encoded."""
+    if len(place) == 1:
+        return str(place[0])
     return urlsafe_b64encode(json.dumps(place, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
-def opened(cursor: str | None, first: list[Any], *kinds: Any) -> list[Any]:
+def opened(cursor: str | None, first: list[Any], *kinds: tuple[type, ...]) -> list[Any]:
     """The place that a cursor holds, its parts of these kinds; `first` where the cursor is None. Raises CursorRefused."""
     if cursor is None:
         return first
@@ -32,18 +34,11 @@ def opened(cursor: str | None, first: list[Any], *kinds: Any) -> list[Any]:
         place = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, RecursionError):
         raise _unknown(cursor) from None
-    is_place = isinstance(place, list) and len(place) == len(kinds)
-    if not (
-        is_place
-        and all(
-            type(part) in (kind if isinstance(kind, tuple) else (kind,))
-            for part, kind in zip(place, kinds, strict=True)
-        )
-    ):
+    if not (isinstance(place, list) and len(place) == len(kinds)):
         raise _unknown(cursor)
-    if any(_is_unfit(part) for part in place):
+    if any(type(part) not in kind or _is_unfit(part) for part, kind in zip(place, kinds, strict=True)):
         raise _unknown(cursor)
-    return list(place)
+    return place
 
 
 def _is_unfit(part: Any) -> bool:

@@ -89,17 +89,14 @@ class Listing:
         self, project: str, *, state: ExecutionState | None, name: str | None, after: str | None, limit: int
     ) -> Page[Execution]:
         """Executions of a project, newest first. Raises CursorRefused."""
-        created, id = opened(after, FIRST, (int, float), str)
-        at = {"project": project, "created": float(created), "id": id}
-        at |= {"state": str(state)} if state else {}
-        at |= {"name": name} if name is not None else {}
+        created, id = opened(after, FIRST, (int, float), (str,))
+        at = {"project": project, "created": float(created), "id": id, "state": state and str(state), "name": name}
         return self._page(
             _EXECUTIONS[state is not None, name is not None],
             at,
             limit,
             read=read_execution,
             place=lambda last: {"created": last.created, "id": last.id},
-            cursor=lambda place: closed([place["created"], place["id"]]),
         )
 
     def jobs(
@@ -113,17 +110,14 @@ class Listing:
         limit: int,
     ) -> Page[Job]:
         """Jobs of an execution by node and item, with their output texts if `outputs`. Raises CursorRefused."""
-        after_node, after_item = opened(after, ["", ""], str, str)
-        at: dict[str, Any] = {"execution_id": execution_id, "after_node": after_node, "after_item": after_item}
-        at |= {"node": node} if node is not None else {}
-        at |= {"state": str(state)} if state else {}
+        after_node, after_item = opened(after, ["", ""], (str,), (str,))
+        wanted = {"execution_id": execution_id, "node": node, "state": state and str(state)}
         return self._page(
             _JOBS[node is not None, state is not None, outputs],
-            at,
+            wanted | {"after_node": after_node, "after_item": after_item},
             limit,
             read=read_job,
             place=lambda last: {"after_node": last.node, "after_item": last.item},
-            cursor=lambda place: closed([place["after_node"], place["after_item"]]),
         )
 
     def rows(self, execution_id: str, *, after: str | None, limit: int) -> Page[Row]:
@@ -134,7 +128,6 @@ class Listing:
             limit,
             read=lambda row: (row[0], Row(label=json.loads(row[1]), values=json.loads(row[2]))),
             place=lambda last: {"after": last[0]},
-            cursor=lambda place: str(place["after"]),
         )
         return Page(items=tuple(row for _, row in found.items), next=found.next)
 
@@ -146,7 +139,6 @@ class Listing:
             limit,
             read=lambda row: read_event(execution_id, row),
             place=lambda last: {"after": last.sequence},
-            cursor=lambda place: str(place["after"]),
         )
 
     def versions(self, project: str, name: str, *, after: str | None, limit: int) -> Page[Template]:
@@ -157,7 +149,6 @@ class Listing:
             limit,
             read=read_template,
             place=lambda last: {"before": last.version},
-            cursor=lambda place: str(place["before"]),
         )
 
     def version(self, project: str, name: str, version: int | None) -> Template | None:
@@ -175,15 +166,15 @@ class Listing:
         *,
         read: Callable[[tuple[Any, ...]], T],
         place: Callable[[T], dict[str, Any]],
-        cursor: Callable[[dict[str, Any]], str],
     ) -> Page[T]:
-        """Items after the place `at`. `place` is an item's place as parameters of the statement; `cursor` writes it as text."""
+        """Items after the place `at`. `place` is an item's place as parameters of the statement."""
         items: list[T] = []
+        last: dict[str, Any] = {}
         size, is_more = 0, True
         with self._database.read() as transaction:
             while is_more and len(items) < limit and size < PAGE_CHARACTERS:
                 asked = _next_count(limit - len(items), len(items), size)
-                found = transaction.rows(statement, at | {"limit": asked + 1})
+                found = transaction.rows(statement, at | last | {"limit": asked + 1})
                 is_more = len(found) > asked
                 for row in found[:asked]:
                     size += _characters(row)
@@ -191,8 +182,8 @@ class Listing:
                         is_more = True
                         break
                     items.append(read(row))
-                at |= place(items[-1]) if items else {}
-        return Page(items=tuple(items), next=cursor(at) if is_more and items else None)
+                last = place(items[-1]) if items else last
+        return Page(items=tuple(items), next=closed(*last.values()) if is_more and items else None)
 
 
 def _next_count(left: int, count: int, size: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from xtyl_engine.errors import RunNotFound
@@ -34,15 +35,8 @@ class RemoteQueries:
 
     def executions(self, limit: int = 100) -> list[Execution]:
         """The latest executions, newest first."""
-        found: list[Execution] = []
-        after = None
-        while len(found) < limit:
-            asked = {"after": after, "limit": min(PAGE, limit - len(found)), "project_id": self._project}
-            listed, after = self._calls.page(*EXECUTIONS, of="executions", **asked)
-            found += [from_json(Execution, each) for each in listed]
-            if after is None:
-                break
-        return found
+        found = self._all(*EXECUTIONS, limit=min(PAGE, limit), project_id=self._project)
+        return [from_json(Execution, each) for each in islice(found, max(0, limit))]
 
     def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
         """The number of the last event, and the state."""
@@ -59,7 +53,7 @@ class RemoteQueries:
 
     def rows(self, execution_id: str) -> list[tuple[Any, dict[str, Any]]]:
         """Label and values of each input row, in order."""
-        rows = (from_json(Row, each) for each in self._all(execution_id, "rows", PAGE))
+        rows = (from_json(Row, each) for each in self._all(*at(execution_id), "rows", limit=PAGE))
         return [(row.label, dict(row.values)) for row in rows]
 
     def jobs(self, execution_id: str) -> list[Job]:
@@ -101,23 +95,17 @@ class RemoteQueries:
 
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
         """The events with a sequence number greater than `after`, in order, without a gap."""
-        found: list[Event] = []
-        while len(found) < limit:
-            asked = {"after": found[-1].sequence if found else after, "limit": min(PAGE, limit - len(found))}
-            listed, more = self._calls.page(*at(execution_id), "events", of="events", **asked)
-            found += [from_json(Event, each) for each in listed]
-            if not listed or more is None:
-                break
-        return found
+        found = self._all(*at(execution_id), "events", after=after, limit=min(PAGE, limit))
+        return [from_json(Event, each) for each in islice(found, max(0, limit))]
 
     def _jobs(self, execution_id: str, size: int, **parameters: Any) -> list[Job]:
         """Jobs in the order of their creation, as a database returns them."""
-        return sorted(map(_job, self._all(execution_id, "jobs", size, **parameters)), key=lambda job: job.id)
+        return sorted(map(_job, self._all(*at(execution_id), "jobs", limit=size, **parameters)), key=lambda job: job.id)
 
-    def _all(self, execution_id: str, what: str, size: int, **parameters: Any) -> Iterator[Any]:
-        after = None
+    def _all(self, *path: str, after: Any = None, **parameters: Any) -> Iterator[Any]:
+        """Each item, page by page, of the list that is named by the last part of its path."""
         while True:
-            listed, after = self._calls.page(*at(execution_id), what, of=what, after=after, limit=size, **parameters)
+            listed, after = self._calls.page(*path, of=path[-1], after=after, **parameters)
             yield from listed
             if after is None:
                 return
