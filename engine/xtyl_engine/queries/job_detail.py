@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import case, func, select
@@ -19,7 +20,7 @@ from xtyl_engine.nodes.review import text_of
 from xtyl_engine.queries.executions import JOB_COLUMNS, Queries, read_job
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.overview import label_of
-from xtyl_engine.queries.views import Attempt, Decision, Job, JobDetail, JobPage
+from xtyl_engine.queries.views import Attempt, Decision, Job, JobDetail, JobPage, shared
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
@@ -66,7 +67,8 @@ class JobDetails:
             asked = self._asked(transaction, execution_id, plan, job) if job.attempts else {}
             detail = self._detail(transaction, execution_id, plan.nodes[node], job, asked)
             decision = _decision(transaction.row(_DECISION, {"job_id": job.id}), self._store)
-        return detail.with_history(tuple(Attempt(*each) for each in self._queries.attempts(job.id)), decision)
+        attempts = tuple(Attempt(*each) for each in self._queries.attempts(job.id))
+        return replace(detail, attempts=attempts, decision=decision)
 
     def _plan(self, execution_id: str, node: str) -> Plan:
         plan = self._queries.plan(execution_id)
@@ -91,27 +93,10 @@ class JobDetails:
         self, transaction: Transaction, id: str, node: PlanNode, job: Job, asked: Mapping[str, Any] | None = None
     ) -> JobDetail:
         text, images = self._shown(node, job.output)
-        return JobDetail(
-            node=job.node,
-            item=job.item,
-            label=label_of(transaction, id, job.item) or job.item,
-            state=job.state,
-            attempts_made=job.attempts,
-            because=job.because,
-            started=job.started,
-            finished=job.finished,
-            cached=job.cached,
-            provider=job.provider,
-            model=job.model,
-            tokens=job.tokens,
-            cost=job.cost,
-            error=job.error,
-            error_class=job.error_class,
-            traceback=job.traceback,
-            text=text,
-            images=images,
-            asked=asked or {},
-        )
+        # Of its attempts a job knows only how many there were.
+        known = shared(job, JobDetail) | {"attempts": ()}
+        label = label_of(transaction, id, job.item) or job.item
+        return JobDetail(**known, label=label, attempts_made=job.attempts, text=text, images=images, asked=asked or {})
 
     def _shown(self, node: PlanNode, output: str | None) -> tuple[str | None, tuple[str, ...]]:
         """An output as text, and the paths of the images in it."""

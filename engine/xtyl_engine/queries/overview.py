@@ -17,7 +17,7 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
 from xtyl_engine.queries.executions import Queries
-from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review
+from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, next_start
 from xtyl_engine.scheduler.routing import awaited
 from xtyl_engine.states import ExecutionState, JobState
@@ -88,22 +88,9 @@ class Overviews:
             }
             reviews = self._reviews(transaction, execution_id, 0, MAX_REVIEWS)
             waiting_for = self._waits(transaction, plan, execution, nodes)
-        return Overview(
-            id=execution.id,
-            name=execution.name,
-            state=execution.state,
-            sequence=execution.sequence,
-            total=execution.total,
-            done=max(0, execution.done - sum(node.counts.get(JobState.STOPPED, 0) for node in nodes.values())),
-            failed=execution.failed,
-            rows=execution.rows,
-            started=execution.started,
-            finished=execution.finished,
-            waiting_for=waiting_for,
-            error=execution.error,
-            nodes=nodes,
-            reviews=reviews,
-        )
+        stopped = sum(node.counts.get(JobState.STOPPED, 0) for node in nodes.values())
+        known = shared(execution, Overview) | {"done": max(0, execution.done - stopped)}
+        return Overview(**known, waiting_for=waiting_for, nodes=nodes, reviews=reviews)
 
     def reviews(self, execution_id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
         """Up to `count` waiting reviews in order, those that follow the review `after`, given by node and item; that one may be

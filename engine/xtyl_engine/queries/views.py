@@ -5,7 +5,7 @@ terminal and the API draw from them. Nothing here reads SQL.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from xtyl_engine.events import Event
@@ -154,10 +154,6 @@ class JobDetail:
     attempts: tuple[Attempt, ...] = ()
     decision: Decision | None = None
 
-    def with_history(self, attempts: tuple[Attempt, ...], decision: Decision | None) -> JobDetail:
-        """The same job with its attempts and its decision."""
-        return replace(self, attempts=attempts, decision=decision)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
@@ -221,3 +217,9 @@ class Progress:
     sequence: int
     state: ExecutionState
     events: tuple[Event, ...] = ()
+
+
+def shared(source: Any, kind: type) -> dict[str, Any]:
+    """The fields of a value that values of another kind have too."""
+    names = {each.name for each in fields(kind)}
+    return {each.name: getattr(source, each.name) for each in fields(source) if each.name in names}

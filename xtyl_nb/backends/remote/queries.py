@@ -10,7 +10,7 @@ from typing import Any
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.queries.executions import JobGroup, Result, Snapshot
-from xtyl_engine.queries.views import Execution, Job
+from xtyl_engine.queries.views import Execution, Job, shared
 from xtyl_engine.queries.wire import from_json
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.states import ExecutionState, JobState
@@ -81,11 +81,8 @@ class RemoteQueries:
             rows=self.rows(execution_id) if rows else [],
             results=[
                 Result(
-                    node=each.node,
+                    **shared(each, Result),
                     item=item,
-                    state=each.state,
-                    because=each.because,
-                    error=each.error,
                     output=outputs[each.node, item] if each.state is JobState.COMPLETED else None,
                 )
                 for each in groups
