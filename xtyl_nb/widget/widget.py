@@ -32,22 +32,7 @@ from xtyl_nb.widget.state import describe, difference, draw_graph, mark
 
 STATIC = Path(__file__).parent / "static"
 # One module to the page, in this order.
-PARTS = [
-    "page",
-    "state",
-    "kernel",
-    "still",
-    "graph",
-    "timeline",
-    "panel",
-    "waiting",
-    "choice",
-    "drafts",
-    "large",
-    "form",
-    "review",
-    "widget",
-]
+PARTS = "page state kernel still graph timeline panel waiting choice drafts large form review widget"
 SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -82,7 +67,7 @@ class RunWidget(anywidget.AnyWidget):
     """One run, live. `graph` is sent once, and again when stacks are opened; `state` is worked out for each page that asks, and
     patched in between."""
 
-    _esm = "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in PARTS)
+    _esm = "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in PARTS.split())
     _css = STATIC / "widget.css"
 
     graph = traitlets.Dict().tag(sync=True)

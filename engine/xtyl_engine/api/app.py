@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 
 from xtyl_engine.api.auth import AppState, Reader, State, unauthorized
-from xtyl_engine.api.middleware import Guard, listed_words
+from xtyl_engine.api.middleware import Guard
 from xtyl_engine.api.openapi import describe
 from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import handle_errors, problem_of
@@ -24,15 +24,7 @@ from xtyl_engine.telemetry.prometheus import ApiMetrics
 
 DESCRIPTION = "/api/openapi.json"
 # Each part of the API has one router in this list.
-PARTS = (
-    health.router,
-    templates.router,
-    executions.router,
-    reads.router,
-    stream.router,
-    reviews.router,
-    files.router,
-)
+PARTS = [part.router for part in (health, templates, executions, reads, stream, reviews, files)]
 
 
 def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None) -> FastAPI:
@@ -71,11 +63,6 @@ def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = N
         described.update(described or describe(app))
         return respond(described)
 
-    settings = service.settings
-    app.add_middleware(
-        Guard,
-        hosts=listed_words(settings.api_hosts),
-        origins=listed_words(settings.api_origins),
-        metrics=metrics,
-    )
+    hosts, origins = service.settings.api_hosts.split(), service.settings.api_origins.split()
+    app.add_middleware(Guard, hosts=hosts, origins=origins, metrics=metrics)
     return app

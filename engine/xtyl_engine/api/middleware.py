@@ -129,8 +129,3 @@ def _hostname(host: str) -> str | None:
 
 def _is_same(scope: Scope, origin: str, host: str) -> bool:
     return origin == f"{scope.get('scheme', 'http')}://{host}"
-
-
-def listed_words(text: str) -> tuple[str, ...]:
-    """The names in a setting, separated by blanks or commas."""
-    return tuple(text.replace(",", " ").split())

@@ -183,17 +183,7 @@ def _check_depth(depth: int) -> None:
         raise LimitExceeded(f"values are nested deeper than {MAX_VALUE_DEPTH} levels", hint="Flatten them.")
 
 
-__all__ = [
-    "SKIPPED",
-    "Names",
-    "Output",
-    "Use",
-    "is_expression",
-    "is_template",
-    "iterate_texts",
-    "read_names",
-    "render",
-]
+__all__ = ["SKIPPED", "Names", "Output", "Use", "is_expression", "is_template", "iterate_texts", "read_names", "render"]
 
 
 def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
