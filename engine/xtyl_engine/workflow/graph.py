@@ -4,8 +4,7 @@ is imported when a graph is first made. Nothing here recurses, so a chain may be
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from xtyl_engine.errors import Problem, WorkflowError
@@ -85,31 +84,20 @@ def find_upstream(graph: Graph, node: str) -> set[str]:
 
 def find_downstream(graph: Graph, nodes: Iterable[str]) -> set[str]:
     """The nodes themselves and all that depend on them."""
-    seen = {node for node in nodes if node in graph}
-    waiting = list(seen)
-    while waiting:
-        fresh = [child for child in graph.successors(waiting.pop()) if child not in seen]
-        seen.update(fresh)
-        waiting.extend(fresh)
-    return seen
+    import networkx
+
+    layers = networkx.bfs_layers(graph, [node for node in nodes if node in graph])
+    return {node for layer in layers for node in layer}
 
 
 def _shortest_loop(graph: Graph, first: str, group: set[str]) -> list[str]:
-    came_from: dict[str, str] = {}
-    waiting = deque([first])
-    while waiting:
-        node = waiting.popleft()
-        for child in graph.successors(node):
-            if child == first:
-                return _traced(came_from, first, node)
-            if child in group and child not in came_from:
-                came_from[child] = node
-                waiting.append(child)
-    raise AssertionError(f"{first} is in no loop")
+    import networkx
 
+    def inside(node: str) -> Iterator[str]:
+        return (child for child in graph.successors(node) if child in group)
 
-def _traced(came_from: dict[str, str], first: str, last: str) -> list[str]:
-    path = [last]
+    came_from = {node: parent for parent, node in networkx.generic_bfs_edges(graph, first, inside)}
+    path = [next(node for node in (first, *came_from) if graph.has_edge(node, first))]
     while path[-1] != first:
         path.append(came_from[path[-1]])
     return path[::-1]
