@@ -7,8 +7,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.scheduler.outcomes import Claim
@@ -35,22 +35,16 @@ def hide(text: str) -> str:
     return _SECRETS.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + HIDDEN, text)
 
 
-@contextmanager
-def about(claim: Claim) -> Iterator[None]:
+def about(claim: Claim) -> AbstractContextManager[None]:
     """Bind a job's names to each line logged inside, also by a user's function."""
-    from structlog.contextvars import bound_contextvars
-
-    with bound_contextvars(execution=claim.execution_id, node=claim.node, item=claim.item, attempt=claim.number):
-        yield
+    return about_execution(claim.execution_id, node=claim.node, item=claim.item, attempt=claim.number)
 
 
-@contextmanager
-def about_execution(execution_id: str, **names: str) -> Iterator[None]:
+def about_execution(execution_id: str, **names: str | int) -> AbstractContextManager[None]:
     """Bind an execution's id, and other names, to each line logged inside; a request uses it, for example."""
     from structlog.contextvars import bound_contextvars
 
-    with bound_contextvars(execution=execution_id, **names):
-        yield
+    return bound_contextvars(execution=execution_id, **names)
 
 
 def bound() -> dict[str, Any]:
