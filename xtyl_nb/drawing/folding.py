@@ -4,6 +4,7 @@ and those of one type in a row. Pure; a small graph is left as it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -106,10 +107,7 @@ def _together(glances: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
     if len(glances) == 1:
         return glances[0][1]
     nodes = [node for _, node in glances]
-    counts: dict[JobState, int] = {}
-    for node in nodes:
-        for state, count in node.counts.items():
-            counts[state] = counts.get(state, 0) + count
+    counts = sum((Counter(node.counts) for node in nodes), Counter[JobState]())
     is_over = NodeOverview(counts=counts).is_over
     return NodeOverview(
         counts=counts,

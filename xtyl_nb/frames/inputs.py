@@ -77,9 +77,8 @@ def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _cell_in(cell: Any, store: ArtifactStore, column: str, place: int) -> Any:
-    if isinstance(cell, (str, bool, int)):
-        return plain(cell, store, where=f"{column}[{place}]")
-    if not isinstance(cell, (list, dict, tuple)) and pd.api.types.is_scalar(cell) and pd.isna(cell):
+    may_miss = not isinstance(cell, (str, bool, int, list, dict, tuple))
+    if may_miss and pd.api.types.is_scalar(cell) and pd.isna(cell):
         return None
     return plain(cell, store, where=f"{column}[{place}]")
 

@@ -32,13 +32,8 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
         "asked": asked_lines(job.asked, TEXT_SHOWN),
         "text": clip(job.text, TEXT_SHOWN),
         "images": _images(job.images[:IMAGES_SHOWN], LARGE_PIXELS),
-        "cached": job.cached,
-        "provider": job.provider,
-        "model": job.model,
-        "tokens": job.tokens,
-        "cost": job.cost,
+        **{name: getattr(job, name) for name in ("cached", "provider", "model", "tokens", "cost", "error_class")},
         "error": clip(job.error, TEXT_SHOWN),
-        "error_class": job.error_class,
         "traceback": clip(job.traceback, TEXT_SHOWN),
         "attempts": [
             {

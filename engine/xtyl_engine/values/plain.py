@@ -20,27 +20,17 @@ from xtyl_engine.values.images import sniff_image
 Place = tuple[str | int, ...]
 RESERVED = frozenset({KEY})
 _HINTS = {
-    "set": "Use sorted(value) or list(value).",
-    "frozenset": "Use sorted(value) or list(value).",
-    "generator": "Use list(value).",
-    "map": "Use list(value).",
-    "filter": "Use list(value).",
-    "zip": "Use list(value).",
-    "range": "Use list(value).",
-    "dict_keys": "Use list(value).",
-    "dict_values": "Use list(value).",
+    **dict.fromkeys(("set", "frozenset"), "Use sorted(value) or list(value)."),
+    **dict.fromkeys(("generator", "map", "filter", "zip", "range", "dict_keys", "dict_values"), "Use list(value)."),
     "coroutine": "Await it first.",
     "ndarray": "Use value.tolist(), or PIL.Image.fromarray(value) for a picture.",
     "Series": "Use value.tolist().",
-    "timedelta": "Use value.total_seconds().",
-    "Timedelta": "Use value.total_seconds().",
+    **dict.fromkeys(("timedelta", "Timedelta"), "Use value.total_seconds()."),
     "Decimal": "Use float(value) or str(value).",
     "Fraction": "Use float(value).",
     "complex": "Use [value.real, value.imag].",
-    "UUID": "Use str(value).",
+    **dict.fromkeys(("UUID", "Interval", "Period"), "Use str(value)."),
     "PosixPath": "Use str(value), or value.read_bytes() to keep the file.",
-    "Interval": "Use str(value).",
-    "Period": "Use str(value).",
 }
 _USUAL = "Use text, numbers, lists, dicts, dates, a DataFrame, a PIL image or bytes."
 

@@ -264,13 +264,11 @@ class CountedLoops(NodeTransformer):
         self.generic_visit(node)
         return _filtered(nodes.List(list(node.nodes), lineno=node.lineno), "$concatenated")
 
-    def visit_List(self, node: nodes.List) -> nodes.Filter:
+    def visit_List(self, node: nodes.List | nodes.Dict) -> nodes.Filter:
         self.generic_visit(node)
         return _filtered(node, "$built")
 
-    def visit_Dict(self, node: nodes.Dict) -> nodes.Filter:
-        self.generic_visit(node)
-        return _filtered(node, "$built")
+    visit_Dict = visit_List
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Expr:
         self.generic_visit(node)
