@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.workflow.plan import Plan
@@ -32,7 +32,8 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
         warnings.warn(f"no step reads {list_names(unread)}, so it has no effect. {hint}", stacklevel=UPWARD)
     used = backend()
     rows, shape = read_inputs(frame, inputs, used.store)
-    id = used.submit(plan, rows, shape=shape, functions=_functions(plan))
+    functions = {node: function for node, function in plan.functions.items() if callable(function)}
+    id = used.submit(plan, rows, shape=shape, functions=functions)
     run = Run(id, used, frame=frame)
     run.show()
     return run
@@ -99,7 +100,3 @@ def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Pla
     from xtyl_nb.frames.inputs import input_columns
 
     return validate(document, columns=input_columns(frame, inputs))
-
-
-def _functions(plan: Plan) -> dict[str, Callable[..., Any]]:
-    return {name: function for name, function in plan.functions.items() if callable(function)}

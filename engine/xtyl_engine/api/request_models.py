@@ -7,16 +7,8 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic.json_schema import WithJsonSchema
 
 from xtyl_engine.api.tokens import NAME
 from xtyl_engine.limits import MAX_COMMENT_LENGTH, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH

@@ -173,8 +173,7 @@ def _sendable(document: Document, packed: Mapping[str, PackedFunction]) -> Docum
     def sendable(node: Node) -> Node:
         config = dict(node.config)
         if node.id in packed:
-            function = packed[node.id]
-            config["function"] = {"digest": function.digest, "name": function.name, "python": function.python}
+            config["function"] = packed[node.id].stored()
         if provider and node.kind.asks_provider and not config.get("provider"):
             config["provider"] = provider
         return replace(node, config=config)

@@ -13,25 +13,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, select, union
 
 from xtyl_engine.database import statements as sql
+from xtyl_engine.database import tables
 from xtyl_engine.database.connection import Database, Now, Transaction
-from xtyl_engine.database.tables import (
-    attempts,
-    decisions,
-    events,
-    executions,
-    functions,
-    jobs,
-    rows,
-    templates,
-    versions,
-)
+from xtyl_engine.database.tables import attempts, decisions, events, executions, functions, jobs, rows
 from xtyl_engine.states import ExecutionState
 
 STEP_ROWS = 2_000
 # A waiting writer of SQLite checks every 0.2 ms whether it is its turn.
 BREATH_SECONDS = 0.001
 PAGE = 100
-_E, _J = executions.c, jobs.c
+_E, _J, _T, _V = executions.c, jobs.c, tables.templates.c, tables.versions.c
 _OF = {table: table.c.execution_id == sql.B("execution_id") for table in (jobs, events, rows, functions)}
 # Jobs last: what an interrupted removal leaves behind is found by them.
 _PLACES = {events: events.c.sequence, rows: rows.c.position, jobs: _J.id}
@@ -91,20 +82,20 @@ def prune(database: Database, retention: Retention) -> Iterator[tuple[str, int]]
 
 def prune_templates(database: Database, seconds: float) -> int:
     """Delete the plans that no execution uses and that a newer version replaced at least `seconds` ago. Return how many."""
-    newer = versions.alias("newer")
+    newer = tables.versions.alias("newer")
     is_replaced = exists().where(
-        newer.c.project == versions.c.project,
-        newer.c.name == versions.c.name,
-        newer.c.version > versions.c.version,
+        newer.c.project == _V.project,
+        newer.c.name == _V.name,
+        newer.c.version > _V.version,
         newer.c.created <= Now() - seconds,
     )
-    is_used = exists().where(executions.c.template_id == versions.c.template_id)
-    old = select(versions.c.template_id).where(is_replaced, ~is_used).limit(PAGE)
+    is_used = exists().where(_E.template_id == _V.template_id)
+    old = select(_V.template_id).where(is_replaced, ~is_used).limit(PAGE)
     # The same plan may be the newest in another project.
-    forget = delete(versions).where(versions.c.template_id == sql.B("template"), is_replaced)
-    is_held = exists().where(versions.c.template_id == templates.c.id)
-    is_run = exists().where(executions.c.template_id == templates.c.id)
-    remove = delete(templates).where(templates.c.id == sql.B("template"), ~is_held, ~is_run)
+    forget = delete(tables.versions).where(_V.template_id == sql.B("template"), is_replaced)
+    is_held = exists().where(_V.template_id == _T.id)
+    is_run = exists().where(_E.template_id == _T.id)
+    remove = delete(tables.templates).where(_T.id == sql.B("template"), ~is_held, ~is_run)
 
     def step(transaction: Transaction) -> tuple[int, int]:
         found = [{"template": id} for (id,) in transaction.rows(old)]
