@@ -54,7 +54,7 @@ TRANSITIONS = [
     "quarantine",
     "stop",
 ]
-GUARD = "guard(jobs.c.state, JOB_TRANSITIONS[name])"
+GUARD = "guard(_J.state, JOB_TRANSITIONS[name])"
 GUARDS = [
     *[
         Guard(
@@ -66,31 +66,26 @@ GUARDS = [
         for name in TRANSITIONS
     ],
     Guard(
-        "skip: the state it may leave",
-        "scheduler/transitions.py",
-        'guard(jobs.c.state, JOB_TRANSITIONS["skip"])',
-        "true()",
+        "skip: the state it may leave", "scheduler/transitions.py", 'guard(_J.state, JOB_TRANSITIONS["skip"])', "true()"
     ),
     Guard(
         "reopen: the states it may leave",
         "scheduler/transitions.py",
-        'or_(guard(jobs.c.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)',
+        'or_(guard(_J.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)',
         "true()",
     ),
-    Guard(
-        "retry, fail, wait, release: my attempt", "scheduler/transitions.py", ', jobs.c.attempt == B("number"))', ")"
-    ),
-    Guard("lose: the lease has run out", "scheduler/transitions.py", ", jobs.c.lease < Now())", ")"),
+    Guard("retry, fail, wait, release: my attempt", "scheduler/transitions.py", ', _J.attempt == B("number"))', ")"),
+    Guard("lose: the lease has run out", "scheduler/transitions.py", ", _J.lease < Now())", ")"),
     Guard(
         "unblock: the last parent",
         "scheduler/transitions.py",
-        'last = and_(jobs.c.pending == B("by"), ',
-        "last = and_(",
+        '_IS_FREED = and_(_J.pending == B("by"), ',
+        "_IS_FREED = and_(",
     ),
     Guard(
         "claim: the retry's time has come",
         "database/statements.py",
-        ', jobs.c.due <= B("now"))\n    .order_by',
+        ', _J.due <= B("now"))\n    .order_by',
         ")\n    .order_by",
     ),
     Guard(
@@ -107,7 +102,7 @@ GUARDS = [
     Guard(
         "late result: only of a stopped job",
         "scheduler/transitions.py",
-        "job_in(JobState.STOPPED), jobs.c.output.is_(None)",
+        "job_in(JobState.STOPPED), _J.output.is_(None)",
         "true()",
     ),
     Guard(

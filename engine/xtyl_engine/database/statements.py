@@ -14,6 +14,7 @@ from xtyl_engine.database.tables import attempts, decisions, events, executions,
 from xtyl_engine.states import FATAL, JOB_TRANSITIONS, ExecutionState, JobState, Transition
 
 B = bindparam
+_E, _J = executions.c, jobs.c
 
 
 def among(column: ColumnElement[Any], *values: str) -> ColumnElement[bool]:
@@ -32,7 +33,7 @@ def target(transition: Transition) -> Any:
 
 
 def job_in(*values: JobState) -> ColumnElement[bool]:
-    return among(jobs.c.state, *values)
+    return among(_J.state, *values)
 
 
 def below(column: ColumnElement[Any], prefix: str = "item") -> ColumnElement[bool]:
@@ -41,43 +42,28 @@ def below(column: ColumnElement[Any], prefix: str = "item") -> ColumnElement[boo
     return and_(column > parameter.concat("."), column < parameter.concat("/"))
 
 
-OF_EXECUTION = jobs.c.execution_id == B("execution_id")
-OF_NODE = and_(OF_EXECUTION, jobs.c.node == B("node"))
-AT = and_(OF_NODE, jobs.c.item == B("item"))
-BELOW = and_(OF_NODE, below(jobs.c.item))
+OF_EXECUTION = _J.execution_id == B("execution_id")
+OF_NODE = and_(OF_EXECUTION, _J.node == B("node"))
+AT = and_(OF_NODE, _J.item == B("item"))
+BELOW = and_(OF_NODE, below(_J.item))
 WHERE = {False: AT, True: BELOW}
 
 CLOCK = select(Now())
 
 LOCK = (
-    select(
-        executions.c.state,
-        executions.c.epoch,
-        executions.c.total,
-        executions.c.done,
-        executions.c.failed,
-        executions.c.sequence,
-        executions.c.template_id,
-        executions.c.max_parallel,
-        Now(),
-    )
-    .where(executions.c.id == B("execution_id"))
+    select(_E.state, _E.epoch, _E.total, _E.done, _E.failed, _E.sequence, _E.template_id, _E.max_parallel, Now())
+    .where(_E.id == B("execution_id"))
     .with_for_update()
 )
 
 SAVE_EXECUTION = (
     update(executions)
-    .where(executions.c.id == B("execution_id"))
+    .where(_E.id == B("execution_id"))
     .values(
-        state=B("state"),
-        epoch=B("epoch"),
-        total=B("total"),
-        done=B("done"),
-        failed=B("failed"),
-        sequence=B("sequence"),
-        error=func.nullif(func.coalesce(type_coerce(B("error"), Text), executions.c.error), ""),
-        started=func.coalesce(executions.c.started, B("started", type_=executions.c.started.type)),
-        finished=B("finished", type_=executions.c.finished.type),
+        **{name: B(name) for name in ("state", "epoch", "total", "done", "failed", "sequence")},
+        error=func.nullif(func.coalesce(type_coerce(B("error"), Text), _E.error), ""),
+        started=func.coalesce(_E.started, B("started", type_=_E.started.type)),
+        finished=B("finished", type_=_E.finished.type),
     )
 )
 
@@ -91,33 +77,27 @@ ADD_EXECUTION = insert(executions)
 ADD_RATE_LIMIT = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
 
 
-def doomed(is_below: bool) -> Any:
-    """Blocked jobs that are skipped once their branch is decided: an upstream job failed or was rejected."""
-    return select(jobs.c.node, jobs.c.item, jobs.c.because).where(WHERE[is_below], IS_DOOMED)
-
-
-IS_DOOMED = and_(job_in(JobState.BLOCKED), jobs.c.because.in_([literal_column(f"'{end}'") for end in FATAL]))
-DOOMED = {False: doomed(False), True: doomed(True)}
+IS_DOOMED = and_(job_in(JobState.BLOCKED), _J.because.in_([literal_column(f"'{end}'") for end in FATAL]))
+# Blocked jobs that are skipped once their branch is decided: an upstream job failed or was rejected.
+DOOMED = {is_below: select(_J.node, _J.item, _J.because).where(where, IS_DOOMED) for is_below, where in WHERE.items()}
 
 TALLY = {
-    is_below: select(jobs.c.state, jobs.c.because, jobs.c.branch, func.count())
+    is_below: select(_J.state, _J.because, _J.branch, func.count())
     .where(where)
-    .group_by(jobs.c.state, jobs.c.because, jobs.c.branch)
+    .group_by(_J.state, _J.because, _J.branch)
     for is_below, where in WHERE.items()
 }
 
 READY = (
-    select(
-        jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.tries, jobs.c.because, jobs.c.output, jobs.c.lost
-    )
-    .where(OF_EXECUTION, guard(jobs.c.state, JOB_TRANSITIONS["claim"]), jobs.c.due <= B("now"))
-    .order_by(jobs.c.id)
+    select(_J.id, _J.node, _J.item, _J.attempt, _J.tries, _J.because, _J.output, _J.lost)
+    .where(OF_EXECUTION, guard(_J.state, JOB_TRANSITIONS["claim"]), _J.due <= B("now"))
+    .order_by(_J.id)
     .limit(B("limit"))
 )
 
 SUSPECT_LOST = 2
 SUSPECT_RUNNING = (
-    select(jobs.c.id).where(jobs.c.owner == B("owner"), job_in(JobState.RUNNING), jobs.c.lost >= SUSPECT_LOST).limit(1)
+    select(_J.id).where(_J.owner == B("owner"), job_in(JobState.RUNNING), _J.lost >= SUSPECT_LOST).limit(1)
 )
 
 COUNT_RUNNING = select(func.count()).where(OF_EXECUTION, job_in(JobState.RUNNING))
@@ -134,21 +114,21 @@ ATTEMPT_OUTCOME = select(attempts.c.outcome).where(attempts.c.job_id == B("job_i
 # every process and each second, until the table is vacuumed; a larger table has more of them.
 PLAIN_SCAN = text("SET LOCAL enable_bitmapscan = off")
 
-EXPIRED = select(jobs.c.execution_id, jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.attempt, jobs.c.lost).where(
-    job_in(JobState.RUNNING), jobs.c.lease < Now()
+EXPIRED = select(_J.execution_id, _J.id, _J.node, _J.item, _J.attempt, _J.lost).where(
+    job_in(JobState.RUNNING), _J.lease < Now()
 )
 
-_IS_UNCLAIMED = and_(guard(jobs.c.state, JOB_TRANSITIONS["claim"]), jobs.c.due <= Now())
-_IS_OPEN = among(executions.c.state, ExecutionState.PENDING, ExecutionState.RUNNING)
+_IS_UNCLAIMED = and_(guard(_J.state, JOB_TRANSITIONS["claim"]), _J.due <= Now())
+_IS_OPEN = among(_E.state, ExecutionState.PENDING, ExecutionState.RUNNING)
 
 # At most `limit` of each execution: the asking worker has that many free slots, and a hundred thousand jobs may be ready.
 UNCLAIMED = select(
-    executions.c.id,
+    _E.id,
     select(func.count())
     .select_from(
         select(literal_column("1"))
         .select_from(jobs)
-        .where(jobs.c.execution_id == executions.c.id, _IS_UNCLAIMED)
+        .where(_J.execution_id == _E.id, _IS_UNCLAIMED)
         .limit(B("limit"))
         .correlate(executions)
         .subquery()
@@ -157,25 +137,22 @@ UNCLAIMED = select(
 ).where(_IS_OPEN)
 
 UNCLAIMED_NODES = (
-    select(jobs.c.execution_id, func.count(), executions.c.template_id, jobs.c.node)
-    .join(executions, executions.c.id == jobs.c.execution_id)
+    select(_J.execution_id, func.count(), _E.template_id, _J.node)
+    .join(executions, _E.id == _J.execution_id)
     .where(_IS_UNCLAIMED, _IS_OPEN)
-    .group_by(jobs.c.execution_id, executions.c.template_id, jobs.c.node)
+    .group_by(_J.execution_id, _E.template_id, _J.node)
 )
 
 ACTIVE = (
-    select(jobs.c.id)
-    .join(executions, executions.c.id == jobs.c.execution_id)
-    .where(
-        job_in(JobState.READY, JobState.RUNNING),
-        among(executions.c.state, ExecutionState.PENDING, ExecutionState.RUNNING),
-    )
+    select(_J.id)
+    .join(executions, _E.id == _J.execution_id)
+    .where(job_in(JobState.READY, JobState.RUNNING), _IS_OPEN)
     .limit(1)
 )
 
-JOB_ID = select(jobs.c.id).where(AT)
-OUTPUT = select(jobs.c.state, jobs.c.output).where(AT)
-OUTPUTS_BELOW = select(jobs.c.item, jobs.c.state, jobs.c.output).where(BELOW)
+JOB_ID = select(_J.id).where(AT)
+OUTPUT = select(_J.state, _J.output).where(AT)
+OUTPUTS_BELOW = select(_J.item, _J.state, _J.output).where(BELOW)
 
 _OF_ROW = and_(rows.c.execution_id == B("execution_id"), rows.c.position == B("position"))
 ROW = select(rows.c["values"]).where(_OF_ROW)
@@ -187,20 +164,20 @@ FUNCTION = select(
     functions.c.digest, functions.c.name, functions.c.python, functions.c.blob, functions.c.signature
 ).where(functions.c.execution_id == B("execution_id"), functions.c.digest == B("digest"))
 
-_ITS_PROJECT = select(executions.c.project).where(executions.c.id == jobs.c.execution_id).scalar_subquery()
+_ITS_PROJECT = select(_E.project).where(_E.id == _J.execution_id).scalar_subquery()
 
 
 def cached(project: ColumnElement[str]) -> Any:
     """The latest result by its key. The project of each result found is compared: projects share no results."""
     return (
-        select(jobs.c.output, jobs.c.branch, jobs.c.provider, jobs.c.model)
+        select(_J.output, _J.branch, _J.provider, _J.model)
         .where(
-            jobs.c.cache_key == B("cache_key"),
+            _J.cache_key == B("cache_key"),
             job_in(JobState.COMPLETED),
-            jobs.c.cache_key.is_not(None),
+            _J.cache_key.is_not(None),
             project == _ITS_PROJECT,
         )
-        .order_by(jobs.c.id.desc())
+        .order_by(_J.id.desc())
         .limit(1)
     )
 
@@ -211,7 +188,7 @@ CACHED_IN = cached(B("project"))
 
 # By state, for few jobs run at a time: a scan of all jobs of an execution takes longer the more it has.
 LAST_START = {
-    state: select(func.max(jobs.c.started)).where(OF_EXECUTION, job_in(state))
+    state: select(func.max(_J.started)).where(OF_EXECUTION, job_in(state))
     for state in (JobState.RUNNING, JobState.STOPPED)
 }
 
@@ -219,4 +196,4 @@ IS_RECORDED = select(events.c.time, events.c.kind, events.c.node, events.c.item)
     events.c.execution_id == B("execution_id"), events.c.sequence == B("sequence")
 )
 
-STATE = select(executions.c.state, executions.c.epoch).where(executions.c.id == B("execution_id"))
+STATE = select(_E.state, _E.epoch).where(_E.id == B("execution_id"))
