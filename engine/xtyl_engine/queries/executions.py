@@ -60,17 +60,11 @@ _GROUPS = (
     .where(sql.OF_EXECUTION)
     .group_by(_J.node, _J.state, _J.because, _ERROR)
 )
+_A = attempts.c
 _ATTEMPTS = (
-    select(
-        attempts.c.number,
-        attempts.c.because,
-        attempts.c.started,
-        attempts.c.finished,
-        attempts.c.outcome,
-        attempts.c.error,
-    )
-    .where(attempts.c.job_id == sql.B("job_id"))
-    .order_by(attempts.c.number)
+    select(_A.number, _A.because, _A.started, _A.finished, _A.outcome, _A.error)
+    .where(_A.job_id == sql.B("job_id"))
+    .order_by(_A.number)
 )
 _WAITS = select(func.min(_J.due)).where(sql.OF_EXECUTION, _J.state == "ready", _J.due > Now())
 

@@ -46,10 +46,7 @@ _COUNTS = (
 _LATEST = select(_J.output).where(sql.OF_NODE, _J.state == "completed").order_by(_J.id.desc()).limit(MAX_IMAGES)
 _ERROR = (
     select(_J.item, _J.error)
-    .where(
-        sql.OF_NODE,
-        sql.job_in(JobState.FAILED, JobState.QUARANTINED),
-    )
+    .where(sql.OF_NODE, sql.job_in(JobState.FAILED, JobState.QUARANTINED))
     .order_by(_J.id)
     .limit(1)
 )

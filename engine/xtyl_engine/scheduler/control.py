@@ -80,10 +80,8 @@ class Controls:
             id, shown = _waiting_review(locked, node, item)
             done = make_decision(unspill(shown, self._store), choose=choose, edits=edits, by=by, comment=comment)
             output = spill(encode(dict(done.output)), self._store)
-            _record_decision(locked, id, "approve", by, comment, shown, output)
-            locked.transaction.run(transitions.DECIDE, _decided(locked, id, output, "first"))
-            locked.note(EventKind.JOB_DECIDED, node, item, action="approve", by=by)
-            settle(locked, [EndedJob(node, item, End.LIVE, items=done.items)])
+            made = {"job_id": id, "action": "approve", "by": by, "comment": comment, "before": shown, "after": output}
+            _decide(locked, EndedJob(node, item, End.LIVE, items=done.items), made)
 
         return self._change(execution_id, decide)
 
@@ -93,10 +91,8 @@ class Controls:
         def decide(locked: LockedExecution) -> None:
             id, shown = _waiting_review(locked, node, item)
             after = encode({"rejected": reason, "by": by})
-            _record_decision(locked, id, "reject", by, reason, shown, after)
-            locked.transaction.run(transitions.DECIDE, _decided(locked, id, after, str(End.REJECTED)))
-            locked.note(EventKind.JOB_DECIDED, node, item, action="reject", by=by)
-            settle(locked, [EndedJob(node, item, End.REJECTED)])
+            made = {"job_id": id, "action": "reject", "by": by, "comment": reason, "before": shown, "after": after}
+            _decide(locked, EndedJob(node, item, End.REJECTED), made)
 
         return self._change(execution_id, decide)
 
@@ -233,19 +229,14 @@ def _waiting_review(locked: LockedExecution, node: str, item: str) -> tuple[int,
     )
 
 
-def _record_decision(
-    locked: LockedExecution, id: int, action: str, by: str, comment: str | None, before: str, after: str
-) -> None:
-    row = {
-        "job_id": id,
-        "action": action,
-        "by": by,
-        "time": locked.now,
-        "before": before,
-        "after": after,
-        "comment": comment,
-    }
-    locked.transaction.run(sql.ADD_DECISION, row)
+def _decide(locked: LockedExecution, ended: EndedJob, made: dict[str, Any]) -> None:
+    """Record the decision that was made at a review, and let what hangs on it go on or be skipped."""
+    locked.transaction.run(sql.ADD_DECISION, made | {"time": locked.now})
+    reason = "first" if ended.end is End.LIVE else str(ended.end)
+    decided = {"job_id": made["job_id"], "output": made["after"], "reason": reason, "now": locked.now}
+    locked.transaction.run(transitions.DECIDE, decided)
+    locked.note(EventKind.JOB_DECIDED, ended.node, ended.item, action=made["action"], by=made["by"])
+    settle(locked, [ended])
 
 
 def _in_short(decision: Mapping[str, Any]) -> str:
@@ -254,10 +245,6 @@ def _in_short(decision: Mapping[str, Any]) -> str:
         return f", choose=[{', '.join(map(str, choice[:20]))}{', …' if len(choice) > 20 else ''}]"
     reason = decision.get("rejected")
     return f": {str(reason)[:300]}" if reason else ""
-
-
-def _decided(locked: LockedExecution, id: int, output: str, reason: str) -> dict[str, Any]:
-    return {"job_id": id, "output": output, "reason": reason, "now": locked.now}
 
 
 def _refused(locked: LockedExecution, verb: str, hint: str) -> ControlRefused:

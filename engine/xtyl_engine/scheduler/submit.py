@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import and_, func, select
@@ -162,7 +162,8 @@ def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple
     )
     transaction.many(sql.ADD_ROW, list(_row_parameters(submission)))
     transaction.many(sql.ADD_JOBS, list(_job_parameters(submission)))
-    transaction.many(sql.ADD_FUNCTION, [_function_parameters(submission.id, f) for f in submission.functions])
+    functions = [asdict(f) | {"execution_id": submission.id, "name": mend(f.name)} for f in submission.functions]
+    transaction.many(sql.ADD_FUNCTION, functions)
     transaction.run(sql.ADD_EVENTS, event_row(event))
     return (event,)
 
@@ -188,14 +189,3 @@ def _job_parameters(submission: Submission) -> Iterator[dict[str, Any]]:
             "pending": seed.pending,
             "live": 0,
         }
-
-
-def _function_parameters(execution_id: str, function: PackedFunction) -> dict[str, Any]:
-    return {
-        "execution_id": execution_id,
-        "digest": function.digest,
-        "name": mend(function.name),
-        "python": function.python,
-        "blob": function.blob,
-        "signature": function.signature,
-    }

@@ -5,12 +5,13 @@ name; one that has no importable name is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from xtyl_engine.errors import Problem, WorkflowError, with_article
+from xtyl_engine.values.functions import reference
 from xtyl_engine.workflow.document import Document, Node, parse_document
 
 
@@ -38,7 +39,7 @@ def read_document(source: Mapping[str, Any] | str | PathLike[str]) -> Document:
 
 def _unwritable(node: Node) -> Problem | None:
     function = node.config.get("function") if node.kind.takes_function else None
-    if callable(function) and _imported(function) is None:
+    if callable(function) and reference(function) is None:
         name = getattr(function, "__name__", "the function")
         hint = "Put it in a module that the other program can import, and import it from there."
         return _failed("function-not-portable", node.id, f"{name}() lives in this session only", hint).problems[0]
@@ -51,16 +52,10 @@ def _unwritable(node: Node) -> Problem | None:
 
 
 def _reference(value: Any) -> str:
-    found = _imported(value) if callable(value) else None
+    found = reference(value) if callable(value) else None
     if found is None:
         raise TypeError(f"{with_article(type(value).__name__)} is no JSON value")
     return found
-
-
-def _imported(function: Callable[..., Any]) -> str | None:
-    from xtyl_engine.values.functions import reference
-
-    return reference(function)
 
 
 def _failed(code: str, node: str | None, message: str, hint: str) -> WorkflowError:
