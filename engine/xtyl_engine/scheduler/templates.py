@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, select, text
+from sqlalchemy import func, select, text
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
@@ -28,18 +28,15 @@ _ADD_VERSION = text(
 _SHOWN = (_V.project, _V.name, _V.version, _V.template_id, _V.created)
 _OF_PROJECT = _V.project == sql.B("project")
 _ONE = select(*_SHOWN).where(_OF_PROJECT, _V.template_id == sql.B("template_id"))
-_NEWEST = select(*_SHOWN).where(_OF_PROJECT, _V.name == sql.B("name")).order_by(_V.version.desc())
 _LATEST_OF_ALL = (
     select(*_SHOWN)
     .where(
         _OF_PROJECT,
         _V.name > sql.B("after"),
-        and_(
-            _V.version
-            == select(func.max(versions.alias("other").c.version))
-            .where(text("other.project = template_versions.project AND other.name = template_versions.name"))
-            .scalar_subquery()
-        ),
+        _V.version
+        == select(func.max(versions.alias("other").c.version))
+        .where(text("other.project = template_versions.project AND other.name = template_versions.name"))
+        .scalar_subquery(),
     )
     .order_by(_V.name)
     .limit(sql.B("limit"))
@@ -83,11 +80,6 @@ class Catalogue:
                 hint="List the project's templates, or add this one first.",
             )
         return read_template(found)
-
-    def versions(self, project: str, name: str) -> list[Template]:
-        """Every version of the template with this name, newest first; empty if there is none."""
-        with self._database.read() as transaction:
-            return [read_template(row) for row in transaction.rows(_NEWEST, {"project": project, "name": name})]
 
     def names(self, project: str, *, after: str = "", limit: int = 100) -> list[Template]:
         """The newest version of each template, by name, from the one that follows `after`."""
