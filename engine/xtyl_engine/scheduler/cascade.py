@@ -12,19 +12,9 @@ from typing import Any
 from xtyl_engine.database import statements as sql
 from xtyl_engine.events import EventKind
 from xtyl_engine.failpoints import Point, failpoint
-from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler import rules, transitions
 from xtyl_engine.scheduler.locked_execution import LockedExecution
-from xtyl_engine.scheduler.rules import (
-    Countdown,
-    Cut,
-    EndedJob,
-    JobRange,
-    Seed,
-    consequences,
-    expanded_jobs,
-    expanders_below,
-    outer_links,
-)
+from xtyl_engine.scheduler.rules import Countdown, Cut, EndedJob, JobRange, Seed
 from xtyl_engine.states import FATAL, OPEN, End, JobState
 from xtyl_engine.workflow.plan import Link, head
 
@@ -51,7 +41,7 @@ def settle(locked: LockedExecution, ended_jobs: Iterable[EndedJob]) -> None:
     ended_jobs = list(ended_jobs)
     while ended_jobs:
         locked.done += len(ended_jobs)
-        steps = [step for ended in ended_jobs for step in consequences(locked.plan, ended)]
+        steps = [step for ended in ended_jobs for step in rules.consequences(locked.plan, ended)]
         # Count down before the expansion: new jobs read from SQL which parents have ended, and must not be counted down again.
         _count_down(locked, [step for step in steps if isinstance(step, Countdown)])
         expanded = [more for ended in ended_jobs if ended.items is not None for more in _expand(locked, ended)]
@@ -89,7 +79,7 @@ def standing_of(locked: LockedExecution, link: Link, item: str) -> Standing:
     found = _tally(locked, source.id, head(item, link.level), len(source.axes) > link.level)
     for state, because, branch, count in found:
         _weigh(standing, link, state, because, branch, count)
-    for expander in expanders_below(locked.plan, link):
+    for expander in rules.expanders_below(locked.plan, link):
         is_below = len(locked.plan.nodes[expander].axes) > link.level
         for state, because, _, count in _tally(locked, expander, head(item, link.level), is_below):
             if state != JobState.COMPLETED or not found:
@@ -100,11 +90,11 @@ def standing_of(locked: LockedExecution, link: Link, item: str) -> Standing:
 def _expand(locked: LockedExecution, ended: EndedJob) -> list[EndedJob]:
     """Create the jobs of a new list; those that will never run end at once."""
     outer = {
-        node: [standing_of(locked, link, ended.item) for link in outer_links(locked.plan, ended, node)]
+        node: [standing_of(locked, link, ended.item) for link in rules.outer_links(locked.plan, ended, node)]
         for node in locked.plan.expansions.get(ended.node, ())
     }
     rows, cut = [], []
-    for seed in expanded_jobs(locked.plan, ended):
+    for seed in rules.expanded_jobs(locked.plan, ended):
         end = first_end(outer[seed.node])
         rows.append(_expanded_row(locked, seed, outer[seed.node], end))
         if end is not None:
@@ -135,12 +125,8 @@ def _count_down(locked: LockedExecution, steps: list[Countdown]) -> None:
         by[step.jobs] += step.by
         live[step.jobs] += step.live
     for is_below, statement in transitions.COUNT_DOWN.items():
-        parameters = [
-            {"execution_id": locked.id, "node": r.node, "item": r.item, "by": n, "add": live[r]}
-            for r, n in by.items()
-            if r.below is is_below
-        ]
-        locked.transaction.many(statement, parameters)
+        counted = [_at(locked, jobs) | {"by": n, "add": live[jobs]} for jobs, n in by.items() if jobs.below is is_below]
+        locked.transaction.many(statement, counted)
 
 
 def _cut_off(locked: LockedExecution, jobs: JobRange, end: End) -> list[EndedJob]:
@@ -160,13 +146,7 @@ def _judge_doomed(locked: LockedExecution, steps: list[Countdown | Cut]) -> list
     return [
         ended
         for jobs in sorted(ranges, key=lambda jobs: (jobs.node, jobs.item))
-        for ended in _judge(
-            locked,
-            locked.transaction.rows(
-                sql.DOOMED[jobs.below],
-                {"execution_id": locked.id, "node": jobs.node, "item": jobs.item},
-            ),
-        )
+        for ended in _judge(locked, locked.transaction.rows(sql.DOOMED[jobs.below], _at(locked, jobs)))
     ]
 
 
@@ -196,14 +176,12 @@ def _skip_exhausted(locked: LockedExecution, steps: list[Countdown | Cut]) -> li
     ]
 
 
+def _at(locked: LockedExecution, jobs: JobRange) -> dict[str, Any]:
+    return {"execution_id": locked.id, "node": jobs.node, "item": jobs.item}
+
+
 def _skip_parameters(locked: LockedExecution, jobs: JobRange, end: End) -> dict[str, Any]:
-    return {
-        "execution_id": locked.id,
-        "node": jobs.node,
-        "item": jobs.item,
-        "reason": str(end),
-        "now": locked.now,
-    }
+    return _at(locked, jobs) | {"reason": str(end), "now": locked.now}
 
 
 def _skipped(locked: LockedExecution, node: str, item: str, end: End) -> EndedJob:
