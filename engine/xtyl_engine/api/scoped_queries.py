@@ -4,12 +4,9 @@ project is not found. This module only reads.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from xtyl_engine.api.request_models import SubmissionBody
 from xtyl_engine.database import statements as sql
@@ -19,7 +16,7 @@ from xtyl_engine.queries.files import ExecutionFiles
 from xtyl_engine.queries.pages import Listing, Page
 from xtyl_engine.queries.views import Execution, Review
 from xtyl_engine.scheduler.templates import Catalogue, Template
-from xtyl_engine.states import ExecutionState, JobState
+from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import JSON, TABLE, ArtifactError
 from xtyl_engine.values.images import sniff_image
 from xtyl_engine.workflow.plan import Plan
@@ -94,6 +91,7 @@ class Reader:
         self._engine = engine
         self.catalogue = Catalogue(engine.database)
         self._listing = Listing(engine.database)
+        self.executions = self._listing.executions
         self._kept = ExecutionFiles(engine.database, engine.store)
 
     def look(self) -> None:
@@ -108,12 +106,6 @@ class Reader:
             # The words are those for an unknown id, so that they reveal nothing.
             raise RunNotFound.of(id)
         return ScopedExecution(found, self._engine, self._listing, self._kept)
-
-    def executions(
-        self, project: str, state: ExecutionState | None, name: str | None, after: str | None, limit: int
-    ) -> Page[Execution]:
-        """A project's executions, newest first."""
-        return self._listing.executions(project, state=state, name=name, after=after, limit=limit)
 
     def templates(self, project: str, after: str | None, limit: int) -> Page[Template]:
         """The newest version of each template, by name."""
@@ -143,8 +135,3 @@ class Reader:
         """The plan of a template."""
         with self._engine.database.read() as transaction:
             return self._engine.plans.load(transaction, template.id)
-
-
-def with_output(job: Mapping[str, Any], text: str | None) -> dict[str, Any]:
-    """A job as it is sent: its output a value, not text."""
-    return {**job, "output": None if text is None else json.loads(text)}

@@ -12,7 +12,7 @@ from typing import Any
 from xtyl_engine.api.request_models import DecisionBody, SubmissionBody
 from xtyl_engine.api.scoped_queries import Reader
 from xtyl_engine.api.submission import Asked, check_portable, read_submission, sign_functions
-from xtyl_engine.api.uploads import Parse, Receipts, deposit
+from xtyl_engine.api.uploads import Receipts, deposit
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
 from xtyl_engine.queries.forecast import NodeForecast
@@ -95,11 +95,9 @@ class Service:
         except TemplateNotFound:
             return self.reader.catalogue.add(project, plan), True
 
-    def deposit(
-        self, scope: str | None, asked: str | None, data: bytes, media_type: str, parse: Parse
-    ) -> dict[str, Any]:
+    def deposit(self, scope: str | None, asked: str | None, data: bytes, media_type: str) -> dict[str, Any]:
         """Store a file for a project; its reference with a receipt."""
-        return deposit(self.engine.store, self.receipts, self.project(scope, asked), data, media_type, parse)
+        return deposit(self.engine.store, self.receipts, self.project(scope, asked), data, media_type)
 
     def control(self, scope: str | None, id: str, action: str, by: str) -> Execution:
         """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""

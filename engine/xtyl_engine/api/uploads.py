@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from xtyl_engine.api.bodies import parse
 from xtyl_engine.errors import BackendError, PermanentError
 from xtyl_engine.values.artifacts import JSON, KEY, TABLE, ArtifactStore, is_artifact, references
 from xtyl_engine.values.images import sniff_image
 
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,80}")
-Parse = Callable[[bytes], Any]
 
 
 class FileRefused(PermanentError, ValueError):
@@ -25,10 +25,8 @@ class FileRefused(PermanentError, ValueError):
     code = "artifact/refused"
 
 
-def deposit(
-    store: ArtifactStore, receipts: Receipts, project: str, data: bytes, media_type: str, parse: Parse
-) -> dict[str, Any]:
-    """Store a file and return its reference with a receipt. `parse` reads JSON from outside.
+def deposit(store: ArtifactStore, receipts: Receipts, project: str, data: bytes, media_type: str) -> dict[str, Any]:
+    """Store a file and return its reference with a receipt.
 
     Raises ImageRefused and LimitExceeded for an image that is invalid or too large, FileRefused, ReceiptRefused for a table that
     refers to another project's file, and BackendError if it cannot be stored.
@@ -36,16 +34,14 @@ def deposit(
     if not _MEDIA_TYPE.fullmatch(media_type):
         raise FileRefused("this is not a media type", hint="Write it as image/png, text/csv or application/json.")
     try:
-        return receipts.give(project, _stored(store, receipts, project, data, media_type, parse))
+        return receipts.give(project, _stored(store, receipts, project, data, media_type))
     except OSError as error:
         if isinstance(error, PermanentError):
             raise
         raise BackendError(f"the file cannot be stored: {error.strerror}") from error
 
 
-def _stored(
-    store: ArtifactStore, receipts: Receipts, project: str, data: bytes, media_type: str, parse: Parse
-) -> dict[str, Any]:
+def _stored(store: ArtifactStore, receipts: Receipts, project: str, data: bytes, media_type: str) -> dict[str, Any]:
     if media_type.startswith("image/") or sniff_image(data):
         return store.save_image(data)
     if media_type not in (JSON, TABLE):

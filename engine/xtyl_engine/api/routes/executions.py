@@ -60,7 +60,7 @@ async def executions(
 
     def read() -> Page[Execution]:
         project = app.service.project(caller.scope, project_id)
-        return app.service.reader.executions(project, state, name, after, limit)
+        return app.service.reader.executions(project, state=state, name=name, after=after, limit=limit)
 
     return await app.pools.page("executions", read)
 

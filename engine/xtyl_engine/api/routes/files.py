@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from xtyl_engine.api.auth import Reader, State, Writer
-from xtyl_engine.api.bodies import LARGE, parse, read_body
+from xtyl_engine.api.bodies import LARGE, read_body
 from xtyl_engine.api.parameters import Id, Project, answers
 from xtyl_engine.api.problems import declared
 from xtyl_engine.api.response_models import StoredFile
@@ -56,7 +56,7 @@ async def store(
     data = await read_body(request, LARGE)
 
     def work() -> Response:
-        stored = app.service.deposit(caller.scope, project_id, data, media_type, parse)
+        stored = app.service.deposit(caller.scope, project_id, data, media_type)
         caller.note("store", str(stored[KEY]))
         return respond(stored, 201)
 

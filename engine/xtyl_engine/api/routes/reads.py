@@ -12,7 +12,6 @@ from fastapi import APIRouter, Query, Response
 from xtyl_engine.api.auth import Reader, State
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfNode, OfState, answers
 from xtyl_engine.api.response_models import Events, Jobs, Rows, States
-from xtyl_engine.api.scoped_queries import with_output
 from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.queries.job_detail import MAX_PAGE
 from xtyl_engine.queries.views import JobDetail, JobPage, Overview
@@ -72,7 +71,7 @@ async def jobs(
         page = app.service.reader.of(caller.scope, id).jobs(
             node=node, state=state, outputs=outputs, after=after, limit=limit
         )
-        values = [with_output(to_json(job), job.output) for job in page.items]
+        values = [to_json(job) | {"output": job.output and json.loads(job.output)} for job in page.items]
         return {"jobs": values, "next": page.next}
 
     return await app.pools.look(look)
