@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Text, select
@@ -51,27 +52,15 @@ class ExecutionFiles:
         key = (execution_id, digest)
         if (known := self._found.get(key)) is not None:
             return known
-        found = self._direct(execution_id, digest) or self._indirect(execution_id, digest)
+        named = (each for each in self._references(execution_id, digest) if each[KEY] == digest)
+        inner = (self._within(each).get(digest) for each in self._references(execution_id, INNER))
+        found = next(filter(None, chain(named, inner)), None)
         if found is None:
             raise ArtifactError(
                 f"this run does not refer to a file {digest[:12]}…", hint="Take a file's name from the run's results."
             )
         self._remember(self._found, key, found)
         return found
-
-    def _direct(self, execution_id: str, digest: str) -> Reference | None:
-        for text in self._texts(execution_id, digest):
-            for reference in references(json.loads(text)):
-                if reference[KEY] == digest:
-                    return reference
-        return None
-
-    def _indirect(self, execution_id: str, digest: str) -> Reference | None:
-        for text in self._texts(execution_id, INNER):
-            for reference in references(json.loads(text)):
-                if found := self._within(reference).get(digest):
-                    return found
-        return None
 
     def _within(self, reference: Reference) -> Mapping[str, Reference]:
         """Every reference in the file of this one, at any depth."""
@@ -89,12 +78,12 @@ class ExecutionFiles:
         self._remember(self._inside, digest, found)
         return found
 
-    def _texts(self, execution_id: str, words: str) -> Iterator[str]:
+    def _references(self, execution_id: str, words: str) -> Iterator[Reference]:
         at = {"execution_id": execution_id, "words": words}
         for statement in _HOLDING:
             with self._database.read() as transaction:
                 found = transaction.rows(statement, at)
-            yield from (text for (text,) in found)
+            yield from (each for (text,) in found for each in references(json.loads(text)))
 
     def _remember(self, where: OrderedDict[Any, Any], key: Any, found: Any) -> None:
         with self._lock:
