@@ -8,7 +8,7 @@ import fcntl
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,13 +29,7 @@ def acquire(path: Path) -> int | None:
 
     It is a POSIX lock, because the kernel reports the holder of one. Opening and closing the file again gives it up.
     """
-    handle = _open(path)
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+    return _locked(path, fcntl.lockf, fcntl.LOCK_EX, OSError)
 
 
 def holder(path: Path) -> int | None:
@@ -61,13 +55,13 @@ def shared(path: Path) -> int | None:
 
     None while another process holds it exclusively.
     """
-    return _flocked(path, fcntl.LOCK_SH)
+    return _locked(path, fcntl.flock, fcntl.LOCK_SH, BlockingIOError)
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
     """Hold a shared lock exclusively inside the block; False, without the lock, if another process shares it."""
-    handle = _flocked(path, fcntl.LOCK_EX)
+    handle = _locked(path, fcntl.flock, fcntl.LOCK_EX, BlockingIOError)
     try:
         yield handle is not None
     finally:
@@ -83,15 +77,11 @@ def is_same_file(handle: int, path: Path) -> bool:
         return False
 
 
-def _flocked(path: Path, kind: int) -> int | None:
-    handle = _open(path)
+def _locked(path: Path, lock: Callable[[int, int], None], kind: int, refusal: type[OSError]) -> int | None:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock(handle, kind | fcntl.LOCK_NB)
+    except refusal:
         os.close(handle)
         return None
     return handle
-
-
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
