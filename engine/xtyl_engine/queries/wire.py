@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
@@ -15,7 +16,7 @@ from xtyl_engine.errors import BackendError
 from xtyl_engine.queries.views import JobDetail, JobPage, NodeOverview, Option, Overview, Review
 
 T = TypeVar("T")
-_adapters: dict[Any, TypeAdapter[Any]] = {}
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,3 @@ def _changed(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, (NodeOverview, JobDetail)):
         return replace(value, images=tuple(map(change, value.images)))
     return value
-
-
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    if kind not in _adapters:
-        _adapters[kind] = TypeAdapter(kind)
-    return _adapters[kind]

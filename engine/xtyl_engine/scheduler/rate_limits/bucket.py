@@ -74,17 +74,8 @@ class Budget:
         """Write the bucket if it changed. Its row must be locked."""
         if self.is_changed:
             count, seconds = (self.rate.count, self.rate.seconds) if self.rate else (0, 0.0)
-            transaction.run(
-                _SET,
-                {
-                    "key": self.key,
-                    "tat": self.tat,
-                    "since": self.since,
-                    "held_until": self.held_until,
-                    "count": count,
-                    "seconds": seconds,
-                },
-            )
+            row = {name: getattr(self, name) for name in ("key", "tat", "since", "held_until")}
+            transaction.run(_SET, row | {"count": count, "seconds": seconds})
 
 
 def lock_budget(transaction: Transaction, key: str, rate: Rate | None, now: float) -> Budget:
