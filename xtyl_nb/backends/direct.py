@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from xtyl_engine.database.connection import Database
     from xtyl_engine.queries.executions import Queries
     from xtyl_engine.queries.forecast import NodeForecast
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.settings import Settings
     from xtyl_engine.values.artifacts import ArtifactStore
-    from xtyl_engine.values.functions import PackedFunction
+    from xtyl_engine.values.functions import Functions, PackedFunction
 
 
 class DirectBackend:
@@ -55,14 +53,7 @@ class DirectBackend:
         """The reads of executions."""
         return self.engine.queries
 
-    def submit(
-        self,
-        plan: Plan,
-        rows: Sequence[Row],
-        *,
-        shape: Mapping[str, Any],
-        functions: Mapping[str, Callable[..., Any]],
-    ) -> str:
+    def submit(self, plan: Plan, rows: Sequence[Row], *, shape: Mapping[str, Any], functions: Functions) -> str:
         """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node."""
         from xtyl_engine.scheduler.submit import Submission, new_execution_id
 
@@ -130,9 +121,7 @@ class DirectBackend:
         is_said = self.settings.redis_url is None or bool(os.environ.get("XTYL_ACCEPT_FUNCTIONS"))
         return is_said and not self.settings.accept_functions
 
-    def _pack(
-        self, functions: Mapping[str, Callable[..., Any]], id: str
-    ) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
+    def _pack(self, functions: Functions, id: str) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
         """The functions as their nodes name them, and those that are packed and sent along."""
         from xtyl_engine.values.functions import function_name, load_key, not_taken, pack, reference
 

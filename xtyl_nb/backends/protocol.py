@@ -4,7 +4,7 @@ API; one suite of tests runs every verb over both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.states import ExecutionState, JobState
     from xtyl_engine.values.artifacts import ArtifactStore
+    from xtyl_engine.values.functions import Functions
     from xtyl_engine.workflow.plan import Plan
 
 
@@ -55,14 +56,7 @@ class Backend(Protocol):
     def store_of(self, id: str) -> ArtifactStore:
         """The store with the files of one execution."""
 
-    def submit(
-        self,
-        plan: Plan,
-        rows: Sequence[Row],
-        *,
-        shape: Mapping[str, Any],
-        functions: Mapping[str, Callable[..., Any]],
-    ) -> str:
+    def submit(self, plan: Plan, rows: Sequence[Row], *, shape: Mapping[str, Any], functions: Functions) -> str:
         """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node."""
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]: ...

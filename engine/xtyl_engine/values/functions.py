@@ -14,7 +14,7 @@ import pickle
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -58,6 +58,7 @@ MOVED: dict[str, str] = {
     "xtyl_nb.widget": "xtyl_nb.widget.widget",
 }
 Function = Callable[..., Any]
+Functions = Mapping[str, Function]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -18,7 +18,7 @@ from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview, Review
 from xtyl_engine.queries.wire import Me, from_json, map_images
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_engine.values.functions import PYTHON, PackedFunction, not_taken, reference, wrap
+from xtyl_engine.values.functions import PYTHON, Functions, PackedFunction, not_taken, reference, wrap
 from xtyl_engine.workflow.document_io import write_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.remote.event_streams import Streams
@@ -59,14 +59,7 @@ class RemoteBackend:
         """The store into which the files of one execution are fetched."""
         return RemoteStore(self._folder, self.calls, id)
 
-    def submit(
-        self,
-        plan: Plan,
-        rows: Sequence[Row],
-        *,
-        shape: Mapping[str, Any],
-        functions: Mapping[str, Callable[..., Any]],
-    ) -> str:
+    def submit(self, plan: Plan, rows: Sequence[Row], *, shape: Mapping[str, Any], functions: Functions) -> str:
         """Send a workflow and its rows, and return the execution's id. After a lost answer it is sent again, and runs once."""
         body = self._submission(plan, rows, functions) | {"shape": dict(shape)}
         key = uuid4().hex
@@ -124,9 +117,7 @@ class RemoteBackend:
         self._streams.close()
         self.calls.close()
 
-    def _submission(
-        self, plan: Plan, rows: Sequence[Row], functions: Mapping[str, Callable[..., Any]]
-    ) -> dict[str, Any]:
+    def _submission(self, plan: Plan, rows: Sequence[Row], functions: Functions) -> dict[str, Any]:
         packed = {node: wrap(function) for node, function in functions.items() if reference(function) is None}
         if packed:
             self._refuse_functions(packed)
