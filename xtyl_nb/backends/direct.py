@@ -6,28 +6,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from xtyl_engine.database.connection import Database
+from xtyl_engine.embedded.client import check
+from xtyl_engine.engine import Engine
+from xtyl_engine.queries.executions import Queries
+from xtyl_engine.queries.forecast import NodeForecast
+from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
+from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
+from xtyl_engine.settings import Settings
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.functions import Functions, PackedFunction, function_name, load_key, not_taken, pack, reference
 from xtyl_engine.workflow.plan import Plan
-
-if TYPE_CHECKING:
-    from xtyl_engine.database.connection import Database
-    from xtyl_engine.queries.executions import Queries
-    from xtyl_engine.queries.forecast import NodeForecast
-    from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
-    from xtyl_engine.scheduler.submit import Row
-    from xtyl_engine.settings import Settings
-    from xtyl_engine.values.artifacts import ArtifactStore
-    from xtyl_engine.values.functions import Functions, PackedFunction
+from xtyl_nb.backends.fork import outlive_forks
 
 
 class DirectBackend:
     """A back end by the database and the broker that settings name. Safe to share between threads, and across forks."""
 
     def __init__(self, settings: Settings):
-        from xtyl_engine.engine import Engine
-        from xtyl_nb.backends.fork import outlive_forks
-
         self.settings = settings
         self.engine = Engine(settings)
         try:
@@ -55,8 +53,6 @@ class DirectBackend:
 
     def submit(self, plan: Plan, rows: Sequence[Row], *, shape: Mapping[str, Any], functions: Functions) -> str:
         """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node."""
-        from xtyl_engine.scheduler.submit import Submission, new_execution_id
-
         id = new_execution_id(plan.name)
         stored, packed = self._pack(functions, id)
         submission = Submission(
@@ -107,8 +103,6 @@ class DirectBackend:
 
     def check(self) -> None:
         """Check that the embedded back end runs, or restart it. Raises BackendStartError when it cannot be kept running."""
-        from xtyl_engine.embedded.client import check
-
         check(self.settings)
 
     def close(self) -> None:
@@ -123,8 +117,6 @@ class DirectBackend:
 
     def _pack(self, functions: Functions, id: str) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
         """The functions as their nodes name them, and those that are packed and sent along."""
-        from xtyl_engine.values.functions import function_name, load_key, not_taken, pack, reference
-
         stored: dict[str, dict[str, Any]] = {}
         packed = {}
         for node, function in functions.items():
