@@ -65,12 +65,7 @@ class Sweeper:
         """Renew the leases of the claims held here. A claim whose answer from the database was lost is not held, and runs out."""
         failpoint(Point.BEAT_BEFORE)
         parameters = [
-            {
-                "job_id": claim.job_id,
-                "number": claim.number,
-                "owner": self.owner,
-                "lease_seconds": self.lease_seconds,
-            }
+            {"job_id": claim.job_id, "number": claim.number, "owner": self.owner, "lease_seconds": self.lease_seconds}
             for claim in self.slots.held()
         ]
         if parameters:

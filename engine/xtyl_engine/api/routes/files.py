@@ -60,10 +60,7 @@ async def store(
         caller.note("store", str(stored[KEY]))
         return respond(stored, 201)
 
-    return await app.pools.work(
-        work,
-        len(data) if media_type in (JSON, TABLE) else 0,
-    )
+    return await app.pools.work(work, len(data) if media_type in (JSON, TABLE) else 0)
 
 
 @router.get("/workflows/executions/{id}/artifacts/{name}", responses=SENT, response_class=Response)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Select, Text, and_, func, literal_column, not_, select, type_coerce
+from sqlalchemy import ColumnElement, Select, Text, and_, func, literal_column, not_, select, type_coerce
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
@@ -28,24 +28,20 @@ BETWEEN = "\n"
 REMEMBERED = 64
 # Node names hold no line break, so a name between two line breaks matches only itself.
 _BREAK = type_coerce(BETWEEN, Text)
-_IS_SHUT = and_(
-    func.replace(sql.B("shut"), _BREAK + jobs.c.node + _BREAK, "") != sql.B("shut"),
-    jobs.c.output.is_(None),
-)
+
+
+def _is_shut(columns: Any) -> ColumnElement[bool]:
+    is_named = func.replace(sql.B("shut"), _BREAK + columns.node + _BREAK, "") != sql.B("shut")
+    return and_(is_named, columns.output.is_(None))
+
+
+_IS_SHUT = _is_shut(jobs.c)
 READY_OPEN = sql.READY.where(not_(_IS_SHUT))
 READY_SHUT = sql.READY.where(_IS_SHUT)
 # Claims take rows in order, so jobs that became ready last stand in front, and the rest need not be read.
 FRONT = 256
 _READY_FRONT = sql.READY.limit(FRONT).subquery()
-FRONT_SHUT: Select[Any] = (
-    select(literal_column("1"))
-    .select_from(_READY_FRONT)
-    .where(
-        func.replace(sql.B("shut"), _BREAK + _READY_FRONT.c.node + _BREAK, "") != sql.B("shut"),
-        _READY_FRONT.c.output.is_(None),
-    )
-    .limit(1)
-)
+FRONT_SHUT: Select[Any] = select(literal_column("1")).select_from(_READY_FRONT).where(_is_shut(_READY_FRONT.c)).limit(1)
 
 
 def joined(nodes: Collection[str]) -> str:
