@@ -53,7 +53,7 @@ def test_one_claims_and_all_see_who(tmp_path):
     """A second process cannot claim, anybody can ask who did, and death gives the lock back."""
     path = tmp_path / "lock"
     assert holder(path) is None
-    process = hold(path, "claim")
+    process = hold(path, "acquire")
     with process:
         assert holder(path) == process.pid
         assert acquire(path) is None
@@ -67,7 +67,7 @@ def test_one_claims_and_all_see_who(tmp_path):
 def test_many_join_and_none_is_alone(tmp_path):
     """A shared lock has many holders; while there is one, nobody has it alone, and while one is alone, nobody joins."""
     path = tmp_path / "lock"
-    with hold(path, "join") as process:
+    with hold(path, "shared") as process:
         handle = shared(path)
         assert handle is not None
         os.close(handle)
