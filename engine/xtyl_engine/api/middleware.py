@@ -32,14 +32,7 @@ class Guard:
     """An ASGI app around another. `hosts` are allowed names beside loopback's, `origins` those of pages on other hosts that may
     call it."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        hosts: Collection[str] = (),
-        origins: Collection[str] = (),
-        metrics: ApiMetrics | None = None,
-    ):
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], origins: Collection[str], metrics: ApiMetrics | None):
         self._app = app
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._origins = frozenset(origins)
