@@ -4,7 +4,7 @@ to do now. A node's errors also say whether a retry makes sense; when to retry i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from linecache import getlines
@@ -230,3 +230,12 @@ class FunctionRejected(PermanentError):
 def with_article(noun: str) -> str:
     """A noun with its indefinite article: `an int`, `a str`."""
     return f"{'an' if noun.lower().startswith(('a', 'e', 'i', 'o', 'ndarray')) else 'a'} {noun}"
+
+
+def closest_name(name: str, known: Iterable[str]) -> str:
+    """The hint for a name that is not known: the one closest to it, or else all there are."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    close = get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(names)}."

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from xtyl_engine.errors import PermanentError, with_article
+from xtyl_engine.errors import PermanentError, closest_name, with_article
 from xtyl_engine.nodes.base import Context, NodeConfig, NodeType
 from xtyl_engine.values.artifacts import is_artifact
 
@@ -37,8 +36,7 @@ def node_type(name: str) -> NodeType:
     elif name in (offered := _offered()):
         found = _loaded(offered[name])
     else:
-        close = get_close_matches(name, [*BUILTIN, *offered], n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join([*BUILTIN, *offered])}."
+        hint = closest_name(name, [*BUILTIN, *offered])
         raise UnknownNodeType(f"there is no node type {name[:80]!r}", hint=hint)
     if not isinstance(found, NodeType):
         raise UnknownNodeType(

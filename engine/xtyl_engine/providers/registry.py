@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from xtyl_engine.errors import PermanentError
+from xtyl_engine.errors import PermanentError, closest_name
 from xtyl_engine.providers.base import Provider
 
 GROUP = "xtyl.providers"
@@ -52,9 +51,7 @@ def _factory(name: str) -> Factory:
 
 
 def _unknown(name: str) -> UnknownProvider:
-    close = get_close_matches(name, provider_names(), n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(provider_names())}."
-    return UnknownProvider(f"there is no provider {name[:80]!r}", hint=hint)
+    return UnknownProvider(f"there is no provider {name[:80]!r}", hint=closest_name(name, provider_names()))
 
 
 @cache

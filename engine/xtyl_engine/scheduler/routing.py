@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
+from xtyl_engine.errors import closest_name
 from xtyl_engine.nodes.registry import node_types
 from xtyl_engine.settings import PREFORK, Settings, SettingsError
 from xtyl_engine.workflow.plan import Plan
@@ -79,9 +79,8 @@ def read_route(settings: Settings) -> Route:
     heavy, is_heavy = settings.heavy_types, settings.pool == PREFORK
     for type in sorted(heavy) if is_heavy else ():
         if type not in (known := node_types()):
-            close = get_close_matches(type, known, n=1)
             raise SettingsError(
                 f"XTYL_HEAVY names {type!r}, and there is no node type of that name",
-                hint=f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(known)}.",
+                hint=closest_name(type, known),
             )
     return Route(heavy, is_heavy)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, and_, func, literal_column, not_, select, type_coerce
@@ -14,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, func, literal_column, 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import jobs
+from xtyl_engine.errors import closest_name
 from xtyl_engine.nodes.registry import node_types
 from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.rates import Rate, parse_rates
@@ -90,10 +90,9 @@ def read_claim_policy(settings: Settings) -> ClaimPolicy:
     known = (*provider_names(), *node_types()) if rates else ()
     for rate in rates:
         if rate.key not in known:
-            close = get_close_matches(rate.key, known, n=1)
             raise SettingsError(
                 f"XTYL_RATES limits {rate.key!r}, and there is no provider and no node type of that name",
-                hint=f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(known)}.",
+                hint=closest_name(rate.key, known),
             )
     return ClaimPolicy(rates, settings.provider, read_route(settings))
 
