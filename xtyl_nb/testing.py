@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xtyl_engine.errors import PermanentError, WorkflowError, WorkflowException
+from xtyl_engine.errors import PermanentError, WorkflowError, WorkflowException, with_article
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.providers.base import ImageRequest, ImageResult, Provider, TextRequest, TextResult, Usage
@@ -190,7 +190,7 @@ def _refuse(what: str, faults: Iterator[str]) -> None:
 
 def _output_faults(kind: NodeType, config: Mapping[str, Any], done: Any) -> Iterator[str]:
     if not isinstance(done, (Done, Wait)):
-        yield f"it is a {type(done).__name__}: return Done(output=...)"
+        yield f"it is {with_article(type(done).__name__)}: return Done(output=...)"
         return
     encode(dict(done.output))
     if isinstance(done, Wait):
@@ -261,7 +261,7 @@ def _answer_faults(
     if not answers:
         yield f"{verb}() gives an answer: check it, without {verb}s=False"
     if not isinstance(result, kind):
-        yield f"{verb}() gives a {type(result).__name__}: return {kind.__name__}"
+        yield f"{verb}() gives {with_article(type(result).__name__)}: return {kind.__name__}"
         return
     usage = result.usage
     if usage.provider != name or not usage.model:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.errors import DecisionRefused, FrameError
+from xtyl_engine.errors import DecisionRefused, FrameError, with_article
 from xtyl_engine.limits import MAX_COMMENT_LENGTH
 from xtyl_engine.states import OPEN, ExecutionState, JobState
 from xtyl_engine.workflow.plan import Plan
@@ -255,7 +255,7 @@ def written(name: str, text: str | None) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise DecisionRefused(f"{name} is a {type(text).__name__}, not text", hint=f'Write {name}="…".')
+        raise DecisionRefused(f"{name} is {with_article(type(text).__name__)}, not text", hint=f'Write {name}="…".')
     if len(text) > MAX_COMMENT_LENGTH:
         raise DecisionRefused(
             f"{name} has {len(text):,} characters; {MAX_COMMENT_LENGTH:,} is the most", hint="Keep it to what decided."

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from xtyl_engine.errors import with_article
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_nb.workflow import steps
 from xtyl_nb.workflow.errors import readable
@@ -52,7 +53,7 @@ class Workflow:
 
     def __init__(self, name: str = "workflow", *, inputs: Iterable[str] | None = None):
         if not isinstance(name, str):
-            raise TypeError(f"a workflow's name is text, not a {type(name).__name__}")
+            raise TypeError(f"a workflow's name is text, not {with_article(type(name).__name__)}")
         if isinstance(inputs, str):
             raise TypeError(f"inputs is a list of names: inputs=[{inputs!r}]")
         _fill(self, Document(name=name, inputs=None if inputs is None else tuple(inputs)))
@@ -296,7 +297,7 @@ class Workflow:
     def _add(self, type: str, id: str, config: dict[str, Any], after: Iterable[str] | None) -> Workflow:
         for what, given in (("id", id), ("type", type)):
             if not isinstance(given, str):
-                raise TypeError(f"a node's {what} is text, not a {given.__class__.__name__}")
+                raise TypeError(f"a node's {what} is text, not {with_article(given.__class__.__name__)}")
         if isinstance(after, str):
             raise TypeError(f"after is a list of ids: after=[{after!r}]")
         after = None if after is None else tuple(after) if isinstance(after, Iterable) else (after,)
@@ -346,7 +347,8 @@ def _checked(start: Workflow, built: Any, name: str) -> Workflow:
     """What a branch's function returned, if it is the workflow it was given, extended."""
     if not isinstance(built, Workflow):
         raise TypeError(
-            f"the function of {name}= returned a {type(built).__name__}; let it return the workflow it is given, extended"
+            f"the function of {name}= returned {with_article(type(built).__name__)}; "
+            "let it return the workflow it is given, extended"
         )
     count = len(start._document.nodes)
     if built._document.nodes[:count] != start._document.nodes or built._inside != start._inside:
