@@ -1,4 +1,4 @@
-"""Whether this is a notebook, and which of its cells runs."""
+"""Tells whether this process is a Jupyter kernel, and which cell runs. It imports no part of IPython."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def in_notebook() -> bool:
-    """Whether this is a Jupyter kernel."""
+    """Whether this process is a Jupyter kernel."""
     return hasattr(_shell(), "kernel")
 
 
 def cell_number() -> int | None:
-    """The number of the cell that runs, None outside IPython."""
+    """The number of the running cell; None outside IPython."""
     shell = _shell()
     return None if shell is None else shell.execution_count
 

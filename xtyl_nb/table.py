@@ -1,4 +1,4 @@
-"""Where frames that were pickled look for ResultFrame; it stands in `frames`."""
+"""The former module of ResultFrame, kept for frames that were pickled with its name; the class is in `frames.result_frame`."""
 
 from xtyl_nb.frames.result_frame import ResultFrame
 

@@ -1,5 +1,5 @@
-"""What the author of a node type or a provider tests it with, without a back end: one job, done as a worker does it; a provider
-that answers as it is told; and checks of what every type and every provider must keep to.
+"""Tools for the tests of a node type or a provider, without a back end: run one job as a worker does, answer as a provider with
+given answers, and check the rules for every type and provider. The product itself does not use them.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = ["FakeProvider", "check_node_type", "check_provider", "make_context", 
 
 Answer = str | bytes | Exception
 _PROMPT = "A calm headline for Tidal mug"
-# What a type with a fact must have among its parameters.
+# The parameters that a type with a fact must have.
 _PARAMETERS = {"waits": ("of", "choose"), "takes_function": ("function", "arguments")}
 
 
 class FakeProvider:
-    """A provider that answers as it is told and keeps what it was asked.
+    """A provider that gives the answers it was made with, and keeps the requests.
 
     Args:
-        *answers: What it gives in turn, the last one again and again: a text, the bytes of an
-            image, or an exception to raise. With none, what the offline provider gives.
+        *answers: Its answers in turn, the last one repeated: a text, the bytes of an image, or
+            an exception to raise. Without any, it answers as the offline provider does.
 
     Attributes:
-        requests: Each TextRequest and ImageRequest that came.
+        requests: Each TextRequest and ImageRequest that it received.
 
     Example:
         >>> provider = FakeProvider("First.", TransientError("busy", retry_after=2))
@@ -86,14 +86,14 @@ def make_context(
     provider: Provider | None = None,
     is_cancelled: bool = False,
 ) -> Context:
-    """Make what a handler gets besides its config.
+    """Make the context that a handler gets besides its config.
 
     Args:
-        folder: Where `context.artifacts` keeps files, such as pytest's `tmp_path`.
-        item: Where the job stands: "3" is row 3, "3.0" the first item there.
-        attempt: Which try at the job it is.
-        upstream: Per node read, its output or the list of its outputs.
-        provider: Answers for every provider's name; left out, the installed ones.
+        folder: The folder of `context.artifacts`, such as pytest's `tmp_path`.
+        item: The item of the job: "3" is row 3, "3.0" the first item there.
+        attempt: The number of the attempt at the job.
+        upstream: For each node that is read, its output or the list of its outputs.
+        provider: A provider that answers under every name; default: the installed ones.
         is_cancelled: Whether the run was stopped.
     """
     return Context(
@@ -115,21 +115,21 @@ def make_context(
 def run_node(
     kind: NodeType | str, context: Context, inputs: Mapping[str, Any] | None = None, /, **config: Any
 ) -> Done | Wait:
-    """Do one job as a worker does: check the config as it is written, render it, run the handler.
+    """Run one job as a worker does: check the config as written, render it, run the handler.
 
     Args:
         kind: The node type, or the name of an installed one.
         context: From `make_context`.
-        inputs: What templates read besides `context.upstream`: the columns of the job's row.
+        inputs: The columns of the job's row, which templates read besides `context.upstream`.
         **config: The parameters as `flow.node` takes them, templates unrendered.
 
     Returns:
-        What the handler returned.
+        The result of the handler.
 
     Raises:
-        WorkflowError: The config is wrong as it is written.
-        PermanentError: It is wrong once it is rendered; or what else the handler raises.
-        AssertionError: What the handler returned is not what its type says.
+        WorkflowError: The config is wrong as written.
+        PermanentError: It is wrong once rendered. Other errors of the handler are raised too.
+        AssertionError: The result does not match the node type.
 
     Example:
         >>> run_node("generate_copy", make_context(tmp_path), {"mood": "calm"}, prompt="{{ mood }}")
@@ -143,14 +143,14 @@ def run_node(
 
 
 def check_node_type(kind: NodeType | str) -> None:
-    """Check what every node type must keep to, whatever it does.
+    """Check the rules that hold for every node type.
 
     Args:
-        kind: The node type; by its name, it is also checked that an installed package offers it.
+        kind: The node type; given by name, an installed package must offer it too.
 
     Raises:
         UnknownNodeType: No installed package offers a type of this name.
-        AssertionError: All that is wrong with it.
+        AssertionError: It breaks rules; the message lists all of them.
     """
     offered = kind if isinstance(kind, str) else kind.name
     kind = node_type(kind) if isinstance(kind, str) else kind
@@ -168,15 +168,15 @@ def check_provider(
     """Ask a provider for one text and one image of 64 x 64 pixels, and check its answers.
 
     Args:
-        provider: What makes it; by its name, it is also checked that a package offers it.
-        environment: Where it reads its settings.
+        provider: Its factory; given by name, an installed package must offer it too.
+        environment: The variables from which it reads its settings.
         writes: False for one that makes no texts: then it must refuse with PermanentError.
         draws: False for one that makes no images.
 
     Raises:
         UnknownProvider: No installed package offers a provider of this name.
-        WorkflowException: What the provider refuses with, though it should answer.
-        AssertionError: All that is wrong with its answers.
+        WorkflowException: The provider refuses, though it should answer.
+        AssertionError: Its answers break rules; the message lists all of them.
     """
     made = get_provider(provider, environment) if isinstance(provider, str) else provider(environment)
     offered = provider if isinstance(provider, str) else made.name

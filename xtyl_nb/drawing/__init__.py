@@ -1,6 +1,6 @@
-"""Pictures and words computed in Python: layout, cards, the still picture of a run, sketches, galleries, timelines.
+"""Pictures and words computed in Python: layout, cards, the still picture of a run, drawings of workflows, galleries, timelines.
 
-The widget, frames and the terminal draw with it; it asks a run only what `displayable` names.
+The widget, the frames and the terminal use it; of a run it needs only what `displayable` declares.
 """
 
 __all__ = [

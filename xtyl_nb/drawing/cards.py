@@ -1,4 +1,4 @@
-"""A card stands for a node or for several alike: its name, its kind, its height, its place."""
+"""Cards: the name, kind, height and place of the card for a node, or for several similar nodes. Nothing is drawn here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xtyl_nb.drawing.layout import Card, Layout, arrange
 
 
 def node_kind(type: str, config: Mapping[str, Any], branch: str | None = None) -> str:
-    """The node's type, and the one parameter that says most about it; before them the branch that leads here."""
+    """The node's type and its most telling parameter, after the name of the branch that leads to it."""
     parts = [f"{branch}: {type}" if branch else type]
     if type_facts(type).waits:
         parts.append(f"choose {config.get('choose', 1)}")
@@ -26,7 +26,7 @@ def node_kind(type: str, config: Mapping[str, Any], branch: str | None = None) -
 
 
 def lay_out(plan: Plan, folded: Fold) -> Layout:
-    """Where the cards of a plan stand."""
+    """The positions of a plan's cards."""
     edges = folded.edges(plan_edges(plan))
     levels = folded.levels(plan, edges)
     height = {id: plan.nodes[id].kind.card_height for id in folded.stacks}
@@ -34,13 +34,13 @@ def lay_out(plan: Plan, folded: Fold) -> Layout:
 
 
 def card_name(members: Sequence[str]) -> str:
-    """What a card is called: by its node, or by the first and the last of several, whose number says enough."""
+    """The name of a card: its node's id, or the ids of the first and the last of several."""
     first, last = members[0], members[-1]
     return first if len(members) == 1 else f"{first}…{last.removeprefix(first.rstrip(digits))}"
 
 
 def card_kind(plan: Plan, members: Sequence[str], branch: str | None) -> str:
-    """What the node of a card is, or how many of what it stands for; before that the branch that leads here."""
+    """The kind of a card's node, or the number and type of its nodes, after the name of the branch that leads to it."""
     node = plan.nodes[members[0]]
     if len(members) == 1:
         return node_kind(node.type, node.config, branch)
@@ -48,6 +48,6 @@ def card_kind(plan: Plan, members: Sequence[str], branch: str | None) -> str:
 
 
 def plan_edges(plan: Plan) -> list[Edge]:
-    """Every edge of a plan, also those that references made."""
+    """Every edge of a plan, including those that references make."""
     links = (link for node in plan.nodes.values() for link in node.parents)
     return [Edge(source=link.source, target=link.target, branch=link.branch) for link in links]

@@ -1,4 +1,4 @@
-"""The seam between a display and whatever runs what it shows."""
+"""The protocol of a run for displays: the widget and the pictures know a run only by these methods. `Run` implements it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from xtyl_nb.drawing.run_picture import Exhibit
     from xtyl_nb.drawing.timeline import Timeline
 
-# How long a call of `changed` blocks at most: what waits for a run looks after other things in between.
+# The longest time that a call of `_changed` blocks: its caller has other work in between.
 CHANGED_SECONDS = 1.0
 
 
 class Live(Protocol):
     """One execution, as far as a display needs it. Every method may be called from any thread.
 
-    What only a display asks for begins with an underscore, so that tab completion on a Run offers what users need.
+    Names that only a display needs begin with an underscore, so that tab completion on a Run offers only what users need.
     """
 
     @property
@@ -59,7 +59,7 @@ class Live(Protocol):
     def another(self, node: str, *, comment: str | None = None, item: str | None = None) -> object: ...
 
     def _reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
-        """The decisions that wait, in order: `count` of those behind the review of this node and item, or the first."""
+        """The open reviews in order: the first `count`, or those after the review of this node and item."""
 
     def _job_page(self, node: str, start: int = 0) -> JobPage: ...
 
@@ -70,6 +70,6 @@ class Live(Protocol):
     def timeline(self) -> Timeline: ...
 
     def _original(self, path: str) -> str:
-        """The whole file of an image that one of the others named, where it can be read."""
+        """The path of the full file of an image that another method named."""
 
     def _exhibits(self, limit: int) -> list[Exhibit]: ...

@@ -1,5 +1,5 @@
-"""Drawings of a workflow as written, right or wrong: one for Graphviz, whose home this is, imported when it is asked for; and
-our own, which needs no `dot` program, for whatever a notebook shows.
+"""Drawings of a workflow as written, valid or not: one for Graphviz, which only this module imports, and only on request; and one
+in HTML for notebooks, which needs no `dot` program.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_CHARACTERS = 40
 
 
 def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digraph:
-    """A document as a Graphviz graph, left to right: a card for each node, the culprits of problems marked."""
+    """A document as a Graphviz graph, left to right: a card for each node, with the nodes of problems marked."""
 
     faulty = {problem.node for problem in problems}
     keys = {node.id: f"n{place}" for place, node in reversed(list(enumerate(document.nodes)))}
@@ -47,7 +47,7 @@ def draw(document: Document, problems: Iterable[Problem] = ()) -> graphviz.Digra
 
 
 def draw_html(document: Document, problems: Sequence[Problem] = ()) -> str:
-    """A document as HTML, the culprits of problems marked; the same on every machine, in the notebook's own colours."""
+    """A document as HTML with the nodes of problems marked; the same on every machine, in the notebook's own colours."""
 
     ids = {show_name(node.id): node.id for node in reversed(document.nodes)}
     marked = [replace(problem, node=ids.get(problem.node or "", problem.node)) for problem in problems]
@@ -58,7 +58,7 @@ def _digraph(document: Document) -> type[graphviz.Digraph]:
     import graphviz
 
     class Digraph(graphviz.Digraph):  # type: ignore[misc]
-        """A graph that shows itself in a notebook also where there is no `dot` program."""
+        """A graph that a notebook shows even without the `dot` program."""
 
         def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> Any:
             if shutil.which("dot"):
@@ -77,6 +77,6 @@ def _card(id: str, type: str, is_faulty: bool) -> str:
 
 
 def _text(text: str | None) -> str:
-    """Any text, fit for a label: Graphviz labels in angle brackets are XML."""
+    """Make any text fit for a label: Graphviz labels in angle brackets are XML."""
     shown = (text or " ")[:MOST_CHARACTERS] + ("…" if len(text or "") > MOST_CHARACTERS else "")
     return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in shown))

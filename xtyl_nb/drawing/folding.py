@@ -1,5 +1,5 @@
-"""Which nodes of a large graph share a card: those that do the same in the same place, such as a hundred branches side by side,
-and those of one type in a row. Pure; a small graph is left as it is.
+"""Folds a large graph: nodes that do the same in the same place share a card, such as a hundred branches side by side, and so do
+nodes of one type in a row. Pure; a small graph is left as it is.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ MOST_IMAGES = 4
 
 @dataclass(frozen=True)
 class Fold:
-    """The cards of a graph: each by the id of the first node on it, with all that it stands for."""
+    """The cards of a graph: each by the id of its first node, with all its nodes."""
 
     stacks: Mapping[str, tuple[str, ...]]
 
     @cached_property
     def card_of(self) -> Mapping[str, str]:
-        """The card that a node is on."""
+        """The card that shows a node."""
         return {node: first for first, members in self.stacks.items() for node in members}
 
     def edges(self, edges: Iterable[Edge]) -> list[Edge]:
-        """The edges between cards, one from each to each; of several branches none is named."""
+        """The edges between cards, at most one for each pair; several branches in one edge are not named."""
         between: dict[tuple[str, str], Edge] = {}
         for edge in edges:
             ends = source, target = self.card_of[edge.source], self.card_of[edge.target]
@@ -42,13 +42,13 @@ class Fold:
         return list(between.values())
 
     def levels(self, plan: Plan, edges: Sequence[Edge]) -> Mapping[str, int]:
-        """How far from the start each card stands; what is folded leaves no gap."""
+        """The level of each card; folded nodes leave no gap."""
         if len(self.stacks) == len(plan.nodes):
             return {id: node.depth for id, node in plan.nodes.items()}
         return rank_levels(self.stacks, edges)
 
     def overview(self, overview: Overview) -> Overview:
-        """The same run with one glance for each card."""
+        """The same overview with one glance for each card."""
         if len(self.stacks) == len(overview.nodes):
             return overview
         nodes = {
@@ -59,7 +59,7 @@ class Fold:
 
 
 def fold(plan: Plan, opened: Collection[str] = ()) -> Fold:
-    """Fold a graph of many nodes, except the stacks that somebody opened, by their first nodes."""
+    """Fold a graph of many nodes, except the opened stacks, which are named by their first nodes."""
     if len(plan.nodes) <= MOST_CARDS:
         return Fold({id: (id,) for id in plan.nodes})
     groups = [*_alike(plan), *_in_a_row(plan)]
@@ -69,7 +69,7 @@ def fold(plan: Plan, opened: Collection[str] = ()) -> Fold:
 
 
 def _alike(plan: Plan) -> list[tuple[str, ...]]:
-    """Nodes of one type whose parents are alike: what follows from the same start by the same steps."""
+    """Groups of nodes of one type that follow from the same start by the same steps."""
     kinds: dict[object, int] = {}
     kind_of: dict[str, int] = {}
     groups: dict[int, list[str]] = {}
@@ -81,7 +81,7 @@ def _alike(plan: Plan) -> list[tuple[str, ...]]:
 
 
 def _in_a_row(plan: Plan) -> list[tuple[str, ...]]:
-    """Nodes of one type, each of which has the one before it as its only parent, and is that one's only child."""
+    """Groups of nodes of one type in a row: each is the only child of the one before, which is its only parent."""
     children: dict[str, set[str]] = {id: set() for id in plan.nodes}
     for node in plan.nodes.values():
         for link in node.parents:

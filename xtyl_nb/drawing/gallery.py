@@ -1,4 +1,6 @@
-"""The images of a run as a contact sheet: HTML without script or style sheet, so that it stays in a saved notebook."""
+"""The images of a run as a contact sheet: HTML without script or style sheet, so that it stays in a saved notebook. It makes no
+thumbnail itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from xtyl_nb.drawing.run_picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, 
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.words import clip
 
-# Many are smaller ones: a hundred would make the notebook heavy.
+# The more images, the smaller each: a hundred large ones make the notebook heavy.
 PIXELS, PIXELS_OF_MANY, MANY = 200, 150, 48
 MOST_SHOWN = 100
 
@@ -67,7 +69,7 @@ def _figure(exhibit: Exhibit, pixels: int) -> str:
     label, name = escape(clip(exhibit.label, 60) or ""), escape(f"{exhibit.node} · {exhibit.item}")
     line = "display:block;overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
     box = f"display:block;width:164px;box-sizing:border-box;padding:6px;border:{LINE};border-radius:8px;{PAPER}"
-    # Spans, so that they stand side by side also where styles are stripped.
+    # Spans, so that they stand side by side even where styles are stripped.
     return (
         f'<span style="{box}">{image} <span style="{line};margin-top:5px;font-weight:600">{label}</span> '
         f'<span style="{line};{SOFT};font-size:11px">{name}</span></span>'
@@ -75,7 +77,7 @@ def _figure(exhibit: Exhibit, pixels: int) -> str:
 
 
 def exhibits_of(jobs: Iterable[JobDetail]) -> Iterator[Exhibit]:
-    """The images of jobs, each once, where it was made: reviews and packages only pass it on."""
+    """The images of jobs, each once and under the job that made it: reviews and packages only pass it on."""
     seen: set[str] = set()
     for job in jobs:
         for path in job.images:

@@ -1,4 +1,4 @@
-"""Where each card of a workflow stands and how its edges run: layered, left to right by level. Pure, and close to
+"""Layout: the places of a workflow's cards and the paths of its edges, in layers from left to right by level. Pure, and close to
 linear: a thousand cards take some tens of milliseconds. The live widget and the static picture draw the same layout.
 """
 
@@ -24,7 +24,7 @@ MOST_LANES = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A node to place: its level, and the height that its card needs."""
+    """A node to place: its level, and the height of its card."""
 
     id: str
     level: int
@@ -52,7 +52,7 @@ class Layout:
 
     @property
     def branches(self) -> Mapping[str, str]:
-        """The branch that leads to a card, for those that one leads to."""
+        """The branch that leads to each card, for cards in a branch."""
         leading: dict[str, set[str]] = {}
         for wire in self.wires:
             if wire.branch:
@@ -62,7 +62,7 @@ class Layout:
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """A card, or the lane in which a source's long edges cross a layer."""
+    """A card, or the lane in which the long edges of a source cross a layer."""
 
     above: float
     below: float
@@ -76,7 +76,7 @@ class _Slot:
 
 
 def arrange(cards: Sequence[Card], edges: Iterable[Edge]) -> Layout:
-    """Place cards and route edges. Edges to cards that are not there, doubles and membership edges are left out."""
+    """Place cards and route edges, except edges to missing cards, duplicate edges and membership edges."""
     levels = {card.id: card.level for card in cards}
     wanted = drawn_edges(edge for edge in edges if edge.source in levels and edge.target in levels)
     layers = _fill(cards)
@@ -120,7 +120,7 @@ def drawn_edges(edges: Iterable[Edge]) -> tuple[Edge, ...]:
 
 
 def rank_levels(ids: Iterable[str], edges: Iterable[Edge]) -> dict[str, int]:
-    """A level for every id, also when the edges go round in circles or lead nowhere."""
+    """A level for every id, even if the edges form cycles or lead nowhere."""
     levels = dict.fromkeys(ids, 0)
     waiting = dict.fromkeys(levels, 0)
     children: dict[str, list[str]] = {}
@@ -153,7 +153,7 @@ def _fill(cards: Sequence[Card]) -> list[list[_Slot]]:
 
 
 class _Lanes(dict[tuple[str, int], _Slot]):
-    """One lane per source and layer, shared by all its edges; none at all when there would be too many."""
+    """One lane per source and layer, shared by all its edges; no lanes if there would be too many."""
 
     def __init__(self, edges: Sequence[Edge], levels: Mapping[str, int]):
         furthest: dict[str, int] = {}
@@ -201,7 +201,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _stack(layers: list[list[_Slot]]) -> None:
-    """Heights: each slot as near to its neighbours as the order and the gaps allow."""
+    """Heights that put each slot as near to its neighbours as the order and the gaps allow."""
     for layer in layers:
         _settle(layer, [0.0] * len(layer))
     for direction in ("before", "after", "before", "after", "before"):
@@ -211,7 +211,7 @@ def _stack(layers: list[list[_Slot]]) -> None:
 
 
 def _settle(layer: list[_Slot], wanted: Sequence[float]) -> None:
-    """Isotonic regression: least squares distance from what is wanted, kept in order and apart. Tall columns wrap."""
+    """Isotonic regression: least squares distance from the wanted heights, in order and with gaps. Tall columns wrap."""
     rows = _rows(layer)
     if rows < len(layer):
         wanted = [sum(wanted) / len(wanted)] * len(wanted)
@@ -255,7 +255,7 @@ def _leads_back(route: Sequence[_Slot]) -> bool:
 def _path(route: Sequence[_Slot], floor: float) -> str:
     first, last = route[0], route[-1]
     if _leads_back(route):
-        # Below all cards, and up again: only a loop has such an edge, and it must be seen.
+        # Below all cards and up again: only a cycle has such an edge, and it must be visible.
         outside, inside = first.right + MARGIN, last.x - MARGIN
         return (
             f"M{first.right:.0f} {first.y:.0f}C{outside:.0f} {first.y:.0f} {outside:.0f} {floor:.0f} "

@@ -1,5 +1,5 @@
-"""The still picture of a run, as HTML. No script and no style sheet, so that they survive a notebook's
-sanitiser; every text is escaped. Colours are written twice, plain and as Jupyter's variable: sanitisers keep the first.
+"""The still picture of a run, as HTML. It has no script and no style sheet, so that it survives a notebook's sanitiser; every
+text is escaped. Colours are written twice, plain and as Jupyter's variable: sanitisers keep the first.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ WASH = "background:#f5f7fa;background:var(--jp-layout-color2,#f5f7fa)"
 LINE = "1px solid rgba(125,137,154,0.4)"
 TRACK = "#c9d0da"
 SOFT = "opacity:.78"
-# As wide as a notebook beside its files: a wider picture is squeezed to it, as far as its cards can still be read.
+# The width of a notebook beside its file list: a wider picture is squeezed to it, as long as its cards stay readable.
 PAGE_WIDTH, LEAST_SQUEEZE = 840.0, 0.62
 # A card without room for images.
 LOW = 80
 THUMB_PIXELS = 96
 MOST_THUMBS = 48
 MOST_EXHIBITS = 48
-# What a notebook's typesetter leaves alone: a price is no formula.
+# Classes that a notebook's typesetter skips: a price is no formula.
 NO_MATHS = "tex2jax_ignore mathjax_ignore"
 MOST_TABLE_ROWS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
-    """One image that a run made: its file, and whose it is."""
+    """One image that a run made: its file, and its node, item and label."""
 
     path: str
     node: str
@@ -49,7 +49,7 @@ class Exhibit:
 
 
 def run_html(plan: Plan, overview: Overview, exhibits: Sequence[Exhibit] = ()) -> str:
-    """The last picture of a run: how it stands, a card for each node, its images on a sheet, and a table."""
+    """The picture of a run: its state, a card for each node, its images on a sheet, and a table."""
     folded = fold(plan)
     layout = lay_out(plan, folded)
     overview = folded.overview(overview)
@@ -79,7 +79,7 @@ def _header(overview: Overview) -> str:
 
 
 def _as_of(id: str) -> str:
-    """A picture that is not the last one may be all that a reader has: when it was drawn, and what shows more."""
+    """The time of a picture that is not the last one, and the call that shows the present: it may be all that a reader has."""
     return f'as of {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}; xt.attach("{id}") shows how it goes on'
 
 
@@ -105,7 +105,7 @@ def _sheet(exhibits: Sequence[Exhibit]) -> str:
     shown = [(each, uri) for each in exhibits[:MOST_EXHIBITS] if (uri := thumbnail(each.path, THUMB_PIXELS))]
     if not shown:
         return ""
-    # Spans, so that they stand side by side also where styles are stripped.
+    # Spans, so that they stand side by side even where styles are stripped.
     figures = " ".join(
         f'<span title="{one_line(f"{each.node} {each.item}", 100)}" style="display:block;width:84px">'
         f'<img alt="" src="{uri}" style="display:block;width:84px;height:84px;object-fit:cover;border-radius:6px">'
@@ -120,18 +120,18 @@ def _sheet(exhibits: Sequence[Exhibit]) -> str:
 
 
 def squeezed(layout: Layout) -> float:
-    """How much narrower than it was laid out a picture is drawn."""
+    """The factor by which a picture is drawn narrower than its layout."""
     return min(1.0, max(LEAST_SQUEEZE, PAGE_WIDTH / layout.width))
 
 
 def wires_image(layout: Layout, wires: str) -> str:
-    """The wires as one image: no inline SVG, for sanitisers drop it, and its texts with it."""
+    """The wires as one image: sanitisers drop inline SVG, together with its texts."""
     width, height = f"{layout.width:.0f}", f"{layout.height:.0f}"
     box = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" preserveAspectRatio="none"'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{wires}</svg>'
     place = f"position:absolute;left:0px;top:0px;max-width:none;width:{layout.width * squeezed(layout):.0f}px;height:{height}px"
     source = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
-    # Wires that stand by themselves, where styles are stripped, lead nowhere: there the image has no size.
+    # Where styles are stripped, wires would stand alone and lead nowhere: there the image has no size.
     return f'<img alt="" width="0" height="0" src="{source}" style="{place}">'
 
 
@@ -225,18 +225,18 @@ def _sign(state: str) -> str:
 
 
 def one_line(text: str, length: int = 300) -> str:
-    """Escaped, on one line, without what XML cannot hold."""
+    """Escape a text, on one line, without the characters that XML cannot hold."""
     plain = " ".join((clip(text, length) or "").split())
     return escape("".join(letter for letter in plain if letter.isprintable()))
 
 
 def lasted(seconds: float) -> str:
-    """How long a step took: `0.4 s`, and from ten seconds on as `clock` has it."""
+    """The duration of a step: `0.4 s`, or from ten seconds on as `clock` writes it."""
     return f"{max(0.0, seconds):.1f} s" if seconds < 10 else clock(seconds)
 
 
 def clock(seconds: float) -> str:
-    """A duration as people read it: `0:09`, `1:02:03`."""
+    """A duration in hours, minutes and seconds: `0:09`, `1:02:03`."""
     minutes, seconds = divmod(int(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""Small copies of images as data URIs, made once per file and size up to what a card or a choice needs."""
+"""Small copies of images as data URIs, made once per file and size. Only sizes that a card or a choice needs are kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from xtyl_engine.errors import LimitExceeded
 from xtyl_engine.values.images import ImageRefused, scale_image
 
-# Larger ones are looked at one by one, and a thousand of them would fill the memory.
+# Larger ones are shown one by one, and a thousand of them would fill the memory.
 KEPT_PIXELS = 512
 
 

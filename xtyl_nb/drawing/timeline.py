@@ -1,4 +1,4 @@
-"""When each job of a run was at work, as bars on one scale: HTML without script or style sheet, so that it stays in a saved
+"""The timeline of a run: each job as a bar on one scale. It is HTML without script or style sheet, so that it stays in a saved
 notebook.
 """
 
@@ -19,7 +19,7 @@ LANE_PIXELS = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One job at work. Times are seconds since the run began."""
+    """The running time of one job, in seconds since the run began."""
 
     node: str
     item: str
@@ -29,7 +29,7 @@ class Bar:
 
 
 class Timeline:
-    """A run's jobs on one scale; a notebook shows bars, those of one time below each other.
+    """A run's jobs on one scale; a notebook shows them as bars, simultaneous ones stacked.
 
     Attributes:
         bars: The jobs, each with its `node`, `item`, `state`, `start` and `end` in seconds
@@ -47,7 +47,7 @@ class Timeline:
 
     @property
     def seconds(self) -> float:
-        """How many seconds passed from the run's beginning to the end of its last job."""
+        """The seconds from the beginning of the run to the end of its last job."""
         return max((bar.end for bar in self.bars), default=0.0)
 
     def __repr__(self) -> str:
@@ -86,7 +86,7 @@ class Timeline:
 
 
 def timeline_of(jobs: Iterable[Job], nodes: Sequence[str], overview: Overview) -> Timeline:
-    """The timeline of a run as it stands; what still runs lasts until now."""
+    """The timeline of a run at this moment; bars of running jobs end now."""
     began = overview.started or 0.0
     now = began + elapsed_seconds(overview)
     return Timeline(
@@ -106,7 +106,7 @@ def timeline_of(jobs: Iterable[Job], nodes: Sequence[str], overview: Overview) -
 
 
 def lanes(bars: Sequence[Bar]) -> list[int]:
-    """For each bar, in order of start, the first lane that is free by then; beyond the last they lie on each other."""
+    """For each bar, in order of start, the first free lane; when all are taken, bars overlap in the last."""
     free: list[float] = []
     places = []
     for bar in bars:

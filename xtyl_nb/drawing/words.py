@@ -1,4 +1,6 @@
-"""A run as the front ends show it: plain JSON for the widget, words for all of them. Nothing here draws or waits."""
+"""The words in which the front ends show a run: states, durations, branches, clipped texts. Nothing here draws or
+waits.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ COLOURS = {state: colour for state, (_, _, colour) in _SHOWN.items()}
 
 
 def node_state(node: NodeOverview) -> str:
-    """The one word, a key of WORDS, for all of a node's jobs: the most pressing."""
+    """The state, a key of WORDS, that stands for all of a node's jobs: the most pressing one."""
     counts = {state: node.counts.get(state, 0) for state in JobState}
     for state in (JobState.WAITING, JobState.RUNNING, JobState.READY):
         if counts[state]:
@@ -47,7 +49,7 @@ def node_state(node: NodeOverview) -> str:
 
 
 def spans(node: NodeOverview) -> list[tuple[str, int]]:
-    """How many of a node's jobs to paint in which colour, in the order they are painted."""
+    """The number of a node's jobs for each colour, in the order of painting."""
     counts = {state: node.counts.get(state, 0) for state in JobState}
     return [
         ("completed", counts[JobState.COMPLETED]),
@@ -59,17 +61,17 @@ def spans(node: NodeOverview) -> list[tuple[str, int]]:
 
 
 def elapsed_seconds(overview: Overview) -> float:
-    """How long the run has taken so far, by the server's clock."""
+    """The duration of the run so far, by the server's clock."""
     if overview.started is None:
         return 0.0
     return max(0.0, (overview.finished or time()) - overview.started)
 
 
 def branch_counts(node: NodeOverview) -> str:
-    """How often a conditional took which branch: `9 then, 15 otherwise`."""
+    """The number of times that a conditional took each branch: `9 then, 15 otherwise`."""
     return ", ".join(f"{count} {branch}" for branch, count in sorted(node.branches.items(), reverse=True))
 
 
 def clip(text: str | None, length: int = TEXT_SHOWN) -> str | None:
-    """No more text than a card or panel can use."""
+    """Cut a text to the length that a card or panel can use."""
     return text if text is None or len(text) <= length else text[: length - 1] + "…"

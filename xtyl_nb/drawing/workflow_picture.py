@@ -1,5 +1,5 @@
-"""The drawing of a workflow as written, right or wrong: cards and wires as HTML with inline styles, which a notebook that is
-not trusted shows too (inline SVG it drops, and leaves a heap of words). Every text is escaped.
+"""The drawing of a workflow as written, valid or not: cards and wires as HTML with inline styles, which an untrusted notebook
+shows too (it drops inline SVG, and leaves its texts in a heap). Every text is escaped.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ ELLIPSIS = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
 
 
 def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges: Sequence[Edge] | None = None) -> str:
-    """A workflow that has not run, also one that cannot: the nodes that problems name are marked.
+    """A workflow that has not run, even one that cannot: the nodes that problems name are marked.
 
-    `edges` are all edges where the caller knows more than the document writes down, as those that references make.
+    `edges` are all edges, if the caller knows more than the document holds, such as those that references make.
     """
     faults: dict[str, Problem] = {}
     for problem in problems:

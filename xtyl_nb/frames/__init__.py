@@ -1,6 +1,6 @@
-"""DataFrames: inputs read from one, results given as one, on the index the user came with. The one home of pandas.
+"""DataFrames: reads inputs from the user's frame, and returns results as frames on the same index. Only this room imports pandas.
 
-Others use `inputs` and `results`.
+Other rooms use `inputs` and `results`.
 """
 
 __all__ = ["dtypes", "inputs", "result_frame", "results"]

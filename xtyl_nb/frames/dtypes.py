@@ -1,5 +1,5 @@
-"""The types of a frame's columns and index, described as JSON, and the columns and the index made again from what JSON kept
-of them. A type that cannot be made again leaves the values as they were stored.
+"""Describes the types of a frame's columns and index as JSON, and restores columns and index from such a description. Where a
+type cannot be restored, the values stay as they were stored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ ToPlain = Callable[[Any], Any]
 
 
 def describe_shape(table: pd.DataFrame, plain_label: ToPlain) -> dict[str, Any]:
-    """What has to be known to build the frame's columns and index again from their values."""
+    """The facts that restore a frame's columns and index from their values."""
     levels = table.index.levels if isinstance(table.index, pd.MultiIndex) else [table.index]
     return {
         "columns": list(table.columns),
@@ -35,7 +35,7 @@ def columns_again(rows: Sequence[Mapping[str, Any]], shape: Mapping[str, Any]) -
 
 
 def index_again(labels: Sequence[Any], shape: Mapping[str, Any]) -> pd.Index[Any]:
-    """The index of the user's frame; labels of several levels come as lists."""
+    """The index of the user's frame; labels of several levels are stored as lists."""
     index = shape.get("index", {})
     names, dtypes = index.get("names", [None]), index.get("dtypes", ["object"])
     if len(names) == 1:
@@ -45,7 +45,7 @@ def index_again(labels: Sequence[Any], shape: Mapping[str, Any]) -> pd.Index[Any
 
 
 def _described(dtype: Any, plain_label: ToPlain) -> Any:
-    """A dtype's name; of a categorical one also its categories, for an order says more than the values do."""
+    """A dtype's name; for a categorical one also its categories, because the values alone do not tell their order."""
     if not isinstance(dtype, pd.CategoricalDtype):
         return str(dtype)
     categories = [plain_label(each) for each in dtype.categories]

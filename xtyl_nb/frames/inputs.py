@@ -1,4 +1,4 @@
-"""From a user's DataFrame to rows of plain values, and the labels they are known by."""
+"""Turns a user's DataFrame into rows of plain values with their index labels. Results are turned into frames in `results`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ RESERVED_COLUMNS = ("status", "error")
 
 
 def read_inputs(frame: Any, inputs: Mapping[str, Any], store: ArtifactStore) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of a frame (or of anything a DataFrame can be made of) and the inputs that hold for every row; and
-    the shape to build the frame from again. Raises FrameError."""
+    """The rows of a frame (or of anything that makes a DataFrame) together with the inputs for every row; and the shape that
+    restores the frame. Raises FrameError."""
     table = _checked(frame, inputs)
     constants = plain(dict(inputs), store, where="inputs")
     columns = {
@@ -37,7 +37,7 @@ def input_columns(frame: Any, inputs: Mapping[str, Any]) -> list[str]:
 
 
 def same_label(stored: Any, given: Any) -> bool:
-    """Whether a stored index label is the one a person names."""
+    """Whether a stored index label equals the label that a person gives."""
     return bool(stored == _label(given))
 
 
@@ -49,7 +49,7 @@ def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
             frame = pd.DataFrame(frame)
         except Exception as error:
             raise FrameError(
-                f"a {type(frame).__name__} is no table: {error}", hint="Pass a DataFrame, or a list of dicts."
+                f"a {type(frame).__name__} is not a table: {error}", hint="Pass a DataFrame, or a list of dicts."
             ) from error
     if isinstance(frame.columns, pd.MultiIndex):
         raise FrameError(
@@ -58,12 +58,12 @@ def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
     wrong = [name for name in frame.columns if not isinstance(name, str)]
     if wrong:
         raise FrameError(
-            f"the column {wrong[0]!r} has no text for a name",
+            f"the name of the column {wrong[0]!r} is not text",
             hint="Rename it: frame.rename(columns={...}), or frame.columns.map(str).",
         )
     twice = sorted(set(frame.columns[frame.columns.duplicated()]))
     if twice:
-        raise FrameError(f"the column {twice[0]!r} is there twice", hint="Rename or drop one of them.")
+        raise FrameError(f"the column {twice[0]!r} occurs twice", hint="Rename or drop one of them.")
     both = [name for name in inputs if name in frame.columns]
     if both:
         raise FrameError(f"{both[0]!r} is a column and an input", hint="Drop one of them, or give it another name.")
@@ -71,7 +71,7 @@ def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
     if taken:
         raise FrameError(
             f"the column {taken[0]!r} would collide with a column of the results",
-            hint=f"Rename it, such as to 'input_{taken[0]}'.",
+            hint=f"Rename it, for example to 'input_{taken[0]}'.",
         )
     return cast(pd.DataFrame, frame)
 
@@ -84,7 +84,7 @@ def _cell_in(cell: Any, store: ArtifactStore, column: str, place: int) -> Any:
 
 
 def _label(label: Any) -> Any:
-    """An index label as JSON can hold it; text where JSON has nothing like it."""
+    """An index label as a JSON value; text where JSON has no such type."""
     if isinstance(label, tuple):
         return [_label(part) for part in label]
     if hasattr(label, "item"):

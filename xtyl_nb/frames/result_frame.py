@@ -1,6 +1,6 @@
-"""How a run's frame is shown in a notebook: pandas' own table, with images as thumbnails, lists item by item and long texts
-wrapped. It is a DataFrame like any other; what is selected or computed from it is shown the same way. Only files of the store
-that the run keeps its own in are opened: a path in somebody's text is a text.
+"""The display of a run's frame in a notebook: pandas' own table, with images as thumbnails, lists item by item and long texts
+wrapped. It is an ordinary DataFrame, and frames selected or computed from it are shown the same way. Only files in the run's own
+store are opened: a path in any other text stays text.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from xtyl_nb.drawing.thumbnail import thumbnail
 
 MOST_ITEMS = 6
 MOST_TEXT = 240
-# Of each text of a list so much less, the more there are.
+# The more texts in a list, the less of each is shown.
 MOST_TEXTS, LEAST_TEXT = 480, 80
 SHORT_TEXT = 20
-# Twice as large as shown; fewer where many would make the notebook heavy: up to so many images in a table, so many pixels each.
+# Twice the shown size, smaller for many images, which make the notebook heavy: pixels by the number of images in a table.
 THUMB_PIXELS = ((40, 128), (160, 96), (10_000, 64))
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 THUMB = "width:64px;max-width:none;height:64px;object-fit:cover;border-radius:4px;margin:0px;flex:none"
@@ -33,7 +33,7 @@ PROSE = "max-width:26em;white-space:normal;overflow-wrap:anywhere;text-align:lef
 class ResultFrame(pd.DataFrame):
     """A DataFrame that shows paths of images in a folder as small pictures, see `with_images`."""
 
-    # Pickled frames name their class and their folder so, whatever module this is.
+    # Pickled frames name their class and their folder this way, whichever module the class is in.
     __module__ = "xtyl_nb.table"
     _metadata: ClassVar[list[str]] = ["images_from"]
     images_from: str | None = None
@@ -51,7 +51,7 @@ class ResultFrame(pd.DataFrame):
         table = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=self.index)
         table.columns = self.columns
         width = pd.get_option("display.max_colwidth")
-        # A price is no formula.
+        # A notebook's typesetter must not take a price for a formula.
         maths = ("display.html.use_mathjax", False)
         with pd.option_context("display.max_colwidth", width and max(width, SHORT_TEXT + 1), *maths):
             html = table._repr_html_()  # type: ignore[operator]
@@ -59,26 +59,26 @@ class ResultFrame(pd.DataFrame):
 
 
 def with_images(table: pd.DataFrame, folder: str | Path) -> ResultFrame:
-    """The same table with pictures of the images in this folder."""
+    """The same table, with the images of this folder shown as pictures."""
     frame = ResultFrame(table)
     frame.images_from = str(folder)
     return frame
 
 
 class _StandIns:
-    """Cells that pandas cannot show well, and the words that stand for them while it writes (and escapes) the table. Only
-    those that it shows are ever drawn."""
+    """Cells that pandas cannot show well, and the placeholders for them while it writes (and escapes) the table. Only cells that
+    it shows are drawn."""
 
     def __init__(self, folder: str | None) -> None:
         self._images = _Images(folder)
-        # Not to be guessed, so that no text in a cell is taken for one.
+        # The key cannot be guessed, so no text in a cell is taken for a placeholder.
         self._key = uuid4().hex[:16]
         self._cells: list[Any] = []
 
     def put(self, column: pd.Series[Any]) -> pd.Series[Any]:
         if not (pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)):
             return column
-        # One long text makes all of its column prose, so that a column is aligned one way.
+        # One long text makes its whole column prose, so that the column has one alignment.
         is_prose = any(
             isinstance(cell, str) and len(cell) > SHORT_TEXT and not self._images.may_show(cell) for cell in column
         )
@@ -97,28 +97,28 @@ class _StandIns:
 
 
 class _Images:
-    """The image files of one folder, and of none other, whatever a cell says."""
+    """The image files of one folder, and of no other, whatever path a cell holds."""
 
     def __init__(self, folder: str | None):
         self._folder = folder
         self._pixels = THUMB_PIXELS[0][1]
 
     def expect(self, cells: Iterable[Any]) -> None:
-        """See what is about to be drawn, so that many images are smaller ones."""
+        """Count the images that will be drawn: the more there are, the smaller each is."""
         texts = (text for cell in cells for text in (cell[:MOST_ITEMS] if isinstance(cell, list) else [cell]))
         count = sum(map(self.may_show, texts))
         self._pixels = next(pixels for most, pixels in THUMB_PIXELS if count <= most)
 
     def may_show(self, cell: Any) -> bool:
-        """Whether a cell looks like one of them."""
+        """Whether a cell looks like an image file of the folder."""
         is_path = isinstance(cell, str) and self._folder is not None and cell.startswith(self._folder + os.sep)
         return is_path and cell.lower().endswith(IMAGE_SUFFIXES)
 
     def drawn(self, cell: Any) -> str | None:
-        """The picture of one of them, as HTML."""
+        """The picture of an image file, as HTML."""
         if self._folder is None or not self.may_show(cell):
             return None
-        # Neither `..` nor a link leads out of the folder.
+        # Resolved, so that neither `..` nor a link leads out of the folder.
         inside = os.path.realpath(self._folder) + os.sep
         picture = thumbnail(cell, self._pixels) if os.path.realpath(cell).startswith(inside) else None
         return picture and f'<img src="{picture}" alt="" style="{THUMB}">'

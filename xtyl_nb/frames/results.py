@@ -1,5 +1,5 @@
-"""The one home of pandas: the user's frame in, the run's frames out. Cells hold text, numbers, paths and lists, never
-bytes or dicts; status is an ordered Categorical, times are UTC, durations timedelta64, numbers nullable.
+"""Turns a run's jobs, events and reviews into frames. Cells hold text, numbers, paths and lists, never bytes or dicts; status is
+an ordered Categorical, times are UTC, durations timedelta64, numbers nullable.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ ROW_STATUS = pd.CategoricalDtype(
 
 
 def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | None) -> pd.DataFrame:
-    """The input rows, index kept, then one column per node with its main value, then status and error. All of it is of one
-    moment."""
+    """The input rows on their index, then one column per node with its main value, then status and error, all of one moment."""
     snapshot, store = backend.queries.snapshot(id, rows=frame is None), backend.store_of(id)
     execution = snapshot.execution
     inputs = _inputs_again(snapshot) if frame is None else frame.copy(deep=False)
@@ -69,9 +68,9 @@ def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | No
 
 
 def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFrame:
-    """One row per job of a node, indexed by row (and item), one column per field. A list that a job made is one row per item.
+    """One row per job of a node, indexed by row (and item), one column per field. A job that makes a list has one row per item.
 
-    Rows with labels of several levels keep those levels, by their own names.
+    An index with several levels keeps them, under their own names.
     """
     _known_node(plan, node)
     records, places, store = [], [], backend.store_of(id)
@@ -135,7 +134,7 @@ def events_frame(backend: Backend, id: str) -> pd.DataFrame:
 
 
 def reviews_frame(backend: Backend, id: str, reviews: Iterable[Review]) -> pd.DataFrame:
-    """One row per option of every decision that is waited for."""
+    """One row per option of every open review."""
     labels, store = list(_index(backend, id)), backend.store_of(id)
     options = [(review, option) for review in reviews for option in review.options]
     index = pd.MultiIndex.from_tuples(
@@ -154,7 +153,7 @@ def reviews_frame(backend: Backend, id: str, reviews: Iterable[Review]) -> pd.Da
 
 
 def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:
-    """One row per node: its type, how many jobs it would run, how many have a cached result, what is left to run."""
+    """One row per node: its type, its level, the number of its jobs, of those with a cached result, and of those left to run."""
     found = list(forecasts)
     jobs, cached = (pd.array([getattr(each, name) for each in found], dtype="Int64") for name in ("jobs", "cached"))
     table = pd.DataFrame(
@@ -190,7 +189,7 @@ def runs_frame(executions: Iterable[Execution]) -> pd.DataFrame:
 
 
 def _inputs_again(snapshot: Snapshot) -> pd.DataFrame:
-    """The user's frame, from what was stored: same columns, same index, same dtypes where they can be made again."""
+    """The user's frame, restored from the database: same columns, same index, same dtypes where they can be restored."""
     rows, shape = snapshot.rows, snapshot.execution.shape
     table = pd.DataFrame(columns_again([values for _, values in rows], shape), index=range(len(rows)))
     table.index = index_again([label for label, _ in rows], shape)
@@ -254,7 +253,7 @@ def _row_status(counts: Mapping[JobState, int], is_rejected: bool) -> str:
 
 
 def _open_error(job: Job, words: str | None) -> str | None:
-    """An error that a later attempt made good is history, and in the attempts."""
+    """A job's error; None for one that a later attempt made good, which the attempts still list."""
     return None if job.state is JobState.COMPLETED else words
 
 
@@ -263,12 +262,12 @@ def _known_node(plan: Plan, node: str) -> None:
         from difflib import get_close_matches
 
         close = get_close_matches(node, plan.nodes, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Its nodes: {', '.join(plan.nodes)}."
+        hint = f"Did you mean {close[0]!r}?" if close else f"Name one of its nodes: {', '.join(plan.nodes)}."
         raise FrameError(f"there is no node {node!r} in this run", hint=hint)
 
 
 def _nullable(cells: list[Any]) -> Any:
-    """Whole numbers stay whole where a row has none; anything but plain numbers stays as it is."""
+    """A column whose whole numbers stay whole beside missing values; other values stay as they are."""
     kinds = {type(cell) for cell in cells if cell is not None}
     dtype = {frozenset([bool]): "boolean", frozenset([int]): "Int64", frozenset([float]): "Float64"}.get(
         frozenset(kinds)

@@ -1,6 +1,6 @@
-"""The user's handle on one execution: how it is launched, watched, decided and saved.
+"""The user's handle on one execution: launches, watches, decides and saves it.
 
-Workflows launch by `launch`; the package shows `run` and `launch` to users.
+Workflows start a run by `launch`; users get the names of `run` and `launch` from the package.
 """
 
 __all__ = ["decisions", "export", "launch", "run"]

@@ -1,5 +1,5 @@
-"""Where a review is decided from a notebook: a row by its label, an item, or everywhere, each as soon as it waits. What a
-decision does is the engine's.
+"""Decides reviews from a notebook: for a row by its label, for an item, or for every row, each as soon as it waits. The engine
+carries the decision out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAGE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """The reviews of one run. `wait_until` blocks until a condition holds, `timeout` seconds at most."""
+    """The reviews of one run. `wait_until` blocks until a condition holds, for at most `timeout` seconds."""
 
     id: str
     plan: Plan
@@ -34,10 +34,12 @@ class Decisions:
     wait_until: Callable[[Callable[[ExecutionState], bool], float | None], None]
 
     def place(self, node: str, row: Any, row_position: int | None, item: str | None) -> str | None:
-        """Where on the review's axes to decide: an item, a row's position, None for everywhere."""
+        """The place on the review's axes to decide: an item, a row's position, or None for all."""
         if node not in self.plan.reviews:
             reviews = ", ".join(self.plan.reviews) or "none"
-            raise DecisionRefused(f"there is no review {node!r} in this run", hint=f"Its reviews: {reviews}.")
+            raise DecisionRefused(
+                f"there is no review {node!r} in this run", hint=f"Name one of its reviews: {reviews}."
+            )
         position = row_position if row is None else self.position(row)
         return item if item is not None or position is None else str(position)
 
@@ -51,24 +53,26 @@ class Decisions:
             words = "no row" if not found else f"{len(found)} rows"
             shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
             raise FrameError(
-                f"{words} with the label {row!r}", hint=f"Labels of this run: {shown}; or give row_position=."
+                f"{words} with the label {row!r}", hint=f"Give a label of this run ({shown}), or row_position=."
             )
         return found[0]
 
     def decide(self, node: str, place: str | None, decide: Any, timeout: float | None) -> None:
-        """Decide everything at `place` as soon as it waits, also what is only brought into being meanwhile."""
+        """Decide every review at `place` as soon as it waits, including those that are created meanwhile."""
         done: set[str] = set()
 
         def all_decided(state: ExecutionState) -> bool:
-            # In this order: what is brought into being after the first look is seen by the last.
+            # In this order: a job that is created after the first read is seen by the last.
             is_over, more = state.is_terminal, self._may_be_born(node, place)
             states = self.states(node, place)
             if not states and (is_over or not more):
-                raise DecisionRefused(f"{node} has no decision to make", hint="`run.reviews()` lists what waits.")
+                raise DecisionRefused(
+                    f"{node} has no decision to make", hint="List the open reviews with `run.reviews()`."
+                )
             for item in [item for item in states if item not in done]:
                 waits = states[item] is JobState.WAITING
                 if waits or states[item] not in OPEN or is_over:
-                    # What can no longer be decided is only an error when it was asked for by itself.
+                    # A review that can no longer be decided is an error only if it was named by itself.
                     if waits or (len(states) == 1 and not more):
                         self._decide_one(node, item, decide, is_alone=len(states) == 1)
                     done.add(item)
@@ -84,13 +88,13 @@ class Decisions:
                 raise
 
     def _may_be_born(self, node: str, place: str | None) -> bool:
-        """Whether lists that the node runs over are still to come."""
+        """Whether a list that the node runs over is still to come."""
         row = None if place is None else place.split(".")[0]
         expanders = [axis for axis in self.plan.nodes[node].axes[1:] if axis not in self.plan.lengths]
         return any(state in OPEN for expander in expanders for state in self.states(expander, row).values())
 
     def states(self, node: str, place: str | None) -> dict[str, JobState]:
-        """How the node's jobs at a place, or everywhere, stand, by item."""
+        """The states of the node's jobs at a place, or of all of them, by item."""
         states = self.backend.queries.node_states(self.id, node)
         return {
             item: state
@@ -117,18 +121,18 @@ def approve(
         node: The review's id.
         choose: The numbers of the options picked, from 0, in the order of `reviews()`.
         edits: New texts by the number of the option, for a review with `edit=True`.
-        row: A label of the frame's index; left out, every row is decided so, each as soon as it
+        row: A label of the frame's index; by default every row is decided, each as soon as it
             waits.
-        comment: Why, at most 10,000 characters; kept with the decision.
-        timeout: The most seconds to wait for the review; no limit if left out.
-        row_position: The row by its position, from 0, where a label is there twice.
+        comment: The reason, at most 10,000 characters; stored with the decision.
+        timeout: The most seconds to wait for the review; no limit by default.
+        row_position: The row by its position, from 0, where a label occurs twice.
         item: One review of a list of them, by its path such as "3.0".
 
     Returns:
         The run itself.
 
     Raises:
-        DecisionRefused: The decision cannot be taken; the hint says what may be chosen.
+        DecisionRefused: The decision is not possible; the hint says what may be chosen.
         FrameError: No row has this label, or several have it.
         WaitTimeout: The review does not wait after `timeout` seconds.
 
@@ -157,15 +161,15 @@ def reject(
     row_position: int | None = None,
     item: str | None = None,
 ) -> Run:
-    """Decide that no option will do: what hangs on the review is skipped, other rows go on.
+    """Reject all options: the steps that depend on the review are skipped, other rows go on.
 
     Args:
         node: The review's id.
-        reason: Why, at most 10,000 characters; kept with the decision.
-        row: A label of the frame's index; left out, every row is rejected, each as soon as it
+        reason: The reason, at most 10,000 characters; stored with the decision.
+        row: A label of the frame's index; by default every row is rejected, each as soon as it
             waits.
-        timeout: The most seconds to wait for the review; no limit if left out.
-        row_position: The row by its position, from 0, where a label is there twice.
+        timeout: The most seconds to wait for the review; no limit by default.
+        row_position: The row by its position, from 0, where a label occurs twice.
         item: One review of a list of them, by its path such as "3.0".
 
     Returns:
@@ -192,12 +196,12 @@ def reject(
 
 
 def another(self: Run, node: str, *, row: Any = None, comment: str | None = None, item: str | None = None) -> Run:
-    """Ask for one more option where a review waits; it waits again, with all of them.
+    """Ask for one more option of an open review; it then waits again, with all options.
 
     Args:
         node: The review's id.
-        row: A label of the frame's index; left out, wherever the review waits now.
-        comment: What is wanted, at most 10,000 characters; kept with the request.
+        row: A label of the frame's index; by default every row where the review waits now.
+        comment: A wish for the option, at most 10,000 characters; stored with the request.
         item: One review of a list of them, by its path such as "3.0".
 
     Returns:
@@ -216,19 +220,19 @@ def another(self: Run, node: str, *, row: Any = None, comment: str | None = None
     states = self._decisions.states(node, self._decisions.place(node, row, None, item))
     waiting = [item for item, state in states.items() if state is JobState.WAITING]
     if not waiting:
-        raise DecisionRefused(f"{node} waits for no decision there", hint="`run.reviews()` lists what waits.")
+        raise DecisionRefused(f"{node} waits for no decision there", hint="List the open reviews with `run.reviews()`.")
     for each in waiting:
         self._backend.decide(self.id, "another", node, each, comment=written("comment", comment), by=person())
     return self._touched()
 
 
 def reviews(self: Run) -> pd.DataFrame:
-    """List the decisions that are waited for.
+    """List the open reviews.
 
     Returns:
         A DataFrame with one row per option, indexed by `node`, `row` (the label in the frame's
         index) and `option` (its number, for `choose=`): its `text`, its `image` (a path), and
-        how many to `choose`.
+        the number to `choose`.
 
     Example:
         >>> run = flow.run(product="Aurora lamp")
@@ -249,7 +253,7 @@ def _waiting(run: Run) -> Iterator[Review]:
 
 
 def written(name: str, text: str | None) -> str | None:
-    """What a person wrote about a decision, as it can be stored anywhere. Raises DecisionRefused."""
+    """A person's words about a decision, in a form that any database can store. Raises DecisionRefused."""
     from xtyl_engine.values.plain import mend
 
     if text is None:
@@ -258,13 +262,14 @@ def written(name: str, text: str | None) -> str | None:
         raise DecisionRefused(f"{name} is {with_article(type(text).__name__)}, not text", hint=f'Write {name}="…".')
     if len(text) > MAX_COMMENT_LENGTH:
         raise DecisionRefused(
-            f"{name} has {len(text):,} characters; {MAX_COMMENT_LENGTH:,} is the most", hint="Keep it to what decided."
+            f"{name} has {len(text):,} characters; {MAX_COMMENT_LENGTH:,} is the most",
+            hint="Shorten it to what decided.",
         )
     return mend(text)
 
 
 def person() -> str:
-    """Who decides here."""
+    """The name of the person who decides: the user of this process."""
     try:
         return getpass.getuser().encode("utf-8", "replace").decode()[:100]
     except (OSError, KeyError):

@@ -1,4 +1,4 @@
-"""A run's results as files: one folder per row, texts as .txt, images and other files as they are."""
+"""Writes a run's results as files: one folder per row, texts as .txt, images and other files unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def save_results(backend: Backend, id: str, plan: Plan, folder: str | Path) -> list[Path]:
-    """Write the outputs of every node that delivers, or, where there is none, of the last nodes; the paths written."""
+    """Write the outputs of every node that delivers, or if there is none, of the last nodes; returns the written paths."""
     root = Path(folder)
     kits = [name for name, node in plan.nodes.items() if node.kind.delivers]
     wanted = set(kits or [name for name, node in plan.nodes.items() if not node.children])
@@ -60,5 +60,5 @@ def _row_name(position: int, label: Any, values: Mapping[str, Any]) -> str:
 
 
 def _safe(name: str) -> str:
-    """Letters, digits and hyphens only: a user's name is a label, never a path."""
+    """A label for a folder, of letters, digits and hyphens only: a user's text must never act as a path."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]

@@ -1,4 +1,6 @@
-"""From a Workflow and a table to a Run: read the inputs, validate against them, submit. Also the dry run, `plan`."""
+"""Launches a Workflow over a table as a Run: reads the inputs, validates against them, submits. Also the dry run, `plan`, and the
+way back to a run, `attach`.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +19,20 @@ if TYPE_CHECKING:
     from xtyl_engine.workflow.document import Document
 
 ATTACH_SECONDS = 15.0
-# From here to whoever wrote `flow.run(...)`.
+# Stack frames between the warning and the user's `flow.run(...)`.
 UPWARD = 4
 
 
 def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Run:
-    """Validate against the data, submit, show. Raises WorkflowError, FrameError, BackendError; then nothing has run."""
+    """Validate against the data, submit, show. Raises WorkflowError, FrameError or BackendError before anything runs."""
     from xtyl_engine.workflow.checks.wording import list_names
     from xtyl_nb.frames.inputs import read_inputs
 
     plan = _validated(document, frame, inputs)
     if unread := [name for name in inputs if name not in plan.inputs]:
+        subject = f"Input {list_names(unread)} is" if len(unread) == 1 else f"Inputs {list_names(unread)} are"
         hint = f"Write {{{{ {unread[0]} }}}} where it is wanted, or leave it out."
-        warnings.warn(f"no step reads {list_names(unread)}, so it has no effect. {hint}", stacklevel=UPWARD)
+        warnings.warn(f"{subject} not used by any step. {hint}", stacklevel=UPWARD)
     used = backend()
     rows, shape = read_inputs(frame, inputs, used.store)
     functions = {node: function for node, function in plan.functions.items() if callable(function)}
@@ -40,7 +43,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
 
 
 def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
-    """Per node: its type, how many jobs it would run, and how many of them have a cached result. Runs none."""
+    """For each node its type, the number of its jobs, and of those with a cached result. Runs none of them."""
     from xtyl_nb.frames.inputs import read_inputs
     from xtyl_nb.frames.results import plan_frame
 
@@ -51,7 +54,7 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
 
 
 def attach(run_id: str) -> Run:
-    """Find a run again, from any kernel, also after the one that started it is gone.
+    """Find a run again, from any kernel, even after the one that started it has ended.
 
     Args:
         run_id: The run's `id`; `runs()` lists them.
@@ -76,11 +79,11 @@ def runs(limit: int = 100) -> pd.DataFrame:
     """List the latest runs of this back end, newest first.
 
     Args:
-        limit: How many rows at most.
+        limit: The most rows.
 
     Returns:
-        A DataFrame indexed by `run` (the id, for `attach`): `name`, `state`, how many `rows`
-        and `jobs`, how many of these are `done` and `failed`, `created` and `finished` (UTC).
+        A DataFrame indexed by `run` (the id, for `attach`): `name`, `state`, the numbers of
+        `rows` and `jobs`, of jobs `done` and `failed`, `created` and `finished` (UTC).
 
     Raises:
         BackendError: The back end cannot be reached.

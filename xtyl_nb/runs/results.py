@@ -1,4 +1,6 @@
-"""The verbs of a Run that give its results: as frames, one job closely, as sheets of images and bars, as files."""
+"""The verbs of a Run that give its results: as frames, as the details of one job, as sheets of images and bars, as files. They
+change nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def frame(self: Run) -> pd.DataFrame:
-    """Give the input rows with what became of them, also while the run goes on.
+    """Return the input rows with their results, even while the run goes on.
 
     Returns:
-        A DataFrame on the index of the frame that was given: its columns, then one column per
-        node with its main value (a list where it made several items, the path of an image),
-        `status` and `error`. Rows that failed are there, too.
+        A DataFrame on the index of the input frame: its columns, then one column per node with
+        its main value (a list where it made several items, the path of an image), `status` and
+        `error`. Failed rows are included.
 
     Example:
         >>> run.frame()[["product", "status"]]
@@ -35,7 +37,7 @@ def frame(self: Run) -> pd.DataFrame:
 
 
 def outputs(self: Run, node: str) -> pd.DataFrame:
-    """Give the whole output of each job of a node.
+    """Return the whole output of each job of a node.
 
     Args:
         node: The node's id.
@@ -59,7 +61,7 @@ def outputs(self: Run, node: str) -> pd.DataFrame:
 
 
 def jobs(self: Run) -> pd.DataFrame:
-    """Give one row per job: what it did, how long it took, what it cost, how it failed.
+    """Return one row per job, with its duration, its cost and its error.
 
     Returns:
         A DataFrame with `node`, `row` (the label in the frame's index), `item`, `type`,
@@ -78,16 +80,16 @@ def jobs(self: Run) -> pd.DataFrame:
 
 
 def inspect(self: Run, node: str, *, row: Any = None, item: str | int | None = None) -> JobDetail:
-    """Look at one job closely: what it was asked, its attempts, its result or its error.
+    """Show the details of one job: its parameters, its attempts, its result or its error.
 
     Args:
         node: The node's id.
-        row: A label of the frame's index; the first row if left out.
-        item: The place in that row's list, from 0. With no `row`, also the path of both, such
-            as "3.0".
+        row: A label of the frame's index; by default the first row.
+        item: The place in that row's list, from 0. Without `row`, it may be the path of both,
+            such as "3.0".
 
     Returns:
-        Its `asked` (the parameters with every template filled in), `attempts`, `text`, `images`
+        Its `asked` (the parameters with all templates rendered), `attempts`, `text`, `images`
         (paths), `error`, `traceback`, `tokens`, `cost` (US dollars), `started` and `finished`
         (seconds since 1970, UTC), `decision` and more.
 
@@ -106,7 +108,7 @@ def inspect(self: Run, node: str, *, row: Any = None, item: str | int | None = N
 
 
 def events(self: Run) -> pd.DataFrame:
-    """Give one row per recorded fact, in order.
+    """Return one row per recorded event, in order.
 
     Returns:
         A DataFrame with `sequence`, `time` (UTC), `kind`, `node`, `row` (the label in the
@@ -125,7 +127,7 @@ def gallery(self: Run, node: str | None = None) -> Gallery:
     """Lay out the images that the run made as a contact sheet.
 
     Args:
-        node: The id of the node whose images to show; all images if left out.
+        node: The id of the node whose images to show; by default all images.
 
     Returns:
         A Gallery, which a notebook shows; its `paths` are the files.
@@ -141,7 +143,7 @@ def gallery(self: Run, node: str | None = None) -> Gallery:
 
 
 def timeline(self: Run) -> Timeline:
-    """Lay out when each job was at work, as bars on one scale.
+    """Lay out the running time of each job as bars on one scale.
 
     Returns:
         A Timeline, which a notebook shows; its `bars` are the jobs, in seconds since the run
@@ -160,10 +162,10 @@ def save(self: Run, folder: str | Path) -> list[Path]:
     """Write the outputs of the attach nodes, or else of the last nodes, into a folder.
 
     Args:
-        folder: Where to; it gets one folder per row.
+        folder: The target; it gets one folder per row.
 
     Returns:
-        The paths that were written: texts as .txt, images and other files as they are.
+        The written paths: texts as .txt, images and other files unchanged.
 
     Raises:
         OSError: The folder cannot be written.

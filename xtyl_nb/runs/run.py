@@ -1,6 +1,6 @@
-"""Run: a handle on one execution. It holds an id and a way to the back end, no state of its own, so that any number of
-handles in any number of kernels show the same thing. The verbs that decide and those that give results have modules of
-their own; what begins with an underscore is for displays, see `Live`.
+"""Run: a handle on one execution. It holds an id and a back end, and no state of its own, so that any number of handles in any
+number of kernels show the same. The verbs that decide and those that give results have modules of their own; names that begin
+with an underscore are for displays, see `Live`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Run:
     """One execution of a workflow, as `Workflow.run` and `xt.attach` give it.
 
     Attributes:
-        id: What `xt.attach` finds it by, from any kernel.
+        id: Its id, by which `xt.attach` finds it from any kernel.
 
     Example:
         >>> run = flow.run(briefs)
@@ -65,30 +65,30 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The name of the workflow that it runs."""
+        """The name of its workflow."""
         return self._plan.name
 
     @property
     def state(self) -> ExecutionState:
-        """One of pending, running, paused, completed, failed and stopped, as it is now."""
+        """Its present state: pending, running, paused, completed, failed or stopped."""
         return self._backend.queries.sequence(self.id)[1]
 
     @property
     def progress(self) -> float:
-        """How many percent of the jobs are done, from 0 to 100; those that were stopped are not."""
+        """The percentage of its jobs that are done, from 0 to 100; stopped jobs do not count."""
         return self.overview().progress
 
     @property
     def waiting_for(self) -> str | None:
-        """What the run waits for, in words: a person, a retry, a worker; None while something runs."""
+        """The cause of its waiting, in words: a person, a retry, a worker; None while something runs."""
         return self.overview().waiting_for
 
     def overview(self) -> Overview:
-        """Read how the run stands, at one glance.
+        """Read the state of the run and of each of its nodes.
 
         Returns:
-            An Overview: `state`, `progress` (percent), `done` of `total` jobs, how many `failed`,
-            the `error` for which it stands still, `started` and `finished` (seconds since 1970,
+            An Overview: `state`, `progress` (percent), `done` of `total` jobs, the number that
+            `failed`, the `error` that halts it, `started` and `finished` (seconds since 1970,
             UTC), and `nodes`, the same by node.
 
         Example:
@@ -103,14 +103,14 @@ class Run:
         An interrupt leaves the run going: `run.stop()` ends it, `xt.attach(run.id)` finds it again.
 
         Args:
-            timeout: The most seconds to wait; no limit if left out.
+            timeout: The most seconds to wait; no limit by default.
 
         Returns:
             The run itself.
 
         Raises:
-            WaitTimeout: It is still going on after `timeout` seconds, and goes on.
-            BackendError: The back end cannot be reached, or has no worker any more.
+            WaitTimeout: It has not ended after `timeout` seconds, and goes on.
+            BackendError: The back end cannot be reached, or no longer has a worker.
 
         Example:
             >>> print(run.wait(timeout=60).state)
@@ -121,7 +121,7 @@ class Run:
             self._wait_until(lambda state: state.is_terminal, timeout)
         except KeyboardInterrupt:
             self._say(f"\nStopped waiting; {self.id} goes on. `run.wait()` waits again, `run.stop()` ends it.")
-            # Where in our code it was waiting tells nobody anything.
+            # The place in the library where it waited would tell the user nothing.
             raise KeyboardInterrupt from None
         return self._settled()
 
@@ -134,7 +134,7 @@ class Run:
         return until_over().__await__()
 
     def pause(self) -> Run:
-        """Start nothing new; jobs that run finish and are kept.
+        """Pause: start no new jobs; running jobs finish and are kept.
 
         Returns:
             The run itself.
@@ -151,7 +151,7 @@ class Run:
         return self._touched()
 
     def resume(self) -> Run:
-        """Go on after a pause, a stop or a failure; completed jobs are kept.
+        """Resume after a pause, a stop or a failure; completed jobs are kept.
 
         Returns:
             The run itself.
@@ -168,7 +168,7 @@ class Run:
         return self._followed()
 
     def stop(self) -> Run:
-        """End the run; completed jobs are kept, and `resume` continues from them.
+        """Stop the run; completed jobs are kept, and `resume` continues from them.
 
         Returns:
             The run itself.
@@ -185,7 +185,7 @@ class Run:
         return self._touched()
 
     def retry(self) -> Run:
-        """Try the failed jobs, and what hung on them, again.
+        """Run the failed jobs, and those that depend on them, again.
 
         Returns:
             The run itself.
@@ -205,7 +205,7 @@ class Run:
         return self._followed()
 
     def watch(self) -> Iterator[Event]:
-        """Follow the run's events as they happen, from the first on, without a gap.
+        """Follow the run's events as they happen, from the first one on, without a gap.
 
         Returns:
             An iterator that ends with the run. Each Event has `sequence`, `time` (seconds since
@@ -228,7 +228,7 @@ class Run:
             patiently(lambda after=after: self._changed(after, CHANGED_SECONDS))  # type: ignore[misc]
 
     def show(self) -> None:
-        """Show the live graph below the cell; outside a notebook, nothing.
+        """Show the live graph below the cell; outside a notebook, do nothing.
 
         Example:
             >>> run.show()
@@ -251,11 +251,11 @@ class Run:
         return self._backend.changed(self.id, after, timeout)
 
     def _reviews_after(self, after: tuple[str, str] | None, count: int) -> Sequence[Review]:
-        """Some decisions that are waited for: those behind the review of this node and item, or the first."""
+        """Some open reviews: the first ones, or those after the review of this node and item."""
         return self._backend.reviews(self.id, after, count)
 
     def _job_page(self, node: str, start: int = 0) -> JobPage:
-        """Some jobs of a node from the `start`-th on, those that need somebody first."""
+        """Some jobs of a node from the `start`-th on; those that wait for a person come first."""
         return self._backend.job_page(self.id, node, start)
 
     def _recent_events(self, count: int = 200) -> list[Event]:
@@ -271,7 +271,7 @@ class Run:
         return list(islice(exhibits_of(job for name in with_images for job in self._jobs_of(name)), limit))
 
     def _original(self, path: str) -> str:
-        """The whole file of an image, of which a back end far away sent a small copy."""
+        """The path of an image's full file; a remote back end sends small copies first."""
         return self._backend.store_of(self.id).original(path)
 
     def _jobs_of(self, node: str) -> Iterator[JobDetail]:
@@ -284,7 +284,7 @@ class Run:
         from xtyl_nb.notebook import cell_number, in_notebook
         from xtyl_nb.widget.display import show_line
 
-        # A cell that ends in `run.wait()` or `flow.run(...)` asked for that, not for one more picture.
+        # A cell that ends in `run.wait()` or `flow.run(...)` does not ask for one more picture.
         if self._cell == cell_number() or not in_notebook():
             state = self.state
             show_line(f"{self!r} {state}" if state.is_terminal else repr(self))
@@ -323,12 +323,12 @@ class Run:
                 self._backend.check()
             return False
 
-        # A database that restarts is no reason to stop waiting for what goes on there.
+        # A restart of the database does not end the wait, because the run goes on.
         while not patiently(look):
             pass
 
     def _look(self) -> ExecutionState:
-        """The state after a while, or as soon as something happened."""
+        """The state, after waiting for the next event or for a while."""
         after, state = self._backend.queries.sequence(self.id)
         if not state.is_terminal:
             self._changed(after, CHANGED_SECONDS)
@@ -339,7 +339,7 @@ class Run:
         waits = f", waiting for {seen.waiting_for}" if seen.waiting_for else ""
         return WaitTimeout(
             f"{self.id} is {seen.state} after {timeout:g} s: {seen.done} of {seen.total} jobs are over{waits}",
-            hint="It goes on: `run.wait()` waits again, `run.stop()` ends it.",
+            hint="Wait again with `run.wait()`, or end it with `run.stop()`: it goes on.",
         )
 
     @staticmethod

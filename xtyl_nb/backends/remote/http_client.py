@@ -138,7 +138,7 @@ class Calls:
             if isinstance(problem, Mapping) and isinstance(problem.get("code"), str):
                 return refusal(problem, retryable=answer.status_code in PASSING)
         if answer.is_redirect:
-            hint = f"Connect to the address that it redirects to: {str(answer.headers.get('location'))[:CUT]}"
+            hint = f"Connect to {str(answer.headers.get('location'))[:CUT]}, to which it redirects."
         else:
             hint = "Check that it is the address of `xtyl api`: a proxy in between may have answered."
         return BackendError(

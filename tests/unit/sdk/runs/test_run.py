@@ -1,4 +1,4 @@
-"""The handle on one execution, where no worker is: what it says, what it waits for, what it refuses."""
+"""The handle on one execution without a worker: its state, its waits, its refusals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOW = xt.Workflow("two").generate_copy("line", prompt="a {{ name }}", n=2).revi
 
 
 def test_a_run_without_a_worker_says_so(bench: Workbench) -> None:
-    """It is pending, at nought percent, and waits for a worker; a wait ends with just that."""
+    """It is pending, at nought percent, and waits for a worker, which a wait that times out says too."""
     run = FLOW.run(name="x")
     assert repr(run) == "Run('two')"
     assert (run.state, run.progress, run.waiting_for) == ("pending", 0, "a worker")
@@ -34,9 +34,9 @@ def test_a_run_without_a_worker_says_so(bench: Workbench) -> None:
 
 
 def test_a_keyword_that_nothing_reads_is_told(bench: Workbench) -> None:
-    """A typo, or what somebody took for a setting. Those that are read pass in silence."""
+    """It may be a typo, or taken for a setting. A keyword that is read gives no warning."""
     flow = xt.Workflow("w").generate_copy("line", prompt="For {{ product }}")
-    with pytest.warns(UserWarning, match="no step reads `max_parallel`") as told:
+    with pytest.warns(UserWarning, match="Input `max_parallel` is not used by any step") as told:
         bench.done(flow, product="Lamp", max_parallel=3)
     assert len(told) == 1
     bench.done(flow, product="Lamp")
@@ -54,7 +54,7 @@ def test_progress_counts_what_is_over(bench: Workbench) -> None:
 
 
 def test_a_refused_decision_changes_nothing(bench: Workbench) -> None:
-    """What may be chosen is said, and the review still waits."""
+    """The allowed choices are named, and the review still waits."""
     run = bench.done(FLOW, name="x")
     for choose in ([], [0, 1], [2], [-1], ["0"], [True]):
         with pytest.raises(xt.DecisionRefused, match=r"Choose 1 of 0\.\.1: choose=\[n\]"):
@@ -65,7 +65,7 @@ def test_a_refused_decision_changes_nothing(bench: Workbench) -> None:
 
 
 def test_approving_ahead_waits_no_longer_than_told(bench: Workbench) -> None:
-    """A review that does not wait in time is a WaitTimeout, and stays to be decided."""
+    """A review that does not wait in time is a WaitTimeout, and can still be decided."""
     run = FLOW.run(name="x")
     with pytest.raises(xt.WaitTimeout):
         run.approve("pick", choose=[0], timeout=0.05)
@@ -85,7 +85,7 @@ def test_a_decision_that_never_comes_is_refused(bench: Workbench) -> None:
 
 
 def test_a_row_with_no_items_has_no_decision(bench: Workbench) -> None:
-    """A review over a list that turned out empty is told so rather than waited for."""
+    """A decision on a review over an empty list is refused, and does not wait."""
     flow = (
         xt.Workflow("none")
         .call("list", list)
@@ -98,7 +98,7 @@ def test_a_row_with_no_items_has_no_decision(bench: Workbench) -> None:
 
 
 def test_two_handles_show_the_same(bench: Workbench) -> None:
-    """A handle keeps no state: what one does the other sees."""
+    """A handle keeps no state: a change by one shows in the other."""
     run = FLOW.run(name="x")
     other = xt.attach(run.id)
     other.pause()
@@ -115,7 +115,7 @@ def test_two_handles_show_the_same(bench: Workbench) -> None:
 
 
 def test_a_wait_opens_no_new_connection(tmp_path: Path) -> None:
-    """However often news is waited for, the broker sees the same few clients."""
+    """With any number of waits, the broker sees the same few clients."""
     with workbench(tmp_path, foreign_server) as bench, redis.Redis.from_url(bench.settings.event_url) as client:
         run = FLOW.run(name="x")
         assert not run._changed(1, 0.01)
