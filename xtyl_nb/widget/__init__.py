@@ -1,6 +1,6 @@
 """The live graph in the cell: an anywidget, the thread that follows a run, the answers to a page's questions, the page itself.
 
-Others show a run by `display`; nothing else is for other rooms.
+Other rooms show a run by `display`, and use nothing else of this one.
 """
 
 __all__ = ["display"]

@@ -1,5 +1,5 @@
-"""Whether anybody may be looking at a widget. Each page that shows it is heard of when it opens and closes, and once a minute in
-between; a browser tab that is closed says nothing. Nothing of this is ever saved.
+"""Tells whether a page may still show a widget. Each page reports when it opens and closes, and once a minute in between; a
+closed browser tab reports nothing. None of this is saved.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SILENCE_SECONDS = 900.0
 
 
 class Cells:
-    """Whether a cell runs, and when the last one ended. On ipykernel 6 no page is heard while one does."""
+    """Whether a cell runs, and when the last one ended. On ipykernel 6 no page is heard while a cell runs."""
 
     def __init__(self, now: Callable[[], float] = monotonic):
         self._now = now
@@ -22,7 +22,7 @@ class Cells:
         self.ended = now()
 
     def listen(self, events: Any) -> None:
-        """Hear of the cells of this IPython from now on: of the one that asks for this first."""
+        """Follow the cells of this IPython from now on, beginning with the one that runs."""
         if not self._listens:
             self._listens = self.runs = True
             events.register("pre_execute", self._begin)
@@ -36,8 +36,8 @@ class Cells:
 
 
 class Audience:
-    """The pages that show one widget. One that was not heard of for `SILENCE_SECONDS`, the time in which a cell ran not counted,
-    is gone."""
+    """The pages that show one widget. A page that was silent for `SILENCE_SECONDS` is gone; time in which a cell runs does not
+    count."""
 
     def __init__(self, cells: Cells, now: Callable[[], float] = monotonic):
         self._cells = cells
@@ -47,19 +47,19 @@ class Audience:
         self._last = now()
 
     def hear(self, view: str) -> None:
-        """This page is there."""
+        """Note that this page is open."""
         with self._lock:
             self._last = self._heard[view] = self._now()
 
     def leave(self, view: str) -> bool:
-        """This page is closed; whether it was the last."""
+        """Note that this page is closed; whether it was the last."""
         with self._lock:
             self._heard.pop(view, None)
             self._heard = {view: heard for view, heard in self._heard.items() if self._is_recent(heard)}
             return not self._heard
 
     def is_there(self) -> bool:
-        """Whether a page was heard of lately, or may not have been heard."""
+        """Whether a page reported lately, or a running cell may keep it from being heard."""
         return self._cells.runs or self._is_recent(self._last)
 
     def _is_recent(self, heard: float) -> bool:

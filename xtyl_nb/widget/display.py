@@ -1,4 +1,4 @@
-"""Where a run is shown: the live graph in a notebook, nothing elsewhere, where the widget's libraries are not imported."""
+"""Shows a run: the live graph in a notebook. Elsewhere it shows nothing and does not import the widget's libraries."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def show_run(run: Live) -> None:
 
 
 def settle_widgets(run_id: str) -> None:
-    """Let the still pictures of a run that is over show its end."""
+    """Draw the still pictures of a finished run once more, with its end."""
     widget = sys.modules.get("xtyl_nb.widget.widget")
     if widget is not None:
         widget.settle(run_id)
 
 
 def wake_widgets(run_id: str) -> None:
-    """Let the widgets of a run that goes on again follow it again."""
+    """Make the widgets of a resumed run follow it again."""
     widget = sys.modules.get("xtyl_nb.widget.widget")
     if widget is not None:
         widget.wake(run_id)

@@ -1,5 +1,5 @@
-"""A daemon thread that looks at a run whenever something happened to it, and hands what it sees to a display. It ends
-with the run, and when nobody may be looking any more; `start` sets it off again.
+"""A daemon thread that reads a run after each new event, and hands the overview to a display. It ends with the run, and when no
+page may show it any more; `start` starts it again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ LONGEST_PAUSE_SECONDS = 10.0
 
 
 class Follower:
-    """Calls `seen` with each new Overview, at most ten times a second, and `failed` with whatever went wrong, for as long as
-    `is_watched`."""
+    """Calls `seen` with each new Overview, at most ten times a second, and `failed` with each error, as long as `is_watched`
+    returns True."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Follower:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Follow the run, if nobody does."""
+        """Follow the run, unless a thread does already."""
         with self._lock:
             self._again = True
             self._leave.clear()
@@ -46,13 +46,13 @@ class Follower:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Stop soon; nothing is waited for."""
+        """Stop soon, without waiting for the end."""
         with self._lock:
             self._again = False
             self._leave.set()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until nobody follows; False if somebody still does after `timeout` seconds."""
+        """Wait until the thread has ended; False if it still runs after `timeout` seconds."""
         thread = self._thread
         if thread is not None:
             thread.join(timeout)
@@ -73,13 +73,13 @@ class Follower:
                 self._again = True
 
     def _look_and_wait(self) -> bool:
-        """Show how the run stands and wait until that is old; False if it is over, or nobody watches any more."""
+        """Show the state of the run and wait for the next event; False if the run is over, or no longer watched."""
         began = monotonic()
         overview = self._live.overview()
         self._seen(overview)
         if overview.state.is_terminal:
             return False
-        # A run that is dear to look at is looked at less often.
+        # A run that takes long to read is read less often.
         self._leave.wait(max(SHORTEST_PAUSE_SECONDS, 3 * (monotonic() - began)))
         while not self._leave.is_set() and not self._live._changed(overview.sequence, CHANGED_SECONDS):
             if not self._is_watched():
@@ -87,7 +87,7 @@ class Follower:
         return self._is_watched()
 
     def _goes_on(self) -> bool:
-        """Whether to look once more. Asked and answered under the lock, so that no `start` falls between."""
+        """Whether to read once more. Decided under the lock, so that no `start` falls between."""
         with self._lock:
             goes_on = self._again and not self._leave.is_set()
             self._again = False

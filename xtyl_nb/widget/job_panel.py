@@ -1,4 +1,6 @@
-"""Jobs seen closely, as plain JSON for the widget's panel: a page of a node's jobs, and one job with all that is known of it."""
+"""The jobs of a node as plain JSON for the widget's panel: a page of them, one with all its details, and their places in time. It
+reads nothing from a back end itself.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ def page_json(page: JobPage, began: float | None) -> Json:
 
 
 def detail_json(job: JobDetail, began: float | None) -> Json:
-    """One job. What it was asked comes with its templates filled in."""
+    """One job. Its parameters have their templates rendered."""
     return _line(job, began) | {
         "asked": asked_lines(job.asked, TEXT_SHOWN),
         "text": clip(job.text, TEXT_SHOWN),
@@ -51,7 +53,7 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
 
 
 def decision_json(decision: Decision, began: float | None) -> Json:
-    """Who decided what, and when."""
+    """A decision: the person, the choice, and the time."""
     return {
         "action": {"approve": "approved", "reject": "rejected"}.get(decision.action, decision.action),
         "by": clip(decision.by, 80),
@@ -78,8 +80,8 @@ def event_json(event: Event, began: float | None) -> Json:
 
 
 def bars_json(bars: Sequence[Bar]) -> Json:
-    """Per node, where its jobs stand in time: start, end, state, lane; what worked at once lies in lanes below each other.
-    Jobs in one lane that are too short to be told apart share a bar, which looks like the most pressing of them."""
+    """For each node, the bars of its jobs: start, end, state, lane; simultaneous jobs lie in lanes below each other. Jobs in one
+    lane that are too short to tell apart share a bar, which looks like the most pressing of them."""
     least = max((bar.end for bar in bars), default=0.0) / BARS_SHOWN
     by_node: dict[str, list[Bar]] = {}
     for bar in sorted(bars, key=lambda bar: (bar.start, bar.end)):
@@ -98,17 +100,17 @@ def _drawn(bars: Sequence[Bar], least: float) -> list[list[Any]]:
         else:
             last[lane] = [bar.start, bar.end, state, lane]
             drawn.append(last[lane])
-    # What goes on has no end yet: the page draws it to where its clock is.
+    # A running job has no end yet: the page draws it up to its clock.
     return [[start, None if state in ("running", "waiting") else end, state, lane] for start, end, state, lane in drawn]
 
 
 def _line(job: JobDetail, began: float | None) -> Json:
-    # Of an error the first line says what is wrong; of a result, a dict say, the first may be a bracket.
+    # The first line of an error says what is wrong; the first line of a result, such as a dict, may be a bracket.
     words = job.error.strip().partition("\n")[0] if job.error else " ".join((job.text or "")[: 4 * LINE_SHOWN].split())
     return {
         "item": job.item,
         "label": clip(job.label, 80),
-        # A review that turned everything down is completed, and that is not what one looks for.
+        # A review that rejected everything is completed, but a person looks for its rejection.
         "state": "rejected" if job.because == End.REJECTED else job.state.value,
         "start": None if job.started is None else job.started - (began or job.started),
         "end": None if job.finished is None else job.finished - (began or job.finished),

@@ -1,5 +1,5 @@
-"""What a page may ask about a run, and what it may order. Messages come from outside: whatever in them is not as it should be
-raises, and the widget answers with words.
+"""The questions and orders that a page may send about a run. Messages come from outside: anything invalid in them raises, and the
+widget answers with an error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAGE_PIXELS = 1600
 
 
 def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
-    """Jobs from `start` on, `count` of them at the least if there are as many: what a page shows stays as long as it is."""
+    """Jobs from `start` on, at least `count` of them if there are as many, so that a shown list does not get shorter."""
     node, start, count = str(message["node"]), int(message.get("start") or 0), int(message.get("count") or 1)
     page = live._job_page(node, start)
     jobs, seen = {job.item: job for job in page.jobs}, len(page.jobs)
@@ -34,7 +34,7 @@ def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
 
 
 def _waiting(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
-    """What waits behind a review, in order; with what to choose from where the page has not got it yet."""
+    """The open reviews after a given one, in order; with the options that the page does not have yet."""
     node, _, item = str(message.get("after") or "").rpartition("/")
     found = live._reviews_after((node, item) if node else None, int(message.get("count") or REVIEWS_SHOWN))
     has = dict(message.get("have") or {})
@@ -51,7 +51,7 @@ def _events(live: Live, message: Mapping[str, Any], began: float | None) -> Json
 
 
 def _image(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
-    """An image as large as a page can use: the n-th that a job made, or that of an option which waits to be chosen."""
+    """An image in the largest size that a page can use: the n-th image of a job, or the image of an option of an open review."""
     node, item, option = str(message["node"]), str(message["item"]), message.get("option")
     if option is None:
         images = dict(enumerate(live.inspect(node, item=item).images))
@@ -94,11 +94,11 @@ def _reject(live: Live, message: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _at_once(node: str) -> Iterator[None]:
-    """In Python a decision waits until there is something to decide. Here the kernel would, and with it the notebook."""
+    """Refuse a decision that would have to wait for its review: waiting, as in Python, would block the kernel here."""
     try:
         yield
     except WaitTimeout as error:
-        raise DecisionRefused(f"{node} does not wait for a decision now", hint="It may come back.") from error
+        raise DecisionRefused(f"{node} does not wait for a decision now", hint="Wait: it may open again.") from error
 
 
 def _another(live: Live, message: Mapping[str, Any]) -> None:
@@ -117,7 +117,7 @@ CONTROLS: Mapping[str, Callable[[Live, Json], object]] = {
 
 
 def words(error: Exception) -> Json:
-    """An error as a page shows it."""
+    """The words of an error for a page."""
     if isinstance(error, WorkflowException):
         return {"error": error.message, "hint": error.hint}
     return {"error": f"{type(error).__name__}: {error}.", "hint": None}

@@ -1,4 +1,4 @@
-"""What the widget shows of a run, as plain JSON, and what changed since."""
+"""The state of a run as plain JSON for the widget, and the changes between two such states. It sends nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROWS_NAMED = 3
 
 
 def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
-    """What does not change while a run goes on: cards with their places, wires, and what each node was asked to do."""
+    """The parts that do not change while a run goes on: cards with their places, wires, and the parameters of each node."""
     layout = lay_out(plan, folded)
     branches = layout.branches
     return {
@@ -52,8 +52,8 @@ def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
 
 
 def describe(overview: Overview, shown: Collection[str] = ()) -> Json:
-    """Everything that may change about a run, as plain JSON. Of the reviews that wait the first few, which `waiting` names in
-    order, and those `shown` before: somebody may be at one."""
+    """Everything that may change about a run, as plain JSON. It holds the first few open reviews, which `waiting` names in order,
+    and those `shown` before, because a person may be at one."""
     first = [review_key(each) for each in overview.reviews[:REVIEWS_SHOWN]]
     began = overview.started
     thumbs = THUMBS_SHOWN if len(overview.nodes) <= MANY_NODES else 1
@@ -76,31 +76,31 @@ def describe(overview: Overview, shown: Collection[str] = ()) -> Json:
 
 
 def waiting_rows(overview: Overview, node: str) -> str:
-    """The first rows that wait for somebody at a node, by their labels."""
+    """The labels of the first rows that wait for a person at a node."""
     labels = [review.label for review in overview.reviews if review.node == node]
     named = list(dict.fromkeys(labels))[:ROWS_NAMED]
-    # Of many that wait an overview has the first.
+    # An overview holds only the first of many open reviews.
     more = overview.nodes[node].counts.get(JobState.WAITING, 0) - sum(label in named for label in labels)
     return ", ".join(clip(label, 30) or "" for label in named) + (f" and {more} more" if named and more > 0 else "")
 
 
 def review_key(review: Review) -> str:
-    """What the page calls a review."""
+    """The name of a review in the page."""
     return f"{review.node}/{review.item}"
 
 
 def mark(offered: object) -> str:
-    """A short word for what is offered to choose from, another one for anything else."""
+    """A short digest of a review's options; it differs when they differ."""
     return blake2b(repr(offered).encode(), digest_size=8).hexdigest()
 
 
 def reviews_json(reviews: Sequence[Review]) -> Json:
-    """Decisions that are waited for, with what to choose from."""
+    """Open reviews with their options."""
     return {review_key(each): _review(each) for each in reviews}
 
 
 def difference(before: Json, after: Json) -> Json:
-    """What changed between two descriptions: nodes and reviews one by one, `gone` the reviews that ended."""
+    """The changes between two descriptions: nodes and reviews one by one; `gone` names the reviews that ended."""
     patch = {key: value for key, value in after.items() if key not in ("nodes", "reviews") and before.get(key) != value}
     for part in ("nodes", "reviews"):
         if found := {id: value for id, value in after[part].items() if before[part].get(id) != value}:
@@ -113,13 +113,13 @@ def difference(before: Json, after: Json) -> Json:
 
 
 def asked_lines(config: Mapping[str, Any], length: int = TEXT_SHOWN) -> list[list[str]]:
-    """A node's config as names and words: a function by its name, its arguments one by one, what was left out not at all."""
+    """A node's config as names and words: a function by its name, its arguments one by one, without omitted parameters."""
     lines: list[list[str]] = []
     for name, value in config.items():
         if name == "function" and isinstance(value, Mapping):
             lines.append([name, f"{value.get('name') or value.get('reference')}()"])
         elif name == "retry" and isinstance(value, Mapping):
-            # Its attempts are those that may be made; the panel heads those that were so.
+            # These are the allowed attempts; the panel uses the plain word for those that were made.
             lines.append([name, ", ".join(f"{key.replace('_', ' ')} {each}" for key, each in value.items())])
         elif isinstance(value, Mapping):
             lines += asked_lines(value, length)

@@ -1,6 +1,6 @@
-"""The live picture of a run in a notebook. Python computes, JavaScript draws: the graph is sent once, then small
-patches; clicks come back as messages and are answered where they were made. Beside the widget stands a still picture,
-seen only when no kernel feeds the widget.
+"""The live picture of a run in a notebook. Python computes, JavaScript draws: the graph is sent once, then small patches; clicks
+come back as messages and are answered to the page that sent them. A still picture beside the widget shows only when no kernel
+feeds the widget.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from xtyl_nb.widget.messages import CONTROLS, QUESTIONS, words
 from xtyl_nb.widget.state import describe, difference, draw_graph, mark
 
 STATIC = Path(__file__).parent / "static"
-# One module to the page, in this order.
+# The page gets one module, joined from these parts in this order.
 PARTS = "page state kernel still graph timeline panel waiting choice drafts large form review widget"
 SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
@@ -46,32 +46,32 @@ def show(live: Live) -> None:
 
 
 def settle(id: str) -> None:
-    """Draw the still pictures of a run that is over once more, as part of the cell that runs: what executes notebooks with no
-    page open hears only that cell."""
+    """Draw the still pictures of a finished run once more, as output of the running cell: a program that executes notebooks
+    without a page gets only the outputs of that cell."""
     for widget in tuple(_shown):
         if widget.live.id == id:
-            # It may have left off, with no page there.
+            # The follower may have ended, because no page was open.
             widget.follow()
             if widget.join(SETTLE_SECONDS):
                 widget.snapshot()
 
 
 def wake(id: str) -> None:
-    """Let every widget of this run follow it again: call it after a run that was over goes on."""
+    """Make every widget of this run follow it again; call this when a finished run is resumed."""
     for widget in tuple(_shown):
         if widget.live.id == id:
             widget.follow()
 
 
 class RunWidget(anywidget.AnyWidget):
-    """One run, live. `graph` is sent once, and again when stacks are opened; `state` is worked out for each page that asks, and
-    patched in between."""
+    """One run, live. `graph` is sent once, and again when stacks are opened; `state` is computed for each page that asks,
+    and patched in between."""
 
     _esm = "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in PARTS.split())
     _css = STATIC / "widget.css"
 
     graph = traitlets.Dict().tag(sync=True)
-    # Never assigned: the front end asks for it when a page opens, and keeps its own copy up to date with patches.
+    # Never assigned: the front end requests it when a page opens, and applies patches to its own copy.
     state = traitlets.Dict(read_only=True).tag(
         sync=True, to_json=lambda value, widget: widget.full_state(), from_json=lambda value, widget: widget.state
     )
@@ -109,7 +109,7 @@ class RunWidget(anywidget.AnyWidget):
         self.display()
 
     def display(self) -> None:
-        """Emit two outputs: the widget, and the still picture that it hides for as long as it lives."""
+        """Emit two outputs: the widget, and the still picture that it hides while it is live."""
         from IPython.display import display
 
         emit: Callable[..., Any] = display
@@ -126,14 +126,14 @@ class RunWidget(anywidget.AnyWidget):
         return self._follower.join(timeout)
 
     def snapshot(self) -> None:
-        """Bring the still picture in the notebook up to date."""
+        """Update the still picture in the notebook."""
         with self._lock:
             self._still_shows = self._moment()
             if self._still is not None:
                 self._still.update({"text/html": self._picture()}, raw=True)
 
     def full_state(self) -> Json:
-        """All that a newly opened page has to know, with the number of the last patch in it."""
+        """The whole state for a newly opened page, with the number of the last patch in it."""
         with self._lock:
             return self._current | {"number": self._number, "elapsed": elapsed_seconds(self._overview)}
 
@@ -141,7 +141,7 @@ class RunWidget(anywidget.AnyWidget):
         return {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
 
     def _picture(self) -> str:
-        # JupyterLab says "Loading widget" or "model not found" in the output above when no kernel feeds it.
+        # Without a kernel, JupyterLab shows "Loading widget" or "model not found" in the output above.
         output = ".jp-OutputArea-child"
         hide = f"{output}:not(:has(.xtyl)):has(+ {output} .xtyl-still-{self._key}){{display:none}}"
         picture = run_html(self.live._plan, self._overview, self._exhibits())
@@ -149,7 +149,7 @@ class RunWidget(anywidget.AnyWidget):
         return f'<div class="xtyl-still-{self._key} xtyl-is-{self._still_mark}"><style>{hide}</style>{picture}</div>'
 
     def _exhibits(self) -> list[Exhibit]:
-        """Images for the sheet, once the run is over: until then the cards show the latest."""
+        """Images for the sheet of a finished run; before that the cards show the latest ones."""
         if not self._overview.state.is_terminal:
             return []
         try:
@@ -161,12 +161,12 @@ class RunWidget(anywidget.AnyWidget):
         return draw_graph(self.live._plan, self._key, self._fold) | {"opened": len(self._opened), "run": self.live.id}
 
     def _moment(self) -> tuple[Any, ...]:
-        """What has to change for the still picture to be drawn again while the run goes on."""
+        """The values whose change makes the still picture be drawn again while the run goes on."""
         return self._overview.state, self._overview.waiting_for, len(self._overview.reviews)
 
     def _see(self, overview: Overview) -> None:
         with self._lock:
-            # Two looks may come in the other order.
+            # Two overviews may arrive in the wrong order.
             if overview.sequence < self._overview.sequence:
                 return
             self._overview = overview
@@ -204,7 +204,7 @@ class RunWidget(anywidget.AnyWidget):
             self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(question, message))
 
     def _refold(self, opened: Any) -> None:
-        """Open one stack of cards, or, with none named, fold all that were opened."""
+        """Open one stack of cards, or fold all opened ones if none is named."""
         with self._lock:
             is_stack = isinstance(opened, str) and len(self._fold.stacks.get(opened, ())) > 1
             self._opened = self._opened | {opened} if is_stack else set()
@@ -215,7 +215,7 @@ class RunWidget(anywidget.AnyWidget):
             self.send({"kind": "state", "state": self.full_state()})
 
     def _hear(self, message: Json) -> None:
-        """A page says that it is there, and how far it has come."""
+        """Answer a page that reports itself and the number of its last patch."""
         self._audience.hear(str(message.get("view")))
         self.follow()
         if message.get("number", self._number) != self._number:
@@ -224,12 +224,12 @@ class RunWidget(anywidget.AnyWidget):
             self.send({"kind": "answer", "ask": message["ask"], "ok": True})
 
     def _bars(self, live: Live, message: Json, began: float | None) -> Json:
-        """Where the jobs stand in time, by card."""
+        """The bars of the timeline, by card."""
         card_of = self._fold.card_of
         return {"bars": bars_json([replace(bar, node=card_of[bar.node]) for bar in live.timeline().bars])}
 
     def _renewed(self, live: Live, message: Json, began: float | None) -> Json:
-        """The still picture, for a page whose notebook has an older one."""
+        """The still picture, if the page's notebook holds an older one."""
         with self._lock:
             return {} if message.get("mark") == self._still_mark else {"html": self._picture()}
 
@@ -250,20 +250,21 @@ class RunWidget(anywidget.AnyWidget):
         return {"ok": True}
 
     def _how_it_stands(self, message: Json) -> Json:
-        """Whether a review still waits whose decision was refused, and who decided it; the page hears first of what it missed."""
+        """Whether a review still waits after a refused decision, and the decision that was made; the page first gets the missed
+        state."""
         try:
             self._see(self.live.overview())
             self.send({"kind": "state", "state": self.full_state()})
             job = self.live.inspect(str(message["node"]), item=str(message["item"]))
         except Exception:
-            # Why it was refused is said in any case.
+            # The refusal itself is answered in any case.
             return {}
         decision = job.decision and decision_json(job.decision, self._overview.started)
         return {"waits": job.state is JobState.WAITING, "decision": decision}
 
 
 def _serve_while_busy(comm: Any) -> None:
-    """Let clicks be served on a subshell thread while a cell runs, as ipykernel 7.0 to 7.3 do by themselves; 7.4 sends
-    them to the subshell that last heard of the comm, which is the busy one."""
+    """Serve clicks on a subshell thread while a cell runs, as ipykernel 7.0 to 7.3 do by themselves; 7.4 sends them to the
+    subshell that last used the comm, which is the busy one."""
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda data, default: default

@@ -1,6 +1,6 @@
-"""The fluent builder: what users write a workflow with, and how its problems are shown.
+"""The fluent builder, with which users write a workflow, and the display of its problems.
 
-The package shows `builder` and `errors` to users.
+Users get the names of `builder` and `errors` from the package.
 """
 
 __all__ = ["builder", "errors", "implied_edges"]

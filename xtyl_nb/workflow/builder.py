@@ -1,5 +1,5 @@
-"""The fluent builder: a Workflow is an immutable value, and every verb returns a new one. The verbs that add a step have a
-module of their own; here is what becomes of a workflow, and how a step finds its place in it.
+"""The fluent builder: a Workflow is an immutable value, and every verb returns a new one. This module checks, plans, runs, draws
+and stores a workflow, and finds the place of a new step; the verbs that add a step are in `steps`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Workflow:
-    """A workflow under construction. Every verb returns a new one; the old stays as it is.
+    """A workflow under construction. Every verb returns a new one; the old one stays as it is.
 
     Args:
-        name: What its runs are called, at most 200 characters.
-        inputs: The names that templates may use and that are no step: columns of the frame,
-            keywords of `run`. Left out, all such names that the templates use.
+        name: The name of its runs, at most 200 characters.
+        inputs: The names besides steps that templates may use: columns of the frame, keywords
+            of `run`. By default all such names that the templates use.
 
     Raises:
         TypeError: `name` is not text, or `inputs` is not a list of names.
@@ -45,10 +45,10 @@ class Workflow:
     """
 
     _document: Document
-    # The nodes that the next step follows, and whether it does so whatever it reads, since it joins a parallel.
+    # The nodes that the next step follows, and whether it follows them even if it reads others, because it joins a parallel.
     _after: tuple[str, ...]
     _joins: bool
-    # The branches that the next step is in, each by its node and name.
+    # The branches around the next step, each by its node and name.
     _inside: tuple[tuple[str, str], ...]
 
     def __init__(self, name: str = "workflow", *, inputs: Iterable[str] | None = None):
@@ -69,12 +69,12 @@ class Workflow:
 
     @property
     def name(self) -> str:
-        """What its runs are called."""
+        """The name of its runs."""
         return self._document.name
 
     @property
     def inputs(self) -> tuple[str, ...] | None:
-        """The names that were declared as inputs; None where none were, so that any name may be one."""
+        """The names that were declared as inputs; without any it is None, and any name may be one."""
         return self._document.inputs
 
     @readable()
@@ -85,8 +85,8 @@ class Workflow:
             The workflow itself.
 
         Raises:
-            WorkflowError: It cannot run as it is written. `problems` has all that is wrong, each
-                with `code`, `node`, `message` and `hint`; a notebook shows them as a table.
+            WorkflowError: It cannot run as written. `problems` lists all problems, each with
+                `code`, `node`, `message` and `hint`; a notebook shows them as a table.
 
         Example:
             >>> flow.validate()
@@ -104,15 +104,15 @@ class Workflow:
 
     @readable()
     def plan(self, frame: Any = None, /, **inputs: Any) -> pd.DataFrame:
-        """Say what a run over this frame would do, without doing any of it.
+        """Count the jobs that a run over this frame would have, without running any.
 
         Args:
             frame: As for `run`.
             **inputs: As for `run`.
 
         Returns:
-            A DataFrame with one row per node, indexed by `node`: its `type`, its `level`, how many
-            `jobs` it has, how many of them are `cached`, and how many are left `to_run`.
+            A DataFrame with one row per node, indexed by `node`: its `type`, its `level`, and the
+            numbers of its `jobs`, of those `cached`, and of those left `to_run`.
 
         Raises:
             WorkflowError: The workflow does not fit the data, or cannot run at all.
@@ -135,17 +135,17 @@ class Workflow:
         """Run the workflow, once for each row of a frame, and show the live graph below the cell.
 
         Args:
-            frame: A DataFrame, or what one can be made of, such as a list of dicts: 100,000 rows at
-                most. Templates read its columns. Left out, the workflow runs once.
-            **inputs: Values that hold for every row, by the name by which templates read them.
+            frame: A DataFrame, or a value that makes one, such as a list of dicts; at most 100,000
+                rows. Templates read its columns. Without a frame, the workflow runs once.
+            **inputs: Values for every row, under the names by which templates read them.
 
         Returns:
-            A Run, at once: the work goes on in the back end, also when this kernel ends.
+            A Run, at once: the work goes on in the back end, even when this kernel ends.
 
         Raises:
             WorkflowError: The workflow does not fit the data, or cannot run at all.
             FrameError: The frame is no table, or has columns that cannot be used.
-            BackendError: The back end cannot be reached. After each of them, nothing has run.
+            BackendError: The back end cannot be reached. After any of these, nothing has run.
 
         Example:
             >>> flow.run(briefs)
@@ -158,7 +158,7 @@ class Workflow:
         return run_document(self._document, frame, inputs)
 
     def graph(self) -> networkx.DiGraph[str]:
-        """Give the graph to networkx, with the edges that references make.
+        """Return the graph for networkx, with the edges that references make.
 
         Returns:
             A `networkx.DiGraph` of the nodes' ids.
@@ -173,7 +173,7 @@ class Workflow:
 
     @readable()
     def order(self) -> list[str]:
-        """Put the nodes' ids in an order in which each comes after all it depends on.
+        """Sort the nodes' ids so that each comes after all nodes that it depends on.
 
         Returns:
             The ids.
@@ -191,10 +191,10 @@ class Workflow:
 
     @readable()
     def levels(self) -> dict[str, int]:
-        """Say on which level each node lies: 0 for those that depend on none.
+        """Return the level of each node: 0 for those that depend on no other.
 
         Returns:
-            By id, the length of the longest way there.
+            By id, the length of the longest path to the node.
 
         Raises:
             WorkflowError: There is a cycle.
@@ -208,7 +208,7 @@ class Workflow:
         return level_nodes(self.graph())
 
     def draw(self) -> graphviz.Digraph:
-        """Give the graph to Graphviz. A notebook draws it, also without the `dot` program.
+        """Return the graph for Graphviz. A notebook draws it, even without the `dot` program.
 
         Returns:
             A `graphviz.Digraph`; its `source` is DOT.
@@ -229,7 +229,7 @@ class Workflow:
             JSON text.
 
         Raises:
-            WorkflowError: A function lives in this session only, or JSON does not know a value.
+            WorkflowError: A function exists in this session only, or JSON cannot hold a value.
 
         Example:
             >>> print(flow.to_json())
@@ -252,10 +252,10 @@ class Workflow:
             source: A dict, JSON text, or the path of a file.
 
         Returns:
-            A Workflow, which may be wrong: `validate` says so.
+            A Workflow, which may have problems: `validate` reports them.
 
         Raises:
-            WorkflowError: It is no document.
+            WorkflowError: The source is not a document.
 
         Example:
             >>> xt.Workflow.from_json(flow.to_json())
@@ -318,7 +318,7 @@ class Workflow:
         return bool(names) and any(other.id in names for other in self._document.nodes)
 
     def _branch(self, id: str, branches: Mapping[str, Branch], *, joins: bool = False) -> Workflow:
-        """Build each branch on the one before; what follows comes after them all, whatever it reads if it `joins` them."""
+        """Build each branch on the one before. The next step follows all of them; if it `joins` them, whatever it reads."""
         flow = self
         tails: tuple[str, ...] = (id,)
         for name, build in branches.items():
@@ -344,7 +344,7 @@ def _fill(
 
 
 def _checked(start: Workflow, built: Any, name: str) -> Workflow:
-    """What a branch's function returned, if it is the workflow it was given, extended."""
+    """The workflow that a branch's function returned, checked to extend the one it was given."""
     if not isinstance(built, Workflow):
         raise TypeError(
             f"the function of {name}= returned {with_article(type(built).__name__)}; "

@@ -1,5 +1,5 @@
-"""A wrong workflow, told in a notebook: a table of what to mend above the graph with the culprits marked, and the same
-as plain text below it. Without IPython only the text is left.
+"""Shows a workflow's problems in a notebook: as a table above the graph with their nodes marked, and as plain text below it.
+Without IPython there is only the text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CELL = "text-align:left;vertical-align:top;padding:4px 10px"
 
 
 class ShownWorkflowError(errors.WorkflowError):
-    """The workflow cannot run as it is written."""
+    """The workflow cannot run as written."""
 
     _cell: int | None = None
 
@@ -29,10 +29,10 @@ class ShownWorkflowError(errors.WorkflowError):
         return problems_html(self)
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback; in a notebook one line, with the table before it."""
+        """The lines that IPython shows in place of a traceback: in a notebook one line, after the table."""
         if not in_notebook():
             return [f"WorkflowError: {self}"]
-        # IPython asks twice, once to show and once to reply.
+        # IPython calls this twice, once to show and once to reply.
         if self._cell != (cell := cell_number()):
             self._cell = cell
             from IPython.display import display
@@ -49,7 +49,7 @@ ShownWorkflowError.__name__ = ShownWorkflowError.__qualname__ = "WorkflowError"
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Raise the engine's WorkflowError as one that a notebook shows well."""
+    """Raise the engine's WorkflowError as one that a notebook shows as a table."""
     try:
         yield
     except errors.WorkflowError as error:
@@ -57,13 +57,13 @@ def readable() -> Iterator[None]:
 
 
 def headline(error: errors.WorkflowError) -> str:
-    """Which workflow it is, and how much is wrong with it."""
+    """The name of the workflow, and the number of its problems."""
     count = len(error.problems)
     return f"{error.workflow or 'workflow'}: {count} problem{'' if count == 1 else 's'}"
 
 
 def problems_html(error: errors.WorkflowError) -> str:
-    """The problems as an HTML table, all text escaped, and the graph below it where there is one to draw."""
+    """The problems as an HTML table with escaped texts, and below it the graph, if there is one to draw."""
     count = len(error.problems)
     rows = "".join(_row(number, problem) for number, problem in enumerate(error.problems[:MOST_ROWS], 1))
     rest = f'<div style="{CELL}">and {count - MOST_ROWS} more, in the text below</div>' if count > MOST_ROWS else ""

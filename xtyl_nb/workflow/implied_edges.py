@@ -1,5 +1,5 @@
-"""What a step reads while a workflow is being built, before anything is known to be right: this decides what follows
-what.
+"""Finds the names that a step reads while a workflow is being built, which decide the steps that it follows. It checks nothing:
+the step may still be wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ NODE_PARAMETERS = ("over", "of")
 
 
 def names_read(node: Node) -> set[str]:
-    """The names a node's templates and node parameters read, nodes or not; as many as can be read."""
+    """The names that a node's templates and node parameters read, whether nodes or not, as far as they can be parsed."""
     from xtyl_engine.workflow.templating.render import iterate_texts, read_names
 
     names = {value for name in NODE_PARAMETERS if isinstance(value := node.config.get(name), str)}
@@ -19,13 +19,13 @@ def names_read(node: Node) -> set[str]:
         for text in iterate_texts({name: value for name, value in node.config.items() if name != "function"}):
             names.update(read_names(text).roots)
     except WorkflowException:
-        # What cannot be read is told by `validate`.
+        # `validate` reports a template that cannot be parsed.
         pass
     return names
 
 
 def branch_ends(document: Document, first_node: int, first_edge: int) -> tuple[str, ...]:
-    """The nodes of a branch that no other node of it follows."""
+    """The last nodes of a branch: those that no other node of it follows."""
     nodes = document.nodes[first_node:]
     followed = {edge.source for edge in document.edges[first_edge:] if edge.branch is None}
     for node in nodes:

@@ -1,6 +1,4 @@
-"""The verbs that add a step to a Workflow. Each only writes down what was asked for and returns a new Workflow; `validate`
-judges it.
-"""
+"""The verbs that add a step to a Workflow. Each only records its arguments and returns a new Workflow; `validate` checks it."""
 
 from __future__ import annotations
 
@@ -39,19 +37,19 @@ def generate_copy(
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
         prompt: A Jinja template over columns and earlier steps, as in the example.
-        n: How many texts; more than one makes a list of items.
+        n: The number of texts; more than one makes a list of items.
         over: A step that makes a list: run for each of its items, not once with all of them.
-        after: Steps to wait for besides those it reads; left out, the last if it reads none.
-        system: A template for the instructions that the model gets before the prompt.
-        provider: Its name, such as "openai"; left out, the default of the back end.
-        model: Left out, the default of the provider.
-        temperature: From 0 to 2; left out, the default of the model.
-        max_tokens: The most tokens that an answer may have.
-        seed: For texts that can be made again; each of `n` texts counts one up from it.
-        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
+        after: Steps to wait for besides those it reads; default: the last, if it reads none.
+        system: A template for the model's instructions before the prompt.
+        provider: Its name, such as "openai"; by default that of the back end.
+        model: By default that of the provider.
+        temperature: From 0 to 2; by default that of the model.
+        max_tokens: The most tokens of an answer.
+        seed: Makes texts repeatable; each of `n` texts counts one up from it.
+        retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
-        timeout: Seconds that an attempt may take, 60 if left out.
-        cache: False asks anew; else a text made from the same parameters is used again.
+        timeout: Seconds that an attempt may take (default 60).
+        cache: False asks again; otherwise a text made from the same parameters is reused.
 
     Returns:
         A new Workflow. Its output: `text`, `provider`, `model`, `tokens`, `cost` (US dollars).
@@ -89,17 +87,17 @@ def generate_image(
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
         prompt: A Jinja template over columns and earlier steps.
-        n: How many images; more than one makes a list of items.
+        n: The number of images; more than one makes a list of items.
         size: Width and height in pixels.
         over: A step that makes a list: run for each of its items, not once with all of them.
-        after: Steps to wait for besides those it reads; left out, the last if it reads none.
-        provider: Its name, such as "openai"; left out, the default of the back end.
-        model: Left out, the default of the provider.
-        seed: For images that can be made again; each of `n` images counts one up from it.
-        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
+        after: Steps to wait for besides those it reads; default: the last, if it reads none.
+        provider: Its name, such as "openai"; by default that of the back end.
+        model: By default that of the provider.
+        seed: Makes images repeatable; each of `n` images counts one up from it.
+        retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
-        timeout: Seconds that an attempt may take, 180 if left out.
-        cache: False asks anew; else an image made from the same parameters is used again.
+        timeout: Seconds that an attempt may take (default 180).
+        cache: False asks again; otherwise an image made from the same parameters is reused.
 
     Returns:
         A new Workflow. Its output: `image` (a stored file), `width` and `height` (pixels),
@@ -133,12 +131,12 @@ def attach(
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
         over: A step that makes a list: run for each of its items, not once with all of them.
-        after: Steps to wait for besides those it reads; left out, the last if it reads none.
-        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
+        after: Steps to wait for besides those it reads; default: the last, if it reads none.
+        retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
-        timeout: Seconds that an attempt may take; no limit if left out.
-        cache: True uses what was gathered from the same assets before.
-        **assets: What to gather, by name. Text is a Jinja template; one that is an expression,
+        timeout: Seconds that an attempt may take; no limit by default.
+        cache: True reuses the deliverable of the same assets.
+        **assets: The assets, by name. Text is a Jinja template; one that is an expression,
             such as "{{ poster.image }}", passes the value itself.
 
     Returns:
@@ -171,12 +169,12 @@ def review(
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
         of: The step whose items are the options.
-        choose: How many options to pick.
-        edit: Whether the person may change the texts that are picked.
-        instructions: What the person is told beside the options.
+        choose: The number of options to pick.
+        edit: Whether the person may change the picked texts.
+        instructions: A text for the person, shown beside the options.
         auto: "first" picks the first options without a person, for tests and documents.
         over: A step that makes a list: decide for each of its items, not once about all.
-        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        after: Steps to wait for besides those it reads; default: the last, if it reads none.
 
     Returns:
         A new Workflow. Its output: `choice` (the numbers of the options picked), `by`,
@@ -205,15 +203,15 @@ def conditional(
     over: str | None = None,
     after: Iterable[str] | None = None,
 ) -> Workflow:
-    """Go one of two ways; the steps of the other are skipped, and what follows runs either way.
+    """Take one of two branches; the other's steps are skipped, and later steps run either way.
 
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
         when: One Jinja expression, with or without its braces, such as "price > 100".
         then: A function that takes a Workflow and returns it with the steps for a true `when`.
-        otherwise: The same for a false one; left out, nothing is done then.
+        otherwise: The same for a false one; by default there are no steps for it.
         over: A step that makes a list: decide for each of its items, not once for all.
-        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        after: Steps to wait for besides those it reads; default: the last, if it reads none.
 
     Returns:
         A new Workflow. Its output: `branch` ("then" or "otherwise") and `value`.
@@ -245,7 +243,7 @@ def parallel(
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
         over: A step that makes a list: open the branches once for each of its items.
-        after: Steps to wait for besides those it reads; left out, the last if it reads none.
+        after: Steps to wait for besides those it reads; default: the last, if it reads none.
         **branches: Functions that take a Workflow and return it extended, by the branch's name.
 
     Returns:
@@ -281,25 +279,25 @@ def call(
     cache: bool | None = None,
     **arguments: Any,
 ) -> Workflow:
-    """Call a Python function of yours, also one that is defined in the notebook.
+    """Call a Python function of yours, even one that is defined in the notebook.
 
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
-        function: It returns what JSON knows, a DataFrame, a PIL image or bytes; a list
-            or a DataFrame makes items.
+        function: It returns a JSON value, a DataFrame, a PIL image or bytes; a list or a
+            DataFrame makes items.
         over: A step that makes a list: call for each of its items, not once with all of them.
-        after: Steps to wait for besides those it reads; left out, the last if it reads none.
-        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
+        after: Steps to wait for besides those it reads; default: the last, if it reads none.
+        retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
             TransientError, ConnectionError and TimeoutError are tried again, no other.
-        timeout: Seconds that an attempt may take; no limit if left out.
-        cache: True uses what the same function returned for the same arguments before.
+        timeout: Seconds that an attempt may take; no limit by default.
+        cache: True reuses the value that the same function returned for the same arguments.
         **arguments: The function's keyword arguments. Text is a Jinja template; one that is an
             expression, such as "{{ price }}", passes the value itself, a stored file as an
             object with `path`, `open()` and `read()`.
 
     Returns:
-        A new Workflow. `{{ id }}` is what the function returned.
+        A new Workflow. `{{ id }}` is the value that the function returned.
 
     Raises:
         TypeError: `id` is not text, or `after` is not a list of ids.
@@ -324,22 +322,21 @@ def node(
     cache: bool | None = None,
     **config: Any,
 ) -> Workflow:
-    """Add a step of any type, also of one that another package offers.
+    """Add a step of any type, including types of other packages.
 
     Args:
         type: The type's name, such as "generate_copy".
         id: The step's name, by which others read it: letters, digits and underscores.
-        after: Steps to wait for besides those it reads; left out, the last if it reads none.
-        retry: Attempts (3 if left out), or a dict with their pauses, doubled each time, too:
+        after: Steps to wait for besides those it reads; default: the last, if it reads none.
+        retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
-        timeout: Seconds that an attempt may take; no limit of ours if left out.
-        cache: Whether to use what an equal step made before; left out, what the type says.
+        timeout: Seconds that an attempt may take; by default the engine sets no limit.
+        cache: Whether to reuse the output of an equal step; the type sets the default.
         **config: The type's own parameters, and `over`, a step that makes a list: run once for
             each of its items.
 
     Returns:
-        A new Workflow. `validate` tells what is wrong with the parameters, and a type that is
-        not installed.
+        A new Workflow. `validate` reports wrong parameters, and a type that is not installed.
 
     Raises:
         TypeError: `type` or `id` is not text, or `after` is not a list of ids.
@@ -353,7 +350,7 @@ def node(
 
 
 def _given(**config: Any) -> dict[str, Any]:
-    """What is not left out. A default that is written out is left out as well, so that both give one document."""
+    """The parameters that differ from their defaults, so that a default gives the same document written out or omitted."""
     return {
         name: value
         for name, value in config.items()

@@ -1,4 +1,4 @@
-// What a review is made of: its options, the fields beside them, and how a decision is told.
+// The parts of a review: its options, the fields beside them, and the words of a decision.
 const titleOf = (review) => `${review.node} · ${review.label || `row ${review.row}`}`;
 
 function marked(at, node) {
@@ -13,10 +13,10 @@ function verdict(decision) {
 
 function decidedBy({ action, by, at, choice }) {
   const options = choice.length ? `, option${choice.length > 1 ? "s" : ""} ${choice.map((place) => place + 1).join(", ")},` : "";
-  return `${action}${options} by ${by || "somebody"} at +${lasted(at)}`;
+  return `${action}${options} by ${by || "a person"} at +${lasted(at)}`;
 }
 
-// What is written here is nobody else's key, but what is pressed with Ctrl, Alt or Command is: to save, say.
+// Typed keys stay in the field, except those pressed with Ctrl, Alt or Command, such as the one that saves.
 function aside(event) {
   if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
 }
@@ -35,7 +35,7 @@ function words(mine, name, placeholder, enter) {
   return input;
 }
 
-// How wide an option is at the least: short texts stand beside each other, long ones below.
+// The least width of an option: short texts stand beside each other, long ones below.
 function least(options) {
   const longest = Math.max(0, ...options.map(({ text }) => text?.length ?? 0));
   const least = longest > 200 ? "100%" : longest > 80 ? "min(240px, 100%)" : "132px";
@@ -48,7 +48,7 @@ function pick(option, review, mine, name, choose, large) {
   const input = marked(`option ${option.index}`, make("input"));
   input.type = review.choose === 1 ? "radio" : "checkbox";
   input.name = name;
-  // By name: of itself a label presses the first button in it, and that is the one that enlarges.
+  // By name: without it, a label presses its first button, which is the one that enlarges.
   box.htmlFor = input.id = `${name}-${option.index}`;
   input.value = option.index;
   input.setAttribute("aria-label", option.text ?? `option ${option.index + 1}`);
@@ -58,7 +58,7 @@ function pick(option, review, mine, name, choose, large) {
     glass.append(icon("large"));
     glass.setAttribute("aria-label", `Enlarge option ${option.index + 1}`);
     glass.title = "Enlarge (z)";
-    // The key is nearer than a stop at each image on the way to Approve.
+    // Not a tab stop: there would be one for each image before Approve, and a key does the same.
     glass.tabIndex = -1;
     box.append(picture(option.image), glass);
   }
@@ -68,7 +68,7 @@ function pick(option, review, mine, name, choose, large) {
   if (review.edit && option.text !== null) {
     const text = marked(`text ${option.index}`, make("textarea"));
     text.value = mine.edits[option.index] ?? option.text;
-    // As high as what it holds, within reason, also where the browser cannot tell.
+    // As high as its text, up to a limit, even in browsers that cannot size it by themselves.
     text.rows = Math.max(3, Math.min(12, Math.ceil(text.value.length / (text.value.length > 200 ? 80 : 22))));
     text.setAttribute("aria-label", `Edit the text of option ${option.index + 1}`);
     text.addEventListener("input", () => { mine.edits[option.index] = text.value; });

@@ -1,11 +1,11 @@
-// What was begun at the reviews of a widget: kept where the page draws it anew, and, in the tab's own storage, over a reload.
+// Unfinished decisions at the reviews of a widget: kept while the page redraws, and in the tab's own storage over a reload.
 const begun = new Map();
 
 function beginnings(key) {
   const place = `xtyl-drafts-${key}`;
   if (!begun.has(key)) begun.set(key, { drafts: stored(place), note: null, at: null, making: null });
   const kept = begun.get(key);
-  // What the page before waited for is answered there.
+  // An answer that the earlier page waited for does not come here.
   for (const mine of kept.drafts.values()) mine.busy = false;
 
   function save() {
@@ -14,7 +14,7 @@ function beginnings(key) {
       if (drafts.length) sessionStorage.setItem(place, JSON.stringify(drafts.map(([at, mine]) => [at, slim(mine)])));
       else sessionStorage.removeItem(place);
     } catch {
-      // A browser may keep nothing for a page.
+      // A browser may refuse to store anything for a page.
     }
   }
   window.addEventListener("pagehide", save);
@@ -32,7 +32,7 @@ function stored(place) {
   }
 }
 
-// Of the review what tells its options apart, without their images.
+// The text of a review that tells its options apart, without their images.
 function slim({ chosen, edits, reason, comment, rejecting, review }) {
   const { node, item, row, label, options } = review;
   const marks = options.map(({ index, mark }) => ({ index, mark }));

@@ -1,4 +1,4 @@
-// One review, as it is decided: its options, what is written beside them, and what may be done. `mine` is what was begun at it.
+// The form of one review: its options, the texts beside them, and the buttons. `mine` is the unfinished decision.
 function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
   const sheet = make("fieldset", "sheet");
   sheet.style.setProperty("--least", least(review.options));
@@ -14,7 +14,7 @@ function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
 
   function choose(index, on) {
     const others = mine.chosen.filter((other) => other !== index);
-    // A choice too many replaces the oldest: nobody has to clear one first.
+    // One choice too many replaces the oldest, so that none has to be cleared first.
     mine.chosen = on ? [...others, index].slice(-review.choose) : others;
     ready();
   }
@@ -57,12 +57,12 @@ function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
       mine.rejecting = false;
       redraw({ at: "reject" });
     }));
-    if (mine.rejecting) row.append(words(mine, "reason", "Why? (kept with the decision)", () => reject.click()), reject, keep);
+    if (mine.rejecting) row.append(words(mine, "reason", "Reason (kept with the decision)", () => reject.click()), reject, keep);
     else row.append(approve, words(mine, "comment", "Comment (optional)", () => approve.click()), another, reject);
     return { row, approve, reject, another };
   }
 
-  // What may be done now, and what is chosen.
+  // Shows the possible actions and the chosen options.
   function ready() {
     const isShut = mine.busy || isAway();
     const missing = review.choose - mine.chosen.length;
@@ -75,7 +75,7 @@ function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
       input.checked = mine.chosen.includes(Number(input.value));
       pick.classList.toggle("on", input.checked);
       text?.toggleAttribute("hidden", !input.checked);
-      // What is written anew stands in its place.
+      // An edited text replaces the original.
       pick.querySelector(".words").toggleAttribute("hidden", Boolean(text) && input.checked);
     }
   }
@@ -83,12 +83,12 @@ function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
   return { parts: [...instructions, sheet, row, says], ready };
 }
 
-// The texts that were written, of the options that are chosen.
+// The edited texts of the chosen options.
 function edited({ chosen, edits }) {
   return Object.fromEntries(Object.entries(edits).filter(([index]) => chosen.includes(Number(index))));
 }
 
-// A row that waits again, after a retry say, may offer others: what was chosen and written of those is over.
+// A row that waits again, for example after a retry, may offer other options: choices and edits of the old ones are dropped.
 function renew(mine, review) {
   const marks = ({ options }) => new Map(options.map(({ index, mark }) => [index, mark]));
   const [before, now] = [marks(mine.review ?? review), marks(review)];

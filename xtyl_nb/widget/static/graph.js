@@ -79,7 +79,7 @@ function card(node, choose) {
     box.title = `${node.name} · ${node.kind}${stacked && ": click to open"}`;
     box.setAttribute("aria-label", `${node.name}, ${stacked && `${node.kind}, click to open, `}${words_of[state.state]}, ${state.done} of ${state.total} done`);
   };
-  // How long it was at work, so far.
+  // The time it has been working so far.
   const tick = (elapsed) => {
     if (!now) return;
     const text = now.start == null ? "" : lasted(atWork(now, elapsed));
@@ -88,7 +88,7 @@ function card(node, choose) {
   return { box, node, update, tick };
 }
 
-// Drags the graph about, by its background or its cards; what moved is no click.
+// Drags the graph, by its background or its cards; a drag does not count as a click.
 function pan(scroller) {
   let [from, moved] = [null, false];
   scroller.addEventListener("pointerdown", (event) => {
@@ -113,7 +113,7 @@ function pan(scroller) {
   scroller.addEventListener("click", (event) => { if (moved) event.stopPropagation(); }, true);
 }
 
-// Leads through a graph that is larger than what is seen of it: to the next card where something waits, failed or runs.
+// Navigates a graph that is larger than its view: to the next card with a waiting, failed or running job.
 function jumper(go) {
   const box = make("span", "jumps");
   const last = {};
@@ -135,7 +135,7 @@ function jumper(go) {
       const count = found[kind].length;
       jump.hidden = !count;
       words.textContent = `${plural(count, "card")} ${kind}`;
-      jump.title = "Go to the next of them";
+      jump.title = "Go to the next one";
     }
   }
   return { box, update };
@@ -189,7 +189,7 @@ function stage(graph, choose, refold) {
     tools.hidden = jumps.box.hidden && zoom.hidden && !graph.opened;
   }
 
-  // What is under the pointer, or in the middle, stays where it is.
+  // The point under the pointer, or in the middle, stays in place.
   function zoomBy(factor, x = scroller.clientWidth / 2, y = scroller.clientHeight / 2) {
     const before = scale;
     wanted = Math.max(0.08, Math.min(1.6, scale * factor));
@@ -198,7 +198,7 @@ function stage(graph, choose, refold) {
     scroller.scrollTo((scroller.scrollLeft + x) * grown - x, (scroller.scrollTop + y) * grown - y);
   }
 
-  // A card in the middle, as large as can be read.
+  // Puts a card in the middle, in readable size.
   function show(id) {
     const { node, box: shown } = cards.get(id);
     if (scale < READABLE) {

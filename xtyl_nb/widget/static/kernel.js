@@ -2,16 +2,16 @@ const LATE = 700;
 const LOST = 5_000;
 const RESTARTED = "The kernel was restarted and no longer knows this picture.";
 const PING = 60_000;
-// What Jupyter says of a kernel from which no answer comes any more.
+// Jupyter's states of a kernel that no longer answers.
 const DOWN = {
-  autorestarting: "The kernel died and is started anew.",
+  autorestarting: "The kernel died and is being restarted.",
   restarting: "The kernel is being restarted.",
   terminating: "The kernel was shut down.",
   dead: "The kernel is dead.",
   gone: "The kernel was shut down.",
 };
 
-// What Jupyter calls the state of the kernel behind this page; elsewhere nothing is known of it.
+// Jupyter's state of the kernel behind this page; unknown outside Jupyter.
 function kernelState({ widget_manager: manager }) {
   const kernel = manager?.kernel;
   if (!manager || !("kernel" in manager)) return "unknown";
@@ -19,14 +19,14 @@ function kernelState({ widget_manager: manager }) {
   return kernel.connectionStatus === "connected" ? kernel.status : kernel.connectionStatus;
 }
 
-// Sends what a person asks for and shows what came of it. A busy kernel answers late, and one that is gone or was restarted never:
-// either is said, with what helps. `stale` hears whether the page is without a kernel.
+// Sends a person's requests and shows their results. A busy kernel answers late, one that is gone or was restarted never: the page
+// tells both, with a remedy. `stale` hears whether the page is without a kernel.
 function kernel(model, run, view, say, stale) {
   const asked = new Map();
   const lateOnes = new Set();
   let isLost = false;
   const listen = (message) => {
-    // Whatever comes shows that it is not lost; that it was busy is over when it has answered.
+    // Any message shows that the kernel is not lost; an answer ends the note that it is busy.
     if (isLost) {
       isLost = false;
       say("");
@@ -43,7 +43,7 @@ function kernel(model, run, view, say, stale) {
 
   function late(id, kind, quiet) {
     const now = kernelState(model);
-    // What was clicked, where a terminal can do that; else to look, which it can.
+    // The clicked verb, if a terminal offers it; otherwise a look at the run.
     const verb = ["pause", "resume", "stop", "retry"].includes(kind) ? kind : "show";
     const command = `In a terminal this works at once: xtyl ${verb} ${run}`;
     if (now === "busy" || now === "unknown") {
@@ -51,39 +51,39 @@ function kernel(model, run, view, say, stale) {
       lateOnes.add(id);
       say(`The kernel is ${now === "busy" ? "busy" : "late"} and will answer when its cell ends. ${command}`);
     } else if (now !== "idle") lost(DOWN[now] ?? `The kernel is ${now}.`, quiet);
-    // It may be far away.
+    // An idle kernel may be far away, and slow to answer.
     else asked.get(id).timer = setTimeout(() => lost(RESTARTED, quiet), LOST - LATE);
   }
-  // What nobody clicked for does not say again what may have been dismissed.
+  // A request without a click does not repeat a message that may have been dismissed.
   function lost(words, quiet = false) {
     const isNews = !isLost;
     isLost = true;
     lateOnes.clear();
-    // Nobody goes on waiting for what may never come.
+    // Pending requests end, because their answers may never come.
     for (const [id, { done, timer }] of [...asked]) {
       clearTimeout(timer);
       asked.delete(id);
       done({ ok: false });
     }
-    // What a run that is over came to is on the page already.
+    // The page already shows the results of a finished run.
     const goesOn = !isOver(model.get("state"));
     if (isNews && goesOn) stale(true);
     if (quiet && !(isNews && goesOn)) return;
     const more = `The run goes on: in a cell, xt.attach("${run}") shows it again; in a terminal, xtyl stop ${run} ends it.`;
     say(`${words} ${goesOn ? more : `In a cell, xt.attach("${run}") shows the run again.`}`, "failed");
   }
-  // Jupyter tells at once of a kernel that dies, long before anybody asks it something.
+  // Jupyter reports a kernel's death at once, long before the next request.
   const watch = () => {
     const now = kernelState(model);
     if (DOWN[now]) lost(DOWN[now], true);
-    // Back from a sleep, say: what it has to tell may have been missed.
+    // For example after a sleep: messages may have been missed.
     else if (now === "idle" && isLost) ping();
   };
   const link = model.widget_manager?.kernel;
   const signals = [link?.statusChanged, link?.connectionStatusChanged, link?.disposed].filter(Boolean);
   for (const signal of signals) signal.connect(watch);
 
-  // What nobody clicked for waits in silence, as long as the kernel only works.
+  // A request without a click waits silently while the kernel is busy.
   function ask(kind, details, done, { quiet = false } = {}) {
     const id = crypto.randomUUID?.() ?? String(Math.random());
     asked.set(id, { done, timer: setTimeout(() => late(id, kind, quiet), LATE) });
@@ -95,7 +95,7 @@ function kernel(model, run, view, say, stale) {
     }
   }
 
-  // Says each minute that somebody is here: when nobody is any more, the kernel leaves off looking at the run.
+  // Reports each minute that the page is open: without any page, the kernel stops following the run.
   const ping = () => ask("ping", { view, number: model.get("state").number }, () => {}, { quiet: true });
   const again = () => document.visibilityState === "visible" && ping();
   const pings = setInterval(ping, PING);

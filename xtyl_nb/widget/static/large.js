@@ -1,4 +1,4 @@
-// Images as large as the window, in the browser's own dialog: arrows lead to the next, Escape or a click goes back to where one was.
+// Images as large as the window, in the browser's own dialog: arrow keys show the next, Escape or a click returns to the page.
 function enlarger(root, ask) {
   const box = make("dialog", "enlarged");
   let [all, place] = [[], 0];
@@ -25,7 +25,7 @@ function enlarger(root, ask) {
     box.setAttribute("aria-label", `Image: ${words}`);
     draw(image);
     close.focus();
-    // What the page has is small.
+    // The page itself holds a small copy.
     ask("image", of, (answer) => {
       if (all[place]?.of !== of || !answer.image) return;
       draw(answer.image);

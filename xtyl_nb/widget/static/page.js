@@ -16,7 +16,7 @@ const ICONS = {
   large: ["M9.5 2.5h4v4M13.5 2.5 9 7M6.5 13.5h-4v-4M2.5 13.5 7 9"],
 };
 const FAR = 0.36;
-// A graph is shown whole down to this size; a larger one at one that is easier to read, in part.
+// A graph is shown whole down to this scale; a larger graph is shown in part, at a readable scale.
 const SNUG = 0.66;
 const READABLE = 0.78;
 const CARD_WIDTH = 206;
@@ -81,7 +81,7 @@ function placed(bar, start, end, whole) {
   bar.style.width = `${Math.max(0, Math.min(100 - left, (100 * (end - start)) / all))}%`;
 }
 
-// No longer than from the first start to the last end, and no longer than its jobs took together: a pause between them is no work.
+// At most the time from the first start to the last end, and at most the sum of its jobs: a pause between them is no work.
 function atWork(node, elapsed) {
   return Math.min((node.end ?? elapsed) - node.start, node.worked + node.at_work * elapsed - node.starts);
 }
@@ -98,7 +98,7 @@ function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-// What has the focus, seen from a part of the widget: marimo draws it in a tree of its own.
+// The focused element, found from a part of the widget: marimo draws the widget in a shadow tree of its own.
 const active = (node) => node.getRootNode().activeElement ?? document.activeElement;
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const isOver = (state) => ["completed", "failed", "stopped"].includes(state.state);

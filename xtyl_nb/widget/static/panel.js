@@ -1,4 +1,4 @@
-// A node seen closely: what it was asked, its jobs with their place in time, and one job with all that is known of it.
+// The panel of a node: its parameters, its jobs with their places in time, and one job with all its details.
 function details(wording, choose, ask, enlarge) {
   const box = make("div", "panel");
   let nodes = new Map();
@@ -16,18 +16,18 @@ function details(wording, choose, ask, enlarge) {
 
   const redraw = (graph) => { nodes = new Map(graph.nodes.map((node) => [node.id, node])); };
 
-  // Looked at again when something happened to the node, and not all the time.
+  // Read again only after an event of the node.
   function soon() {
     seen = state.nodes[id];
     clearTimeout(timer);
-    // Many jobs are dear to look at.
+    // Many jobs take long to read.
     const pages = Math.ceil((page?.jobs.length ?? 1) / 50);
-    // Whoever has just opened it is told why nothing comes.
+    // A panel that was just opened says why it stays empty.
     const isFirst = asked === -Infinity;
     timer = setTimeout(() => look(0, !isFirst), Math.max(0, asked + 700 * pages - performance.now()));
   }
 
-  // All that is shown, or what comes after it.
+  // The whole list that is shown, or the page after it.
   function look(start = 0, quiet = true) {
     asked = performance.now();
     const [of, at] = [id, item];
@@ -52,7 +52,7 @@ function details(wording, choose, ask, enlarge) {
     box.querySelector("button")?.focus();
   }
 
-  // What a person may be reading or copying is drawn again only when it changed; between that only the times move.
+  // Text that a person may read or copy is redrawn only when it changes; in between only the times move.
   const parts = { title: region("h5"), facts: region("dl"), asked: region("dl"), job: region("div"), jobs: region("div", "jobs") };
   const scroll = make("div", "scroll");
   const says = make("p", "bad");
@@ -156,7 +156,7 @@ function details(wording, choose, ask, enlarge) {
   return { box, update, redraw, close: () => clearTimeout(timer) };
 }
 
-// A part of the panel that is drawn again only for another key. Whoever has the focus in it keeps it, by place.
+// A part of the panel that is redrawn only for another key. The focus in it stays at the same place.
 function region(tag, className) {
   const box = make(tag, className);
   let [last, written] = [[], ""];

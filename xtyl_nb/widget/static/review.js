@@ -1,4 +1,4 @@
-// The decisions that wait, one at a time, with what was begun at each: it stays until it is decided.
+// The open reviews, one at a time, each with its unfinished decision, which is kept until the review is decided.
 const OPEN = ["blocked", "ready", "running", "waiting"];
 
 function reviews(key, ask, leave, enlarge) {
@@ -16,7 +16,7 @@ function reviews(key, ask, leave, enlarge) {
     return kept.drafts.get(key);
   }
 
-  // What somebody else was first to decide is said until it is dismissed, or the reader goes on.
+  // The note that another person decided first stays until it is dismissed, or the reader moves on.
   function tell(words, title = "", state = "failed") {
     kept.note = words ? { words, title, state } : null;
     note.hidden = !kept.note;
@@ -28,7 +28,7 @@ function reviews(key, ask, leave, enlarge) {
     note.replaceChildren(icon(state), text, button("Dismiss", () => { arrive(); refresh(); }, "quiet"));
   }
 
-  // A row for which another option is being made stays on the desk until that is there, or the reader goes elsewhere.
+  // A row that waits for another option stays in view until the option arrives, or the reader moves on.
   const isAway = (key = kept.at) => kept.making !== null && kept.making.key === key;
   function arrive(isThere = false) {
     arrived = isThere && isAway();
@@ -41,13 +41,13 @@ function reviews(key, ask, leave, enlarge) {
     const now = waiting.find(([each]) => each === key)?.[1];
     if (now && (isGone || now.mark !== review.mark)) return arrive(true);
     kept.making.isGone = isGone || !now;
-    // What fails may be the new option, and its row is cut off with it.
+    // The new option itself may fail, which ends its row too.
     if (now || (state.failed === failed && !isOver(state))) return;
     kept.making.failed = state.failed;
     ask("job", { node: review.node, item: review.item }, ({ job }) => {
       if (!isAway(key) || (job && OPEN.includes(job.state))) return;
       arrive();
-      if (job?.state === "skipped") tell("the other option could not be made, and the row is left out with it. Once the run is over, Retry failed brings both back.", titleOf(review));
+      if (job?.state === "skipped") tell("the other option could not be made, and its row is skipped too. Once the run is over, Retry failed brings both back.", titleOf(review));
       refresh();
     }, { quiet: true });
   }
@@ -68,7 +68,7 @@ function reviews(key, ask, leave, enlarge) {
       if (keys.has(key)) mine.looked = false;
       else if (!mine.looked && mine.review) ended(key, mine);
     }
-    // The row that is looked at stays, whatever is decided elsewhere.
+    // The row in view stays, even while others are decided elsewhere.
     place = here >= 0 ? here : Math.max(0, Math.min(place, waiting.length - (isAway() ? 0 : 1)));
     desk.hidden = !waiting.length && !isAway();
     box.hidden = desk.hidden && note.hidden;
@@ -79,13 +79,13 @@ function reviews(key, ask, leave, enlarge) {
     }
     const [key, review] = isAway() ? [kept.making.key, kept.making.review] : waiting[place];
     kept.at = key;
-    // Somebody may be typing here: another row that waits changes the count and nothing else.
+    // A person may be typing here: another waiting row changes only the count.
     if (drawn && drawn[0] === key && alike(drawn[1], review)) return turn.update();
     drawn = [key, review];
     show(key, review);
   }
 
-  // Decided by somebody else, while something was begun here, looked at or not.
+  // Decided by another person while a decision was unfinished here, in view or not.
   function ended(key, mine) {
     if (mine.busy || !isBegun(mine)) return;
     mine.looked = true;
@@ -98,7 +98,7 @@ function reviews(key, ask, leave, enlarge) {
     }, { quiet: true });
   }
 
-  // Whoever writes or chooses goes on where that was, also when it is drawn anew.
+  // A redraw keeps the focus and the cursor of a person who types or chooses.
   function focused() {
     const at = active(desk);
     return desk.contains(at) && at.dataset.at ? { at: at.dataset.at, from: at.selectionStart, to: at.selectionEnd } : null;
@@ -129,7 +129,7 @@ function reviews(key, ask, leave, enlarge) {
     desk.replaceChildren(title, ...form.parts);
     turn.update();
     form.ready();
-    // Whoever decides goes on with the next row where the last one was; whoever went elsewhere meanwhile is left there.
+    // After a decision the focus moves to the next row, unless the person has moved it elsewhere meanwhile.
     const next = review.options.at(arrived ? -1 : 0);
     if ((goOn || arrived) && !mine.busy && !isAway(key) && isFree()) {
       focus({ at: `option ${next?.index}` });
@@ -148,7 +148,7 @@ function reviews(key, ask, leave, enlarge) {
       mine.says = answer.ok ? "" : [answer.error, answer.hint].filter(Boolean).join("\n");
       if (!answer.ok && isAway(key)) kept.making = null;
       if (isAway(key)) {
-        tell("one more option is being made and comes up here. Meanwhile nothing is decided of this row.", titleOf(review), "running");
+        tell("one more option is being made and will appear here. Until then this row cannot be decided.", titleOf(review), "running");
         if (box.contains(active(box))) leave();
       }
       const isDecided = answer.ok ? kind !== "another" : answer.waits === false;
@@ -169,7 +169,7 @@ function reviews(key, ask, leave, enlarge) {
     const node = make("span", "soft turner");
     const count = make("span");
     let asking = false;
-    // The next row has taken the place of one that is away.
+    // The next row takes the place of one that is away.
     const target = (by) => place + (isAway() && by > 0 ? 0 : by);
     const go = (by) => {
       const [waiting, next] = [queue.list(), target(by)];
@@ -179,7 +179,7 @@ function reviews(key, ask, leave, enlarge) {
       arrive();
       refresh();
     };
-    // A few are sent at a time; whoever leafs beyond them asks for the next.
+    // A few are sent at a time; leafing beyond them requests the next.
     const step = (by) => marked(by < 0 ? "back" : "on", button(by < 0 ? "‹" : "›", () => {
       if (target(by) < queue.list().length) return go(by);
       asking = true;

@@ -1,7 +1,7 @@
 const SETTLED = 1500;
 
-// The still picture beside the widget is the kernel's to renew, but once a page was reloaded JupyterLab routes no updates to it any
-// more, and the notebook would keep it as it was. Widgets there may see the notebook: the picture is found in it and renewed here.
+// The kernel renews the still picture beside the widget, but after a reload of the page JupyterLab routes no more updates to it, and
+// the notebook would keep the old one. Widgets in JupyterLab can access the notebook, so the picture is found and renewed here.
 function keeper(model, key, ask) {
   let [shows, timer] = [null, null];
 
@@ -27,7 +27,7 @@ function keeper(model, key, ask) {
     }, { quiet: true });
   }
 
-  // Whenever the kernel draws it again: when the run starts, pauses, waits for somebody or is over.
+  // Each time that the kernel draws it: when the run starts, pauses, waits for a person or is over.
   function update({ state, waiting_for, reviews_total }) {
     const now = JSON.stringify([state, waiting_for, reviews_total]);
     if (now === shows) return;

@@ -20,12 +20,12 @@ function timeline(choose, ask) {
   const lanes = new Map();
   let [asked, known, looking, later] = [-Infinity, null, false, null];
 
-  // The jobs one by one are asked for when something happened, at most each second; until they are here a bar stands for all.
+  // Single jobs are requested after an event, at most once a second; until they arrive, one bar stands for all.
   function look(state) {
     if (looking || known === state.nodes) return;
     clearTimeout(later);
     const early = asked + 1000 - performance.now();
-    // The last news of a run may come early, and no other after it.
+    // The last event of a run may arrive too early for this, and no other follows it.
     if (early > 0) return void (later = setTimeout(() => update(...shown), early));
     [asked, known, looking] = [performance.now(), state.nodes, true];
     ask("bars", {}, (answer) => {
@@ -53,7 +53,7 @@ function timeline(choose, ask) {
       const [start, end, state] = bars[[...rail.children].indexOf(target)] ?? [];
       if (state) target.title = `${state} from +${lasted(start)} to ${end === null ? "now" : `+${lasted(end)}`}`;
     });
-    // What worked at once lies in lanes below each other, the thinner the more there are.
+    // Simultaneous jobs lie in lanes below each other; the more lanes, the thinner.
     const take = (found) => {
       bars = found;
       const most = Math.max(0, ...bars.map(([, , , place]) => place)) + 1;
@@ -81,7 +81,7 @@ function timeline(choose, ask) {
     const started = [...names.keys()].filter((id) => state.nodes[id]?.start != null);
     if (!plain.hidden) look(state);
     else log.touch(state);
-    // In the order of the graph, whenever each of them started.
+    // In the order of the graph, not of their starts.
     started.slice(0, LANES).forEach((id, place) => {
       if (!lanes.has(id)) lanes.set(id, lane(id));
       const { row, draw } = lanes.get(id);
@@ -100,7 +100,7 @@ function timeline(choose, ask) {
   return { box, update, redraw, close };
 }
 
-// Times on a scale that is as long as the run, at steps that one can count in.
+// Times on a scale that is as long as the run, in round steps.
 const STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 const MOST_TICKS = 5;
 
@@ -111,13 +111,13 @@ function scale() {
   let drawn = -Infinity;
   function draw(whole, rows, isFinal) {
     box.hidden = !whole;
-    // It moves all rows; once a second is soon enough.
+    // It moves all rows; once a second is often enough.
     if (!whole || (!isFinal && performance.now() - drawn < 900)) return;
     drawn = performance.now();
     const step = STEPS.find((each) => whole / each <= MOST_TICKS) ?? Math.ceil(whole / MOST_TICKS / 86400) * 86400;
     rows.style.setProperty("--step", `${(100 * step) / whole}%`);
     rail.replaceChildren();
-    // The last place is the end's own.
+    // The last place is for the end of the scale.
     for (let at = 0; at <= 0.93 * whole; at += step) {
       const tick = make("span", "", step >= 60 ? clock(at) : `${Number(at.toFixed(2))} s`);
       tick.style.left = `${(100 * at) / whole}%`;
@@ -127,7 +127,7 @@ function scale() {
   return { box, draw };
 }
 
-// What happened, newest first: read when it is opened, and again, at most each second, while things happen.
+// The events, newest first: read when the list is opened, and again after new ones, at most once a second.
 function eventLog(ask, close) {
   const box = make("div");
   const title = make("h5", "", "Events");

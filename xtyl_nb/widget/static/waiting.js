@@ -1,9 +1,9 @@
 const PAGE = 6;
 
-// Which reviews wait, in the kernel's order. The first few are part of the state; those that somebody leafs to are asked for, and
-// asked for again when something happened, so that none is shown that was decided elsewhere.
+// The open reviews in the kernel's order. The first few are part of the state; later ones are requested when a person leafs to
+// them, and again after events, so that none is shown that was decided elsewhere.
 function waitingList(ask, changed) {
-  // Decided here: the state that says so is on its way.
+  // Reviews decided here: the state that confirms it is on its way.
   const decided = new Map();
   let [state, later, wanted, asked, timer] = [null, new Map(), 0, -Infinity, null];
 
@@ -29,7 +29,7 @@ function waitingList(ask, changed) {
     wanted = Math.max(wanted + PAGE, later.size);
     look(done);
   }
-  // The state may be ahead of what was asked for, or behind it.
+  // The state may be newer or older than the requested reviews.
   function list() {
     const first = state.waiting.map((key) => [key, state.reviews[key]]);
     const all = new Map([...first, ...later, ...Object.entries(state.reviews)]);
@@ -40,7 +40,7 @@ function waitingList(ask, changed) {
   return { update, more, list, total, drop, close: () => clearTimeout(timer) };
 }
 
-// The same review, also when it came twice.
+// Whether two reviews are the same, even if they arrived as different objects.
 function alike(one, other) {
   return one === other || (Boolean(one && other) && JSON.stringify(one) === JSON.stringify(other));
 }

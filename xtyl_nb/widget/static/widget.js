@@ -9,7 +9,7 @@ function render({ model, el }) {
   const [standing, told] = [line(), line()];
   let [graph, graphic, selected, before, timer, since] = [first, null, null, null, null, null];
 
-  // Without a kernel nothing is known of the run: its clock stands, and says since when.
+  // Without a kernel nothing is known of the run: its clock stops, and says since when.
   const stale = (isStale) => {
     since = isStale ? since ?? { time: new Date(), at: performance.now() } : null;
     root.classList.toggle("stale", isStale);
@@ -51,7 +51,7 @@ function render({ model, el }) {
   });
   el.replaceChildren(root);
 
-  // The graph is sent again when stacks of cards are opened or folded. What is begun or read beside it stays.
+  // The graph is sent again when stacks of cards are opened or folded. The panel and unfinished decisions beside it stay.
   function draw() {
     graph = model.get("graph");
     const focused = graphic?.box.contains(active(root)) ? active(root).dataset.node : null;
@@ -69,7 +69,7 @@ function render({ model, el }) {
     if (focused) graphic.focus(focused);
   }
 
-  // JupyterLab takes single letters for its own, such as b for a new cell, wherever no text is written.
+  // Outside of text fields, JupyterLab takes single letters as its own commands, such as b for a new cell.
   const guard = ({ target, ctrlKey, metaKey, altKey }) =>
     root.toggleAttribute("data-lm-suppress-shortcuts", root.contains(target) && !ctrlKey && !metaKey && !altKey);
   window.addEventListener("keydown", guard, true);
@@ -118,7 +118,7 @@ function render({ model, el }) {
   };
 }
 
-// A line under the bar that says something until it is dismissed.
+// A message under the bar that stays until it is dismissed.
 function line() {
   const box = make("div", "notice");
   box.setAttribute("role", "alert");
