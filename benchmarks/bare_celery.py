@@ -1,5 +1,5 @@
-"""The peer: plain Celery, one message per node, counters in the worker's memory, nothing durable. The least that a graph
-costs when every node is a task.
+"""The baseline: plain Celery, one message per node, counters in the worker's memory, nothing durable. It is the least cost of a
+graph in which every node is a task.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A hundred executions at once, and executions of a thousand nodes: how long, what a node costs beyond its own time, what it all
-uses; Celery's canvas does the same beside us, by turns.
+"""A hundred executions at once, and executions of a thousand nodes: the time, the cost of a node beyond its own work, and the
+resources used. Celery's canvas does the same, by turns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SELECT a.finished - a.started, j.output FROM job_attempts a JOIN agent_jobs j ON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a load took: `seconds` until all was over, the time a slot was taken by each job, and how long its nap was."""
+    """The times of a load: `seconds` until all is over, the time that each job held its slot, and the length of its nap."""
 
     seconds: float
     slots: list[float]
@@ -40,17 +40,17 @@ class Done:
 
     @property
     def overheads(self) -> list[float]:
-        """Milliseconds that each job kept its slot beyond the sleep it asked for."""
+        """Milliseconds that each job held its slot beyond its requested sleep."""
         return sorted(1000 * (taken - self.nap_seconds) for taken in self.slots)
 
     @property
     def lateness(self) -> float:
-        """Milliseconds that a sleep took longer than asked for, on the average: the machine's part."""
+        """Average milliseconds that a sleep took longer than requested: the machine's part."""
         return 1000 * (statistics.mean(self.naps) - self.nap_seconds)
 
 
 def stages(widths: Sequence[int]) -> Graph:
-    """Stages one after the other: each node of one waits for all of the stage before."""
+    """Stages in sequence: each node of a stage waits for all nodes of the one before."""
     graph: Graph = {}
     before: list[str] = []
     for place, width in enumerate(widths):
@@ -66,7 +66,7 @@ def plan_of(graph: Graph, function: str = "naps:nap") -> Plan:
 
 
 def work_off(crowd: Crowd, plan: Plan, count: int, rows: int = 1, nap_seconds: float = NAP_SECONDS) -> Done:
-    """Submit so many executions and wait until all are over."""
+    """Submit that many executions and wait until all are over."""
     with crowd.gauge() as gauge:
         began = time.perf_counter()
         runs = [submit(plan, rows) for _ in range(count)]
@@ -81,7 +81,7 @@ def work_off(crowd: Crowd, plan: Plan, count: int, rows: int = 1, nap_seconds: f
 
 
 def print_hundred(crowd: Crowd, canvas: Callable[[Sequence[int], int], None], count: int, runs: int) -> None:
-    """So many executions at once, in three shapes, and what they use."""
+    """That many executions at once, as three kinds of graph, and the resources that they use."""
     story = f"{count} executions of 20 nodes: {', '.join(map(str, STORY))}"
     print(
         "| all at once | s | jobs/s | Celery's canvas: s | ms of a slot beyond the job's own: average, p50, p99 | of it the"
@@ -106,12 +106,12 @@ def print_hundred(crowd: Crowd, canvas: Callable[[Sequence[int], int], None], co
 
 
 def middle(found: list[Done]) -> Done:
-    """The one whose time is the median."""
+    """The load whose time is the median."""
     return sorted(found, key=lambda done: done.seconds)[(len(found) - 1) // 2]
 
 
 def print_used(crowd: Crowd, done: Done) -> None:
-    """What a load used."""
+    """The resources that a load used."""
     used, jobs = done.used, len(done.slots)
     most = crowd.value("SELECT setting FROM pg_settings WHERE name = 'max_connections'")
     held = sorted(used.worker_megabytes)
@@ -126,7 +126,7 @@ def print_used(crowd: Crowd, done: Done) -> None:
 
 
 def print_idle(crowd: Crowd) -> None:
-    """What workers cost that have nothing to do: they sweep and renew."""
+    """The cost of idle workers: they sweep and renew."""
     with crowd.gauge() as gauge:
         threading.Event().wait(IDLE_SECONDS)
     used, count = gauge.used, len(crowd.workers)
@@ -137,7 +137,7 @@ def print_idle(crowd: Crowd) -> None:
 
 
 def print_chain(crowd: Crowd, length: int, runs: int) -> None:
-    """One chain and nothing else: what a node costs when it waits for nobody."""
+    """One chain and nothing else: the cost of a node that never waits for a slot."""
     plan = plan_of(chain(length))
     work_off(crowd, plan, 1)
     overheads = sorted(each for _ in range(runs) for each in work_off(crowd, plan, 1).overheads)
@@ -160,13 +160,13 @@ def print_thousand(crowd: Crowd, canvas: Callable[[Sequence[int], int], None], s
 
 
 def timed(work: Callable[[], object]) -> float:
-    """How many seconds it took."""
+    """The seconds that it took."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def spread(values: Sequence[float]) -> str:
-    """Average, median and 99th percentile of what is in order."""
+    """Average, median and 99th percentile of sorted values."""
     last = values[min(len(values) - 1, int(len(values) * 0.99))]
     return f"{statistics.mean(values):.1f}, {statistics.median(values):.1f}, {last:.1f}"

@@ -1,4 +1,6 @@
-"""The peer of a whole graph: Celery's own canvas, chains and chords, counted in Redis, durable nowhere. Each node is a task."""
+"""The baseline of a whole graph: Celery's own canvas of chains and chords, counted in Redis, nothing durable. Each node is
+a task.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ def work() -> None:
 
 @app.task(name="canvas.over", ignore_result=True)
 def over(run: str) -> None:
-    """The end of a graph; whoever waits is told through a list."""
+    """The end of a graph; a list in Redis tells the waiting benchmark."""
     with app.connection_for_write() as connection:
         connection.default_channel.client.rpush(f"canvas:{run}", "over")
 
 
 def stages(run: str, widths: tuple[int, ...]) -> Signature:
-    """Stages one after the other, each of so many nodes, and the end."""
+    """Stages in sequence, each of that many nodes, and the end."""
     steps = [work.si() if width == 1 else group(work.si() for _ in range(width)) for width in widths]
     return chain(*steps, over.si(run))

@@ -1,5 +1,6 @@
-"""From a click in the widget to the engine knowing, in a real JupyterLab: `python benchmarks/controls.py` clicks Pause and Resume
-while the kernel is idle and while a cell blocks it, for each ipykernel given, and prints a table of medians in seconds.
+"""The time from a click in the widget to its event in the engine, in a real JupyterLab: `python benchmarks/controls.py`
+clicks Pause and Resume while the kernel is idle and while a cell blocks it, for each given ipykernel, and prints medians in
+seconds.
 
 `--kernel 6.31.0=/folder` names a folder with that ipykernel (`pip install --no-deps --target /folder ipykernel==6.31.0`).
 """
@@ -69,7 +70,7 @@ def main() -> None:
 
 
 def measured(folder: Path, name: str, path: str, code: str) -> str:
-    """The median over the clicks, or that they are served only when the cell has ended."""
+    """The median over the clicks, or a note that they are served only after the end of the cell."""
     root = folder / name
     root.mkdir()
     with laboratory(root) as lab, page_of(folder / f"{name}-profile") as page:
@@ -121,7 +122,7 @@ def end_run() -> None:
 
 
 def write_kernel(root: Path, path: str) -> None:
-    """A kernel like the installed one, with another ipykernel before it."""
+    """A kernel like the installed one, with another ipykernel first on its path."""
     folder = root / "jupyter_data_dir" / "kernels" / "measured"
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]

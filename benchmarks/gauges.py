@@ -1,5 +1,5 @@
-"""What a back end uses while it works: memory and processor of its processes from /proc, the broker's memory, the database's
-connections. A thread looks ten times a second and keeps the peaks.
+"""The resources that a back end uses while it works: memory and processor of its processes from /proc, the broker's memory, the
+database's connections. A thread reads them ten times a second and keeps the peaks.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clien
 
 
 def megabytes(pid: int) -> float:
-    """What a process holds of memory now."""
+    """The memory that a process holds now."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 def processor_seconds(pid: int, *, reaped: bool = False) -> float:
-    """What a process has used of a processor; with `reaped`, what its ended children used too."""
+    """The processor time that a process has used; with `reaped`, including that of its ended children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11 : 15 if reaped else 13])) / TICK
 
@@ -39,7 +39,7 @@ def children(pid: int) -> list[int]:
 
 @dataclass(slots=True)
 class Used:
-    """What was used between two moments: processor seconds by part, peaks of the rest."""
+    """The use between two moments: processor seconds by part, peaks of the rest."""
 
     seconds: float = 0.0
     workers: float = 0.0
@@ -52,7 +52,7 @@ class Used:
 
 
 class Gauge:
-    """Looks on while a block runs."""
+    """Measures while a block runs."""
 
     def __init__(self, *, workers: list[int], postgres: int, broker: int, engine: Engine, client: redis.Redis):
         self._pids = {"workers": workers, "broker": [broker]}
@@ -96,7 +96,7 @@ class Gauge:
 
 
 def _processor_or_none(pid: int) -> float:
-    """A server of the database may end between two looks; its parent then counts for it."""
+    """A server of the database may end between two reads; its parent then counts for it."""
     try:
         return processor_seconds(pid)
     except OSError:

@@ -1,4 +1,4 @@
-"""The graphs that are measured: plain mappings from a node to its parents."""
+"""The measured graphs: plain mappings from a node to its parents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Graph = dict[str, list[str]]
 
 
 def chain(size: int) -> Graph:
-    """One node after another."""
+    """A chain of nodes."""
     return {f"n{i}": [f"n{i - 1}"] if i else [] for i in range(size)}
 
 
@@ -30,7 +30,7 @@ def layered(layers: int, width: int, seed: int = 1) -> Graph:
 
 
 def document(name: str, graph: Graph, function: str = "time:perf_counter") -> dict[str, Any]:
-    """A workflow document whose nodes call a function that does next to nothing."""
+    """A workflow document whose nodes call a trivial function."""
     return {
         "name": name,
         "nodes": [{"id": node, "type": "call", "config": {"function": function}} for node in graph],

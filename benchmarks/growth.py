@@ -1,5 +1,5 @@
-"""What grows with the jobs, and how: the broker's memory for many executions of a thousand nodes, and time and room in
-the database from a hundred jobs to a hundred thousand.
+"""Growth with the number of jobs: the broker's memory for many executions of a thousand nodes, and the time and the
+database's size from a hundred jobs to a hundred thousand.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIZE = "SELECT pg_database_size(current_database())"
 
 
 def print_memory(crowd: Crowd, count: int) -> None:
-    """The broker's memory before, while and after so many executions of a thousand nodes are worked off."""
+    """The broker's memory before, during and after that many executions of a thousand nodes."""
     plan = plan_of(layered(20, 50))
     crowd.client.flushall()
     before = crowd.client.info("memory")["used_memory"] / 1e6
@@ -68,7 +68,7 @@ def print_growth(crowd: Crowd, scales: Sequence[int], runs: int) -> None:
 
 
 def grown(crowd: Crowd, plan: Plan, count: int, rows: int) -> tuple[float, float, float, float, float]:
-    """Seconds to submit and until all is over, the bytes by which the database grew, and processor seconds of workers and
+    """The seconds to submit and until all is over, the growth of the database in bytes, and the processor seconds of workers and
     database."""
     before = crowd.value(SIZE)
     with crowd.gauge() as gauge:

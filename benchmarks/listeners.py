@@ -1,5 +1,6 @@
-"""From an event's commit to 200 listeners of the API, all on one execution and spread over 50: `python benchmarks/listeners.py`
-starts PostgreSQL, Valkey and `xtyl api`, commits at a steady rate, and prints p50 and p99 beside those of a bare Redis pub/sub.
+"""The time from an event's commit to 200 listeners of the API, all on one execution or spread over 50: `python
+benchmarks/listeners.py` starts PostgreSQL, Valkey and `xtyl api`, commits at a steady rate, and prints p50 and p99 beside
+those of a bare Redis pub/sub.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How events come: so many a second, for so many seconds."""
+    """The pace of events: a number each second, for a number of seconds."""
 
     rate: int
     seconds: int
@@ -144,7 +145,7 @@ def served(folder: Path, broker: str) -> Iterator[Api]:
 
 
 def through(api: Api, load: Load, count: int) -> tuple[list[float], float]:
-    """How late each event reached each listener of `count` executions, and how much of a processor the API used."""
+    """The delay of each event at each listener of `count` executions, and the processor time of the API."""
     ids = [api.teller.submit() for _ in range(count)]
     request = "GET /api/workflows/executions/{}/stream?after=0 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n"
     requests = [request.format(ids[place % count], api.token) for place in range(LISTENERS)]
@@ -168,7 +169,7 @@ def through(api: Api, load: Load, count: int) -> tuple[list[float], float]:
 
 
 def bare(broker: str, load: Load) -> list[float]:
-    """The same through Redis alone: published to subscribers with a connection each, and kept nowhere."""
+    """The same through Redis alone: published to subscribers with a connection each, and not stored."""
     sent: dict[int, float] = {}
     hello = ["SUBSCRIBE bare\r\n"] * LISTENERS
     with redis.Redis.from_url(broker) as client:
@@ -188,14 +189,14 @@ def bare(broker: str, load: Load) -> list[float]:
 
 
 def used(pid: int) -> float:
-    """Seconds of a processor that a process has used."""
+    """The processor seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 @contextmanager
 def listeners(asked: dict[str, Any], open_up: Callable[[], None] | None = None) -> Iterator[Callable[[int], Any]]:
-    """Listeners in another process, all of which have got a first event; what they got, once it is so many events."""
+    """Start listeners in another process and wait until each has a first event; their arrivals, after that many events."""
     command = [sys.executable, __file__, "--listen"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
@@ -218,7 +219,7 @@ def listeners(asked: dict[str, Any], open_up: Callable[[], None] | None = None) 
 
 
 class Listener(asyncio.Protocol):
-    """One connection; notes when each event came."""
+    """One connection; notes the arrival of each event."""
 
     def __init__(self, place: int, hello: str, got: list[tuple[int, int, float]]):
         self._place, self._hello, self._got = place, hello, got
@@ -237,7 +238,7 @@ class Listener(asyncio.Protocol):
 
 
 async def listen(asked: dict[str, Any]) -> None:
-    """The other process: connect all, say so, note what comes, tell it when enough has."""
+    """The other process: connect all, report it, note the arrivals, and report them when there are enough."""
     loop = asyncio.get_running_loop()
     got: list[tuple[int, int, float]] = []
     kept = []

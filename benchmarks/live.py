@@ -1,5 +1,5 @@
-"""From an event in the engine to the picture in the browser, in a real JupyterLab: `python benchmarks/live.py` watches a card's
-count change, compares each change with the time of its event in SQL, and prints p50 and p99.
+"""The time from an event in the engine to the picture in the browser, in a real JupyterLab: `python benchmarks/live.py` watches a
+card's count change, compares each change with the time of its event in SQL, and prints p50 and p99.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def measured(folder: Path) -> list[float]:
-    """For each job that ended, how much later the card first showed its number or a higher one."""
+    """For each ended job, the delay until the card showed its number or a higher one."""
     with served(folder) as lab, page_of(folder / "profile") as page:
         page.goto(lab.write("live.ipynb", SETUP))
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
@@ -65,7 +65,7 @@ def measured(folder: Path) -> list[float]:
         seen: list[Any] = page.evaluate("() => window.seen")
     ends = events()
     late = [min((at for count, at in seen if count >= number), default=None) for number in range(1, len(ends) + 1)]
-    # What ended before the page had drawn the widget tells nothing about it.
+    # Jobs that ended before the page drew the widget say nothing about its delay.
     first = min(at for _, at in seen)
     return [at - end for at, end in zip(late, ends, strict=True) if at is not None and end > first]
 

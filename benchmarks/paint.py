@@ -1,5 +1,6 @@
-"""How soon a browser shows a large graph and how calmly it follows one: `python benchmarks/paint.py` gives the widget's own
-module a graph in headless Chromium, times it from the call to the painted frame, and then patches it ten times a second.
+"""The time in which a browser shows a large graph, and the smoothness of its updates: `python benchmarks/paint.py` gives
+the widget's own module a graph in headless Chromium, times it from the call to the painted frame, and patches it ten times
+a second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How soon a pause takes effect while every slot is busy: when the last job of the run starts, and when the call returns."""
+"""The delay of a pause while every slot is busy: until the last job of the run starts, and until the call returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import xtyl_nb as xt
 from servers import wait_until
 
 BESIDE = 8
-# More than can be done while the pauses last.
+# More jobs than can run while the pauses last.
 ROWS = 20_000
 SETTLE_SECONDS = 0.3
 STARTED_AFTER = """
@@ -45,11 +45,11 @@ def print_pauses(crowd: Crowd, pauses: int) -> None:
 
 
 def paused(crowd: Crowd, run: xt.Run) -> tuple[float, float, list[float]]:
-    """When a run's pause was called and returned, and when its jobs started since the call."""
+    """The times at which a run's pause was called and returned, and those of its jobs' starts since the call."""
     called = time.time()
     run.pause()
     returned = time.time()
-    # Long enough for a start that should not be.
+    # Long enough to see a start that should not happen.
     threading.Event().wait(SETTLE_SECONDS)
     wait_until(lambda: not crowd.value(f"{BUSY} AND execution_id = :id", id=run.id))
     found = [json.loads(row[0])["value"]["at"] for row in crowd.rows(STARTED_AFTER, id=run.id, since=called)]

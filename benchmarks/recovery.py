@@ -1,5 +1,5 @@
-"""How soon a run goes on: `python benchmarks/recovery.py` kills workers, empties the broker, pauses under load, and prints what
-it saw on SQLite and PostgreSQL, with the default settings, two workers of 16 slots each.
+"""The delay until a run goes on after a fault: `python benchmarks/recovery.py` kills workers, empties the broker, pauses
+under load, and measures on SQLite and PostgreSQL, with the default settings and two workers of 16 slots each.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PAUSES = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A back end whose parts can be harmed."""
+    """A back end whose parts can be killed and emptied."""
 
     url: str
     socket: Path
@@ -44,7 +44,7 @@ class Place:
     effects: Path
 
     def column(self, statement: str) -> list[Any]:
-        """The first column of what SQL says."""
+        """The first column of a query."""
         engine = create_engine(self.url)
         with engine.connect() as connection:
             found = [row[0] for row in connection.execute(text(statement))]
@@ -128,7 +128,7 @@ def working(there: Place, count: int, seconds: float) -> Run:
 
 
 def after_kill(there: Place) -> list[float]:
-    """A worker dies with its jobs; when each of them starts again."""
+    """Kill a worker with its jobs; the delay until each of them starts again."""
     run = working(there, 40, 1.0)
     wait_until(lambda: len(there.column("SELECT id FROM agent_jobs WHERE state = 'running'")) >= 20)
     died = time.time()
@@ -144,14 +144,14 @@ def after_kill(there: Place) -> list[float]:
 
 
 def after_emptied(there: Place) -> tuple[float, int]:
-    """Everything in the broker is gone while nothing runs but is ready; when the first job starts, and what was redone."""
+    """Empty the broker while jobs are ready and none runs; the delay until the first job starts, and the repeated jobs."""
     run = working(there, 300, 0.05)
     wait_until(lambda: run.overview().done >= 10)
     run.pause()
     wait_until(lambda: not there.column("SELECT id FROM agent_jobs WHERE state = 'running'"))
     engine = create_engine(there.url)
     with engine.begin() as connection:
-        # A resume without its hint: as if it had been lost with all the rest.
+        # A resume without its notification, as if it were lost with the rest.
         connection.execute(text(f"UPDATE workflow_executions SET state = 'running' WHERE id = '{run.id}'"))
     engine.dispose()
     with redis.Redis(unix_socket_path=str(there.socket)) as client:
@@ -164,7 +164,7 @@ def after_emptied(there: Place) -> tuple[float, int]:
 
 
 def under_load(there: Place, hold: Callable[[Run], object], go_on: Callable[[Run], object]) -> tuple[list[float], int]:
-    """The control again and again while every slot is busy: its seconds, and the effects that started after it returned."""
+    """Repeat the control while every slot is busy: its seconds, and the effects that started after it returned."""
     run = working(there, 5_000, 0.03)
     seconds, late = [], 0
     for _ in range(PAUSES):

@@ -1,5 +1,5 @@
-"""Whether memory stays flat over an hour of updates, made in a row: `python benchmarks/soak.py` patches a page in headless
-Chromium 36,000 times, as ten a second are in an hour, and lets the kernel's side work out as many, and prints what both hold.
+"""The memory over an hour of updates, made in a row: `python benchmarks/soak.py` patches a page in headless Chromium 36,000
+times, as many as an hour has at ten a second, lets the kernel's side compute as many, and prints the memory that both hold.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def kernel_side(plan: Any) -> None:
-    """As many looks at a run as the page had patches."""
+    """As many reads of a run as the page had patches."""
     before = describe(overview_of(plan))
     for number in range(PATCHES):
         now = describe(replace(overview_of(plan), done=number))

@@ -16,12 +16,12 @@ def context(tmp_path: Path) -> Context:
 
 
 def test_it_is_a_node_type() -> None:
-    """The installed package offers it, and it keeps to what every node type must."""
+    """The installed package offers it, and it keeps the rules of every node type."""
     check_node_type("fit_image")
 
 
 def test_an_image_fills_the_format(context: Context) -> None:
-    """Wide or high, the image is cut evenly at both sides and fills the size asked for."""
+    """A wide or high image is cut evenly at both sides and fills the requested size."""
     wide = Image.new("RGB", (90, 30), "navy")
     wide.paste("gold", (30, 0, 60, 30))
     poster = {"image": context.artifacts.save_picture(wide)}
@@ -33,14 +33,14 @@ def test_an_image_fills_the_format(context: Context) -> None:
 
 
 def test_the_size_may_come_by_a_column(context: Context) -> None:
-    """A row's own format is filled in before the job starts."""
+    """A row's own format is rendered before the job starts."""
     image = context.artifacts.save_picture(Image.new("RGB", (8, 8)))
     done = run_node("fit_image", context, {"it": image, "format": "9x16"}, image="{{ it }}", size="{{ format }}")
     assert (done.output["width"], done.output["height"]) == (9, 16)
 
 
 def test_a_wrong_size_is_told_before_anything_runs(context: Context) -> None:
-    """A size that is none is a problem of the workflow; one that a row brings, an error of that row."""
+    """An invalid size is a problem of the workflow; if a row brings it, an error of that row."""
     with pytest.raises(WorkflowError, match="size"):
         run_node("fit_image", context, image="{{ it }}", size="large")
     with pytest.raises(PermanentError, match="size"):
@@ -48,7 +48,7 @@ def test_a_wrong_size_is_told_before_anything_runs(context: Context) -> None:
 
 
 def test_what_is_no_image_is_refused(context: Context) -> None:
-    """A text in place of an image fails for good, with what to write instead."""
+    """A text in place of an image fails for good, with a hint at the right value."""
     with pytest.raises(PermanentError, match="not an image of this run") as caught:
         run_node("fit_image", context, {"poster": "a poster"}, image="{{ poster }}")
     assert "{{ poster.image }}" in str(caught.value.hint)

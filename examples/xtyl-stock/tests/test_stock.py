@@ -1,4 +1,4 @@
-"""The provider `stock`, and what generating steps ask of it."""
+"""The provider `stock`, and its answers to generating steps."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ def stock(tmp_path: Path) -> dict[str, str]:
 
 
 def test_it_is_a_provider(stock: dict[str, str]) -> None:
-    """The installed package offers it, and its answers are what every provider's must be."""
+    """The installed package offers it, and its answers keep the rules of every provider."""
     check_provider("stock", stock)
 
 
 def test_the_closest_comes_first(stock: dict[str, str]) -> None:
-    """The best match answers the first seed, the next best the second, until all had their turn."""
+    """The best match answers the first seed, the next best the second, until all have had their turn."""
     provider = get_provider("stock", stock)
     texts = [provider.write(TextRequest(prompt="The tide, and a mug", seed=seed)).text for seed in range(4)]
     assert texts[0] == texts[3] == "A mug for every tide."
@@ -37,7 +37,7 @@ def test_the_closest_comes_first(stock: dict[str, str]) -> None:
 
 
 def test_a_generating_step_uses_it(stock: dict[str, str], tmp_path: Path) -> None:
-    """`generate_copy` writes what it picks, and says by whom."""
+    """`generate_copy` gives the picked text, and names the provider."""
     context = make_context(tmp_path / "files", provider=get_provider("stock", stock))
     done = run_node("generate_copy", context, {"product": "tea"}, prompt="{{ product }} time")
     assert (done.output["text"], done.output["provider"]) == ("Slow down with tea.", "stock")
@@ -47,14 +47,14 @@ def test_a_generating_step_uses_it(stock: dict[str, str], tmp_path: Path) -> Non
     ("folder", "told"), [("", "does not know its folder"), ("/nowhere", "there is no /nowhere/lines.txt")]
 )
 def test_without_a_folder_it_says_what_to_set(folder: str, told: str) -> None:
-    """No other try would help, so it fails for good and names the variable."""
+    """Without its folder it fails for good, because no other attempt helps, and names the variable."""
     with pytest.raises(PermanentError, match=told) as caught:
         get_provider("stock", {"STOCK_FOLDER": folder}).write(TextRequest(prompt="A line"))
     assert "STOCK_FOLDER" in str(caught.value.hint)
 
 
 def test_an_empty_stock_is_refused(tmp_path: Path) -> None:
-    """Where there is nothing to pick from, no answer is made up."""
+    """With an empty stock it refuses, and makes up no answer."""
     (tmp_path / "lines.txt").write_text("\n")
     provider = get_provider("stock", {"STOCK_FOLDER": str(tmp_path)})
     with pytest.raises(PermanentError, match="nothing in stock"):

@@ -14,7 +14,7 @@ FIELDS = ("image", "width", "height")
 
 
 class FitImage(NodeConfig):
-    """Which image, and the format in pixels. In a workflow both may be templates; a job gets them filled in."""
+    """The image, and the format in pixels. In a workflow both may be templates; a job gets them rendered."""
 
     image: Any
     size: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3}$")] = "1080x1080"
@@ -25,7 +25,7 @@ def run(config: FitImage, context: Context) -> Done:
     if not context.artifacts.knows(config.image):
         raise PermanentError(
             f"`image` is {config.image!r:.60}, not an image of this run",
-            hint='Pass one on as it is: image="{{ poster.image }}".',
+            hint='Pass on the image of another step: image="{{ poster.image }}".',
         )
     width, height = map(int, config.size.split("x"))
     with context.artifacts.artifact(config.image).open() as picture:

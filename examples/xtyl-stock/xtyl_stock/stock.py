@@ -1,5 +1,5 @@
-"""The provider `stock`: it picks from what was approved instead of making anything. The folder `STOCK_FOLDER` holds
-`lines.txt`, one text a line, and images whose file names say what they show.
+"""The provider `stock`: it picks from approved texts and images, and makes nothing itself. The folder `STOCK_FOLDER` holds
+`lines.txt`, one text a line, and images whose file names describe them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 class StockProvider:
-    """The text or image that has the most words in common with the prompt; another seed gives the next best."""
+    """Gives the text or image that has the most words in common with the prompt; another seed gives the next best."""
 
     name = "stock"
 
@@ -24,14 +24,14 @@ class StockProvider:
         self._folder = environment.get("STOCK_FOLDER", "")
 
     def write(self, request: TextRequest) -> TextResult:
-        """A line of `lines.txt`."""
+        """Pick a line of `lines.txt`."""
         with self._opened() as folder:
             lines = (folder / "lines.txt").read_text(encoding="utf-8").splitlines()
         text = _closest(request.prompt, [line.strip() for line in lines if line.strip()], request.seed)
         return TextResult(text=text, usage=self._usage("lines.txt"))
 
     def draw(self, request: ImageRequest) -> ImageResult:
-        """An image file as it is, whatever size was asked for: `fit_image` cuts it."""
+        """Pick an image file, unchanged even if another size is requested: `fit_image` cuts it."""
         with self._opened() as folder:
             names = [path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
             name = _closest(request.prompt, names, request.seed)
@@ -46,9 +46,11 @@ class StockProvider:
         try:
             yield Path(self._folder)
         except FileNotFoundError as error:
-            raise PermanentError(f"there is no {error.filename}", hint="Look at STOCK_FOLDER.") from error
+            raise PermanentError(
+                f"there is no {error.filename}", hint="Put it into the folder that STOCK_FOLDER names."
+            ) from error
         except OSError as error:
-            # A share that is away may be back at the next try.
+            # A network share that is away may be back at the next attempt.
             raise TransientError(f"{self._folder} cannot be read: {error.strerror}") from error
 
     def _usage(self, model: str) -> Usage:
