@@ -1,4 +1,4 @@
-"""What every test may ask for: real databases, and homes of their own."""
+"""Fixtures for every test: real databases, and homes of their own."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def loggers_as_at_start() -> None:
-    """What a test before did to the loggers of this process concerns no other."""
+    """Undo the changes that a test makes to the loggers of this process."""
     logging.disable(logging.NOTSET)
     logging.getLogger().setLevel(logging.WARNING)
     ours = logging.getLogger("xtyl")

@@ -1,4 +1,4 @@
-"""APIs to ask: over each kind of database, and over SQLite alone."""
+"""APIs under test: over each kind of database, and over SQLite alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lite(tmp_path: Path, broker: str) -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[Desk]:
-    """An API over SQLite for all tests of a module that only look, or see nothing but what they made."""
+    """An API over SQLite for all tests of a module that only read, or see only what they made."""
     home = tmp_path_factory.mktemp("shared")
     made = open_desk(home / "home", f"sqlite:///{home / 'xtyl.db'}", broker)
     with made.client:

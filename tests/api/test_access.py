@@ -1,4 +1,4 @@
-"""Who may do what: every route, asked without a token, with too small a role, and about another project's things."""
+"""Access: every route without a token, with too small a role, and for another project's things."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from bench import FLOW, RUNS, Desk, submit, work_off
 
 OPEN = {("get", "/healthz"), ("get", "/readyz")}
-# What asks for more than a look; a route that is not here takes `write` if it is a POST.
+# Routes that require more than reading; a route that is not listed takes `write` if it is a POST.
 ROLES = {
     ("post", "/api/workflows/forecast"): "read",
     **{
@@ -35,7 +35,7 @@ def role_of(route: tuple[str, str]) -> str:
 
 
 def test_every_route_wants_a_token(lite: Desk) -> None:
-    """Without one, with nonsense, and with another scheme it is 401, whatever else is wrong, and says how to do better."""
+    """Without a token, with nonsense and with another scheme it answers 401, whatever else is wrong, and says what to send."""
     assert len(routes(lite)) > 20
     for headers in (
         {},
@@ -51,7 +51,7 @@ def test_every_route_wants_a_token(lite: Desk) -> None:
 
 
 def test_every_route_wants_its_role(lite: Desk) -> None:
-    """A token with a smaller role is 403; one with the role comes through to the thing itself."""
+    """A token with a smaller role gets 403; one with the role reaches the route itself."""
     for route in routes(lite):
         method, path = route
         if (role := role_of(route)) != "read":
@@ -61,7 +61,7 @@ def test_every_route_wants_its_role(lite: Desk) -> None:
 
 
 def test_other_projects_are_not_found(lite: Desk) -> None:
-    """What belongs to another project is 404 on every route, in the words of what is not there; for all projects it is found."""
+    """A thing of another project is 404 on every route, in the words for a missing one; a token for all projects finds it."""
     id = submit(lite, document=FLOW)
     lite.ask("POST", "/api/workflows/templates", json={"workflow": FLOW})
     work_off(lite, id)
@@ -70,10 +70,10 @@ def test_other_projects_are_not_found(lite: Desk) -> None:
             continue
         body: dict[str, Any] = {"json": BODIES.get(path.rpartition("/")[2])} if method == "post" else {}
         theirs = lite.ask(method, url(path, id), "shop-write", **body)
-        nobodys = lite.ask(method, url(path, "no-such-run"), "press-write", **body)
+        missing = lite.ask(method, url(path, "no-such-run"), "press-write", **body)
         assert theirs.status_code == 404, (method, path, theirs.text)
         if path.startswith(RUNS):
-            assert theirs.json()["detail"] == nobodys.json()["detail"].replace("no-such-run", id)
+            assert theirs.json()["detail"] == missing.json()["detail"].replace("no-such-run", id)
     assert lite.ask("GET", f"{RUNS}/{id}", "all").json()["project"] == "press"
     assert lite.ask("GET", RUNS, "shop-read").json()["executions"] == []
 
@@ -90,13 +90,13 @@ def test_other_projects_are_not_found(lite: Desk) -> None:
     ],
 )
 def test_another_project_cannot_be_named(lite: Desk, method: str, path: str, body: Any) -> None:
-    """A project that is not the token's is not found."""
+    """A project other than the token's is not found."""
     answer = lite.ask(method, path, "shop-write", **({"json": body} if body is not None else {}))
     assert answer.status_code == 404
 
 
 def test_a_token_of_all_projects_names_one(lite: Desk) -> None:
-    """It submits to the project it names, or to `default`."""
+    """It submits to the named project, or to `default`."""
     named = submit(lite, "all", project_id="press")
     unnamed = submit(lite, "all")
     assert lite.ask("GET", f"{RUNS}/{named}", "press-read").status_code == 200
@@ -105,7 +105,7 @@ def test_a_token_of_all_projects_names_one(lite: Desk) -> None:
 
 
 def test_who_a_token_is(lite: Desk) -> None:
-    """The token's name, role and project, and what the back end can do."""
+    """The answer has the token's name, role and project, and the abilities of the back end."""
     told = lite.ask("GET", "/api/me", "shop-review").json()
     assert (told["name"], told["role"], told["project"], told["functions"]) == ("shop-review", "review", "shop", True)
     assert lite.ask("GET", "/api/me", "all").json()["project"] is None

@@ -1,4 +1,4 @@
-"""A back end that does not answer: the API says so soon, and is alive itself."""
+"""A back end that does not answer: the API reports it soon, and stays alive itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xtyl_engine.database.connection import Database
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The URL of a database that takes connections and says nothing."""
+    """The URL of a database that accepts connections and never answers."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
@@ -25,7 +25,7 @@ def silent() -> Iterator[str]:
 
 
 def test_a_database_that_is_silent(lite: Desk, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more requests than there are threads each is 503 with nothing of the address in it, and health is asked meanwhile."""
+    """Each of more requests than there are threads is 503 without the address in it, and health answers meanwhile."""
     monkeypatch.setattr(threads, "START_SECONDS", 0.5)
     away = Database(silent, pool_size=40, patience_seconds=1.0)
     monkeypatch.setattr(lite.service.engine.queries, "database", away)
@@ -41,7 +41,7 @@ def test_a_database_that_is_silent(lite: Desk, silent: str, monkeypatch: pytest.
 
 
 def test_readiness_names_what_is_missing(lite: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """503 with `database` or `broker`, and no address."""
+    """It is 503 with `database` or `broker`, and no address."""
     nowhere = replace(lite.service.engine.connection, redis_url="unix:///nowhere/canary.sock")
     monkeypatch.setattr(lite.service.engine, "connection", nowhere)
     answer = lite.ask("GET", "/readyz", None)
@@ -50,14 +50,14 @@ def test_readiness_names_what_is_missing(lite: Desk, monkeypatch: pytest.MonkeyP
 
 
 def test_a_broker_that_is_away_loses_nothing(tmp_path: Path) -> None:
-    """A submission is written all the same: workers find it by themselves."""
-    made = open_desk(tmp_path / "home", f"sqlite:///{tmp_path / 'xtyl.db'}", f"unix://{tmp_path}/nobody.sock")
+    """A submission is written all the same, because workers find it by themselves."""
+    made = open_desk(tmp_path / "home", f"sqlite:///{tmp_path / 'xtyl.db'}", f"unix://{tmp_path}/unused.sock")
     with made.client:
         assert made.ask("GET", f"{RUNS}/{submit(made)}").json()["state"] == "pending"
 
 
 def test_a_disk_that_is_full(lite: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that cannot be kept is the back end's fault: 503, and where it would have been is not told."""
+    """A file that cannot be stored is the back end's fault: 503, without the path."""
     lite.settings.artifacts_folder.parent.joinpath("artifacts").write_text("in the way")
     answer = lite.ask("POST", "/api/artifacts", content=b"x")
     assert (answer.status_code, answer.json()["code"]) == (503, "backend/unreachable")

@@ -1,4 +1,4 @@
-"""Bodies that are refused: too large, too slow, no JSON, or JSON that no database takes. Never a 500."""
+"""Refused bodies: too large, too slow, not JSON, or JSON that no database can store. Never a 500."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
     ],
 )
 def test_json_that_is_refused(text: bytes, words: str, hint: str) -> None:
-    """Each with what is wrong and what to do about it, and none of what was sent."""
+    """Each refusal has the fault and the remedy, and none of the body."""
     with pytest.raises(RequestRefused, match=words) as caught:
         parse(text)
     assert hint in (caught.value.hint or "")
@@ -70,20 +70,20 @@ def test_json_that_is_refused(text: bytes, words: str, hint: str) -> None:
     ],
 )
 def test_no_value_that_was_sent_is_repeated(shared: Desk, method: str, path: str, body: str | None) -> None:
-    """What is wrong is told by its place."""
+    """A refusal names the place of the fault, never the value."""
     answer = shared.ask(method, path, content=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "api/invalid")
     assert "canary" not in answer.text
 
 
 def test_json_that_is_taken() -> None:
-    """The whole of Unicode, 64 bits, and some depth."""
+    """The whole of Unicode, 64 bits and some depth are accepted."""
     value = {"a": ["ä😀", -(2**63), 2**63 - 1, 1.5, None, True], "b": {"c": [[[]]]}}
     assert parse(json.dumps(value).encode()) == value
 
 
 def test_a_large_table_is_taken() -> None:
-    """100,000 labelled rows of eight columns."""
+    """A table of 100,000 labelled rows of eight columns is accepted."""
     row = json.dumps({"label": "x", "values": {f"column{number}": "x" for number in range(8)}}).encode()
     assert len(parse(b"[" + b",".join([row] * 100_000) + b"]")) == 100_000
 
@@ -115,7 +115,7 @@ def test_a_large_table_is_taken() -> None:
     ],
 )
 def test_submissions_that_are_refused(shared: Desk, body: Any) -> None:
-    """Each is a 422 that says where, and nothing is written; a forecast refuses the same."""
+    """Each is a 422 that names the place, and nothing is written; a forecast refuses the same."""
     for path in (RUNS, "/api/workflows/forecast"):
         answer = shared.ask("POST", path, "shop-write", json=body)
         assert answer.status_code == 422, answer.text
@@ -140,7 +140,7 @@ def test_submissions_that_are_refused(shared: Desk, body: Any) -> None:
     ],
 )
 def test_decisions_that_are_refused(shared: Desk, body: Any) -> None:
-    """What is no decision is 422, and the review waits on."""
+    """An invalid decision is 422, and the review stays open."""
     id = submit(shared, document=FLOW)
     work_off(shared, id)
     answer = shared.ask("POST", f"{RUNS}/{id}/reviews/pick/0/approve", content=json.dumps(body))
@@ -164,7 +164,7 @@ QUERIES = [
 
 
 def test_lists_that_cannot_be_asked_for(desk: Desk) -> None:
-    """Limits, cursors and filters that are none are 422 on both databases."""
+    """Invalid limits, cursors and filters are 422 on both databases."""
     id = submit(desk)
     pages = [*(f"{RUNS}/{id}/{name}" for name in ("jobs", "rows", "events")), "/api/workflows/templates/plain/versions"]
     for query in QUERIES:
@@ -173,7 +173,7 @@ def test_lists_that_cannot_be_asked_for(desk: Desk) -> None:
 
 
 def test_bodies_that_are_too_large(shared: Desk) -> None:
-    """Beyond the limit of its route a body is 413, whether it says its length or comes in parts."""
+    """A body beyond the limit of its route is 413, whether it states its length or comes in parts."""
 
     def parts(size: int) -> Iterator[bytes]:
         for _ in range(size // 2**20 + 1):
@@ -199,7 +199,7 @@ def test_a_forecast_for_who_may_only_look(shared: Desk) -> None:
 
 
 def test_large_bodies_take_turns() -> None:
-    """Of those over a megabyte one at a time becomes values; smaller ones go by them."""
+    """One body over a megabyte at a time becomes values, while smaller ones pass."""
     began, let_go, inside = threading.Event(), threading.Event(), []
 
     def first() -> None:
@@ -226,7 +226,7 @@ def requested(parts: AsyncIterator[dict[str, Any]]) -> Request:
 
 
 def test_a_body_that_does_not_come() -> None:
-    """Whoever sends one byte and then nothing is let go at the deadline."""
+    """A client that sends one byte and then nothing is cut off at the deadline."""
 
     async def one_byte() -> AsyncIterator[dict[str, Any]]:
         yield {"type": "http.request", "body": b"{", "more_body": True}
@@ -238,7 +238,7 @@ def test_a_body_that_does_not_come() -> None:
 
 
 def test_a_body_that_comes_slowly() -> None:
-    """What has come buys time for the rest, so that a large body on a slow line arrives after the deadline of a small one."""
+    """Each received byte extends the deadline, so a large body on a slow line arrives after the deadline of a small one."""
 
     async def dripping() -> AsyncIterator[dict[str, Any]]:
         for _ in range(4):

@@ -11,7 +11,7 @@ ENGINE = ROOT / "engine" / "xtyl_engine"
 
 
 def test_every_code_of_the_api_is_documented() -> None:
-    """What the source can answer is what the table has."""
+    """The table has exactly the codes that the source can answer."""
     sources = [path.read_text(encoding="utf-8") for path in ENGINE.rglob("*.py")]
     used = {code for source in sources for code in re.findall(r'"((?:api|token)/[a-z-]+)"', source)}
     used -= {f"api/{path.stem}" for path in (ENGINE / "api").glob("*.py")} - {"api/error"}
@@ -22,7 +22,7 @@ def test_every_code_of_the_api_is_documented() -> None:
 
 
 def test_the_table_of_statuses_has_every_code() -> None:
-    """docs/api.md names each code of the API and of the errors with a status of their own, at that status, once."""
+    """docs/api.md names each code of the API, and of the errors with a status of their own, once and at that status."""
     table = (
         (ROOT / "docs" / "api.md").read_text(encoding="utf-8").partition("| status | codes |")[2].partition("\n\n")[0]
     )

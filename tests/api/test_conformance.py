@@ -1,4 +1,4 @@
-"""The API does what its description says, whatever it is sent: requests made from the description, right ones and wrong ones."""
+"""The API does what its description says for any request: valid and invalid requests are made from the description."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from bench import FLOW, PLAIN, Desk, open_desk, submit, work_off
 
 load_all_checks()
-# What a schema lets pass may still be no workflow; and two that ask again by themselves, past this app, have tests of their own.
+# Left out: a body that its schema allows may still be no workflow; two checks send requests of their own, past this app, and what
+# they check has tests of its own here.
 SETTINGS = settings(max_examples=8, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 LEFT_OUT = [positive_data_acceptance, ignored_auth, unsupported_method]
 
 
 @pytest.fixture(scope="module")
 def open_api(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[tuple[Desk, dict[str, str]]]:
-    """An API with a run that has been worked off to its review, and a kept template."""
+    """An API with a run that was worked off to its review, and a stored template."""
     home = tmp_path_factory.mktemp("conformance")
     desk = open_desk(home / "home", f"sqlite:///{home / 'xtyl.db'}", broker)
     with desk.client:
@@ -37,15 +38,15 @@ def open_api(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Iterator[
 
 
 def probe(operation: Any, mode: GenerationMode, desk: Desk, known: dict[str, str]) -> bool:
-    """Ask one route as its description says; whether there is anything to ask."""
+    """Call one route as its description says; whether there is anything to call."""
     asked: list[Any] = []
 
     @SETTINGS
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        # The stream of a run that waits would not end, and this client waits for the whole of an answer.
+        # The stream of a waiting run does not end, and this client waits for the end of an answer.
         known["id"] = known["over" if case.path.endswith("/stream") else "waiting"]
-        # In a wrong request the id may be what is wrong.
+        # The id itself may be the invalid part of a request.
         for name in known.keys() & case.path_parameters.keys() if mode is GenerationMode.POSITIVE else ():
             case.path_parameters[name] = known[name]
         sent = case.as_transport_kwargs(base_url="http://localhost")
@@ -63,7 +64,7 @@ def probe(operation: Any, mode: GenerationMode, desk: Desk, known: dict[str, str
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=str)
 def test_answers_are_as_described(open_api: tuple[Desk, dict[str, str]], mode: GenerationMode) -> None:
-    """No request, right or wrong, is answered 500, or with a status, a type or a value that the description does not have."""
+    """No request, valid or not, is answered with 500, or with a status, a type or a value that the description lacks."""
     desk, known = open_api
     described = schemathesis.openapi.from_dict(desk.ask("GET", "/api/openapi.json").json())
     described.config.generation.update(with_security_parameters=False)
@@ -72,7 +73,7 @@ def test_answers_are_as_described(open_api: tuple[Desk, dict[str, str]], mode: G
 
 
 def test_every_example_is_taken(open_api: tuple[Desk, dict[str, str]]) -> None:
-    """What the description shows of bodies works, or is refused for the state of things and not for its form."""
+    """Each example body of the description works, or is refused because of the state and not of its form."""
     desk, known = open_api
     paths = desk.ask("GET", "/api/openapi.json").json()["paths"]
     seen = 0
@@ -87,7 +88,7 @@ def test_every_example_is_taken(open_api: tuple[Desk, dict[str, str]]) -> None:
 
 
 def test_the_description_names_every_problem(open_api: tuple[Desk, dict[str, str]]) -> None:
-    """Each route declares its problems, the token it wants, and an answer with a schema."""
+    """Each route declares its problems, its token, and an answer with a schema."""
     told = open_api[0].ask("GET", "/api/openapi.json").json()
     assert told["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
     for path, methods in told["paths"].items():

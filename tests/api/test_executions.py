@@ -20,7 +20,7 @@ from xtyl_engine.values.functions import PYTHON
 
 
 def test_a_submission_becomes_an_execution(desk: Desk) -> None:
-    """201 with the execution and where it is; worked off, its overview, jobs, rows, plan and events tell of it."""
+    """It is 201 with the execution and its address; once worked off, overview, jobs, rows, plan and events show it."""
     answer = desk.ask("POST", RUNS, json={"workflow": PLAIN, "inputs": [{"product": "Lamp"}, {"product": "Mug"}]})
     assert answer.status_code == 201
     made = from_json(Execution, answer.json())
@@ -46,7 +46,8 @@ def test_a_submission_becomes_an_execution(desk: Desk) -> None:
 
 
 def test_what_a_submission_runs_over(desk: Desk) -> None:
-    """Labelled rows; one object for all rows; nothing, which is one row; each with a shape to build a frame from."""
+    """It takes labelled rows, one object for all rows, or nothing, which is one row; each stores a shape that restores
+    a frame."""
     rows = [{"label": "lamp", "values": {"product": "Lamp"}}, {"label": ["a", 1], "values": {"product": "Mug"}}]
     flow = {
         "name": "w",
@@ -74,7 +75,8 @@ def test_what_a_submission_runs_over(desk: Desk) -> None:
 
 
 def test_a_key_makes_one_execution(desk: Desk) -> None:
-    """The same again is 200 with the same execution; another body with the key is refused; another project's key is another."""
+    """The same submission again is 200 with the same execution; another body with the key is refused; another project
+    has keys of its own."""
     body, key = {"workflow": PLAIN, "inputs": {"product": "Lamp"}}, {"Idempotency-Key": "once"}
     first = desk.ask("POST", RUNS, json=body, headers=key)
     again = desk.ask("POST", RUNS, json=dict(reversed(body.items())), headers=key)
@@ -86,7 +88,7 @@ def test_a_key_makes_one_execution(desk: Desk) -> None:
 
 
 def test_a_key_raced_by_many_makes_one_execution(desk: Desk) -> None:
-    """Of submissions at one moment one is 201, the others 200, all the same execution."""
+    """Of simultaneous submissions one is 201 and the others are 200, all with the same execution."""
     barrier, found = threading.Barrier(6), []
     body, key = {"workflow": PLAIN, "inputs": {"product": "Lamp"}}, {"Idempotency-Key": "raced"}
 
@@ -104,7 +106,7 @@ def test_a_key_raced_by_many_makes_one_execution(desk: Desk) -> None:
 
 
 def test_a_wrong_workflow_is_told_whole(desk: Desk) -> None:
-    """All its problems at once, each with code, node, message and hint."""
+    """All its problems are reported at once, each with code, node, message and hint."""
     flow = {
         "name": "w",
         "nodes": [
@@ -122,7 +124,7 @@ def test_a_wrong_workflow_is_told_whole(desk: Desk) -> None:
 
 
 def test_controls(desk: Desk) -> None:
-    """Each answers with the execution as it is then; what the state does not allow is 400 and says the state."""
+    """Each answers with the new state of the execution; one that the state does not allow is 400 and names the state."""
     id = submit(desk)
     states = [desk.ask("POST", f"{RUNS}/{id}/{verb}").json()["state"] for verb in ("pause", "resume", "stop", "resume")]
     assert states == ["paused", "pending", "stopped", "pending"] or states[1] in ("pending", "running")
@@ -132,7 +134,7 @@ def test_controls(desk: Desk) -> None:
 
 
 def test_who_did_it_is_kept(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """Who submits or controls is in the events by the token's name; who writes anything, in a line of the log each."""
+    """Submissions and controls are events with the token's name; every write is a line of the log with it."""
     caplog.set_level("INFO", "xtyl")
     id = submit(desk, "all", document=FLOW, project_id="press")
     for verb in ("pause", "resume", "stop", "resume"):
@@ -164,7 +166,7 @@ def test_who_did_it_is_kept(desk: Desk, caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_pages(desk: Desk) -> None:
-    """Every list is turned to its end by `next`, each thing once, filters and all."""
+    """Every list can be read to its end by `next`, each thing once, filters included."""
     ids = [submit(desk) for _ in range(5)]
     named = submit(desk, document={**PLAIN, "name": "other"})
     desk.ask("POST", f"{RUNS}/{ids[0]}/stop")
@@ -201,7 +203,7 @@ def test_pages(desk: Desk) -> None:
 
 @pytest.mark.parametrize("path", ["jobs?outputs=true", "rows", "events"])
 def test_long_texts_make_short_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    """A page ends where its texts are enough, before `limit`; the next goes on; one that is too long by itself goes alone."""
+    """A page with long texts ends before `limit`, the next continues, and one text that is too long for a page goes alone."""
     id = submit(desk, inputs=[{"product": f"{place}"} for place in range(60)])
     lengths = [100 if place < 40 else 9_000 if place != 50 else 30_000 for place in range(60)]
     name = path.partition("?")[0]
@@ -234,7 +236,8 @@ LENGTHEN = {
 
 
 def test_templates_are_kept_and_run(desk: Desk) -> None:
-    """A workflow is kept once under its name and number; it runs by name, by version and by id, and says what it lacks."""
+    """A workflow is stored once under its name and number; it runs by name, by version and by id, and the answer says
+    which inputs are missing."""
     first = desk.ask("POST", "/api/workflows/templates", json={"workflow": PLAIN})
     again = desk.ask("POST", "/api/workflows/templates", json={"workflow": PLAIN})
     assert (first.status_code, again.status_code) == (201, 200)
@@ -258,7 +261,7 @@ def test_templates_are_kept_and_run(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", ["spring/launch", "a b/ü?#%", "/x/", "versions"])
 def test_any_name_of_a_template_can_be_read(lite: Desk, name: str) -> None:
-    """Slashes and all, by its name and its versions, as it is run by its name; kept by itself or with a submission."""
+    """A name with slashes can be read, listed and run, whether stored by itself or with a submission."""
     submit(lite, document={**PLAIN, "name": name})
     assert lite.ask("POST", "/api/workflows/templates", json={"workflow": {**PLAIN, "name": name}}).status_code == 200
     place = f"/api/workflows/templates/{quote(name, safe='')}"
@@ -279,7 +282,7 @@ def test_a_forecast_writes_nothing(desk: Desk) -> None:
 
 
 def test_decisions(desk: Desk) -> None:
-    """Approve with an edit, who decided kept with the token's name; deciding again is 409; so is what cannot be chosen."""
+    """Approval with an edit works, with the token's name on it; a second decision is 409, as is an invalid choice."""
     id = submit(desk, document=FLOW)
     work_off(desk, id)
     waiting = desk.ask("GET", f"{RUNS}/{id}/reviews", "press-read").json()["reviews"]
@@ -297,7 +300,7 @@ def test_decisions(desk: Desk) -> None:
 
 
 def test_another_option_and_a_rejection(desk: Desk) -> None:
-    """Another option is asked for, then all are rejected, both by the token's name."""
+    """Another option is requested, then all are rejected, both under the token's name."""
     id = submit(desk, document=FLOW)
     work_off(desk, id)
     place = f"{RUNS}/{id}/reviews/pick/0"
@@ -314,7 +317,7 @@ def doubled(x: int) -> int:
 
 
 def packed(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A workflow that calls a function of a notebook, and the function as it is sent."""
+    """A workflow that calls a function of a notebook, and the function in the form that is sent."""
     blob = cloudpickle.dumps((lambda product: product + "!", "", ()))
     stored = {"digest": sha256(blob).hexdigest(), "name": "loud", "python": PYTHON}
     flow = {
@@ -327,7 +330,7 @@ def packed(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_functions_of_a_notebook(desk: Desk) -> None:
-    """One that comes packed is signed for its execution and runs."""
+    """A packed function is signed for its execution and runs."""
     flow, functions = packed()
     id = submit(desk, document=flow, functions=functions)
     work_off(desk, id)
@@ -348,7 +351,7 @@ def test_functions_of_a_notebook(desk: Desk) -> None:
     ],
 )
 def test_functions_that_are_refused(lite: Desk, changes: dict[str, Any], code: str) -> None:
-    """Another Python, other bytes than the workflow names, no base64, a name with NUL: each is 422, and nothing is written."""
+    """Another Python, other bytes than the workflow names, no base64, or a name with NUL is 422, and nothing is written."""
     flow, functions = packed(**changes)
     answer = lite.ask("POST", RUNS, json={"workflow": flow, "inputs": {"product": "x"}, "functions": functions})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
@@ -356,7 +359,7 @@ def test_functions_that_are_refused(lite: Desk, changes: dict[str, Any], code: s
 
 
 def test_a_function_that_is_too_large(lite: Desk) -> None:
-    """One of 11 MB is refused by its size."""
+    """A function of 11 MB is refused by its size."""
     blob = b"x" * (11 * 2**20)
     flow, functions = packed(blob=base64.b64encode(blob).decode())
     flow["nodes"][0]["config"]["function"]["digest"] = sha256(blob).hexdigest()
@@ -365,7 +368,7 @@ def test_a_function_that_is_too_large(lite: Desk) -> None:
 
 
 def test_functions_that_are_not_sent_or_not_kept(lite: Desk) -> None:
-    """A workflow names no function that does not come with it, and a template none that comes from a notebook."""
+    """A workflow may name only functions that come with it, and a template none from a notebook."""
     flow, functions = packed()
     missing = lite.ask("POST", RUNS, json={"workflow": flow, "inputs": {"product": "x"}})
     assert missing.json()["problems"][0]["code"] == "workflow/bad-parameter"
@@ -377,7 +380,7 @@ def test_functions_that_are_not_sent_or_not_kept(lite: Desk) -> None:
 
 @pytest.mark.parametrize("column", ["output", "values"])
 def test_what_is_stored_and_cannot_be_read(desk: Desk, column: str) -> None:
-    """A row that somebody broke by hand is the back end's fault: 503, and never the words of a parser."""
+    """A row that was damaged by hand is the back end's fault: 503, never with the words of a parser."""
     id = submit(desk)
     work_off(desk, id)
     table = "agent_jobs" if column == "output" else "execution_rows"
@@ -391,7 +394,7 @@ def test_what_is_stored_and_cannot_be_read(desk: Desk, column: str) -> None:
 
 
 def test_a_decision_about_what_cannot_be_read(desk: Desk) -> None:
-    """The review's options were broken by hand: 503, and it waits on."""
+    """Options of a review that were damaged by hand make a decision 503, and the review stays open."""
     broken = submit(desk, document=FLOW)
     work_off(desk, broken)
     with desk.service.engine.database.engine.begin() as connection:

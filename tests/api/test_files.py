@@ -1,5 +1,6 @@
-"""Files over HTTP: stored with a receipt for a project, referred to by its submissions alone, shown to whoever may see the
-run."""
+"""Files over HTTP: stored with a receipt for a project, referred to by its submissions only, and shown to tokens that
+may see the run.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def store(desk: Desk, data: bytes, media_type: str, who: str = "press-write") ->
 
 
 def test_a_stored_file_goes_into_a_run_and_comes_out(desk: Desk) -> None:
-    """Its reference with the receipt goes into a row; the receipt is not kept; the file comes back as it was, also scaled."""
+    """Its reference with the receipt goes into a row; the receipt is not stored; the file comes back unchanged, or scaled."""
     data = picture()
     given = store(desk, data, "image/png")
     assert (given[KEY], given["width"], given["size"]) == (sha256(data).hexdigest(), 120, len(data))
@@ -52,7 +53,8 @@ def test_a_stored_file_goes_into_a_run_and_comes_out(desk: Desk) -> None:
 
 
 def test_what_a_run_made_is_its_own(desk: Desk) -> None:
-    """An image that a job drew is there for its run, named by the overview, and not for another run, though the file is."""
+    """An image that a job drew is served for its run, whose overview names it, and not for another run, although the
+    file exists."""
     id, other = submit(desk, document=POSTER), submit(desk)
     work_off(desk, id)
     (name,) = desk.ask("GET", f"{RUNS}/{id}/overview").json()["nodes"]["poster"]["images"]
@@ -63,7 +65,7 @@ def test_what_a_run_made_is_its_own(desk: Desk) -> None:
 
 
 def test_a_name_in_a_text_is_no_reference(lite: Desk) -> None:
-    """Whoever knows the name of another project's file gets nothing by writing it down."""
+    """Writing down the name of another project's file gives no access to it."""
     theirs = store(lite, picture("blue"), "image/png", "shop-write")
     id = submit(lite, document=KIT, inputs=[{"product": f"see {theirs[KEY]}"}])
     work_off(lite, id)
@@ -72,8 +74,8 @@ def test_a_name_in_a_text_is_no_reference(lite: Desk) -> None:
 
 @pytest.mark.parametrize("change", ["none", "theirs", "forged", "other", "shape"])
 def test_a_reference_without_its_receipt_is_refused(lite: Desk, change: str) -> None:
-    """In rows, in documents and in stored tables: one without receipt, with another project's, with a forged one, or with that of
-    another file."""
+    """In rows, in documents and in stored tables, a reference is refused without a receipt, or with a forged one, or
+    with that of another project or file."""
     mine = store(lite, picture(), "image/png")
     theirs = store(lite, picture("blue"), "image/png", "shop-write")
     wrong = {
@@ -96,7 +98,7 @@ def test_a_reference_without_its_receipt_is_refused(lite: Desk, change: str) -> 
 
 
 def test_a_receipt_for_a_file_that_is_gone(lite: Desk) -> None:
-    """It is refused while nothing is written yet, not by a worker later."""
+    """It is refused before anything is written, not later by a worker."""
     mine = store(lite, picture(), "image/png")
     lite.service.engine.store.path(mine).unlink()
     answer = lite.ask("POST", RUNS, json={"workflow": KIT, "inputs": [{"product": mine}]})
@@ -104,7 +106,7 @@ def test_a_receipt_for_a_file_that_is_gone(lite: Desk) -> None:
 
 
 def test_what_a_table_refers_to_comes_with_it(desk: Desk) -> None:
-    """A table with an image in it is stored with the receipts taken out; whoever may see the table may see the image."""
+    """A table with an image is stored without the receipts, and a token that may see the table may see the image."""
     image = store(desk, picture("green"), "image/png")
     table = store(desk, json.dumps({"columns": ["a"], "records": [{"a": image}]}).encode(), TABLE)
     assert (table["rows"], table["columns"]) == (1, ["a"])
@@ -127,14 +129,14 @@ def test_what_a_table_refers_to_comes_with_it(desk: Desk) -> None:
     ],
 )
 def test_files_that_are_refused(shared: Desk, data: bytes, media_type: str, code: str) -> None:
-    """What is not what it says is 422, in our words."""
+    """A file that does not match its type is 422, in the API's own words."""
     answer = shared.ask("POST", f"/api/artifacts?media_type={media_type}", content=data)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert "PIL" not in answer.text
 
 
 def test_nothing_is_sent_that_a_browser_runs(lite: Desk) -> None:
-    """HTML and scripts are bytes to be saved; a text is a text."""
+    """HTML and scripts are sent as bytes to save; a text is sent as text."""
     page = store(lite, b"<script>alert(1)</script>", "text/html")
     words = store(lite, b"<script>alert(1)</script> said", "text/plain")
     id = submit(lite, document=KIT, inputs=[{"product": [page, words]}])
@@ -144,7 +146,8 @@ def test_nothing_is_sent_that_a_browser_runs(lite: Desk) -> None:
 
 
 def test_what_cannot_be_scaled(lite: Desk) -> None:
-    """No image, a damaged one, sizes out of bounds: a problem in our words; a transparent one stays so."""
+    """A text, a damaged image and sizes out of bounds are problems in the API's own words; a transparent image stays
+    transparent."""
     words = store(lite, b"words", "text/plain")
     broken, clear = store(lite, picture(), "image/png"), store(lite, picture("#ff000080", "RGBA"), "image/png")
     id = submit(lite, document=KIT, inputs=[{"product": [words, broken, clear]}])

@@ -24,8 +24,8 @@ FLOW = {
 def test_a_frame_is_of_one_moment(
     tmp_path: Path, database_url: str, broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job ends between any two looks of the API at its database; a row has an error if, and only if, it has failed, and each
-    value there is belongs to a job that counts as completed."""
+    """Even if a job ends between any two reads of the API, a row has an error exactly if it has failed, and each value
+    belongs to a job that counts as completed."""
     monkeypatch.setenv("XTYL_HOME", str(tmp_path / "notebook"))
     desk = open_desk(tmp_path / "home", database_url, broker)
     id = submit(desk, "all", FLOW, inputs=[{"product": f"lamp {number}"} for number in range(20)])

@@ -1,4 +1,4 @@
-"""What holds for every request: host names, origins, methods, headers, and errors that are problems."""
+"""The rules for every request: host names, origins, methods, headers, and errors that are problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xtyl_engine.telemetry.prometheus import ApiMetrics
 
 @pytest.fixture
 def public(tmp_path: Path, broker: str) -> Iterator[Desk]:
-    """An API with a name of its own, and a page elsewhere that may call it."""
+    """An API with a host name of its own, and a page elsewhere that may call it."""
     variables = {"XTYL_API_HOSTS": "xtyl.example.com", "XTYL_API_ORIGINS": "https://desk.example.com"}
     made = open_desk(tmp_path / "home", f"sqlite:///{tmp_path / 'xtyl.db'}", broker, **variables)
     with made.client:
@@ -28,14 +28,14 @@ def public(tmp_path: Path, broker: str) -> Iterator[Desk]:
     "host", ["evil.example.com", "localhost.evil.example.com", "", "127.0.0.1.nip.io", "[::2]:80", "a:b:c", "[::1"]
 )
 def test_a_name_that_is_not_ours_is_refused(shared: Desk, method: str, host: str) -> None:
-    """A page whose name was made to lead here (DNS rebinding) gets nothing, with whatever token."""
+    """A page whose name was made to lead here (DNS rebinding) gets nothing, even with a token."""
     assert shared.ask(method, "/api/me", headers={"Host": host}).status_code == 421
     assert shared.ask(method, "/healthz", None, headers={"Host": host}).status_code == 421
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST"])
 def test_loopback_is_ours(shared: Desk, host: str) -> None:
-    """By each of its names, with any port."""
+    """Each name of loopback is allowed, with any port."""
     assert shared.ask("GET", "/api/me", headers={"Host": host}).status_code == 200
 
 
@@ -50,14 +50,14 @@ def test_names_that_are_set(public: Desk) -> None:
     "origin", ["https://evil.example.com", "null", "http://localhost.evil.example.com", "https://localhost"]
 )
 def test_pages_from_elsewhere_are_refused(shared: Desk, method: str, origin: str) -> None:
-    """Whatever the method, before anything is done; and nothing allows a browser to read the answer."""
+    """They are refused with any method, before anything is done, and no header lets a browser read the answer."""
     answer = shared.ask(method, f"{RUNS}/x/stop", headers={"Origin": origin})
     assert (answer.status_code, answer.json()["code"]) == (403, "api/origin")
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
 def test_pages_that_may(public: Desk) -> None:
-    """An origin that is set may ask first and read the answer; a page of the API's own origin needs no setting."""
+    """A page of an allowed origin may send a preflight and read the answer; a page of the API's own origin needs no setting."""
     origin = {"Origin": "https://desk.example.com"}
     asked = public.ask("OPTIONS", RUNS, None, headers={**origin, "Access-Control-Request-Method": "POST"})
     assert asked.status_code == 204
@@ -80,13 +80,13 @@ def test_pages_that_may(public: Desk) -> None:
     ],
 )
 def test_settings_that_would_never_match(name: str, text: str) -> None:
-    """A host with a scheme, an origin without one or with a path: each is named."""
+    """A host with a scheme, and an origin without one or with a path, are named as wrong."""
     with pytest.raises(SettingsError, match=name):
         load_settings({name: text})
 
 
-def test_every_answer_is_nobody_elses(lite: Desk) -> None:
-    """Nothing is cached or taken for another type, errors included."""
+def test_no_answer_is_kept_or_reread(lite: Desk) -> None:
+    """No answer is cached or taken for another type, errors included."""
     for path in ("/healthz", "/api/me", "/nowhere", RUNS):
         answer = lite.ask("GET", path)
         assert answer.headers["cache-control"] == "no-store"
@@ -94,14 +94,14 @@ def test_every_answer_is_nobody_elses(lite: Desk) -> None:
 
 
 def test_health_is_open_and_tells_nothing(lite: Desk) -> None:
-    """Without a token, by GET and HEAD."""
+    """It answers without a token, to GET and HEAD."""
     for path in ("/healthz", "/readyz"):
         assert lite.ask("GET", path, None).json() == {"status": "ok"}
         assert lite.ask("HEAD", path, None).content == b""
 
 
 def test_paths_and_methods_that_are_not_there(lite: Desk) -> None:
-    """They are problems too, and a wrong method is told the right ones."""
+    """They are problems too, and a wrong method is answered with the right ones."""
     for method, path, status, code in (
         ("GET", "/", 404, "api/not-found"),
         ("GET", f"{RUNS}/", 404, "api/not-found"),
@@ -120,14 +120,14 @@ def test_paths_and_methods_that_are_not_there(lite: Desk) -> None:
     "path", [f"{RUNS}/a%00b", f"{RUNS}?name=%00", "/api/workflows/templates/%00", f"{RUNS}?name={'x' * 9000}"]
 )
 def test_urls_that_no_database_takes(shared: Desk, path: str) -> None:
-    """NUL, and what is far too long, is refused before it goes anywhere."""
+    """A URL with NUL, or far too long, is refused before anything reads it."""
     assert shared.ask("GET", path).status_code == 422
 
 
 def test_an_error_of_our_own_tells_nothing(
     lite: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """500 with one sentence; what happened is in the log."""
+    """It is 500 with one sentence; the details are in the log."""
 
     def broken(*given: object) -> None:
         raise RuntimeError("secret words")
@@ -140,7 +140,7 @@ def test_an_error_of_our_own_tells_nothing(
 
 
 def test_requests_are_counted_by_route(lite: Desk) -> None:
-    """By template, known method and status; neither ids nor invented methods make series."""
+    """They are counted by template, known method and status; neither ids nor invented methods make series."""
     metrics = ApiMetrics()
     app = make_app(lite.service, lite.tokens, metrics)
     id = submit(lite, document=FLOW)

@@ -1,4 +1,4 @@
-"""The stream of events over real connections: whole, resumable, refused by name, and gone when either side is."""
+"""The stream of events over real connections: complete, resumable, refused with a code, and released when either side is gone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from xtyl_engine.events import EventKind
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """An API at a port of this machine, and whoever makes its events."""
+    """An API at a port of this machine, and the teller that makes its events."""
 
     desk: Desk
     teller: Teller
@@ -60,7 +60,7 @@ def served(tmp_path: Path, database_url: str, broker: str, monkeypatch: pytest.M
 
 
 def frames(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
-    """What a browser's EventSource would make of these lines."""
+    """Parse these lines as a browser's EventSource does."""
     fields: dict[str, str] = {}
     for line in lines:
         if line:
@@ -72,7 +72,8 @@ def frames(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
 
 
 def test_a_run_that_is_over_is_told_from_anywhere(served: Served) -> None:
-    """Every event as `/events` shows it, then `done`, then the connection's end. A browser's header wins over the address."""
+    """Every event as `/events` shows it arrives, then `done`, then the connection ends. A browser's header wins over
+    the address."""
     id = served.teller.submit()
     last = served.teller.tell(id, times=3) and served.teller.tell(id, EventKind.COMPLETED)
     done = ("done", {"state": "completed", "sequence": last})
@@ -93,7 +94,7 @@ def test_a_run_that_is_over_is_told_from_anywhere(served: Served) -> None:
 
 
 def test_what_cannot_be_listened_to_is_refused(served: Served) -> None:
-    """No such run, another project's run, a number that is none, one listener too many: each a problem with its code."""
+    """An unknown run, another project's run, an invalid number and one listener too many are problems with a code each."""
     id = served.teller.submit()
     for name, who, given, status, code in (
         ("no-such-run", "all", {}, 404, "run/not-found"),
@@ -109,7 +110,7 @@ def test_what_cannot_be_listened_to_is_refused(served: Served) -> None:
 
 
 def test_a_removed_token_hears_no_more(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its stream ends with a problem, seconds after it was removed."""
+    """Its stream ends with a problem, seconds after the token was removed."""
     monkeypatch.setattr("xtyl_engine.api.streaming.broadcaster.TOKENS_SECONDS", 0.1)
     id = served.teller.submit()
     with served.listening(id) as answer:
@@ -122,7 +123,7 @@ def test_a_removed_token_hears_no_more(served: Served, monkeypatch: pytest.Monke
 
 
 def connected(served: Served, id: str) -> socket.socket:
-    """A listener that has asked and reads nothing; it takes little at a time."""
+    """A listener that has asked and reads nothing; its buffers are small."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", served.port))
@@ -135,7 +136,7 @@ def connected(served: Served, id: str) -> socket.socket:
 
 
 def test_a_slow_reader_is_cut_off_and_goes_on(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told so in its stream, and asks again with the last id that arrived."""
+    """Its stream says so, and it connects again with the last id that arrived."""
     monkeypatch.setattr(channel, "BACKLOG_BYTES", 100_000)
     id = served.teller.submit()
     with connected(served, id) as client:
@@ -155,7 +156,7 @@ def test_a_slow_reader_is_cut_off_and_goes_on(served: Served, monkeypatch: pytes
 
 
 def test_a_stuck_reader_is_given_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that takes nothing at all holds no place for ever."""
+    """A listener that takes nothing at all does not hold its place for ever."""
     monkeypatch.setattr(stream, "STALL_SECONDS", 0.3)
     id = served.teller.submit()
     served.teller.tell(id, times=1500, note="x" * 5_000)
@@ -164,7 +165,7 @@ def test_a_stuck_reader_is_given_up(served: Served, monkeypatch: pytest.MonkeyPa
 
 
 def test_streams_end_with_the_server(tmp_path: Path, broker: str) -> None:
-    """`xtyl api` that is told to end does so while somebody listens, at once and as it should."""
+    """`xtyl api` ends at once and in order when told to, even while a listener is connected."""
     desk = open_desk(tmp_path / "home", f"sqlite:///{tmp_path / 'xtyl.db'}", broker)
     teller = Teller(desk.service.engine.database, lambda events: None)
     id = teller.submit()

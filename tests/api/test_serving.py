@@ -61,7 +61,7 @@ def client_of(settings: Settings, address: str, name: str) -> httpx.Client:
 
 
 def test_a_run_from_end_to_end(served: tuple[Settings, str]) -> None:
-    """Submitted over HTTP it is worked on by the back end's worker, decided, and its image fetched."""
+    """A run submitted over HTTP is worked on by the back end's worker and decided, and its image is fetched."""
     settings, address = served
     flow: dict[str, Any] = {
         **FLOW,
@@ -89,7 +89,7 @@ def test_a_run_from_end_to_end(served: tuple[Settings, str]) -> None:
 
 
 def test_it_listens_to_this_machine_alone(served: tuple[Settings, str]) -> None:
-    """By default nobody else reaches it."""
+    """By default no other machine reaches it."""
     port = served[1].rpartition(":")[2]
     listening = subprocess.run(["cat", "/proc/net/tcp", "/proc/net/tcp6"], capture_output=True, text=True, check=False)
     places = re.findall(rf"^\s*\d+: (\w+):{int(port):04X} \w+:0000 0A", listening.stdout, re.MULTILINE)
@@ -97,7 +97,7 @@ def test_it_listens_to_this_machine_alone(served: tuple[Settings, str]) -> None:
 
 
 def test_the_session_in_the_docs_works(served: tuple[Settings, str], tmp_path: Path) -> None:
-    """docs/api.md's commands, as printed but for the address, end with a completed run and its jobs."""
+    """docs/api.md's commands, as printed except for the address, end with a completed run and its jobs."""
     settings, address = served
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```bash session\n(.*?)```", text, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Tokens: shown once, kept as hashes in a private file, and nobody's from the moment they are removed or have run out."""
+"""Tokens: shown once, stored as hashes in a private file, and refused once they are removed or expired."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tokens(tmp_path: Path) -> TokenFile:
 
 
 def test_a_token_is_found_by_its_secret_alone(tokens: TokenFile, tmp_path: Path) -> None:
-    """The file is private and holds no secret."""
+    """A token is found by its secret; the file is private and holds no secret."""
     secret = tokens.create("ana", Role.REVIEW, "press")
     found = tokens.find(secret)
     assert found is not None
@@ -35,8 +35,8 @@ def test_a_token_is_found_by_its_secret_alone(tokens: TokenFile, tmp_path: Path)
     assert found.digest not in repr(found)
 
 
-def test_a_removed_token_is_nobodys(tokens: TokenFile) -> None:
-    """At once, in a process that knew it before, and for whoever still holds what was found."""
+def test_a_removed_token_is_refused(tokens: TokenFile) -> None:
+    """It is invalid at once, even in a process that knew it before and for a caller that holds the found token."""
     secret = tokens.create("ana", Role.READ, None)
     reader = TokenFile(tokens._path)
     found = reader.find(secret)
@@ -48,7 +48,7 @@ def test_a_removed_token_is_nobodys(tokens: TokenFile) -> None:
 
 
 def test_a_token_runs_out(tokens: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its days it is nobody's, and is still listed."""
+    """After its days it is invalid, and is still listed."""
     secret = tokens.create("ana", Role.READ, None, days=2)
     found = tokens.find(secret)
     assert found is not None
@@ -60,7 +60,7 @@ def test_a_token_runs_out(tokens: TokenFile, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_roles_include_the_smaller_ones() -> None:
-    """Read, review, write, each with what the one before may."""
+    """Read, review and write each allow what the role before allows."""
     assert [role.includes(Role.REVIEW) for role in Role] == [False, True, True]
 
 
@@ -68,13 +68,13 @@ def test_roles_include_the_smaller_ones() -> None:
     ("name", "project"), [("", None), ("a b", None), ("-x", None), ("x" * 65, None), ("x", "a/b"), ("x\0", None)]
 )
 def test_names_that_cannot_be(tokens: TokenFile, name: str, project: str | None) -> None:
-    """A name that a log line or a URL could not hold is refused."""
+    """A name that a log line or a URL cannot hold is refused."""
     with pytest.raises(TokenRefused):
         tokens.create(name, Role.READ, project)
 
 
 def test_a_name_is_taken_once(tokens: TokenFile) -> None:
-    """Two tokens of one name could not be told apart; what is not there cannot be removed."""
+    """Two tokens cannot have one name, and a missing one cannot be removed."""
     tokens.create("ana", Role.READ, None)
     with pytest.raises(TokenRefused, match="already"):
         tokens.create("ana", Role.WRITE, None)
@@ -83,7 +83,7 @@ def test_a_name_is_taken_once(tokens: TokenFile) -> None:
 
 
 def test_tokens_made_at_once_are_all_kept(tokens: TokenFile) -> None:
-    """Who changes the file waits for who is changing it."""
+    """Processes that change the file at once wait for each other."""
     threads = [threading.Thread(target=tokens.create, args=(f"t{number}", Role.READ, None)) for number in range(8)]
     for thread in threads:
         thread.start()
@@ -94,7 +94,7 @@ def test_tokens_made_at_once_are_all_kept(tokens: TokenFile) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tokens": [{"name": "x"}]}', '{"tokens": 5}'])
 def test_a_file_changed_by_hand_is_named(tokens: TokenFile, text: str) -> None:
-    """What is no file of tokens is an error that says what to do, and lets nobody in."""
+    """A damaged file of tokens is an error with a remedy, and lets no caller in."""
     tokens.create("ana", Role.READ, None)
     tokens._path.write_text(text)
     with pytest.raises(BackendError, match="cannot be read"):
@@ -102,7 +102,7 @@ def test_a_file_changed_by_hand_is_named(tokens: TokenFile, text: str) -> None:
 
 
 def test_the_commands() -> None:
-    """`xtyl token` makes one and shows it, lists without it, and removes it."""
+    """`xtyl token` makes a token and shows it, lists it without its secret, and removes it."""
     runner = CliRunner()
     made = runner.invoke(main, ["token", "create", "ana", "--role", "write", "--project", "*", "--days", "9"])
     assert made.output.startswith("xtyl_")
@@ -124,7 +124,7 @@ def test_a_removed_token_stops_at_the_api(lite: Desk) -> None:
 
 
 def test_no_answer_and_no_log_holds_a_token(lite: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """Right or wrong, wherever it is sent, it is not repeated."""
+    """A token, valid or not, is never repeated, wherever it is sent."""
     secret = lite.secrets["press-write"]
     answers = [
         lite.ask("GET", "/api/me"),

@@ -1,4 +1,4 @@
-"""A run outlives its kernel, in a real JupyterLab with a real back end: whoever attaches again sees all of it."""
+"""A run outlives its kernel, in a real JupyterLab with a real back end: a kernel that attaches again sees all of it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ DOWN = "from xtyl_engine.embedded.client import down\nfrom xtyl_engine.settings 
 
 
 def test_a_run_whose_kernel_was_killed_is_seen_whole_by_the_next(lab: Any, page: Any) -> None:
-    """Killed at 30 %: a new kernel attaches, the cards move on to the end, and the events are numbered without a gap."""
+    """The kernel is killed at 30 %: a new one attaches, the cards move on to the end, and the events are numbered
+    without a gap."""
     start(page, lab.write("survivor.ipynb", RUN, AGAIN, TOLD, DOWN))
     page.locator(".jp-Dialog", has_text="restart").locator("button").last.click()
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')

@@ -1,4 +1,6 @@
-"""What a person has begun at a review, in a real JupyterLab: it stays until it is decided, and whoever was first is named."""
+"""Unfinished decisions at a review, in a real JupyterLab: they stay until the review is decided, and the person who
+came first is named.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ FOCUSED = "() => [document.activeElement.dataset.at, document.querySelector('.xt
 
 
 def test_what_is_begun_stays_whatever_is_folded_opened_or_closed(lab: Any, page: Any) -> None:
-    """Stacks, panels and the log come and go beside a text that is being written; another display of the widget has it too."""
+    """Stacks, panels and the log open and close beside a half-written text; another display of the widget has it too."""
     start(page, lab.write("begun.ipynb", STACKED, "widget.display()"))
     review = page.locator(".xtyl .review").first
     review.locator(".pick input").nth(1).check()
@@ -56,7 +58,7 @@ def test_what_is_begun_stays_whatever_is_folded_opened_or_closed(lab: Any, page:
 
 
 def test_what_is_begun_outlives_a_reload(lab: Any, page: Any) -> None:
-    """Choice, text and comment, of the row that was looked at and of another; once decided nothing of it is kept."""
+    """Choice, text and comment outlive it, for the row in view and for another; once decided, none of them is kept."""
     start(
         page,
         lab.write(
@@ -88,7 +90,7 @@ def test_what_is_begun_outlives_a_reload(lab: Any, page: Any) -> None:
 
 
 def test_who_was_first_is_said_until_the_reader_goes_on(lab: Any, page: Any) -> None:
-    """Through patches, stacks and the end of the run, with the row, the person and the option; Dismiss takes it away."""
+    """The note with row, person and option stays through patches, stacks and the end of the run; Dismiss removes it."""
     script = (
         REVIEWED
         + """
@@ -116,7 +118,7 @@ RunWidget(run).display()
 
 
 def test_a_draft_that_was_leafed_away_from_is_not_lost_in_silence(lab: Any, page: Any) -> None:
-    """Somebody decides its row meanwhile: who and what is said beside the row that is looked at."""
+    """If another person decides its row meanwhile, a note beside the row in view names the person and the decision."""
     script = REVIEWED + "run = Contested(summer_plan(), stands(0, 1), stands(1))\nRunWidget(run).display()"
     start(page, lab.write("hidden.ipynb", script, "run.step()"))
     page.locator(".xtyl .pick input").first.check()
@@ -128,8 +130,8 @@ def test_a_draft_that_was_leafed_away_from_is_not_lost_in_silence(lab: Any, page
     assert "Lamp 1" in page.locator(".xtyl .review h5").inner_text()
 
 
-def test_a_review_decided_elsewhere_is_let_go_although_nobody_said_so(lab: Any, page: Any) -> None:
-    """A click at it makes the widget look again; the next row is there, and going on takes the note away."""
+def test_a_review_decided_elsewhere_is_let_go_although_no_event_said_so(lab: Any, page: Any) -> None:
+    """A click at it makes the widget read again; the next row appears, and moving on removes the note."""
     script = REVIEWED + "run = Unheard(summer_plan(), stands(0, 1, 2), stands(1, 2))\nRunWidget(run).display()"
     start(page, lab.write("ghost.ipynb", script, "run.step_unseen()"))
     page.get_by_text("1 of 3").wait_for()
@@ -144,7 +146,7 @@ def test_a_review_decided_elsewhere_is_let_go_although_nobody_said_so(lab: Any, 
 
 
 def test_a_row_that_goes_while_it_is_written_at_says_why(lab: Any, page: Any) -> None:
-    """What was begun there is not silently replaced by the next row."""
+    """The next row does not silently replace a row with an unfinished decision."""
     script = REVIEWED + "run = Contested(summer_plan(), stands(0, 1), stands(1))\nRunWidget(run).display()"
     start(page, lab.write("goes.ipynb", script, "run.step()"))
     page.get_by_placeholder("Comment (optional)").fill("too da")
@@ -154,7 +156,7 @@ def test_a_row_that_goes_while_it_is_written_at_says_why(lab: Any, page: Any) ->
 
 
 def test_the_keyboard_goes_on_with_the_next_row(lab: Any, page: Any) -> None:
-    """After Approve its first option has the focus, however the list is built anew; when nothing waits, the widget."""
+    """After Approve its first option has the focus, even if the list is rebuilt; when no review is open, the widget has it."""
     rows = ", ".join(f"stands({places})" for places in ("0, 1, 2", "1, 2", "2"))
     script = (
         REVIEWED + f"run = ScriptedRun(summer_plan(), {rows}, overview_of(summer_plan()))\nRunWidget(run).display()"
@@ -177,7 +179,7 @@ def test_the_keyboard_goes_on_with_the_next_row(lab: Any, page: Any) -> None:
 
 
 def test_three_texts_to_edit_stand_side_by_side(lab: Any, page: Any) -> None:
-    """In a widget of a thousand pixels, and on a page of a thousand."""
+    """They do so in a widget of a thousand pixels, and on a page of a thousand."""
     script = START.replace("review_of(images, edit=True)", "review_of([None] * 3, edit=True, choose=3)")
     start(page, lab.write("side.ipynb", script))
     picks = page.locator(".xtyl .pick")
@@ -186,7 +188,7 @@ def test_three_texts_to_edit_stand_side_by_side(lab: Any, page: Any) -> None:
     for width in (1000, 1300):
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_function(f"() => Math.abs(innerWidth - {width}) < 2")
-        # All at one moment: the graph above may still be finding its size.
+        # All measured at one moment: the graph above may still change its size.
         tops = picks.evaluate_all("picks => picks.map(pick => Math.round(pick.getBoundingClientRect().y))")
         assert len(tops) == 3
         assert len(set(tops)) == 1

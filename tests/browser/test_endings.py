@@ -1,4 +1,4 @@
-"""How things end in the page, in a real JupyterLab: a quick run, a busy kernel, a text that is saved, a row that waits again."""
+"""The ends of things in the page, in a real JupyterLab: a quick run, a busy kernel, a saved text, a row that waits again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from page import run_from_page, shot, start
 
 pytestmark = pytest.mark.browser
 
-# Whoever asks gives the run its next push: the news comes right behind the answer, and nothing after it.
+# Each request of the page advances the run: its event comes right behind the answer, and no other after it.
 QUICK = """
 from scripted_run import *
 from xtyl_nb.widget.widget import show
@@ -54,7 +54,7 @@ run = ScriptedRun(summer_plan(), offers("Dawn", "Dusk"), offers("Dawn", "Dusk", 
 RunWidget(run).display()
 """
 )
-# Where code runs without the page's focus being anywhere near.
+# Runs code in the kernel without moving the page's focus.
 KERNEL = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 LONG = (
     REVIEWED
@@ -93,7 +93,7 @@ RunWidget(run).display()
 
 
 def test_the_end_of_a_quick_run_is_on_the_timeline(lab: Any, page: Any) -> None:
-    """The last jobs too, although they came within a second of the first look."""
+    """The last jobs are there too, although they end within a second of the first read."""
     start(page, lab.write("quick.ipynb", QUICK + "show(run)"))
     page.wait_for_selector(".xtyl .pill.completed")
     page.wait_for_function("() => document.querySelectorAll('.xtyl .lane .rail i').length === 12")
@@ -101,7 +101,7 @@ def test_the_end_of_a_quick_run_is_on_the_timeline(lab: Any, page: Any) -> None:
 
 
 def test_the_end_of_a_quick_run_is_in_the_events(lab: Any, page: Any) -> None:
-    """They are read again, although the last one came within a second of the first look."""
+    """The events are read again, although the last one comes within a second of the first read."""
     start(page, lab.write("log.ipynb", QUICK + "Quick.timeline = lambda self: Timeline([], list(SUMMER))\nshow(run)"))
     page.get_by_role("button", name="Events", exact=True).click()
     page.locator(".xtyl .event").nth(1).wait_for()
@@ -109,7 +109,7 @@ def test_the_end_of_a_quick_run_is_in_the_events(lab: Any, page: Any) -> None:
 
 
 def test_that_the_kernel_is_busy_stays_until_it_has_answered(lab: Any, page: Any) -> None:
-    """News of the run come meanwhile and take nothing away."""
+    """Events of the run that arrive meanwhile do not remove the note."""
     start(page, lab.write("busy.ipynb", BUSY))
     page.get_by_role("button", name="Pause", exact=True).click()
     said = page.get_by_text("xtyl pause run-1", exact=False)
@@ -122,7 +122,7 @@ def test_that_the_kernel_is_busy_stays_until_it_has_answered(lab: Any, page: Any
 
 
 def test_control_and_s_saves_from_a_field_of_the_widget(lab: Any, page: Any) -> None:
-    """What is written there stays; a letter by itself is written."""
+    """The typed text stays, and a single letter is typed."""
     start(page, lab.write("saved.ipynb", START))
     comment = page.get_by_placeholder("Comment (optional)")
     comment.press_sequentially("bold")
@@ -134,7 +134,7 @@ def test_control_and_s_saves_from_a_field_of_the_widget(lab: Any, page: Any) -> 
 
 
 def test_a_row_that_waits_again_keeps_what_still_holds(lab: Any, page: Any) -> None:
-    """One more option takes nothing away; where an option is another one, choice and text go, and the comment stays."""
+    """One more option removes nothing; if an option differs, choice and text go, and the comment stays."""
     start(page, lab.write("again.ipynb", AGAIN, "run.step()", "run.step()"))
     picks = page.locator(".xtyl .pick")
     picks.nth(1).locator("input").check()
@@ -153,8 +153,8 @@ def test_a_row_that_waits_again_keeps_what_still_holds(lab: Any, page: Any) -> N
     assert page.get_by_placeholder("Comment (optional)").input_value() == "warm"
 
 
-def test_whoever_asks_for_another_option_stays_until_it_is_there(lab: Any, page: Any) -> None:
-    """The row is not among those that wait meanwhile, and nothing of it can be decided; then the new option has the keyboard."""
+def test_a_row_that_asks_for_another_option_stays_until_it_is_there(lab: Any, page: Any) -> None:
+    """The row cannot be decided meanwhile; then the new option has the keyboard."""
     start(page, lab.write("made.ipynb", MADE, "run.step()"))
     page.get_by_role("button", name="Ask for another").click()
     note = page.locator(".xtyl .review .note")
@@ -173,8 +173,8 @@ def test_whoever_asks_for_another_option_stays_until_it_is_there(lab: Any, page:
     assert "Lamp 0" in page.locator(".xtyl .review h5").inner_text()
 
 
-def test_whoever_does_not_wait_for_another_option_goes_on(lab: Any, page: Any) -> None:
-    """The next row takes the place of the one that is away, and that comes back in its own."""
+def test_a_person_need_not_wait_for_another_option(lab: Any, page: Any) -> None:
+    """The next row takes the place of the one that is away, which comes back in its own place."""
     start(page, lab.write("on.ipynb", MADE, "run.step()", "run.step()"))
     page.get_by_role("button", name="Ask for another").click()
     run_from_page(page, 1)
@@ -190,7 +190,7 @@ def test_whoever_does_not_wait_for_another_option_goes_on(lab: Any, page: Any) -
 
 
 def test_that_another_option_could_not_be_made_is_said(lab: Any, page: Any) -> None:
-    """Its row waits no longer, and the next one stands there; what brings it back is named."""
+    """Its row waits no longer, the next one takes its place, and the note names the remedy."""
     start(page, lab.write("unmade.ipynb", UNMADE, "run.step()"))
     page.get_by_role("button", name="Ask for another").click()
     page.get_by_text("one more option is being made").wait_for()
@@ -204,7 +204,7 @@ def test_that_another_option_could_not_be_made_is_said(lab: Any, page: Any) -> N
 
 
 def test_long_texts_are_read_and_edited_at_full_width(lab: Any, page: Any) -> None:
-    """Below each other, in a list that scrolls; the text that is chosen is edited in a field that holds it."""
+    """They stand below each other in a list that scrolls; the chosen text is edited in a field that holds all of it."""
     start(page, lab.write("long.ipynb", LONG))
     picks = page.locator(".xtyl .pick")
     picks.nth(0).locator("input").check()
@@ -218,7 +218,7 @@ def test_long_texts_are_read_and_edited_at_full_width(lab: Any, page: Any) -> No
 
 
 def test_an_image_is_looked_at_as_large_as_it_is(lab: Any, page: Any) -> None:
-    """By its button and by a key, the next one by an arrow; Escape goes back to the option, and nothing was chosen."""
+    """Its button and a key enlarge it, an arrow shows the next; Escape returns to the option, and nothing is chosen."""
     large = REVIEWED + (
         'images = [draw_image(folder / f"large-{c}.png", top=c, bottom="navy", size=1200) for c in ("orange", "teal")]\n'
         "run = ScriptedRun(summer_plan(), stands(0))\nRunWidget(run).display()"

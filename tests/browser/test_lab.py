@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_choice_made_in_the_page_reaches_the_run(lab: Any, page: Any) -> None:
-    """Choose, edit, approve: the run hears it, and the page shows the end."""
+    """A choice, an edit and an approval reach the run, and the page shows the end."""
     start(page, lab.write("approve.ipynb", START, "print(run.controls)"))
     page.wait_for_selector(".xtyl .pill.running")
     assert page.locator(".xtyl .card").count() == 6
@@ -45,7 +45,7 @@ def test_everything_can_be_reached_by_keyboard(lab: Any, page: Any) -> None:
 
 
 def test_a_row_is_decided_by_two_keys_and_a_comment(lab: Any, page: Any) -> None:
-    """A digit chooses, Enter approves, and what was said about it goes along."""
+    """A digit chooses, Enter approves, and the comment goes along."""
     start(page, lab.write("keys.ipynb", START, "print(run.controls)"))
     page.wait_for_selector(".xtyl .pill.running")
     page.get_by_placeholder("Comment (optional)").fill("warm, as <b>asked</b>")
@@ -72,7 +72,7 @@ def test_a_click_is_served_while_a_cell_runs(lab: Any, page: Any) -> None:
 
 
 def test_refusals_are_shown_in_place(lab: Any, page: Any) -> None:
-    """A control that came too late is answered under the bar."""
+    """The refusal of a control that came too late is shown under the bar."""
     start(page, lab.write("refuse.ipynb", START, "run.ended_unseen = True"))
     page.wait_for_selector(".xtyl .pill.running")
     run_cell(page, 1)
@@ -82,7 +82,7 @@ def test_refusals_are_shown_in_place(lab: Any, page: Any) -> None:
 
 
 def test_a_reloaded_page_shows_the_present(lab: Any, page: Any) -> None:
-    """After a reload with the kernel alive, the widget shows what happened meanwhile."""
+    """After a reload with the kernel alive, the widget shows the changes made meanwhile."""
     start(page, lab.write("reload.ipynb", START, "run.step()"))
     page.wait_for_selector(".xtyl .pill.running")
     run_cell(page, 1)
@@ -94,7 +94,7 @@ def test_a_reloaded_page_shows_the_present(lab: Any, page: Any) -> None:
 
 
 def test_the_still_picture_is_renewed_after_a_reload(lab: Any, page: Any) -> None:
-    """JupyterLab routes no updates to it any more then: the notebook keeps the end of the run, and not the middle."""
+    """JupyterLab routes no updates to it after a reload: the notebook still gets the end of the run."""
     start(page, lab.write("renewed.ipynb", START, "run.step()"))
     page.wait_for_selector(".xtyl .pill.running")
     page.wait_for_selector('[class^="xtyl-still"]:has-text("shows how it goes on")', state="attached")
@@ -129,7 +129,7 @@ def test_without_a_kernel_the_last_picture_stays(lab: Any, page: Any) -> None:
 
 
 def test_an_untrusted_notebook_shows_the_picture_too(lab: Any, page: Any) -> None:
-    """What the sanitiser leaves of the picture still has cards where they belong."""
+    """The cards of the sanitised picture are still in their places."""
     from scripted_run import overview_of, summer_plan
     from xtyl_nb.drawing.run_picture import run_html
 

@@ -44,7 +44,7 @@ def drag(page: Any, selector: str, x: float, y: float) -> None:
 
 
 def test_a_large_graph_is_folded_and_opened_by_a_click(large: Any) -> None:
-    """A hundred branches are five cards; one that is clicked shows its nodes, and what failed is said before."""
+    """A hundred branches are five cards; a clicked one shows its nodes, and failures are named before."""
     page = large
     assert page.locator(".xtyl .card").count() == 5
     folded = page.locator('.xtyl .card[data-node="copy_0"]')
@@ -62,7 +62,7 @@ def test_a_large_graph_is_folded_and_opened_by_a_click(large: Any) -> None:
 
 
 def test_buttons_lead_to_what_failed_and_what_runs(large: Any) -> None:
-    """Where the graph is larger than what is seen of it: card after card comes into the middle, readable, with the focus."""
+    """In a graph larger than its view, they bring card after card into the middle, readable and with the focus."""
     page = large
     for stack in ("copy_0", "image_0"):
         page.locator(f'.xtyl .card[data-node="{stack}"]').click()
@@ -77,14 +77,14 @@ def test_buttons_lead_to_what_failed_and_what_runs(large: Any) -> None:
         running.click()
         assert is_seen(page) == [node, True]
     shot(page, "graph-jumped")
-    # The buttons stand below what they lead through, not on it.
+    # The buttons stand below the graph, not on it.
     stage, tools = (page.locator(part).bounding_box() for part in (".xtyl .stage", ".xtyl .tools"))
     assert tools["y"] >= stage["y"] + stage["height"]
     assert page.get_by_role("button", name="waiting").count() == 0
 
 
 def is_seen(page: Any) -> list[Any]:
-    """The card with the focus, and whether it stands within the stage and can be read."""
+    """The card with the focus, and whether it is within the stage and readable."""
     return page.evaluate(
         """() => {
             const card = document.activeElement;
@@ -96,7 +96,7 @@ def is_seen(page: Any) -> list[Any]:
 
 
 def test_a_graph_is_dragged_and_zoomed(large: Any) -> None:
-    """By its background or its cards, by the wheel and by keys; a drag is no click."""
+    """The background, the cards, the wheel and keys move it; a drag does not count as a click."""
     page = large
     page.locator('.xtyl .card[data-node="image_0"]').press("Enter")
     page.wait_for_selector('.xtyl .card[data-node="image_99"]')
@@ -131,7 +131,7 @@ show(ScriptedRun(plan, overview_of(plan)))
 
 
 def test_five_columns_are_shown_whole(lab: Any, page: Any) -> None:
-    """In a window of 1,300 pixels nothing is cut, and no button is in the way."""
+    """In a window of 1,300 pixels no card is cut, and no button covers one."""
     start(page, lab.write("chain.ipynb", CHAIN))
     stage = page.locator(".xtyl .stage")
     stage.wait_for()

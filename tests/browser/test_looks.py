@@ -49,7 +49,7 @@ run = ScriptedRun(plan, STATE)
 show(run)
 """
 )
-# The contrast of every text with what is painted behind it, by the formula of WCAG 2; the least, and whose it is.
+# The contrast of every text with its background, by the formula of WCAG 2; the least, and its text.
 CONTRAST = """
 () => {
   const rgb = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
@@ -84,7 +84,7 @@ CONTRAST = """
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_state_is_readable_in_light_and_dark(lab: Any, page: Any, state: str) -> None:
-    """The state stands there in words, and no text has less contrast than 4.5 : 1 in either theme."""
+    """The state is shown in words, and no text has less contrast than 4.5 : 1 in either theme."""
     start(page, lab.write(f"state-{state}.ipynb", SCENE.replace("STATE", STATES[state])))
     page.wait_for_selector(f".xtyl .pill.{'running' if state == 'waiting' else state}")
     for theme, name in THEMES.items():

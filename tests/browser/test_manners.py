@@ -1,4 +1,4 @@
-"""How the widget behaves beside people at work, in a real JupyterLab: it takes nothing from them and leaves nothing unsaid."""
+"""The widget beside people at work, in a real JupyterLab: it takes nothing away from them and hides nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ show(run)
 
 
 def test_what_is_typed_and_chosen_stays_when_another_row_arrives(lab: Any, page: Any) -> None:
-    """The count changes; text, choice, focus and row do not, also when a row before it was decided elsewhere."""
+    """Only the count changes; text, choice, focus and row stay, even when a row before is decided elsewhere."""
     start(page, lab.write("typing.ipynb", ROWS, "run.step()", "run.step()"))
     review = page.locator(".xtyl .review")
     review.get_by_role("button", name="next review").click()
@@ -91,7 +91,7 @@ def test_single_letters_stay_in_the_widget(lab: Any, page: Any) -> None:
 
 
 def test_text_in_the_panel_can_be_selected_while_the_run_goes_on(lab: Any, page: Any) -> None:
-    """The run moves, the panel's text stays the same node on the page."""
+    """The run moves, and the panel's text stays the same node of the page."""
     start(page, lab.write("panel.ipynb", ROWS, "run.step()"))
     page.locator('.xtyl .card[data-node="poster"]').click()
     shown = page.locator(".xtyl .panel dd", has_text="Poster for").first
@@ -103,7 +103,7 @@ def test_text_in_the_panel_can_be_selected_while_the_run_goes_on(lab: Any, page:
 
 
 def test_more_jobs_stay_when_something_happens(lab: Any, page: Any) -> None:
-    """Fifty more were asked for; the next patch does not close them, nor move what is read."""
+    """After fifty more were requested, the next patch does not close them or move the text in view."""
     start(page, lab.write("more.ipynb", MANY_JOBS, "run.step()"))
     page.locator('.xtyl .card[data-node="pick"]').click()
     page.get_by_role("button", name="50 more of 70").click()
@@ -119,7 +119,7 @@ def test_more_jobs_stay_when_something_happens(lab: Any, page: Any) -> None:
 
 
 def test_what_worked_at_once_is_drawn_in_lanes(lab: Any, page: Any) -> None:
-    """No bar lies on another; each says from when to when, and so does the scale above."""
+    """No bar lies on another; each bar and the scale above say from when to when."""
     start(page, lab.write("lanes.ipynb", ONCE))
     page.locator(".xtyl .lane .rail i").nth(5).wait_for()
     shot(page, "timeline-lanes")
@@ -138,7 +138,8 @@ def test_what_worked_at_once_is_drawn_in_lanes(lab: Any, page: Any) -> None:
 
 
 def test_a_kernel_that_is_gone_is_named_with_the_way_back(lab: Any, page: Any) -> None:
-    """Without a click: how the kernel is, how to see the run again, and how to stop it; the clock stands and says since when."""
+    """Without a click, a note names the kernel's state and the calls that show and stop the run; the clock stops and
+    says since when."""
     start(page, lab.write("gone.ipynb", START))
     page.wait_for_selector(".xtyl .pill.running")
     lab.stop_kernels()
@@ -150,7 +151,7 @@ def test_a_kernel_that_is_gone_is_named_with_the_way_back(lab: Any, page: Any) -
 
 
 def test_a_run_that_is_over_needs_no_kernel_to_be_read(lab: Any, page: Any) -> None:
-    """That the kernel is gone is said to whoever asks for more than is on the page, and not that the run goes on."""
+    """Only a request for more than is on the page is told that the kernel is gone, and never that the run goes on."""
     start(page, lab.write("over.ipynb", START, "run.step()"))
     run_from_page(page, 1)
     page.wait_for_selector(".xtyl .pill.completed")
@@ -165,7 +166,7 @@ def test_a_run_that_is_over_needs_no_kernel_to_be_read(lab: Any, page: Any) -> N
 
 
 def test_a_kernel_that_was_restarted_is_named_and_the_cell_shows_the_run_again(lab: Any, page: Any) -> None:
-    """The picture of before says that nobody feeds it; the same cell, run again, has one that is fed."""
+    """The old picture says that no kernel feeds it; the same cell, run again, makes one that is fed."""
     start(page, lab.write("restarted.ipynb", START))
     page.wait_for_selector(".xtyl .pill.running")
     page.evaluate("() => { jupyterapp.commands.execute('kernelmenu:restart'); }")
@@ -185,7 +186,7 @@ def test_a_kernel_that_was_restarted_is_named_and_the_cell_shows_the_run_again(l
 
 
 def test_a_page_that_is_looked_at_again_is_brought_up_to_date(lab: Any, page: Any) -> None:
-    """Although nobody followed the run any more: the page says that it is there, and hears how the run stands."""
+    """After the kernel stopped following the run, the page reports itself and gets the present state."""
     script = ROWS.replace(
         "show(run)", "from xtyl_nb.widget.widget import RunWidget\nwidget = RunWidget(run)\nwidget.display()"
     )
@@ -204,7 +205,7 @@ def test_a_page_that_is_looked_at_again_is_brought_up_to_date(lab: Any, page: An
 
 
 def test_a_kernel_that_is_busy_is_named_with_what_works(lab: Any, page: Any) -> None:
-    """Where clicks wait for the cell, the command for a terminal stands there."""
+    """While clicks wait for the cell, the page shows the command for a terminal."""
     blocked = START.replace("show(run)", "import time; run.pause = lambda: time.sleep(4)\nshow(run)")
     start(page, lab.write("late.ipynb", blocked))
     page.get_by_role("button", name="Pause", exact=True).click()
@@ -212,7 +213,7 @@ def test_a_kernel_that_is_busy_is_named_with_what_works(lab: Any, page: Any) -> 
 
 
 def test_prices_are_no_formulas(lab: Any, page: Any) -> None:
-    """Dollars in a frame stay dollars."""
+    """Dollar signs in a frame stay dollar signs."""
     imported = "import pandas as pd\nfrom xtyl_nb.frames.result_frame import ResultFrame"
     frame = imported + '\nResultFrame({"a": ["costs $5 and $10", "2"]})'
     start(page, lab.write("prices.ipynb", frame))

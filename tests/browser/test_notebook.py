@@ -30,7 +30,7 @@ def test_the_widget_works_in_notebook_7(lab: Any, page: Any) -> None:
 
 
 def test_notebook_7_keeps_the_end_of_a_run_and_what_was_begun_over_a_reload(lab: Any, page: Any) -> None:
-    """As in JupyterLab: the draft is there again, and the notebook's own picture is the last one."""
+    """As in JupyterLab, the draft is there again, and the notebook's own picture is the last one."""
     lab.write("kept.ipynb", START, "run.step()")
     page.goto(f"{lab.address}/notebooks/kept.ipynb?token={lab.token}")
     page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()

@@ -1,4 +1,4 @@
-"""A notebook that has an address and a token and nothing else of its back end, in a real JupyterLab."""
+"""A notebook that has only an address and a token of its back end, in a real JupyterLab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node and its jobs, seen closely, in a real JupyterLab with a real back end."""
+"""The panel of a node and its jobs, in a real JupyterLab with a real back end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def launched(lab: Any, page: Any, request: pytest.FixtureRequest) -> Any:
 
 
 def test_a_node_opens_its_jobs_and_a_job_all_there_is(launched: Any) -> None:
-    """From the card to the job that failed, its error and its attempts, to another job's prompt and result, and back."""
+    """The way leads from the card to the failed job, its error and its attempts, to another job's prompt and result, and back."""
     page = launched
     shot(page, "panel-run")
     page.locator('.xtyl .card[data-node="check"]').click()

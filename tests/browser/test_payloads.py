@@ -1,4 +1,6 @@
-"""Texts that would run code as markup, in every place that shows texts, in a real JupyterLab: they are read, and nothing runs."""
+"""Texts that would run code as markup, in every place that shows texts, in a real JupyterLab: they are shown as text,
+and nothing runs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from payloads import PAYLOADS
 
 pytestmark = pytest.mark.browser
 
-# One row for each of them: in its label, cells, prompts, results, errors, and what a person chooses from.
+# One row for each of them: in its label, cells, prompts, results, errors, and a person's options.
 RUN = """
 import pandas as pd
 import xtyl_nb as xt
@@ -64,7 +66,8 @@ MADE = """() => [...document.querySelectorAll('.jp-OutputArea-output *')].filter
 
 
 def test_nothing_that_is_shown_runs(lab: Any, page: Any) -> None:
-    """In the live widget with its panel, events and reviews, in frames, sheets, sketches and errors, and after a reload."""
+    """Nothing runs in the live widget with its panel, events and reviews, in frames, sheets, drawings and errors, and
+    after a reload."""
     page.add_init_script(WATCH)
     start(page, lab.write("payloads.ipynb", RUN, DECIDED, SHOWN, DOWN))
     page.locator(".xtyl .review .pick").first.wait_for()

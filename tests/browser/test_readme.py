@@ -42,7 +42,7 @@ THEME = "jupyterapp.commands.execute('apputils:change-theme', {{ theme: 'Jupyter
 
 
 def test_one_glance_says_what_runs_what_came_out_and_what_waits(lab: Any, page: Any) -> None:
-    """Counts, images, an error with its row, the branches taken, and a review that is decided right there."""
+    """The page shows counts, images, an error with its row, the branches taken, and a review that is decided right there."""
     page.set_viewport_size({"width": 1560, "height": 1100})
     start(page, lab.write("readme.ipynb", RUN, DOWN))
     page.get_by_text("24 reviews for you").wait_for()
@@ -56,7 +56,7 @@ def test_one_glance_says_what_runs_what_came_out_and_what_waits(lab: Any, page: 
     stock.get_by_text("Ember kettle: stock() raised ValueError: sold out").wait_for()
     assert "then: call" in stock.inner_text()
     assert " then, " in page.locator('.xtyl .card[data-node="premium"]').inner_text()
-    # The jobs one by one, where a bar for all of them stood first.
+    # The single jobs, in place of the one bar for all of them.
     page.wait_for_function("() => document.querySelectorAll('.xtyl .lane:last-child .rail i.completed').length === 3")
     for theme, is_light, name in (("Light", "true", "widget"), ("Dark", "false", "widget-dark")):
         page.evaluate(THEME.format(theme))

@@ -1,4 +1,4 @@
-"""Many decisions that wait at once, in a real JupyterLab."""
+"""Many open reviews at once, in a real JupyterLab."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANY = MANY.replace('    overview_of(plan, "completed"', f'    {FEWER}\n    over
 
 
 def test_another_option_is_asked_for(lab: Any, page: Any) -> None:
-    """With the comment that stands there; the run hears for which row."""
+    """The comment goes along, and the run gets the right row."""
     start(page, lab.write("another.ipynb", START, "print(run.controls)"))
     page.get_by_placeholder("Comment (optional)").fill("brighter")
     page.get_by_role("button", name="Ask for another").click()
@@ -32,8 +32,8 @@ def test_another_option_is_asked_for(lab: Any, page: Any) -> None:
 
 
 def test_every_row_that_waits_can_be_leafed_to(lab: Any, page: Any) -> None:
-    """A few are sent at first, the rest when somebody leafs on; none is decided on the way, and any may be. One that is decided
-    elsewhere is not there any more, however far it was leafed to."""
+    """A few are sent at first, the rest on leafing; none is decided on the way, and any may be. One that is decided
+    elsewhere disappears, however far away it is."""
     start(page, lab.write("many.ipynb", MANY, "run.step()"))
     review = page.locator(".xtyl .review")
     for place in range(1, 15):
@@ -53,7 +53,7 @@ def test_every_row_that_waits_can_be_leafed_to(lab: Any, page: Any) -> None:
 
 
 def test_a_click_on_an_options_picture_chooses_it(lab: Any, page: Any) -> None:
-    """As a person would, in the middle of the picture; nothing is enlarged by it."""
+    """A click in the middle of the picture chooses the option and enlarges nothing."""
     start(page, lab.write("picture.ipynb", START))
     picks = page.locator(".xtyl .pick")
     picks.nth(1).locator("img").click()
@@ -64,7 +64,7 @@ def test_a_click_on_an_options_picture_chooses_it(lab: Any, page: Any) -> None:
 
 
 def test_a_click_on_an_options_words_chooses_it(lab: Any, page: Any) -> None:
-    """The words beside the button are as good as the button; what is chosen can be approved."""
+    """The words beside the button work like the button, and the choice can be approved."""
     start(page, lab.write("words.ipynb", START, "print(run.controls)"))
     picks = page.locator(".xtyl .pick")
     picks.nth(2).locator(".words").click()

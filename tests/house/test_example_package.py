@@ -36,7 +36,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture
 def stocked(installed: dict[str, str], tmp_path: Path) -> Iterator[tuple[Settings, dict[str, str]]]:
-    """A home of its own, and the environment of a notebook that uses it with something in stock."""
+    """A home of its own, and the environment of a notebook that uses it with a filled stock."""
     stock = tmp_path / "stock"
     stock.mkdir()
     (stock / "lines.txt").write_text("Light up the night.\nA mug for every tide.\n")
@@ -48,7 +48,7 @@ def stocked(installed: dict[str, str], tmp_path: Path) -> Iterator[tuple[Setting
 
 
 def test_its_own_tests_pass(installed: dict[str, str], tmp_path: Path) -> None:
-    """They need no back end, and nothing but what the package and xtyl-nb bring."""
+    """They need no back end, and only the dependencies of the package and of xtyl-nb."""
     shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "tests"]
     done = subprocess.run(command, cwd=tmp_path, env=installed, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""docs/guarantees.md promises nothing that no test holds."""
+"""docs/guarantees.md promises only what a test holds."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_the_test_is_there(file: str, test: str) -> None:
 
 
 def test_every_promise_names_a_test() -> None:
-    """All ten are there, each with at least one."""
+    """All ten promises are there, each with at least one test."""
     assert list(PROMISES) == [f"G{number}" for number in range(1, 11)]
     assert [name for name, words in PROMISES.items() if not NAMED.search(words)] == []
 
 
 def test_every_guard_is_there_to_be_taken_out() -> None:
-    """Each piece of source that `remove_guards.py` takes out stands in its module, and the tests that it runs are there."""
+    """Each piece of source that `remove_guards.py` takes out stands in its module, and its tests exist."""
     engine = ROOT / "engine" / "xtyl_engine"
     assert [guard for guard in GUARDS if guard.found not in (engine / guard.file).read_text(encoding="utf-8")] == []
     assert [test for test in TESTS if not (ROOT / test).exists()] == []

@@ -1,4 +1,4 @@
-"""What the notebooks promise beyond that they run, which nbval holds."""
+"""Promises of the notebooks beyond that they run, which nbval holds."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def shown(path: Path) -> str:
-    """All that a notebook's cells show."""
+    """All outputs of a notebook's cells."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return json.dumps([cell.get("outputs", []) for cell in cells])
 
 
 def test_every_problem_is_shown() -> None:
-    """The notebook on mistakes makes each one that the table of problems lists."""
+    """The notebook on mistakes makes each problem of the table."""
     codes = re.findall(r"^\| `(workflow/[\w-]+)`", (ROOT / "docs" / "problems.md").read_text(encoding="utf-8"), re.M)
     outputs = shown(ROOT / "notebooks" / "02_when_it_is_wrong.ipynb")
     assert len(codes) > 20
@@ -57,7 +57,8 @@ def test_metadata_is_clean(path: Path) -> None:
 
 
 def test_a_run_is_pictured_where_it_was_started_and_the_picture_shows_its_end() -> None:
-    """Once, by whoever executes it without a page; a cell that waits has one line, and `run` by itself shows it again."""
+    """Executed without a page, a run has one picture; a cell that waits has one line, and `run` by itself shows the
+    picture again."""
     notebook = new_notebook(cells=[new_code_cell(source) for source in (START, "run.wait()", "run")])
     try:
         NotebookClient(notebook, timeout=60).execute()

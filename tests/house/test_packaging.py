@@ -1,4 +1,4 @@
-"""What a wheel and a source distribution hold, built from this folder: the licence, the notebooks, the links."""
+"""The contents of a wheel and a source distribution, built from this folder: the licence, the notebooks, the links."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def names(wheel: Path) -> set[str]:
 
 
 def test_the_licence_comes_with_everything(wheel: Path, source: Path) -> None:
-    """Word for word in the wheel, beside its metadata, and at the top of the source distribution."""
+    """It is word for word in the wheel, beside its metadata, and at the top of the source distribution."""
     licence = (ROOT / "LICENSE").read_bytes()
     assert b"Apache License\n                           Version 2.0, January 2004" in licence
     (name,) = (name for name in names(wheel) if name.endswith("LICENSE"))
@@ -55,7 +55,7 @@ def test_the_licence_comes_with_everything(wheel: Path, source: Path) -> None:
 
 
 def test_the_metadata_say_whose_it_is_and_where(wheel: Path) -> None:
-    """Licence, authors and links; `xtyl lab` sends to the same place."""
+    """They have licence, authors and links; `xtyl lab` leads to the same place."""
     (name,) = (name for name in names(wheel) if name.endswith("METADATA"))
     said = email.message_from_bytes(zipfile.ZipFile(wheel).read(name))
     assert said["License-Expression"] == "Apache-2.0"
@@ -68,7 +68,7 @@ def test_the_metadata_say_whose_it_is_and_where(wheel: Path) -> None:
 
 
 def test_the_wheel_holds_the_notebooks_and_no_tests(wheel: Path) -> None:
-    """Each notebook inside the package, and beside the two packages nothing but metadata."""
+    """Each notebook is inside the package, and beside the two packages there is only metadata."""
     found = names(wheel)
     assert {name for name in found if "/notebooks/" in name} == {f"xtyl_nb/notebooks/{name}" for name in NOTEBOOKS}
     tops = {name.split("/")[0] for name in found}
@@ -76,7 +76,7 @@ def test_the_wheel_holds_the_notebooks_and_no_tests(wheel: Path) -> None:
 
 
 def test_the_wheel_alone_brings_the_notebooks(wheel: Path, tmp_path: Path) -> None:
-    """Without a clone beside it, they come to the user's folder from the package."""
+    """Without a clone beside it, the package copies them to the user's folder."""
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     code = "from pathlib import Path; from xtyl_nb.cli.lab import copy_notebooks; copy_notebooks(Path('copied'))"
     environment = {"PYTHONPATH": str(tmp_path / "installed")}
@@ -85,7 +85,7 @@ def test_the_wheel_alone_brings_the_notebooks(wheel: Path, tmp_path: Path) -> No
 
 
 def test_the_source_distribution_makes_the_same_wheel(wheel: Path, source: Path, tmp_path: Path) -> None:
-    """Nothing that the wheel needs is left out of it."""
+    """It lacks nothing that the wheel needs."""
     assert names(build(source, "wheel", tmp_path / "again")) == names(wheel)
 
 

@@ -1,4 +1,4 @@
-"""What earlier releases wrote is still there after the upgrade, goes on with today's workers, and can be taken back."""
+"""Data of earlier releases is still there after the upgrade, continues with today's workers, and can be taken back."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def attached(name: str) -> xt.Run:
 
 @pytest.mark.parametrize("kept", SCHEMAS)
 def test_what_a_release_wrote_is_kept_and_goes_on(kept: str, settings: Settings) -> None:
-    """Every run gives the frame that it gave then, and the one that was paused at its reviews is decided and ends."""
+    """Every run gives the same frame as then, and the one that was paused at its reviews is decided and ends."""
     frames = put_back(kept, settings)
     found = {name: attached(name) for name in frames}
     assert {name: kept_frame(run) for name, run in found.items()} == frames
@@ -72,13 +72,13 @@ def test_what_a_release_wrote_is_kept_and_goes_on(kept: str, settings: Settings)
 
 
 def jobs_of(run: xt.Run) -> dict[tuple[str, str], dict[str, object]]:
-    """What `run.jobs()` says of each job, by node and row; times as JSON writes them."""
+    """The rows of `run.jobs()`, by node and row; times as JSON writes them."""
     found = json.loads(run.jobs().to_json(orient="records", date_format="iso"))
     return {(job["node"], job["row"]): job for job in found}
 
 
 def has_lost(run: xt.Run, node: str, count: int) -> bool:
-    """Whether so many jobs of a node were put back since their worker was gone, and run again."""
+    """Whether that many jobs of a node were put back because their worker was gone, and ran again."""
     events = run.events()
     lost = ((events["node"] == node) & (events["kind"] == "job_lost")).sum()
     return lost == count and all(job["status"] == "running" for (id, _), job in jobs_of(run).items() if id == node)
@@ -191,7 +191,7 @@ print(json.dumps(dict(texts=texts, images=images, folder=frame.images_from)))
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_frame_that_was_pickled_opens(settings: Settings) -> None:
-    """What a release wrote with `run.frame().to_pickle()` is read, by a process that has imported nothing of ours, and knows the
+    """A frame that a release pickled is read by a process that has imported no part of this project, and knows the
     folder of its images."""
     left = leave_midway(settings)
     code = OPENED.format(path=settings.home / "frame.pickle")
@@ -202,7 +202,7 @@ def test_a_frame_that_was_pickled_opens(settings: Settings) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_frame_that_is_pickled_opens_in_the_release_before(settings: Settings) -> None:
-    """What `run.frame().to_pickle()` writes now, the kept release reads, and shows its images."""
+    """The kept release reads a frame that is pickled now, and shows its images."""
     frame = xt.attach(leave_midway(settings)["finished"]).frame()
     frame.to_pickle(settings.home / "now.pickle")
     code = OPENED.format(path=settings.home / "now.pickle")
@@ -272,7 +272,7 @@ def test_the_upgrade_takes_place_under_way(before: Settings) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_an_upgrade_waits_behind_nobody_for_long(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upgrade_does_not_wait_long_behind_others(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a long transaction holds a table the upgrade steps back, so that others can write; afterwards it takes place."""
     load_dump(DUMP, database_url)
     database = Database(database_url)

@@ -1,5 +1,5 @@
-"""Secrets are read where they are used and kept nowhere: a team's back end, every part of which has a password, is searched for
-them after runs that work and runs that fail in every way a provider can quote its key.
+"""Secrets are read where they are used and stored nowhere: a team's back end with a password at every part is searched
+for them, after runs that succeed and runs that fail in every way in which a provider can quote its key.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Team:
 
 @contextlib.contextmanager
 def guarded_broker(folder: Path) -> Iterator[str]:
-    """A broker that wants a password; its URL."""
+    """A broker that requires a password; its URL."""
     socket = folder / "redis.sock"
     command = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", "--requirepass", BROKER]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -74,7 +74,7 @@ def guarded_database(server: str) -> str:
 
 @pytest.fixture(scope="module")
 def team(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    """PostgreSQL, a broker and a worker, each behind a password, and runs that went every way."""
+    """PostgreSQL, a broker and a worker, each behind a password, and runs with every end."""
     folder = tmp_path_factory.mktemp("team")
     with contextlib.ExitStack() as kept:
         served = kept.enter_context(openai_server())
@@ -117,7 +117,7 @@ def test_the_runs_did_what_they_should(team: Team) -> None:
 
 
 def test_no_file_holds_a_secret(team: Team) -> None:
-    """Neither logs nor artifacts nor any other file of the home; what is searched for otherwise is found."""
+    """Neither logs nor artifacts nor any other file of the home hold one; a planted text is found."""
     for canary in CANARIES:
         found = subprocess.run(
             ["grep", "-rlaF", canary, str(team.settings.home)], capture_output=True, text=True, check=False
@@ -127,7 +127,7 @@ def test_no_file_holds_a_secret(team: Team) -> None:
 
 
 def test_no_table_holds_a_secret(team: Team) -> None:
-    """Every column of every row of every table, events and errors among them."""
+    """No column of any row of any table holds one, events and errors included."""
     database = backend().database
     with database.engine.connect() as connection:
         tables = inspect(connection).get_table_names()
@@ -139,7 +139,7 @@ def test_no_table_holds_a_secret(team: Team) -> None:
 
 
 def test_nothing_in_redis_holds_a_secret(team: Team) -> None:
-    """Every key and every value of whatever type."""
+    """No key and no value of any type holds one."""
     reading = {"stream": lambda key: client.xrange(key), "list": lambda key: client.lrange(key, 0, -1)}
     with redis.Redis.from_url(team.settings.event_url, decode_responses=True) as client:
         found: dict[str, Any] = {}
@@ -153,7 +153,7 @@ def test_nothing_in_redis_holds_a_secret(team: Team) -> None:
 
 
 def shown(run: Run) -> Iterator[str]:
-    """All that a notebook can show of a run."""
+    """All texts that a notebook can show of a run."""
     yield repr(run)
     yield repr(run.overview())
     yield run.frame().to_csv()
@@ -168,7 +168,7 @@ def shown(run: Run) -> Iterator[str]:
 
 
 def test_nothing_that_is_shown_holds_a_secret(team: Team) -> None:
-    """Frames, events, the widget's state, reprs, the doctor's findings and the worker's command line."""
+    """Frames, events, the widget's state, reprs, the doctor's findings and the worker's command line hold none."""
     used = backend()
     texts = [each for run in team.runs.values() for each in shown(run)]
     texts += [

@@ -1,4 +1,4 @@
-"""SECURITY.md claims nothing that no test holds."""
+"""SECURITY.md claims only what a test holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_test_is_there(file: str, test: str) -> None:
 
 
 def test_every_claim_names_a_test() -> None:
-    """Each point of what is done, surface by surface, ends with a test."""
+    """Each point, surface by surface, ends with a test."""
     done = STATEMENT.partition("## What is done")[2].partition("## What is not promised")[0]
     points = re.split(r"\n(?=- )|\n(?=### )", done)
     claims = [point for point in points if point.startswith("- ")]

@@ -1,4 +1,4 @@
-"""What other releases, other programs and dashboards read of this one."""
+"""The words of this release that other releases, other programs and dashboards read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tab completion and `help` show: what users need, and nothing else."""
+"""Tab completion and `help` show the names that users need, and no others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shown(thing: object) -> list[str]:
 
 
 def test_a_workflow_shows_its_verbs() -> None:
-    """The steps, what can be done with a workflow, and its name and inputs."""
+    """It shows the steps, the verbs for a workflow, its name and its inputs."""
     assert shown(xt.Workflow("w")) == [
         "attach", "call", "conditional", "draw", "from_json", "generate_copy", "generate_image", "graph", "inputs",
         "levels", "name", "node", "order", "parallel", "plan", "review", "run", "to_json", "validate",
@@ -37,7 +37,7 @@ def test_a_workflow_shows_its_verbs() -> None:
 
 
 def test_a_run_shows_its_verbs(bench: Workbench) -> None:
-    """What it is, how it stands, what can be done with it, and its results."""
+    """It shows its facts, its state, its verbs and its results."""
     assert shown(xt.Workflow("w").generate_copy("a", prompt="b").run()) == [
         "another", "approve", "events", "frame", "gallery", "id", "inspect", "jobs", "name", "outputs", "overview",
         "pause", "progress", "reject", "resume", "retry", "reviews", "save", "show", "state", "stop", "timeline",
@@ -46,12 +46,12 @@ def test_a_run_shows_its_verbs(bench: Workbench) -> None:
 
 
 def test_the_package_shows_its_names() -> None:
-    """Those that `__all__` promises, and none of its modules."""
+    """It shows the names of `__all__`, and none of its modules."""
     assert shown(xt) == sorted(xt.__all__)
 
 
 def test_what_a_run_gives_shows_what_is_in_it(bench: Workbench) -> None:
-    """The images and their files; the bars, their nodes and the length of it all; a frame what any DataFrame shows."""
+    """A gallery shows images and files; a timeline bars, nodes and its length; a frame the same as any DataFrame."""
     run = bench.done(xt.Workflow("w").generate_copy("a", prompt="{{ word }}"), pd.DataFrame({"word": ["b"]}))
     assert shown(run.gallery()) == ["exhibits", "paths"]
     assert shown(run.timeline()) == ["bars", "nodes", "seconds"]
@@ -60,7 +60,7 @@ def test_what_a_run_gives_shows_what_is_in_it(bench: Workbench) -> None:
 
 @pytest.mark.parametrize("use_jedi", [False, True])
 def test_tab_in_ipython_offers_just_that(bench: Workbench, use_jedi: bool) -> None:
-    """By looking at the value and by jedi, which reads the code."""
+    """It offers them both by looking at the value and by jedi, which reads the code."""
     flow = xt.Workflow("w").generate_copy("a", prompt="b")
     values = {"flow": flow, "run": flow.run(), "xt": xt}
     completer = IPCompleter(namespace=values, use_jedi=use_jedi, disable_matchers=["IPCompleter.magic_matcher"])
@@ -71,14 +71,14 @@ def test_tab_in_ipython_offers_just_that(bench: Workbench, use_jedi: bool) -> No
 
 
 def test_a_workflow_knows_the_inputs_that_were_declared() -> None:
-    """As they were written; None where none were."""
+    """They are as written; None if none were declared."""
     assert xt.Workflow("w", inputs=["product", "tone"]).inputs == ("product", "tone")
     assert xt.Workflow("w").generate_copy("a", prompt="{{ product }}").inputs is None
 
 
 @pytest.mark.parametrize("name", documented())
 def test_help_fits_a_terminal_and_begins_with_one_sentence(name: str) -> None:
-    """At most 92 columns, for `help` indents by eight; the first line is a sentence."""
+    """It has at most 92 columns, because `help` indents by eight; the first line is a sentence."""
     lines = (inspect.getdoc(documented()[name]) or "").splitlines()
     assert lines[0].endswith(".")
     assert max(map(len, lines)) <= 92
@@ -86,7 +86,7 @@ def test_help_fits_a_terminal_and_begins_with_one_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_explains_each_argument_and_shows_an_example(name: str) -> None:
-    """`Args:` has the signature's parameters, in its order, and `Example:` is there to be run."""
+    """`Args:` has the signature's parameters in their order, and the `Example:` runs."""
     doc = inspect.getdoc(VERBS[name]) or ""
     verb = getattr(VERBS[name], "__func__", VERBS[name])
     parameters = [

@@ -1,5 +1,5 @@
-"""What a back end leaves on the machine is its owner's alone, whatever the umask; its server listens to nobody else and does
-nothing but what hints and news need.
+"""The files of a back end are private to its owner under any umask; its server listens to no other user and obeys only
+the commands that notifications and events need.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def test_everything_in_the_home_is_private(home: Settings) -> None:
 
 
 def test_the_socket_is_private(home: Settings) -> None:
-    """0600 in a folder 0700, both the user's own."""
+    """It is 0600 in a folder 0700, both the user's own."""
     socket = status(home).socket
     assert socket is not None
     assert stat.S_IMODE(socket.lstat().st_mode) == 0o600
@@ -81,7 +81,7 @@ def test_nothing_listens_on_a_port(home: Settings) -> None:
 
 @pytest.mark.parametrize("command", ["CONFIG GET *", "FLUSHALL", "KEYS *", "SHUTDOWN", "MODULE LIST", "DEBUG SLEEP 0"])
 def test_its_own_clients_have_no_dangerous_commands(home: Settings, command: str) -> None:
-    """The server that runs, not only one of its kind, refuses what would read, empty, change or stop it."""
+    """The running server refuses the commands that read its configuration, empty, change or stop it."""
     with (
         redis.Redis.from_url(ensure(home).redis_url) as client,
         pytest.raises(redis.exceptions.ResponseError, match=r"no permissions|not allowed"),

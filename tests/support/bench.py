@@ -1,4 +1,4 @@
-"""An API over a back end of its own, asked in the process, with a token for each role in two projects."""
+"""An API over a back end of its own, called in the process, with a token for each role in two projects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Desk:
     secrets: dict[str, str] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, who: str | None = "press-write", **rest: Any) -> Any:
-        """A request; `who` is a token's name."""
+        """Send a request; `who` is a token's name."""
         headers = rest.pop("headers", {})
         if who is not None:
             headers = {"Authorization": f"Bearer {self.secrets[who]}"} | headers
@@ -79,7 +79,7 @@ def submit(desk: Desk, who: str = "press-write", document: Any = PLAIN, **rest: 
 
 
 def work_off(desk: Desk, id: str) -> None:
-    """Do an execution's jobs in this process, as a worker would, until none is ready."""
+    """Run an execution's jobs in this process, as a worker does, until none is ready."""
     plans = PlanCache()
     recorder = Recorder(desk.service.engine.database, "bench", 10.0, lambda events: None, plans.load)
     executor = Executor(

@@ -1,4 +1,4 @@
-"""A local server that takes whatever is posted to it, as Sentry and an OpenTelemetry collector would. Standard library only."""
+"""A local server that takes any post, as Sentry and an OpenTelemetry collector do. Standard library only."""
 
 import gzip
 import itertools
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Collector:
-    """Where it listens, and what it was sent: path, headers, body."""
+    """Its address, and the posts that it got: path, headers, body."""
 
     port: int = 0
     posts: list = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What users call, by name: what must have a docstring with a list of arguments and an example."""
+"""The public names that must have a docstring with a list of arguments and an example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents written in a line or two, and the codes of what is wrong with one."""
+"""Documents written in a line or two, and the codes of their problems."""
 
 from __future__ import annotations
 

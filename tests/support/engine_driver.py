@@ -1,4 +1,4 @@
-"""Drives the scheduler in a test without a worker: claims jobs, answers them as told, and reads what was recorded."""
+"""Drives the scheduler in a test without a worker: claims jobs, answers them as told, and reads the record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = Callable[[Claim], Outcome]
 
 
 def completed(claim: Claim, *, items: int | None = None, branch: str | None = None) -> Completed:
-    """A result as a handler would give it."""
+    """A result, as a handler gives it."""
     output = {"value": claim.item} if items is None else {"items": list(range(items))}
     return Completed(claim=claim, output=json.dumps(output), items=items, branch=branch)
 
@@ -80,7 +80,7 @@ class Driver:
         self.recorder.record(outcomes, id, 0)
 
     def drain(self, id: str, answers: Mapping[str, Answer] | None = None, *, batch: int = 4) -> list[tuple[str, str]]:
-        """Work until nothing is ready; the jobs in the order they were started. Nodes without an answer complete."""
+        """Work until nothing is ready; the jobs in the order of their starts. Nodes without an answer complete."""
         started: list[tuple[str, str]] = []
         outcomes: Sequence[Outcome] = ()
         while claims := self.recorder.record(outcomes, id, batch).claims:
@@ -105,6 +105,6 @@ class Driver:
         return [str(event.kind) for event in self.queries.events(id)]
 
     def expire_leases(self) -> None:
-        """Let every lease have run out, as if its worker had died long ago."""
+        """Let every lease expire, as if its worker had died long ago."""
         with self.database.engine.begin() as connection:
             connection.execute(text("UPDATE agent_jobs SET lease = 1 WHERE state = 'running'"))

@@ -1,4 +1,4 @@
-"""A worker that is started again whenever it dies, as a supervisor or a container platform would."""
+"""A worker that is started again whenever it dies, as a supervisor or a container platform does."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Fleet:
         return self._worker.pid
 
     def terminate(self) -> None:
-        """Tell the worker to end, as a platform would; another takes its place."""
+        """Tell the worker to end, as a platform does; another takes its place."""
         self._worker.terminate()
 
     def log(self) -> str:
-        """What the workers have written so far."""
+        """The log of the workers so far."""
         return (self._settings.log_folder / "worker.log").read_text(encoding="utf-8")
 
     def close(self) -> None:

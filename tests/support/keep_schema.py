@@ -67,7 +67,7 @@ def filled(folder: Path, **variables: str) -> tuple[Settings, dict[str, object]]
         os.environ.update(settings.to_environ())
         frames = fill()
         xt.connect()
-        # Where this machine keeps its Python is nobody's business.
+        # The path of this machine's Python must not be kept.
         database = Database(settings.database_url)
         with database.engine.begin() as connection:
             words = text("UPDATE agent_jobs SET traceback = replace(traceback, :folder, 'lib')")

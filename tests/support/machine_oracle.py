@@ -1,5 +1,5 @@
-"""What an execution should look like after any sequence of moves, by the rules alone: plain dictionaries, no SQL, and as few
-words as the rules themselves have. One row's jobs: a, then b and c, a review after b, and a join of the review and c.
+"""The expected state of an execution after any sequence of transitions, by the rules alone: plain dictionaries, no SQL.
+One row's jobs: a, then b and c, a review after b, and a join of the review and c.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Attempt:
 
 @dataclass
 class Expected:
-    """One job. `attempts` are its starts, `owner` who made the last one; `kept` says that a late result is there."""
+    """One job. `attempts` are its starts, `owner` made the last one; `kept` says that a late result is stored."""
 
     state: str = "blocked"
     because: str = "first"
@@ -55,7 +55,7 @@ class Oracle:
         return sum(job.state in ("failed", "quarantined") for job in self.jobs.values())
 
     def claimable(self, owner: str, order: list[tuple[str, str]]) -> tuple[str, str] | None:
-        """The job that a worker gets next: the first that is ready, but of the suspects one at a time."""
+        """The next job for a worker: the first ready one, but only one suspect at a time."""
         ready = [key for key in order if self.jobs[key].state == "ready"] if self.state in CLAIMABLE else []
         suspects = [key for key in ready if self.jobs[key].lost >= SUSPECT]
         taken = any(j.state == "running" and j.owner == owner and j.lost >= SUSPECT for j in self.jobs.values())
@@ -69,7 +69,7 @@ class Oracle:
         job.attempts.append(Attempt(job.because))
 
     def complete(self, key: tuple[str, str], number: int, epoch: int) -> None:
-        """The first commit of this epoch wins, whoever made it; of a stopped job one late result is kept."""
+        """The first commit of this epoch wins, whichever worker made it; of a stopped job one late result is kept."""
         job = self.jobs[key]
         attempt = job.attempts[number - 1]
         if epoch == self.epoch and job.state in ("running", "ready"):
@@ -81,12 +81,12 @@ class Oracle:
         self._settle()
 
     def is_mine(self, key: tuple[str, str], number: int) -> bool:
-        """Everything but success is fenced on the attempt, and an attempt has one owner."""
+        """Every outcome but success is fenced on the attempt, and an attempt has one owner."""
         job = self.jobs[key]
         return job.state == "running" and len(job.attempts) == number
 
     def end(self, key: tuple[str, str], number: int, state: str, outcome: str, because: str | None = None) -> None:
-        """Whatever else than success may become of an attempt."""
+        """End an attempt in any way other than success."""
         if self.is_mine(key, number):
             job = self.jobs[key]
             job.state, job.because = state, because or job.because
@@ -96,7 +96,7 @@ class Oracle:
         self._settle()
 
     def lose(self, owner: str) -> None:
-        """A worker died with all it ran."""
+        """Let a worker die with all its jobs."""
         for job in self.jobs.values():
             if job.state == "running" and job.owner == owner:
                 job.lost += 1
@@ -151,7 +151,7 @@ class Oracle:
         self._settle()
 
     def _settle(self) -> None:
-        """Let follow what follows; `PARENTS` is in the order in which it can."""
+        """Apply the consequences; `PARENTS` is in their order."""
         for (node, item), job in self.jobs.items():
             if job.state == "blocked":
                 parents = [self.jobs[parent, item] for parent in PARENTS[node]]
@@ -164,7 +164,7 @@ class Oracle:
             self.state = "failed" if self.failed else "completed"
 
     def _end(self, parent: Expected) -> str:
-        """What a parent's end means for those below it, if it ended badly."""
+        """Apply a parent's bad end to the jobs below it."""
         if parent.state == "completed":
             return "rejected" if parent.because == "rejected" else ""
         if parent.state in ("failed", "quarantined"):

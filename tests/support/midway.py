@@ -73,7 +73,7 @@ def mentions(word):
 
 
 def functions(**captured: Any) -> dict[str, Any]:
-    """What the cell defines, its source known to linecache alone."""
+    """The functions that the cell defines, with their source known to linecache only."""
     filename = "/tmp/ipykernel_1/1.py"
     linecache.cache[filename] = (len(CELL), None, CELL.splitlines(True), filename)
     namespace = {"__name__": "__main__", **captured}
@@ -82,14 +82,14 @@ def functions(**captured: Any) -> dict[str, Any]:
 
 
 def finished_flow() -> xt.Workflow:
-    """What is over before the back end is killed, from a document, so that its results can be found again by one."""
+    """A flow that is over before the back end is killed, from a document, so that one can find its results again."""
     flow = xt.Workflow("finished").generate_copy("line", prompt="A line for {{ word }}")
     flow = flow.generate_image("art", prompt="{{ line.text }}", size="32x32")
     return xt.Workflow.from_json(flow.call("quoted", json.dumps, obj="{{ line.text }}", cache=True).to_json())
 
 
 def midway_flow(cell: dict[str, Any]) -> xt.Workflow:
-    """Two jobs that end, a review, one that runs, one that is tried again, and what comes after the one that runs."""
+    """Two jobs that end, a review, one that runs, one that is tried again, and the steps after the running one."""
     flow = (
         xt.Workflow("midway")
         .generate_copy("line", prompt="A line about {{ word }}")
@@ -115,7 +115,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def stands(run: xt.Run) -> dict[str, set[tuple[str, int]]]:
-    """Per node, the states of its jobs and how often they were tried."""
+    """For each node, the states of its jobs and the number of their attempts."""
     found: dict[str, set[tuple[str, int]]] = {}
     for _, job in run.jobs().iterrows():
         found.setdefault(job["node"], set()).add((str(job["status"]), int(job["attempts"])))
@@ -135,7 +135,7 @@ def is_in_its_middle(run: xt.Run) -> bool:
 
 
 def kill_back_end() -> None:
-    """The supervisor first, so that it starts nothing again; the worker before it can give a job back."""
+    """Kill the supervisor first, so that it starts nothing again; then the worker, before it can give a job back."""
     said = json.loads((HOME / "supervisor.json").read_text())
     for name in ("pid", "worker_pid", "server_pid"):
         os.kill(said[name], signal.SIGKILL)

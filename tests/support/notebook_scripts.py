@@ -1,4 +1,4 @@
-"""What the notebooks of browser tests run first: a run that is scripted, and its review."""
+"""Scripts that the notebooks of browser tests run first: a scripted run, and its review."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stands(*places, plan=None, of="pick"):
     rows = tuple(review_of(images, node=of, edit=True, item=str(row), label=f"Lamp {row}") for row in places)
     return overview_of(plan or summer_plan(), nodes={of: glance(waiting=len(places), completed=3 - len(places))}, reviews=rows)
 class Contested(ScriptedRun):
-    # Ana decides in the moment somebody clicks.
+    # Ana decides at the moment of the click.
     def approve(self, node, **decision):
         self.step()
         raise DecisionRefused(f"{node} was already decided: approve by ana, choose=[1]", hint="The first decision stands.")
@@ -43,7 +43,7 @@ class Contested(ScriptedRun):
         ana = Decision(action="approve", by="ana", time=STARTED + 4, choice=(1,))
         return replace(super().inspect(node, item="0"), decision=ana)
 class Unheard(Contested):
-    # Nobody who watches hears of it.
+    # The widget does not hear of it.
     def _changed(self, after, timeout):
         threading.Event().wait(timeout)
         return False

@@ -1,5 +1,5 @@
 """A local server that speaks OpenAI's protocol and misbehaves on purpose: the model's name says how. It keeps every
-request it gets. Standard library only.
+request. Standard library only.
 """
 
 import base64
@@ -55,7 +55,7 @@ BODIES = {
 
 @dataclass
 class OpenAIServer:
-    """Where the server listens, and what it was asked."""
+    """The address of the server, and its requests."""
 
     url: str
     requests: list = field(default_factory=list)

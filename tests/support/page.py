@@ -39,7 +39,7 @@ def save(page: Any) -> None:
 
 
 def run_from_page(page: Any, place: int) -> None:
-    """Run a cell without a click into it, as a colleague's would."""
+    """Run a cell without a click into it, as from a colleague's page."""
     run_cell(page, place)
     page.locator(".jp-CodeCell").nth(place).locator(".jp-InputPrompt").get_by_text("[", exact=False).wait_for()
 

@@ -1,4 +1,4 @@
-"""Texts that run code wherever somebody takes them for markup: each calls `hit()` in the page. For every place with texts."""
+"""Texts that run code if they are taken for markup: each calls `hit()` in the page. They are for every place that shows texts."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def plan_of(
 
 
 def chain(size: int) -> Plan:
-    """One node after another."""
+    """A chain of nodes."""
     return plan_of({f"n{i}": {} for i in range(size)}, [(f"n{i - 1}", f"n{i}") for i in range(1, size)])
 
 

@@ -1,4 +1,4 @@
-"""What `xt.connect` says when it refuses, held to give no secret away."""
+"""The refusals of `xt.connect`, checked to give no secret away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECRET = "canary-4711"
 
 
 def refused(database: str, redis: str) -> str:
-    """What `xt.connect` says when it refuses."""
+    """The words with which `xt.connect` refuses."""
     with pytest.raises(WorkflowException) as caught:
         xt.connect(database=database, redis=redis)
     assert caught.value.hint

@@ -27,7 +27,7 @@ MIDWAY = {"XTYL_SLOTS": "4", "XTYL_LEASE_SECONDS": "2", "XTYL_BEAT_SECONDS": "0.
 
 
 def put_back(schema: str, settings: Settings) -> dict[str, object]:
-    """Fill the empty home and database of these settings with what a release left; the frames that it gave."""
+    """Fill the empty home and database of these settings with the data of a release; the frames that it gave."""
     kept = DATA / f"schema-{schema}"
     shutil.copytree(kept / "artifacts", settings.artifacts_folder)
     if settings.database_url.startswith("sqlite"):
@@ -94,13 +94,13 @@ def worker_before(settings: Settings, environ: dict[str, str]) -> Iterator[None]
 
 
 def do_before(settings: Settings, code: str, schema: str = PREVIOUS) -> str:
-    """Run `code` with the release that brought a schema; what it printed. It has imported xtyl_nb as xt."""
+    """Run `code` with the release that brought a schema; its output. It has imported xtyl_nb as xt."""
     guard = f"import xtyl_nb as xt, xtyl_engine.schema as schema; assert schema.HEAD == {schema!r}, schema.__file__\n"
     return printed(guard + code, settings, environ_before(settings, schema))
 
 
 def printed(code: str, settings: Settings, environ: dict[str, str]) -> str:
-    """Run `code` in a process of its own, with the release that this environment finds; what it printed."""
+    """Run `code` in a process of its own, with the release that this environment finds; its output."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=environ,

@@ -1,5 +1,4 @@
 """Takes one guard after the other out of a copy of the engine and runs the tests against it: each must turn one red.
-
 `python tests/support/remove_guards.py` prints a table in Markdown, and fails when no test misses a guard.
 """
 
@@ -31,7 +30,7 @@ PG = "postgres"
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A piece of the engine's source, and what stands there without the guard."""
+    """A piece of the engine's source, and the source without the guard."""
 
     name: str
     file: str

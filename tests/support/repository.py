@@ -1,4 +1,4 @@
-"""Where the folders of this repository are, for tests and for the processes that they start."""
+"""The folders of this repository, for tests and for the processes that they start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that follows a script: what displays are tested with. It is a real `Live` over Overviews written by hand."""
+"""A run that follows a script, for the tests of displays. It is a real `Live` over Overviews written by hand."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def overview_of(plan: Plan, state: str = "running", *, sequence: int = 1, **fiel
 
 
 def draw_image(path: Path, *, top: str, bottom: str, size: int = 512) -> str:
-    """A small poster, so that there is something to look at."""
+    """A small poster."""
     image = Image.linear_gradient("L").resize((size, size))
     poster = Image.composite(Image.new("RGB", image.size, bottom), Image.new("RGB", image.size, top), image)
     ImageDraw.Draw(poster).ellipse((size // 3, size // 5, size * 2 // 3, size // 5 + size // 3), fill="#fff6")
@@ -112,7 +112,7 @@ def review_of(images: list[str], *, item: str = "0", label: str = "Aurora lamp",
 
 class ScriptedRun:
     """Shows one overview after another; an approval or `step` moves on. Controls are kept, and refused when illegal.
-    `ended_unseen` lets the run be over before anybody who watches it has heard."""
+    `ended_unseen` lets the run end before its watchers hear of it."""
 
     def __init__(self, plan: Plan, *overviews: Overview, id: str = "run-1"):
         self.id = id
@@ -136,7 +136,7 @@ class ScriptedRun:
             self._moved.notify_all()
 
     def step_unseen(self) -> None:
-        """Go on, and wake nobody who waits for it."""
+        """Go on without waking the waiting display."""
         self._at += 1
 
     def another(self, node: str, *, comment: Any = None, item: Any = None) -> None:
@@ -180,7 +180,7 @@ class ScriptedRun:
         return reviews[start : start + count]
 
     def _job_page(self, node: str, start: int = 0) -> JobPage:
-        """Two jobs, one of which failed; of a node that is not there, none."""
+        """Two jobs, one of them failed; none for an unknown node."""
         if node not in self._plan.nodes:
             raise RunNotFound(f"there is no node {node!r} in this run", hint="Look at its nodes.")
         return JobPage(total=2, start=start, jobs=(self.inspect(node, item="1"), self.inspect(node, item="0"))[start:])

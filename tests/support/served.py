@@ -47,7 +47,7 @@ def serve(settings: Settings) -> Iterator[Served]:
 
 
 def make_token(settings: Settings, *, name: str = "tests", role: str = "write", project: str = "*") -> str:
-    """A new token, as the command shows it once."""
+    """Make a token with the command, which shows it once."""
     command = [XTYL, "token", "create", name, "--role", role, "--project", project]
     said = subprocess.run(command, env=settings.child_environ(), capture_output=True, text=True, check=True, timeout=60)
     found = re.search(r"xtyl_\S+", said.stdout)

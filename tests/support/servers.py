@@ -33,7 +33,7 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENT_SECONDS
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A port of loopback without a listener."""
     with socket.socket() as made:
         made.bind(("127.0.0.1", 0))
         return int(made.getsockname()[1])
@@ -56,7 +56,7 @@ def valkey_server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def foreign_server(*options: str) -> Iterator[str]:
-    """A server with these options, as others set it up: without an ACL; yields its URL for redis-py (`unix://`)."""
+    """A server with these options, set up without an ACL, as by other people; yields its URL for redis-py (`unix://`)."""
     with tempfile.TemporaryDirectory(prefix="xtyl-") as folder:
         socket = Path(folder) / "redis.sock"
         words = [str(find_server()), "--port", "0", "--unixsocket", str(socket), "--save", "", *options]
@@ -82,13 +82,13 @@ def postgres_server(folder: Path) -> Iterator[str]:
     try:
         yield server.get_uri()
     finally:
-        # At once: pg_ctl waits for whoever inherits the process to take note of its end, which may be never.
+        # At once: pg_ctl waits until the process is reaped by the one that inherits it, which may be never.
         os.kill(pid, signal.SIGQUIT)
         wait_until(lambda: is_gone(pid))
 
 
 def _started(library: Any, folder: Path) -> Any:
-    """pg_ctl may miss that its server is ready, and wait for ever: whoever looks again finds it running."""
+    """pg_ctl may miss that its server is ready, and wait for ever; a second look finds it running."""
     for _ in range(2):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return library.get_server(folder, cleanup_mode=None)
@@ -105,7 +105,7 @@ def postgres_program(name: str) -> str:
 
 @contextlib.contextmanager
 def embedded_home(folder: Path, **variables: str) -> Iterator[Settings]:
-    """Settings for an embedded back end of its own, not started yet; whatever was started is stopped at the end."""
+    """Settings for an embedded back end of its own, not started yet; it is stopped at the end."""
     settings = load_settings({"XTYL_HOME": str(folder / "home"), "XTYL_SLOTS": "2", **variables})
     prepare_home(settings)
     try:
@@ -116,8 +116,8 @@ def embedded_home(folder: Path, **variables: str) -> Iterator[Settings]:
 
 
 def start_client(settings: Settings, code: str = "") -> subprocess.Popen[str]:
-    """Another process that has found or started this back end. It prints the supervisor's pid, runs `code`, then waits for
-    its input to end."""
+    """Another process that has found or started this back end. It prints the supervisor's pid, runs `code`, then waits
+    for its input to end."""
     script = f"""
 import sys
 from xtyl_engine.embedded.client import ensure, status
@@ -139,13 +139,13 @@ sys.stdin.read()
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has reaped yet has ended too."""
+    """Whether a process has ended; one that is not reaped yet has ended too."""
     done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return done.stdout.strip()[:1] in ("", "Z")
 
 
 def kill(pid: int) -> None:
-    """End a process as a crash would."""
+    """Kill a process, as a crash does."""
     os.kill(pid, 9)
 
 

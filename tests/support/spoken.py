@@ -36,7 +36,7 @@ from xtyl_engine.workflow.validate import validate
 
 
 def spoken() -> dict[str, Any]:
-    """Every word, by what speaks it; in order wherever order says nothing."""
+    """Every word, by the part that speaks it; sorted where order has no meaning."""
     flow = every_verb()
     described = description()
     return {
@@ -92,7 +92,7 @@ def plan_of(flow: xt.Workflow) -> Plan:
 
 
 def keys(value: Any, *, ends: tuple[str, ...] = (), path: str = "") -> Iterator[str]:
-    """The paths of the keys in JSON, `[]` for each list; what lies below the keys in `ends` is left out."""
+    """The paths of the keys in JSON, `[]` for each list, without those below the keys in `ends`."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield f"{path}{key}"
@@ -104,7 +104,7 @@ def keys(value: Any, *, ends: tuple[str, ...] = (), path: str = "") -> Iterator[
 
 
 def stored_file() -> dict[str, Any]:
-    """How an output names a file."""
+    """The names in an output that refers to a file."""
     with tempfile.TemporaryDirectory() as folder:
         return ArtifactStore(folder).save_picture(Image.new("RGB", (2, 2)))
 
@@ -120,8 +120,8 @@ def description() -> dict[str, Any]:
 
 
 def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Per method and path: what may be sent, and what each answer holds; of a problem only that it may come. How a schema is
-    called says nothing to those who send and read."""
+    """For each method and path: the allowed input, and the fields of each answer; of a problem only that it may come.
+    Names of schemas do not matter to clients."""
     schemas = described["components"]["schemas"]
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
@@ -135,7 +135,7 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]
 
 
 def problem_fields(described: dict[str, Any]) -> Iterator[str]:
-    """What every problem that the API answers with holds."""
+    """The fields of every problem that the API answers with."""
     content = described["paths"]["/api/me"]["get"]["responses"]["401"]["content"]
     return properties(content["application/problem+json"]["schema"], described["components"]["schemas"])
 

@@ -22,7 +22,7 @@ STATES = {
 
 
 class Teller:
-    """One database, and a publisher's `publish` for what is committed to it."""
+    """One database, and a publisher's `publish` for the events committed to it."""
 
     def __init__(self, database: Database, publish: Callable[[Sequence[Event]], None]):
         self.driver = Driver(database)
@@ -35,7 +35,7 @@ class Teller:
     def tell(
         self, id: str, kind: EventKind = EventKind.JOB_STARTED, *, times: int = 1, lost: bool = False, **data: Any
     ) -> int:
-        """Commit events of one kind, and the state it brings; the number of the last. Lost are those nobody is told of."""
+        """Commit events of one kind, and the state that it brings; the number of the last. Lost ones are not published."""
 
         def work(transaction: Transaction) -> LockedExecution:
             locked = LockedExecution(transaction, id, self.driver.plans.load)

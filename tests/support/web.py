@@ -1,4 +1,4 @@
-"""A small real web server for tests: it answers what the test says, and keeps what it was asked."""
+"""A small real web server for tests: it gives the answers of the test, and keeps the requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Answer:
-    """What the server says to one request; `chunks` are sent one by one, each as soon as the iterator gives it."""
+    """The answer to one request; `chunks` are sent one by one, each as soon as the iterator gives it."""
 
     status: int = 200
     body: bytes = b"{}"

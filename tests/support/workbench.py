@@ -1,4 +1,4 @@
-"""A back end without a worker: a real database and a real broker, and the jobs executed by the test itself when it says so."""
+"""A back end without a worker: a real database and a real broker, with the jobs executed by the test itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from xtyl_nb.runs.run import Run
 
 
 class Workbench:
-    """One home, its back end as a client sees it, and hands that work for it."""
+    """One home, its back end as a client sees it, and the means to work for it."""
 
     def __init__(self, backend: DirectBackend):
         self.backend = backend
@@ -38,7 +38,7 @@ class Workbench:
         )
 
     def work(self, run: Run, jobs: int = 1_000_000) -> Run:
-        """Execute and record what is ready, one job after the other, `jobs` at most."""
+        """Execute and record ready jobs, one after the other, at most `jobs`."""
         outcomes: list[Outcome] = []
         while claims := self.recorder.record(outcomes, run.id, int(jobs > 0)).claims:
             outcomes = [self.executor.execute(claim) for claim in claims]
@@ -46,7 +46,7 @@ class Workbench:
         return run
 
     def done(self, flow: Any, *arguments: Any, **inputs: Any) -> Run:
-        """Run a workflow to where it can get by itself."""
+        """Run a workflow as far as it gets by itself."""
         return self.work(flow.run(*arguments, **inputs))
 
 
@@ -78,7 +78,7 @@ def workbench(
 
 @contextlib.contextmanager
 def moving(database: Database, settings: Settings, id: str) -> Iterator[None]:
-    """While the block lasts, each look at the database finds one more job done than the look before."""
+    """While the block lasts, each read of the database finds one more job done than the read before."""
     own, plans = Database(database.url), PlanCache()
     recorder = Recorder(own, "mover", 10.0, lambda events: None, plans.load)
     executor = Executor(settings, own, plans, ArtifactStore(settings.artifacts_folder), recorder.may_start)

@@ -25,7 +25,7 @@ def test_a_file_is_replaced_and_private(tmp_path: Path, durable: bool) -> None:
 
 
 def test_what_is_interrupted_leaves_the_old_file(tmp_path: Path) -> None:
-    """An error before the file takes its name leaves what was there, and nothing else."""
+    """An error before the file takes its name leaves the old one, and nothing else."""
     path = tmp_path / "record.json"
     path.write_bytes(b"old")
     with pytest.raises(OSError, match="interrupted"):
@@ -35,7 +35,7 @@ def test_what_is_interrupted_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_only_a_new_file_is_written(tmp_path: Path) -> None:
-    """The first of two writers wins, and the second is told."""
+    """The first of two writers wins, and the second gets an error."""
     path = tmp_path / "key"
     write_atomically(path, b"first", only_new=True)
     with pytest.raises(FileExistsError):

@@ -1,4 +1,4 @@
-"""Live events in a broker: bounded in number and in time, whatever was sent last."""
+"""Live events in a broker: bounded in number and in time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def event(sequence: int, kind: EventKind) -> Event:
 
 @pytest.mark.parametrize("kind", list(EventKind))
 def test_a_stream_ends_a_day_after_its_last_entry(broker: tuple[str, redis.Redis], kind: EventKind) -> None:
-    """Whatever the event, also after an end and where an earlier stream of the run has gone already."""
+    """This holds for every event, even after an end and where an earlier stream of the run has expired already."""
     url, client = broker
     publisher = Publisher(url)
     for sequence in (1, 2):
@@ -40,7 +40,7 @@ def test_a_stream_ends_a_day_after_its_last_entry(broker: tuple[str, redis.Redis
 
 
 def test_streams_are_counted_and_forgotten(broker: tuple[str, redis.Redis]) -> None:
-    """Only those of the executions that are named go; a broker that is gone is no reason to fail."""
+    """Only those of the named executions go; a broker that is gone does not raise."""
     url, client = broker
     for name in ("one", "two", "three"):
         client.xadd(stream_key(name), {"event": "{}"})

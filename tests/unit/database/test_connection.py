@@ -1,4 +1,4 @@
-"""A driver's errors come in our words, with what to do, and say whether another try may help."""
+"""A driver's errors become errors of the project, with a remedy, and say whether another try may help."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def opened(path: Path) -> Database:
 
 
 def test_a_write_is_there_for_every_reader(database: Database) -> None:
-    """What a transaction wrote is read by the next one, on each database."""
+    """The next transaction reads the writes of the last one, on each database."""
     database.transact(lambda transaction: transaction.run(CREATE))
     assert database.transact(lambda transaction: transaction.run(ADD)) == 1
     with database.read() as transaction:
@@ -50,7 +50,7 @@ def test_an_error_inside_undoes_all_of_it(database: Database) -> None:
 
 
 def test_a_wrong_statement_is_told_once_and_not_repeated(database: Database) -> None:
-    """What another try would only repeat is raised at once, with the driver's cause kept."""
+    """An error that another try would repeat is raised at once, with the driver's cause kept."""
     tries = []
 
     def wrong(transaction: object) -> None:
@@ -109,7 +109,7 @@ def test_a_lock_held_too_long_is_retryable_and_named(tmp_path: Path) -> None:
 
 
 def test_a_write_on_a_full_disk_is_repeated_until_there_is_room(tmp_path: Path) -> None:
-    """What could not be written for want of room is written, once, as soon as there is some."""
+    """A write that lacks room is made, once, as soon as there is some."""
     database = opened(tmp_path / "x.db")
     database.transact(lambda transaction: transaction.run(CREATE))
     fill = text("INSERT INTO t VALUES (zeroblob(100000))")
@@ -129,7 +129,7 @@ def test_a_write_on_a_full_disk_is_repeated_until_there_is_room(tmp_path: Path) 
 
 
 def test_a_read_only_database_is_named(tmp_path: Path) -> None:
-    """A file that may only be read can be read, and a write says that it is read-only."""
+    """A read-only file can be read, and a write says that it is read-only."""
     path = tmp_path / "x.db"
     database = opened(path)
     database.transact(lambda transaction: transaction.run(CREATE))
@@ -174,7 +174,7 @@ def test_a_database_that_cannot_be_reached_is_retryable() -> None:
 
 
 def test_looking_for_the_back_end_leaves_the_database_s_locks_alone(tmp_path: Path) -> None:
-    """However often a process prepares its home, it reads what others commit and others keep what it commits."""
+    """However often a process prepares its home, it reads the commits of others and keeps its own."""
     settings = load_settings({"XTYL_HOME": str(tmp_path / "home")})
     prepare_home(settings)
     database = Database(settings.database_url)
@@ -200,7 +200,7 @@ database.close()
 
 
 def prepared(url: str) -> int:
-    """How many statements a connection has prepared on the server after some use."""
+    """The number of statements that a connection has prepared on the server after some use."""
     database = Database(url)
     found: tuple[int, ...] | None = None
     for _ in range(10):
@@ -212,13 +212,13 @@ def prepared(url: str) -> int:
 
 
 def test_nothing_is_prepared_where_a_pooler_is_in_between(postgres_url: str) -> None:
-    """It gives each transaction another connection, on which a statement that was prepared is not known."""
+    """A pooler gives each transaction another connection, which does not know a prepared statement."""
     assert prepared(postgres_url) > 0
     assert prepared(f"{postgres_url}&prepare_threshold=none") == 0
 
 
 def test_a_pooler_is_known_by_what_it_answers(postgres_url: str) -> None:
-    """A statement that it does not know is told with what to set, not as a database that is not there."""
+    """A statement unknown to it is reported with the setting to change, not as a missing database."""
     database = Database(postgres_url)
     told = database.translated(ValueError('prepared statement "_pg3_0" does not exist'))
     database.close()

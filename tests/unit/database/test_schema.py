@@ -1,4 +1,4 @@
-"""The schema in a database: made, upgraded, checked, on SQLite and PostgreSQL."""
+"""The schema in a database: created, upgraded, checked, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def differences(database):
 
 
 def test_the_created_schema_is_the_tables(bare):
-    """What is created for a fresh database is what the tables say, and a second look changes nothing."""
+    """A fresh database gets exactly the tables, and a second call changes nothing."""
     assert revision(bare) is None
     ensure_schema(bare)
     assert differences(bare) == []
@@ -54,7 +54,7 @@ def test_the_migrated_schema_is_the_tables_too(bare):
 
 
 def test_a_database_of_a_newer_release_is_refused_by_name(bare):
-    """The error names both schemas and says what to do; nothing is changed."""
+    """The error names both schemas and a remedy; nothing is changed."""
     ensure_schema(bare)
     with bare.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -65,7 +65,7 @@ def test_a_database_of_a_newer_release_is_refused_by_name(bare):
 
 
 def test_the_schema_goes_back_to_an_older_one(bare):
-    """It is taken to any revision this release knows, there and back, and is then what the tables say."""
+    """It goes to any revision that this release knows, there and back, and then equals the tables."""
     ensure_schema(bare)
     change_schema(bare, "0001")
     assert revision(bare) == "0001"
@@ -75,7 +75,7 @@ def test_the_schema_goes_back_to_an_older_one(bare):
 
 @pytest.mark.parametrize("target", ["0000", "base", "head", ""])
 def test_a_revision_that_is_not_known_is_refused(bare, target):
-    """No word takes the tables away; the error says what there is."""
+    """No unknown word removes the tables; the error lists the revisions."""
     ensure_schema(bare)
     with pytest.raises(SchemaError, match="there is no schema") as caught:
         change_schema(bare, target)
@@ -84,7 +84,7 @@ def test_a_revision_that_is_not_known_is_refused(bare, target):
 
 
 def test_no_schema_is_taken_from_under_a_worker(bare):
-    """While a job is at work the way back is refused, naming who holds it; a lease that has run out holds nothing."""
+    """While a job is running the way back is refused, naming its worker; an expired lease does not count."""
     ensure_schema(bare)
     with bare.engine.begin() as connection:
         connection.execute(templates.insert().values(id="t", name="w", plan="{}", created=0))
@@ -101,7 +101,7 @@ def test_no_schema_is_taken_from_under_a_worker(bare):
 
 
 def test_many_at_once_make_one_schema(bare, database_url):
-    """Processes that start together on a fresh database all find it made."""
+    """Processes that start together on a fresh database all find it created."""
     found: list[object] = []
     barrier = threading.Barrier(6)
 
@@ -126,7 +126,7 @@ def test_many_at_once_make_one_schema(bare, database_url):
 
 
 def test_a_client_of_the_release_before_can_still_submit(bare):
-    """What it writes of a new workflow, numbered its own way, is taken by the newest schema."""
+    """The newest schema takes a new workflow that it numbers in its own way."""
     ensure_schema(bare)
     row = {"id": "d", "name": "n", "version": 3, "plan": "{}", "created": 1.0}
     with bare.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Clients find one back end or start it, whatever was left behind."""
+"""Clients find one back end or start it, whatever an earlier one left behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def settings(tmp_path):
 
 
 def test_a_configured_broker_starts_nothing(tmp_path):
-    """With a broker configured the way to it is only written down."""
+    """With a configured broker its address is only returned."""
     settings = load_settings({"XTYL_HOME": str(tmp_path / "home"), "XTYL_REDIS_URL": "unix:///x.sock"})
     connection = ensure(settings)
     assert (connection.celery_url, connection.redis_url) == ("redis+socket:///x.sock", "unix:///x.sock")
@@ -64,7 +64,7 @@ def test_the_next_call_finds_the_same(settings):
 
 
 def test_settings_that_were_changed_since_are_named(settings):
-    """Whoever sets a rate while a back end runs is told, once, that its worker does not know, and what to do."""
+    """A rate that is set while a back end runs is warned of once: its worker does not know it, and there is a remedy."""
     ensure(settings)
     with pytest.warns(UserWarning, match="was started with XTYL_RATES unset, and uses that until it ends.*`xtyl down`"):
         ensure(replace(settings, rates="offline=1/s"))
@@ -104,21 +104,21 @@ def test_a_killed_back_end_is_started_again(settings):
 
 @pytest.mark.parametrize("text", ["", "{", '{"pid": "x"}', '{"pid": 1, "state": "ready", "socket": "/none"}'])
 def test_a_damaged_record_does_not_matter(settings, text):
-    """What an old or broken record says is not believed."""
+    """An old or broken record is not believed."""
     (settings.home / "supervisor.json").write_text(text)
     ensure(settings)
     assert status(settings).running
 
 
 def test_another_database_is_refused(settings):
-    """A back end that works on another database is not silently used."""
+    """A back end with another database is not silently used."""
     ensure(settings)
     with pytest.raises(BackendStartError, match="another database"):
         ensure(replace(settings, database_url="postgresql://host/db"))
 
 
 def test_a_stopped_back_end_is_not_started_by_a_check(settings):
-    """Who waits for a run is told that somebody stopped the back end; the next start is asked for."""
+    """A client that waits for a run gets an error that the back end was stopped; only an explicit start restarts it."""
     ensure(settings)
     down(settings)
     with pytest.raises(BackendStartError, match="was stopped"):
@@ -128,7 +128,7 @@ def test_a_stopped_back_end_is_not_started_by_a_check(settings):
 
 
 def test_a_server_that_cannot_run_is_named(settings, tmp_path, monkeypatch):
-    """A server that ends at once fails the start with its name, its log and what to do."""
+    """A server that ends at once fails the start with its name, its log and a remedy."""
     fake_server(tmp_path / "bin", "valkey-server", "9.0.0")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     with pytest.raises(BackendStartError, match="the server ended 5 times") as caught:
@@ -139,7 +139,7 @@ def test_a_server_that_cannot_run_is_named(settings, tmp_path, monkeypatch):
 
 
 def test_a_supervisor_that_cannot_start_shows_its_log(settings, tmp_path, monkeypatch):
-    """When the process ends before it can say anything, the end of its log is shown."""
+    """When the process ends without a record, the end of its log is shown."""
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "sitecustomize.py").write_text("raise SystemExit('no way')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
@@ -148,13 +148,13 @@ def test_a_supervisor_that_cannot_start_shows_its_log(settings, tmp_path, monkey
 
 
 def test_a_home_that_cannot_be_written_is_named():
-    """A home where nothing can be made is a named error."""
+    """A home that cannot be written is a named error."""
     with pytest.raises(SettingsError, match="cannot be used"):
         ensure(load_settings({"XTYL_HOME": "/proc/no/home"}))
 
 
 def test_a_lock_held_elsewhere_is_explained(settings):
-    """A home whose holder left no record that we can use is said to belong to another machine or container."""
+    """A home whose holder left no usable record is said to belong to another machine or container."""
     code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; p.claim(pathlib.Path({str(supervisor_lock(settings.home))!r}))"
     code += "; print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -175,7 +175,7 @@ def test_an_interrupt_reaches_no_child(settings):
 
 
 def test_the_notebooks_folder_shadows_nothing(settings, tmp_path, monkeypatch):
-    """A user's own logging.py or celery.py beside the notebook is not imported by our processes."""
+    """A user's own logging.py or celery.py beside the notebook is not imported by the back end's processes."""
     for name in ("logging.py", "celery.py", "xtyl_engine.py"):
         (tmp_path / name).write_text("raise SystemExit('shadowed')")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong, and raises nothing."""
+"""The doctor finds faults, and raises nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_fresh_home_is_healthy(settings):
 
 
 def test_a_running_back_end_is_healthy(settings):
-    """A back end whose worker takes hints is in order."""
+    """A back end whose worker takes notifications is in order."""
     ensure(settings)
     wait_until(lambda: status(settings).worker == "ready")
     assert by_name(settings)["back end"].ok
@@ -57,7 +57,7 @@ def test_a_failed_start_is_found(settings, tmp_path, monkeypatch):
 
 
 def test_a_configured_broker_is_asked(tmp_path):
-    """With a broker configured it is asked instead of the embedded one."""
+    """A configured broker is checked instead of the embedded one."""
     environ = {"XTYL_HOME": str(tmp_path / "home")}
     with valkey_server() as url:
         assert by_name(load_settings(environ | {"XTYL_REDIS_URL": url}))["broker"].ok

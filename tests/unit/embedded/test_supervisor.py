@@ -1,4 +1,4 @@
-"""The supervisor keeps its children running while somebody needs them, and never leaves one behind."""
+"""The supervisor keeps its children running while a client needs them, and never leaves one behind."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def settings(tmp_path):
 
 
 def ready(settings):
-    """Start it, wait until its worker takes hints, and return its record."""
+    """Start it, wait until its worker takes notifications, and return its record."""
     ensure(settings)
     wait_until(lambda: read_presence(settings.home).state is SupervisorState.READY)
     return read_presence(settings.home)
 
 
 def test_a_dead_worker_is_replaced(settings):
-    """A worker that is killed is started again and takes hints."""
+    """A killed worker is started again and takes notifications."""
     before = ready(settings)
     kill(before.worker_pid)
     wait_until(lambda: read_presence(settings.home).restarts == 1)
@@ -54,7 +54,7 @@ def test_a_dead_server_is_replaced(settings):
 
 
 def test_a_removed_socket_is_made_anew(settings):
-    """When somebody cleans the temporary folder, the socket comes back."""
+    """After the temporary folder was cleaned, the socket comes back."""
     before = ready(settings)
     shutil.rmtree(os.path.dirname(before.socket))
     wait_until(lambda: ping(before.socket))
@@ -99,7 +99,7 @@ def test_it_stays_for_a_client_and_ends_without(settings):
 
 
 def test_it_ends_when_its_home_is_gone(settings):
-    """Without a home nobody can find it, so it ends."""
+    """Without a home no client can find it, so it ends."""
     found = ready(settings)
     shutil.rmtree(settings.home)
     wait_until(lambda: is_gone(found.pid))

@@ -1,4 +1,4 @@
-"""The call node: a user's function, what it may return, and what becomes of what it raises."""
+"""The call node: a user's function, its return values, and its errors."""
 
 import pandas as pd
 import pytest
@@ -47,7 +47,7 @@ def test_lists_and_tables_are_items(call):
 
 
 def test_arguments_arrive_as_keywords_and_files_open(call, store):
-    """Arguments are keywords; a stored image opens, also inside a list, and what is made of it is stored again."""
+    """Arguments are keywords; a stored image opens, even inside a list, and an image made from it is stored again."""
     image = store.save_picture(Image.new("RGB", (4, 6)))
 
     def turned(image, more, label):
@@ -90,7 +90,7 @@ def recurse():
     ],
 )
 def test_what_a_function_raises_is_sorted(call, error, kind):
-    """Connection and timeout errors may be cured by another try; all else is permanent, whatever it is."""
+    """Connection and timeout errors may be cured by another try; all others are permanent."""
 
     def score():
         raise error
@@ -111,7 +111,7 @@ def test_endless_recursion_fails_the_job_only(call):
 
 @pytest.mark.parametrize("error", [TransientError("later", retry_after=3), PartialFailureError("look at this")])
 def test_a_function_may_say_what_its_failure_means(call, error):
-    """Our own error classes pass as they are."""
+    """The project's own error classes pass unchanged."""
 
     def score():
         raise error

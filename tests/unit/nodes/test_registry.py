@@ -40,7 +40,7 @@ def test_an_unknown_type_gets_its_closest_name():
 
 
 def test_other_packages_offer_types(tmp_path):
-    """A type from an entry point is found; one that does not load is left out of the list and named when asked for."""
+    """A type from an entry point is found; one that does not load is left out of the list and named on request."""
     code = """
 import json
 from xtyl_engine.nodes.registry import UnknownNodeType, node_type, node_types
@@ -57,7 +57,7 @@ except UnknownNodeType as error:
 
 
 def test_a_type_needs_no_more_than_its_name_config_and_work():
-    """A node type of another package may say only what it is called, takes and does: all facts have defaults."""
+    """A node type of another package may give only its name, config and handler: all facts have defaults."""
 
     def work(config, context):
         raise NotImplementedError
@@ -82,7 +82,7 @@ def test_the_page_for_authors_names_every_fact():
 
 
 def test_a_type_may_be_written_with_the_names_of_an_earlier_release():
-    """`templates` is `rendered`, as a keyword and to read, also in a copy; and `Usage` is found where it was."""
+    """`templates` is `rendered`, as a keyword and to read, even in a copy; and `Usage` is found where it was."""
     kind = NodeType(name="haiku", config=NodeConfig, run=node_type("call").run, templates=("prompt",))
     assert kind.rendered == kind.templates == ("prompt",)
     assert replace(kind, rendered=()).templates == ()
@@ -90,7 +90,7 @@ def test_a_type_may_be_written_with_the_names_of_an_earlier_release():
 
 
 def test_a_type_that_is_not_here_can_be_looked_at(context):
-    """What draws and reads a run of a type that is not installed gets every default; only its work is refused."""
+    """A run of a type that is not installed is drawn and read with every default; only its work is refused."""
     kind = type_facts("haiku")
     assert (kind.name, kind.waits, kind.card_height) == (
         "haiku",
@@ -121,7 +121,7 @@ def test_a_type_that_is_not_here_can_be_looked_at(context):
     ],
 )
 def test_configs_accept_templates_unrendered(name, config):
-    """What a workflow writes, templates unrendered, is a valid config."""
+    """A workflow's config with unrendered templates is valid."""
     assert node_type(name).config.model_validate(config)
 
 
@@ -155,7 +155,7 @@ def test_configs_refuse_by_parameter(name, config, parameter):
 
 
 def test_copy_has_its_fields(context):
-    """Text comes with provider, model, tokens and cost, and usage for the books."""
+    """Text comes with provider, model, tokens and cost, and with usage for the record."""
     done = run_node("generate_copy", context(), prompt="A playful headline for Aurora lamp")
     assert tuple(done.output) == node_type("generate_copy").fields({})
     assert (done.output["model"], done.output["cost"]) == ("offline/copy-1", 0.0)
@@ -180,7 +180,7 @@ def test_a_prompt_may_be_any_value(context):
 
 
 def test_an_image_is_an_artifact(context):
-    """An image is stored, and its output says where, how large and by whom."""
+    """An image is stored, and its output has its path, size and provider."""
     here = context()
     output = run_node("generate_image", here, prompt="Poster for Aurora lamp", size="64x48").output
     assert tuple(output) == node_type("generate_image").fields({})
@@ -197,7 +197,7 @@ def test_sizes_are_read():
 
 
 def test_attach_gathers(context):
-    """Assets keep their names and order; what cannot be stored is refused by the asset's name."""
+    """Assets keep their names and order; one that cannot be stored is refused by its name."""
     here = context()
     image = run_node("generate_image", here, prompt="x", size="8x8").output["image"]
     row = {"image": image, "raw": b"\0"}
@@ -227,7 +227,7 @@ def test_attach_gathers(context):
     ],
 )
 def test_what_holds(context, value, expected):
-    """Empty, zero, false and how they are written choose `otherwise`; everything else `then`."""
+    """Empty, zero, false and their written forms choose `otherwise`; everything else `then`."""
     assert holds(value) is bool(expected)
     done = run_node("conditional", context(), when=value)
     assert done.branch == done.output["branch"] == ("then" if expected else "otherwise")

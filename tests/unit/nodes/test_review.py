@@ -1,4 +1,4 @@
-"""The review node: which options a person sees, which decisions are taken, and what comes of them."""
+"""The review node: the options that a person sees, the decisions that are accepted, and their outputs."""
 
 import pytest
 
@@ -14,7 +14,7 @@ UPSTREAM = {"brand": {"text": "Acme"}, "headline": HEADLINES, "poster": POSTERS,
 
 
 class Skipped:
-    """Stands for what a skipped node gives: no plain value."""
+    """Stands for the output of a skipped node: no plain value."""
 
 
 def review(upstream=UPSTREAM, **config):
@@ -22,7 +22,7 @@ def review(upstream=UPSTREAM, **config):
 
 
 def test_options_are_aligned():
-    """Each option holds the reviewed item with what belongs to it; lists of another length are left out."""
+    """Each option holds the reviewed item with the values that belong to it; lists of another length are left out."""
     shown = review(instructions="Pick one")
     assert isinstance(shown, Wait)
     assert shown.output["options"][1] == {"brand": {"text": "Acme"}, "headline": {"text": "b"}, "poster": POSTERS[1]}
@@ -36,7 +36,7 @@ def test_a_single_output_is_one_option():
 
 
 def test_what_was_skipped_is_no_option():
-    """Items that were skipped are not shown; with none left the review says so."""
+    """Skipped items are not shown; with none left the review says so."""
     upstream = {"headline": [*HEADLINES[:2], Skipped()], "poster": [POSTERS[0], Skipped(), POSTERS[2]]}
     options = make_options("poster", upstream)
     assert options == [{"headline": HEADLINES[0], "poster": POSTERS[0]}, {"poster": POSTERS[2]}]
@@ -56,7 +56,7 @@ def test_auto_takes_the_first():
 
 
 def test_one_choice_is_the_option_itself():
-    """The chosen option's nodes are the output, with who chose and why."""
+    """The chosen option's nodes are the output, with the person and the comment."""
     done = decide(review().output, choose=[2], by="ann", comment="calm")
     assert done.output["headline"] == {"text": "c"}
     assert {name: done.output[name] for name in ("choice", "by", "comment")} == {
@@ -75,7 +75,7 @@ def test_several_choices_are_items():
 
 
 def test_fewer_options_than_asked_for():
-    """Where fewer options are there than must be chosen, all of them may be."""
+    """If there are fewer options than must be chosen, all of them may be."""
     shown = review({"poster": POSTERS[:1]}, choose=2).output
     assert decide(shown, choose=[0]).items == 1
 
@@ -96,14 +96,14 @@ def test_fewer_options_than_asked_for():
     ],
 )
 def test_other_choices_are_refused(choose, words):
-    """Wrong counts, unknown options, repeats and other types are refused, and what is allowed is said."""
+    """Wrong counts, unknown options, repeats and other types are refused with the allowed choices."""
     with pytest.raises(DecisionRefused, match=words) as caught:
         decide(review().output, choose=choose)
     assert "Choose 1 of 0..2: choose=[n]." in str(caught.value)
 
 
 def test_a_refusal_names_what_may_be_chosen_as_it_is_written():
-    """Several at once by an example; where all must be chosen, these."""
+    """Several at once are shown by an example; if all must be chosen, by all."""
     with pytest.raises(DecisionRefused, match=r"Choose 2 of 0\.\.2: choose=\[0, 1\]"):
         decide(review(choose=2).output, choose=[0])
     with pytest.raises(DecisionRefused, match=r"Choose all of them: choose=\[0, 1, 2\]"):
@@ -113,7 +113,7 @@ def test_a_refusal_names_what_may_be_chosen_as_it_is_written():
 
 
 def test_an_edit_changes_the_nearest_text():
-    """An edit replaces the text nearest to what is reviewed, keeps the one before, and leaves the options alone."""
+    """An edit replaces the text nearest to the reviewed node, keeps the one before, and leaves the options alone."""
     shown = review(edit=True).output
     done = decide(shown, choose=[1], edits={1: "better"})
     assert done.output["headline"] == {"text": "better"}
@@ -142,13 +142,13 @@ def test_items_of_a_function_are_edited_too():
         (False, {0: "x"}, "takes no edits"),
         (True, {1: "x"}, "not chosen"),
         (True, {0: {"poster": "x"}}, "no text to edit"),
-        (True, {0: {"nobody": "x"}}, "no text to edit"),
+        (True, {0: {"unknown": "x"}}, "no text to edit"),
         (True, {0: {"headline": 3}}, "no text to edit"),
         (True, {0: 3}, "an edit is an int"),
     ],
 )
 def test_other_edits_are_refused(edit, edits, words):
-    """Edits where none are taken, of what is not chosen or has no text, are refused."""
+    """Edits are refused where none are allowed, and for options that are not chosen or have no text."""
     with pytest.raises(DecisionRefused, match=words):
         decide(review(edit=edit).output, choose=[0], edits=edits)
 

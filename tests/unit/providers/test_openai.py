@@ -63,7 +63,7 @@ def test_text_is_written_with_its_usage(provider, server):
 
 @pytest.mark.parametrize("model", RESPELT)
 def test_a_limit_is_respelt_where_a_server_asks_for_that(provider, server, model):
-    """The refusal costs one request more, once for a server and a model; each of them is what it was but for the spelling."""
+    """The refusal costs one more request, once for a server and a model; the requests differ only in the spelling."""
     request = TextRequest(prompt="Hello", model=model, max_tokens=9, temperature=0.5, seed=3, key="k/1")
     for _ in range(2):
         assert provider.write(request).text == f"Hello by {model}"
@@ -91,7 +91,7 @@ def test_a_respelt_limit_concerns_one_model_of_one_server(provider, server):
 
 @pytest.mark.parametrize(("model", "requests"), [("too-many-tokens", 1), ("no-limit", 2), ("bad-request", 1)])
 def test_a_refused_limit_fails_with_the_servers_words(provider, server, model, requests):
-    """What is wrong with its value is not sent again, and what is refused in both spellings is not remembered."""
+    """A wrong value is not sent again, and a limit refused in both spellings is not remembered."""
     for _ in range(2):
         server.requests.clear()
         error = failure(lambda: provider.write(TextRequest(prompt="Hello", model=model, max_tokens=9)))
@@ -101,7 +101,7 @@ def test_a_refused_limit_fails_with_the_servers_words(provider, server, model, r
 
 
 def test_a_seed_is_sent_where_it_is_asked_for(provider, server, tmp_path, monkeypatch):
-    """Where it is set, 0 too, and where one prompt makes several texts; a single text without one is left to the server."""
+    """It is sent if set, even as 0, and where one prompt makes several texts; a single text without one is left to the server."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     flow = (
@@ -143,7 +143,7 @@ def test_an_image_is_drawn_at_its_size(provider, server):
     ],
 )
 def test_what_another_try_would_repeat_is_permanent(provider, server, model, words):
-    """Bad requests, keys, rights, models, quota and content fail at once, and say what to do."""
+    """Bad requests, keys, rights, models, quota and content fail at once, with a remedy."""
     error = failure(lambda: provider.write(TextRequest(prompt="Hello", model=model)))
     assert isinstance(error, PermanentError)
     assert words in str(error)
@@ -201,8 +201,8 @@ def test_silence_is_a_timeout(provider):
     assert isinstance(error, NodeTimeout)
 
 
-def test_nobody_there_is_transient():
-    """A closed port is a connection error with the address, to be tried again."""
+def test_a_closed_port_is_transient():
+    """It is a connection error with the address, to be tried again."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}/v1"

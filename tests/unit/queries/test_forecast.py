@@ -1,4 +1,4 @@
-"""The dry run: how many jobs, how many of them cached, and nothing that runs."""
+"""The dry run: the number of jobs, the number of cached ones, and no work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_plan_counts_and_runs_nothing(bench: Workbench) -> None:
 
 
 def test_what_the_plan_calls_cached_is_taken_from_the_cache(bench: Workbench) -> None:
-    """The forecast and the run agree job by job, also where only some rows are known and for jobs behind cached ones."""
+    """The forecast and the run agree job by job, even where only some rows are known and for jobs behind cached ones."""
     flow = (
         xt.Workflow("half")
         .generate_copy("line", prompt="{{ name }}", n=2)
@@ -55,7 +55,7 @@ def test_cache_false_is_never_cached(bench: Workbench) -> None:
 
 
 def test_lists_of_unknown_length_are_not_guessed(bench: Workbench) -> None:
-    """What runs over a list that a function makes has no number before it runs."""
+    """Nodes over a list that a function makes have no number before it runs."""
     flow = xt.Workflow("unknown").call("made", lambda: [1, 2]).generate_copy("line", prompt="{{ made }}", over="made")
     table = flow.plan(BRIEFS)
     assert table["jobs"]["made"] == 3

@@ -1,4 +1,4 @@
-"""One job from close up: what it was asked, what came of it, every attempt, and what it cost."""
+"""The details of one job: its parameters, its result, every attempt, and its cost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FLOW = (
 
 
 def test_what_a_job_was_asked_is_filled_in(bench: Workbench) -> None:
-    """From the row, from a step before it, from the item it ran over."""
+    """Values come from the row, from an earlier step, and from the job's item."""
     run = bench.done(FLOW, BRIEFS)
     line = run.inspect("line", row="y", item=1)
     assert (line.label, line.item, line.asked["prompt"]) == ("y", "1.1", "A line for Tidal")
@@ -50,7 +50,7 @@ def test_what_a_job_was_asked_is_filled_in(bench: Workbench) -> None:
 
 
 def test_a_failed_job_has_its_error_its_traceback_and_its_attempts(bench: Workbench) -> None:
-    """And its first reason; it comes first on the page of its node."""
+    """It has its first reason too, and comes first on the page of its node."""
     run = bench.done(FLOW, BRIEFS)
     failed = run.inspect("loud", row="y")
     assert "ValueError: no Tidal" in str(failed.error)
@@ -62,7 +62,7 @@ def test_a_failed_job_has_its_error_its_traceback_and_its_attempts(bench: Workbe
 
 
 def test_a_page_goes_on_where_the_last_one_ended(bench: Workbench) -> None:
-    """Whatever the number of jobs, and past the end there is nothing."""
+    """This holds for any number of jobs, and past the end there are none."""
     run = bench.done(FLOW, BRIEFS)
     assert [job.item for job in run._job_page("line").jobs] == ["0.0", "0.1", "1.0", "1.1"]
     assert [job.item for job in run._job_page("line", 3).jobs] == ["1.1"]
@@ -70,24 +70,25 @@ def test_a_page_goes_on_where_the_last_one_ended(bench: Workbench) -> None:
 
 
 def test_a_job_that_has_not_begun_shows_what_it_will_be_asked_as_written(bench: Workbench) -> None:
-    """Nothing is filled in before it is known."""
+    """Parameters are not rendered before their values are known."""
     run = FLOW.run(BRIEFS)
     waiting = run.inspect("poster", item="0.0")
     assert (waiting.state, waiting.text, waiting.attempts, waiting.asked) == ("blocked", None, (), {})
 
 
 @pytest.mark.parametrize(
-    ("node", "item", "words"), [("nobody", "0", "no node 'nobody'"), ("line", "9.9", "no job '9.9'")]
+    ("node", "item", "words"), [("unknown", "0", "no node 'unknown'"), ("line", "9.9", "no job '9.9'")]
 )
 def test_what_is_not_there_is_said_to_be_missing(bench: Workbench, node: str, item: str, words: str) -> None:
-    """A node, a job."""
+    """A missing node and a missing job are named."""
     run = FLOW.run(BRIEFS)
     with pytest.raises(RunNotFound, match=words):
         run.inspect(node, item=item)
 
 
 def test_a_decided_review_tells_who_decided_what(bench: Workbench) -> None:
-    """By whom and when, the options taken, the comment, and each edited text before and after; also a rejection's reason."""
+    """It has the person, the time, the chosen options, the comment, and each edited text before and after; and a
+    rejection's reason."""
     flow = FLOW.review("pick", of="line", choose=1, edit=True)
     run = bench.done(flow, BRIEFS)
     before = run.outputs("line")["text"]["x", 1]
@@ -106,7 +107,7 @@ def test_a_decided_review_tells_who_decided_what(bench: Workbench) -> None:
 
 
 def test_a_review_shows_the_text_that_it_is_about(bench: Workbench) -> None:
-    """Not that of another step upstream, and never a number of an image's."""
+    """It does not show the text of another step upstream, or a number of an image."""
     flow = (
         xt.Workflow("toned")
         .generate_copy("tone", prompt="A tone for {{ name }}")
@@ -121,7 +122,7 @@ def test_a_review_shows_the_text_that_it_is_about(bench: Workbench) -> None:
 
 
 def test_an_overview_counts_the_branches_taken(bench: Workbench) -> None:
-    """How often each conditional went which way, and whose error it is by the row's label."""
+    """It counts the branches of each conditional, and names an error's row by its label."""
     flow = xt.Workflow("split").conditional(
         "is_x", when="{{ name == 'Aurora' }}", then=lambda w: w.call("loud", shout, text="a", name="Tidal")
     )
@@ -142,5 +143,5 @@ def test_an_overview_counts_the_branches_taken(bench: Workbench) -> None:
     ],
 )
 def test_a_row_is_called_by_a_name_that_can_be_seen(label: str, values: str, name: str) -> None:
-    """By its own in the frame's index, or its first text, or its number."""
+    """The name is its label in the frame's index, or its first text, or its number."""
     assert row_label(label, values) == name

@@ -1,4 +1,4 @@
-"""Cached results: whose they are, and that finding one costs a look into an index."""
+"""Cached results: each belongs to one project, and is found by an index."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Hands:
         self.executor = Executor(settings, database, self.plans, self.store, self.recorder.may_start)
 
     def done(self, project: str) -> bool:
-        """Run it once in a project; whether its result was taken from the cache."""
+        """Run it once in a project; whether its result came from the cache."""
         id = new_execution_id("line")
         submit(self.database, Submission(id=id, plan=self.plan, rows=[Row(label=0, values={})], project=project))
         (claim,) = self.recorder.record([], id, 1).claims
@@ -45,7 +45,7 @@ class Hands:
         return bool(getattr(outcome, "cached", False))
 
     def cached(self, project: str) -> int:
-        """What a dry run in a project says."""
+        """The cached jobs of a dry run in a project."""
         (found,) = forecast(
             self.plan, [{}], database=self.database, store=self.store, provider="offline", project=project
         )
@@ -58,7 +58,8 @@ def hands(database: Database, tmp_path: Path) -> Hands:
 
 
 def test_a_result_is_cached_for_its_own_project_only(hands: Hands) -> None:
-    """What one project has made and paid, another makes anew; each finds its own again, also after the other's is newer."""
+    """A result that one project made and paid is made anew for another; each finds its own again, even after the
+    other's is newer."""
     assert [hands.done(project) for project in ("mine", "theirs", "mine", "theirs")] == [False, False, True, True]
 
 
@@ -77,7 +78,7 @@ def test_a_dry_run_counts_its_own_projects_results_only(hands: Hands) -> None:
     ],
 )
 def test_a_key_is_what_the_first_release_wrote(seed: int | None, key: str) -> None:
-    """What is stored under it stays to be found; a seed that is not set counts as 0, whether one is sent or not."""
+    """Results stored under it are still found; a seed that is not set counts as 0, whether one is sent or not."""
     plan = validate(xt.Workflow("line").generate_copy("line", prompt="One line", seed=seed)._document)
     kind, node = node_type("generate_copy"), plan.nodes["line"]
     assert cache_key(kind, node, configure(kind, node.config), "0", "openai") == key

@@ -1,4 +1,4 @@
-"""Values that travel as JSON come back as they were."""
+"""Values that are sent as JSON come back unchanged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_value_comes_back_as_it_was(value: object) -> None:
 
 
 def test_images_travel_by_name() -> None:
-    """A path of the machine that keeps the files is nobody else's business."""
+    """Paths of the machine that stores the files are not sent."""
     named = name_images(OVERVIEW)
     assert named.nodes["poster"].images == ("ab.png",)
     assert named.reviews[0].options[0].image == "cd.png"
@@ -42,6 +42,6 @@ def test_images_travel_by_name() -> None:
 
 
 def test_what_is_no_such_value_is_named() -> None:
-    """An answer of another release is an error of the back end that says what to compare."""
+    """An answer of another release is an error of the back end that says which versions to compare."""
     with pytest.raises(BackendError, match=r"not of type Overview: .* at total"):
         from_json(Overview, to_json(OVERVIEW) | {"total": "many"})

@@ -1,4 +1,4 @@
-"""One more option for a review that waits: what is made, what stays, who is refused."""
+"""One more option for an open review: the new jobs, the kept jobs, and the refusals."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_another_option_is_made_beside_the_others(bench: Workbench) -> None:
 
 
 def test_who_asked_and_why_is_kept(bench: Workbench) -> None:
-    """As an event, before the new jobs; the review's second start says what it was for."""
+    """They are an event, before the new jobs; the review's second start has the reason."""
     run = waits(bench)
     bench.work(run.another("pick", comment="brighter"))
     (asked,) = [event for event in run._recent_events() if event.kind == "another_asked"]
@@ -69,7 +69,7 @@ def test_who_asked_and_why_is_kept(bench: Workbench) -> None:
 
 
 def test_one_may_ask_again_and_again(bench: Workbench) -> None:
-    """Each time one more; while it is being made there is nothing to decide and nothing to ask."""
+    """Each request adds one option; while it is being made, decisions and further requests are refused."""
     run = waits(bench)
     run.another("pick")
     with pytest.raises(xt.DecisionRefused, match="waits for no decision"):
@@ -102,7 +102,7 @@ def test_only_the_row_that_asked_gets_another(bench: Workbench) -> None:
     ],
 )  # fmt: skip
 def test_a_list_that_cannot_get_longer_is_said(bench: Workbench, flow: xt.Workflow, words: str) -> None:
-    """With what to write instead; the review waits on."""
+    """The refusal has a remedy; the review waits on."""
     run = bench.work(flow.run())
     with pytest.raises(xt.DecisionRefused, match=words):
         run.another("pick")
@@ -137,7 +137,7 @@ def answer(driver: Driver, id: str, *, leave: str = "") -> None:
 
 
 def test_who_gathers_the_list_and_has_not_begun_waits_for_the_new_item(database: Database) -> None:
-    """Who has read it already keeps what it read."""
+    """A job that has read the list already keeps what it read."""
     driver = Driver(database)
     id = driver.submit(validate(gathered(), columns=()))
     answer(driver, id, leave="slow")
@@ -159,7 +159,7 @@ def test_who_gathers_the_list_and_has_not_begun_waits_for_the_new_item(database:
 
 
 def test_a_failed_option_fails_its_row_and_a_retry_brings_all_back(database: Database) -> None:
-    """As when one of the first had failed: nothing that was made is lost."""
+    """It is as if one of the first had failed: no finished option is lost."""
     driver = Driver(database)
     id = driver.submit(validate(gathered(), columns=()))
     answer(driver, id)

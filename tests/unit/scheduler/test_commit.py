@@ -117,7 +117,7 @@ def test_lists_within_lists_are_gathered_whole(driver: Driver) -> None:
 
 
 def test_a_failed_list_skips_its_gatherer(driver: Driver) -> None:
-    """A list that was never born fails whoever waits for its items."""
+    """A list that was never made fails the jobs that wait for its items."""
     plan = plan_of({"a": {}, "b": {"over": "a"}, "kit": {}}, [("b", "kit")], expanders=["a"])
     id = driver.submit(plan)
     driver.drain(id, {"a": failed})
@@ -126,7 +126,7 @@ def test_a_failed_list_skips_its_gatherer(driver: Driver) -> None:
 
 
 def test_a_newborn_job_whose_other_parent_failed_is_skipped(driver: Driver) -> None:
-    """What failed before a list was born still cuts the jobs the list brings."""
+    """A failure before a list was made still skips the jobs of the list."""
     plan = plan_of({"x": {}, "a": {}, "b": {"over": "a"}, "kit": {}}, [("x", "b"), ("b", "kit")], expanders=["a"])
     id = driver.submit(plan)
     driver.drain(id, {"x": failed, "a": lambda claim: completed(claim, items=2)}, batch=1)
@@ -238,7 +238,7 @@ def test_a_lost_race_in_a_batch_spoils_no_other_outcome(driver: Driver) -> None:
 
 @pytest.mark.parametrize("unknown", ["no-such-run", "a\0b", "\ud800"], ids=["unknown", "nul", "surrogate"])
 def test_a_look_at_an_unknown_run_costs_no_result_of_its_batch(driver: Driver, unknown: str) -> None:
-    """It fails for the one who named it; a result handed in at the same moment is committed once, and its slot gets its job."""
+    """It fails only for its own caller; a result handed in at the same moment is committed once, and its slot gets its job."""
     id = driver.submit(chain(2))
     (claim,) = driver.claim(id)
     driver.published.clear()
@@ -269,7 +269,7 @@ def test_a_look_at_an_unknown_run_costs_no_result_of_its_batch(driver: Driver, u
 
 
 def test_nothing_starts_while_paused(driver: Driver) -> None:
-    """After a pause no job is claimed; what ran is kept; resuming goes on."""
+    """After a pause no job is claimed; running jobs are kept; resuming goes on."""
     id = driver.submit(chain(3))
     (claim,) = driver.claim(id)
     driver.controls.pause(id)
@@ -305,7 +305,7 @@ def test_a_result_from_before_a_resume_is_fenced(driver: Driver) -> None:
 
 
 def test_resume_after_a_stop_keeps_completed_jobs(driver: Driver) -> None:
-    """Only what was not completed runs again."""
+    """Only jobs that were not completed run again."""
     id = driver.submit(layered(4, 4), rows=2)
     first = [claim for _ in range(3) for claim in driver.claim(id)]
     driver.record(id, *map(completed, first))
@@ -370,7 +370,7 @@ def test_a_control_that_the_state_forbids_is_refused(driver: Driver, prepare: st
 
 
 def test_stop_and_pause_twice_are_quiet(driver: Driver) -> None:
-    """Asking for what already is changes nothing."""
+    """A control that changes nothing is accepted."""
     id = driver.submit(chain(1))
     driver.controls.pause(id)
     assert driver.controls.pause(id) == []
@@ -414,7 +414,7 @@ def test_the_first_decision_wins(driver: Driver) -> None:
 
 
 def test_an_event_that_would_weigh_on_all_who_watch_is_refused(driver: Driver) -> None:
-    """A decision by somebody with an endless name is not taken, and the review still waits."""
+    """A decision by a person with an endless name is refused, and the review still waits."""
     id = review_of(driver)
     with pytest.raises(LimitExceeded, match="job_decided at pick would be"):
         driver.controls.approve(id, "pick", "0", choose=[1], by="x" * MAX_EVENT_BYTES)
@@ -423,7 +423,7 @@ def test_an_event_that_would_weigh_on_all_who_watch_is_refused(driver: Driver) -
 
 
 def test_a_rejected_review_skips_its_row_without_failing(driver: Driver) -> None:
-    """What hangs on it is skipped; the run completes."""
+    """The steps that depend on it are skipped; the run completes."""
     id = review_of(driver)
     driver.controls.reject(id, "pick", "0", reason="dull", by="ada")
     driver.controls.approve(id, "pick", "1", choose=[0], by="ada")
@@ -434,7 +434,7 @@ def test_a_rejected_review_skips_its_row_without_failing(driver: Driver) -> None
 
 
 def test_choosing_several_bears_a_list(driver: Driver) -> None:
-    """A review that chooses two brings two jobs to whoever runs over it."""
+    """A review that chooses two makes two jobs for each node that runs over it."""
     id = review_of(driver, over="pick")
     driver.controls.approve(id, "pick", "0", choose=[0, 2], by="ada")
     assert sorted(driver.drain(id)) == [("kit", "0.0"), ("kit", "0.1")]
@@ -449,7 +449,7 @@ def test_a_decision_after_a_stop_is_refused(driver: Driver) -> None:
 
 
 def test_max_parallel_bounds_what_runs(driver: Driver) -> None:
-    """No more than so many jobs of one execution are claimed at a time."""
+    """No more than that many jobs of one execution are claimed at a time."""
     id = driver.submit(fan(10), max_parallel=3)
     driver.record(id, *[completed(claim) for claim in driver.claim(id)])
     first = driver.claim(id, 10)
@@ -511,7 +511,7 @@ def test_jobs_whose_worker_died_start_one_at_a_time(driver: Driver) -> None:
 
 
 def test_an_open_review_is_asked_again_after_a_stop(driver: Driver) -> None:
-    """What a review shows is not taken for its result: only a person decides."""
+    """The options of a review are not taken for its result: only a person decides."""
     id = review_of(driver)
     driver.controls.stop(id)
     driver.controls.resume(id)

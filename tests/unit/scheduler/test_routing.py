@@ -1,4 +1,6 @@
-"""Which jobs a worker claims where some types are heavy, who is told of those it leaves, and that nothing is left for good."""
+"""The jobs that a worker claims where some types are heavy, the notifications for the others, and that no job is left
+for good.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ def test_each_kind_claims_its_own(sides):
 
 
 def test_the_first_that_becomes_ready_for_others_is_told(sides):
-    """Those after it are not, until the others have taken all there were: then they look no more by themselves."""
+    """Those after it are not, until the others have taken all ready ones: then they look no more by themselves."""
     id = sides.light.submit(mixed(), 3)
     recorder = sides.light.recorder
     drafts = [claim for claim in sides.light.claim(id, 8) if claim.node == "draft"]
@@ -75,7 +77,7 @@ def test_the_first_that_becomes_ready_for_others_is_told(sides):
     assert recorder.record([completed(drafts[2])], id, 0).elsewhere
 
 
-def test_what_frees_nothing_for_others_tells_nobody(sides):
+def test_jobs_that_free_none_for_others_notify_none(sides):
     """Nor does a worker that claims everything."""
     id = sides.light.submit(mixed(), 1)
     claims = {claim.node: claim for claim in sides.light.claim(id, 8)}
@@ -85,7 +87,7 @@ def test_what_frees_nothing_for_others_tells_nobody(sides):
 
 
 def test_jobs_of_others_are_no_reason_to_ask_again_soon(sides):
-    """Only a rate is: a worker that left the rest to others waits for a hint."""
+    """Only a rate is: a worker that left the rest to others waits for a notification."""
     id = sides.light.submit(mixed(), 1)
     assert sides.heavy.recorder.record([], id, 1).wait_seconds is None
 
@@ -101,7 +103,8 @@ def test_a_rate_holds_beside_a_route(database):
 
 
 def test_who_is_hinted():
-    """Whoever claims jobs of these types; all, where the types are not known; one queue where nothing is heavy."""
+    """A notification goes to the workers that claim jobs of these types; to all if the types are not known; to one
+    queue if no type is heavy."""
     assert queues_for(frozenset(), ["call"]) == (QUEUE,)
     assert queues_for(HEAVY) == (QUEUE, HEAVY_QUEUE)
     assert queues_for(HEAVY, ["call"]) == (HEAVY_QUEUE,)
@@ -110,14 +113,14 @@ def test_who_is_hinted():
 
 
 def test_who_claims_everything_hears_everything():
-    """Also from a client that tells heavy types apart; with heavy types each kind hears its own."""
+    """It hears from a client that tells heavy types apart too; with heavy types each kind hears its own."""
     assert Route().queues == (QUEUE, HEAVY_QUEUE)
     assert (Route(HEAVY).queues, Route(HEAVY, True).queues) == ((QUEUE,), (HEAVY_QUEUE,))
     assert (Route(HEAVY).other_queue, Route(HEAVY, True).other_queue) == (HEAVY_QUEUE, QUEUE)
 
 
 def test_the_worker_that_is_awaited_is_named():
-    """By the types it is to serve, where only one kind would do."""
+    """It is named by the types it must serve, if only one kind would do."""
     assert awaited(frozenset(), {"call"}) == "a worker"
     assert awaited(HEAVY, {"call", "review"}) == "a worker"
     assert awaited(HEAVY, {"call"}) == "a worker for call: `xtyl worker --pool prefork`"
@@ -125,7 +128,7 @@ def test_the_worker_that_is_awaited_is_named():
 
 
 def test_a_type_that_is_not_there_is_refused_by_who_would_run_it():
-    """With the closest name; others need not have the package that offers it."""
+    """The refusal has the closest name; other workers need not have the package that offers it."""
     given = {**SHARED, "XTYL_HEAVY": "cal"}
     assert read_claim_policy(load_settings(given)).route.heavy == {"cal"}
     with pytest.raises(SettingsError, match="Did you mean 'call'"):
@@ -134,7 +137,7 @@ def test_a_type_that_is_not_there_is_refused_by_who_would_run_it():
         load_settings({**SHARED, "XTYL_HEAVY": "call=2"})
 
 
-def test_a_type_that_is_not_installed_hinders_nobody_else(database):
+def test_a_type_that_is_not_installed_does_not_hinder_others(database):
     """A worker that leaves a type to others needs to know nothing of it."""
     driver = Driver(database)
     driver.recorder.rates = ClaimPolicy((), "offline", Route(frozenset({"elsewhere"})))

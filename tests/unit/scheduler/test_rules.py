@@ -67,7 +67,7 @@ def test_a_failure_cuts_every_child() -> None:
 
 
 def test_a_list_born_brings_its_jobs_and_swaps_the_token() -> None:
-    """Two items bring two jobs; whoever gathers them waits for two in place of the one token."""
+    """Two items make two jobs; the job that gathers them waits for two in place of the one token."""
     plan = plan_of({"ideas": {}, "draw": {"over": "ideas"}, "kit": {}}, [("draw", "kit")], expanders=["ideas"])
     over = EndedJob("ideas", "0", End.LIVE, items=2)
     assert list(expanded_jobs(plan, over)) == [Seed("draw", "0.0", 0, 1), Seed("draw", "0.1", 0, 1)]
@@ -82,7 +82,7 @@ def test_an_empty_list_lets_its_gatherer_run() -> None:
 
 
 def test_a_plan_survives_its_storage() -> None:
-    """What a worker loads schedules and names itself like what was submitted."""
+    """A plan that a worker loads gives the same schedule and names as the submitted one."""
     plan = plan_of({"c": {"n": 3}, "a": {"over": "c"}, "b": {}}, [("c", "a", "then"), ("a", "b")])
     again = load_plan(plan.to_json())
     assert again.digest == plan.digest

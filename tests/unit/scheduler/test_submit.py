@@ -54,12 +54,12 @@ def test_without_a_key_each_submission_counts(database):
 
 
 def packed(name, blob=b"x"):
-    """A function as somebody might send it who does not pack it as we do."""
+    """A function as another program might pack and send it."""
     return PackedFunction(digest="0" * 64, name=name, python="3.12", blob=blob, signature="s")
 
 
 def test_a_functions_name_is_stored_as_it_can_be(database):
-    """NUL and lone surrogates in it are replaced, whoever packed it; both databases take it."""
+    """NUL and lone surrogates in it are replaced, whichever program packed it; both databases take it."""
     id = submit(database, submission(functions=[packed("a\0b\ud800é")])).id
     with database.read() as transaction:
         found = transaction.row(sql.FUNCTION, {"execution_id": id, "digest": "0" * 64})

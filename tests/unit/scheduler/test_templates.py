@@ -50,7 +50,7 @@ def test_projects_do_not_see_each_others_templates(catalogue, versions):
 
 
 def test_versions_added_at_the_same_moment_get_numbers_of_their_own(catalogue, versions):
-    """Whoever comes second takes the next number."""
+    """The later one takes the next number."""
     plans = [chain(length) for length in range(1, 9)]
     barrier = threading.Barrier(len(plans))
 

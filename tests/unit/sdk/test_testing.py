@@ -1,4 +1,4 @@
-"""What authors of node types and providers test with: each promise of `xtyl_nb.testing`, kept and broken."""
+"""The tools for authors of node types and providers: each promise of `xtyl_nb.testing`, kept and broken."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def offers(output: Any) -> Callable[[Any, Context], Any]:
 
 
 def test_a_job_is_done_as_a_worker_does_it(tmp_path: Path) -> None:
-    """The config is rendered with the row and what is upstream, and the handler's result comes back."""
+    """The config is rendered with the row and the upstream outputs, and the handler's result comes back."""
     context = make_context(tmp_path, upstream={"line": {"text": "hello"}})
     done = run_node(SHOUT, context, {"mark": "!"}, text="{{ line.text }}{{ mark }}", times=2)
     assert done == Done(output={"text": "HELLO!HELLO!"})
@@ -72,7 +72,7 @@ def test_a_context_says_where_the_job_stands(tmp_path: Path) -> None:
 
 
 def test_what_validate_refuses_is_refused(tmp_path: Path) -> None:
-    """A wrong parameter is told as for a workflow; a wrong value of the row, as for a job."""
+    """A wrong parameter is reported as for a workflow; a wrong value of the row, as for a job."""
     context = make_context(tmp_path)
     with pytest.raises(WorkflowError, match="shout has no parameter `tmes`"):
         run_node(SHOUT, context, text="a", tmes=2)
@@ -98,7 +98,7 @@ def test_what_validate_refuses_is_refused(tmp_path: Path) -> None:
 def test_a_result_that_is_not_what_its_type_says_is_told(
     tmp_path: Path, output: Any, facts: dict[str, Any], told: str
 ) -> None:
-    """Where a run would hang or a reader miss a field, the test fails and says what to write."""
+    """If a run would hang or a reader miss a field, the test fails with a remedy."""
     with pytest.raises(AssertionError, match=told):
         run_node(replace(SHOUT, run=offers(output), **facts), make_context(tmp_path), text="x")
 
@@ -116,7 +116,7 @@ def test_results_as_their_types_say_pass(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", node_registry.BUILTIN)
 def test_the_built_in_types_keep_to_it(name: str) -> None:
-    """What is asked of every node type is true of ours."""
+    """The rules for every node type hold for the built-in ones."""
     check_node_type(name)
 
 
@@ -141,14 +141,14 @@ def no_fields(config: Mapping[str, Any]) -> tuple[str, ...]:
     ],
 )
 def test_a_type_that_breaks_a_rule_is_told(facts: dict[str, Any], told: str) -> None:
-    """Each rule that a node type can break, by itself and with what to do."""
+    """Each rule that a node type can break is reported by itself and with a remedy."""
     check_node_type(SHOUT)
     with pytest.raises(AssertionError, match=told):
         check_node_type(replace(SHOUT, **facts))
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    """One line for each fault; a type that no package offers is told by its name."""
+    """There is one line for each fault; a type that no package offers is named."""
     with pytest.raises(AssertionError) as caught:
         check_node_type(replace(SHOUT, rendered=("a", "b"), main="c"))
     assert str(caught.value).count("\n- ") == 3
@@ -157,7 +157,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_a_fake_answers_in_turn_and_keeps_what_it_was_asked(tmp_path: Path) -> None:
-    """Texts and errors come in their order, the last again and again; the requests are what the step asked."""
+    """Texts and errors come in their order, the last one repeated; the requests are those of the step."""
     fake = FakeProvider(TransientError("busy"), "First.", "Last.")
     context = make_context(tmp_path, provider=fake)
     with pytest.raises(TransientError, match="busy"):
@@ -169,7 +169,7 @@ def test_a_fake_answers_in_turn_and_keeps_what_it_was_asked(tmp_path: Path) -> N
 
 
 def test_a_fake_without_answers_makes_things_up(tmp_path: Path) -> None:
-    """It writes and draws as the offline provider does, under its own name; a text is no answer to a wish for an image."""
+    """It writes and draws as the offline provider does, under its own name; a text does not answer a request for an image."""
     fake = FakeProvider()
     context = make_context(tmp_path, provider=fake)
     assert run_node("generate_image", context, prompt="x", size="32x16").output["width"] == 32
@@ -180,12 +180,12 @@ def test_a_fake_without_answers_makes_things_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [OfflineProvider, Named, lambda environment: FakeProvider()])
 def test_a_provider_that_answers_passes(make: Any) -> None:
-    """By what makes it, whatever it is called."""
+    """A provider given by its factory passes under any name."""
     check_provider(make, {})
 
 
 def test_a_provider_is_checked_by_its_name() -> None:
-    """One that is offered is made with the environment; one that is not is told."""
+    """An offered one is made with the environment; one that is not offered is an error."""
     check_provider("offline")
     with pytest.raises(UnknownProvider, match="Did you mean 'offline'"):
         check_provider("ofline")
@@ -209,7 +209,7 @@ USAGE = Usage(provider="named", model="m")
 def test_an_answer_that_breaks_a_rule_is_told(
     verb: str, answer: Any, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each rule for answers, by itself and with what to do."""
+    """Each rule for answers is reported by itself and with a remedy."""
 
     class Odd(Named):
         pass
@@ -225,7 +225,7 @@ def test_an_answer_that_breaks_a_rule_is_told(
 
 
 def test_a_provider_may_do_one_thing_only() -> None:
-    """One that draws nothing refuses for good, and says so to the check."""
+    """A provider that draws nothing refuses for good, and the check is told so."""
 
     class Writer(Named):
         def draw(self, request: ImageRequest) -> ImageResult:
@@ -241,7 +241,7 @@ def test_a_provider_may_do_one_thing_only() -> None:
 
 
 def test_a_provider_offered_under_another_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rate and a retry are counted by the name that it says, so it must be the one that steps use."""
+    """A rate and a retry are counted by its own name, so it must be the name that steps use."""
     monkeypatch.setitem(provider_registry.BUILTIN, "other", "offline.provider:OfflineProvider")
     provider_registry._offered.cache_clear()
     try:
@@ -253,6 +253,6 @@ def test_a_provider_offered_under_another_name_is_told(monkeypatch: pytest.Monke
 
 
 def test_only_tests_load_it() -> None:
-    """`import xtyl_nb` leaves it out."""
+    """`import xtyl_nb` does not load it."""
     code = "import sys, xtyl_nb; print('xtyl_nb.testing' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -1,4 +1,4 @@
-"""How jobs stand and how long they waited, as it is read from SQL for Prometheus."""
+"""The states of jobs and their waiting times, as read from SQL for Prometheus."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_jobs_are_counted_by_state_and_type(driver):
 
 
 def test_the_count_is_kept_for_a_while(driver):
-    """Who collects often does not ask the database as often."""
+    """Frequent collections do not read the database as often."""
     id = driver.submit(PAIR)
     census = JobCounts(driver.database, driver.plans.load)
     first = census()
@@ -62,7 +62,7 @@ def test_the_count_is_kept_for_a_while(driver):
 
 
 def test_without_a_database_there_is_no_count(tmp_path):
-    """A number that is not known is not told; whoever collects gets the others."""
+    """An unknown number is not reported; the collector gets the others."""
     census = JobCounts(Database(f"sqlite:///{tmp_path}/gone/xtyl.db"), PlanCache().load)
     assert census() == []
 
@@ -96,7 +96,7 @@ def test_a_job_is_ready_when_its_last_parent_is_over(driver):
 
 
 def test_a_retry_is_ready_when_its_pause_is_over(driver):
-    """Neither the attempt before nor the pause after it counts as waiting; what a person started again is left out."""
+    """Neither the earlier attempt nor the pause after it counts as waiting; a job that a person started again is left out."""
     id = driver.submit(plan_of({"a": {}}, []))
     (first,) = driver.claim(id)
     driver.record(id, retrying(first))

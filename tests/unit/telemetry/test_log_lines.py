@@ -1,4 +1,4 @@
-"""What processes say of their work, read back as a log collector would."""
+"""Log lines of processes, read back as a log collector does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bench(tmp_path) -> Iterator[Workbench]:
 
 @pytest.fixture
 def own_logging() -> Iterator[None]:
-    """The test's own handlers are put back."""
+    """Restore the handlers of the test session."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -44,7 +44,8 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict]:
 
 @pytest.mark.parametrize("timeout", [None, 30.0])
 def test_each_line_says_which_job_it_is_about(bench, own_logging, capsys, timeout):
-    """A user's own line, also from the thread of a step with a time limit, and ours about its failure."""
+    """This holds for a user's own line, even from the thread of a step with a time limit, and for the engine's about
+    its failure."""
     run = xt.Workflow("w").call("loud", shout, word="{{ word }}", timeout=timeout).run(word="boom")
     (claim,) = bench.recorder.record([], run.id, 1).claims
     keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
@@ -72,7 +73,7 @@ def test_nothing_is_bound_outside_a_job(own_logging, capsys):
 
 
 def test_text_is_for_people(own_logging, capsys):
-    """On the embedded back end a line is text, with what is bound at its end; the level setting holds."""
+    """On the embedded back end a line is text, with the bound values at its end; the level setting holds."""
     keep_journal(load_settings({"XTYL_LOG_LEVEL": "warning"}))
     logging.getLogger("xtyl").info("unheard")
     logging.getLogger("xtyl").error("the disk is full")
@@ -107,7 +108,7 @@ def test_secrets_are_hidden_by_their_form(said, heard):
 
 
 def test_a_line_of_a_request_says_which_execution_it_is_about(own_logging, capsys):
-    """What serves requests binds an execution and names of its own, for as long as it works on one."""
+    """The process that serves requests binds an execution and names of its own, as long as it works on one."""
     keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
     with about_execution("e-1", request="r-1"):
         logging.getLogger("xtyl").info("paused")
@@ -118,7 +119,7 @@ def test_a_line_of_a_request_says_which_execution_it_is_about(own_logging, capsy
 
 
 def test_secrets_are_hidden_in_what_is_bound(own_logging, capsys):
-    """However deep they lie: under a telling name, in a text, in the words of an object."""
+    """They are hidden at any depth: under a telling name, in a text, in the words of an object."""
     keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
     headers = {"authorization": "xtyl-hunter2", "accept": ["Bearer hunter2"], "error": ValueError("password=hunter2")}
     with about_execution("e-1", headers=headers):
@@ -129,7 +130,7 @@ def test_secrets_are_hidden_in_what_is_bound(own_logging, capsys):
 
 
 def test_secrets_are_hidden_wherever_they_stand(own_logging, capsys):
-    """In the line, in what is bound and in a traceback, from any thread."""
+    """They are hidden in the line, in bound values and in a traceback, from any thread."""
     keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""What OpenTelemetry is told, taken by a real server over HTTP and read by the protocol's own classes."""
+"""The data for OpenTelemetry, taken by a real server over HTTP and read by the protocol's own classes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def stumble(word: str) -> str:
 
 
 def test_each_attempt_is_a_span(bench, traces, server):
-    """Named by its type, with its place, what it used and what became of it; a failure is an error."""
+    """It is named by its type, with its place, its usage and its end; a failure is an error."""
     flow = xt.Workflow("w").generate_copy("line", prompt="About {{ word }}")
     run = bench.done(flow.call("loud", stumble, word="{{ line.text }}", retry=1), word=CANARY)
     traces.close()
@@ -86,7 +86,7 @@ def test_spans_of_a_users_function_lie_within(bench, traces, server):
 
 
 def test_a_commit_is_a_span(traces, server):
-    """How long handing results in took, and how many they were."""
+    """It has the duration of the commit and the number of results."""
     traces.committed("e-1", 3, 0.25)
     traces.close()
     ((told, span),) = server.spans()
@@ -106,7 +106,7 @@ def test_a_commit_is_a_span(traces, server):
     ],
 )
 def test_traces_are_sent_where_a_variable_says(ours, standard, is_on):
-    """Ours or OpenTelemetry's own turn it on; its own turn it off."""
+    """The project's variable or OpenTelemetry's own turns it on; its own turns it off."""
     made = watch_traces(load_settings(ours), lambda claim: "", standard)
     assert (made is not None) is is_on
     if made is not None:
@@ -122,7 +122,7 @@ def test_off_loads_nothing():
 
 
 def test_a_missing_extra_is_named(monkeypatch):
-    """Our setting without its library is an error that says what to install; a variable meant for others is not."""
+    """The project's setting without its library is an error that says what to install; a variable for other programs is not."""
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(SettingsError, match=r"pip install 'xtyl-nb\[observe\]'"):
         watch_traces(load_settings({"XTYL_OTLP_ENDPOINT": "http://127.0.0.1:9"}), lambda claim: "", {})

@@ -1,5 +1,5 @@
-"""What docs say of metrics is what there is: the table of operations.md, the rules of alerts.yml and the panels of
-dashboard.json, read by real parsers.
+"""The documented metrics exist: the table of operations.md, the rules of alerts.yml and the panels of dashboard.json,
+read by real parsers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_a_rule_asks_for_what_there_is(rule: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_a_rule_says_what_to_do(rule: dict[str, Any]) -> None:
-    """Who is woken learns what is wrong and what to do now; only labels that the expression keeps are quoted."""
+    """A woken operator learns the fault and the remedy; only labels that the expression keeps are quoted."""
     assert set(rule) - {"for"} == {"alert", "expr", "labels", "annotations"}
     assert rule["labels"]["severity"] in ("warning", "critical")
     assert set(rule["annotations"]) == {"summary", "action"}

@@ -1,4 +1,4 @@
-"""What is counted of which outcome, how it is told between processes, and what Prometheus reads."""
+"""The counts for each outcome, their way between processes, and the metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def page(figures) -> dict[str, float]:
 
 
 def test_a_retry_is_counted_as_one_and_as_a_failed_attempt():
-    """By type and by class; how long it took says nothing of how long such jobs run."""
+    """It is counted by type and by class; its duration does not count for such jobs."""
     failure = Failure(error_class=ErrorClass.TRANSIENT, message="m")
     assert samples_of(Retrying(claim=CLAIM, failure=failure, delay_seconds=1), "call", 0.5) == [
         ("xtyl_jobs", ("call", "retrying"), 1),
@@ -45,7 +45,7 @@ def test_a_cached_result_costs_nothing():
 
 @pytest.mark.parametrize("told", [-1, float("nan"), float("inf"), "many", None])
 def test_what_is_no_amount_counts_as_none(told):
-    """A provider that says nonsense of what it took costs nobody a result."""
+    """A provider that reports a nonsensical usage costs no job its result."""
     usage = Usage(provider="p", model="m", tokens=told, cost=told)
     samples = samples_of(Completed(claim=CLAIM, output="{}", usage=usage), "call", 0.5)
     Figures(WORKER).take(samples)
@@ -53,7 +53,7 @@ def test_what_is_no_amount_counts_as_none(told):
 
 
 def test_every_sample_has_its_metric():
-    """Whatever a worker's parts can say is in the table, with as many labels."""
+    """Every sample that a worker's parts can send is in the table, with as many labels."""
     figures, meter = Figures(WORKER), Meter()
     meter.tell = figures.take
     usage = Usage(provider="p", model="m", tokens=5, cost=1.5)
@@ -98,8 +98,8 @@ def test_a_child_of_a_pool_is_heard():
     assert heard == [("xtyl_jobs", ("call", "failed"), 1), ("xtyl_job_seconds", ("call",), 0.25)]
 
 
-def test_a_full_pipe_holds_nobody_up():
-    """Samples that find no room are lost, and how many they were is told as soon as there is room."""
+def test_a_full_pipe_holds_no_process_up():
+    """Samples that find no room are lost, and their number is reported as soon as there is room."""
     relay, heard, sample = Relay(), [], ("xtyl_jobs", ("call", "failed"), 1)
     count = 20_000
     for _ in range(count):
@@ -120,7 +120,7 @@ def test_a_full_pipe_holds_nobody_up():
 
 
 def test_a_provider_is_timed_whatever_it_answers():
-    """Both calls and their failures; what else it offers is reached through it."""
+    """Both calls and their failures are timed; its other attributes are reached through it."""
     told = []
     provider = TimedProvider(OfflineProvider(), lambda *call: told.append((call[0], call[2])))
     with pytest.raises(AttributeError):

@@ -1,4 +1,4 @@
-"""What goes to Sentry, taken by a real server as the SDK sends it: what failed and where, and nothing that a user wrote."""
+"""The data for Sentry, taken by a real server as the SDK sends it: the failure and its place, and none of a user's words."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def sent(errors: Errors, server: Collector) -> list[dict]:
 
 
 def test_a_failed_job_is_told_with_its_place(bench, errors, server):
-    """Which job, of what type, by what exception raised where, with what caused it."""
+    """It has the job, its type, the exception and its place, and the cause."""
     run = bench.done(xt.Workflow("w").call("loud", burst, word="{{ word }}"), word="x")
     (event,) = sent(errors, server)
     tags = {"execution": run.id, "node": "loud", "item": "0", "attempt": "1"}
@@ -102,7 +102,8 @@ def test_one_failure_of_many_jobs_is_sent_once(bench, errors, server):
 
 
 def test_what_the_engine_could_not_do_is_told(bench, errors, server):
-    """Its own error lines go there with the job they are about; a server's words without their password, others' left out."""
+    """Its own error lines go there with their job; a server's words go without their password, those of other programs
+    not at all."""
     log = logging.getLogger("xtyl")
     run = xt.Workflow("w").call("loud", burst, word="{{ word }}").run(word="x")
     (claim,) = bench.recorder.record([], run.id, 1).claims

@@ -171,8 +171,8 @@ def test_many_writers_of_one_artifact_agree(store):
 
 
 @pytest.mark.parametrize("patience_seconds", [0.0, 60.0])
-def test_a_full_disk_is_waited_for_by_whoever_holds_a_result(tmp_path, monkeypatch, patience_seconds):
-    """The operating system has no room twice: a worker keeps what was paid for and tries again, anybody else is told at once."""
+def test_a_full_disk_is_waited_for_with_a_result(tmp_path, monkeypatch, patience_seconds):
+    """A worker keeps a paid result and tries again until there is room; any other writer gets an error at once."""
     store = ArtifactStore(tmp_path / "artifacts", patience_seconds=patience_seconds)
     refusals = [OSError(errno.ENOSPC, "No space left on device")] * 2
     replace = os.replace

@@ -44,7 +44,7 @@ def transient() -> None:
 
 
 def refused() -> None:
-    raise ConnectionRefusedError("nobody there")
+    raise ConnectionRefusedError("no listener")
 
 
 def partial() -> None:
@@ -56,7 +56,7 @@ def wrong() -> None:
 
 
 def test_a_result_is_completed_with_its_output(bench: Workbench) -> None:
-    """The output is compact JSON; a list that nobody runs over is one value of the row."""
+    """The output is compact JSON; a list without a node that runs over it is one value of the row."""
     done = outcome(bench, call(lambda: {"a": "é"}))
     assert isinstance(done, Completed)
     assert done.output == '{"value":{"a":"é"}}'
@@ -149,7 +149,7 @@ def test_upstream_text_is_data(bench: Workbench) -> None:
 
 
 def test_functions_are_refused_where_they_are_not_accepted(bench: Workbench) -> None:
-    """A worker that takes no functions from notebooks says so, and what may be done."""
+    """A worker that takes no functions from notebooks says so, with a remedy."""
     from dataclasses import replace
 
     bench.executor.settings = replace(bench.settings, accept_functions=False)
@@ -159,9 +159,9 @@ def test_functions_are_refused_where_they_are_not_accepted(bench: Workbench) -> 
     assert "XTYL_ACCEPT_FUNCTIONS" in done.failure.message
 
 
-def test_a_function_that_nobody_would_take_is_not_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the notebook is told what the workers are told, a run with a function of its own is refused at once, by step and
-    name; what the workers can import is submitted."""
+def test_a_function_that_no_worker_takes_is_not_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the notebook has the workers' setting, a run with a function of its own is refused at once, by step and name;
+    a function that the workers can import is submitted."""
     monkeypatch.setenv("XTYL_ACCEPT_FUNCTIONS", "0")
     with workbench(tmp_path, XTYL_ACCEPT_FUNCTIONS="0") as bench:
         with pytest.raises(FunctionRejected, match="takes no functions from notebooks: wrong") as caught:
@@ -250,7 +250,7 @@ def unspeakable() -> None:
 
 
 def test_an_error_that_cannot_be_read_fails_its_job(bench: Workbench) -> None:
-    """Whatever a user's error does when it is looked at, there is an outcome, and it names the error."""
+    """However a user's error behaves when it is read, there is an outcome, and it names the error."""
     done = outcome(bench, call(unspeakable))
     assert isinstance(done, Failed)
     assert "Unspeakable" in done.failure.message

@@ -1,4 +1,4 @@
-"""What keeps an effect from starting too late, a lease from living too long, and a claim from being lost at the end."""
+"""The fences against an effect that starts too late, a lease that lives too long, and a claim that is lost at the end."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_no_effect_starts_once_a_control_has_returned(driver: Driver, control: s
 
 @pytest.mark.parametrize("control", ["pause", "stop"])
 def test_a_control_that_changes_nothing_waits_as_well(driver: Driver, control: str) -> None:
-    """Somebody else was a moment earlier; what was claimed before that does not start after this one's return either."""
+    """Another control was a moment earlier; a job claimed before that does not start after this one's return either."""
     id = driver.submit(chain(2))
     (claim,) = driver.claim(id)
     other = threading.Thread(target=getattr(driver.controls, control), args=[id])
@@ -146,10 +146,10 @@ def test_a_release_of_what_is_not_ours_changes_nothing(driver: Driver) -> None:
 
 
 def test_leases_are_renewed_for_what_is_held_and_nothing_else(driver: Driver) -> None:
-    """A claim whose answer never arrived is held by nobody: its lease runs out although its worker lives."""
+    """A claim whose answer never arrived has no holder: its lease runs out although its worker lives."""
     id = driver.submit(fan(3))
     driver.record(id, completed(*driver.claim(id)))
-    (nobody,) = driver.claim(id)
+    (lost,) = driver.claim(id)
     leases: dict[int, bool] = {}
 
     def beat(claim: Claim) -> None:
@@ -161,7 +161,7 @@ def test_leases_are_renewed_for_what_is_held_and_nothing_else(driver: Driver) ->
 
     slots = slots_of(driver, beat)
     slots.advance(id)
-    assert leases.pop(nobody.job_id) is False
+    assert leases.pop(lost.job_id) is False
     assert set(leases.values()) == {True}
     assert slots.held() == ()
 
@@ -183,7 +183,7 @@ def test_claims_that_are_held_can_be_given_back(driver: Driver) -> None:
 
 
 def test_after_an_outage_others_get_the_time_of_a_lease(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody could renew a lease while the database was away: at its return nothing is lost yet."""
+    """No worker can renew a lease while the database is away: at its return nothing is lost yet."""
     id = driver.submit(chain(1))
     driver.claim(id)
     driver.expire_leases()

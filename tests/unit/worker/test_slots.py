@@ -1,4 +1,4 @@
-"""What a slot does with hints: when it asks for more, when it keeps quick jobs together, when it stops."""
+"""A slot and its notifications: when it asks for more, when it keeps quick jobs together, when it stops."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_more_ready_jobs_ask_for_free_slots_and_no_more(driver: Driver) -> None:
 
 
 def test_a_spent_time_slice_hands_the_rest_over(driver: Driver) -> None:
-    """After its slice a slot records what it did, hints for the rest, and leaves."""
+    """After its slice a slot records its results, sends notifications for the rest, and leaves."""
     hints: list[str] = []
     id = driver.submit(chain(20))
     assert slots_of(driver, hints, slice_seconds=0.0).advance(id) == 1
@@ -89,7 +89,7 @@ def test_a_closing_slot_takes_nothing_new(driver: Driver) -> None:
 
 
 def test_a_hint_for_a_finished_execution_does_nothing(driver: Driver) -> None:
-    """A stale or doubled hint is harmless."""
+    """A stale or doubled notification is harmless."""
     id = driver.submit(chain(2))
     slots = slots_of(driver, [])
     slots.advance(id)
@@ -118,7 +118,7 @@ def test_a_claim_is_not_held_for_ever_by_a_slot_that_broke(driver: Driver) -> No
 
 
 def test_a_process_asks_for_those_beside_it(driver):
-    """A forked process has one slot; with jobs for more it asks for as many as have nothing to do."""
+    """A forked process has one slot; with jobs for more it asks for as many as are idle."""
     hints: list[str] = []
     slots = slots_of(driver, hints, count=1)
     slots.others = lambda: 2

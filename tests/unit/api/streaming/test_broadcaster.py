@@ -1,4 +1,4 @@
-"""Events to listeners: every one, once, in order, whatever is lost on the way and wherever they come in again."""
+"""Events to listeners: every one, once, in order, whatever is lost on the way and wherever a listener joins."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STEPS = st.lists(
 
 
 class Counted:
-    """How often the hub said what."""
+    """The number of each kind of report from the hub."""
 
     def __init__(self) -> None:
         self.lags: list[float] = []
@@ -81,7 +81,7 @@ async def hub_of(teller: Teller, broker: str | None, **options: Any) -> AsyncIte
 
 
 def frames(data: bytes) -> list[tuple[str, Any]]:
-    """What was sent, as a client reads it: the number of an event with it, or the name of another frame."""
+    """The sent bytes as a client reads them: the number of an event with it, or the name of another frame."""
     found = []
     for block in data.decode().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines())
@@ -103,7 +103,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 class Reader:
-    """A listener, and what it has got since it came, or came again."""
+    """A listener, and the events that it has got since it joined or rejoined."""
 
     def __init__(self, hub: Hub, id: str):
         self.hub, self.id = hub, id
@@ -121,13 +121,13 @@ class Reader:
             self.got += await self.feed.next() or b""
 
     async def again(self) -> None:
-        """The connection is lost, and with it whatever was not read; the client comes again where it was."""
+        """Lose the connection with all unread bytes, and join again from the last event read."""
         assert self.feed is not None
         self.hub.leave(self.feed)
         await self.open(self.feed.cursor)
 
     async def check(self, last: int) -> None:
-        """From where it came in to the end: each once and in order, and then how the run ended."""
+        """From where it joined to the end: each event once and in order, and then how the run ended."""
         assert self.feed is not None
         found = frames(self.got) + await rest(self.feed)
         assert [name for name, _ in found] == [*map(str, range(self.after + 1, last + 1)), "done"]
@@ -138,7 +138,7 @@ class Reader:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_nothing_is_missed_and_nothing_comes_twice(teller: Teller, broker: str, steps: list[Any]) -> None:
-    """Over any order of commits, lost news, arrivals at any id, reads and reconnects."""
+    """This holds over any order of commits, lost notices, arrivals at any id, reads and reconnects."""
 
     async def test() -> None:
         id, last = teller.submit(), 1
@@ -166,7 +166,7 @@ def test_nothing_is_missed_and_nothing_comes_twice(teller: Teller, broker: str, 
 
 
 def test_long_histories_come_page_by_page(teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was before is read from SQL; what comes meanwhile follows it, seamlessly."""
+    """Earlier events are read from SQL; later ones follow seamlessly."""
     monkeypatch.setattr(channel, "PAGE", 7)
     monkeypatch.setattr("xtyl_engine.api.streaming.broadcaster.PAGE", 7)
 
@@ -204,7 +204,7 @@ def test_a_run_that_is_over_says_so_until_it_is_taken_up_again(teller: Teller, b
 
 
 def test_without_a_broker_sql_is_looked_at(teller: Teller) -> None:
-    """No broker, or one that cannot be reached: events come all the same, up to a second later."""
+    """Without a broker, or with one that cannot be reached, events come up to a second later."""
 
     async def test() -> None:
         for broker in (None, "unix:///nowhere/redis.sock"):
@@ -219,7 +219,7 @@ def test_without_a_broker_sql_is_looked_at(teller: Teller) -> None:
 
 
 def test_a_broker_may_go_and_come_back(teller: Teller, tmp_path: Path) -> None:
-    """While it is away nothing is missed; when it is back news is heard again, of new executions too."""
+    """While it is away nothing is missed; when it is back notices are heard again, of new executions too."""
 
     async def test() -> None:
         with valkey_server() as url:
@@ -245,7 +245,7 @@ def test_a_broker_may_go_and_come_back(teller: Teller, tmp_path: Path) -> None:
 
 
 def test_one_look_serves_all_listeners(teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many listen to a run, a piece of news costs one read of SQL; news that is known already costs none."""
+    """For any number of listeners, a notice costs one read of SQL; one that is known already costs none."""
     reads: list[int | None] = []
     progress = teller.driver.queries.progress
 
@@ -276,7 +276,8 @@ def test_one_look_serves_all_listeners(teller: Teller, broker: str, monkeypatch:
 
 
 def test_who_does_not_keep_up_is_cut_off(teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told so after what it was given, and goes on from there; nobody else notices. What has been taken is not kept."""
+    """The listener gets a reason after its last event, and goes on from there; the others are not disturbed. Taken
+    events are not kept."""
     monkeypatch.setattr(channel, "BACKLOG_BYTES", 3000)
     counted = Counted()
 
@@ -307,7 +308,7 @@ def test_who_does_not_keep_up_is_cut_off(teller: Teller, broker: str, monkeypatc
 def test_a_token_that_counts_no_more_ends_its_streams(
     teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of the others go on. Tokens are asked for once each, and a database that does not answer refuses nobody."""
+    """Those of other tokens go on. Each token is checked once, and a database that does not answer ends no stream."""
     monkeypatch.setattr("xtyl_engine.api.streaming.broadcaster.TOKENS_SECONDS", 0.05)
     asked: list[str] = []
     valid = {"kept": True, "removed": True}
@@ -338,7 +339,7 @@ def test_a_token_that_counts_no_more_ends_its_streams(
 
 
 def test_there_is_a_limit_and_an_end(teller: Teller, broker: str) -> None:
-    """One listener too many is refused, until one has left; a hub that ends ends its streams at once and takes no more."""
+    """One listener too many is refused, until one has left; a hub that ends closes its streams at once and takes no more."""
 
     async def test() -> None:
         id = teller.submit()
@@ -363,7 +364,7 @@ def test_there_is_a_limit_and_an_end(teller: Teller, broker: str) -> None:
 
 
 def test_one_credential_has_a_share(teller: Teller, broker: str) -> None:
-    """A quarter of all streams, one at least; then it is refused and others are not."""
+    """It may have a quarter of all streams, at least one; then it is refused and others are not."""
 
     async def test() -> None:
         id = teller.submit()
@@ -380,7 +381,7 @@ def test_one_credential_has_a_share(teller: Teller, broker: str) -> None:
 
 
 def test_silence_is_broken(teller: Teller, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that ends silent connections finds a comment in time."""
+    """A proxy that ends silent connections sees a comment in time."""
     monkeypatch.setattr(subscriber, "KEEP_ALIVE_SECONDS", 0.2)
 
     async def test() -> None:
@@ -395,7 +396,7 @@ def test_silence_is_broken(teller: Teller, broker: str, monkeypatch: pytest.Monk
 
 
 def test_a_run_that_is_removed_ends_its_streams(teller: Teller, broker: str) -> None:
-    """Whoever listens is told that it is gone."""
+    """Its listeners get the reason."""
 
     async def test() -> None:
         id = teller.submit()

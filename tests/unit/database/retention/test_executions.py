@@ -1,4 +1,6 @@
-"""Old executions go whole, with what only they needed; what anything else needs, or may need in a moment, stays."""
+"""Old executions are removed whole, with everything that only they needed; anything that another needs, or may need in
+a moment, stays.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def bench(database_url: str, tmp_path: Path) -> Iterator[Workbench]:
 
 @pytest.fixture
 def tidied(bench: Workbench) -> Callable[..., Tally]:
-    """Removes what is older than thirty days; what was removed."""
+    """Remove everything older than thirty days; the removed."""
 
     def run(retention: Retention = KEPT, database: Database = bench.backend.database) -> Tally:
         url = bench.settings.event_url
@@ -75,20 +77,20 @@ class Late(Database):
 
 
 def age(bench: Workbench, run: xt.Run, days: float = 31.0) -> None:
-    """Let a run have ended so long ago."""
+    """Make a run end that long ago."""
     words = update(executions).where(executions.c.id == run.id).values(finished=Now() - days * DAY)
     with bench.backend.database.engine.begin() as connection:
         connection.execute(words)
 
 
 def age_files(bench: Workbench, seconds: float = 2 * GRACE_SECONDS) -> None:
-    """Let every stored file be so old."""
+    """Make every stored file that old."""
     for path in files_in(bench.backend.store.folder):
         os.utime(path, (time.time() - seconds,) * 2)
 
 
 def left(bench: Workbench) -> dict[str, int]:
-    """How many rows each table has."""
+    """The number of rows in each table."""
     engine = bench.backend.database.engine
     with engine.connect() as connection:
         names = [name for name in inspect(engine).get_table_names() if name not in ("alembic_version", "rate_limits")]
@@ -109,7 +111,7 @@ def big(word: str) -> object:
 
 
 def test_an_old_run_goes_with_all_that_was_its_own(bench: Workbench, tidied: Callable[..., Tally]) -> None:
-    """Rows, jobs, attempts, events, decisions, functions, files and live events are gone; who asks is told so."""
+    """Rows, jobs, attempts, events, decisions, functions, files and live events are gone; a read of it says so."""
     flow = xt.Workflow("old").generate_image("art", prompt="{{ word }}", n=2, **IMAGE).review("pick", of="art")
     run = bench.done(
         flow.call("again", lambda word: word, word="{{ word }}"),
@@ -141,7 +143,7 @@ def test_an_old_run_goes_with_all_that_was_its_own(bench: Workbench, tidied: Cal
 
 
 def test_what_is_young_unfinished_or_failed_stays_as_asked(bench: Workbench, tidied: Callable[..., Tally]) -> None:
-    """A run that waits is never old, a failed one stays where failures are kept, a file that two share stays with the second."""
+    """A waiting run is never old, a failed one stays where failures are kept, a file that two share stays with the second."""
     flow = xt.Workflow("shared").generate_image("art", prompt="same", size="16x16")
     first, second = bench.done(flow), bench.done(flow)
     waiting = bench.done(xt.Workflow("waits").generate_image("art", prompt="other", **IMAGE).review("pick", of="art"))
@@ -170,8 +172,8 @@ def test_large_results_keep_what_they_hold(bench: Workbench, tidied: Callable[..
 
 
 def test_a_file_of_a_running_job_is_never_removed(bench: Workbench, tidied: Callable[..., Tally]) -> None:
-    """What a job has stored and not yet recorded stays, however long ago, and so does what is younger than a day; a crash's
-    leftovers go."""
+    """A file that a job has stored and not yet recorded stays, however long ago, and so does one younger than a day; a
+    crash's leftovers go."""
     store = bench.backend.store
     run = xt.Workflow("slow").generate_copy("line", prompt="x", cache=False).run()
     (claim,) = bench.recorder.record([], run.id, 1).claims
@@ -190,7 +192,7 @@ def test_a_file_of_a_running_job_is_never_removed(bench: Workbench, tidied: Call
 
 
 def test_what_is_referred_to_anew_is_new(bench: Workbench, tidied: Callable[..., Tally]) -> None:
-    """A file saved again, handed in again or taken from the cache outlives the run that made it."""
+    """A file that is saved again, uploaded again or taken from the cache outlives the run that made it."""
     flow = xt.Workflow("first").generate_image("art", prompt="same", size="16x16")
     first = bench.done(flow)
     path = Path(first.frame()["art"].iloc[0])
@@ -207,7 +209,7 @@ def test_what_is_referred_to_anew_is_new(bench: Workbench, tidied: Callable[...,
 
 
 def test_a_cached_result_whose_file_is_gone_is_made_again(bench: Workbench) -> None:
-    """Nobody is given a name that leads nowhere."""
+    """No job gets a reference to a missing file."""
     flow = xt.Workflow("first").generate_image("art", prompt="same", size="16x16")
     path = Path(bench.done(flow).frame()["art"].iloc[0])
     path.unlink()
@@ -237,7 +239,7 @@ def test_a_file_made_new_during_its_removal_is_put_back(bench: Workbench, monkey
 def test_an_interrupt_leaves_nothing_half_done(
     bench: Workbench, tidied: Callable[..., Tally], monkeypatch: pytest.MonkeyPatch, point: int
 ) -> None:
-    """Wherever a removal is cut off, a run is there whole or not there, and the next time removes the rest."""
+    """Wherever a removal is cut off, a run is whole or gone, and the next removal takes the rest."""
     monkeypatch.setattr(pruning, "STEP_ROWS", 3)
     run = bench.done(xt.Workflow("old").generate_copy("line", prompt="{{ a }}", n=4), [{"a": "x"}, {"a": "y"}])
     frame = run.frame()
@@ -256,7 +258,7 @@ def test_an_interrupt_leaves_nothing_half_done(
 
 
 def test_a_run_that_is_taken_up_again_stays(bench: Workbench) -> None:
-    """Of a retry and a removal at the same moment one wins; what is retried is whole."""
+    """Of a retry and a removal at the same moment one wins; a retried run is whole."""
     runs = [bench.done(xt.Workflow("fails").call("parsed", int, x=f"no {n}")) for n in range(10)]
     for run in runs:
         age(bench, run)
@@ -279,7 +281,7 @@ def test_a_run_that_is_taken_up_again_stays(bench: Workbench) -> None:
 
 
 def test_a_run_taken_up_after_it_was_chosen_stays(bench: Workbench) -> None:
-    """Between the list of what is old and its removal a run may be retried: it is looked at again."""
+    """A run may be retried between the list of old ones and its removal: it is checked again."""
     run = bench.done(xt.Workflow("fails").call("parsed", int, x="no"))
     age(bench, run)
     database = Late(bench.backend.database.url)
@@ -291,7 +293,7 @@ def test_a_run_taken_up_after_it_was_chosen_stays(bench: Workbench) -> None:
 
 
 def test_a_plan_is_kept_while_it_is_the_newest_or_run(bench: Workbench, tidied: Callable[..., Tally]) -> None:
-    """A plan that a newer one replaced goes with its last run; who submits it at that moment writes it again."""
+    """A plan that a newer one replaced goes with its last run; a submission at that moment writes it again."""
     old = xt.Workflow("poster").generate_copy("line", prompt="one")
     run, newer = bench.done(old), bench.done(xt.Workflow("poster").generate_copy("line", prompt="two"))
     with bench.backend.database.engine.begin() as connection:
@@ -315,7 +317,7 @@ def test_a_plan_is_kept_while_it_is_the_newest_or_run(bench: Workbench, tidied: 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_a_plan_removed_during_a_submission_is_written_again(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever saw the plan a moment before it went does not fail for it."""
+    """A submission that saw the plan just before its removal does not fail."""
     old = xt.Workflow("poster").generate_copy("line", prompt="one")
     for flow in (old, xt.Workflow("poster").generate_copy("line", prompt="two")):
         age(bench, bench.done(flow))
@@ -350,7 +352,7 @@ def test_workers_take_turns(bench: Workbench) -> None:
 
 
 def test_a_worker_tidies_where_it_is_told_to(bench: Workbench) -> None:
-    """With XTYL_RETENTION_DAYS an old run goes without being asked about; without it nobody does anything."""
+    """With XTYL_RETENTION_DAYS an old run is removed without a command; without it none is."""
     from dataclasses import replace
 
     run = bench.done(xt.Workflow("old").generate_copy("line", prompt="x"))

@@ -1,4 +1,4 @@
-"""One key of a rate by itself: what is taken, given back and held, at moments that the test names."""
+"""One key of a rate by itself: permits are taken, given back and held, at moments that the test names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def later(budget: Budget, seconds: float) -> Budget:
 
 
 def taken(times: int = 1) -> Budget:
-    """A budget from which so many permits were just taken."""
+    """A budget from which that many permits were just taken."""
     budget = Budget("offline", ONE_A_SECOND, NOW)
     for _ in range(times):
         budget.take()
@@ -35,7 +35,7 @@ def test_a_permit_comes_back_with_time():
 
 
 def test_what_was_not_needed_is_given_back():
-    """As if it had never been taken."""
+    """It is as if the permit was never taken."""
     budget = taken()
     budget.give_back(NOW)
     assert budget.seconds == 0
@@ -44,7 +44,7 @@ def test_what_was_not_needed_is_given_back():
 
 
 def test_time_and_a_give_back_do_not_make_up_for_the_same_permit_twice():
-    """What was taken long ago was made up for by the rest since; giving it back then allows no second start."""
+    """A permit taken long ago was restored by time; giving it back then allows no second start."""
     budget = later(taken(), 10)
     budget.take()
     budget.give_back(NOW)
@@ -54,7 +54,7 @@ def test_time_and_a_give_back_do_not_make_up_for_the_same_permit_twice():
 
 
 def test_a_queue_of_permits_gives_back_however_late():
-    """While starts are behind, nothing was made up for since: the whole interval is given back."""
+    """While starts are behind, time has restored nothing: the whole interval is given back."""
     behind = Budget("offline", Rate(key="offline", count=10, seconds=1.0), NOW, tat=NOW + 0.95, since=NOW - 60)
     behind.give_back(NOW - 30)
     assert behind.tat == pytest.approx(NOW + 0.85)
@@ -69,7 +69,7 @@ def test_a_slower_rate_of_before_does_not_count():
 
 
 def test_a_hold_shuts_also_what_has_no_rate():
-    """Without a rate any number may start, unless the key is to be left alone; the longer wish holds."""
+    """Without a rate any number may start, unless the key is held; the longer hold counts."""
     budget = Budget("offline", None, NOW)
     budget.take()
     assert budget.seconds == 0

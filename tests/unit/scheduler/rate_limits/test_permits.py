@@ -1,4 +1,4 @@
-"""Rates over all workers: how many jobs start in any stretch of time, what does not count, and who waits meanwhile."""
+"""Rates over all workers: the jobs that start in any stretch of time, the jobs that do not count, and the jobs that wait."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = 12
 
 
 def texts(*, pictures: bool = False):
-    """Texts by one provider, and, if asked for, images by the other."""
+    """Texts by one provider, and, on request, images by the other."""
     nodes = {"draft": ("generate_copy", {"prompt": "Write", "provider": "offline"})}
     if pictures:
         nodes["picture"] = ("generate_image", {"prompt": "Draw", "provider": "openai"})
@@ -42,14 +42,14 @@ class Fleet:
         self.database = database
 
     def claim(self, id: str, want: int = ROWS) -> list:
-        """What both get when each asks for all there is."""
+        """The claims of both when each asks for all there is."""
         return [claim for driver in (self.first, self.second) for claim in driver.claim(id, want)]
 
     def grant(self, id: str):
         return self.second.recorder.record([], id, 1)
 
     def shift(self, seconds: float) -> None:
-        """Let time pass, as far as rates can tell."""
+        """Let time pass for the rates."""
         with self.database.engine.begin() as connection:
             connection.execute(
                 text("UPDATE rate_limits SET tat = tat - :s, held_until = held_until - :s"), {"s": seconds}
@@ -63,7 +63,7 @@ def fleet(database: Database, request: pytest.FixtureRequest) -> Fleet:
 
 
 def test_two_workers_share_one_rate(fleet):
-    """Whoever asks, and for how many: one may start, and the next when its time has come."""
+    """Whichever worker asks, and for however many: one job may start, and the next at its time."""
     id = fleet.first.submit(texts(), ROWS)
     assert len(fleet.claim(id)) == 1
     assert fleet.claim(id) == []
@@ -76,7 +76,7 @@ def test_two_workers_share_one_rate(fleet):
 
 @pytest.mark.parametrize("fleet", ["offline=5/s"], indirect=True)
 def test_what_a_second_left_over_may_be_made_up_for(fleet):
-    """After a rest as many may start at once as the rate allows in a second, and no more however long the rest was."""
+    """After a pause as many may start at once as the rate allows in a second, and no more however long the pause was."""
     id = fleet.first.submit(texts(), ROWS)
     assert len(fleet.claim(id)) == 5
     fleet.shift(3600)
@@ -84,7 +84,7 @@ def test_what_a_second_left_over_may_be_made_up_for(fleet):
 
 
 def test_a_worker_is_told_when_to_ask_again(fleet):
-    """Nothing is claimed and no slot is held: the grant says in how many seconds the next job may start."""
+    """Nothing is claimed and no slot is held: the grant has the seconds until the next job may start."""
     id = fleet.first.submit(texts(), ROWS)
     assert fleet.grant(id).wait_seconds is None
     told = fleet.grant(id)
@@ -120,7 +120,7 @@ def test_a_job_needs_every_permit(fleet):
 
 
 def test_a_cached_result_gives_its_permit_back(fleet):
-    """It asked nobody: a thousand of them in a row start as if there were no rate."""
+    """It called no provider: a thousand of them in a row start as if there were no rate."""
     id = fleet.first.submit(texts(), ROWS)
     for _ in range(ROWS):
         (claim,) = fleet.first.claim(id)
@@ -129,7 +129,7 @@ def test_a_cached_result_gives_its_permit_back(fleet):
 
 
 def test_a_kept_result_needs_no_permit(fleet):
-    """A result that came after a stop is taken up, whatever the rate says."""
+    """A result that came after a stop is used whatever the rate allows."""
     id = fleet.first.submit(texts(), 2)
     (claim,) = fleet.first.claim(id)
     fleet.first.controls.stop(id)
@@ -165,7 +165,7 @@ def test_a_longer_wish_is_not_cut_short_by_a_shorter_one(fleet):
 
 
 def test_rates_cost_nothing_where_none_can_hold(database):
-    """A plan of plain functions is claimed without a look at them."""
+    """A plan of plain functions is claimed without a read of the rates."""
     driver = Driver(database)
     driver.recorder.rates = ClaimPolicy(parse_rates("offline=1/h"), "offline")
     id = driver.submit(chain(1), 2)
@@ -226,12 +226,12 @@ def test_recorders_without_rates_have_none(database):
     [("2", 2.0), (-5, 0.0), (1e9, 3600.0), (float("inf"), 3600.0), (float("nan"), None), ("soon", None)],
 )
 def test_a_time_to_come_back_is_a_time(said, heard):
-    """Whatever a server or a user's code says, what is kept is seconds, an hour at most, or nothing."""
+    """Whatever a server or a user's code says, the stored value is seconds, an hour at most, or none."""
     assert TransientError("busy", retry_after=said).retry_after == heard
 
 
 def test_a_rate_that_was_raised_holds_at_once(fleet):
-    """What a slower rate had used up beforehand does not shut the faster one."""
+    """The use under a slower rate does not shut the faster one."""
     fleet.second.recorder.rates = ClaimPolicy(parse_rates("offline=1/h"), "offline")
     id = fleet.first.submit(texts(), ROWS)
     assert len(fleet.second.claim(id)) == 1
@@ -328,7 +328,7 @@ def test_a_give_back_counts_once(fleet):
 
 @pytest.mark.parametrize("fleet", ["offline=30/m openai=1/m"], indirect=True)
 def test_who_looks_need_not_know_the_rates(fleet):
-    """A kernel that was started without the setting says what a run waits for, and for how long, as the workers have it."""
+    """A kernel without the setting shows the cause and the length of a run's wait, as the workers know it."""
     id = fleet.first.submit(texts(pictures=True), ROWS)
     assert len(fleet.claim(id)) == 2
     plan = fleet.first.queries.plan(id)

@@ -1,5 +1,5 @@
-"""A broker that cannot be used is named by `connect` and by the doctor, with what to do; a run that is submitted all the same is
-kept. Passwords are in no word of it.
+"""A broker that cannot be used is named by `connect` and by the doctor, with a remedy and without a password; a run
+that is submitted all the same is kept.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def broker(*options: str) -> Iterator[Path]:
 
 
 def broken(redis: str, database: str) -> None:
-    """Connecting refuses this broker, and so does the doctor, in the same words."""
+    """Check that connecting and the doctor refuse this broker in the same words."""
     said = refused(database, redis)
     assert "the broker at " in said
     settings = load_settings({"XTYL_HOME": "/tmp", "XTYL_REDIS_URL": redis, "XTYL_DATABASE_URL": database})
@@ -57,7 +57,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_a_broker_that_does_not_serve(kind: str, tmp_path: Path) -> None:
-    """A wrong password, a full memory and a replica are told as what they are, by `connect` and the doctor alike."""
+    """A wrong password, a full memory and a replica are each named, by `connect` and the doctor alike."""
     options, form, cure = OPTIONS[kind]
     with broker(*options) as socket:
         url = form.format(socket)
@@ -71,7 +71,7 @@ class WebPage(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
-    """A closed port, a socket that nobody listens on, a web server and an unreadable URL are told apart."""
+    """A closed port, a socket without a listener, a web server and an unreadable URL are told apart."""
     database = f"sqlite:///{tmp_path}/x.db"
     with http.server.HTTPServer(("127.0.0.1", 0), WebPage) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
@@ -86,7 +86,7 @@ def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
 def test_a_run_is_kept_while_the_broker_refuses(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where variables name the broker a run is submitted all the same: it is in SQL, says that it waits, and the log says why."""
+    """If variables name the broker, a run is submitted all the same: it is in SQL, says that it waits, and the log says why."""
     options, form, _ = OPTIONS[kind]
     with broker(*options) as socket:
         monkeypatch.setenv("XTYL_REDIS_URL", form.format(socket))

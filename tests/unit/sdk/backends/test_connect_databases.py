@@ -1,5 +1,5 @@
-"""A database that cannot be used is named where it is met, with what to do; passwords are in no word of it, and the back end in
-use before stays in use.
+"""A database that cannot be used is named at first use, with a remedy and without a password, and the back end in use
+before stays in use.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_a_file_that_is_no_database_of_ours(kind: str, redis: str, tmp_path: Path) -> None:
-    """It is refused with its path or both schemas and what to do, and left as it is."""
+    """It is refused with its path or both schemas and a remedy, and left as it is."""
     make, words, cure = UNUSABLE[kind]
     path = tmp_path / "bad.db"
     make(path)
@@ -95,7 +95,7 @@ def test_a_file_that_is_no_database_of_ours(kind: str, redis: str, tmp_path: Pat
 
 
 def test_a_worker_says_why_it_cannot_use_its_database(redis: str, tmp_path: Path) -> None:
-    """A database of a newer release is named in the worker's log, with what to do."""
+    """The worker's log names a database of a newer release, with a remedy."""
     newer(tmp_path / "new.db")
     settings = load_settings(
         {
@@ -119,7 +119,7 @@ def test_a_worker_says_why_it_cannot_use_its_database(redis: str, tmp_path: Path
 
 
 def test_a_lock_held_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another program holds the database a run is refused in words, whole; afterwards the same run goes in."""
+    """While another program holds the database a run is refused whole, with a message; afterwards the same run goes in."""
     database = backend().database
     monkeypatch.setattr(database, "patience_seconds", 0.1)
     with database.engine.connect() as connection:
@@ -143,7 +143,7 @@ folder = Path({folder!r})
 os.environ["XTYL_HOME"] = str(folder / "home")
 flow = xt.Workflow("w").attach("kit", title="x")
 with valkey_server() as redis:
-    # Root may write anything, and nobody may import what lies in root's home: so import, by a run that works, then become nobody.
+    # Root may write anything, and other users cannot import from root's home: import by a run that works, then become another.
     xt.connect(database=f"sqlite:///{{folder}}/good.db", redis=redis)
     flow.run()
     if os.geteuid() == 0:
@@ -165,7 +165,7 @@ with valkey_server() as redis:
 
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_a_database_that_may_only_be_read(what: str) -> None:
-    """A run is refused, with the path, what the system said, and what to change."""
+    """A run is refused, with the path, the system's words, and a remedy."""
     with tempfile.TemporaryDirectory(prefix="xtyl-") as name:
         kept = Path(name) / "kept"
         kept.mkdir()
@@ -198,11 +198,11 @@ def guarded(postgres_url: str) -> str:
 
 
 def test_a_postgresql_that_cannot_be_used(postgres_url: str, guarded: str, redis: str) -> None:
-    """A wrong password, user, database, host and port are each told as what they are."""
+    """A wrong password, user, database, host and port are each named."""
     base, _, query = postgres_url.partition("?")
     cases = [
         (guarded, "password authentication failed", "Correct the user or the password"),
-        (postgres_url.replace("postgres:@", f"nobody:{SECRET}@"), "nobody", "createuser"),
+        (postgres_url.replace("postgres:@", f"stranger:{SECRET}@"), "stranger", "createuser"),
         (f"{base.rpartition('/')[0]}/no_such?{query}", "no_such", "createdb"),
         (f"postgresql://me:{SECRET}@127.0.0.1:9/x?connect_timeout=2", "x at 127.0.0.1", "host and port"),
         (f"postgresql://me:{SECRET}@127.0.0.1:port/x", "XTYL_DATABASE_URL", "%40"),

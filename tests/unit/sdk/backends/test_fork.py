@@ -1,5 +1,5 @@
-"""A process that has connected forks: the child has nothing open that is the parent's, and both go on working, or the child is
-told why not.
+"""A process that has connected forks: the child shares no open connection with the parent, and both go on working, or
+the child gets the reason why not.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ print(json.dumps(found))
 
 
 def printed(code: str, settings: Settings) -> Any:
-    """What a process of its own prints."""
+    """The output of a process of its own."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code],
         env=settings.child_environ(),
@@ -125,7 +125,7 @@ def settings(database_url: str, tmp_path: Path) -> Iterator[Settings]:
 
 
 def test_a_fork_while_the_database_is_in_use(settings: Settings) -> None:
-    """PostgreSQL gives the child connections of its own; SQLite cannot, and the child is told so. The parent goes on."""
+    """PostgreSQL gives the child connections of its own; with SQLite the child gets an error instead. The parent goes on."""
     there, here, runs = printed(BUSY, settings)
     assert here == "pending"
     if settings.database_url.startswith("sqlite"):

@@ -1,4 +1,6 @@
-"""`xtyl lab`: the notebooks in a folder of the user's, in a real JupyterLab that answers loopback and its token alone."""
+"""`xtyl lab`: the notebooks in a folder of the user's, in a real JupyterLab that answers only loopback, and only with
+its token.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ OPTIONS = ["--no-browser", "--port=0", "--allow-root"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
-    """A running `xtyl lab`, what it has printed, the address in it, and the keyboard of the terminal that it runs in."""
+    """A running `xtyl lab`, its output, the address in it, and the keyboard of its terminal."""
 
     process: subprocess.Popen[bytes]
     output: Path
@@ -48,7 +50,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """Started in a folder with a file that is called as a library of JupyterLab's is."""
+    """A `xtyl lab`, started in a folder with a file that is called as a library of JupyterLab's is."""
     folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
     environment = os.environ | folders | {"IPYTHONDIR": str(tmp_path / "ipython")}
     (tmp_path / "tornado.py").write_text("raise SystemExit('this is not the library')")
@@ -73,7 +75,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_the_first_notebook_is_served_to_its_user_alone(lab: Lab, tmp_path: Path) -> None:
-    """The address that is printed opens it; without the token nothing is told, and no other machine reaches it."""
+    """The printed address opens it; without the token nothing is revealed, and no other machine reaches it."""
     address = lab.address
     assert address.host == "127.0.0.1"
     assert address.path == f"/lab/tree/{FIRST}"
@@ -106,7 +108,7 @@ def test_it_ends_when_it_is_told_to(lab: Lab, way: str) -> None:
 
 
 def test_what_the_user_wrote_stays(tmp_path: Path) -> None:
-    """A notebook that is in the folder is left as it is; one that is missing comes back."""
+    """A notebook that exists in the folder is left as it is; a missing one comes back."""
     copy_notebooks(tmp_path)
     (tmp_path / FIRST).write_text("mine")
     lost = tmp_path / "03_branches_and_items.ipynb"
@@ -117,7 +119,7 @@ def test_what_the_user_wrote_stays(tmp_path: Path) -> None:
 
 
 def test_links_lead_somewhere_from_the_copy(tmp_path: Path) -> None:
-    """To a notebook beside it or to the project's pages; a documentation folder is not there."""
+    """They lead to a notebook beside it or to the project's pages, because there is no documentation folder."""
     copy_notebooks(tmp_path)
     for path in tmp_path.iterdir():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -128,7 +130,7 @@ def test_links_lead_somewhere_from_the_copy(tmp_path: Path) -> None:
 
 
 def test_a_missing_jupyterlab_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what to install, and before anything is copied."""
+    """The error says what to install, before anything is copied."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "jupyterlab", None)
     done = CliRunner().invoke(main, ["lab"])
@@ -139,7 +141,7 @@ def test_a_missing_jupyterlab_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """With its path, the reason and what to change."""
+    """The error has its path, the reason and a remedy."""
     (tmp_path / "file").write_text("")
     done = CliRunner().invoke(main, ["lab", "--folder", str(tmp_path / "file" / "notebooks")])
     assert done.exit_code == 1

@@ -22,7 +22,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def xtyl(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Runs the command with arguments; what it printed and its status come back."""
+    """Runs the command with arguments; returns its output and status."""
     for name, value in home.items():
         monkeypatch.setenv(name, value)
     yield lambda *arguments: CliRunner().invoke(main, arguments, catch_exceptions=False)
@@ -30,7 +30,7 @@ def xtyl(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 
 
 def test_the_demo_completes_and_writes_its_files(xtyl: Callable[..., Result], tmp_path: Path) -> None:
-    """Two briefs run through; the results are printed and lie in the folder."""
+    """Two briefs run through; the results are printed and written to the folder."""
     done = xtyl("demo", "--rows", "2", "--folder", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
     assert "run.frame()" in done.output
@@ -39,7 +39,7 @@ def test_the_demo_completes_and_writes_its_files(xtyl: Callable[..., Result], tm
 
 
 def test_runs_are_listed_shown_and_controlled(xtyl: Callable[..., Result]) -> None:
-    """A waiting run is paused, resumed and stopped by its id; what makes no sense is refused by name, without a traceback."""
+    """A waiting run is paused, resumed and stopped by its id; an impossible control is refused by name, without a traceback."""
     run = xt.Workflow("by-hand").generate_copy("line", prompt="x").review("pick", of="line").run()
     with pytest.raises(xt.WaitTimeout):
         run.wait(0.2)
@@ -58,7 +58,7 @@ def test_runs_are_listed_shown_and_controlled(xtyl: Callable[..., Result]) -> No
 
 
 def test_the_back_end_is_started_examined_and_ended(xtyl: Callable[..., Result]) -> None:
-    """up, status, doctor and down say what they found; a second down finds nothing."""
+    """up, status, doctor and down report their findings; a second down finds nothing."""
     assert "running: True" in xtyl("up").output
     assert "running: True" in xtyl("status").output
     doctor = xtyl("doctor")
@@ -69,7 +69,7 @@ def test_the_back_end_is_started_examined_and_ended(xtyl: Callable[..., Result])
 
 
 def test_a_wrong_setting_is_named(xtyl: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable and what is allowed are said, and the status is 1."""
+    """The variable and its allowed values are printed, and the status is 1."""
     monkeypatch.setenv("XTYL_SLOTS", "many")
     done = xtyl("up")
     assert done.exit_code == 1
@@ -98,7 +98,7 @@ def test_help_is_at_hand(xtyl: Callable[..., Result], arguments: tuple[str, ...]
 def test_a_command_about_the_home_says_so(
     xtyl: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    """Where XTYL_URL leads elsewhere, on standard error, without the address; else not a word of it."""
+    """It says so if XTYL_URL leads elsewhere, on standard error and without the address; otherwise not."""
     monkeypatch.setenv("XTYL_URL", "https://canary.example.org")
     said = xtyl(*words)
     assert said.stderr.startswith(f"XTYL_URL is set; this command works on the home {os.environ['XTYL_HOME']},")

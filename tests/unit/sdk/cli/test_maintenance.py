@@ -1,4 +1,4 @@
-"""Keeping a back end going by the `xtyl` command, and what docs/operations.md says of it: every command there exists."""
+"""The `xtyl` commands for operators, and docs/operations.md: every command there exists."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SPANS = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.S)
 
 @pytest.fixture
 def xtyl() -> Callable[..., Result]:
-    """Runs the command with arguments; what it printed and its status come back."""
+    """Runs the command with arguments; returns its output and status."""
     return lambda *words: CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
 
 
@@ -68,7 +68,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_in_the_docs_exists(path: Path) -> None:
-    """Its name, and each of its options."""
+    """Its name and each of its options exist."""
     found = list(commands(path.read_text(encoding="utf-8")))
     assert found or path.name != "operations.md"
     for _, names, *words in found:
@@ -81,7 +81,7 @@ def test_every_command_in_the_docs_exists(path: Path) -> None:
 
 
 def test_old_runs_are_removed_by_hand(bench: Workbench, xtyl: Callable[..., Result]) -> None:
-    """A dry run says what would go; then it goes, and what that costs is said."""
+    """A dry run prints what would be removed; then it is removed, and the cost of that is printed."""
     run = bench.done(xt.Workflow("old").generate_copy("line", prompt="x"))
     assert "Would remove 1 executions with 1 jobs" in xtyl("prune", "--older-than", "0d", "--dry-run").output
     assert run.state == "completed"
@@ -94,7 +94,7 @@ def test_old_runs_are_removed_by_hand(bench: Workbench, xtyl: Callable[..., Resu
 
 @pytest.mark.parametrize("words", [[], ["--older-than", "30"], ["--older-than", "soon"], ["--older-than", "-1d"]])
 def test_no_age_is_guessed(xtyl: Callable[..., Result], words: list[str]) -> None:
-    """Without an age, or with one that is none, nothing happens and the form is shown."""
+    """Without an age, or with an invalid one, nothing happens and the form is shown."""
     done = xtyl("prune", *words)
     assert done.exit_code == 2
     assert "30d" in done.output
@@ -102,7 +102,7 @@ def test_no_age_is_guessed(xtyl: Callable[..., Result], words: list[str]) -> Non
 
 @contextmanager
 def broker(*options: str) -> Iterator[Settings]:
-    """A server with these options, as somebody else set it up."""
+    """A server with these options, as another person set it up."""
     with foreign_server(*options) as url, tempfile.TemporaryDirectory(prefix="xtyl-") as home:
         yield load_settings({"XTYL_HOME": home, "XTYL_REDIS_URL": url})
 
@@ -110,7 +110,7 @@ def broker(*options: str) -> Iterator[Settings]:
 def test_a_shared_back_end_says_how_full_it_is(
     bench: Workbench, xtyl: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker's memory and policy, where it may be asked; its streams, the database's size, the runs by state."""
+    """It prints the broker's memory and policy, if they may be read; its streams, the database's size, the runs by state."""
     bench.done(xt.Workflow("one").generate_copy("line", prompt="x"))
     wait_until(lambda: "live streams: 1\n" in xtyl("status").output)
     found = xtyl("status").output
@@ -137,7 +137,7 @@ def test_a_shared_back_end_says_how_full_it_is(
     ],
 )
 def test_the_doctor_looks_at_the_brokers_memory(options: list[str], is_well: bool, hint: str) -> None:
-    """A broker that is nearly full, or evicts, is named with what to do."""
+    """A broker that is nearly full, or evicts, is named with a remedy."""
     with broker(*options) as settings:
         found = check_memory(settings.event_url)
     assert found.ok is is_well
@@ -146,8 +146,8 @@ def test_the_doctor_looks_at_the_brokers_memory(options: list[str], is_well: boo
 
 
 def test_a_copy_goes_on_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xtyl: Callable[..., Result]) -> None:
-    """A back end is copied at work, ended and deleted; in a new home its paused run is decided and runs to its end, functions
-    and pictures included, and what was finished is what it was."""
+    """A back end is copied at work, ended and deleted; in a new home its paused run is decided and runs to its end,
+    functions and pictures included, and finished runs are unchanged."""
     with embedded_home(tmp_path / "one") as settings:
         use(settings, monkeypatch)
         run = MOVED.run([{"word": "lamp"}])
@@ -184,7 +184,7 @@ def empty_databases(request: pytest.FixtureRequest) -> list[str]:
 
 
 def follow(name: str, settings: Settings, folder: Path) -> None:
-    """Do what the documentation says, word for word."""
+    """Carry out the documentation, word for word."""
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     (block,) = re.findall(rf"<!-- tried: {name} -->\n```bash\n(.*?)```", text, re.S)
     programs = [Path(postgres_program("pg_dump")).parent, Path(sys.executable).parent]
@@ -212,8 +212,8 @@ def team(home: Path, url: str, monkeypatch: pytest.MonkeyPatch, *, restored: boo
 def test_the_documented_copy_of_a_shared_back_end_goes_on_elsewhere(
     empty_databases: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PostgreSQL is dumped at work; everything is killed; in a new database and a new home the run that waits is decided and
-    ends, with a new broker and a new worker."""
+    """PostgreSQL is dumped at work; everything is killed; in a new database and a new home the waiting run is decided
+    and ends, with a new broker and a new worker."""
     with team(tmp_path / "one", empty_databases[0], monkeypatch) as settings:
         run = MOVED.run([{"word": "lamp"}])
         wait_until(lambda: len(run.reviews()) == 2)
@@ -226,7 +226,7 @@ def test_the_documented_copy_of_a_shared_back_end_goes_on_elsewhere(
 def test_the_documented_copy_takes_what_is_there(
     empty_databases: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A back end without a file or a function has neither folder nor key: it is copied and put back all the same."""
+    """A back end without a file or a function has neither folder nor key: it is copied and restored all the same."""
     for name, url, step in zip(("one", "two"), empty_databases, ("backup", "restore"), strict=True):
         settings = load_settings({"XTYL_HOME": str(tmp_path / name), "XTYL_DATABASE_URL": url})
         prepare_home(settings)
@@ -240,7 +240,7 @@ def test_the_documented_copy_takes_what_is_there(
 
 
 def check_moved(run: xt.Run) -> None:
-    """It has ended, with what was there before and what came after."""
+    """Check that it has ended, with its earlier and its later parts."""
     assert run.state == "completed"
     row = run.frame().iloc[0]
     assert row["shout"] == "LAMP"
@@ -248,7 +248,7 @@ def check_moved(run: xt.Run) -> None:
 
 
 def test_a_copy_says_what_is_missing(bench: Workbench, tmp_path: Path, xtyl: Callable[..., Result]) -> None:
-    """A file that is referred to and not there is named, and the status is 1; PostgreSQL is left to its own tools."""
+    """A missing file is named, and the status is 1; PostgreSQL is left to its own tools."""
     run = bench.done(xt.Workflow("one").generate_image("art", prompt="x", size="16x16"))
     path = Path(run.frame()["art"].iloc[0])
     path.unlink()

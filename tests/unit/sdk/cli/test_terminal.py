@@ -1,4 +1,4 @@
-"""Progress in a terminal, and in what is none."""
+"""Progress with and without a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAITING = {"headline": glance(completed=2), "pick": glance(waiting=1, blocked=1)
 
 
 class Hasty(ScriptedRun):
-    """Moves on by itself, each time somebody waits."""
+    """Moves on by itself at each wait."""
 
     def _changed(self, after: int, timeout: float) -> bool:
         self.step()
@@ -24,7 +24,7 @@ class Hasty(ScriptedRun):
 
 
 class Interrupted(ScriptedRun):
-    """Somebody presses Ctrl-C while watching."""
+    """A run during whose display Ctrl-C is pressed."""
 
     def _changed(self, after: int, timeout: float) -> bool:
         raise KeyboardInterrupt
@@ -52,7 +52,7 @@ def test_a_terminal_shows_every_node_with_bar_and_counts() -> None:
 
 
 def test_what_waits_is_named() -> None:
-    """Reviews are listed with the row they are about."""
+    """Reviews are listed with the labels of their rows."""
     waiting = overview_of(PLAN, nodes=WAITING, reviews=(review_of([]),), waiting_for="a person")
     text = watched(hasty(waiting, overview_of(PLAN, "completed", nodes=DONE)), terminal=True)
     assert "waits for a person" in text
@@ -69,7 +69,7 @@ def test_without_a_terminal_each_change_of_a_node_is_one_line() -> None:
 
 
 def test_failures_are_said_in_one_line() -> None:
-    """A failed node says why, also when its error has several lines."""
+    """A failed node says why, even if its error has several lines."""
     nodes = DONE | {"score": glance(failed=2, error="Boom\n  [bold]at line 2")}
     lines = watched(hasty(overview_of(PLAN, "failed", nodes=nodes)), terminal=False).splitlines()
     assert "score: failed, 2 / 2: Boom [bold]at line 2" in lines

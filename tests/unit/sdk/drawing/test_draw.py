@@ -1,4 +1,4 @@
-"""Drawings: what users write is shown as text, culprits are marked, and a missing `dot` is no matter."""
+"""Drawings: the user's words are shown as text, nodes with problems are marked, and a missing `dot` does not matter."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_marks_culprits():
 
 @pytest.mark.parametrize("name", NASTY)
 def test_escapes(name, without_dot):
-    """Names are shown as text, whatever they hold."""
+    """Names are shown as text, whichever characters they hold."""
     document = Document(
         name=name,
         nodes=(Node(id=name, type=name), Node(id="b", type="call")),
@@ -80,14 +80,14 @@ def test_escapes(name, without_dot):
 
 
 def test_a_workflow_shows_itself_without_dot(without_dot):
-    """The picture is our own, and so is that of the graph for Graphviz; no program is looked for."""
+    """The picture is the SDK's own, and so is that of the graph for Graphviz; no program is looked for."""
     assert "generate_copy" in draw_html(flow()._document)
     assert flow()._repr_html_() == draw_html(flow()._document)
     assert flow().draw()._repr_mimebundle_()["text/html"] == draw_html(flow()._document)
 
 
 def test_a_graph_for_graphviz_is_drawn_by_dot(without_dot):
-    """Where `dot` is there, it draws what `draw` gives, and nothing else."""
+    """An installed `dot` draws the output of `draw` without further steps."""
     program = without_dot / "dot"
     program.write_text("#!/bin/sh\nprintf '<?xml?><svg>dot drew this</svg>'\n")
     program.chmod(0o755)

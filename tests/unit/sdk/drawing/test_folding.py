@@ -1,4 +1,4 @@
-"""What shares a card in a large graph, and what one such card says."""
+"""Shared cards in a large graph, and the words on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xtyl_nb.widget.state import describe, draw_graph
 
 
 def branches(count: int):
-    """As many branches side by side, each a text, an image of it and a choice, all gathered at the end."""
+    """That many branches side by side, each a text, an image of it and a choice, all gathered at the end."""
     nodes, edges = {"start": ("call", {}), "end": ("attach", {})}, []
     for place in range(count):
         copy, image, pick = (f"{name}_{place}" for name in ("copy", "image", "pick"))
@@ -31,7 +31,7 @@ def row(length: int):
 
 
 def test_a_small_graph_is_left_as_it_is():
-    """Every node has its own card, as far as they can be read."""
+    """Every node has its own card, as long as cards stay readable."""
     plan = row(MOST_CARDS)
     assert all(members == (id,) for id, members in fold(plan).stacks.items())
     assert len(fold(plan).stacks) == MOST_CARDS
@@ -63,7 +63,7 @@ def test_a_stack_that_was_opened_shows_its_nodes():
 
 
 def test_a_folded_card_hides_no_failure_and_no_question():
-    """It counts together, says which node failed first, and looks as its most pressing node does."""
+    """It counts all its nodes, names the one that failed first, and looks like its most pressing node."""
     plan = branches(100)
     nodes = {id: glance(completed=2, text=f"<{id}>") for id in plan.nodes}
     nodes |= {"copy_7": glance(failed=1, completed=1, error="row 0: no"), "pick_3": glance(waiting=1, completed=1)}
@@ -93,7 +93,7 @@ def test_a_folded_card_is_at_work_until_all_its_nodes_are_over():
 
 @given(st.integers(61, 90), st.lists(st.tuples(st.integers(0, 89), st.integers(0, 89)), max_size=200), st.data())
 def test_folding_keeps_every_node_once_and_makes_no_circle(count, pairs, data):
-    """Whatever the graph, and whatever was opened in it."""
+    """This holds for any graph, with any stacks opened."""
     types = data.draw(st.lists(st.sampled_from(["call", "attach"]), min_size=count, max_size=count))
     ids = [f"n{place}" for place in range(count)]
     edges = {(ids[min(a, b)], ids[max(a, b)], None) for a, b in pairs if a != b and max(a, b) < count}

@@ -1,4 +1,4 @@
-"""The contact sheet and the timeline of a run: what they hold, and that whatever they are told stays text."""
+"""The contact sheet and the timeline of a run: their contents, all shown as text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def bar(start: float, end: float, node: str = "draft") -> Bar:
 
 
 def test_a_gallery_holds_each_image_once(bench: Workbench) -> None:
-    """Images as they were made, not again where a package passes them on; one node's alone if it is named."""
+    """An image appears where it was made, not again where a package passes it on; if a node is named, only its images appear."""
     flow = (
         xt.Workflow("posters")
         .generate_image("poster", prompt="{{ name }}", n=2)
@@ -59,12 +59,12 @@ def test_a_gallery_holds_each_image_once(bench: Workbench) -> None:
     assert all(Path(path).is_file() for path in gallery.paths)
     assert repr(gallery) == "Gallery(6 images)"
     assert len(run.gallery("icon")) == 2
-    with pytest.raises(RunNotFound, match="no node 'nobody'"):
-        run.gallery("nobody")
+    with pytest.raises(RunNotFound, match="no node 'unknown'"):
+        run.gallery("unknown")
 
 
 def test_a_gallery_shows_names_as_text_and_images_as_images(bench: Workbench) -> None:
-    """No script, no source but an image that was decoded here."""
+    """It has no script, and no source but an image that was decoded here."""
     run = bench.done(xt.Workflow("posters").generate_image("poster", prompt="{{ name }}"), [{"name": HOSTILE}])
     page = Tags(run.gallery()._repr_html_())
     assert set(page.tags) <= {"div", "span", "img"}
@@ -74,7 +74,7 @@ def test_a_gallery_shows_names_as_text_and_images_as_images(bench: Workbench) ->
 
 
 def test_a_timeline_has_a_bar_for_each_job_that_started(bench: Workbench) -> None:
-    """With its node, its state and its time since the run began."""
+    """Each bar has its node, its state and its time since the run began."""
     flow = xt.Workflow("two").generate_copy("line", prompt="{{ name }}", n=3).attach("kit", title="{{ line[0].text }}")
     timeline = bench.done(flow, [{"name": "a"}]).timeline()
     assert sorted((each.node, each.item, each.state) for each in timeline.bars) == [
@@ -86,7 +86,7 @@ def test_a_timeline_has_a_bar_for_each_job_that_started(bench: Workbench) -> Non
 
 
 def test_jobs_at_the_same_time_lie_below_each_other() -> None:
-    """In as few lanes as are needed, and in no more than can be looked at."""
+    """They take as few lanes as possible, and at most as many as can be read."""
     side_by_side = Timeline([bar(0, 2), bar(1, 3), bar(2, 4)], ["draft"])._repr_html_()
     assert side_by_side.count("top:0px") == 2
     assert side_by_side.count("top:9px") == 1
@@ -96,7 +96,7 @@ def test_jobs_at_the_same_time_lie_below_each_other() -> None:
 
 
 def test_a_timeline_is_text_and_boxes() -> None:
-    """Whatever a node or an item is called."""
+    """This holds for any name of a node or item."""
     page = Tags(Timeline([bar(0, 1, node=HOSTILE)], [HOSTILE])._repr_html_())
     assert set(page.tags) <= {"div", "span"}
     assert "<script>" in page.text

@@ -1,4 +1,4 @@
-"""Still pictures hold what was true, and nothing that could run."""
+"""Still pictures hold the facts of a run, and nothing that could run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOSTILE = "<script>alert(1)</script>\" onload='x' &amp; \x00\x1b"
 
 
 class Page(HTMLParser):
-    """What a browser would make of it: tags, attributes, text."""
+    """The tags, attributes and text that a browser makes of it."""
 
     def __init__(self, source: str):
         super().__init__()
@@ -73,7 +73,7 @@ def test_a_wide_workflow_fits_a_page() -> None:
 
 
 def test_culprits_are_marked_with_their_problem() -> None:
-    """A node with a problem carries a cross and the problem's code, and its words on hover; the others do not."""
+    """A node with a problem has a cross and the problem's code, and its words on hover; the others do not."""
     problem = Problem(code="workflow/cycle", node="b", message="b -> b", hint="Remove one.")
     page = Page(workflow_html(document("a", "b", edges=(("a", "b"), ("b", "b"))), problems=[problem]))
     assert page.text.split() == ["a", "call", "✕", "b", "cycle"]
@@ -81,7 +81,7 @@ def test_culprits_are_marked_with_their_problem() -> None:
 
 
 def test_broken_workflows_are_still_drawn() -> None:
-    """Cycles, unknown ends, doubled and hostile ids, and nothing at all: the page holds only what we wrote."""
+    """With cycles, unknown ends, doubled and hostile ids, or nothing at all, the page holds only the drawing's own markup."""
     broken = document("a", "b", "a", HOSTILE, "", edges=(("a", "b"), ("b", "a"), ("a", "ghost"), ("a", "a")))
     page = Page(workflow_html(broken))
     assert page.text.splitlines().count("a") == 2
@@ -99,7 +99,7 @@ def test_edges_made_by_references_can_be_given() -> None:
 
 
 def test_a_run_shows_state_counts_times_and_errors() -> None:
-    """The picture says in words how the run and each node stand."""
+    """The picture shows the state of the run and of each node in words."""
     nodes = {
         "headline": glance(completed=6, started=5.0, finished=14.0, text="Hello"),
         "premium": glance(completed=24, branches={"then": 9, "otherwise": 15}),
@@ -122,7 +122,7 @@ def test_a_run_shows_state_counts_times_and_errors() -> None:
 
 
 def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
-    """Whatever nodes and outputs are called, the picture has no script, no style sheet and no handler."""
+    """With any names and outputs, the picture has no script, no style sheet and no handler."""
     plan = plan_of({HOSTILE: ("call", {"function": HOSTILE})}, [], name=HOSTILE)
     image = draw_image(tmp_path / "poster.png", top="red", bottom="blue")
     nodes = {HOSTILE: glance(completed=1, text=HOSTILE, error=HOSTILE, images=(image, str(tmp_path / "gone.png")))}
@@ -142,7 +142,7 @@ def test_images_come_along_small(tmp_path: Path) -> None:
 
 
 def test_a_hundred_images_stay_below_a_megabyte(tmp_path: Path) -> None:
-    """As many as fit are shown, small, whatever size the files have."""
+    """As many as fit are shown, small, whichever size the files have."""
     noise = [str(tmp_path / f"{place}.png") for place in range(4)]
     for path in noise:
         Image.effect_noise((1024, 1024), 90).convert("RGB").save(path)

@@ -1,4 +1,4 @@
-"""Frames in a notebook: pandas' own table, pictures for paths, and nothing from a cell as markup."""
+"""Frames in a notebook: pandas' own table, pictures for paths, and no cell as markup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def html(frame: pd.DataFrame) -> str:
 
 
 def test_without_texts_and_images_it_is_the_table_of_pandas() -> None:
-    """Numbers, times, an index of several levels: all as pandas writes them, but that nothing is taken for a formula."""
+    """Numbers, times and an index of several levels are as pandas writes them, except that nothing is taken for a formula."""
     index = pd.MultiIndex.from_product([["a", "b"], [0, 1]], names=["row", "item"])
     plain = pd.DataFrame({"x": [1.5, 2, 3, 4], "t": pd.to_datetime(["2026-01-01"] * 4, utc=True)}, index=index)
     with pd.option_context("display.html.use_mathjax", False):
@@ -30,7 +30,7 @@ def test_without_texts_and_images_it_is_the_table_of_pandas() -> None:
 
 
 def test_images_are_shown_also_in_lists_and_selections(tmp_path: Path) -> None:
-    """A path is a thumbnail, a list of them a row; what is selected shows them too."""
+    """A path is a thumbnail, a list of them a row; a selection shows them too."""
     image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
     frame = with_images(pd.DataFrame({"one": [image], "many": [[image] * (MOST_ITEMS + 2)], "n": [1]}), tmp_path)
     assert html(frame).count("<img") == MOST_ITEMS + 1
@@ -40,7 +40,7 @@ def test_images_are_shown_also_in_lists_and_selections(tmp_path: Path) -> None:
 
 
 def test_files_elsewhere_are_never_opened(tmp_path: Path) -> None:
-    """A path of an image that is not in the run's own store stays text, also by `..`, a link, or in a list."""
+    """A path of an image outside the run's own store stays text, even by `..`, a link, or in a list."""
     store, own = tmp_path / "store", tmp_path / "passport.png"
     store.mkdir()
     draw_image(own, top="teal", bottom="navy")
@@ -53,7 +53,7 @@ def test_files_elsewhere_are_never_opened(tmp_path: Path) -> None:
 
 
 def test_what_is_computed_from_a_frame_shows_its_images_too(tmp_path: Path) -> None:
-    """Sorted, filtered, copied, with a column more."""
+    """It may be sorted, filtered, copied, or have a column more."""
     image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
     frame = with_images(pd.DataFrame({"image": [image, image], "n": [2, 1]}), tmp_path)
     for other in (
@@ -67,14 +67,14 @@ def test_what_is_computed_from_a_frame_shows_its_images_too(tmp_path: Path) -> N
 
 
 def test_only_what_is_seen_is_drawn(tmp_path: Path) -> None:
-    """Of a long frame the rows that pandas leaves out cost no thumbnails."""
+    """Rows of a long frame that pandas leaves out cost no thumbnails."""
     image = str(draw_image(tmp_path / "a.png", top="teal", bottom="navy"))
     frame = with_images(pd.DataFrame({"image": [image] * 1000}), tmp_path)
     assert html(frame).count("<img") == pd.get_option("display.min_rows")
 
 
 def test_texts_are_escaped_wherever_they_stand() -> None:
-    """In cells short and long, lists, columns, index and its names."""
+    """They are escaped in cells short and long, lists, columns, the index and its names."""
     texts = [SCRIPT, SCRIPT * 3, [SCRIPT, SCRIPT], f"{SCRIPT}.png"]
     frame = ResultFrame({SCRIPT: texts}, index=pd.Index([SCRIPT, "b", "c", "d"], name=SCRIPT))
     assert "<script" not in html(frame)
@@ -93,7 +93,7 @@ def test_long_texts_are_wrapped_and_lists_told_one_by_one() -> None:
 
 
 def test_a_narrow_setting_does_not_break_it() -> None:
-    """Whatever pandas' own options say, no stand-in is left in the table."""
+    """With any of pandas' own options, no placeholder is left in the table."""
     for width in (5, None):
         with pd.option_context("display.max_colwidth", width):
             shown = html(ResultFrame({"list": [["first"]], "text": ["x" * 100]}))
@@ -102,14 +102,14 @@ def test_a_narrow_setting_does_not_break_it() -> None:
 
 
 def test_odd_frames_are_shown() -> None:
-    """No rows, no columns, the same column twice."""
+    """Frames with no rows, no columns, or the same column twice are shown."""
     assert "dataframe" in html(ResultFrame({"a": []}))
     assert "dataframe" in html(ResultFrame(index=[1, 2]))
     assert html(ResultFrame([["x", "y"]], columns=["a", "a"])).count("<td>") == 2
 
 
 def test_many_images_are_small_ones(tmp_path: Path) -> None:
-    """Forty rows of three images each weigh less than a megabyte, whatever they show; of few, each is as sharp as the screen."""
+    """Forty rows of three images each take less than a megabyte, whichever they are; a few are each as sharp as the screen."""
     from PIL import Image
 
     noise = Image.effect_noise((512, 512), 60).convert("RGB")
@@ -124,7 +124,7 @@ def test_many_images_are_small_ones(tmp_path: Path) -> None:
 
 
 def test_a_list_of_long_texts_does_not_fill_the_page() -> None:
-    """The more texts, the less of each; one alone has more room."""
+    """The more texts, the less of each is shown; a single one has more room."""
     long = "It falls where you read and leaves the rest of the room to the evening. " * 9
     one, six = html(ResultFrame({"a": [long]})), html(ResultFrame({"a": [[long] * 6]}))
     assert long[:200] in one

@@ -1,4 +1,4 @@
-"""Frames out: one row per input row, plain cells, failed rows kept, also when nothing or half of it has run."""
+"""Frames out: one row per input row, plain cells, failed rows kept, even when no job or half of them has run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def test_a_run_that_has_not_begun_has_whole_frames(bench: Workbench) -> None:
 
 
 def test_a_column_of_ones_own_paths_is_not_embedded(bench: Workbench, tmp_path: Path) -> None:
-    """Only what the run made is shown as a picture; a path in the briefs stays a path, with the frame at hand and after it."""
+    """Only images that the run made are shown as pictures; a path in the briefs stays a path, with the frame at hand
+    and after it."""
     own = str(draw_image(tmp_path / "passport.png", top="teal", bottom="navy"))
     flow = xt.Workflow("own").generate_image("poster", prompt="{{ file }}", size="64x64")
     run = bench.done(flow, pd.DataFrame({"file": [own]}))
@@ -84,7 +85,7 @@ def test_no_cell_holds_bytes_or_a_dict(bench: Workbench) -> None:
 
 
 def test_frames_are_copies(bench: Workbench) -> None:
-    """Changing the frame that was given, or one that came back, changes no other."""
+    """Changing the given frame, or a returned one, changes no other."""
     mine = BRIEFS.copy()
     run = xt.Workflow("copy").attach("kit", title="{{ name }}").run(mine)
     mine.loc["x", "name"] = "changed"
@@ -119,7 +120,7 @@ def test_results_leave_as_any_frame_does(bench: Workbench, tmp_path: Path) -> No
 
 
 def test_a_frame_is_of_one_moment(tmp_path: Path, database_url: str) -> None:
-    """A job ends between any two looks at the database; a row has an error if, and only if, it has failed."""
+    """Even if a job ends between any two reads of the database, a row has an error exactly if it has failed."""
     flow = xt.Workflow("uneven").generate_copy("line", prompt="{{ name + 1 }}")
     with workbench(tmp_path, XTYL_DATABASE_URL=database_url) as bench:
         run = flow.run(pd.DataFrame({"name": list("abcdefgh")}))

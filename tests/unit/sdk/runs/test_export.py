@@ -30,7 +30,7 @@ def test_texts_and_images_are_written_per_row(tmp_path: Path) -> None:
 
 
 def test_without_a_kit_the_last_steps_are_written(tmp_path: Path) -> None:
-    """Items are numbered, values that are no text are JSON, and what failed is left out."""
+    """Items are numbered, values that are not text are JSON, and failed items are left out."""
 
     def three(name: str) -> list[int]:
         return [1, 2, int(name)]

@@ -1,4 +1,4 @@
-"""A widget is followed while a page may be looking, and no longer."""
+"""A widget is followed while a page may be open, and no longer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEADLINE_SECONDS = 20
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """Time that passes only when told to."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -31,7 +31,7 @@ class Clock:
 
 
 def test_a_page_that_is_heard_of_is_there_and_one_that_is_not_is_gone() -> None:
-    """Each word keeps it for a quarter of an hour; a widget just made waits as long for its first page."""
+    """Each report keeps it for a quarter of an hour; a new widget waits as long for its first page."""
     clock = Clock()
     audience = Audience(Cells(clock), clock)
     assert audience.is_there()
@@ -58,7 +58,7 @@ def test_the_last_page_to_close_is_known_beside_tabs_that_said_nothing() -> None
 
 
 def test_a_cell_that_runs_for_hours_is_no_silence() -> None:
-    """On ipykernel 6 nothing is heard meanwhile; the quarter of an hour begins when the cell has ended."""
+    """On ipykernel 6 no page is heard meanwhile; the quarter of an hour begins at the end of the cell."""
     clock, events = Clock(), EventManager(None, available_events)  # type: ignore[no-untyped-call]
     cells = Cells(clock)
     audience = Audience(cells, clock)
@@ -78,8 +78,8 @@ def follower(live: ScriptedRun, seen: Callable[[Overview], None], is_watched: Ca
     return Follower(live, seen=seen, failed=lambda error: None, is_watched=is_watched)
 
 
-def test_nobody_follows_a_run_that_nobody_watches() -> None:
-    """The thread ends although the run waits; a start later shows how it stands then."""
+def test_a_run_without_a_page_is_not_followed() -> None:
+    """The thread ends although the run waits; a later start shows the present state."""
     live = ScriptedRun(PLAN, overview_of(PLAN), overview_of(PLAN, "paused"))
     seen: list[Overview] = []
     watched = threading.Event()

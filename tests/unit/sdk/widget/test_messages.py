@@ -1,4 +1,4 @@
-"""What a page asks and orders, answered by a real back end."""
+"""A page's questions and orders, answered by a real back end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def behind(run: Run, after: str | None, count: int, have: dict[str, str]) -> Any
 
 
 def test_every_review_can_be_leafed_to_and_is_listed(bench: Workbench) -> None:
-    """Beyond the fifty of a glance, from behind a row that was decided meanwhile, without those that were."""
+    """This goes beyond the fifty of an overview, on from a row that was decided meanwhile, without the decided ones."""
     run = bench.done(FLOW, BRIEFS)
     assert len(run.overview().reviews) < ROWS
     assert run.reviews().index.get_level_values("row").nunique() == ROWS
@@ -51,15 +51,15 @@ def test_every_review_can_be_leafed_to_and_is_listed(bench: Workbench) -> None:
 
 
 def test_a_click_where_nothing_waits_yet_is_refused_and_waits_for_nothing(bench: Workbench) -> None:
-    """In Python a decision is made as soon as it can be; a page that asks too early is told."""
+    """In Python a decision is made as soon as it can be; a page that is too early gets a refusal."""
     run = FLOW.run(name="x")
     for kind, details in (("approve", {"choose": [0]}), ("reject", {"reason": "none"})):
         with pytest.raises(DecisionRefused, match="pick does not wait for a decision now"):
             CONTROLS[kind](run, {"node": "pick", "item": "0", **details})
 
 
-def test_a_click_at_what_somebody_has_decided_is_told_who_and_what(bench: Workbench) -> None:
-    """And that it waits no more; a choice that is wrong leaves it waiting."""
+def test_a_click_at_a_decided_review_is_told_the_decision(bench: Workbench) -> None:
+    """The answer also says that it waits no more; an invalid choice leaves it waiting."""
     run = bench.done(FLOW, name="x")
     shown = RunWidget(run)
     click = {"node": "pick", "item": "0", "choose": [7]}
@@ -74,7 +74,7 @@ def test_a_click_at_what_somebody_has_decided_is_told_who_and_what(bench: Workbe
 
 
 def test_an_image_is_sent_as_large_as_a_page_can_use(bench: Workbench) -> None:
-    """One that a job made, and one that waits to be chosen, also far down the list; none for what is not there."""
+    """This holds for an image of a job and for one of an option, even far down the list; a missing one gives none."""
     flow = xt.Workflow("art").generate_image("poster", prompt="{{ name }}").review("pick", of="poster")
     run = bench.done(flow, BRIEFS)
 
@@ -92,7 +92,7 @@ def test_an_image_is_sent_as_large_as_a_page_can_use(bench: Workbench) -> None:
 
 
 def test_time_at_work_is_what_the_jobs_took(bench: Workbench) -> None:
-    """No more than all of them together, as the table of jobs has it; a review waits with its person."""
+    """It is at most their sum, as in the table of jobs; a review waits with its person."""
     run = bench.done(FLOW, BRIEFS.head(3))
     jobs = run.jobs()
     nodes = run.overview().nodes

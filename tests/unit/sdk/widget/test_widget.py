@@ -1,4 +1,4 @@
-"""The widget sends the graph once, then only what changed, and answers every click."""
+"""The widget sends the graph once, then only changes, and answers every click."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def scripted(*states: str) -> ScriptedRun:
 
 
 def caught_up(shown: Recorder) -> dict[str, Any]:
-    """The state as a page sees it that was there from the beginning."""
+    """The state in a page that was open from the beginning."""
     state = json.loads(json.dumps(describe(overview_of(PLAN)) | {"number": 0}))
     for message in shown.sent:
         if message["kind"] == "patch":
@@ -64,14 +64,14 @@ def caught_up(shown: Recorder) -> dict[str, Any]:
 
 @pytest.mark.parametrize("asked", ["headline", "nowhere", ["headline"], {"headline": 1}, 3, None])
 def test_a_page_opens_stacks_and_nothing_else(asked: Any) -> None:
-    """Whatever else it names folds what was opened."""
+    """Any other name folds the opened ones."""
     shown = Recorder(scripted("running"))
     assert shown.click("fold", node=asked)["kind"] == "state"
     assert (shown.graph["opened"], len(shown.graph["nodes"])) == (0, len(PLAN.nodes))
 
 
 def test_the_graph_has_a_card_for_each_node_and_a_wire_for_each_edge() -> None:
-    """Cards have places and what was asked of them; wires have paths."""
+    """Cards have places and parameters; wires have paths."""
     graph = draw_graph(PLAN, "key", fold(PLAN))
     assert [node["id"] for node in graph["nodes"]] == list(PLAN.nodes)
     assert ["prompt", "A {{ tone }} headline for {{ product }}"] in [list(pair) for pair in graph["nodes"][0]["asked"]]
@@ -96,12 +96,12 @@ def test_the_graph_has_a_card_for_each_node_and_a_wire_for_each_edge() -> None:
     ],
 )
 def test_a_node_has_one_word_for_all_its_jobs(counts: dict[str, int], state: str) -> None:
-    """What waits for somebody comes first, then what goes on, what is left to do, and what went wrong."""
+    """A job that waits for a person comes first, then running, open and failed ones."""
     assert node_state(glance(**counts)) == state
 
 
 def test_only_what_changed_is_sent() -> None:
-    """A patch holds the nodes that changed and nothing of the others; no change is no patch."""
+    """A patch holds only the nodes that changed; no change is no patch."""
     before = describe(overview_of(PLAN))
     after = describe(overview_of(PLAN, nodes={"headline": glance(running=1, blocked=1)}))
     assert set(difference(before, after)["nodes"]) == {"headline"}
@@ -120,7 +120,7 @@ def test_a_review_that_ended_is_taken_away(tmp_path: Path) -> None:
 
 
 def test_patches_add_up_to_the_state_of_a_page_just_opened() -> None:
-    """A page that was there from the start and one that opens at the end show the same."""
+    """A page that was open from the start and one that opens at the end show the same."""
     nodes = {"headline": glance(completed=2, text="Hello")}
     live = ScriptedRun(
         PLAN, overview_of(PLAN), overview_of(PLAN, nodes=nodes), overview_of(PLAN, "completed", nodes=nodes)
@@ -134,7 +134,7 @@ def test_patches_add_up_to_the_state_of_a_page_just_opened() -> None:
 
 
 def test_controls_reach_the_run_and_are_answered() -> None:
-    """Pause, resume and stop arrive in order, each answered with the number it was asked under."""
+    """Pause, resume and stop arrive in order, each answered under its own number."""
     live = scripted("running")
     shown = Recorder(live)
     assert [shown.click(kind) for kind in ("pause", "resume", "stop")] == [
@@ -145,7 +145,7 @@ def test_controls_reach_the_run_and_are_answered() -> None:
 
 
 def test_a_refusal_is_answered_with_reason_and_hint() -> None:
-    """A control that the state does not allow comes back in words."""
+    """A control that the state does not allow comes back with both."""
     answer = Recorder(scripted("completed")).click("pause")
     assert answer["ok"] is False
     assert answer["error"] == "a completed run cannot pause"
@@ -153,7 +153,7 @@ def test_a_refusal_is_answered_with_reason_and_hint() -> None:
 
 
 def test_decisions_carry_choice_edits_and_item(tmp_path: Path) -> None:
-    """Approve and reject name the node and the item that was looked at."""
+    """Approve and reject name the node and the item in view."""
     live = ScriptedRun(PLAN, overview_of(PLAN), overview_of(PLAN), overview_of(PLAN, "completed"))
     shown = Recorder(live)
     shown.click("approve", node="pick", item="0", choose=[2], edits={"2": "Dusk"})
@@ -162,7 +162,7 @@ def test_decisions_carry_choice_edits_and_item(tmp_path: Path) -> None:
 
 
 def test_nonsense_from_the_page_is_refused_or_ignored() -> None:
-    """Malformed messages neither raise nor move anything."""
+    """Malformed messages neither raise nor change anything."""
     live = scripted("completed")
     shown = Recorder(live)
     assert shown.click("approve", node="pick")["ok"] is False
@@ -172,7 +172,7 @@ def test_nonsense_from_the_page_is_refused_or_ignored() -> None:
 
 
 def test_a_page_that_missed_a_patch_gets_everything() -> None:
-    """Asked to, the widget sends its whole state again."""
+    """On request, the widget sends its whole state again."""
     answer = Recorder(scripted("completed")).click("sync")
     assert answer["kind"] == "state"
     assert set(answer["state"]["nodes"]) == set(PLAN.nodes)
@@ -186,7 +186,7 @@ def test_a_page_cannot_write_the_state() -> None:
 
 
 def test_following_ends_when_the_last_view_closes_and_begins_again_with_the_next() -> None:
-    """No view, no thread."""
+    """Without a view there is no thread."""
     live = scripted("running", "completed")
     shown = Recorder(live)
     for message in ({"kind": "opened", "view": "a"}, {"kind": "closed", "view": "a"}):
@@ -200,7 +200,7 @@ def test_following_ends_when_the_last_view_closes_and_begins_again_with_the_next
 
 
 def test_a_run_that_goes_on_can_be_followed_again() -> None:
-    """After a retry elsewhere, `wake` brings the widget back to life."""
+    """After a retry elsewhere, `wake` makes the widget follow it again."""
     live = scripted("failed", "completed")
     shown = Recorder(live)
     assert shown.join(DEADLINE_SECONDS)
@@ -223,7 +223,7 @@ class Flaky(ScriptedRun):
 
 
 def test_trouble_while_following_is_shown_and_goes_away() -> None:
-    """An error reaches the page in words; the next good look clears it."""
+    """An error reaches the page as a message; the next good read clears it."""
     live = Flaky(PLAN, overview_of(PLAN), overview_of(PLAN, "completed"))
     shown = Recorder(live)
     live.step()
@@ -233,7 +233,7 @@ def test_trouble_while_following_is_shown_and_goes_away() -> None:
 
 
 def test_the_repr_is_short_and_stable() -> None:
-    """Two looks at the same run read the same, and the bundle has a picture for those without a kernel."""
+    """Two reads of the same run give the same, and the bundle has a picture for pages without a kernel."""
     shown = Recorder(scripted("completed"))
     data, _ = shown._repr_mimebundle_()
     assert repr(shown) == data["text/plain"] == "RunWidget(summer-launch)"
@@ -242,7 +242,7 @@ def test_the_repr_is_short_and_stable() -> None:
 
 
 def test_the_page_side_is_small_and_writes_only_text() -> None:
-    """No markup from data, nothing loaded from elsewhere."""
+    """It makes no markup from data, and loads nothing from elsewhere."""
     source = RunWidget._esm
     assert not any(word in source for word in ("innerHTML", "insertAdjacentHTML", "document.write", "import "))
     assert re.findall(r"https?://[^\"]*", source) == ["http://www.w3.org/2000/svg"]
@@ -250,7 +250,7 @@ def test_the_page_side_is_small_and_writes_only_text() -> None:
 
 
 def test_a_node_opens_its_jobs() -> None:
-    """A page of them, those that need somebody first, with what they say in short."""
+    """It gives a page of them, those that wait for a person first, each with a short text."""
     answer = Recorder(scripted("running")).click("jobs", node="headline", start=0)
     assert (answer["ok"], answer["total"], answer["start"]) == (True, 2, 0)
     failed, done = answer["jobs"]
@@ -259,7 +259,7 @@ def test_a_node_opens_its_jobs() -> None:
 
 
 def test_a_job_opens_with_all_that_is_known_of_it() -> None:
-    """What it was asked, what came out, every attempt with its reason, the error with its traceback, the cost."""
+    """It has the parameters, the output, every attempt with its reason, the error with its traceback, and the cost."""
     shown = Recorder(scripted("running"))
     done = shown.click("job", node="headline", item="0")["job"]
     assert done["asked"] == [["prompt", "A headline for <i>Aurora</i>"]]
@@ -273,7 +273,7 @@ def test_a_job_opens_with_all_that_is_known_of_it() -> None:
 
 
 def test_events_are_read_newest_first() -> None:
-    """Each with its number, its place and what it says."""
+    """Each has its number, its place and its words."""
     first, second = Recorder(scripted("running")).click("events")["events"]
     assert (first["number"], first["kind"], first["where"], first["says"]) == (
         2,
@@ -285,10 +285,10 @@ def test_events_are_read_newest_first() -> None:
 
 
 def test_a_question_that_cannot_be_answered_says_why() -> None:
-    """A node that is not there, or nonsense from the page, is answered with words."""
+    """An unknown node, or nonsense from the page, is answered with an error."""
     shown = Recorder(scripted("running"))
-    answer = shown.click("jobs", node="nobody")
-    assert (answer["ok"], answer["error"]) == (False, "there is no node 'nobody' in this run")
+    answer = shown.click("jobs", node="unknown")
+    assert (answer["ok"], answer["error"]) == (False, "there is no node 'unknown' in this run")
     assert shown.click("job", node="headline")["ok"] is False
 
 
@@ -301,7 +301,7 @@ def test_a_thousand_nodes_are_a_small_message() -> None:
 
 @pytest.mark.parametrize("content", [b"<html>", b"", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, b"<svg onload='x'/>"])
 def test_files_that_are_no_images_have_no_thumbnail(tmp_path: Path, content: bytes) -> None:
-    """What cannot be decoded is not shown, and does no harm."""
+    """A file that cannot be decoded is not shown, and does no harm."""
     (tmp_path / "poster.png").write_bytes(content)
     assert thumbnail(str(tmp_path / "poster.png"), 64) is None
 
@@ -320,8 +320,8 @@ def test_a_card_names_the_rows_that_wait_and_the_branches_taken(tmp_path: Path) 
 
 
 def test_bars_too_short_to_be_told_apart_are_one() -> None:
-    """A bar for each job that is long enough to be seen, also where the next begins as it ends; tiny ones share one that
-    looks like the most pressing of them."""
+    """Each job long enough to be seen has a bar, even where the next begins as it ends; tiny ones share one that looks
+    like the most pressing of them."""
     tiny = [Bar(node="a", item=str(n), state="completed", start=n / 1000, end=(n + 1) / 1000) for n in range(500)]
     tiny += [Bar(node="a", item="x", state="failed", start=0.5, end=0.501)]
     long = [Bar(node="a", item=f"l{n}", state="completed", start=2.0 + n, end=3.0 + n) for n in range(7)]
@@ -334,7 +334,7 @@ def test_bars_too_short_to_be_told_apart_are_one() -> None:
 
 
 def test_bars_that_work_at_once_lie_in_lanes() -> None:
-    """No two bars of one lane overlap, and a lane that is free again is used again."""
+    """No two bars of one lane overlap, and a free lane is used again."""
     times = [(0, 4), (0, 2), (1, 3), (2, 5), (3, 6), (4, 7)]
     bars = [Bar(node="a", item=str(n), state="completed", start=a, end=b) for n, (a, b) in enumerate(times)]
     drawn = bars_json(bars)["a"]
@@ -344,7 +344,7 @@ def test_bars_that_work_at_once_lie_in_lanes() -> None:
 
 
 def test_a_ping_brings_a_page_up_to_date_and_leaves_no_trace() -> None:
-    """A page that is behind gets everything; one that is not, an answer; nothing of it is in what a notebook saves."""
+    """A page that is behind gets everything, another one an answer; a saved notebook keeps none of it."""
     shown = Recorder(scripted("completed"))
     assert shown.join(DEADLINE_SECONDS)
     before = shown.get_state()
@@ -360,7 +360,7 @@ def test_a_ping_brings_a_page_up_to_date_and_leaves_no_trace() -> None:
 
 
 class Decided(ScriptedRun):
-    """Somebody else decides in the moment somebody clicks, and nobody who watches hears of it."""
+    """Another person decides at the moment of the click, and the widget does not hear of it."""
 
     def _changed(self, after: int, timeout: float) -> bool:
         threading.Event().wait(timeout)
@@ -376,7 +376,7 @@ class Decided(ScriptedRun):
 
 
 def test_a_review_that_does_not_wait_any_more_is_taken_away_when_it_is_clicked(tmp_path: Path) -> None:
-    """The widget looks again by itself, and says who decided what."""
+    """The widget reads again by itself, and names the person and the decision."""
     image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
     first, second = review_of([image], item="0"), review_of([image], item="1")
     live = Decided(PLAN, overview_of(PLAN, reviews=(first, second)), overview_of(PLAN, reviews=(second,)))
@@ -391,7 +391,7 @@ def test_a_review_that_does_not_wait_any_more_is_taken_away_when_it_is_clicked(t
 
 
 def test_what_is_looked_at_is_not_pushed_out_by_what_waits_before_it(tmp_path: Path) -> None:
-    """Only a review that waits no more is taken from a page that has it."""
+    """A page loses only a review that waits no more."""
     image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
     rows = [review_of([image], item=str(row)) for row in range(9)]
     late = describe(overview_of(PLAN, reviews=tuple(rows[3:])))
@@ -404,7 +404,7 @@ def test_what_is_looked_at_is_not_pushed_out_by_what_waits_before_it(tmp_path: P
 
 
 def test_reviews_are_leafed_to_in_order(tmp_path: Path) -> None:
-    """Those behind the one that is named; what the page has comes without its images."""
+    """They are those after the named one; reviews that the page has come without images."""
     image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
     rows = tuple(review_of([image], item=str(row)) for row in range(60))
     shown = Recorder(ScriptedRun(PLAN, overview_of(PLAN, "paused", reviews=rows)))
@@ -424,7 +424,7 @@ class Many(ScriptedRun):
 
 
 def test_a_list_is_read_again_as_long_as_it_is() -> None:
-    """As many pages as were shown, and no more than there are."""
+    """It reads as many pages as were shown, and no more than there are."""
     shown = Recorder(Many(PLAN, overview_of(PLAN)))
     assert len(shown.click("jobs", node="headline", start=0)["jobs"]) == 50
     assert len(shown.click("jobs", node="headline", start=0, count=100)["jobs"]) == 100
@@ -439,7 +439,7 @@ def test_what_may_be_tried_again_is_told_from_what_was() -> None:
 
 
 def test_a_pause_between_jobs_is_no_work() -> None:
-    """What waited for a person in between does not count; what works side by side counts once; what goes on grows."""
+    """Waiting for a person in between does not count; simultaneous work counts once; running work grows."""
     apart = glance(completed=2, started=100.0, finished=4_000.0, worked=3.0)
     assert apart.seconds_at_work(9_999.0) == 3.0
     together = glance(completed=8, started=100.0, finished=104.0, worked=30.0)

@@ -1,4 +1,4 @@
-"""The builder: every verb gives a new workflow, edges come from references, else from the order of writing."""
+"""The builder: every verb gives a new workflow; edges come from references, or else from the order of writing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def summer():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_leaves_the_old_workflow_untouched(verb):
-    """Each verb returns a new, right workflow and leaves the one it was called on as it was."""
+    """Each verb returns a new, valid workflow and leaves the old one as it was."""
     old = base()
     before = old._document.to_dict()
     new = VERBS[verb](old)
@@ -101,7 +101,7 @@ def test_retry(retry, expected):
 
 
 def test_a_step_of_any_type():
-    """`node` writes what the type's own verb would, and takes any parameters, also ones called `id` and `type`."""
+    """`node` writes the same as the type's own verb, and takes any parameters, even ones called `id` and `type`."""
     one = base().generate_image("x", prompt="p {{ a[0].text }}", size="64x64", over="a", retry=2, after=[])
     assert (
         base().node("generate_image", "x", prompt="p {{ a[0].text }}", size="64x64", over="a", retry=2, after=[]) == one
@@ -111,7 +111,7 @@ def test_a_step_of_any_type():
 
 
 def test_a_step_of_an_unknown_type():
-    """A type that is not there is told by validate, with the closest name and how one of another package gets here."""
+    """Validation reports an unknown type, with the closest name and the way to install one of another package."""
     with pytest.raises(WorkflowError) as caught:
         base().node("generate_imag", "x", prompt="y").node("haiku", "z", about="ponds").validate()
     near, far = caught.value.problems
@@ -171,7 +171,7 @@ def test_nested_branches():
 
 
 def test_parallel():
-    """Branches run side by side, and the next step starts after all their ends, also when it reads one of them."""
+    """Branches run side by side, and the next step starts after all their ends, even if it reads one of them."""
     flow = (
         base()
         .parallel(
@@ -193,7 +193,7 @@ def test_parallel():
     "then", [None, 3, lambda w: None, lambda w: Workflow("other").generate_copy("x", prompt="y"), lambda w: base()]
 )
 def test_a_branch_extends_what_it_is_given(then):
-    """A branch that is no function, or returns something else than its workflow extended, is told at once."""
+    """A branch that is no function, or returns anything but its workflow extended, raises at once."""
     with pytest.raises((TypeError, ValueError), match="then="):
         base().conditional("c", when="x", then=then)
 
@@ -209,13 +209,13 @@ def test_a_branch_extends_what_it_is_given(then):
     ],
 )
 def test_wrong_types_are_told_at_once(wrong):
-    """Names that are not text, and text where a list of names belongs, raise as they are written."""
+    """Names that are not text, and text in place of a list of names, raise as they are written."""
     with pytest.raises(TypeError):
         wrong()
 
 
 def test_all_else_waits_for_validate():
-    """What may be wrong with a workflow is told by validate, all at once."""
+    """All other problems of a workflow are reported by validate, all at once."""
     flow = base().generate_copy("a", prompt="{{ 1 + }}", n=0).review("r", of="nothing")
     with pytest.raises(WorkflowError) as caught:
         flow.validate()
@@ -243,7 +243,7 @@ def test_functions_by_name():
 
 
 def test_not_portable():
-    """Functions of this session, and values that are no JSON, are told together."""
+    """Functions of this session, and values that are not JSON, are reported together."""
     flow = Workflow("w").call("f", lambda: 1).attach("k", thing=object(), title="x").attach("n", ok=1)
     with pytest.raises(WorkflowError) as caught:
         flow.to_json()
@@ -254,7 +254,7 @@ def test_not_portable():
 
 @pytest.mark.parametrize("source", ["{", "[]", "/nowhere/at/all.json", "a\0b", 3, '{"version": 99}', '{"nodes": 1}'])
 def test_no_document(source):
-    """What is no document is told as such."""
+    """A text that is not a document is reported as such."""
     with pytest.raises(WorkflowError) as caught:
         Workflow.from_json(source)
     assert caught.value.problems[0].code == "workflow/document"

@@ -1,4 +1,4 @@
-"""A wrong workflow in a notebook: a table and a picture, with the plain text kept; and without IPython just the text."""
+"""A wrong workflow in a notebook: a table and a picture, with the plain text kept; without IPython only the text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def raised():
 
 
 def test_shows_a_table_and_the_graph():
-    """Every problem is a row with its cure, user text is escaped, and the graph is below."""
+    """Every problem is a row with its hint, user text is escaped, and the graph is below."""
     error = raised()
     html = error._repr_html_()
     assert isinstance(error, WorkflowError)
@@ -39,13 +39,13 @@ def test_shows_a_table_and_the_graph():
 
 
 def test_long_lists_are_cut():
-    """A table of very many problems ends, and says that it does."""
+    """A table of very many problems is cut, and says so."""
     problems = [errors.Problem(code="workflow/x", node="n", message=str(i), hint="h") for i in range(MOST_ROWS + 7)]
     assert "and 7 more" in problems_html(errors.WorkflowError(problems))
 
 
 def test_keeps_the_text_in_a_terminal():
-    """Where there is no kernel, IPython shows the plain text."""
+    """Without a kernel, IPython shows the plain text."""
     (text,) = raised()._render_traceback_()
     assert text.startswith("WorkflowError: <b>w</b>: ")
 
@@ -76,7 +76,7 @@ def test_without_ipython():
 
 
 def test_other_errors_in_a_notebook_are_told_without_our_own_lines():
-    """The words, and in a cell of several lines which of them; not the story of how we found out."""
+    """The error shows its words, and in a cell of several lines the failing one; not the library's own frames."""
     jupyter_client = pytest.importorskip("jupyter_client")
     manager, client = jupyter_client.manager.start_new_kernel(kernel_name="python3")
     told = []

@@ -1,4 +1,4 @@
-"""What nodes and workflows may be called: ids are plain names, the workflow's name is a label that can be read."""
+"""The allowed names of nodes and workflows: ids are plain names, the workflow's name is a readable label."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAKEN_NAMES = ("class", "loop", "true", "self", "status", "comment")
 
 @pytest.mark.parametrize("id", [*NOT_NAMES, *TAKEN_NAMES])
 def test_bad_ids(id):
-    """An id that is no plain name is told, shown escaped and cut, in text that can be printed."""
+    """An id that is no plain name is reported, shown escaped and cut, in text that can be printed."""
     with pytest.raises(WorkflowError) as caught:
         validate(document(copy(id)))
     assert {problem.code for problem in caught.value.problems} == {"workflow/bad-id"}
@@ -32,7 +32,7 @@ def test_bad_ids(id):
 
 @pytest.mark.parametrize("name", ["", " \n", "x" * 201, "a\0b", "\ud800", "\u202eabc", "x" * 10_000])
 def test_bad_names(name):
-    """A workflow's name that nobody could read in a list is told, in text that can be printed."""
+    """A workflow's name that cannot be read in a list is reported, in text that can be printed."""
     with pytest.raises(WorkflowError) as caught:
         validate(Document(name=name, nodes=document(copy("a")).nodes))
     assert [problem.code for problem in caught.value.problems] == ["workflow/bad-name"]

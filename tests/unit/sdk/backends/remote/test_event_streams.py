@@ -1,4 +1,4 @@
-"""News over HTTP: who waits is woken, streams are shared, taken up where they broke, and let go."""
+"""New events over HTTP: waiting threads are woken, and streams are shared, resumed where they broke, and closed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Script:
 
 @pytest.fixture
 def script() -> Script:
-    """What the stream says."""
+    """The script of the stream."""
     return Script()
 
 
@@ -43,8 +43,8 @@ def server(script: Script) -> Iterator[Web]:
         script.lines.put(None)
 
 
-def test_whoever_waits_is_woken_by_an_event(server: Web, script: Script) -> None:
-    """All who wait share one stream, and one that came between looking and waiting counts."""
+def test_a_waiting_thread_is_woken_by_an_event(server: Web, script: Script) -> None:
+    """All waiting threads share one stream, and an event between looking and waiting counts."""
     streams = Streams(Calls(server.url, "token"))
     with ThreadPoolExecutor(2) as pool:
         waits = [pool.submit(streams.wait, "run", 4, 20.0) for _ in range(2)]
@@ -57,7 +57,7 @@ def test_whoever_waits_is_woken_by_an_event(server: Web, script: Script) -> None
 
 
 def test_a_broken_stream_is_taken_up_where_it_broke(server: Web, script: Script) -> None:
-    """The next one asks for what follows the last event that came."""
+    """The next one asks for the events after the last one that came."""
     streams = Streams(Calls(server.url, "token"))
     script.event(1)
     assert streams.wait("run", 0, 20.0)
@@ -69,7 +69,7 @@ def test_a_broken_stream_is_taken_up_where_it_broke(server: Web, script: Script)
 
 
 def test_a_stream_that_is_refused_is_tried_again(server: Web, script: Script) -> None:
-    """Meanwhile a wait ends in time with no news."""
+    """Meanwhile a wait ends in time without an event."""
     server.answer = lambda asked: problem(503, "backend/unreachable", "no")
     streams = Streams(Calls(server.url, "token"))
     assert not streams.wait("run", 0, 0.01)
@@ -81,7 +81,7 @@ def test_a_stream_that_is_refused_is_tried_again(server: Web, script: Script) ->
 
 
 def test_the_end_of_a_run_ends_its_stream(server: Web, script: Script) -> None:
-    """Whoever waits later, after a retry, gets a new one."""
+    """A later wait, after a retry, gets a new one."""
     streams = Streams(Calls(server.url, "token"))
     script.event(1)
     script.lines.put(b"event: done\ndata: {}\n\n")
@@ -94,7 +94,9 @@ def test_the_end_of_a_run_ends_its_stream(server: Web, script: Script) -> None:
     streams.close()
 
 
-def test_a_stream_that_nobody_waits_for_is_let_go(server: Web, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_without_a_waiting_thread_is_closed(
+    server: Web, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its thread ends at the next keep-alive, so that a kernel that lives for weeks holds none."""
     monkeypatch.setattr(xtyl_nb.backends.remote.event_streams, "IDLE_SECONDS", 0.0)
     streams = Streams(Calls(server.url, "token"))

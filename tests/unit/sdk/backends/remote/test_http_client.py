@@ -1,4 +1,4 @@
-"""Calls to an API: what is sent, and what becomes of every kind of answer."""
+"""Calls to an API: the requests, and the results of every kind of answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKEN = "xtyl_secret0123456789"
 
 @pytest.fixture
 def server() -> Iterator[Web]:
-    """A server that says {} to everything until told otherwise."""
+    """A server that answers {} to everything until told otherwise."""
     with web() as made:
         yield made
 
@@ -73,7 +73,7 @@ def test_a_repeated_submission_can_be_told(server: Web) -> None:
 def test_an_answer_raises_what_the_back_end_raised(
     answer: Answer, kind: type[Exception], words: str, server: Web
 ) -> None:
-    """Each with its words and its class, and the token in none of them."""
+    """Each error has its words and its class, and never the token."""
     server.answer = lambda asked: answer
     with pytest.raises(kind) as raised:
         Calls(server.url, TOKEN).get("me")
@@ -82,7 +82,7 @@ def test_an_answer_raises_what_the_back_end_raised(
 
 
 def test_the_problems_of_a_workflow_come_back_as_they_were(server: Web) -> None:
-    """All at once, each with its code, its node and its cure."""
+    """All come at once, each with its code, its node and its hint."""
     found = [{"code": "workflow/cycle", "node": "a", "message": "a -> b -> a", "hint": "cut it"}]
     server.answer = lambda asked: problem(422, "workflow/invalid", "1 problem", problems=found)
     with pytest.raises(WorkflowError) as raised:
@@ -92,7 +92,7 @@ def test_the_problems_of_a_workflow_come_back_as_they_were(server: Web) -> None:
 
 @pytest.mark.parametrize(("status", "again"), [(503, True), (429, True), (500, False), (404, False)])
 def test_only_what_may_pass_is_worth_another_look(status: int, again: bool, server: Web) -> None:
-    """Whoever waits goes on over a restart, and not over a mistake."""
+    """A wait goes on over a restart, and not over a mistake."""
     server.answer = lambda asked: problem(status, "backend/unreachable", "no")
     with pytest.raises(BackendError) as raised:
         Calls(server.url, TOKEN).get("me")
@@ -100,7 +100,7 @@ def test_only_what_may_pass_is_worth_another_look(status: int, again: bool, serv
 
 
 def test_a_server_that_is_away_is_named() -> None:
-    """With its address, what to look at, and that nothing is lost."""
+    """The error has its address, the things to check, and that nothing is lost."""
     with web() as gone:
         url = gone.url
     with pytest.raises(BackendError, match="cannot be reached") as raised:
@@ -112,7 +112,7 @@ def test_a_server_that_is_away_is_named() -> None:
 
 @pytest.mark.parametrize("url", ["", "xtyl.example", "ftp://x", "https://", "https://me:pw@x", "https://x?token=y"])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    """Before anything is sent, and without repeating it: it may hold a password."""
+    """It is refused before anything is sent, and without repeating it: it may hold a password."""
     with pytest.raises(BackendError, match="not the address") as raised:
         Calls(url, TOKEN)
     assert "pw" not in str(raised.value)
@@ -127,14 +127,14 @@ def test_what_is_no_token_is_refused_unquoted(token: str) -> None:
 
 
 def test_a_token_that_would_travel_in_the_clear_is_told() -> None:
-    """To this machine plain HTTP is fine; to another it says what to use."""
+    """Plain HTTP to this machine is fine; to another, a warning names https."""
     with pytest.warns(UserWarning, match="unencrypted"):
         Calls("http://xtyl.example", TOKEN)
     Calls("http://localhost:1", TOKEN)
 
 
 def test_a_program_can_tell_forbidden_from_down(server: Web) -> None:
-    """By the code, which is the API's."""
+    """The code, which is the API's, tells them apart."""
     server.answer = lambda asked: problem(403, "api/forbidden", "this token may only read")
     with pytest.raises(BackendError) as raised:
         Calls(server.url, TOKEN).post("workflows", "executions")
@@ -150,7 +150,7 @@ def test_what_is_asked_after_closing_is_answered(server: Web) -> None:
 
 
 def test_a_lost_answer_says_that_it_may_have_been_done(server: Web) -> None:
-    """For what changes something; a look says that nothing is lost."""
+    """This holds for a change; after a read the hint says that nothing is lost."""
     server.answer = lambda asked: Answer(status=200, headers={"Content-Length": "99"}, chunks=iter([b"{"]))
     calls = Calls(server.url, TOKEN)
     with pytest.raises(BackendError, match="may have been done"):
@@ -161,14 +161,14 @@ def test_a_lost_answer_says_that_it_may_have_been_done(server: Web) -> None:
 
 @pytest.mark.parametrize("id", ["", " ", ".", "..", "../../me", "a/b", None, 7])
 def test_what_is_no_id_asks_nothing(id: object) -> None:
-    """An empty id would ask for the list of all, `..` for something else."""
+    """An empty id would request the list of all runs, `..` something else."""
     with pytest.raises(RunNotFound):
         at(id)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("answer", [[], {}, {"rows": 3}, {"rows": [3]}, {"rows": [{"label": 1}]}, {"nodes": []}, "x"])
 def test_an_odd_answer_is_an_error_that_says_so(answer: object, server: Web) -> None:
-    """Never a KeyError of ours: the address may be another service's."""
+    """It is never a KeyError: the address may be another service's."""
     server.answer = lambda asked: document(answer)
     queries = RemoteQueries(Calls(server.url, TOKEN))
     for ask in (queries.rows, queries.plan, queries.execution, queries.jobs, queries.events):
@@ -177,7 +177,7 @@ def test_an_odd_answer_is_an_error_that_says_so(answer: object, server: Web) -> 
 
 
 def test_pages_are_joined_in_order(server: Web) -> None:
-    """Each page is asked with the cursor of the one before."""
+    """Each page is requested with the cursor of the one before."""
     pages = {None: (["a", "b"], "2"), "2": (["c"], None)}
 
     def answer(asked: object) -> Answer:

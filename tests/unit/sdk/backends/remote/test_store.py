@@ -1,4 +1,4 @@
-"""Files over HTTP: brought once, whole, several at a time; what is gone or damaged is no file, and no end of a frame."""
+"""Files over HTTP: fetched once, whole, several at a time; a missing or damaged file does not fail a frame."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REFERENCES = [{"$artifact": name[:64], "media_type": "text/plain", "size": 4} fo
 
 
 def answer(asked: Asked) -> Answer:
-    """A file by its name, as the API gives it."""
+    """A file by its name, as the API sends it."""
     name = asked.path.partition("?")[0].rpartition("/")[2]
     if name not in FILES:
         return problem(404, "artifact/error", "this run refers to no such file")
@@ -41,21 +41,21 @@ def store(server: Web, tmp_path: Path) -> RemoteStore:
 
 
 def test_a_file_is_brought_once(server: Web, store: RemoteStore) -> None:
-    """The second time it is here; by its execution, and by its name."""
+    """The second time it is local, under its execution and its name."""
     assert [store.read(REFERENCES[0]), store.read(REFERENCES[0])] == [b"tide", b"tide"]
     assert [asked.path for asked in server.asked] == [f"/api/workflows/executions/run-1/artifacts/{next(iter(FILES))}"]
 
 
 def test_all_files_of_outputs_are_brought_at_once(server: Web, store: RemoteStore) -> None:
-    """Each once, however often it is referred to."""
+    """Each is fetched once, however often it is referred to."""
     store.prepare([json.dumps({"items": REFERENCES}), json.dumps(REFERENCES[1]), "null"])
     assert len(server.asked) == 3
     assert [store.read(each) for each in REFERENCES] == list(FILES.values())
     assert len(server.asked) == 3
 
 
-def test_a_file_that_is_gone_is_told_by_whoever_opens_it(store: RemoteStore) -> None:
-    """Its path is where it would be, as on a back end from the inside."""
+def test_a_missing_file_is_reported_when_it_is_opened(store: RemoteStore) -> None:
+    """Its path is returned all the same, as on a direct back end."""
     gone = {"$artifact": "0" * 64, "media_type": "image/png"}
     store.prepare([json.dumps(gone)])
     assert not store.path(gone).exists()
@@ -64,7 +64,7 @@ def test_a_file_that_is_gone_is_told_by_whoever_opens_it(store: RemoteStore) -> 
 
 
 def test_a_file_that_arrives_damaged_is_not_kept(server: Web, store: RemoteStore) -> None:
-    """Its name is its content's hash; the next time it is asked for anew."""
+    """Its name is its content's hash; the next time it is fetched anew."""
     server.answer = lambda asked: Answer(body=b"cut", media_type="text/plain")
     assert not store.path(REFERENCES[0]).exists()
     server.answer = answer
@@ -72,14 +72,14 @@ def test_a_file_that_arrives_damaged_is_not_kept(server: Web, store: RemoteStore
 
 
 def test_a_back_end_that_is_away_is_no_missing_file(server: Web, store: RemoteStore) -> None:
-    """Whoever asks may ask again."""
+    """The error is worth another try."""
     server.answer = lambda asked: problem(503, "backend/unreachable", "the back end does not answer")
     with pytest.raises(BackendError):
         store.path(REFERENCES[0])
 
 
 def test_a_file_that_is_sent_gets_the_reference_of_the_back_end(server: Web, tmp_path: Path) -> None:
-    """With what it needs to be taken in a submission, and the facts that were known here."""
+    """It has the receipt for a submission, and the facts that were known here."""
     server.answer = lambda asked: document(REFERENCES[0] | {"receipt": "signed"})
     sent = RemoteStore(tmp_path, Calls(server.url, "token")).save(b"tide", "text/plain", rows=1)
     assert sent == REFERENCES[0] | {"rows": 1, "receipt": "signed"}
