@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from xtyl_engine.errors import FrameError
+from xtyl_engine.errors import FrameError, with_article
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import plain
@@ -49,7 +49,8 @@ def _checked(frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
             frame = pd.DataFrame(frame)
         except Exception as error:
             raise FrameError(
-                f"a {type(frame).__name__} is not a table: {error}", hint="Pass a DataFrame, or a list of dicts."
+                f"{with_article(type(frame).__name__)} is not a table: {error}",
+                hint="Pass a DataFrame, or a list of dicts.",
             ) from error
     if isinstance(frame.columns, pd.MultiIndex):
         raise FrameError(
