@@ -37,7 +37,7 @@ class Served:
 
     @property
     def hub(self) -> Hub:
-        hub: Hub = self.desk.client.app.state.office.hub  # type: ignore[attr-defined]
+        hub: Hub = self.desk.client.app.state.ours.hub  # type: ignore[attr-defined]
         return hub
 
     @contextmanager
