@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -68,7 +68,8 @@ def test_answers_are_as_described(open_api: tuple[Desk, dict[str, str]], mode: G
     desk, known = open_api
     described = schemathesis.openapi.from_dict(desk.ask("GET", "/api/openapi.json").json())
     described.config.generation.update(with_security_parameters=False)
-    operations = [found.ok() for found in described.get_all_operations()]
+    found: Iterable[Any] = described.get_all_operations()
+    operations = [each.ok() for each in found]
     assert sum(probe(operation, mode, desk, known) for operation in operations) > 20
 
 

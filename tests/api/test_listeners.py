@@ -96,11 +96,12 @@ def test_a_run_that_is_over_is_told_from_anywhere(served: Served) -> None:
 def test_what_cannot_be_listened_to_is_refused(served: Served) -> None:
     """An unknown run, another project's run, an invalid number and one listener too many are problems with a code each."""
     id = served.teller.submit()
-    for name, who, given, status, code in (
+    refused: list[tuple[str, str, dict[str, Any], int, str]] = [
         ("no-such-run", "all", {}, 404, "run/not-found"),
         (id, "shop-write", {}, 404, "run/not-found"),
         (id, "all", {"Last-Event-ID": "x"}, 422, "api/invalid"),
-    ):
+    ]
+    for name, who, given, status, code in refused:
         with served.listening(name, who=who, **given) as answer:
             assert (answer.status_code, json.loads(answer.read())["code"]) == (status, code)
     with served.listening(id), served.listening(id), served.listening(id), served.listening(id) as answer:

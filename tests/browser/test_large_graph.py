@@ -85,7 +85,7 @@ def test_buttons_lead_to_what_failed_and_what_runs(large: Any) -> None:
 
 def is_seen(page: Any) -> list[Any]:
     """The card with the focus, and whether it is within the stage and readable."""
-    return page.evaluate(
+    found: list[Any] = page.evaluate(
         """() => {
             const card = document.activeElement;
             const [a, b] = [card, card.closest(".stage")].map((box) => box.getBoundingClientRect());
@@ -93,6 +93,7 @@ def is_seen(page: Any) -> list[Any]:
             return [card.dataset.node, inside && a.width > 150];
         }"""
     )
+    return found
 
 
 def test_a_graph_is_dragged_and_zoomed(large: Any) -> None:

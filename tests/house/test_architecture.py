@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -233,6 +233,7 @@ def is_built_in_name(node: ast.AST | None) -> bool:
 
 def decisions_by_name(tree: ast.AST) -> Iterator[str]:
     """Every place that decides by the name of a built-in node type or provider: compares, matches, or looks it up."""
+    parts: Sequence[ast.AST | None]
     for node in ast.walk(tree):
         match node:
             case ast.Compare():

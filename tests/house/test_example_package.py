@@ -29,7 +29,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("example")
     shutil.copytree(EXAMPLE, folder / "source")
     options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "install", *options, "--target", folder / "site", folder / "source"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        *options,
+        "--target",
+        str(folder / "site"),
+        str(folder / "source"),
+    ]
     subprocess.run(command, check=True)
     return {**os.environ, "PYTHONPATH": str(folder / "site")}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -71,7 +72,7 @@ def test_what_a_release_wrote_is_kept_and_goes_on(kept: str, settings: Settings)
     assert found["failed"].retry().wait(60).state == "failed"
 
 
-def jobs_of(run: xt.Run) -> dict[tuple[str, str], dict[str, object]]:
+def jobs_of(run: xt.Run) -> dict[tuple[str, str], dict[str, Any]]:
     """The rows of `run.jobs()`, by node and row; times as JSON writes them."""
     found = json.loads(run.jobs().to_json(orient="records", date_format="iso"))
     return {(job["node"], job["row"]): job for job in found}

@@ -19,12 +19,12 @@ from sqlalchemy import create_engine, inspect, text
 import xtyl_nb as xt
 from openai_server import openai_server
 from servers import wait_until
+from workbench import direct_backend
 from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.embedded.doctor import doctor
 from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-from xtyl_nb.backends.connect import backend
 from xtyl_nb.runs.run import Run
 from xtyl_nb.widget.widget import RunWidget
 
@@ -93,7 +93,8 @@ def team(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             stderr=log,
             start_new_session=True,
         )
-        kept.callback(lambda: (worker.terminate(), worker.wait(40)))
+        kept.callback(worker.wait, 40)
+        kept.callback(worker.terminate)
         xt.connect(database=settings.database_url, redis=settings.event_url)
         kept.callback(xt.connect)
         retry = {"attempts": 2, "base_seconds": 0.05}
@@ -128,7 +129,7 @@ def test_no_file_holds_a_secret(team: Team) -> None:
 
 def test_no_table_holds_a_secret(team: Team) -> None:
     """No column of any row of any table holds one, events and errors included."""
-    database = backend().database
+    database = direct_backend().database
     with database.engine.connect() as connection:
         tables = inspect(connection).get_table_names()
         rows = [str(row) for table in tables for row in connection.execute(text(f'SELECT t::text FROM "{table}" t'))]
@@ -140,8 +141,8 @@ def test_no_table_holds_a_secret(team: Team) -> None:
 
 def test_nothing_in_redis_holds_a_secret(team: Team) -> None:
     """No key and no value of any type holds one."""
-    reading = {"stream": lambda key: client.xrange(key), "list": lambda key: client.lrange(key, 0, -1)}
     with redis.Redis.from_url(team.settings.event_url, decode_responses=True) as client:
+        reading = {"stream": client.xrange, "list": lambda key: client.lrange(key, 0, -1)}
         found: dict[str, Any] = {}
         for key in client.scan_iter():
             kind = str(client.type(key))
@@ -169,7 +170,7 @@ def shown(run: Run) -> Iterator[str]:
 
 def test_nothing_that_is_shown_holds_a_secret(team: Team) -> None:
     """Frames, events, the widget's state, reprs, the doctor's findings and the worker's command line hold none."""
-    used = backend()
+    used = direct_backend()
     texts = [each for run in team.runs.values() for each in shown(run)]
     texts += [
         repr(used),

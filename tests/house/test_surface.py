@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -88,9 +89,9 @@ def test_help_fits_a_terminal_and_begins_with_one_sentence(name: str) -> None:
 def test_a_verb_explains_each_argument_and_shows_an_example(name: str) -> None:
     """`Args:` has the signature's parameters in their order, and the `Example:` runs."""
     doc = inspect.getdoc(VERBS[name]) or ""
-    verb = getattr(VERBS[name], "__func__", VERBS[name])
+    verb: Any = getattr(VERBS[name], "__func__", VERBS[name])
     parameters = [
-        {each.VAR_KEYWORD: "**"}.get(each.kind, "") + each.name
+        ("**" if each.kind is each.VAR_KEYWORD else "") + each.name
         for each in inspect.signature(verb).parameters.values()
         if each.name not in ("self", "cls")
     ]

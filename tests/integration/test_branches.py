@@ -9,6 +9,7 @@ import pytest
 
 import xtyl_nb as xt
 from payloads import PAYLOADS
+from servers import html_of
 
 TONES = pd.DataFrame({"tone": ["calm", "bold", "calm"]}, index=["a", "b", "c"])
 
@@ -141,16 +142,16 @@ def test_no_script_gets_out_of_a_table_a_picture_or_an_error(payload):
     flow = xt.Workflow(payload).attach("kit", title="{{ cell }}").call("bad", fail, cell="{{ cell }}")
     run = flow.run(frame).wait(60)
     shown = [run.frame(), run.outputs("kit"), run.jobs(), run.events(), xt.runs(), flow.plan(frame)]
-    texts = [table._repr_html_() for table in shown]
+    texts = [html_of(table) for table in shown]
     texts.append(run_html(run._plan, run.overview()))
     texts.append(flow._repr_html_())
     review = xt.Workflow("r").generate_copy("line", prompt="{{ cell }}").review("pick", of="line", instructions=payload)
     waiting = review.run(frame)
     waiting.approve("pick", choose=[0], timeout=60)
-    texts.append(waiting.reviews()._repr_html_())
+    texts.append(html_of(waiting.reviews()))
     with pytest.raises(xt.WorkflowError) as caught:
         xt.Workflow("bad").attach(payload, title="{{ nothing }}").attach("kit", title="{{ missing }}").run(frame)
-    texts.append(caught.value._repr_html_())
+    texts.append(html_of(caught.value))
     for text in texts:
         assert "<script" not in text
         assert "<img src=x" not in text

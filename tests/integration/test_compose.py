@@ -215,8 +215,8 @@ def test_every_service_is_fenced_in() -> None:
 
 def test_compose_reads_it() -> None:
     """The file is valid by the Compose specification's own schema, and as YAML."""
-    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run([*command, ROOT / "docker-compose.yml"], capture_output=True, text=True, check=False)
+    command = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, str(ROOT / "docker-compose.yml")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -25,7 +26,7 @@ def size_of(path: str) -> tuple[int, int]:
         return image.size
 
 
-def drafts(**review: object) -> xt.Workflow:
+def drafts(**review: Any) -> xt.Workflow:
     """A workflow with two headlines a row, of which a person picks one."""
     return (
         xt.Workflow("drafts")
@@ -69,7 +70,7 @@ def test_a_run_goes_from_submission_to_frame() -> None:
     assert (run.state, run.progress, run.waiting_for) == ("completed", 100, None)
     frame = run.frame()
     assert list(frame.index) == ["lamp", "mug"]
-    assert [row.kit for row in frame.itertuples()] == [row.headline[1] for row in frame.itertuples()]
+    assert list(frame["kit"]) == [headlines[1] for headlines in frame["headline"]]
     assert len(run.outputs("headline")) == 4
     assert len(run.jobs()) == 8
     assert list(run.events()["sequence"]) == list(range(1, len(run.events()) + 1))
@@ -207,7 +208,7 @@ def test_images_come_to_the_notebook() -> None:
 def test_an_image_of_the_notebook_goes_along() -> None:
     """A function on the worker gets an image from a cell of the frame, and its result brings it back."""
 
-    def mirror(picture):  # type: ignore[no-untyped-def]
+    def mirror(picture):
         from PIL import ImageOps
 
         return ImageOps.mirror(picture.open())
@@ -280,8 +281,9 @@ def test_what_is_wrong_is_told_before_anything_runs() -> None:
 
 def test_the_frame_comes_back_as_it_was() -> None:
     """Another handle gives the frame with the same index, dtypes and missing values."""
+    days: Any = ["2026-01-01", None]
     frame = pd.DataFrame(
-        {"product": ["a", None], "when": pd.to_datetime(["2026-01-01", None]), "count": pd.array([1, None], "Int64")},
+        {"product": ["a", None], "when": pd.to_datetime(days), "count": pd.array([1, None], "Int64")},
         index=pd.Index([10, 20], name="brief"),
     )
     run = _echo().run(frame).wait(60)

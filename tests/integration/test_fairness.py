@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -44,7 +45,7 @@ def working(count: int) -> xt.Run:
     return xt.Workflow("load").call("work", slowly, number="{{ n }}").run([{"n": place} for place in range(count)])
 
 
-def asked(settings: Settings, statement: object, **values: object) -> list[tuple]:
+def asked(settings: Settings, statement: object, **values: object) -> list[tuple[Any, ...]]:
     engine = create_engine(settings.database_url)
     with engine.connect() as connection:
         found = [tuple(row) for row in connection.execute(statement, values)]  # type: ignore[call-overload]

@@ -16,9 +16,8 @@ import redis
 
 import xtyl_nb as xt
 from backend import QUICK, wait_ready
-from servers import embedded_home, kill, wait_until
+from servers import embedded_home, kill, line_of, presence, wait_until
 from xtyl_engine.embedded.client import check, ensure, status
-from xtyl_engine.embedded.state_file import read_presence
 
 ROWS = 12
 
@@ -89,11 +88,11 @@ def harm(run, effects, deed):
 def test_the_run_survives_the_worker_s_death(home, effects):
     """After kill -9 of the worker a new one takes the lost jobs and goes on."""
     run = start(effects)
-    worker = read_presence(home.home).worker_pid
+    worker = presence(home.home).worker_pid
     seen = harm(run, effects, lambda: kill(worker))
     run.wait(60)
     assert_nothing_lost(run, effects, *seen)
-    assert read_presence(home.home).worker_pid != worker
+    assert presence(home.home).worker_pid != worker
 
 
 def test_the_run_survives_the_supervisor_s_death(home, effects):
@@ -129,7 +128,7 @@ def test_the_run_survives_its_client_s_death(home, effects, tmp_path):
         "run.wait()\n"
     )
     client = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True)
-    id = client.stdout.readline().strip()
+    id = line_of(client).strip()
     wait_until(effects.lines)
     client.kill()
     client.communicate()
@@ -142,7 +141,7 @@ def test_the_run_survives_its_client_s_death(home, effects, tmp_path):
 def test_the_run_survives_an_emptied_broker(home, effects):
     """After every key of the broker is gone, no job is redone and no job is forgotten."""
     run = start(effects)
-    with redis.Redis(unix_socket_path=read_presence(home.home).socket) as client:
+    with redis.Redis(unix_socket_path=presence(home.home).socket) as client:
         try:
             client.flushall()
         except redis.exceptions.NoPermissionError:
@@ -158,7 +157,7 @@ def test_the_run_survives_an_emptied_broker(home, effects):
 def test_the_run_survives_the_server_s_death(home, effects):
     """After kill -9 of the broker it is started again; running jobs are not disturbed, and the run goes on."""
     run = start(effects)
-    kill(read_presence(home.home).server_pid)
+    kill(presence(home.home).server_pid)
     run.wait(60)
     assert run.state == "completed"
     assert Counter(effects.lines()).most_common(1)[0][1] == 1

@@ -16,13 +16,13 @@ import pytest
 
 import xtyl_nb as xt
 from servers import valkey_server
+from workbench import direct_backend
 from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.values import functions
 from xtyl_engine.values.functions import PackedFunction, load_key, pack
 from xtyl_engine.workflow.validate import validate
-from xtyl_nb.backends.connect import backend
 from xtyl_nb.runs.run import Run
 
 FLOW = xt.Workflow("forged").call("made", lambda: "made").attach("fine", title="fine", after=[])
@@ -40,7 +40,7 @@ class Bomb:
 
 def started(forge: Callable[[PackedFunction, str, bytes], PackedFunction | None]) -> Run:
     """A run whose function is stored as `forge` makes it of the right one."""
-    used = backend()
+    used = direct_backend()
     id, key = new_execution_id("forged"), load_key(used.settings.key_file)
     right = pack(lambda: "made", key=key, execution_id=id)
     stored = forge(right, id, key)
@@ -96,7 +96,7 @@ def test_a_forged_function_fails_its_own_job(kind: str) -> None:
     def stored(right: PackedFunction, id: str, key: bytes) -> PackedFunction | None:
         found = forge(right, id, key)
         # Its row must be found, or the function is not looked at.
-        return found and replace(found, digest=right.digest)
+        return None if found is None else replace(found, digest=right.digest)
 
     run = started(stored).wait(60)
     frame = run.frame()

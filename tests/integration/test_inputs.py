@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,7 +115,7 @@ def test_an_empty_table_completes_with_no_rows():
     assert run.outputs("kit").empty
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Any, Any, str]] = {
     "status": (pd.DataFrame({"name": NAMES, "status": NAMES}), xt.FrameError, "'status' would collide"),
     "levels": (
         pd.DataFrame([["a"]], columns=pd.MultiIndex.from_tuples([("name", "x")])),

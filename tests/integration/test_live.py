@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 import xtyl_nb as xt
-from servers import wait_until
+from servers import line_of, wait_until
+from xtyl_engine.events import Event
 
 
 class Gate:
@@ -59,7 +60,7 @@ def test_pause_lets_what_runs_finish_and_starts_nothing(gate, effects):
     assert run.pause().state == "paused"
     gate.open()
     wait_until(lambda: run.jobs()["status"].eq("completed").sum() == 1)
-    assert "resume" in run.waiting_for
+    assert "resume" in str(run.waiting_for)
     assert run.pause().state == "paused"
     with pytest.raises(xt.WaitTimeout, match="paused"):
         run.wait(0.3)
@@ -142,7 +143,7 @@ def test_a_run_can_be_awaited_beside_others(gate):
 def test_watch_gives_every_event_as_it_happens(gate):
     """Events come numbered from one without a gap while the run goes on, and end with it."""
     run = gated(gate).run()
-    seen: list[object] = []
+    seen: list[Event] = []
 
     def follow():
         seen.extend(xt.attach(run.id).watch())
@@ -174,7 +175,7 @@ def test_an_interrupt_while_waiting_leaves_the_run_going(gate, tmp_path):
     client = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    assert client.stdout.readline() == "waiting\n"
+    assert line_of(client) == "waiting\n"
     client.send_signal(signal.SIGINT)
     _, words = client.communicate(timeout=60)
     assert client.returncode != 0

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ PLAIN = {
 def test_a_function_of_the_notebook_gives_its_value(kind):
     """For every way to write a function and every plain value it returns, the frame's column holds that value per row."""
     function, expected = PLAIN[kind]
-    argument = {"text": "{{ name }}"} if kind == "of the module beside" else {"name": "{{ name }}"}
+    argument: dict[str, Any] = {"text": "{{ name }}"} if kind == "of the module beside" else {"name": "{{ name }}"}
     frame = xt.Workflow("own").call("made", function, **argument).run(BRIEFS).wait(60).frame()
     assert list(frame["error"].dropna()) == []
     assert list(frame["made"]) == expected
@@ -291,7 +292,7 @@ def test_a_partial_failure_pauses_the_run_until_it_is_resumed(effects):
     run = xt.Workflow("partial").call("made", partial, name="{{ name }}").run(BRIEFS)
     wait_until(lambda: run.state == "paused")
     wait_until(lambda: "bo" in effects.lines())
-    assert "resume" in run.waiting_for
+    assert "resume" in str(run.waiting_for)
     assert "look at this" in str(run.overview().error) or "look at this" in " ".join(run.jobs()["error"].dropna())
     run.resume().wait(60)
     assert list(run.frame()["made"]) == ["ann", "bo"]

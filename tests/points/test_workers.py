@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -53,7 +54,7 @@ class Case:
         environ = self.settings.child_environ(os.environ) | {"XTYL_ACCEPT_FUNCTIONS": "1"} | variables
         subprocess.run(command, env=environ, stderr=subprocess.DEVNULL, check=False, timeout=60)
 
-    def rows(self, statement: str) -> list[tuple[object, ...]]:
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Rows from SQL, read without the engine's code."""
         engine = create_engine(self.database_url)
         with engine.connect() as connection:

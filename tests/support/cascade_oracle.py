@@ -39,8 +39,8 @@ def cases(draw: st.DrawFn) -> Case:
         config: dict[str, object] = {}
         earlier = names[:place]
         lists = [each for each in earlier if len(axes[each]) > 1 or each in expanders]
-        if lists and draw(st.booleans()):
-            over = draw(st.sampled_from(lists))
+        if bool(lists) and draw(st.booleans()):
+            over: str = draw(st.sampled_from(lists))
             config["over"] = over
             axes[name] = axes[over] + ((over,) if over in expanders else ())
         else:

@@ -4,9 +4,11 @@ import gzip
 import itertools
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 @dataclass
@@ -14,7 +16,7 @@ class Collector:
     """Its address, and the posts that it got: path, headers, body."""
 
     port: int = 0
-    posts: list = field(default_factory=list)
+    posts: list[Any] = field(default_factory=list)
 
     @property
     def dsn(self) -> str:
@@ -27,14 +29,14 @@ class Collector:
     def bodies(self, path: str) -> list[bytes]:
         return [body for at, _, body in list(self.posts) if at.startswith(path)]
 
-    def events(self) -> list[dict]:
+    def events(self) -> list[dict[str, Any]]:
         """The events of all Sentry envelopes: a header, then for each item its own header and a line."""
         lines = [line for body in self.bodies("/api/7/envelope/") for line in body.splitlines()]
         return [
             json.loads(event) for head, event in itertools.pairwise(lines) if json.loads(head).get("type") == "event"
         ]
 
-    def spans(self) -> list[tuple[dict, object]]:
+    def spans(self) -> list[tuple[dict[str, Any], Any]]:
         """The attributes of each span, and the span."""
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -43,12 +45,12 @@ class Collector:
         return [({each.key: _value(each.value) for each in span.attributes}, span) for span in spans]
 
 
-def _value(value):
+def _value(value: Any) -> Any:
     return getattr(value, value.WhichOneof("value"))
 
 
 @contextmanager
-def collector():
+def collector() -> Iterator[Collector]:
     """Run the server in a thread."""
     made = Collector()
     handler = type("Bound", (_Handler,), {"collector": made})
@@ -68,7 +70,7 @@ def collector():
 class _Handler(BaseHTTPRequestHandler):
     collector: Collector
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
@@ -77,5 +79,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *_):
-        pass
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

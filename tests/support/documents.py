@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.validate import find_problems
 
 
-def document(*nodes, edges=(), **rest):
+def document(*nodes: Any, edges: Any = (), **rest: Any) -> Document:
     """A document from (id, type, config) triples and (source, target[, branch]) edges."""
     return Document(
         name="w",
@@ -16,9 +18,9 @@ def document(*nodes, edges=(), **rest):
     )
 
 
-def copy(id, prompt="A line", **config):
+def copy(id: str, prompt: str = "A line", **config: Any) -> tuple[str, str, dict[str, Any]]:
     return (id, "generate_copy", {"prompt": prompt, **config})
 
 
-def codes(*args, **kwargs):
+def codes(*args: Any, **kwargs: Any) -> list[str]:
     return [problem.code.removeprefix("workflow/") for problem in find_problems(*args, **kwargs)]

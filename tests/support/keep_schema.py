@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 
@@ -24,7 +25,7 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.settings import Settings
 
 BRIEFS = [{"word": "lamp", "text": '{"lumen": 800}'}, {"word": "mug", "text": "{"}]
-IMAGE = {"prompt": "{{ line.text }}", "over": "line", "size": "96x64"}
+IMAGE: dict[str, Any] = {"prompt": "{{ line.text }}", "over": "line", "size": "96x64"}
 
 
 def fill() -> dict[str, object]:

@@ -8,9 +8,11 @@ import json
 import struct
 import threading
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 ERRORS = {
     "bad-request": (400, "unknown parameter", "invalid_request_error", {}),
@@ -58,12 +60,12 @@ class OpenAIServer:
     """The address of the server, and its requests."""
 
     url: str
-    requests: list = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
-def openai_server():
+def openai_server() -> Iterator[OpenAIServer]:
     """Run the server in a thread; hanging answers are released at the end."""
     served = OpenAIServer(url="")
     handler = type("Bound", (_Handler,), {"served": served})
@@ -84,7 +86,7 @@ def openai_server():
 class _Handler(BaseHTTPRequestHandler):
     served: OpenAIServer
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.served.requests.append((self.path, body, {name.lower(): value for name, value in self.headers.items()}))
         model = body["model"]
@@ -105,14 +107,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, json.dumps({"data": [{"b64_json": _png(*map(int, body["size"].split("x")))}]}))
 
-    def _refuse(self, status, message, code, headers):
+    def _refuse(self, status: int, message: str, code: str | None, headers: dict[str, str]) -> None:
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         self._answer(status, json.dumps({"error": {"message": message.format(key=key), "code": code}}), headers)
 
-    def _answer(self, status, text, headers=()):
+    def _answer(self, status: int, text: str, given: Any = ()) -> None:
         data = text.encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), "Connection": "close"} | dict(
-            headers
+            given
         )
         self.send_response(status)
         for name, value in headers.items():
@@ -121,11 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
         self.close_connection = True
 
-    def log_message(self, *arguments):
+    def log_message(self, *arguments: object) -> None:
         """Say nothing."""
 
 
-def _completion(body):
+def _completion(body: dict[str, Any]) -> dict[str, Any]:
     text = f" {body['messages'][-1]['content']} by {body['model']} "
     return {
         "id": "x",
@@ -136,8 +138,8 @@ def _completion(body):
     }
 
 
-def _png(width, height):
-    def chunk(kind, data):
+def _png(width: int, height: int) -> str:
+    def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     buffer = io.BytesIO(b"")

@@ -50,14 +50,14 @@ def chain(size: int) -> Plan:
 def fan(size: int) -> Plan:
     """One node, `size` nodes after it, one after all of them."""
     middle = [f"m{i}" for i in range(size)]
-    nodes = {"first": {}, **{id: {} for id in middle}, "last": {}}
+    nodes: dict[str, dict[str, object]] = {"first": {}, **{id: {} for id in middle}, "last": {}}
     return plan_of(nodes, [*(("first", id) for id in middle), *((id, "last") for id in middle)])
 
 
 def layered(layers: int, width: int, *, seed: int = 1) -> Plan:
     """Layers of nodes, each with two random parents in the layer before."""
     draw = random.Random(seed)
-    nodes = {f"n{layer}_{place}": {} for layer in range(layers) for place in range(width)}
+    nodes: dict[str, dict[str, object]] = {f"n{layer}_{place}": {} for layer in range(layers) for place in range(width)}
     edges = {
         (f"n{layer - 1}_{draw.randrange(width)}", f"n{layer}_{place}")
         for layer in range(1, layers)

@@ -21,7 +21,7 @@ from xtyl_nb.drawing.run_picture import Exhibit
 from xtyl_nb.drawing.timeline import Bar, Timeline
 
 STARTED = 1_700_000_000.0
-SUMMER = {
+SUMMER: dict[str, tuple[str, dict[str, Any]]] = {
     "headline": ("generate_copy", {"prompt": "A {{ tone }} headline for {{ product }}", "n": 3}),
     "poster": ("generate_image", {"prompt": "Poster for {{ product }}: {{ headline.text }}", "over": "headline"}),
     "premium": ("conditional", {"when": "{{ price > 100 }}"}),
@@ -105,9 +105,8 @@ def draw_image(path: Path, *, top: str, bottom: str, size: int = 512) -> str:
 def review_of(images: list[str], *, item: str = "0", label: str = "Aurora lamp", **fields: Any) -> Review:
     texts = ("Light that leaves the lamp behind", "For rooms that dream", "Dawn, on a switch")
     options = tuple(Option(index=place, text=texts[place % 3], image=image) for place, image in enumerate(images))
-    return Review(
-        **({"node": "pick", "item": item, "row": int(item), "label": label, "choose": 1, "options": options} | fields)
-    )
+    given: dict[str, Any] = {"node": "pick", "item": item, "row": int(item), "label": label, "choose": 1}
+    return Review(**(given | {"options": options} | fields))
 
 
 class ScriptedRun:
@@ -186,9 +185,19 @@ class ScriptedRun:
         return JobPage(total=2, start=start, jobs=(self.inspect(node, item="1"), self.inspect(node, item="0"))[start:])
 
     def inspect(self, node: str, *, item: str) -> JobDetail:
-        common = {"node": node, "item": item, "label": f"<b>row {item}</b>", "because": "first", "started": STARTED}
+        common: dict[str, Any] = {
+            "node": node,
+            "item": item,
+            "label": f"<b>row {item}</b>",
+            "because": "first",
+            "started": STARTED,
+        }
         if item == "0":
-            facts = {"text": "Hello\n<script>alert(1)</script>", "finished": STARTED + 2, "attempts_made": 1}
+            facts: dict[str, Any] = {
+                "text": "Hello\n<script>alert(1)</script>",
+                "finished": STARTED + 2,
+                "attempts_made": 1,
+            }
             asked = {"prompt": "A headline for <i>Aurora</i>", "model": None}
             return JobDetail(state=JobState.COMPLETED, asked=asked, cost=0.01, tokens=12, **common, **facts)
         tried = (

@@ -18,6 +18,7 @@ from typing import Any
 
 from xtyl_engine.embedded.client import down
 from xtyl_engine.embedded.redis_server import find_server, ping, socket_path, start_server
+from xtyl_engine.embedded.state_file import Presence, read_presence
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 # How long a test waits for what should come at once. Only a failure waits so long; a busy machine may need some of it.
@@ -138,14 +139,33 @@ sys.stdin.read()
     )
 
 
-def is_gone(pid: int) -> bool:
+def presence(home: Path) -> Presence:
+    """What the supervisor has written down, which must be there."""
+    found = read_presence(home)
+    assert found is not None
+    return found
+
+
+def line_of(process: subprocess.Popen[Any]) -> Any:
+    """The next line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def html_of(shown: Any) -> str:
+    """What a notebook shows of a value."""
+    return str(shown._repr_html_())
+
+
+def is_gone(pid: int | None) -> bool:
     """Whether a process has ended; one that is not reaped yet has ended too."""
     done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return done.stdout.strip()[:1] in ("", "Z")
 
 
-def kill(pid: int) -> None:
+def kill(pid: int | None) -> None:
     """Kill a process, as a crash does."""
+    assert pid is not None
     os.kill(pid, 9)
 
 

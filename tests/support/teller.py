@@ -48,4 +48,4 @@ class Teller:
         locked = self.driver.database.transact(work)
         if not lost:
             self.publish(locked.events)
-        return locked.sequence
+        return int(locked.sequence)

@@ -50,15 +50,20 @@ class Workbench:
         return self.work(flow.run(*arguments, **inputs))
 
 
+def direct_backend() -> DirectBackend:
+    """The back end in use, which is no remote one."""
+    made = backend()
+    assert isinstance(made, DirectBackend)
+    return made
+
+
 def used_backend(environ: dict[str, str]) -> DirectBackend:
     """The back end that these variables name, in use from now on."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
         xt.connect()
-        made = backend()
-    assert isinstance(made, DirectBackend)
-    return made
+        return direct_backend()
 
 
 @contextlib.contextmanager

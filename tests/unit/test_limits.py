@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations, islice
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -162,7 +163,7 @@ def refusing() -> None:
 
 
 @pytest.mark.parametrize("function", [shouting, refusing])
-def test_events_stay_small(bench: Workbench, function: object) -> None:
+def test_events_stay_small(bench: Workbench, function: Callable[[], None]) -> None:
     """However long an error's words are and whatever is in them, they are stored, and no event holds more than it may."""
     run = bench.done(xt.Workflow("loud").call("made", function))
     assert run.frame()["error"][0].startswith("made: ")
@@ -175,6 +176,7 @@ def test_words_about_a_decision(bench: Workbench) -> None:
     """A comment or reason that is too long or no text is refused, and the review still waits; odd letters are mended."""
     flow = xt.Workflow("pick").generate_copy("line", prompt="x").review("pick", of="line")
     run = bench.done(flow)
+    words: Any
     for words in ("x" * (MAX_COMMENT_LENGTH + 1), 7):
         with pytest.raises(DecisionRefused, match=r"characters; 10,000|not text"):
             run.reject("pick", reason=words)

@@ -24,7 +24,7 @@ PAGES = 300_000
 def workflow() -> xt.Workflow:
     """Texts that quote the texts before them."""
     retry = {"attempts": 20, "base_seconds": 0.05, "max_seconds": 0.5}
-    common = {"provider": "openai", "retry": retry, "cache": False}
+    common: dict[str, Any] = {"provider": "openai", "retry": retry, "cache": False}
     return (
         xt.Workflow("chaos")
         .generate_copy("idea", prompt="An idea for {{ product }}", n=2, **common)

@@ -88,7 +88,8 @@ class Place:
     """All parts of one case. The workers reach the servers through proxies, the settings directly."""
 
     settings: Settings
-    broker: Broker
+    # The embedded one is not killed here; its process is found by the supervisor.
+    broker: Any
     workers: list[Fleet]
     ways: list[Way]
     log: Path

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -86,13 +87,17 @@ def play(case: Case, folder: Path, database_url: str, say: Callable[[str], None]
             xt.connect()
 
 
+def _is_past(run: Run, jobs: int) -> bool:
+    return _done(run) >= jobs
+
+
 def _harm(there: Place, run: Run, case: Case, draw: Random, say: Callable[[str], None]) -> list[tuple[float, float]]:
     """Play the faults, each when some more jobs are complete, with a pause after every second one."""
     known = {fault.__name__: fault for fault in (*FAULTS[case.database], *ON_SMALL_DISK)}
     quiet: list[tuple[float, float]] = []
     for place_, name in enumerate(case.faults):
         target = (place_ + 1) * ALL_JOBS // (len(case.faults) + 2)
-        wait_until(lambda target=target: _done(run) >= target, DRAIN_SECONDS)
+        wait_until(partial(_is_past, run, target), DRAIN_SECONDS)
         say(name)
         known[name](there, draw)
         if place_ % 2 and _done(run) < ALL_JOBS:

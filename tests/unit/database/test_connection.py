@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -51,7 +52,7 @@ def test_an_error_inside_undoes_all_of_it(database: Database) -> None:
 
 def test_a_wrong_statement_is_told_once_and_not_repeated(database: Database) -> None:
     """An error that another try would repeat is raised at once, with the driver's cause kept."""
-    tries = []
+    tries: list[Any] = []
 
     def wrong(transaction: object) -> None:
         tries.append(1)
@@ -94,7 +95,7 @@ def test_a_lock_held_too_long_is_retryable_and_named(tmp_path: Path) -> None:
     database = opened(path)
     database.transact(lambda transaction: transaction.run(CREATE))
     with database.engine.connect() as connection:
-        connection.connection.execute("PRAGMA busy_timeout=20")  # type: ignore[attr-defined]
+        connection.connection.execute("PRAGMA busy_timeout=20")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(BackendError, match="locked") as caught:
@@ -113,7 +114,7 @@ def test_a_write_on_a_full_disk_is_repeated_until_there_is_room(tmp_path: Path) 
     database = opened(tmp_path / "x.db")
     database.transact(lambda transaction: transaction.run(CREATE))
     fill = text("INSERT INTO t VALUES (zeroblob(100000))")
-    tries = []
+    tries: list[Any] = []
 
     def write(transaction: Transaction) -> int:
         tries.append(

@@ -60,7 +60,7 @@ def test_a_database_of_a_newer_release_is_refused_by_name(bare):
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaError, match=f"schema 9999, this release knows up to {HEAD}") as caught:
         ensure_schema(bare)
-    assert "pip install -U" in caught.value.hint
+    assert "pip install -U" in (caught.value.hint or "")
     assert revision(bare) == "9999"
 
 
@@ -79,7 +79,7 @@ def test_a_revision_that_is_not_known_is_refused(bare, target):
     ensure_schema(bare)
     with pytest.raises(SchemaError, match="there is no schema") as caught:
         change_schema(bare, target)
-    assert "0001, 0002" in caught.value.hint
+    assert "0001, 0002" in (caught.value.hint or "")
     assert revision(bare) == HEAD
 
 

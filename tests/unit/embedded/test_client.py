@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 import redis
 
-from servers import embedded_home, fake_server, is_gone, kill, start_client, wait_until
-from xtyl_engine.embedded.client import SupervisorState, check, down, ensure, status, worker_command
+from servers import embedded_home, fake_server, is_gone, kill, line_of, presence, start_client, wait_until
+from xtyl_engine.embedded.client import check, down, ensure, status, worker_command
 from xtyl_engine.embedded.locks import supervisor_lock
-from xtyl_engine.embedded.state_file import read_presence
+from xtyl_engine.embedded.state_file import SupervisorState
 from xtyl_engine.errors import BackendStartError
 from xtyl_engine.settings import SettingsError, load_settings
 from xtyl_nb.backends.direct import DirectBackend
@@ -42,10 +42,11 @@ def test_it_starts_answers_and_ends(settings):
     found = status(settings)
     assert found.running
     assert found.clients
+    assert found.socket is not None
     assert found.socket.stat().st_mode & 0o777 == 0o600
     assert found.socket.parent.stat().st_mode & 0o777 == 0o700
-    wait_until(lambda: read_presence(settings.home).worker_pid)
-    server, worker = read_presence(settings.home).server_pid, read_presence(settings.home).worker_pid
+    wait_until(lambda: presence(settings.home).worker_pid)
+    server, worker = presence(settings.home).server_pid, presence(settings.home).worker_pid
     assert down(settings)
     wait_until(lambda: is_gone(found.pid))
     assert is_gone(server)
@@ -83,7 +84,7 @@ def test_a_misspelt_rate_starts_nothing(settings, monkeypatch):
 def test_five_at_once_share_one(settings):
     """Processes that start together agree on one supervisor."""
     clients = [start_client(settings) for _ in range(5)]
-    pids = {client.stdout.readline() for client in clients}
+    pids = {line_of(client) for client in clients}
     for client in clients:
         client.communicate("")
         assert client.returncode == 0
@@ -134,7 +135,7 @@ def test_a_server_that_cannot_run_is_named(settings, tmp_path, monkeypatch):
     with pytest.raises(BackendStartError, match="the server ended 5 times") as caught:
         ensure(settings)
     assert "Redis server v=9.0.0" in str(caught.value)
-    assert "xtyl doctor" in caught.value.hint
+    assert "xtyl doctor" in (caught.value.hint or "")
     assert status(settings).state is SupervisorState.FAILED
 
 
@@ -155,10 +156,11 @@ def test_a_home_that_cannot_be_written_is_named():
 
 def test_a_lock_held_elsewhere_is_explained(settings):
     """A home whose holder left no usable record is said to belong to another machine or container."""
-    code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; p.claim(pathlib.Path({str(supervisor_lock(settings.home))!r}))"
+    path = str(supervisor_lock(settings.home))
+    code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; p.acquire(pathlib.Path({path!r}))"
     code += "; print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        other.stdout.readline()
+        line_of(other)
         with pytest.raises(BackendStartError, match="another container"):
             ensure(replace(settings, start_seconds=0.3))
         other.kill()
@@ -167,7 +169,7 @@ def test_a_lock_held_elsewhere_is_explained(settings):
 def test_an_interrupt_reaches_no_child(settings):
     """SIGINT to a client's process group, as Jupyter sends it, leaves the back end alone."""
     client = start_client(settings)
-    pid = int(client.stdout.readline())
+    pid = int(line_of(client))
     subprocess.run([sys.executable, "-c", f"import os; os.killpg({client.pid}, 2)"], check=True)
     client.communicate()
     assert status(settings).pid == pid

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from servers import line_of
 from xtyl_engine.embedded.locks import acquire, exclusive, holder, is_same_file, shared
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence, write_presence
 
@@ -21,7 +22,7 @@ def hold(path, how):
     code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; kept = p.{how}(pathlib.Path({str(path)!r}))\n"
     code += "print(kept is not None, flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "True\n"
+    assert line_of(process) == "True\n"
     return process
 
 
@@ -83,6 +84,7 @@ def test_many_join_and_none_is_alone(tmp_path):
 def test_a_file_made_anew_is_another(tmp_path):
     """A handle no longer belongs to its path when the file was removed or replaced."""
     handle = shared(tmp_path / "lock")
+    assert handle is not None
     assert is_same_file(handle, tmp_path / "lock")
     (tmp_path / "lock").unlink()
     assert not is_same_file(handle, tmp_path / "lock")

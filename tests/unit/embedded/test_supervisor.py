@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 
-from servers import embedded_home, is_gone, kill, start_client, wait_until
+from servers import embedded_home, is_gone, kill, line_of, presence, start_client, wait_until
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
-from xtyl_engine.embedded.client import SupervisorState, check, ensure, status
+from xtyl_engine.embedded.client import check, ensure, status
 from xtyl_engine.embedded.redis_server import ping
-from xtyl_engine.embedded.state_file import read_presence
+from xtyl_engine.embedded.state_file import SupervisorState
 from xtyl_engine.errors import BackendStartError
 
 
@@ -29,15 +29,15 @@ def settings(tmp_path):
 def ready(settings):
     """Start it, wait until its worker takes notifications, and return its record."""
     ensure(settings)
-    wait_until(lambda: read_presence(settings.home).state is SupervisorState.READY)
-    return read_presence(settings.home)
+    wait_until(lambda: presence(settings.home).state is SupervisorState.READY)
+    return presence(settings.home)
 
 
 def test_a_dead_worker_is_replaced(settings):
     """A killed worker is started again and takes notifications."""
     before = ready(settings)
     kill(before.worker_pid)
-    wait_until(lambda: read_presence(settings.home).restarts == 1)
+    wait_until(lambda: presence(settings.home).restarts == 1)
     after = ready(settings)
     assert after.worker_pid not in (None, before.worker_pid)
     assert (after.pid, after.server_pid) == (before.pid, before.server_pid)
@@ -47,7 +47,7 @@ def test_a_dead_server_is_replaced(settings):
     """A server that is killed is started again on the same socket, and the worker finds it."""
     before = ready(settings)
     kill(before.server_pid)
-    wait_until(lambda: read_presence(settings.home).restarts == 1)
+    wait_until(lambda: presence(settings.home).restarts == 1)
     after = ready(settings)
     assert after.socket == before.socket
     assert after.worker_pid == before.worker_pid
@@ -84,15 +84,15 @@ def test_a_worker_that_cannot_start_fails_the_back_end(settings, tmp_path, monke
 def test_it_stays_for_a_client_and_ends_without(settings):
     """It runs while a client lives, ends when the last one has died, and leaves nothing."""
     client = start_client(settings)
-    pid = int(client.stdout.readline())
-    wait_until(lambda: read_presence(settings.home).state is SupervisorState.READY)
-    found = read_presence(settings.home)
+    pid = int(line_of(client))
+    wait_until(lambda: presence(settings.home).state is SupervisorState.READY)
+    found = presence(settings.home)
     assert found.pid == pid
     assert not is_gone(pid)
     client.kill()
     client.communicate()
     wait_until(lambda: status(settings).pid is None)
-    assert read_presence(settings.home).state is SupervisorState.STOPPED
+    assert presence(settings.home).state is SupervisorState.STOPPED
     assert is_gone(found.worker_pid)
     assert is_gone(found.server_pid)
     assert not os.path.exists(os.path.dirname(found.socket))

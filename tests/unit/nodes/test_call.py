@@ -126,7 +126,7 @@ def test_wrong_arguments_show_the_signature(call):
     """A function that does not take its arguments is told apart from one that raises TypeError itself."""
 
     def score(image, strict=False):
-        return len(3)
+        return len(3)  # type: ignore[arg-type]
 
     with pytest.raises(PermanentError, match=r"does not take what it was given.*colour") as caught:
         call(score, colour=1)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -83,7 +84,8 @@ def test_the_page_for_authors_names_every_fact():
 
 def test_a_type_may_be_written_with_the_names_of_an_earlier_release():
     """`templates` is `rendered`, as a keyword and to read, even in a copy; and `Usage` is found where it was."""
-    kind = NodeType(name="haiku", config=NodeConfig, run=node_type("call").run, templates=("prompt",))
+    make: Any = NodeType
+    kind = make(name="haiku", config=NodeConfig, run=node_type("call").run, templates=("prompt",))
     assert kind.rendered == kind.templates == ("prompt",)
     assert replace(kind, rendered=()).templates == ()
     assert Usage is providers_base.Usage
@@ -156,7 +158,7 @@ def test_configs_refuse_by_parameter(name, config, parameter):
 
 def test_copy_has_its_fields(context):
     """Text comes with provider, model, tokens and cost, and with usage for the record."""
-    done = run_node("generate_copy", context(), prompt="A playful headline for Aurora lamp")
+    done: Any = run_node("generate_copy", context(), prompt="A playful headline for Aurora lamp")
     assert tuple(done.output) == node_type("generate_copy").fields({})
     assert (done.output["model"], done.output["cost"]) == ("offline/copy-1", 0.0)
     assert done.usage.tokens == done.output["tokens"] > 0
@@ -229,7 +231,7 @@ def test_attach_gathers(context):
 def test_what_holds(context, value, expected):
     """Empty, zero, false and their written forms choose `otherwise`; everything else `then`."""
     assert holds(value) is bool(expected)
-    done = run_node("conditional", context(), when=value)
+    done: Any = run_node("conditional", context(), when=value)
     assert done.branch == done.output["branch"] == ("then" if expected else "otherwise")
     assert done.branch in node_type("conditional").branches({})
 

@@ -1,5 +1,7 @@
 """The review node: the options that a person sees, the decisions that are accepted, and their outputs."""
 
+from typing import Any
+
 import pytest
 
 from xtyl_engine.errors import DecisionRefused, PermanentError
@@ -40,6 +42,7 @@ def test_what_was_skipped_is_no_option():
     upstream = {"headline": [*HEADLINES[:2], Skipped()], "poster": [POSTERS[0], Skipped(), POSTERS[2]]}
     options = make_options("poster", upstream)
     assert options == [{"headline": HEADLINES[0], "poster": POSTERS[0]}, {"poster": POSTERS[2]}]
+    nothing: Any
     for nothing in ([], Skipped(), None):
         with pytest.raises(PermanentError, match="nothing to review"):
             review({"poster": nothing})
@@ -124,7 +127,8 @@ def test_an_edit_changes_the_nearest_text():
 
 def test_an_edit_may_name_its_nodes():
     """Texts may be given by node, and option numbers as JSON writes them."""
-    done = decide(review(edit=True).output, choose=[0], edits={"0": {"brand": "Other", "headline": "x"}})
+    edits: Any = {"0": {"brand": "Other", "headline": "x"}}
+    done = decide(review(edit=True).output, choose=[0], edits=edits)
     assert (done.output["brand"]["text"], done.output["headline"]["text"]) == ("Other", "x")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -219,7 +220,8 @@ def test_whatever_the_order_every_job_ends_and_is_counted_once(data: st.DataObje
         ensure_schema(database)
         driver = Driver(database)
         id = driver.submit(validate(RICH, columns=()))
-        held, asks = [], 3
+        held: list[Any] = []
+        asks = 3
         while True:
             held += driver.claim(id, data.draw(st.integers(1, 3)))
             review = driver.jobs(id)["pick", "0"].state

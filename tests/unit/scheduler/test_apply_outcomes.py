@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engine_driver import Driver, completed
@@ -25,7 +27,7 @@ def test_a_newborn_job_skipped_at_birth_is_counted_once(database: Database, leng
     """What waits for it, born in the same batch, neither starts early nor waits for ever."""
     driver = Driver(database)
     nodes = {"way": {}, "slow": {}, "a": {}, "b": {}, "of_a": {"over": "a"}, "of_b": {"over": "b"}}
-    edges = [("way", "of_a", "then"), ("of_a", "of_b"), ("slow", "of_b")]
+    edges: list[Any] = [("way", "of_a", "then"), ("of_a", "of_b"), ("slow", "of_b")]
     id = driver.submit(plan_of(nodes, edges, expanders=["a", "b"]))
     claims = {claim.node: claim for claim in driver.claim(id, 4)}
     driver.record(id, completed(claims["way"], branch="otherwise"))

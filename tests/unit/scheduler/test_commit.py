@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,9 @@ from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.outcomes import Completed
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.worker.sweeper import MAX_LOST, Sweeper
+from xtyl_engine.workflow.plan import Plan
 
-BRANCHES = [("c", "a", "then"), ("c", "b", "otherwise"), ("a", "join"), ("b", "join"), ("c", "join")]
+BRANCHES: list[Any] = [("c", "a", "then"), ("c", "b", "otherwise"), ("a", "join"), ("b", "join"), ("c", "join")]
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def sweep(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("plan", [chain(30), fan(30), layered(5, 8)], ids=["chain", "fan", "layered"])
-def test_every_job_runs_once_and_after_its_parents(driver: Driver, plan) -> None:  # type: ignore[no-untyped-def]
+def test_every_job_runs_once_and_after_its_parents(driver: Driver, plan: Plan) -> None:
     """Each job starts exactly once, when all its parents are committed, in every row; then the run is completed."""
     id = driver.submit(plan, rows=2)
     order = driver.drain(id)

@@ -197,7 +197,7 @@ def test_sql_says_what_the_rules_say(database: Database) -> None:
     examples = 120 if database.is_sqlite else 40
     try:
         run_state_machine_as_test(
-            lambda: Machine([Driver(each) for each in databases]),
+            lambda: Machine([Driver(each) for each in databases]),  # type: ignore[arg-type]
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=40,

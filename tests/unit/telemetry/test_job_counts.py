@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import update
 
@@ -71,7 +73,7 @@ def test_a_job_is_ready_when_its_last_parent_is_over(driver):
     """From submission for a job that has none; for one that gathers a list, from the end of the last of its jobs."""
     nodes = {"first": {}, "many": {"n": 3}, "last": {}}
     id = driver.submit(plan_of(nodes, [("first", "many"), ("many", "last")]))
-    claims = {}
+    claims: dict[tuple[str, str], Any] = {}
     while granted := driver.claim(id, 4):
         claims |= {(claim.node, claim.item): claim for claim in granted}
         driver.record(id, *map(completed, granted))

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def shout(word: str) -> str:
     return word.upper()
 
 
-def written(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
@@ -53,7 +54,7 @@ def test_each_line_says_which_job_it_is_about(bench, own_logging, capsys, timeou
     lines = written(capsys)
     assert [(line["event"], line["level"]) for line in lines] == [
         ("shouting boom", "warning"),
-        ("failed: shout() raised ValueError: too loud (line 37)", "warning"),
+        ("failed: shout() raised ValueError: too loud (line 38)", "warning"),
     ]
     for line in lines:
         assert (line["execution"], line["node"], line["item"], line["attempt"]) == (run.id, "loud", "0", 1)
@@ -121,7 +122,11 @@ def test_a_line_of_a_request_says_which_execution_it_is_about(own_logging, capsy
 def test_secrets_are_hidden_in_what_is_bound(own_logging, capsys):
     """They are hidden at any depth: under a telling name, in a text, in the words of an object."""
     keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
-    headers = {"authorization": "xtyl-hunter2", "accept": ["Bearer hunter2"], "error": ValueError("password=hunter2")}
+    headers: Any = {
+        "authorization": "xtyl-hunter2",
+        "accept": ["Bearer hunter2"],
+        "error": ValueError("password=hunter2"),
+    }
     with about_execution("e-1", headers=headers):
         logging.getLogger("x").warning("refused")
     (line,) = written(capsys)

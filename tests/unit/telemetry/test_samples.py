@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,8 @@ def test_labels_that_others_choose_are_bounded():
 
 def test_a_child_of_a_pool_is_heard():
     """What it counts, and how many of its slots are at work."""
-    relay, heard = Relay(), []
+    heard: list[Any] = []
+    relay = Relay()
     relay.tell([("xtyl_jobs", ("call", "failed"), 1), ("xtyl_job_seconds", ("call",), 0.25)])
     relay.tell_standing(3, 2)
     relay.listen(heard.extend)
@@ -98,16 +100,17 @@ def test_a_child_of_a_pool_is_heard():
     assert heard == [("xtyl_jobs", ("call", "failed"), 1), ("xtyl_job_seconds", ("call",), 0.25)]
 
 
-def test_a_full_pipe_holds_no_process_up():
+def test_a_full_pipe_holds_nobody_up():
     """Samples that find no room are lost, and their number is reported as soon as there is room."""
-    relay, heard, sample = Relay(), [], ("xtyl_jobs", ("call", "failed"), 1)
+    heard: list[Any] = []
+    relay, sample = Relay(), ("xtyl_jobs", ("call", "failed"), 1)
     count = 20_000
     for _ in range(count):
         relay.tell([sample])
     relay.listen(heard.extend)
 
     def lost() -> float:
-        return sum(value for name, _, value in list(heard) if name == "xtyl_samples_lost")
+        return sum(float(value) for name, _, value in list(heard) if name == "xtyl_samples_lost")
 
     def is_all_told() -> bool:
         nonlocal count

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -44,13 +45,14 @@ def bench(tmp_path, errors) -> Iterator[Workbench]:
 def burst(word: str) -> str:
     local = f"{word} in a variable"
     try:
-        return {}[local]
+        nothing: dict[str, str] = {}
+        return nothing[local]
     except KeyError as error:
         logging.getLogger("xtyl").error("a node's own line with %s", word)
         raise ValueError(f"{word} in a message") from error
 
 
-def sent(errors: Errors, server: Collector) -> list[dict]:
+def sent(errors: Errors, server: Collector) -> list[dict[str, Any]]:
     errors.close()
     return server.events()
 

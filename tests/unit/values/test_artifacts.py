@@ -110,9 +110,9 @@ def test_a_refusal_says_the_same_each_time(store):
             store.save_image(b"\x89PNG\r\n\x1a\n" + b"nothing of a header")
         said.append(caught.value.message)
     assert said == ["the image/png image is truncated or damaged: its header cannot be read"] * 2
-    with pytest.raises(LimitExceeded) as caught:
+    with pytest.raises(LimitExceeded) as too_large:
         store.save_image(png_header(50_000, 50_000))
-    assert caught.value.message == "the image has more than the 50,000,000 pixels allowed"
+    assert too_large.value.message == "the image has more than the 50,000,000 pixels allowed"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from dataclasses import replace
+from importlib import import_module
 from types import ModuleType
 
 import cloudpickle
@@ -212,8 +213,7 @@ def test_a_function_of_a_module_beside_the_notebook_is_packed(tmp_path, monkeypa
     (tmp_path / "beside.py").write_text("RATE = 2\ndef twice(x):\n    return RATE * x\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    import beside
-
+    beside = import_module("beside")
     packed = pack(beside.twice, key=KEY, execution_id="e1")
     assert reference(beside.twice) is None
     monkeypatch.delitem(sys.modules, "beside")

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,12 +136,12 @@ def test_hostile_objects_are_refused(store):
 
 def test_depth_and_cycles_are_refused(store):
     """Deep nesting and cycles end in a named error, not in a RecursionError."""
-    deep = []
+    deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
     with pytest.raises(ValueNotPlain, match="deeper than"):
         plain(deep, store)
-    cycle = {"a": []}
+    cycle: dict[str, Any] = {"a": []}
     cycle["a"].append(cycle)
     with pytest.raises(ValueNotPlain, match="contains itself"):
         plain(cycle, store)
@@ -156,7 +157,7 @@ def test_a_shared_part_is_no_cycle(store):
 
 def test_a_value_that_explodes_is_refused(store):
     """Lists of the same list, each doubling the last, end at the limit of parts."""
-    value = [0]
+    value: list[Any] = [0]
     for _ in range(40):
         value = [value, value]
     with pytest.raises(LimitExceeded):

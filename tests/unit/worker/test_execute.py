@@ -200,7 +200,7 @@ class Flaky(Database):
 
     failing = 0
 
-    def transact(self, work: Any, *, seconds: float = 30.0) -> Any:
+    def transact(self, work: Any, *, seconds: float | None = None) -> Any:
         if self.failing:
             self.failing -= 1
             raise BackendError("the connection is lost", retryable=True)

@@ -104,9 +104,10 @@ def test_an_old_claim_is_renewed_while_the_run_goes_on(driver: Driver) -> None:
     """A job that took long to prepare starts late, and its start is recorded then."""
     id = driver.submit(chain(2))
     (claim,) = driver.claim(id)
-    before = driver.jobs(id)["n0", "0"].started
+    before: Any = driver.jobs(id)["n0", "0"].started
     assert driver.recorder.may_start(old(claim))
-    assert driver.jobs(id)["n0", "0"].started > before
+    started: Any = driver.jobs(id)["n0", "0"].started
+    assert started > before
 
 
 def test_an_old_claim_of_a_lost_job_may_not_start(driver: Driver) -> None:

@@ -116,7 +116,7 @@ def test_tells_all_at_once_in_order():
         edges=[("a", "z")],
     )
     found = find_problems(broken)
-    assert [problem.node for problem in found] == sorted(problem.node for problem in found)
+    assert [problem.node for problem in found] == sorted(str(problem.node) for problem in found)
     assert {p.code for p in found} >= {
         "workflow/bad-parameter", "workflow/unknown-reference", "workflow/unknown-field", "workflow/bad-id",
         "workflow/unknown-type", "workflow/bad-edge", "workflow/cycle",

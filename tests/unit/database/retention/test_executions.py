@@ -28,10 +28,11 @@ from xtyl_engine.database.retention.files import GRACE_SECONDS, files_in, mentio
 from xtyl_engine.database.retention.keeper import Housekeeper, Tally, foresee, keep_house, tidy
 from xtyl_engine.database.tables import events, executions, jobs, rate_limits, rows
 from xtyl_engine.scheduler import submit as submission
+from xtyl_engine.scheduler.templates import keep_version
 
 DAY = 86_400.0
 KEPT = Retention(seconds=30 * DAY)
-IMAGE = {"size": "16x16", "cache": False}
+IMAGE: dict[str, Any] = {"size": "16x16", "cache": False}
 
 
 @pytest.fixture
@@ -323,7 +324,7 @@ def test_a_plan_removed_during_a_submission_is_written_again(bench: Workbench, m
         age(bench, bench.done(flow))
     database = bench.backend.database
     assert len(list(prune(database, KEPT))) == 2
-    keep_version, removed = submission.keep_version, []
+    removed: list[int] = []
 
     def meanwhile(*arguments: object) -> None:
         keep_version(*arguments)  # type: ignore[arg-type]

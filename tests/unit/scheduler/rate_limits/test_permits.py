@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -41,7 +42,7 @@ class Fleet:
             driver.recorder.rates = ClaimPolicy(parse_rates(rates), "offline")
         self.database = database
 
-    def claim(self, id: str, want: int = ROWS) -> list:
+    def claim(self, id: str, want: int = ROWS) -> list[Any]:
         """The claims of both when each asks for all there is."""
         return [claim for driver in (self.first, self.second) for claim in driver.claim(id, want)]
 
@@ -192,14 +193,14 @@ def test_a_rate_that_cannot_be_read_is_named(said):
         parse_rates(said)
     with pytest.raises(SettingsError, match="XTYL_RATES is") as caught:
         load_settings({"XTYL_RATES": said})
-    assert "openai=60/m" in caught.value.hint
+    assert "openai=60/m" in (caught.value.hint or "")
 
 
 def test_a_rate_for_nothing_is_refused():
     """A name that is misspelt would limit nothing, and cost money."""
     with pytest.raises(SettingsError, match="'opneai'") as caught:
         read_claim_policy(load_settings({"XTYL_RATES": "opneai=1/s"}))
-    assert "'openai'" in caught.value.hint
+    assert "'openai'" in (caught.value.hint or "")
     assert read_claim_policy(load_settings({"XTYL_RATES": "call=1/s"})).by_key["call"].count == 1
 
 

@@ -19,6 +19,7 @@ import xtyl_nb as xt
 from refusals import FLOW, SECRET, refused
 from repository import SUPPORT
 from servers import valkey_server, wait_until
+from workbench import direct_backend
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import HEAD, ensure_schema
 from xtyl_engine.embedded.client import worker_command
@@ -120,10 +121,10 @@ def test_a_worker_says_why_it_cannot_use_its_database(redis: str, tmp_path: Path
 
 def test_a_lock_held_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program holds the database a run is refused whole, with a message; afterwards the same run goes in."""
-    database = backend().database
+    database = direct_backend().database
     monkeypatch.setattr(database, "patience_seconds", 0.1)
     with database.engine.connect() as connection:
-        connection.connection.execute("PRAGMA busy_timeout=20")  # type: ignore[attr-defined]
+        connection.connection.execute("PRAGMA busy_timeout=20")
     with contextlib.closing(sqlite3.connect(tmp_path / "good.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(BackendError, match=r"good\.db answered: database is locked") as caught:

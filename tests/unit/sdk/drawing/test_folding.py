@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import networkx as nx
 from hypothesis import given
@@ -17,7 +18,8 @@ from xtyl_nb.widget.state import describe, draw_graph
 
 def branches(count: int):
     """That many branches side by side, each a text, an image of it and a choice, all gathered at the end."""
-    nodes, edges = {"start": ("call", {}), "end": ("attach", {})}, []
+    nodes: dict[str, Any] = {"start": ("call", {}), "end": ("attach", {})}
+    edges: list[Any] = []
     for place in range(count):
         copy, image, pick = (f"{name}_{place}" for name in ("copy", "image", "pick"))
         nodes |= {copy: ("generate_copy", {}), image: ("generate_image", {}), pick: ("review", {"of": image})}

@@ -10,6 +10,7 @@ import pytest
 
 import xtyl_nb as xt
 from scripted_run import draw_image
+from servers import html_of
 from workbench import Workbench, moving, workbench
 
 BRIEFS = pd.DataFrame({"name": ["a", "b"]}, index=pd.Index(["x", "y"], name="key"))
@@ -42,7 +43,7 @@ def test_a_run_that_has_not_begun_has_whole_frames(bench: Workbench) -> None:
     assert list(run.events()["kind"]) == ["submitted"]
     assert run.reviews().empty
     for table in (frame, jobs, run.events(), run.outputs("line"), run.reviews()):
-        assert table._repr_html_()
+        assert html_of(table)
 
 
 def test_a_column_of_ones_own_paths_is_not_embedded(bench: Workbench, tmp_path: Path) -> None:
@@ -52,9 +53,9 @@ def test_a_column_of_ones_own_paths_is_not_embedded(bench: Workbench, tmp_path: 
     flow = xt.Workflow("own").generate_image("poster", prompt="{{ file }}", size="64x64")
     run = bench.done(flow, pd.DataFrame({"file": [own]}))
     for frame in (run.frame(), xt.attach(run.id).frame()):
-        assert frame._repr_html_().count("<img") == 1
-        assert "passport.png" in frame._repr_html_()
-    assert run.outputs("poster")._repr_html_().count("<img") == 1
+        assert html_of(frame).count("<img") == 1
+        assert "passport.png" in html_of(frame)
+    assert html_of(run.outputs("poster")).count("<img") == 1
 
 
 def test_a_failed_row_stays_with_its_error(bench: Workbench) -> None:
@@ -104,8 +105,8 @@ def test_a_frame_with_labels_twice_is_shown_and_joined_by_position(bench: Workbe
     run = bench.done(xt.Workflow("twice").attach("kit", title="{{ name }}"), frame)
     assert list(run.frame()["kit"]) == ["a", "b", "c"]
     assert list(run.outputs("kit")["title"]) == ["a", "b", "c"]
-    assert run.frame()._repr_html_()
-    assert run.outputs("kit")._repr_html_()
+    assert html_of(run.frame())
+    assert html_of(run.outputs("kit"))
 
 
 def test_results_leave_as_any_frame_does(bench: Workbench, tmp_path: Path) -> None:

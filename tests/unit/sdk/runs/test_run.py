@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -50,12 +51,14 @@ def test_progress_counts_what_is_over(bench: Workbench) -> None:
     bench.work(run)
     assert run.waiting_for == "a person: 1 decision at pick"
     assert run.approve("pick", choose=[1]) is run
-    assert (run.state, run.progress, run.waiting_for) == ("completed", 100, None)
+    end: tuple[Any, ...] = (run.state, run.progress, run.waiting_for)
+    assert end == ("completed", 100, None)
 
 
 def test_a_refused_decision_changes_nothing(bench: Workbench) -> None:
     """The allowed choices are named, and the review still waits."""
     run = bench.done(FLOW, name="x")
+    choose: Any
     for choose in ([], [0, 1], [2], [-1], ["0"], [True]):
         with pytest.raises(xt.DecisionRefused, match=r"Choose 1 of 0\.\.1: choose=\[n\]"):
             run.approve("pick", choose=choose)

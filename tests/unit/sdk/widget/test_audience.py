@@ -59,7 +59,7 @@ def test_the_last_page_to_close_is_known_beside_tabs_that_said_nothing() -> None
 
 def test_a_cell_that_runs_for_hours_is_no_silence() -> None:
     """On ipykernel 6 no page is heard meanwhile; the quarter of an hour begins at the end of the cell."""
-    clock, events = Clock(), EventManager(None, available_events)  # type: ignore[no-untyped-call]
+    clock, events = Clock(), EventManager(None, available_events)  # type: ignore[arg-type]
     cells = Cells(clock)
     audience = Audience(cells, clock)
     cells.listen(events)

@@ -96,8 +96,8 @@ def test_time_at_work_is_what_the_jobs_took(bench: Workbench) -> None:
     run = bench.done(FLOW, BRIEFS.head(3))
     jobs = run.jobs()
     nodes = run.overview().nodes
-    took = jobs[jobs["node"] == "line"]["duration"].sum().total_seconds()
-    assert nodes["line"].worked == pytest.approx(took, abs=0.02)
+    took: Any = jobs[jobs["node"] == "line"]["duration"].sum()
+    assert nodes["line"].worked == pytest.approx(took.total_seconds(), abs=0.02)
     assert (nodes["line"].at_work, nodes["pick"].at_work) == (0, 3)
     since = nodes["pick"].started
     assert since is not None

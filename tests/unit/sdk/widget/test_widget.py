@@ -49,7 +49,7 @@ def scripted(*states: str) -> ScriptedRun:
 
 def caught_up(shown: Recorder) -> dict[str, Any]:
     """The state in a page that was open from the beginning."""
-    state = json.loads(json.dumps(describe(overview_of(PLAN)) | {"number": 0}))
+    state: dict[str, Any] = json.loads(json.dumps(describe(overview_of(PLAN)) | {"number": 0}))
     for message in shown.sent:
         if message["kind"] == "patch":
             assert message["number"] == state["number"] + 1
@@ -166,6 +166,7 @@ def test_nonsense_from_the_page_is_refused_or_ignored() -> None:
     live = scripted("completed")
     shown = Recorder(live)
     assert shown.click("approve", node="pick")["ok"] is False
+    nonsense: Any
     for nonsense in (None, "pause", [], {"kind": ["pause"]}, {"kind": "__init__"}):
         shown._handle_custom_msg(nonsense, [])
     assert live.controls == []

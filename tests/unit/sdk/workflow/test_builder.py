@@ -201,7 +201,7 @@ def test_a_branch_extends_what_it_is_given(then):
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Workflow(3),
+        lambda: Workflow(3),  # type: ignore[arg-type]
         lambda: Workflow("w", inputs="tone"),
         lambda: base().generate_copy(3, prompt="x"),
         lambda: base().generate_copy("b", prompt="x", after="a"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_in_a_notebook():
     """In a kernel the table is displayed, once, and one line of error follows."""
     jupyter_client = pytest.importorskip("jupyter_client")
     manager, client = jupyter_client.manager.start_new_kernel(kernel_name="python3")
-    shown = []
+    shown: list[Any] = []
     try:
         client.execute_interactive(CELL, timeout=60, output_hook=shown.append)
     finally:

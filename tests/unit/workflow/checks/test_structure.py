@@ -9,6 +9,7 @@ import pytest
 
 import xtyl_nb as xt
 from documents import codes, copy, document
+from servers import html_of
 from workbench import workbench
 from xtyl_engine.errors import WorkflowError
 from xtyl_engine.workflow.document import Document
@@ -58,7 +59,7 @@ def test_labels_lead_nowhere(tmp_path: Path) -> None:
         for name in ("../x", "health", "<script>", "\U0001f600", "{{ x }}"):
             run = bench.done(xt.Workflow(name).attach("kit", title="{{ label }}"), [{"label": each} for each in labels])
             assert re.fullmatch(r"[a-z0-9-]+", run.id)
-            assert "<script" not in run.frame()._repr_html_()
+            assert "<script" not in html_of(run.frame())
         frame = run.frame().set_index("label")[[]].assign(x=1)
         run = bench.done(xt.Workflow("saved").attach("kit", title="{{ x }}"), frame)
         saved = run.save(tmp_path / "out")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from xtyl_engine.errors import LimitExceeded, RenderError
@@ -191,7 +193,7 @@ def test_deep_templates(template):
 
 def test_deep_values():
     """A config nested too deep, or in a circle, is a named error."""
-    value: list = []
+    value: list[Any] = []
     value.append(value)
     with pytest.raises(LimitExceeded):
         render(value, {})
