@@ -22,7 +22,7 @@ from servers import wait_until
 from teller import Teller
 from xtyl_engine.api.routes import stream
 from xtyl_engine.api.streaming import channel
-from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.broker.live_events import Publisher
 from xtyl_engine.events import EventKind
 
@@ -36,8 +36,8 @@ class Served:
     port: int
 
     @property
-    def hub(self) -> Hub:
-        hub: Hub = self.desk.client.app.state.ours.hub  # type: ignore[attr-defined]
+    def hub(self) -> Broadcaster:
+        hub: Broadcaster = self.desk.client.app.state.ours.hub  # type: ignore[attr-defined]
         return hub
 
     @contextmanager

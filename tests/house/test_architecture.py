@@ -147,22 +147,28 @@ def test_the_top_of_a_package_is_seen_at_a_glance(package: str) -> None:
     assert len(entries) <= MOST_ENTRIES[package], sorted(entries)
 
 
-@pytest.mark.parametrize("name", [name for name, path in MODULES.items() if path.name == "__init__.py"])
+FACES = [name for name, path in MODULES.items() if path.name == "__init__.py" and ".migrations" not in name]
+
+
+@pytest.mark.parametrize("name", FACES)
 def test_a_face_says_what_its_room_is_for(name: str) -> None:
-    """A room's face is a docstring and the names that others may touch; loading it loads nothing of ours."""
-    path = MODULES[name]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    assert ast.get_docstring(tree)
-    if name in PACKAGES or ".migrations" in name:
-        return
-    assert ours(path, late=False) == set()
+    """A face begins with a docstring, and loading a room's face loads nothing of ours."""
+    assert ast.get_docstring(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+    assert name in PACKAGES or ours(MODULES[name], late=False) == set()
+
+
+@pytest.mark.parametrize("name", [name for name in FACES if name not in PACKAGES])
+def test_a_face_lists_what_other_rooms_use(name: str) -> None:
+    """`__all__` names just the modules that others import, or that the console script starts."""
+    users = {other for other in MODULES if not f"{other}.".startswith(f"{name}.")}
+    used = {each for other in users for each in ours(MODULES[other], typing=True) if each.startswith(f"{name}.")}
+    started = re.findall(rf'= "({re.escape(name)}\.\w+):', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (public,) = (
         ast.literal_eval(node.value)
-        for node in tree.body
+        for node in ast.parse(MODULES[name].read_text(encoding="utf-8")).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
     )
-    inside = {each.stem for each in path.parent.iterdir() if each.suffix == ".py" or each.is_dir()}
-    assert set(public) <= inside - {"__init__", "__pycache__"}
+    assert public == sorted({each.removeprefix(f"{name}.").split(".")[0] for each in [*used, *started]})
 
 
 def test_every_room_is_drawn() -> None:

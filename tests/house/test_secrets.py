@@ -20,11 +20,11 @@ import xtyl_nb as xt
 from openai_server import openai_server
 from servers import wait_until
 from workbench import direct_backend
-from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.embedded.doctor import doctor
 from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.worker.command import worker_command
 from xtyl_nb.runs.run import Run
 from xtyl_nb.widget.widget import RunWidget
 

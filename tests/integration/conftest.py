@@ -18,8 +18,8 @@ from backend import QUICK, Effects
 from repository import TESTS
 from served import Served, serve
 from servers import embedded_home, valkey_server
-from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.worker.command import worker_command
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ import redis
 import xtyl_nb as xt
 from backend import QUICK, wait_ready
 from servers import embedded_home, kill, line_of, presence, wait_until
-from xtyl_engine.embedded.client import check, ensure, status
+from xtyl_engine.embedded.client import check, ensure
+from xtyl_engine.embedded.status import status
 
 ROWS = 12
 

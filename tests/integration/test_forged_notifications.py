@@ -16,7 +16,8 @@ import xtyl_nb as xt
 from backend import QUICK, wait_ready
 from servers import embedded_home, wait_until
 from xtyl_engine.broker.celery_app import QUEUE, TASK, make_app
-from xtyl_engine.embedded.client import ensure, status
+from xtyl_engine.embedded.client import ensure
+from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings
 
 

@@ -19,7 +19,7 @@ KERNEL = """
 import json, sys
 import pandas as pd
 import xtyl_nb as xt
-from xtyl_engine.embedded.client import status
+from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import load_settings
 
 mine = sys.argv[1]

@@ -11,8 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 
-from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.settings import Settings
+from xtyl_engine.worker.command import worker_command
 
 
 class Fleet:

@@ -121,7 +121,7 @@ def start_client(settings: Settings, code: str = "") -> subprocess.Popen[str]:
     for its input to end."""
     script = f"""
 import sys
-from xtyl_engine.embedded.client import ensure, status
+from xtyl_engine.embedded.client import ensure; from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import load_settings
 settings = load_settings()
 ensure(settings)

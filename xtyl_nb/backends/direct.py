@@ -71,7 +71,7 @@ class DirectBackend:
 
     def overview(self, id: str) -> Overview:
         """The state of one execution and of each of its nodes."""
-        return self.engine.glance.overview(id)
+        return self.engine.overviews.overview(id)
 
     def control(self, id: str, action: str) -> None:
         """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
@@ -83,15 +83,15 @@ class DirectBackend:
 
     def reviews(self, id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
         """The open reviews in order: the first `count`, or those after the review of this node and item."""
-        return self.engine.glance.reviews(id, after, count)
+        return self.engine.overviews.reviews(id, after, count)
 
     def inspect(self, id: str, node: str, item: str) -> JobDetail:
         """One job with all its details. Raises RunNotFound."""
-        return self.engine.closeup.job(id, node, item)
+        return self.engine.job_details.job(id, node, item)
 
     def job_page(self, id: str, node: str, start: int) -> JobPage:
-        """Some jobs of a node; those that wait for a person come first. Raises RunNotFound."""
-        return self.engine.closeup.page(id, node, start)
+        """Some jobs of a node; failed ones come first, then those that wait for a person. Raises RunNotFound."""
+        return self.engine.job_details.page(id, node, start)
 
     def store_of(self, id: str) -> ArtifactStore:
         """The store with the files of one execution."""

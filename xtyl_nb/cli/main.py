@@ -68,7 +68,8 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
 @main.command()
 def up() -> None:
     """Start the embedded back end, or find it running."""
-    from xtyl_engine.embedded.client import ensure, status
+    from xtyl_engine.embedded.client import ensure
+    from xtyl_engine.embedded.status import status
 
     settings = settings_of_home()
     ensure(settings)
@@ -86,7 +87,7 @@ def down() -> None:
 @main.command()
 def status() -> None:
     """Show which parts of the embedded back end run, or how full a shared one is."""
-    from xtyl_engine.embedded.client import status as look
+    from xtyl_engine.embedded.status import status as look
 
     settings = settings_of_home()
     if settings.redis_url is not None:
@@ -100,7 +101,7 @@ def doctor() -> None:
     """Check everything that a run needs, and say how to mend each fault."""
     import os
 
-    from xtyl_engine.embedded.client import doctor as examine
+    from xtyl_engine.embedded.doctor import doctor as examine
     from xtyl_engine.settings import load_settings
 
     if url := os.environ.get("XTYL_URL", "").strip():

@@ -127,7 +127,7 @@ def _open(settings: Settings) -> Iterator[Database]:
 
 def _broker(settings: Settings) -> str | None:
     """The broker's URL; None while the embedded one does not run, because its streams ended with it."""
-    from xtyl_engine.embedded.client import status
+    from xtyl_engine.embedded.status import status
 
     if settings.redis_url is not None:
         return settings.event_url

@@ -1,6 +1,7 @@
 """Pictures and words computed in Python: layout, cards, the still picture of a run, drawings of workflows, galleries, timelines.
 
-The widget, the frames and the terminal use it; of a run it needs only what `displayable` declares.
+The widget, the frames and the terminal use it; of a run it needs only what `displayable` declares. `layout` and
+`workflow_picture` serve the other modules.
 """
 
 __all__ = [
@@ -9,10 +10,8 @@ __all__ = [
     "draw",
     "folding",
     "gallery",
-    "layout",
     "run_picture",
     "thumbnail",
     "timeline",
     "words",
-    "workflow_picture",
 ]

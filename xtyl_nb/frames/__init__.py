@@ -1,6 +1,6 @@
 """DataFrames: reads inputs from the user's frame, and returns results as frames on the same index. Only this room imports pandas.
 
-Other rooms use `inputs` and `results`.
+Other rooms use `inputs` and `results`; pickled frames name `result_frame`.
 """
 
-__all__ = ["dtypes", "inputs", "result_frame", "results"]
+__all__ = ["inputs", "result_frame", "results"]

@@ -3,4 +3,4 @@
 Workflows start a run by `launch`; users get the names of `run` and `launch` from the package.
 """
 
-__all__ = ["decisions", "export", "launch", "run"]
+__all__ = ["launch", "run"]

@@ -255,7 +255,7 @@ class Run:
         return self._backend.reviews(self.id, after, count)
 
     def _job_page(self, node: str, start: int = 0) -> JobPage:
-        """Some jobs of a node from the `start`-th on; those that wait for a person come first."""
+        """Some jobs of a node from the `start`-th on; failed ones come first, then those that wait for a person."""
         return self._backend.job_page(self.id, node, start)
 
     def _recent_events(self, count: int = 200) -> list[Event]:

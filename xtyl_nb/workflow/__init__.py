@@ -1,6 +1,6 @@
 """The fluent builder, with which users write a workflow, and the display of its problems.
 
-Users get the names of `builder` and `errors` from the package.
+Users get `builder`'s Workflow from the package; its verbs are in `steps`, and `errors` shows what is wrong.
 """
 
-__all__ = ["builder", "errors", "implied_edges"]
+__all__ = ["builder"]

@@ -17,7 +17,7 @@ from xtyl_engine.api.parameters import answers
 from xtyl_engine.api.problems import handle_errors, problem_of
 from xtyl_engine.api.routes import executions, files, health, reads, reviews, stream, templates
 from xtyl_engine.api.service import Service
-from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.api.thread_pools import ThreadPools, respond
 from xtyl_engine.api.tokens import TokenFile
 from xtyl_engine.telemetry.prometheus import ApiMetrics
@@ -29,7 +29,7 @@ PARTS = [part.router for part in (health, templates, executions, reads, stream, 
 
 def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None) -> FastAPI:
     """The API of a back end. It closes its connections to the back end when it ends."""
-    hub = Hub(
+    hub = Broadcaster(
         service.engine.queries,
         service.engine.connection.redis_url,
         describe=problem_of,

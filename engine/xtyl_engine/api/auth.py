@@ -1,5 +1,5 @@
-"""Authentication: a bearer token's role and project, checked before a route reads anything else of a request. The rules for
-tokens themselves are in `tokens`.
+"""Authentication: a bearer token, and its role, checked before a route reads anything else of a request. Its project is checked
+by `scoped_queries` for reads and by `service` for the rest; the rules for tokens themselves are in `tokens`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.api.service import Service
-from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.api.thread_pools import ThreadPools
 from xtyl_engine.api.tokens import Role, Token, TokenFile
 from xtyl_engine.telemetry.prometheus import ApiMetrics
@@ -32,7 +32,7 @@ class AppState:
     service: Service
     tokens: TokenFile
     pools: ThreadPools
-    hub: Hub
+    hub: Broadcaster
     metrics: ApiMetrics | None = None
 
 

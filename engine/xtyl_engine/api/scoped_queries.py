@@ -43,17 +43,17 @@ class ScopedExecution:
         self._engine = engine
         self._kept = kept
         id = execution.id
-        self.overview = partial(engine.glance.overview, id)
+        self.overview = partial(engine.overviews.overview, id)
         self.plan = partial(engine.queries.plan, id)
-        self.job = partial(engine.closeup.job, id)
-        self.job_page = partial(engine.closeup.page, id)
+        self.job = partial(engine.job_details.job, id)
+        self.job_page = partial(engine.job_details.page, id)
         self.states = partial(engine.queries.job_groups, id)
         self.rows = partial(listing.rows, id)
         self.jobs = partial(listing.jobs, id)
         self.events = partial(listing.events, id)
 
     def job_state(self, node: str, item: str) -> JobState:
-        """The details of one job. Raises RunNotFound."""
+        """The state of one job. Raises RunNotFound."""
         with self._engine.database.read() as transaction:
             found = transaction.row(sql.OUTPUT, {"execution_id": self.execution.id, "node": node, "item": item})
         if found is None:
@@ -63,7 +63,7 @@ class ScopedExecution:
     def reviews(self, after: str | None, limit: int) -> Page[Review]:
         """The open reviews in order; the cursor is node and item of the last one, `pick/3`."""
         node, _, item = (after or "").partition("/")
-        found = self._engine.glance.reviews(self.execution.id, (node, item) if after else None, limit + 1)
+        found = self._engine.overviews.reviews(self.execution.id, (node, item) if after else None, limit + 1)
         shown = found[:limit]
         return Page(items=shown, next=f"{shown[-1].node}/{shown[-1].item}" if len(found) > limit else None)
 
@@ -84,7 +84,7 @@ class ScopedExecution:
         return File(name=self._engine.store.path(reference).name, media_type=sniff_image(data) or shown, data=data)
 
 
-class Reader:
+class ScopedQueries:
     """Reads one database and its artifact store. Safe to share between threads."""
 
     def __init__(self, engine: Engine):

@@ -10,7 +10,7 @@ import uvicorn
 
 from xtyl_engine.api.app import make_app
 from xtyl_engine.api.service import Service
-from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.api.tokens import TokenFile
 from xtyl_engine.settings import Settings, prepare_home
 from xtyl_engine.telemetry.log_lines import keep_journal
@@ -25,7 +25,7 @@ MOST_FILES = 65_536
 class Server(uvicorn.Server):
     """A server that closes its event streams before it ends; otherwise it would wait for them."""
 
-    def __init__(self, configuration: uvicorn.Config, hub: Hub):
+    def __init__(self, configuration: uvicorn.Config, hub: Broadcaster):
         super().__init__(configuration)
         self._hub = hub
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from xtyl_engine.api.request_models import DecisionBody, SubmissionBody
-from xtyl_engine.api.scoped_queries import Reader
+from xtyl_engine.api.scoped_queries import ScopedQueries
 from xtyl_engine.api.submission import Asked, check_portable, read_submission, sign_functions
 from xtyl_engine.api.uploads import Receipts, deposit
 from xtyl_engine.engine import Engine
@@ -45,7 +45,7 @@ class Service:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.engine = Engine(settings, pool_size=POOL_SIZE, patience_seconds=DATABASE_WAIT_SECONDS)
-        self.reader = Reader(self.engine)
+        self.reader = ScopedQueries(self.engine)
         self.receipts = Receipts(lambda: load_key(settings.key_file))
 
     def project(self, scope: str | None, asked: str | None) -> str:

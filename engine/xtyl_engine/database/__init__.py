@@ -3,4 +3,4 @@
 Others open a `connection` and run `statements` in a transaction; `schema` upgrades a database to this release.
 """
 
-__all__ = ["connection", "migrations", "retention", "schema", "statements", "tables"]
+__all__ = ["connection", "retention", "schema", "statements", "tables"]

@@ -1,7 +1,7 @@
 """The back end of one user on one machine: a supervisor that owns a Redis server, a worker and a SQLite file.
 
-Other rooms use `client` (find it, start it, stop it), `status`, `doctor`, `backup` and `log_files`; the rest serves the
-supervisor.
+Other rooms use `client` (find it, start it, stop it), `status`, `doctor` and `backup`. The client starts `supervisor`, a
+process of its own, which the rest serves.
 """
 
-__all__ = ["backup", "client", "doctor", "log_files", "status", "supervisor"]
+__all__ = ["backup", "client", "doctor", "status"]

@@ -1,10 +1,10 @@
 """Reads SQL and never writes: executions, jobs, overviews, pages, a job's inputs, cached results, forecasts.
 
-Other rooms may use every module. The values they return are in `views`; `wire` turns those into JSON and back.
+Other rooms may use every module but `cursors`, which serves `pages`. The values they return are in `views`; `wire`
+turns those into JSON and back.
 """
 
 __all__ = [
-    "cursors",
     "executions",
     "files",
     "forecast",

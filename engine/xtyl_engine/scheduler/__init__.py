@@ -1,12 +1,12 @@
 """The only writer of executions and jobs: the rules (pure), the guarded transitions, claims, outcomes, submission, control.
 
-Other rooms submit with `submit`, control with `control`, and record outcomes with `commit`; any room above may use the values
-and look-ups of `outcomes`, `plan_cache`, `templates` and `routing`.
+Other rooms submit with `submit`, control with `control`, and record outcomes with `commit`; the sweeper ends lost jobs with
+`locked_execution`, `cascade`, `rules` and `transitions`. The values and look-ups of `claim`, `outcomes`, `plan_cache`,
+`templates` and `routing` are for every room that may import this one.
 """
 
 __all__ = [
-    "add_option",
-    "apply_outcomes",
+    "cascade",
     "claim",
     "commit",
     "control",

@@ -1,5 +1,6 @@
 """Applies the consequences of ended jobs, in the transaction of one locked execution: jobs that wait for them are counted down,
-skipped or doomed, and new jobs are created. `rules` decides; this module reads and writes SQL.
+skipped or doomed, and new jobs are created. `rules` decides what follows from the plan. What follows from counters in SQL is
+decided here: a job is skipped when no parent gave a value, a doomed job when its branch is decided.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The only writer of job outcomes and claims. Slots hand their outcomes in; the first to get the lock commits those of all slots
-in one transaction and returns the next claims. A lone slot does not wait; busy slots commit in batches.
+in one transaction and returns the next claims. A lone slot does not wait; busy slots commit in batches. It also checks a
+claim's licence: whether its effect may still start.
 """
 
 from __future__ import annotations
@@ -157,6 +158,6 @@ class Recorder:
             failpoint(Point.CLAIM_WRITTEN)
             queue = deque(grant.claims)
             for place in asking:
-                mine = tuple(queue.popleft() for _ in range(min(requests[place].want, len(queue))))
-                grants[place] = Grant(mine, grant.more, grant.wait_seconds)
+                granted = tuple(queue.popleft() for _ in range(min(requests[place].want, len(queue))))
+                grants[place] = Grant(granted, grant.more, grant.wait_seconds)
         return grants

@@ -1,5 +1,5 @@
 """The scheduler's decisions, pure: given the plan and one ended job, which jobs to count down, cut off or create. It holds no
-state and does no I/O; `cascade` applies the decisions.
+state and does no I/O; `cascade` applies the decisions, and knows from SQL which jobs no parent gave a value.
 
 A job waits for its parent jobs: `pending` counts those that have not ended, `live` those that gave a value. When the last one
 ends, the job runs if any is live, else it is skipped. A branch not taken and an upstream failure cut it off at once.

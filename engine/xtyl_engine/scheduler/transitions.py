@@ -1,5 +1,6 @@
 """Every change of a job's state: one UPDATE each, with a guard that names the states it may start from, taken from the table of
-transitions in `states`. The row count tells the caller whether it won. Nothing here decides which transition to make.
+transitions in `states`. The row count tells the caller whether it won. Which transition to make, `cascade`, `claim` and
+`apply_outcomes` decide.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.graph import find_loops, find_upstream, make_graph, order_nodes
 from xtyl_engine.workflow.plan import ROWS, shared_axes
-from xtyl_engine.workflow.templating.render import Use, iterate_texts, read_names
+from xtyl_engine.workflow.templating.names import Use
+from xtyl_engine.workflow.templating.render import iterate_texts, read_names
 
 if TYPE_CHECKING:
     from xtyl_engine.workflow.graph import Graph

@@ -10,11 +10,13 @@ import pytest
 import redis
 
 from servers import embedded_home, fake_server, is_gone, kill, line_of, presence, start_client, wait_until
-from xtyl_engine.embedded.client import check, down, ensure, status, worker_command
+from xtyl_engine.embedded.client import check, down, ensure
 from xtyl_engine.embedded.locks import supervisor_lock
 from xtyl_engine.embedded.state_file import SupervisorState
+from xtyl_engine.embedded.status import status
 from xtyl_engine.errors import BackendStartError
 from xtyl_engine.settings import SettingsError, load_settings
+from xtyl_engine.worker.command import worker_command
 from xtyl_nb.backends.direct import DirectBackend
 
 

@@ -10,9 +10,10 @@ import pytest
 from servers import embedded_home, is_gone, kill, line_of, presence, start_client, wait_until
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
-from xtyl_engine.embedded.client import check, ensure, status
+from xtyl_engine.embedded.client import check, ensure
 from xtyl_engine.embedded.redis_server import ping
 from xtyl_engine.embedded.state_file import SupervisorState
+from xtyl_engine.embedded.status import status
 from xtyl_engine.errors import BackendStartError
 
 

@@ -100,7 +100,7 @@ class RemoteBackend:
         return self._with_pictures(id, from_json(JobDetail, self.calls.get(*at(id), "jobs", node, item)))
 
     def job_page(self, id: str, node: str, start: int) -> JobPage:
-        """Some jobs of a node; those that wait for a person come first. Raises RunNotFound."""
+        """Some jobs of a node; failed ones come first, then those that wait for a person. Raises RunNotFound."""
         return self._with_pictures(
             id, from_json(JobPage, self.calls.get(*at(id), "nodes", node, "jobs", start=max(0, start)))
         )

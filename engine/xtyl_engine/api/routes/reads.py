@@ -85,7 +85,7 @@ async def job(id: Id, node: Node, item: Item, caller: Reader, app: State) -> Res
 
 @router.get("/nodes/{node}/jobs", responses=answers(JobPage))
 async def node_jobs(id: Id, node: Node, caller: Reader, app: State, start: Start = 0, count: Count = 50) -> Response:
-    """Some jobs of a node with their details; those that wait for a person come first."""
+    """Some jobs of a node with their details; failed ones come first, then those that wait for a person."""
     return await app.pools.look(lambda: app.service.reader.of(caller.scope, id).job_page(node, start, count))
 
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from xtyl_engine.api.auth import Reader, State
 from xtyl_engine.api.parameters import ALWAYS, Id
 from xtyl_engine.api.problems import declared
-from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.api.streaming.subscriber import Feed
 
 log = logging.getLogger("xtyl")
@@ -44,7 +44,7 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, hub: Hub, feed: Feed):
+    def __init__(self, hub: Broadcaster, feed: Feed):
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
         self._hub, self._feed = hub, feed

@@ -28,7 +28,7 @@ REPLAY_THREADS = 4
 SHARES = 4
 
 
-class Hub:
+class Broadcaster:
     """The listeners of one process. Call `start` in the event loop that serves, `close` before it ends. `refuse` makes the error
     for a listener whose token is no longer valid."""
 

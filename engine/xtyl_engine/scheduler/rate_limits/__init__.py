@@ -3,4 +3,4 @@
 Other rooms use `permits`, for the permits of a claim and the time of the next start; `bucket` is for `permits` alone.
 """
 
-__all__ = ["bucket", "permits"]
+__all__ = ["permits"]

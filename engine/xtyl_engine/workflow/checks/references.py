@@ -13,8 +13,7 @@ from xtyl_engine.workflow.analysis import MAX_AXES, NODE_PARAMETERS, Survey, nam
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
 from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.plan import ROWS, shared_axes
-from xtyl_engine.workflow.templating.names import Path
-from xtyl_engine.workflow.templating.render import Use
+from xtyl_engine.workflow.templating.names import Path, Use
 
 
 class References:

@@ -15,13 +15,12 @@ from jinja2.runtime import Context
 from xtyl_engine.errors import LimitExceeded, RenderError, WorkflowException
 from xtyl_engine.limits import MAX_PROMPT_BYTES, MAX_VALUE_DEPTH
 from xtyl_engine.nodes.base import NodeType
-from xtyl_engine.workflow.templating.names import Names, Use, collect_uses
+from xtyl_engine.workflow.templating.names import Names, collect_uses
 from xtyl_engine.workflow.templating.sandbox import (
     METER,
     SKIPPED,
     CountedLoops,
     EffortMeter,
-    Output,
     Sandbox,
     check_size,
 )
@@ -181,9 +180,6 @@ def _wrong(text: str, message: str, *, line: int | None = None, hint: str | None
 def _check_depth(depth: int) -> None:
     if depth >= MAX_VALUE_DEPTH:
         raise LimitExceeded(f"values are nested deeper than {MAX_VALUE_DEPTH} levels", hint="Flatten them.")
-
-
-__all__ = ["SKIPPED", "Names", "Output", "Use", "is_expression", "is_template", "iterate_texts", "read_names", "render"]
 
 
 def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from servers import valkey_server
 from teller import Teller
 from xtyl_engine.api.streaming import channel, subscriber
-from xtyl_engine.api.streaming.broadcaster import Hub
+from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.api.streaming.subscriber import Feed
 from xtyl_engine.broker.live_events import Publisher
 from xtyl_engine.database.connection import Database
@@ -64,8 +64,8 @@ def teller(database: Database, broker: str) -> Iterator[Teller]:
 
 
 @asynccontextmanager
-async def hub_of(teller: Teller, broker: str | None, **options: Any) -> AsyncIterator[Hub]:
-    hub = Hub(
+async def hub_of(teller: Teller, broker: str | None, **options: Any) -> AsyncIterator[Broadcaster]:
+    hub = Broadcaster(
         teller.driver.queries,
         broker,
         describe=lambda error: {"code": error.code},
@@ -105,7 +105,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 class Reader:
     """A listener, and the events that it has got since it joined or rejoined."""
 
-    def __init__(self, hub: Hub, id: str):
+    def __init__(self, hub: Broadcaster, id: str):
         self.hub, self.id = hub, id
         self.feed: Feed | None = None
         self.after, self.got = 0, b""

@@ -22,9 +22,9 @@ from servers import valkey_server, wait_until
 from workbench import direct_backend
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import HEAD, ensure_schema
-from xtyl_engine.embedded.client import worker_command
 from xtyl_engine.errors import BackendError
 from xtyl_engine.settings import load_settings, prepare_home
+from xtyl_engine.worker.command import worker_command
 from xtyl_nb.backends.connect import backend
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from xtyl_engine.errors import LimitExceeded, RenderError
-from xtyl_engine.workflow.templating.render import SKIPPED, Output, is_expression, iterate_texts, read_names, render
+from xtyl_engine.workflow.templating.render import is_expression, iterate_texts, read_names, render
+from xtyl_engine.workflow.templating.sandbox import SKIPPED, Output
 
 HEADLINES = [Output({"text": "Glow {{ on }}"}, main="text"), Output({"text": "Shine"}, main="text")]
 CONTEXT = {"headline": HEADLINES, "one": HEADLINES[1], "gone": SKIPPED, "tone": "calm", "cost": 3, "value": [4]}
