@@ -1,4 +1,6 @@
-"""How large things may be. Each limit is checked where the thing comes in, with an error of its own."""
+"""How large things may be. Each limit is checked where the thing comes in, with an error of its own. Limits that one room alone
+asks for stand there: of HTTP requests in `api/bodies`, of HTTP answers in `queries/pages`.
+"""
 
 MAX_NODES = 10_000
 MAX_EDGES = 100_000

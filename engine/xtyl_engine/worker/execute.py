@@ -5,7 +5,6 @@ handler. It writes nothing to SQL; `scheduler.commit` does.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from xtyl_engine import errors
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
-from xtyl_engine.errors import BackendError, ErrorClass, WorkflowException
+from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
@@ -25,13 +24,13 @@ from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.result_cache import cache_key, look_up
-from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Waiting
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.telemetry.log_lines import about
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack
 from xtyl_engine.values.plain import encode, spill, unspill
+from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.plan import Plan, PlanNode
 from xtyl_engine.workflow.templating.render import rendered
 
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xtyl")
 UNREAD_SECONDS = 1.0
-MAX_TOLD = 50
 
 
 class _Unread(Exception):
@@ -85,7 +83,7 @@ class Executor:
             log.warning("given back, its inputs could not be read: %s", error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
-            outcome = _described(claim, retry, error, asks_provider)
+            outcome = outcome_of(claim, retry, error, asks_provider)
             if self.on_failure is not None and isinstance(outcome, Failed):
                 self.on_failure(claim, self.type_of(claim), error, outcome.failure)
             return outcome
@@ -244,34 +242,6 @@ def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig
     if isinstance(box[0], BaseException):
         raise box[0]
     return box[0]
-
-
-def _described(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
-    try:
-        return _failed(claim, retry, error, asks_provider)
-    except Exception as broken:
-        message = f"{type(error).__name__} (its message could not be read: {type(broken).__name__})"
-        return Failed(claim=claim, failure=Failure(error_class=ErrorClass.PERMANENT, message=message))
-
-
-def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
-    described = describe_error(error)
-    error_class = getattr(error, "error_class", ErrorClass.PERMANENT)
-    is_ours = isinstance(error, WorkflowException)
-    failure = Failure(
-        error_class=error_class,
-        message=described.message if is_ours else f"{described.type}: {described.message}",
-        traceback=error.data.get("traceback") if isinstance(error, WorkflowException) else described.traceback,
-    )
-    told = getattr(error, "retry_after", None) or 0.0
-    # A provider that says when to come back is busy, not broken, until it has said so `MAX_TOLD` times.
-    hold = told if asks_provider and claim.number < MAX_TOLD else 0.0
-    if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
-        log.warning("failed: %s", failure.message)
-        return Failed(claim=claim, failure=failure)
-    delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
-    log.info("retrying in %.1f s: %s", max(delay, told), failure.message)
-    return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
 
 
 def _late(claim: Claim, store: ArtifactStore) -> Completed:

@@ -1,7 +1,5 @@
 """The first schema."""
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -39,11 +37,15 @@ def upgrade() -> None:
         sa.Column("created", sa.Float(), nullable=False),
         sa.Column("started", sa.Float(), nullable=True),
         sa.Column("finished", sa.Float(), nullable=True),
-        sa.ForeignKeyConstraint(["template_id"], ["workflow_templates.id"]),
+        sa.ForeignKeyConstraint(
+            ["template_id"],
+            ["workflow_templates.id"],
+        ),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("executions_by_state", "workflow_executions", ["state", "created"])
-    op.create_index("executions_by_template", "workflow_executions", ["template_id"])
+    with op.batch_alter_table("workflow_executions", schema=None) as batch_op:
+        batch_op.create_index("executions_by_state", ["state", "created"], unique=False)
+        batch_op.create_index("executions_by_template", ["template_id"], unique=False)
 
     op.create_table(
         "agent_jobs",
@@ -74,13 +76,35 @@ def upgrade() -> None:
         sa.Column("traceback", sa.Text(), nullable=True),
         sa.Column("started", sa.Float(), nullable=True),
         sa.Column("finished", sa.Float(), nullable=True),
-        sa.ForeignKeyConstraint(["execution_id"], ["workflow_executions.id"]),
+        sa.ForeignKeyConstraint(
+            ["execution_id"],
+            ["workflow_executions.id"],
+        ),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("jobs_by_cache_key", "agent_jobs", ["cache_key"], **_where("cache_key IS NOT NULL"))
-    op.create_index("jobs_by_item", "agent_jobs", ["execution_id", "node", "item"], unique=True)
-    op.create_index("jobs_ready", "agent_jobs", ["execution_id", "id"], **_where("state = 'ready'"))
-    op.create_index("jobs_running", "agent_jobs", ["owner"], **_where("state = 'running'"))
+    with op.batch_alter_table("agent_jobs", schema=None) as batch_op:
+        batch_op.create_index(
+            "jobs_by_cache_key",
+            ["cache_key"],
+            unique=False,
+            sqlite_where=sa.text("cache_key IS NOT NULL"),
+            postgresql_where=sa.text("cache_key IS NOT NULL"),
+        )
+        batch_op.create_index("jobs_by_item", ["execution_id", "node", "item"], unique=True)
+        batch_op.create_index(
+            "jobs_ready",
+            ["execution_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'ready'"),
+            postgresql_where=sa.text("state = 'ready'"),
+        )
+        batch_op.create_index(
+            "jobs_running",
+            ["owner"],
+            unique=False,
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
+        )
 
     op.create_table(
         "execution_events",
@@ -91,7 +115,10 @@ def upgrade() -> None:
         sa.Column("node", sa.Text(), nullable=True),
         sa.Column("item", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
         sa.Column("data", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["execution_id"], ["workflow_executions.id"]),
+        sa.ForeignKeyConstraint(
+            ["execution_id"],
+            ["workflow_executions.id"],
+        ),
         sa.PrimaryKeyConstraint("execution_id", "sequence"),
     )
     op.create_table(
@@ -102,7 +129,10 @@ def upgrade() -> None:
         sa.Column("python", sa.Text(), nullable=False),
         sa.Column("blob", sa.LargeBinary(), nullable=False),
         sa.Column("signature", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["execution_id"], ["workflow_executions.id"]),
+        sa.ForeignKeyConstraint(
+            ["execution_id"],
+            ["workflow_executions.id"],
+        ),
         sa.PrimaryKeyConstraint("execution_id", "digest"),
     )
     op.create_table(
@@ -111,7 +141,10 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
         sa.Column("values", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["execution_id"], ["workflow_executions.id"]),
+        sa.ForeignKeyConstraint(
+            ["execution_id"],
+            ["workflow_executions.id"],
+        ),
         sa.PrimaryKeyConstraint("execution_id", "position"),
     )
     op.create_table(
@@ -125,7 +158,10 @@ def upgrade() -> None:
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("error_class", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["agent_jobs.id"]),
+        sa.ForeignKeyConstraint(
+            ["job_id"],
+            ["agent_jobs.id"],
+        ),
         sa.PrimaryKeyConstraint("job_id", "number"),
     )
     op.create_table(
@@ -137,7 +173,10 @@ def upgrade() -> None:
         sa.Column("before", sa.Text(), nullable=False),
         sa.Column("after", sa.Text(), nullable=False),
         sa.Column("comment", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["agent_jobs.id"]),
+        sa.ForeignKeyConstraint(
+            ["job_id"],
+            ["agent_jobs.id"],
+        ),
         sa.PrimaryKeyConstraint("job_id"),
     )
 
@@ -148,10 +187,24 @@ def downgrade() -> None:
     op.drop_table("execution_rows")
     op.drop_table("execution_functions")
     op.drop_table("execution_events")
+    with op.batch_alter_table("agent_jobs", schema=None) as batch_op:
+        batch_op.drop_index(
+            "jobs_running", sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'")
+        )
+        batch_op.drop_index(
+            "jobs_ready", sqlite_where=sa.text("state = 'ready'"), postgresql_where=sa.text("state = 'ready'")
+        )
+        batch_op.drop_index("jobs_by_item")
+        batch_op.drop_index(
+            "jobs_by_cache_key",
+            sqlite_where=sa.text("cache_key IS NOT NULL"),
+            postgresql_where=sa.text("cache_key IS NOT NULL"),
+        )
+
     op.drop_table("agent_jobs")
+    with op.batch_alter_table("workflow_executions", schema=None) as batch_op:
+        batch_op.drop_index("executions_by_template")
+        batch_op.drop_index("executions_by_state")
+
     op.drop_table("workflow_executions")
     op.drop_table("workflow_templates")
-
-
-def _where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}

@@ -1,0 +1,46 @@
+"""The rules of retries: which errors are tried again, how often, and after what delay. Their numbers are a step's `retry=`, the
+`Retry` of `nodes.base`. A job whose worker dies follows other rules, in `sweeper`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from xtyl_engine.errors import ErrorClass, WorkflowException
+from xtyl_engine.nodes.base import Retry
+from xtyl_engine.scheduler.outcomes import Claim, Failed, Failure, Outcome, Retrying
+from xtyl_engine.values.error_text import describe_error
+
+log = logging.getLogger("xtyl")
+# How often in all a provider may say when to come back, before that counts as a failed try.
+MAX_TOLD = 50
+
+
+def outcome_of(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
+    """What an exception of a handler makes of its claim: another try after a while, or a failed job."""
+    try:
+        return _failed(claim, retry, error, asks_provider)
+    except Exception as broken:
+        message = f"{type(error).__name__} (its message could not be read: {type(broken).__name__})"
+        return Failed(claim=claim, failure=Failure(error_class=ErrorClass.PERMANENT, message=message))
+
+
+def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
+    described = describe_error(error)
+    error_class = getattr(error, "error_class", ErrorClass.PERMANENT)
+    is_ours = isinstance(error, WorkflowException)
+    failure = Failure(
+        error_class=error_class,
+        message=described.message if is_ours else f"{described.type}: {described.message}",
+        traceback=error.data.get("traceback") if isinstance(error, WorkflowException) else described.traceback,
+    )
+    told = getattr(error, "retry_after", None) or 0.0
+    # A provider that says when to come back is busy, not broken, until it has said so `MAX_TOLD` times.
+    hold = told if asks_provider and claim.number < MAX_TOLD else 0.0
+    if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
+        log.warning("failed: %s", failure.message)
+        return Failed(claim=claim, failure=failure)
+    delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
+    log.info("retrying in %.1f s: %s", max(delay, told), failure.message)
+    return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
