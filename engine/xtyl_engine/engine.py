@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xtyl_engine import DEFAULT_PROJECT
 from xtyl_engine.broker.celery_app import make_app, notify_workers, queues_for
 from xtyl_engine.broker.live_events import Listener, Publisher
 from xtyl_engine.database.connection import Database
@@ -24,7 +25,7 @@ from xtyl_engine.scheduler.control import Controls
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
-from xtyl_engine.settings import DEFAULT_PROJECT, Settings, load_settings
+from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.default_provider import name_provider
 from xtyl_engine.workflow.plan import Plan

@@ -20,8 +20,6 @@ from xtyl_engine.machine import processors
 from xtyl_engine.rates import UnreadableRate, parse_rates
 
 _making = threading.Lock()
-# The project of a submission that names none.
-DEFAULT_PROJECT = "default"
 PREFORK = "prefork"
 WORKER_SETTINGS = (
     "accept_functions",

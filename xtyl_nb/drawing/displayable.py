@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from xtyl_engine.events import Event
-from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
-from xtyl_engine.workflow.plan import Plan
-
 if TYPE_CHECKING:
+    from xtyl_engine.events import Event
+    from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
+    from xtyl_engine.workflow.plan import Plan
     from xtyl_nb.drawing.run_picture import Exhibit
     from xtyl_nb.drawing.timeline import Timeline
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from xtyl_engine import DEFAULT_PROJECT
 from xtyl_engine.api.request_models import DecisionBody, SubmissionBody
 from xtyl_engine.api.scoped_queries import ScopedQueries
 from xtyl_engine.api.submission import Asked, check_portable, read_submission, sign_functions
@@ -20,7 +21,7 @@ from xtyl_engine.queries.views import Execution
 from xtyl_engine.scheduler.rules import count_initial_jobs
 from xtyl_engine.scheduler.submit import Submission, new_execution_id
 from xtyl_engine.scheduler.templates import Template
-from xtyl_engine.settings import DEFAULT_PROJECT, Settings
+from xtyl_engine.settings import Settings
 from xtyl_engine.values.functions import PackedFunction, load_key
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan

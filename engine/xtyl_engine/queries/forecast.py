@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xtyl_engine import DEFAULT_PROJECT
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import configure
 from xtyl_engine.queries.job_inputs import visible
 from xtyl_engine.queries.result_cache import cache_key
-from xtyl_engine.settings import DEFAULT_PROJECT
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.plan import Plan, PlanNode, head, iterate_items, shared_axes

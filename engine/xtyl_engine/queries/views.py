@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from xtyl_engine import DEFAULT_PROJECT
 from xtyl_engine.events import Event
-from xtyl_engine.settings import DEFAULT_PROJECT
 from xtyl_engine.states import ExecutionState, JobState
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import and_, func, select
 
+from xtyl_engine import DEFAULT_PROJECT
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.database.tables import executions
@@ -23,7 +24,6 @@ from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.scheduler.locked_execution import event_row
 from xtyl_engine.scheduler.rules import count_initial_jobs, initial_jobs
 from xtyl_engine.scheduler.templates import keep_version
-from xtyl_engine.settings import DEFAULT_PROJECT
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.functions import PackedFunction, check_size
 from xtyl_engine.values.plain import mend
