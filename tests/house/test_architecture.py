@@ -83,7 +83,10 @@ def imports(path: Path, *, late: bool = True, typing: bool = False) -> set[str]:
                 continue
             if isinstance(child, ast.Import):
                 found.update(alias.name for alias in child.names)
-            elif isinstance(child, ast.ImportFrom) and child.module:
+            elif isinstance(child, ast.ImportFrom):
+                # A relative import would pass by every rule below.
+                assert child.module is not None, f"{path} imports relatively"
+                assert child.level == 0, f"{path} imports relatively"
                 found.add(child.module)
                 found.update(f"{child.module}.{alias.name}" for alias in child.names)
             visit(child)

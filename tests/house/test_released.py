@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -289,3 +291,14 @@ def test_an_upgrade_does_not_wait_long_behind_others(database_url: str, monkeypa
     ensure_schema(database)
     assert revision(database) == HEAD
     database.close()
+
+
+def test_processes_of_the_release_before_find_what_they_name() -> None:
+    """A supervisor that was not told of an upgrade starts its worker, and a worker finds the offline provider."""
+    code = """
+from celery.app.utils import find_app
+from xtyl_engine.providers.offline import OfflineProvider
+print(find_app("xtyl_engine.worker").main, OfflineProvider.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["xtyl", "OfflineProvider"]

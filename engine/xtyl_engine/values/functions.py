@@ -37,8 +37,10 @@ _packing = threading.RLock()
 # The present names of modules that functions and workflows of an earlier release name.
 MOVED: dict[str, str] = {
     "xtyl_engine.artifacts": "xtyl_engine.values.artifacts",
+    "xtyl_engine.nodes": "xtyl_engine.nodes.registry",
     "xtyl_engine.overview": "xtyl_engine.queries.views",
     "xtyl_engine.plan": "xtyl_engine.workflow.plan",
+    "xtyl_engine.providers": "xtyl_engine.providers.registry",
     "xtyl_engine.query": "xtyl_engine.queries.views",
     "xtyl_engine.submit": "xtyl_engine.scheduler.submit",
     "xtyl_engine.values": "xtyl_engine.values.plain",

@@ -88,6 +88,9 @@ def test_a_type_may_be_written_with_the_names_of_an_earlier_release():
     kind = make(name="haiku", config=NodeConfig, run=node_type("call").run, templates=("prompt",))
     assert kind.rendered == kind.templates == ("prompt",)
     assert replace(kind, rendered=()).templates == ()
+    renamed: Any = replace
+    assert renamed(kind, templates=("text",), bears=True).rendered == ("text",)
+    assert renamed(kind, templates=("text",), bears=True).expands
     assert Usage is providers_base.Usage
 
 
