@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -32,7 +34,16 @@ def is_over() -> list[xt.Run]:
 def test_an_example_in_a_docstring_shows_what_it_says(
     name: str, is_over: list[xt.Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An example finds `xt`, `pd`, two rows of `briefs`, a workflow `flow` with a review and a finished `run`, ready to use."""
+    """An example finds `xt`, `pd`, two rows of `briefs`, a workflow `flow` with a review and a finished `run`, ready to use.
+    Every workflow with a step that it names or shows can run."""
+    shown: list[Any] = []
+    show = sys.__displayhook__
+
+    def note(value: Any) -> None:
+        shown.append(value)
+        show(value)
+
+    monkeypatch.setattr(sys, "__displayhook__", note)
     monkeypatch.chdir(tmp_path)
     briefs = xt.load_briefs(2)
     if not is_over:
@@ -41,4 +52,7 @@ def test_an_example_in_a_docstring_shows_what_it_says(
     told: list[str] = []
     example = doctest.DocTestParser().get_doctest(EXAMPLES[name], given, name, None, None)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    assert runner.run(example, out=told.append).failed == 0, "".join(told)
+    assert runner.run(example, out=told.append, clear_globs=False).failed == 0, "".join(told)
+    for made in (*shown, *example.globs.values()):
+        if isinstance(made, xt.Workflow) and made.order():
+            assert made.validate() is made

@@ -303,7 +303,9 @@ def call(
         TypeError: `id` is not text, or `after` is not a list of ids.
 
     Example:
-        >>> flow.call("length", len, obj="{{ headline.text }}", over="headline")
+        >>> def length(text):
+        ...     return len(text)
+        >>> flow.call("length", length, text="{{ headline.text }}", over="headline")
         Workflow('launch', 3 nodes)
     """
     config = _given(function=function, arguments=arguments or None, over=over)
