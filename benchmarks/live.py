@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from controls import page_of, run_cell, served
+from controls import page_of, run_cell
 from recovery import spread
 
+from lab import laboratory
 from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
 
@@ -56,7 +57,8 @@ def main() -> None:
 
 def measured(folder: Path) -> list[float]:
     """For each ended job, the delay until the card showed its number or a higher one."""
-    with served(folder) as lab, page_of(folder / "profile") as page:
+    folder.mkdir()
+    with laboratory(folder) as lab, page_of(folder / "profile") as page:
         page.goto(lab.write("live.ipynb", SETUP))
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         page.evaluate(WATCH)
