@@ -120,8 +120,8 @@ def run_node(
     Args:
         kind: The node type, or the name of an installed one.
         context: From `make_context`.
-        inputs: The columns of the job's row, which templates read besides `context.upstream`.
-        **config: The parameters as `flow.node` takes them, templates unrendered.
+        inputs: The columns of the job's row, which Jinja text reads besides `context.upstream`.
+        **config: The parameters as `flow.node` takes them, their Jinja not yet rendered.
 
     Returns:
         The result of the handler.

@@ -140,7 +140,7 @@ def test_an_error_of_our_own_tells_nothing(
 
 
 def test_requests_are_counted_by_route(lite: Desk) -> None:
-    """They are counted by template, known method and status; neither ids nor invented methods make series."""
+    """They are counted by the route's pattern, known method and status; neither ids nor invented methods make series."""
     metrics = ApiMetrics()
     app = make_app(lite.service, lite.tokens, metrics)
     id = submit(lite, document=FLOW)

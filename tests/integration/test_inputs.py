@@ -87,8 +87,8 @@ def test_every_type_of_column_is_kept():
         assert_frame_equal(found[list(COLUMNS)], COLUMNS, check_frame_type=False)
 
 
-def test_missing_values_are_none_in_templates():
-    """NaN, NA and NaT are all `none` to a template."""
+def test_missing_values_are_none_in_jinja():
+    """NaN, NA and NaT are all `none` to Jinja."""
     flow = xt.Workflow("missing").attach(
         "kit", title="{{ part is none }} {{ maybe is none }} {{ day is none }} {{ size is none }} {{ text is none }}"
     )

@@ -122,7 +122,7 @@ def test_outputs_beyond_the_inline_limit_become_artifacts(bench: Workbench) -> N
 
 
 def test_prompts() -> None:
-    """A template of a megabyte is read and one character more is not; what it gives is held to the same bytes."""
+    """Jinja text of a megabyte is read and one character more is not; what it gives is held to the same bytes."""
     assert codes(document(copy("a", "x" * MAX_PROMPT_BYTES))) == []
     braces = "{{ name }}"
     assert codes(document(copy("a", braces + "x" * (MAX_PROMPT_BYTES - len(braces))))) == []

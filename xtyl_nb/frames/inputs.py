@@ -32,7 +32,7 @@ def read_inputs(frame: Any, inputs: Mapping[str, Any], store: ArtifactStore) -> 
 
 
 def input_columns(frame: Any, inputs: Mapping[str, Any]) -> list[str]:
-    """The names that a workflow's templates may use. Raises FrameError."""
+    """The names that a workflow's Jinja may use. Raises FrameError."""
     return [*_checked(frame, inputs).columns, *inputs]
 
 

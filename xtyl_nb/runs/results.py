@@ -89,7 +89,7 @@ def inspect(self: Run, node: str, *, row: Any = None, item: str | int | None = N
             such as "3.0".
 
     Returns:
-        Its `asked` (the parameters with all templates rendered), `attempts`, `text`, `images`
+        Its `asked` (the parameters with all Jinja rendered), `attempts`, `text`, `images`
         (paths), `error`, `traceback`, `tokens`, `cost` (US dollars), `started` and `finished`
         (seconds since 1970, UTC), `decision` and more.
 

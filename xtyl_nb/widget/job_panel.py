@@ -29,7 +29,7 @@ def page_json(page: JobPage, began: float | None) -> Json:
 
 
 def detail_json(job: JobDetail, began: float | None) -> Json:
-    """One job. Its parameters have their templates rendered."""
+    """One job. Its parameters have their Jinja rendered."""
     return _line(job, began) | {
         "asked": asked_lines(job.asked, TEXT_SHOWN),
         "text": clip(job.text, TEXT_SHOWN),

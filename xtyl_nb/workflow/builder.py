@@ -30,8 +30,8 @@ class Workflow:
 
     Args:
         name: The name of its runs, at most 200 characters.
-        inputs: The names besides steps that templates may use: columns of the frame, keywords
-            of `run`. By default all such names that the templates use.
+        inputs: The names besides steps that Jinja text may use: columns of the frame, keywords
+            of `run`. By default all such names that the Jinja texts use.
 
     Raises:
         TypeError: `name` is not text, or `inputs` is not a list of names.
@@ -136,8 +136,8 @@ class Workflow:
 
         Args:
             frame: A DataFrame, or a value that makes one, such as a list of dicts; at most 100,000
-                rows. Templates read its columns. Without a frame, the workflow runs once.
-            **inputs: Values for every row, under the names by which templates read them.
+                rows. Jinja text reads its columns. Without a frame, the workflow runs once.
+            **inputs: Values for every row, under the names by which Jinja text reads them.
 
         Returns:
             A Run, at once: the work goes on in the back end, even when this kernel ends.

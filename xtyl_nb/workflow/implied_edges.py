@@ -11,7 +11,7 @@ NODE_PARAMETERS = ("over", "of")
 
 
 def names_read(node: Node) -> set[str]:
-    """The names that a node's templates and node parameters read, whether nodes or not, as far as they can be parsed."""
+    """The names that a node's Jinja and node parameters read, whether nodes or not, as far as they can be parsed."""
     from xtyl_engine.workflow.templating.render import iterate_texts, read_names
 
     names = {value for name in NODE_PARAMETERS if isinstance(value := node.config.get(name), str)}
@@ -19,7 +19,7 @@ def names_read(node: Node) -> set[str]:
         for text in iterate_texts({name: value for name, value in node.config.items() if name != "function"}):
             names.update(read_names(text).roots)
     except WorkflowException:
-        # `validate` reports a template that cannot be parsed.
+        # `validate` reports Jinja that cannot be parsed.
         pass
     return names
 

@@ -36,11 +36,11 @@ def generate_copy(
 
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
-        prompt: A Jinja template over columns and earlier steps, as in the example.
+        prompt: Jinja text over columns and earlier steps, as in the example.
         n: The number of texts; more than one makes a list of items.
         over: A step that makes a list: run for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
-        system: A template for the model's instructions before the prompt.
+        system: Jinja text too, the model's instructions before the prompt.
         provider: Its name, such as "openai"; by default that of the back end.
         model: By default that of the provider.
         temperature: From 0 to 2; by default that of the model.
@@ -86,7 +86,7 @@ def generate_image(
 
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
-        prompt: A Jinja template over columns and earlier steps.
+        prompt: Jinja text over columns and earlier steps.
         n: The number of images; more than one makes a list of items.
         size: Width and height in pixels.
         over: A step that makes a list: run for each of its items, not once with all of them.
@@ -136,8 +136,8 @@ def attach(
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
         timeout: Seconds that an attempt may take; no limit by default.
         cache: True reuses the deliverable of the same assets.
-        **assets: The assets, by name. Text is a Jinja template; one that is an expression,
-            such as "{{ poster.image }}", passes the value itself.
+        **assets: The assets, by name. A text is Jinja; one that is an expression, such as
+            "{{ poster.image }}", passes the value itself.
 
     Returns:
         A new Workflow. Its output: one field for each asset.
@@ -292,9 +292,9 @@ def call(
             TransientError, ConnectionError and TimeoutError are tried again, no other.
         timeout: Seconds that an attempt may take; no limit by default.
         cache: True reuses the value that the same function returned for the same arguments.
-        **arguments: The function's keyword arguments. Text is a Jinja template; one that is an
-            expression, such as "{{ price }}", passes the value itself, a stored file as an
-            object with `path`, `open()` and `read()`.
+        **arguments: The function's keyword arguments. A text is Jinja; one that is an expression,
+            such as "{{ price }}", passes the value itself, a stored file as an object with
+            `path`, `open()` and `read()`.
 
     Returns:
         A new Workflow. `{{ id }}` is the value that the function returned.

@@ -109,7 +109,7 @@ class Guard:
 
 
 def _route(scope: Scope) -> str:
-    """The path template of the route, not the path: a metric by path would have one series for each id."""
+    """The path pattern of the route, not the path: a metric by path would have one series for each id."""
     return str(getattr(scope.get("route"), "path_format", "other"))
 
 

@@ -23,7 +23,7 @@ def as_text(value: Any) -> str:
         return "\n".join(as_text(part) for part in value)
     if isinstance(value, Mapping):
         return value["text"] if isinstance(value.get("text"), str) else encode(value)
-    raise ValueError("there is no text here; the Jinja gave nothing" if value is None else "this is not text")
+    raise ValueError("there is no text here; the Jinja text gave nothing" if value is None else "this is not text")
 
 
 def _filled(text: str) -> str:

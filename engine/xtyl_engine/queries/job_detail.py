@@ -1,4 +1,4 @@
-"""The jobs of one node in detail: config with its templates filled in, attempts, output and cost. Read a page at a time, for the
+"""The jobs of one node in detail: config with its Jinja rendered, attempts, output and cost. Read a page at a time, for the
 job panel; the numbers that a display refreshes all the time come from `overview`.
 """
 

@@ -1,4 +1,4 @@
-"""What a job reads: its row's values, and the outputs of the nodes it refers to, as its templates see them. It only reads, and
+"""What a job reads: its row's values, and the outputs of the nodes it refers to, as its Jinja sees them. It only reads, and
 takes no lock: a job's parents are committed before the job is claimed, so their outputs no longer change.
 """
 
@@ -79,7 +79,7 @@ def _read_lineage(
 
 
 def visible(source: PlanNode, state: str, output: str | None, place: int | None, store: ArtifactStore) -> Any:
-    """One output as templates see it: SKIPPED where there is none; with `place`, that item of its list."""
+    """One output as Jinja sees it: SKIPPED where there is none; with `place`, that item of its list."""
     if state != JobState.COMPLETED or output is None:
         return SKIPPED
     value = unspill(output, store)

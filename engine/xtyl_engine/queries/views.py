@@ -129,7 +129,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
-    """One job in detail. `asked` is its config with every template filled in, `images` are paths; `cost` is in US dollars,
+    """One job in detail. `asked` is its config with all its Jinja rendered, `images` are paths; `cost` is in US dollars,
     times are seconds since the epoch."""
 
     node: str

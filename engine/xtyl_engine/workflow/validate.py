@@ -10,7 +10,7 @@ from xtyl_engine.errors import Problem, WorkflowError
 from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.workflow.analysis import Survey, survey
 from xtyl_engine.workflow.checks import structure
-from xtyl_engine.workflow.checks.parameters import check_parameters, check_templates
+from xtyl_engine.workflow.checks.parameters import check_jinja, check_parameters
 from xtyl_engine.workflow.checks.references import References
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
 from xtyl_engine.workflow.document import Document, Node
@@ -65,7 +65,7 @@ def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggest
         if node.type in known:
             yield from check_parameters(node, node_type(node.type), suggestions)
     for node in read.nodes.values():
-        yield from check_templates(node, read.texts[node.id])
+        yield from check_jinja(node, read.texts[node.id])
         yield from references.check(node)
     for edge in document.edges:
         yield from structure.check_edge(read, edge, suggestions)

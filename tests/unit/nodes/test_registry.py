@@ -125,8 +125,8 @@ def test_a_type_that_is_not_here_can_be_looked_at(context):
         ("call", {"function": print}),
     ],
 )
-def test_configs_accept_templates_unrendered(name, config):
-    """A workflow's config with unrendered templates is valid."""
+def test_configs_accept_unrendered_jinja(name, config):
+    """A workflow's config with unrendered Jinja is valid."""
     assert node_type(name).config.model_validate(config)
 
 

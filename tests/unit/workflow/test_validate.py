@@ -290,7 +290,7 @@ def test_async_functions():
     assert codes(document(("f", "call", {"function": answers, "arguments": {"text": 1}}))) == ["bad-parameter"]
 
 
-def test_templates_only_where_they_are_rendered():
+def test_jinja_only_where_it_is_rendered():
     """Braces in a parameter that is not rendered would stay as they are, so they are told."""
     assert codes(document(copy("a", model="{{ model }}"))) == ["bad-parameter"]
 
@@ -314,7 +314,7 @@ def test_inputs_may_be_declared():
 
 
 def test_optional_names():
-    """A template that copes without a name does not need it."""
+    """Jinja that copes without a name does not need it."""
     assert codes(document(copy("a", "{{ note|default('') }}{% if x is defined %}x{% endif %}")), columns=["b"]) == []
 
 

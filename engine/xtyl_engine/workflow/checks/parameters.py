@@ -19,7 +19,7 @@ from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.workflow.analysis import Texts
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, show_value
 from xtyl_engine.workflow.document import Node
-from xtyl_engine.workflow.templating.render import is_expression, is_template
+from xtyl_engine.workflow.templating.render import is_expression, is_jinja
 
 CODE = "workflow/bad-parameter"
 # The subjects of pydantic's sentences.
@@ -68,7 +68,7 @@ def _check_plain(node: Node, kind: NodeType, told: Collection[str]) -> Iterator[
                 yield _problem(node, f"`{name}` cannot be stored: it is {show_value(value)}", hint)
 
 
-def check_templates(node: Node, texts: Texts) -> Iterator[Problem]:
+def check_jinja(node: Node, texts: Texts) -> Iterator[Problem]:
     """The problems of a node's Jinja by itself."""
     for error in texts.errors:
         hint = error.hint or "Write Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`."
@@ -97,7 +97,7 @@ def _reworded(node: Node, kind: NodeType, detail: Any, suggestions: Suggestions)
 def _is_unrendered(detail: Any, kind: NodeType) -> bool:
     """Whether a value is still Jinja, so that what it renders to is not known."""
     given = detail["input"]
-    return detail["loc"][:1] in [(name,) for name in kind.rendered] and isinstance(given, str) and is_template(given)
+    return detail["loc"][:1] in [(name,) for name in kind.rendered] and isinstance(given, str) and is_jinja(given)
 
 
 def _check_misplaced(node: Node, kind: NodeType) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from xtyl_engine.workflow.graph import find_downstream, loop_problem
 from xtyl_engine.workflow.plan import shared_axes
 from xtyl_engine.workflow.templating.names import RESERVED
 
-TEMPLATE_WORDS = RESERVED | {"loop", "true", "false", "none"}
+JINJA_WORDS = RESERVED | {"loop", "true", "false", "none"}
 RESULT_WORDS = frozenset({*DECISION_FIELDS, "of", "items", "status", "error"})
 
 
@@ -77,7 +77,7 @@ def _objection(id: str) -> str | None:
         return "is not in Unicode normal form C"
     if keyword.iskeyword(id):
         return "is a Python keyword"
-    if id in TEMPLATE_WORDS:
+    if id in JINJA_WORDS:
         return "means something else in Jinja"
     return "is a name that results use" if id in RESULT_WORDS else None
 

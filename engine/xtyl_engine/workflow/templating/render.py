@@ -30,7 +30,7 @@ _RESULT = "value"
 _environment = Sandbox()
 
 
-def is_template(text: str) -> bool:
+def is_jinja(text: str) -> bool:
     """Whether a text holds Jinja to render."""
     return "{{" in text or "{%" in text or "{#" in text
 
@@ -38,7 +38,7 @@ def is_template(text: str) -> bool:
 @lru_cache(maxsize=16_384)
 def read_names(text: str) -> Names:
     """The names that a text reads. Raises RenderError, with the line, for a syntax error or a construct not allowed."""
-    if not is_template(text):
+    if not is_jinja(text):
         return Names()
     return _guarded(text, lambda: collect_uses(_parsed(text)))
 
@@ -70,14 +70,14 @@ def render(value: Any, context: Mapping[str, Any]) -> Any:
     A text that is exactly one expression gives the value of that expression, None for a skipped node's. Raises
     RenderError for missing names and fields, LimitExceeded for a result too large or an effort too long.
     """
-    if isinstance(value, str) and not is_template(value):
+    if isinstance(value, str) and not is_jinja(value):
         return value
     return _rendered(value, {**context, METER: EffortMeter()}, 0)
 
 
 def _rendered(value: Any, names: dict[str, Any], depth: int) -> Any:
     if isinstance(value, str):
-        return _filled(value, names) if is_template(value) else value
+        return _filled(value, names) if is_jinja(value) else value
     if not isinstance(value, (list, tuple, dict)):
         return value
     _check_depth(depth)
@@ -129,7 +129,7 @@ def _joined(pieces: Iterator[str]) -> str:
 def _compiled(text: str) -> tuple[Template, bool]:
     """The compiled Jinja, and whether it gives a value."""
 
-    def compile_template() -> tuple[Template, bool]:
+    def compile_jinja() -> tuple[Template, bool]:
         tree = _parsed(text)
         collect_uses(tree)
         expression = _expression(tree)
@@ -139,7 +139,7 @@ def _compiled(text: str) -> tuple[Template, bool]:
         tree.set_environment(_environment)
         return _environment.from_string(CountedLoops().visit(tree)), expression is not None
 
-    return _guarded(text, compile_template)
+    return _guarded(text, compile_jinja)
 
 
 def _parsed(text: str) -> nodes.Template:

@@ -99,7 +99,7 @@ class EffortMeter:
         self.left -= steps
         if self.left < 0:
             raise LimitExceeded(
-                f"the Jinja does more than {MAX_STEPS:,} steps",
+                f"the Jinja text does more than {MAX_STEPS:,} steps",
                 hint="Loop over less, or prepare the value in a call node.",
             )
 
@@ -108,7 +108,7 @@ def check_size(characters: int) -> None:
     """Raise LimitExceeded for a text or list that is longer than a prompt may be."""
     if characters > MAX_PROMPT_BYTES:
         raise LimitExceeded(
-            f"the Jinja makes a value of {characters:,} characters or parts; {MAX_PROMPT_BYTES:,} is the most",
+            f"the Jinja text makes a value of {characters:,} characters or parts; {MAX_PROMPT_BYTES:,} is the most",
             hint="Shorten it, with a slice such as `text[:1000]` or the filter `truncate`.",
         )
 
@@ -365,4 +365,4 @@ def _check_product(left: Any, right: Any) -> None:
 
 def _check_bits(bits: int) -> None:
     if bits > MAX_INTEGER_BITS:
-        raise LimitExceeded("the Jinja makes a number of more than a thousand digits", hint="Use smaller numbers.")
+        raise LimitExceeded("the Jinja text makes a number of more than a thousand digits", hint="Use smaller numbers.")

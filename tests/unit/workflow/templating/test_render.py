@@ -1,4 +1,4 @@
-"""Templates give text and values, strictly, and nothing in them reaches further than plain data."""
+"""Jinja texts give text and values, strictly, and nothing in them reaches further than plain data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def paths(text):
 
 
 @pytest.mark.parametrize(
-    ("template", "expected"),
+    ("jinja", "expected"),
     [
         ("A {{ tone }} line", "A calm line"),
         ("{{ cost }}", 3),
@@ -40,9 +40,9 @@ def paths(text):
         ("no braces", "no braces"),
     ],
 )
-def test_renders(template, expected):
-    """A template gives text, and exactly one expression gives its value."""
-    assert render(template, CONTEXT) == expected
+def test_renders(jinja, expected):
+    """Jinja gives text, and exactly one expression gives its value."""
+    assert render(jinja, CONTEXT) == expected
 
 
 def test_renders_inside_lists_and_dicts():
@@ -52,14 +52,14 @@ def test_renders_inside_lists_and_dicts():
 
 
 def test_never_renders_a_value_again():
-    """Braces in a value stay literal, also where a rendered value is used by the next template."""
+    """Braces in a value stay literal, also where a rendered value is used by the next Jinja text."""
     text = render("{{ headline[0].text }}!", CONTEXT)
     assert text == "Glow {{ on }}!"
     assert render("{{ again }}", {"again": text}) == text
 
 
 @pytest.mark.parametrize(
-    ("template", "expected"),
+    ("jinja", "expected"),
     [
         ("{{ gone }}", None),
         ("{{ gone.text }}", None),
@@ -74,13 +74,13 @@ def test_never_renders_a_value_again():
         ("{{ [gone, 1] }}", [None, 1]),
     ],
 )
-def test_skipped(template, expected):
+def test_skipped(jinja, expected):
     """What was skipped is false, prints nothing, gives None, and so does all that is read from it."""
-    assert render(template, CONTEXT) == expected
+    assert render(jinja, CONTEXT) == expected
 
 
 @pytest.mark.parametrize(
-    ("template", "words"),
+    ("jinja", "words"),
     [
         ("{{ nope }}", "'nope' is undefined"),
         ("{{ nope.x }}", "'nope' is undefined"),
@@ -96,15 +96,15 @@ def test_skipped(template, expected):
         ("{{ cost / 0 }}", "ZeroDivisionError"),
     ],
 )
-def test_is_strict(template, words):
-    """An unknown name or field is an error that names it and the template."""
+def test_is_strict(jinja, words):
+    """An unknown name or field is an error that names it and the text."""
     with pytest.raises(RenderError) as caught:
-        render(template, CONTEXT)
+        render(jinja, CONTEXT)
     assert words in caught.value.message
 
 
 @pytest.mark.parametrize(
-    "template",
+    "jinja",
     [
         "{{ tone.__class__ }}",
         "{{ tone['__class__'] }}",
@@ -137,14 +137,14 @@ def test_is_strict(template, words):
         "{{ $meter }}",
     ],
 )
-def test_reaches_nothing_but_data(template):
-    """Attributes, functions and constructs beyond plain data do not exist in a template."""
+def test_reaches_nothing_but_data(jinja):
+    """Attributes, functions and constructs beyond plain data do not exist in Jinja."""
     with pytest.raises(RenderError):
-        render(template, CONTEXT)
+        render(jinja, CONTEXT)
 
 
 @pytest.mark.parametrize(
-    "template",
+    "jinja",
     [
         "{{ 'a' * 100000000 }}",
         "{{ [0] * 100000000 }}",
@@ -165,10 +165,10 @@ def test_reaches_nothing_but_data(template):
         "{% set x = 'ab' %}" + "{% set x = [x, x]|join %}" * 60 + "{{ x }}",
     ],
 )
-def test_ends_soon(template):
-    """A template that would run long or grow huge ends with a named error."""
+def test_ends_soon(jinja):
+    """Jinja text that would run long or grow huge ends with a named error."""
     with pytest.raises(LimitExceeded):
-        render(template, {"big": "a" * 1_000_000, "many": list(range(5000))})
+        render(jinja, {"big": "a" * 1_000_000, "many": list(range(5000))})
 
 
 def test_counts_bytes():
@@ -178,7 +178,7 @@ def test_counts_bytes():
 
 
 @pytest.mark.parametrize(
-    "template",
+    "jinja",
     [
         "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
         "{{ a" + ".b" * 20_000 + " }}",
@@ -186,10 +186,10 @@ def test_counts_bytes():
         "{{ " + "9" * 6000 + " }}",
     ],
 )
-def test_deep_templates(template):
-    """Nesting that Python cannot follow is a template error."""
+def test_deep_jinja(jinja):
+    """Nesting that Python cannot follow is an error of rendering."""
     with pytest.raises(RenderError):
-        render(template, {"a": {}})
+        render(jinja, {"a": {}})
 
 
 def test_deep_values():
@@ -204,13 +204,13 @@ def test_deep_values():
 
 @pytest.mark.parametrize("text", ["a\0b {{ x }}", "\ud800 {{ x }}", "\u202e{{ x }}", "{{ x }} \U0001f600"])
 def test_odd_letters(text):
-    """NUL, lone surrogates, direction marks and emoji pass through, in templates and in values."""
+    """NUL, lone surrogates, direction marks and emoji pass through, in Jinja texts and in values."""
     assert render(text, {"x": "v"}) == text.replace("{{ x }}", "v")
     assert render("<{{ x }}>", {"x": text}) == f"<{text}>"
 
 
 @pytest.mark.parametrize(
-    ("template", "expected"),
+    ("jinja", "expected"),
     [
         ("{{ a.b.c }}", [("a", "b", "c")]),
         ("{{ a['b'] }} {{ a[0].b }} {{ a[i].b }}", [("a", "b"), ("a", 0, "b"), ("a", -1, "b"), ("i",)]),
@@ -226,13 +226,13 @@ def test_odd_letters(text):
         ("plain", []),
     ],
 )
-def test_reads_names(template, expected):
-    """The names a template reads are paths; what for and set name is followed to what it stands for."""
-    assert sorted(paths(template), key=str) == sorted(expected, key=str)
+def test_reads_names(jinja, expected):
+    """The names that Jinja reads are paths; what for and set name is followed to what it stands for."""
+    assert sorted(paths(jinja), key=str) == sorted(expected, key=str)
 
 
 def test_reads_what_is_optional():
-    """A name with a default is marked: the template copes without it."""
+    """A name with a default is marked: the Jinja copes without it."""
     assert [(use.path[0], use.optional) for use in read_names("{{ a|default(b) }}{{ c is defined }}").uses] == [
         ("a", True), ("b", False), ("c", True),
     ]  # fmt: skip
