@@ -48,7 +48,7 @@ class Fold:
         return rank_levels(self.stacks, edges)
 
     def overview(self, overview: Overview) -> Overview:
-        """The same overview with one glance for each card."""
+        """The same overview with one node overview for each card."""
         if len(self.stacks) == len(overview.nodes):
             return overview
         nodes = {
@@ -103,10 +103,10 @@ def _in_a_row(plan: Plan) -> list[tuple[str, ...]]:
     return rows
 
 
-def _together(glances: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
-    if len(glances) == 1:
-        return glances[0][1]
-    nodes = [node for _, node in glances]
+def _together(overviews: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
+    if len(overviews) == 1:
+        return overviews[0][1]
+    nodes = [node for _, node in overviews]
     counts = sum((Counter(node.counts) for node in nodes), Counter[JobState]())
     is_over = NodeOverview(counts=counts).is_over
     return NodeOverview(
@@ -118,5 +118,5 @@ def _together(glances: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
         starts=sum(node.starts for node in nodes),
         text=next((node.text for node in reversed(nodes) if node.text), None),
         images=tuple(image for node in nodes for image in node.images[:1])[:MOST_IMAGES],
-        error=next((f"{id}: {node.error}" for id, node in glances if node.error), None),
+        error=next((f"{id}: {node.error}" for id, node in overviews if node.error), None),
     )

@@ -53,12 +53,12 @@ def run_html(plan: Plan, overview: Overview, exhibits: Sequence[Exhibit] = ()) -
     folded = fold(plan)
     layout = lay_out(plan, folded)
     overview = folded.overview(overview)
-    glances = {id: overview.nodes.get(id, NodeOverview()) for id in folded.stacks}
+    nodes = {id: overview.nodes.get(id, NodeOverview()) for id in folded.stacks}
     frame = f"{FONT};font-size:13px;line-height:1.4;{INK};{PAPER};border:{LINE};border-radius:10px;overflow:hidden"
-    parts = [_header(overview), _stage(plan, folded, layout, glances), _sheet(exhibits)]
+    parts = [_header(overview), _stage(plan, folded, layout, nodes), _sheet(exhibits)]
     if overview.error:
         parts.insert(1, f'<div style="padding:6px 14px;border-bottom:{LINE}">✕ {one_line(overview.error)}</div>')
-    return f'<div class="{NO_MATHS}" style="{frame}">{"".join(parts)}{_table(folded, glances)}</div>'
+    return f'<div class="{NO_MATHS}" style="{frame}">{"".join(parts)}{_table(folded, nodes)}</div>'
 
 
 def _header(overview: Overview) -> str:
@@ -83,18 +83,18 @@ def _as_of(id: str) -> str:
     return f'as of {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}; xt.attach("{id}") shows how it goes on'
 
 
-def _stage(plan: Plan, folded: Fold, layout: Layout, glances: dict[str, NodeOverview]) -> str:
+def _stage(plan: Plan, folded: Fold, layout: Layout, nodes: dict[str, NodeOverview]) -> str:
     left, branches, squeeze = MOST_THUMBS, layout.branches, squeezed(layout)
     cards = []
     for id, members in folded.stacks.items():
-        images = [uri for path in glances[id].images[: min(4, left)] if (uri := thumbnail(path, THUMB_PIXELS))]
+        images = [uri for path in nodes[id].images[: min(4, left)] if (uri := thumbnail(path, THUMB_PIXELS))]
         left -= len(images)
         kind = card_kind(plan, members, branches.get(id))
         x, y = layout.places[id]
         place = f"left:{x * squeeze:.0f}px;top:{y:.0f}px;width:{CARD_WIDTH * squeeze:.0f}px"
-        cards.append(_card(plan, members, kind, glances[id], place, images))
+        cards.append(_card(plan, members, kind, nodes[id], place, images))
     size = f"width:{layout.width * squeeze:.0f}px;height:{layout.height:.0f}px"
-    image = wires_image(layout, "".join(_wire(wire, glances) for wire in layout.wires))
+    image = wires_image(layout, "".join(_wire(wire, nodes) for wire in layout.wires))
     return (
         f'<div style="overflow:auto;{WASH}"><div style="position:relative;{size}">{image}{"".join(cards)}</div></div>'
     )
@@ -135,9 +135,9 @@ def wires_image(layout: Layout, wires: str) -> str:
     return f'<img alt="" width="0" height="0" src="{source}" style="{place}">'
 
 
-def _wire(wire: Wire, glances: dict[str, NodeOverview]) -> str:
-    target = node_state(glances[wire.target])
-    flowed = glances[wire.source].done and target not in ("pending", "skipped", "stopped")
+def _wire(wire: Wire, nodes: dict[str, NodeOverview]) -> str:
+    target = node_state(nodes[wire.target])
+    flowed = nodes[wire.source].done and target not in ("pending", "skipped", "stopped")
     colour = COLOURS["completed" if flowed else "pending"]
     dashes = ' stroke-dasharray="3 5"' if target == "skipped" else ""
     return f'<path d="{wire.path}" fill="none" stroke="{colour}" stroke-width="1.6"{dashes}/>'
@@ -147,11 +147,11 @@ def _card(
     plan: Plan,
     members: Sequence[str],
     kind: str,
-    glance: NodeOverview,
+    node: NodeOverview,
     place: str,
     images: Sequence[str],
 ) -> str:
-    state, height, name = node_state(glance), plan.nodes[members[0]].kind.card_height, card_name(members)
+    state, height, name = node_state(node), plan.nodes[members[0]].kind.card_height, card_name(members)
     is_low = height < LOW
     box = (
         f"position:absolute;{place};height:{height:.0f}px;box-sizing:border-box;overflow:hidden;"
@@ -161,15 +161,15 @@ def _card(
     line = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
     shown = "".join(f'<img alt="" src="{uri}" style="{_THUMB}">' for uri in images)
     said = "" if state == "completed" else WORDS[state]
-    words = glance.error or branch_counts(glance) or ("" if images else glance.text or said)
+    words = node.error or branch_counts(node) or ("" if images else node.text or said)
     above = f"margin-top:{1 if is_low else 3}px"
     below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;{above}">{one_line(words, 90)}</div>'
     return (
         f'<div style="{box}" title="{one_line(f"{name}: {WORDS[state]}", 200)}">'
         f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span> <b style="flex:1;{line}">{one_line(name)}</b> '
-        f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{glance.done} / {glance.total}</span></div>'
+        f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{node.done} / {node.total}</span></div>'
         f'<div style="font-size:11px;{SOFT};{line}">{one_line(kind)}</div>'
-        f'<div style="{rail}">{_track(spans(glance), glance.total, 4)}</div>'
+        f'<div style="{rail}">{_track(spans(node), node.total, 4)}</div>'
         f'{below if words else ""}<div style="display:flex">{shown}</div></div>'
     )
 
@@ -188,9 +188,9 @@ def _track(counts: Sequence[tuple[str, int]], total: int, height: int) -> str:
     return f'<div style="{rail}">{parts}</div>'
 
 
-def _table(folded: Fold, glances: dict[str, NodeOverview]) -> str:
+def _table(folded: Fold, nodes: dict[str, NodeOverview]) -> str:
     head = "".join(f'<th style="{_CELL};font-weight:600">{name}</th>' for name in _COLUMNS)
-    rows = [_row(card_name(members), glances[id]) for id, members in list(folded.stacks.items())[:MOST_TABLE_ROWS]]
+    rows = [_row(card_name(members), nodes[id]) for id, members in list(folded.stacks.items())[:MOST_TABLE_ROWS]]
     more = sum(map(len, list(folded.stacks.values())[MOST_TABLE_ROWS:]))
     rest = f'<div style="padding:4px 14px 8px;{SOFT}">and {more} more nodes</div>' if more > 0 else ""
     return (
@@ -203,18 +203,18 @@ _COLUMNS = ("node", "state", "done", "failed", "time", "last")
 _CELL = "text-align:left;padding:2px 10px;background:transparent;vertical-align:top"
 
 
-def _row(name: str, glance: NodeOverview) -> str:
-    state = node_state(glance)
-    failed = next(count for name, count in spans(glance) if name == "failed")
-    seconds = None if glance.finished is None else glance.seconds_at_work(glance.finished)
+def _row(name: str, node: NodeOverview) -> str:
+    state = node_state(node)
+    failed = next(count for name, count in spans(node) if name == "failed")
+    seconds = None if node.finished is None else node.seconds_at_work(node.finished)
     took = "" if seconds is None else lasted(seconds)
     cells = (
         f"<b>{one_line(name)}</b>",
         f"{_sign(state)} {WORDS[state]}",
-        f"{glance.done} / {glance.total}",
+        f"{node.done} / {node.total}",
         str(failed or ""),
         took,
-        one_line(glance.error or glance.text or "", 120),
+        one_line(node.error or node.text or "", 120),
     )
     *short, last = (f'<td style="{_CELL}">{cell}</td>' for cell in cells)
     return "<tr>" + "".join(cell.replace(_CELL, f"{_CELL};white-space:nowrap") for cell in short) + last + "</tr>"

@@ -48,7 +48,7 @@ class JobCounts:
 
     def __call__(self) -> list[Row]:
         if time.monotonic() >= self._good_until and self._asking.acquire(blocking=False):
-            asking = threading.Thread(target=self._ask, name="xtyl-census", daemon=True)
+            asking = threading.Thread(target=self._ask, name="xtyl-job-counts", daemon=True)
             asking.start()
             # A database that does not answer must not hold up the other metrics.
             asking.join(WAIT_SECONDS)

@@ -57,16 +57,16 @@ def test_jobs_are_counted_by_state_and_type(driver):
 def test_the_count_is_kept_for_a_while(driver):
     """Frequent collections do not read the database as often."""
     id = driver.submit(PAIR)
-    census = JobCounts(driver.database, driver.plans.load)
-    first = census()
+    counts = JobCounts(driver.database, driver.plans.load)
+    first = counts()
     driver.drain(id)
-    assert census() is first
+    assert counts() is first
 
 
 def test_without_a_database_there_is_no_count(tmp_path):
     """An unknown number is not reported; the collector gets the others."""
-    census = JobCounts(Database(f"sqlite:///{tmp_path}/gone/xtyl.db"), PlanCache().load)
-    assert census() == []
+    counts = JobCounts(Database(f"sqlite:///{tmp_path}/gone/xtyl.db"), PlanCache().load)
+    assert counts() == []
 
 
 def test_a_job_is_ready_when_its_last_parent_is_over(driver):
