@@ -78,8 +78,11 @@ def test_a_name_is_taken_once(tokens: TokenFile) -> None:
     tokens.create("ana", Role.READ, None)
     with pytest.raises(TokenRefused, match="already"):
         tokens.create("ana", Role.WRITE, None)
-    with pytest.raises(TokenRefused, match="no token 'bob'"):
+    with pytest.raises(TokenRefused, match=r"no token 'bob'\n  Name one of these: ana\."):
         tokens.remove("bob")
+    tokens.remove("ana")
+    with pytest.raises(TokenRefused, match=r"no token 'ana'\n  There are no tokens to remove\."):
+        tokens.remove("ana")
 
 
 def test_tokens_made_at_once_are_all_kept(tokens: TokenFile) -> None:

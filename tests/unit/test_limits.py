@@ -26,7 +26,7 @@ from xtyl_engine.limits import (
 )
 from xtyl_engine.scheduler.submit import MAX_JOBS, Row, Submission, submit
 from xtyl_engine.workflow.templating.render import render
-from xtyl_engine.workflow.validate import validate
+from xtyl_engine.workflow.validate import find_problems, validate
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,11 @@ def test_long_chains_need_no_recursion() -> None:
     chain = document(*(copy(f"n{i}", f"{i} {{{{ n{i + 1}.text }}}}") for i in range(2000)), copy("n2000"))
     assert codes(chain) == []
     nested = document(*(copy(f"n{i}", n=2, over=f"n{i + 1}") for i in range(2000)), copy("n2000", n=2))
-    assert set(codes(nested)) == {"too-large"}
+    found = find_problems(nested)
+    assert {(each.code, each.hint) for each in found} == {
+        ("workflow/too-large", "Leave out `over` here, or at a step that it runs over."),
+        ("workflow/too-large", "Lower `n`."),
+    }
 
 
 def test_diamonds_are_linear() -> None:

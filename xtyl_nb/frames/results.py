@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from xtyl_engine.errors import FrameError
+from xtyl_engine.errors import FrameError, closest_name
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.states import FATAL, End, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
@@ -259,11 +259,7 @@ def _open_error(job: Job, words: str | None) -> str | None:
 
 def _known_node(plan: Plan, node: str) -> None:
     if node not in plan.nodes:
-        from difflib import get_close_matches
-
-        close = get_close_matches(node, plan.nodes, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Name one of its nodes: {', '.join(plan.nodes)}."
-        raise FrameError(f"there is no node {node!r} in this run", hint=hint)
+        raise FrameError(f"there is no node {node!r} in this run", hint=closest_name(node, plan.nodes))
 
 
 def _nullable(cells: list[Any]) -> Any:

@@ -36,10 +36,9 @@ class Decisions:
     def place(self, node: str, row: Any, row_position: int | None, item: str | None) -> str | None:
         """The place on the review's axes to decide: an item, a row's position, or None for all."""
         if node not in self.plan.reviews:
-            reviews = ", ".join(self.plan.reviews) or "none"
-            raise DecisionRefused(
-                f"there is no review {node!r} in this run", hint=f"Name one of its reviews: {reviews}."
-            )
+            reviews = ", ".join(self.plan.reviews)
+            hint = f"Name one of its reviews: {reviews}." if reviews else "This run has no reviews to decide."
+            raise DecisionRefused(f"there is no review {node!r} in this run", hint=hint)
         position = row_position if row is None else self.position(row)
         return item if item is not None or position is None else str(position)
 

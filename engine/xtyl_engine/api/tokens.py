@@ -99,8 +99,9 @@ class TokenFile:
         def drop(tokens: list[Token]) -> list[Token]:
             left = [each for each in tokens if each.name != name]
             if len(left) == len(tokens):
-                known = ", ".join(each.name for each in tokens) or "none"
-                raise TokenRefused(f"there is no token {name[:80]!r}", hint=f"Name one of these: {known}.")
+                known = ", ".join(each.name for each in tokens)
+                hint = f"Name one of these: {known}." if known else "There are no tokens to remove."
+                raise TokenRefused(f"there is no token {name[:80]!r}", hint=hint)
             return left
 
         self._change(drop)

@@ -168,10 +168,8 @@ def _edited(option: StoredOption, of: str, edit: Any) -> StoredOption:
     for node, text in edit.items():
         if original[node] is None or not isinstance(text, str):
             able = [node for node in option if text_of(option[node]) is not None]
-            raise DecisionRefused(
-                f"{str(node)[:40]!r} has no text to edit",
-                hint=f"Edit one of the texts here: {', '.join(able) or 'none'}.",
-            )
+            hint = f"Edit one of the texts here: {', '.join(able)}." if able else "Choose it without edits."
+            raise DecisionRefused(f"{str(node)[:40]!r} has no text to edit", hint=hint)
     return {**option, **{node: _with_text(option[node], text) for node, text in edit.items()}, "original": original}
 
 

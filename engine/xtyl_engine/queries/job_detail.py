@@ -14,7 +14,7 @@ from sqlalchemy import case, func, select
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import decisions, jobs
-from xtyl_engine.errors import RunNotFound, WorkflowException
+from xtyl_engine.errors import RunNotFound, WorkflowException, closest_name
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import text_of
 from xtyl_engine.queries.executions import JOB_COLUMNS, Queries, read_job
@@ -73,7 +73,7 @@ class JobDetails:
     def _plan(self, execution_id: str, node: str) -> Plan:
         plan = self._queries.plan(execution_id)
         if node not in plan.nodes:
-            raise RunNotFound(f"there is no node {node!r} in this run", hint=f"Use one of {', '.join(plan.nodes)}.")
+            raise RunNotFound(f"there is no node {node!r} in this run", hint=closest_name(node, plan.nodes))
         return plan
 
     def _asked(self, transaction: Transaction, id: str, plan: Plan, job: Job) -> Mapping[str, Any]:

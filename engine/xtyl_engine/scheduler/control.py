@@ -170,7 +170,7 @@ def _stop(locked: LockedExecution, by: str) -> None:
     if locked.state is ExecutionState.STOPPED:
         return
     if not locked.make("stop"):
-        raise _refused(locked, "stopped", "Leave it as it is: it is already over.")
+        raise _refused(locked, "stopped", "There is nothing to stop: this run is already over.")
     locked.done += locked.transaction.run(transitions.STOP_JOBS, {"execution_id": locked.id, "now": locked.now})
     locked.note(EventKind.STOPPED, **_signed(by))
 
@@ -211,7 +211,7 @@ def _waiting_review(locked: LockedExecution, node: str, item: str) -> tuple[int,
     found = locked.transaction.row(_REVIEW, {"execution_id": locked.id, "node": node, "item": item})
     if found is None or node not in locked.plan.reviews:
         reviews = ", ".join(locked.plan.reviews)
-        hint = f"Use one of {reviews}." if reviews else "Decide nothing here: this run has no reviews."
+        hint = f"Name one of its reviews: {reviews}." if reviews else "This run has no reviews to decide."
         raise DecisionRefused(f"there is no review {node!r} at {item}", hint=hint)
     id, _, _, state, output = found
     if state in JOB_TRANSITIONS["decide"].sources and not locked.state.is_terminal:

@@ -82,7 +82,8 @@ def _check_inputs(document: Document, given: Collection[str] | None, suggestions
             yield _input_problem("column-is-node", name, message, "Rename the node, or the column of the frame.")
     for name in document.inputs or ():
         if given is not None and name not in given:
-            hint = suggestions.hint(name, given, f"Give it as a column or by keyword; given are {list_names(given)}.")
+            shown = f"given are {list_names(given)}" if given else "nothing is given"
+            hint = suggestions.hint(name, given, f"Give it as a column or by keyword; {shown}.")
             yield _input_problem(
                 "missing-column", None, f"the input `{show_name(name)}` is declared but not given", hint
             )

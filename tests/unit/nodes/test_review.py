@@ -161,6 +161,8 @@ def test_nothing_textual_takes_no_edit():
     """An option without any text says so."""
     with pytest.raises(DecisionRefused, match="nothing in this option is text"):
         decide(review({"poster": POSTERS}, edit=True).output, choose=[0], edits={0: "x"})
+    with pytest.raises(DecisionRefused, match=r"'poster' has no text to edit\n  Choose it without edits\."):
+        decide(review({"poster": POSTERS}, edit=True).output, choose=[0], edits={0: {"poster": "x"}})
 
 
 def test_an_option_is_judged_by_the_text_that_an_edit_replaces():

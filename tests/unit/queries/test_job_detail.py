@@ -10,7 +10,7 @@ import pytest
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
-from xtyl_engine.errors import RunNotFound
+from xtyl_engine.errors import FrameError, RunNotFound
 from xtyl_engine.queries.overview import row_label
 
 BRIEFS = pd.DataFrame({"name": ["Aurora", "Tidal"]}, index=["x", "y"])
@@ -84,6 +84,18 @@ def test_what_is_not_there_is_said_to_be_missing(bench: Workbench, node: str, it
     run = FLOW.run(BRIEFS)
     with pytest.raises(RunNotFound, match=words):
         run.inspect(node, item=item)
+
+
+@pytest.mark.parametrize(
+    ("node", "hint"), [("zz", "Use one of line, poster, loud."), ("postr", "Did you mean 'poster'?")]
+)
+def test_an_unknown_node_gets_one_hint_everywhere(bench: Workbench, node: str, hint: str) -> None:
+    """A job and a table of outputs are asked for with the same names, and are refused in the same words."""
+    run = FLOW.run(BRIEFS)
+    for ask in (run.inspect, run.outputs):
+        with pytest.raises((RunNotFound, FrameError)) as refused:
+            ask(node)
+        assert refused.value.hint == hint
 
 
 def test_a_decided_review_tells_who_decided_what(bench: Workbench) -> None:

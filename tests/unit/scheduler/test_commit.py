@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -440,6 +440,32 @@ def test_choosing_several_bears_a_list(driver: Driver) -> None:
     id = review_of(driver, over="pick")
     driver.controls.approve(id, "pick", "0", choose=[0, 2], by="ada")
     assert sorted(driver.drain(id)) == [("kit", "0.0"), ("kit", "0.1")]
+
+
+@pytest.mark.parametrize(
+    ("work", "hint"),
+    [
+        (lambda driver, id: driver.controls.stop(id), "There is nothing to stop: this run is already over."),
+        (
+            lambda driver, id: driver.controls.approve(id, "pick", "0", choose=[0]),
+            "This run has no reviews to decide.",
+        ),
+    ],
+)
+def test_a_refusal_says_that_there_is_nothing_to_do(driver: Driver, work: Callable[..., object], hint: str) -> None:
+    """A run that is over is not stopped, and one without reviews takes no decisions."""
+    id = driver.submit(chain(1))
+    driver.drain(id)
+    with pytest.raises((ControlRefused, DecisionRefused)) as refused:
+        work(driver, id)
+    assert refused.value.hint == hint
+
+
+def test_an_unknown_review_is_told_with_those_there_are(driver: Driver) -> None:
+    """The hint names the reviews of the run."""
+    id = review_of(driver)
+    with pytest.raises(DecisionRefused, match=r"no review 'nope' at 0\n  Name one of its reviews: pick\."):
+        driver.controls.approve(id, "nope", "0", choose=[0])
 
 
 def test_a_decision_after_a_stop_is_refused(driver: Driver) -> None:

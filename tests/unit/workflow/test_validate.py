@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -375,6 +376,29 @@ def test_lists_the_columns_in_their_order():
     assert only(document(copy("a", "{{ xyzzy }}")), columns=columns).hint == (
         "Use one of the inputs: `tone`, `product`, `audience`, `price`."
     )
+
+
+def bare():
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inputs", "columns", "hint"),
+    [
+        ([("a", "call", {"function": bare, "arguments": {"x": 1}})], None, None, "Leave it out."),
+        (
+            [("a", "attach", {"assets": {}}), copy("b", "{{ a.text }}")],
+            None,
+            None,
+            "It has none: read another step.",
+        ),
+        ([copy("a", "{{ x }}")], ("x",), (), "Give it as a column or by keyword; nothing is given."),
+    ],
+)
+def test_an_empty_list_of_names_is_said_in_words(nodes, inputs, columns, hint):
+    """Where there is no name to choose from, the hint says what to do in place of naming none."""
+    wrong = replace(document(*nodes), inputs=inputs)
+    assert hint in [problem.hint for problem in find_problems(wrong, columns=columns)]
 
 
 def test_tells_causes_and_not_what_follows_from_them():

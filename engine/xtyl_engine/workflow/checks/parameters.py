@@ -138,7 +138,8 @@ def _check_arguments(
     takes = [key for key, one in parameters.items() if one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
     for key in [] if any(one.kind is kinds.VAR_KEYWORD for one in parameters.values()) else arguments:
         if key not in takes and key not in parameters:
-            hint = suggestions.hint(key, takes, f"Pass only what it takes: {list_names(takes)}.")
+            otherwise = f"Pass only what it takes: {list_names(takes)}." if takes else "Leave it out."
+            hint = suggestions.hint(key, takes, otherwise)
             yield _problem(node, f"{name}() takes no argument `{show_name(key)}`", hint)
     for key, one in parameters.items():
         if one.default is not kinds.empty or one.kind in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL):

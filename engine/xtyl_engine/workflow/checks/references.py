@@ -59,9 +59,8 @@ class References:
             hint = f"Give {over} n=2 or more, or drop `over`."
             yield _problem("over-not-list", node, f"it runs over {over}, which makes one item and no list", hint)
         if len(survey.axes[node.id]) > MAX_AXES >= len(survey.axes.get(over, ())):
-            yield _problem(
-                "too-large", node, f"it runs over more than {MAX_AXES} lists within lists", "Use fewer `over`."
-            )
+            hint = "Leave out `over` here, or at a step that it runs over."
+            yield _problem("too-large", node, f"it runs over more than {MAX_AXES} lists within lists", hint)
 
     def _check_review(self, node: Node, of: str) -> Iterator[Problem]:
         survey = self.survey
@@ -135,7 +134,8 @@ class References:
         if (carrier := next(carriers, None)) is not None:
             hint = f"Write `{shown}.{carrier}.{field}`: `{carrier}` has it."
         else:
-            hint = self.suggestions.hint(field, fields, f"Read one that it has: {list_names(fields)}.")
+            otherwise = f"Read one that it has: {list_names(fields)}." if fields else "It has none: read another step."
+            hint = self.suggestions.hint(field, fields, otherwise)
         kind = self.survey.nodes[source].type
         return _problem("unknown-field", node, f"`{shown}` ({kind}) has no field `{show_name(field)}`", hint)
 

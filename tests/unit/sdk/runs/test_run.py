@@ -87,6 +87,14 @@ def test_a_decision_that_never_comes_is_refused(bench: Workbench) -> None:
         run.reject("line", reason="no")
 
 
+def test_a_run_without_reviews_has_nothing_to_decide(bench: Workbench) -> None:
+    """The hint says so, and names no review."""
+    run = xt.Workflow("plain").generate_copy("line", prompt="A line").run()
+    with pytest.raises(xt.DecisionRefused) as refused:
+        run.reject("line", reason="no")
+    assert refused.value.hint == "This run has no reviews to decide."
+
+
 def test_a_row_with_no_items_has_no_decision(bench: Workbench) -> None:
     """A decision on a review over an empty list is refused, and does not wait."""
     flow = (
