@@ -48,11 +48,12 @@ def demo(folder: Path, rows: int | None) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default="xtyl-notebooks", show_default=True)
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[JUPYTER_OPTIONS]...")
 def lab(folder: Path, options: tuple[str, ...]) -> None:
     """Copy the notebooks to a folder of yours and open the first in JupyterLab, until Ctrl-C.
 
-    A notebook that exists in the folder stays as it is. OPTIONS go to JupyterLab: --no-browser, --port=9000, --allow-root.
+    A notebook that exists in the folder stays as it is. JUPYTER_OPTIONS go to JupyterLab: --no-browser, --port=9000,
+    --allow-root.
     """
     import os
 

@@ -140,6 +140,12 @@ def test_a_missing_jupyterlab_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_help_names_the_options_of_jupyterlab() -> None:
+    """They have a name of their own beside the options of the command."""
+    shown = CliRunner().invoke(main, ["lab", "--help"]).output
+    assert "Usage: xtyl lab [OPTIONS] [JUPYTER_OPTIONS]..." in shown.replace("main lab", "xtyl lab")
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """The error has its path, the reason and a remedy."""
     (tmp_path / "file").write_text("")
