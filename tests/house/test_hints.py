@@ -43,12 +43,16 @@ def positions(tree: ast.Module) -> dict[str, int]:
 
 
 def hints(source: str) -> Iterator[str]:
-    """The hints that a module writes: by keyword, by position in a function of its own, in a variable of the name."""
+    """The hints that a module writes: by keyword, by position in a function of its own, in a variable of the name,
+    in a table `HINTS`."""
     places = positions(tree := ast.parse(source))
     for node in ast.walk(tree):
         match node:
             case ast.keyword(arg="hint", value=value) | ast.Assign(targets=[ast.Name(id="hint")], value=value):
                 yield from texts(value)
+            case ast.Assign(targets=[ast.Name(id="HINTS")], value=ast.Dict(values=values)):
+                for value in values:
+                    yield from texts(value)
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=given) if len(given) > places.get(
                 name, len(given)
             ):
@@ -62,11 +66,12 @@ def test_a_hint_is_a_sentence(path: Path) -> None:
 
 
 def test_hints_are_found_where_modules_write_them() -> None:
-    """By keyword, by position and in a variable, with each way that a condition may go."""
+    """By keyword, by position, in a variable and in a table, with each way that a condition may go."""
     source = """
 def wrong(message, hint): ...
 hint = f"use {one}" if close else "Use none."
 Error("it is wrong", hint=hint or "try again")
 wrong("it is wrong", "remove it")
+HINTS = {"it/is": "wait"}
 """
-    assert sorted(hints(source)) == ["Use none.", "remove it", "try again", "use \0"]
+    assert sorted(hints(source)) == ["Use none.", "remove it", "try again", "use \0", "wait"]

@@ -184,6 +184,21 @@ def test_a_notebook_of_the_release_before_goes_on_over_http(settings: Settings) 
         assert do_before(settings, code, RELEASED) == "completed True 6\n100.0 2 True 1 (4, 5)\n"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_notebook_is_told_that_the_api_is_of_the_release_before(settings: Settings) -> None:
+    """A path that the API does not have yet is an error that says so, and what to update."""
+    put_back(RELEASED, settings)
+    start = [sys.executable, "-P", "-c", "from xtyl_nb.cli import main; main()"]
+    with serve(settings, start=start, environ=environ_before(settings, RELEASED)) as served:
+        xt.connect(served.url, token=served.token)
+        run = attached("paused")
+        assert run.state == "paused"
+        with pytest.raises(xt.WorkflowException) as raised:
+            run.frame()
+    assert raised.value.code == "api/not-found"
+    assert str(raised.value.hint).startswith("The back end's API is of an older release. Update it; `xtyl doctor`")
+
+
 OPENED = """
 import json, pandas as pd
 frame = pd.read_pickle("{path}")

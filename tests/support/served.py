@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,14 +26,17 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(settings: Settings) -> Iterator[Served]:
-    """The API of the back end that settings name, until the block ends."""
+def serve(
+    settings: Settings, *, start: Sequence[str] = (XTYL,), environ: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """The API of the back end that settings name, until the block ends; `start` is the `xtyl` of another release, with the
+    environment that finds it."""
     token = make_token(settings)
     port = free_port()
     with open(settings.log_folder / "api.log", "ab") as log:
         api = subprocess.Popen(
-            [XTYL, "api", "--port", str(port)],
-            env=settings.child_environ(),
+            [*start, "api", "--port", str(port)],
+            env=environ or settings.child_environ(),
             stdout=log,
             stderr=log,
             start_new_session=True,

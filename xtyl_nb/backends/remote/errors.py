@@ -14,6 +14,7 @@ from xtyl_engine.errors import BackendError, LimitExceeded, Problem, WorkflowErr
 HINTS = {
     "api/unauthorized": 'Ask the operator of the back end for a token, then use xt.connect("…", token="…") or set XTYL_TOKEN.',
     "api/forbidden": 'Ask the operator of the back end for a token of that role, then use xt.connect("…", token="…").',
+    "api/not-found": "The back end's API is of an older release. Update it; `xtyl doctor` compares both releases.",
     "api/too-large": "Run the table in parts, `flow.run(briefs[:1000])`, or pass long texts and images as files.",
 }
 
