@@ -14,7 +14,7 @@ FIELDS = ("image", "width", "height")
 
 
 class FitImage(NodeConfig):
-    """The image, and the format in pixels. In a workflow both may be templates; a job gets them rendered."""
+    """The image, and the format in pixels. In a workflow both may be Jinja; a job gets them rendered."""
 
     image: Any
     size: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}x[1-9]\d{0,3}$")] = "1080x1080"

@@ -164,7 +164,9 @@ def _guarded(text: str, work: Callable[[], T]) -> T:
     except WorkflowException:
         raise
     except TemplateSyntaxError as error:
-        raise _wrong(text, error.message or "not Jinja", line=error.lineno) from error
+        # jinja2 calls any text a template; here that is a stored plan.
+        message = (error.message or "not Jinja").replace("end of template", "end of text")
+        raise _wrong(text, message, line=error.lineno) from error
     except (RecursionError, MemoryError) as error:
         raise _wrong(text, "it is nested too deep") from error
     except (SyntaxError, ValueError, OverflowError) as error:

@@ -94,6 +94,8 @@ def test_skipped(jinja, expected):
         ("x {{ one.txt }}", "{{ one.txt }}"),
         ("{{ headline|map(attribute='nope') }}", "nope"),
         ("{{ cost / 0 }}", "ZeroDivisionError"),
+        ("{% if cost %}", "Unexpected end of text. Jinja was looking for"),
+        ("{{ cost", "unexpected end of text, expected 'end of print statement'"),
     ],
 )
 def test_is_strict(jinja, words):
