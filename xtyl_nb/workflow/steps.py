@@ -292,9 +292,9 @@ def call(
             TransientError, ConnectionError and TimeoutError are tried again, no other.
         timeout: Seconds that an attempt may take; no limit by default.
         cache: True reuses the value that the same function returned for the same arguments.
-        **arguments: The function's keyword arguments. A text is Jinja; one that is an expression,
-            such as "{{ price }}", passes the value itself, a stored file as an object with
-            `path`, `open()` and `read()`.
+        **arguments: The function's keyword arguments. A text is Jinja; one that is an
+            expression, such as "{{ price }}", passes the value itself, a stored file as an
+            object with `path`, `open()` and `read()`.
 
     Returns:
         A new Workflow. `{{ id }}` is the value that the function returned.
