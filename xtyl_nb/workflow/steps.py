@@ -335,20 +335,41 @@ def node(
         timeout: Seconds that an attempt may take; by default the engine sets no limit.
         cache: Whether to reuse the output of an equal step; the type sets the default.
         **config: The type's own parameters, and `over`, a step that makes a list: run once for
-            each of its items.
+            each of its items. For a type with branches also the branches, by name: functions
+            that take a Workflow and return it extended.
 
     Returns:
         A new Workflow. `validate` reports wrong parameters, and a type that is not installed.
 
     Raises:
-        TypeError: `type` or `id` is not text, or `after` is not a list of ids.
+        TypeError: `type` or `id` is not text, `after` is not a list of ids, or a branch's
+            function returns no Workflow.
+        ValueError: A branch returns another Workflow than the one it was given.
 
     Example:
         >>> flow.node("generate_copy", "slogan", prompt="A slogan for {{ product }}")
         Workflow('launch', 3 nodes)
     """
     given = {name: value for name, value in config.items() if value is not None}
-    return self._add(type, id, given | _tried(retry, timeout, cache), after)
+    branches, joins = _opened(type, given)
+    return self._add(type, id, given | _tried(retry, timeout, cache), after)._branch(id, branches, joins=joins)
+
+
+def _opened(type: str, config: dict[str, Any]) -> tuple[dict[str, Branch], bool]:
+    """Take the branches out of a config, and say whether the next step joins them. Where a type has a parameter `branches`
+    for their names, it opens a branch for every function."""
+    from xtyl_engine.nodes.registry import type_facts
+
+    if not isinstance(type, str) or not any(map(callable, config.values())):
+        return {}, False
+    kind = type_facts(type)
+    parameters = kind.config.model_fields
+    functions = [name for name, value in config.items() if callable(value) and name not in parameters]
+    if functions and "branches" in parameters:
+        config.setdefault("branches", functions)
+    names = functions if "branches" in parameters else [name for name in kind.branches(config) if name in functions]
+    found = {name: config.pop(name) for name in dict.fromkeys(names)}
+    return found, bool(found) and not kind.exclusive_branches
 
 
 def _given(**config: Any) -> dict[str, Any]:

@@ -57,6 +57,45 @@ except UnknownNodeType as error:
     assert "no_such_module" in error
 
 
+SEASON = """
+from xtyl_engine.nodes.base import Done, NodeConfig, NodeType
+
+class Season(NodeConfig):
+    month: int
+
+def run(config, context):
+    return Done(output={}, branch="winter" if config.month in (12, 1, 2) else "summer")
+
+NODE_TYPE = NodeType(
+    name="season", config=Season, run=run, branches=lambda config: ("winter", "summer"), exclusive_branches=True
+)
+"""
+
+
+def test_types_of_other_packages_open_branches(tmp_path):
+    """A step of such a type takes its branches as functions; a later step follows the branching step and their ends."""
+    (tmp_path / "season.py").write_text(SEASON)
+    code = """
+import json
+from xtyl_nb import Workflow
+flow = Workflow("w").node(
+    "season", "when", month=3,
+    summer=lambda flow: flow.attach("sun", title="hot"),
+    winter=lambda flow: flow.attach("snow", title="cold"),
+)
+document = flow.attach("kit", title="{{ label }}").validate()._document
+print(json.dumps([[edge.source, edge.target, edge.branch] for edge in document.edges]))
+"""
+    edges = told_where_offered(tmp_path, registry.GROUP, {"season": "season:NODE_TYPE"}, code)
+    assert sorted(edges, key=str) == [
+        ["snow", "kit", None],
+        ["sun", "kit", None],
+        ["when", "kit", None],
+        ["when", "snow", "winter"],
+        ["when", "sun", "summer"],
+    ]
+
+
 def test_a_type_needs_no_more_than_its_name_config_and_work():
     """A node type of another package may give only its name, config and handler: all facts have defaults."""
 

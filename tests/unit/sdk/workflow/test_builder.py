@@ -27,6 +27,10 @@ def base():
     return Workflow("w").generate_copy("a", prompt="A line", n=2)
 
 
+def poem(flow):
+    return flow.generate_copy("verse", prompt="A verse about {{ topic }}")
+
+
 VERBS = {
     "generate_copy": lambda flow: flow.generate_copy("x", prompt="y"),
     "generate_image": lambda flow: flow.generate_image("x", prompt="y"),
@@ -108,6 +112,42 @@ def test_a_step_of_any_type():
     )
     assert edges(base().node("haiku", "x", about="{{ topic }}")) == [("a", "x", None)]
     assert config(base().node("haiku", "x", type="old", id=3, about=None), "x") == {"type": "old", "id": 3}
+
+
+def test_a_step_of_any_type_opens_branches():
+    """`node` takes a type's branches as functions, and writes the same as the type's own verb, joins included."""
+    for verb, given in (
+        ("conditional", {"when": "{{ tone }}", "then": poem, "otherwise": lambda w: w.attach("y", title="none")}),
+        ("conditional", {"when": "{{ tone }}", "then": poem, "over": "a"}),
+        ("parallel", {"warm": poem, "cool": lambda w: w.attach("y", title="none")}),
+    ):
+        own, any_type = getattr(base(), verb)("x", **given), base().node(verb, "x", **given)
+        assert any_type == own
+        assert any_type.generate_copy("z", prompt="{{ a }}") == own.generate_copy("z", prompt="{{ a }}")
+        assert any_type._document.to_dict() == own._document.to_dict()
+    named = base().node("parallel", "x", branches=["warm"], warm=poem)
+    assert named == base().parallel("x", warm=poem)
+    assert named.validate() is named
+
+
+@pytest.mark.parametrize("then", [lambda w: None, lambda w: Workflow("other").generate_copy("x", prompt="y")])
+def test_a_branch_of_any_type_extends_what_it_is_given(then):
+    """A function of a branch that returns anything but its workflow extended raises at once, as with the type's verb."""
+    with pytest.raises((TypeError, ValueError), match="then="):
+        base().node("conditional", "c", when="{{ x }}", then=then)
+
+
+def test_a_function_that_is_no_branch_is_no_parameter():
+    """Validation reports a function under a name that is neither a parameter nor a branch of the type."""
+    flow = (
+        base()
+        .node("conditional", "c", when="{{ x }}", then=poem, els=poem)
+        .node("generate_copy", "d", prompt="p", b=poem)
+    )
+    with pytest.raises(WorkflowError) as caught:
+        flow.validate()
+    told = [problem.message for problem in caught.value.problems if "no parameter" in problem.message]
+    assert told == ["conditional has no parameter `els`", "generate_copy has no parameter `b`"]
 
 
 def test_a_step_of_an_unknown_type():
@@ -206,6 +246,7 @@ def test_a_branch_extends_what_it_is_given(then):
         lambda: base().generate_copy(3, prompt="x"),
         lambda: base().generate_copy("b", prompt="x", after="a"),
         lambda: base().node(generate, "b"),
+        lambda: base().node(generate, "b", then=poem),
     ],
 )
 def test_wrong_types_are_told_at_once(wrong):
