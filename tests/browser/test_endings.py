@@ -17,7 +17,7 @@ QUICK = """
 from scripted_run import *
 from xtyl_nb.widget.widget import show
 plan = summer_plan()
-ends = {id: glance(completed=2, started=STARTED + place, finished=STARTED + place + 1) for place, id in enumerate(SUMMER)}
+ends = {id: node_overview(completed=2, started=STARTED + place, finished=STARTED + place + 1) for place, id in enumerate(SUMMER)}
 class Quick(ScriptedRun):
     def timeline(self):
         bars = [bar for bar in super().timeline().bars for _ in range(2 if self.overview().state == "completed" else 1)]
@@ -27,7 +27,7 @@ class Quick(ScriptedRun):
         events = super()._recent_events()[: 2 if self.overview().state == "completed" else 1]
         self.step()
         return events
-begun = overview_of(plan, nodes={"headline": glance(running=2, started=STARTED)})
+begun = overview_of(plan, nodes={"headline": node_overview(running=2, started=STARTED)})
 run = Quick(plan, begun, overview_of(plan, "completed", nodes=ends))
 """
 BUSY = START.replace(
@@ -39,7 +39,8 @@ class Slow(ScriptedRun):
         wait_until(lambda: (folder / "moved").exists())
         self.step()
         wait_until(lambda: (folder / "answered").exists())
-run = Slow(plan, overview_of(plan, nodes=waiting), overview_of(plan, nodes=waiting | {"kit": glance(completed=1, blocked=1)}))
+begun = waiting | {"kit": node_overview(completed=1, blocked=1)}
+run = Slow(plan, overview_of(plan, nodes=waiting), overview_of(plan, nodes=begun))
 show(run)
 """,
 )
@@ -49,7 +50,7 @@ AGAIN = (
 def offers(*texts):
     options = tuple(Option(index=place, text=text) for place, text in enumerate(texts))
     row = review_of([], item="0", label="Lamp 0", edit=True, options=options)
-    return overview_of(summer_plan(), nodes={"pick": glance(waiting=1)}, reviews=(row,))
+    return overview_of(summer_plan(), nodes={"pick": node_overview(waiting=1)}, reviews=(row,))
 run = ScriptedRun(summer_plan(), offers("Dawn", "Dusk"), offers("Dawn", "Dusk", "Noon"), offers("Dawn", "Night"))
 RunWidget(run).display()
 """
@@ -63,7 +64,7 @@ more = "It falls where you read and leaves the rest of the room to the evening. 
 texts = [f"{word} light. {more}" for word in ("Warm", "Cold", "No")]
 options = tuple(Option(index=place, text=text) for place, text in enumerate(texts))
 row = review_of([], item="0", label="Lamp 0", edit=True, options=options)
-run = ScriptedRun(summer_plan(), overview_of(summer_plan(), nodes={"pick": glance(waiting=1)}, reviews=(row,)))
+run = ScriptedRun(summer_plan(), overview_of(summer_plan(), nodes={"pick": node_overview(waiting=1)}, reviews=(row,)))
 RunWidget(run).display()
 """
 )
@@ -74,7 +75,7 @@ from xtyl_engine.states import JobState
 class Failing(ScriptedRun):
     def inspect(self, node, *, item):
         return replace(super().inspect(node, item="0"), state=JobState.SKIPPED)
-after = {"poster": glance(completed=2, failed=1), "pick": glance(waiting=1, skipped=1)}
+after = {"poster": node_overview(completed=2, failed=1), "pick": node_overview(waiting=1, skipped=1)}
 second = review_of(images, item="1", label="Lamp 1")
 run = Failing(summer_plan(), stands(0, 1), overview_of(summer_plan(), nodes=after, reviews=(second,)))
 RunWidget(run).display()
@@ -85,7 +86,7 @@ MADE = (
     + """
 def waits(**options):
     rows = tuple(review_of(images[:count], item=row[1:], label=f"Lamp {row[1:]}") for row, count in options.items())
-    return overview_of(summer_plan(), nodes={"pick": glance(waiting=len(rows))}, reviews=rows)
+    return overview_of(summer_plan(), nodes={"pick": node_overview(waiting=len(rows))}, reviews=rows)
 run = ScriptedRun(summer_plan(), waits(_0=2, _1=2), waits(_1=2), waits(_0=3, _1=2))
 RunWidget(run).display()
 """

@@ -19,9 +19,9 @@ for place in range(100):
     nodes |= {copy: ("generate_copy", {}), image: ("generate_image", {}), pick: ("review", {"of": image})}
     edges += [("start", copy, None), (copy, image, None), (image, pick, None), (pick, "end", None)]
 plan = plan_of(nodes, edges)
-seen = {f"copy_{place}": glance(completed=2, text=f"Text {place}") for place in range(100)}
-seen |= {f"image_{place}": glance(completed=1, running=1) for place in range(40)}
-seen |= {"start": glance(completed=1), "copy_7": glance(completed=1, failed=1, error="row 0: refused")}
+seen = {f"copy_{place}": node_overview(completed=2, text=f"Text {place}") for place in range(100)}
+seen |= {f"image_{place}": node_overview(completed=1, running=1) for place in range(40)}
+seen |= {"start": node_overview(completed=1), "copy_7": node_overview(completed=1, failed=1, error="row 0: refused")}
 show(ScriptedRun(plan, overview_of(plan, nodes=seen)))
 """
 POSITION = "box => [box.scrollLeft, box.scrollTop]"

@@ -13,12 +13,12 @@ pytestmark = pytest.mark.browser
 
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 STATES = {
-    "running": 'overview_of(plan, nodes=half | {"pick": glance(blocked=24)})',
+    "running": 'overview_of(plan, nodes=half | {"pick": node_overview(blocked=24)})',
     "waiting": 'overview_of(plan, nodes=half, reviews=reviews, waiting_for="a person")',
     "paused": 'overview_of(plan, "paused", nodes=half, reviews=reviews)',
     "failed": 'overview_of(plan, "failed", nodes=over | {"score": score}, error="1 of 104 jobs failed")',
     "completed": 'overview_of(plan, "completed", nodes=over)',
-    "stopped": 'overview_of(plan, "stopped", nodes=over | {"kit": glance(stopped=24)})',
+    "stopped": 'overview_of(plan, "stopped", nodes=over | {"kit": node_overview(stopped=24)})',
 }
 SCENE = (
     START.replace("show(run)", "")[: START.index("run = ScriptedRun")]
@@ -27,22 +27,22 @@ import scripted_run, time
 scripted_run.STARTED = STARTED = time.time() - 41
 times = {"started": STARTED, "finished": STARTED + 9}
 texts = "Light that leaves the lamp behind. Aurora, for rooms that dream."
-score = glance(completed=8, failed=1, error="Tidal mug: TimeoutError after 30 s", **times)
+score = node_overview(completed=8, failed=1, error="Tidal mug: TimeoutError after 30 s", **times)
 half = {
-    "headline": glance(completed=24, text=texts, **times),
-    "poster": glance(completed=51, running=7, blocked=12, failed=2, images=tuple(images), started=STARTED + 4,
+    "headline": node_overview(completed=24, text=texts, **times),
+    "poster": node_overview(completed=51, running=7, blocked=12, failed=2, images=tuple(images), started=STARTED + 4,
                      error="Moss chair: refused"),
-    "premium": glance(completed=24, branches={"then": 9, "otherwise": 15}, **times),
-    "score": glance(running=2, completed=6, skipped=15, started=STARTED + 9),
-    "pick": glance(waiting=2, completed=20, blocked=2, images=tuple(images[:2]), started=STARTED + 12),
-    "kit": glance(blocked=24),
+    "premium": node_overview(completed=24, branches={"then": 9, "otherwise": 15}, **times),
+    "score": node_overview(running=2, completed=6, skipped=15, started=STARTED + 9),
+    "pick": node_overview(waiting=2, completed=20, blocked=2, images=tuple(images[:2]), started=STARTED + 12),
+    "kit": node_overview(blocked=24),
 }
 over = {
     "headline": half["headline"], "premium": half["premium"],
-    "poster": glance(completed=72, images=tuple(images), **times),
-    "pick": glance(completed=24, images=tuple(images), **times),
-    "score": glance(completed=9, skipped=15, text="0.93", **times),
-    "kit": glance(completed=24, images=tuple(images[:1]), **times),
+    "poster": node_overview(completed=72, images=tuple(images), **times),
+    "pick": node_overview(completed=24, images=tuple(images), **times),
+    "score": node_overview(completed=9, skipped=15, text="0.93", **times),
+    "kit": node_overview(completed=24, images=tuple(images[:1]), **times),
 }
 reviews = (review_of(images, edit=True), review_of(images, item="1", label="Tidal mug"))
 run = ScriptedRun(plan, STATE)

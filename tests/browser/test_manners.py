@@ -20,7 +20,7 @@ from dataclasses import replace
 def rows(*places):
     return tuple(review_of(images, edit=True, item=str(row), label=f"Lamp {row}") for row in places)
 def stands(*places):
-    nodes = waiting | {"pick": glance(waiting=len(places))}
+    nodes = waiting | {"pick": node_overview(waiting=len(places))}
     return overview_of(plan, nodes=nodes, reviews=rows(*places))
 run = ScriptedRun(plan, stands(0, 1), stands(0, 1, 2), stands(1, 2))
 show(run)
@@ -54,7 +54,7 @@ times = [(0, 9), (1, 20), (2, 12), (3, 8), (9, 31), (13, 41)]
 bars = [Bar(node="poster", item=str(n), state="completed", start=a, end=b) for n, (a, b) in enumerate(times)]
 bars += [Bar(node="headline", item=str(n), state="completed", start=n, end=n + 9) for n in range(12)]
 run = ScriptedRun(plan, overview_of(plan, "completed", nodes={
-    id: glance(completed=12, started=STARTED, finished=STARTED + 41) for id in ("headline", "poster", "kit")}))
+    id: node_overview(completed=12, started=STARTED, finished=STARTED + 41) for id in ("headline", "poster", "kit")}))
 run.timeline = lambda: Timeline(bars, list(SUMMER))
 show(run)
 """,

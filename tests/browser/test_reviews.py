@@ -17,7 +17,7 @@ MANY = START.replace(
     f"reviews={ALL}",
 ).replace("waiting=1, blocked=1", "waiting=15")
 # Lamp 13 is decided elsewhere.
-FEWER = f"overview_of(plan, nodes=waiting | {{'pick': glance(waiting=14)}}, reviews={ALL}[:13] + {ALL}[14:]),"
+FEWER = f"overview_of(plan, nodes=waiting | {{'pick': node_overview(waiting=14)}}, reviews={ALL}[:13] + {ALL}[14:]),"
 MANY = MANY.replace('    overview_of(plan, "completed"', f'    {FEWER}\n    overview_of(plan, "completed"')
 
 

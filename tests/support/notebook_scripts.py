@@ -9,8 +9,8 @@ from scripted_run import *
 from xtyl_nb.widget.widget import show
 folder = Path(os.environ["LAB_FOLDER"])
 images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]
-waiting = {"headline": glance(completed=2, text="Hello <b>you</b>"), "pick": glance(waiting=1, blocked=1)}
-done = {id: glance(completed=2) for id in SUMMER}
+waiting = {"headline": node_overview(completed=2, text="Hello <b>you</b>"), "pick": node_overview(waiting=1, blocked=1)}
+done = {id: node_overview(completed=2) for id in SUMMER}
 plan = summer_plan()
 run = ScriptedRun(
     plan,
@@ -33,7 +33,8 @@ folder = Path(os.environ["LAB_FOLDER"])
 images = [draw_image(folder / f"{c}.png", top=c, bottom="navy") for c in ("orange", "teal", "crimson")]
 def stands(*places, plan=None, of="pick"):
     rows = tuple(review_of(images, node=of, edit=True, item=str(row), label=f"Lamp {row}") for row in places)
-    return overview_of(plan or summer_plan(), nodes={of: glance(waiting=len(places), completed=3 - len(places))}, reviews=rows)
+    nodes = {of: node_overview(waiting=len(places), completed=3 - len(places))}
+    return overview_of(plan or summer_plan(), nodes=nodes, reviews=rows)
 class Contested(ScriptedRun):
     # Ana decides at the moment of the click.
     def approve(self, node, **decision):

@@ -63,7 +63,7 @@ def summer_plan() -> Plan:
     return plan_of(SUMMER, SUMMER_EDGES)
 
 
-def glance(**fields: Any) -> NodeOverview:
+def node_overview(**fields: Any) -> NodeOverview:
     """A node's overview; states as keywords are counts."""
     counts = {JobState(key): fields.pop(key) for key in list(fields) if key in set(JobState)}
     if (started := fields.get("started")) is not None:
@@ -76,7 +76,7 @@ def glance(**fields: Any) -> NodeOverview:
 
 def overview_of(plan: Plan, state: str = "running", *, sequence: int = 1, **fields: Any) -> Overview:
     """An overview whose totals are the sums of its nodes'."""
-    nodes = {id: fields.get("nodes", {}).get(id, glance(blocked=2)) for id in plan.nodes}
+    nodes = {id: fields.get("nodes", {}).get(id, node_overview(blocked=2)) for id in plan.nodes}
     failed = sum(node.counts.get(JobState.FAILED, 0) for node in nodes.values())
     values: dict[str, Any] = {
         "id": "run-1",

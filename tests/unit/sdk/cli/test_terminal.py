@@ -6,13 +6,13 @@ from io import StringIO
 
 from rich.console import Console
 
-from scripted_run import ScriptedRun, glance, overview_of, review_of, summer_plan
+from scripted_run import ScriptedRun, node_overview, overview_of, review_of, summer_plan
 from xtyl_engine.queries.views import Overview
 from xtyl_nb.cli.terminal import watch
 
 PLAN = summer_plan()
-DONE = {id: glance(completed=2) for id in PLAN.nodes}
-WAITING = {"headline": glance(completed=2), "pick": glance(waiting=1, blocked=1)}
+DONE = {id: node_overview(completed=2) for id in PLAN.nodes}
+WAITING = {"headline": node_overview(completed=2), "pick": node_overview(waiting=1, blocked=1)}
 
 
 class Hasty(ScriptedRun):
@@ -70,7 +70,7 @@ def test_without_a_terminal_each_change_of_a_node_is_one_line() -> None:
 
 def test_failures_are_said_in_one_line() -> None:
     """A failed node says why, even if its error has several lines."""
-    nodes = DONE | {"score": glance(failed=2, error="Boom\n  [bold]at line 2")}
+    nodes = DONE | {"score": node_overview(failed=2, error="Boom\n  [bold]at line 2")}
     lines = watched(hasty(overview_of(PLAN, "failed", nodes=nodes)), terminal=False).splitlines()
     assert "score: failed, 2 / 2: Boom [bold]at line 2" in lines
     assert lines[-1] == "summer-launch: failed: 12 / 12 jobs, 2 failed"

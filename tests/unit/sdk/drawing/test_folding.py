@@ -9,7 +9,7 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripted_run import STARTED, glance, overview_of, plan_of
+from scripted_run import STARTED, node_overview, overview_of, plan_of
 from xtyl_engine.states import JobState
 from xtyl_nb.drawing.cards import card_kind, card_name, plan_edges
 from xtyl_nb.drawing.folding import MOST_CARDS, fold
@@ -67,8 +67,11 @@ def test_a_stack_that_was_opened_shows_its_nodes():
 def test_a_folded_card_hides_no_failure_and_no_question():
     """It counts all its nodes, names the one that failed first, and looks like its most pressing node."""
     plan = branches(100)
-    nodes = {id: glance(completed=2, text=f"<{id}>") for id in plan.nodes}
-    nodes |= {"copy_7": glance(failed=1, completed=1, error="row 0: no"), "pick_3": glance(waiting=1, completed=1)}
+    nodes = {id: node_overview(completed=2, text=f"<{id}>") for id in plan.nodes}
+    nodes |= {
+        "copy_7": node_overview(failed=1, completed=1, error="row 0: no"),
+        "pick_3": node_overview(waiting=1, completed=1),
+    }
     overview = fold(plan).overview(overview_of(plan, nodes=nodes))
     copy = overview.nodes["copy_0"]
     assert (copy.counts[JobState.FAILED], copy.done, copy.total) == (1, 200, 200)
@@ -85,9 +88,9 @@ def test_a_folded_card_hides_no_failure_and_no_question():
 def test_a_folded_card_is_at_work_until_all_its_nodes_are_over():
     """Its time goes on while one of them waits, although others ended."""
     plan = branches(100)
-    nodes = {f"pick_{place}": glance(completed=1, started=STARTED, finished=STARTED + 2) for place in range(100)}
+    nodes = {f"pick_{place}": node_overview(completed=1, started=STARTED, finished=STARTED + 2) for place in range(100)}
     over = fold(plan).overview(overview_of(plan, nodes=nodes)).nodes["pick_0"]
-    nodes["pick_3"] = glance(waiting=1, started=STARTED + 1)
+    nodes["pick_3"] = node_overview(waiting=1, started=STARTED + 1)
     waits = fold(plan).overview(overview_of(plan, nodes=nodes)).nodes["pick_0"]
     assert (over.finished, waits.finished) == (STARTED + 2, None)
     assert waits.seconds_at_work(STARTED + 60) == 60

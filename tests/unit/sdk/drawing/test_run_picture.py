@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from scripted_run import draw_image, glance, overview_of, plan_of, summer_plan
+from scripted_run import draw_image, node_overview, overview_of, plan_of, summer_plan
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_nb.drawing.run_picture import Exhibit, clock, lasted, run_html
@@ -101,9 +101,9 @@ def test_edges_made_by_references_can_be_given() -> None:
 def test_a_run_shows_state_counts_times_and_errors() -> None:
     """The picture shows the state of the run and of each node in words."""
     nodes = {
-        "headline": glance(completed=6, started=5.0, finished=14.0, text="Hello"),
-        "premium": glance(completed=24, branches={"then": 9, "otherwise": 15}),
-        "score": glance(failed=1, completed=1, error="TimeoutError after 30 s"),
+        "headline": node_overview(completed=6, started=5.0, finished=14.0, text="Hello"),
+        "premium": node_overview(completed=24, branches={"then": 9, "otherwise": 15}),
+        "score": node_overview(failed=1, completed=1, error="TimeoutError after 30 s"),
     }
     page = Page(run_html(summer_plan(), overview_of(summer_plan(), "failed", nodes=nodes, error="1 job failed")))
     for words in (
@@ -125,7 +125,9 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     """With any names and outputs, the picture has no script, no style sheet and no handler."""
     plan = plan_of({HOSTILE: ("call", {"function": HOSTILE})}, [], name=HOSTILE)
     image = draw_image(tmp_path / "poster.png", top="red", bottom="blue")
-    nodes = {HOSTILE: glance(completed=1, text=HOSTILE, error=HOSTILE, images=(image, str(tmp_path / "gone.png")))}
+    nodes = {
+        HOSTILE: node_overview(completed=1, text=HOSTILE, error=HOSTILE, images=(image, str(tmp_path / "gone.png")))
+    }
     page = Page(run_html(plan, overview_of(plan, "running", nodes=nodes, waiting_for=HOSTILE, error=HOSTILE)))
     assert set(page.tags) <= {"div", "span", "b", "img", "table", "tr", "th", "td"}
     assert {name for name, _ in page.attributes} <= {"style", "title", "alt", "src", "class", "width", "height"}
@@ -135,7 +137,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
 def test_images_come_along_small(tmp_path: Path) -> None:
     """Images are inside the picture, as data, a few kilobytes each."""
     images = [draw_image(tmp_path / f"{i}.png", top="#fa0", bottom="#048", size=1024) for i in range(4)]
-    nodes = {"poster": glance(completed=4, images=tuple(images))}
+    nodes = {"poster": node_overview(completed=4, images=tuple(images))}
     html = run_html(summer_plan(), overview_of(summer_plan(), "completed", nodes=nodes))
     assert html.count("data:image/jpeg;base64,") == 4
     assert len(html) < 60_000
@@ -147,7 +149,7 @@ def test_a_hundred_images_stay_below_a_megabyte(tmp_path: Path) -> None:
     for path in noise:
         Image.effect_noise((1024, 1024), 90).convert("RGB").save(path)
     plan = plan_of({f"poster_{place}": ("generate_image", {}) for place in range(25)}, [])
-    nodes = {id: glance(completed=4, images=tuple(noise)) for id in plan.nodes}
+    nodes = {id: node_overview(completed=4, images=tuple(noise)) for id in plan.nodes}
     shown = [
         Exhibit(path=noise[place % 4], node="poster", item=str(place), label=f"Lamp {place}") for place in range(100)
     ]

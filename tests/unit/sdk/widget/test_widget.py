@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scripted_run import STARTED, ScriptedRun, draw_image, glance, overview_of, plan_of, review_of, summer_plan
+from scripted_run import STARTED, ScriptedRun, draw_image, node_overview, overview_of, plan_of, review_of, summer_plan
 from xtyl_engine.errors import DecisionRefused
 from xtyl_engine.queries.views import Decision, JobDetail, JobPage, Overview
 from xtyl_nb.drawing.folding import fold
@@ -97,13 +97,13 @@ def test_the_graph_has_a_card_for_each_node_and_a_wire_for_each_edge() -> None:
 )
 def test_a_node_has_one_word_for_all_its_jobs(counts: dict[str, int], state: str) -> None:
     """A job that waits for a person comes first, then running, open and failed ones."""
-    assert node_state(glance(**counts)) == state
+    assert node_state(node_overview(**counts)) == state
 
 
 def test_only_what_changed_is_sent() -> None:
     """A patch holds only the nodes that changed; no change is no patch."""
     before = describe(overview_of(PLAN))
-    after = describe(overview_of(PLAN, nodes={"headline": glance(running=1, blocked=1)}))
+    after = describe(overview_of(PLAN, nodes={"headline": node_overview(running=1, blocked=1)}))
     assert set(difference(before, after)["nodes"]) == {"headline"}
     assert difference(before, before | {"elapsed": before["elapsed"] + 1}) == {}
 
@@ -121,7 +121,7 @@ def test_a_review_that_ended_is_taken_away(tmp_path: Path) -> None:
 
 def test_patches_add_up_to_the_state_of_a_page_just_opened() -> None:
     """A page that was open from the start and one that opens at the end show the same."""
-    nodes = {"headline": glance(completed=2, text="Hello")}
+    nodes = {"headline": node_overview(completed=2, text="Hello")}
     live = ScriptedRun(
         PLAN, overview_of(PLAN), overview_of(PLAN, nodes=nodes), overview_of(PLAN, "completed", nodes=nodes)
     )
@@ -311,7 +311,10 @@ def test_a_card_names_the_rows_that_wait_and_the_branches_taken(tmp_path: Path) 
     """Three rows by name, the rest by number; branches by how often they were taken."""
     image = draw_image(tmp_path / "a.png", top="red", bottom="blue")
     waiting = tuple(review_of([image], item=str(row), label=f"Lamp {row}") for row in range(5))
-    nodes = {"pick": glance(waiting=400), "premium": glance(completed=24, branches={"otherwise": 15, "then": 9})}
+    nodes = {
+        "pick": node_overview(waiting=400),
+        "premium": node_overview(completed=24, branches={"otherwise": 15, "then": 9}),
+    }
     shown = describe(overview_of(summer_plan(), nodes=nodes, reviews=waiting))["nodes"]
     assert shown["pick"]["waits"] == "Lamp 0, Lamp 1, Lamp 2 and 397 more"
     assert shown["premium"]["branches"] == "9 then, 15 otherwise"
@@ -441,10 +444,10 @@ def test_what_may_be_tried_again_is_told_from_what_was() -> None:
 
 def test_a_pause_between_jobs_is_no_work() -> None:
     """Waiting for a person in between does not count; simultaneous work counts once; running work grows."""
-    apart = glance(completed=2, started=100.0, finished=4_000.0, worked=3.0)
+    apart = node_overview(completed=2, started=100.0, finished=4_000.0, worked=3.0)
     assert apart.seconds_at_work(9_999.0) == 3.0
-    together = glance(completed=8, started=100.0, finished=104.0, worked=30.0)
+    together = node_overview(completed=8, started=100.0, finished=104.0, worked=30.0)
     assert together.seconds_at_work(9_999.0) == 4.0
-    going = glance(completed=1, running=1, started=100.0, worked=2.0, at_work=1, starts=200.0)
+    going = node_overview(completed=1, running=1, started=100.0, worked=2.0, at_work=1, starts=200.0)
     assert going.seconds_at_work(205.0) == 7.0
-    assert glance(blocked=1).seconds_at_work(1.0) is None
+    assert node_overview(blocked=1).seconds_at_work(1.0) is None
