@@ -105,8 +105,11 @@ class Engine:
     def changed(self, id: str, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; returns whether there is one."""
         deadline = time.monotonic() + timeout
-        # Live events are gathered for some 20 ms, in which a short job ends: the first looks follow each other sooner.
-        pauses = iter(FIRST_PAUSES_SECONDS)
+        # A short job ends within the 20 ms in which live events are gathered, and a broker's own pauses are no shorter.
+        for pause in FIRST_PAUSES_SECONDS:
+            if self.queries.sequence(id)[0] > after:
+                return True
+            time.sleep(min(pause, timeout))
         while True:
             place = self._listener.place(id)
             if self.queries.sequence(id)[0] > after:
@@ -114,7 +117,7 @@ class Engine:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            self._listener.wait(id, place, min(left, next(pauses, RECHECK_SECONDS)))
+            self._listener.wait(id, place, min(left, RECHECK_SECONDS))
 
     def close(self) -> None:
         """Close every connection; executions go on."""
