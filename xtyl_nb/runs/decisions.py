@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from xtyl_engine.errors import DecisionRefused, FrameError, with_article
 from xtyl_engine.limits import MAX_COMMENT_LENGTH
 from xtyl_engine.states import OPEN, ExecutionState, JobState
-from xtyl_engine.workflow.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from xtyl_engine.queries.views import Review
+    from xtyl_engine.workflow.plan import Plan
     from xtyl_nb.backends.protocol import Backend
     from xtyl_nb.runs.run import Run
 

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.connect import backend
 from xtyl_nb.backends.retrying import patiently
 from xtyl_nb.runs.run import Run
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from xtyl_engine.workflow.document import Document
+    from xtyl_engine.workflow.plan import Plan
 
 ATTACH_SECONDS = 15.0
 # Stack frames between the warning and the user's `flow.run(...)`.
