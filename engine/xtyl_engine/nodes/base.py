@@ -104,7 +104,8 @@ def _formerly(**names: str) -> Callable[[type[T]], type[T]]:
         @wraps(init)
         def renamed(self: T, **facts: Any) -> None:
             # `dataclasses.replace` hands over the present name too: what was written by the former one is what is meant.
-            init(self, **facts | {names[name]: facts.pop(name) for name in names if name in facts})
+            meant = {names[name]: facts.pop(name) for name in names if name in facts}
+            init(self, **facts | meant)
 
         cls.__init__ = renamed  # type: ignore[assignment]
         for former, present in names.items():
