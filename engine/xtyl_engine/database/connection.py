@@ -28,6 +28,8 @@ from xtyl_engine.server_hints import POSTGRESQL, SQLITE, remedy
 T = TypeVar("T")
 TURN_SECONDS = 15.0
 PREPARE = "prepare_threshold"
+# More than there are statements; those that are made for one call must not add up over months.
+REMEMBERED_STATEMENTS = 1_000
 LOST = ("08", "57P")
 _SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 # Deadlock, serialization, locks, timeouts. A full disk and a standby not yet promoted are expected to be mended soon. A
@@ -134,6 +136,8 @@ class Database:
             made = statement.compile(dialect=self.engine.dialect)
             binds = getattr(made, "binds", {})
             constants = {name: value for name, value in made.params.items() if not binds[name].required}
+            if len(self._compiled) >= REMEMBERED_STATEMENTS:
+                self._compiled.clear()
             known = self._compiled[id(statement)] = Compiled(statement, str(made), constants)
         return known
 

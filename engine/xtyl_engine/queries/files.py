@@ -5,8 +5,6 @@ results among those. The right to see an execution is the right to see these fil
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
@@ -18,6 +16,7 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import decisions, executions, jobs, rows, templates
 from xtyl_engine.values.artifacts import JSON, KEY, TABLE, ArtifactError, ArtifactStore, references
+from xtyl_engine.values.recent import Recent
 
 REMEMBERED = 10_000
 Reference = Mapping[str, Any]
@@ -43,9 +42,8 @@ class ExecutionFiles:
     def __init__(self, database: Database, store: ArtifactStore):
         self._database = database
         self._store = store
-        self._found: OrderedDict[tuple[str, str], Reference] = OrderedDict()
-        self._inside: OrderedDict[str, Mapping[str, Reference]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._found: Recent[tuple[str, str], Reference] = Recent(REMEMBERED)
+        self._inside: Recent[str, Mapping[str, Reference]] = Recent(REMEMBERED)
 
     def find(self, execution_id: str, digest: str) -> Reference:
         """The reference by which the execution knows this file. Raises ArtifactError if it does not."""
@@ -59,7 +57,7 @@ class ExecutionFiles:
             raise ArtifactError(
                 f"this run does not refer to a file {digest[:12]}…", hint="Take a file's name from the run's results."
             )
-        self._remember(self._found, key, found)
+        self._found.put(key, found)
         return found
 
     def _within(self, reference: Reference) -> Mapping[str, Reference]:
@@ -75,7 +73,7 @@ class ExecutionFiles:
             for inner in references(json.loads(self._store.read(reference))):
                 found[str(inner[KEY])] = inner
                 found |= self._within(inner)
-        self._remember(self._inside, digest, found)
+        self._inside.put(digest, found, len(found) + 1)
         return found
 
     def _references(self, execution_id: str, words: str) -> Iterator[Reference]:
@@ -84,9 +82,3 @@ class ExecutionFiles:
             with self._database.read() as transaction:
                 found = transaction.rows(statement, at)
             yield from (each for (text,) in found for each in references(json.loads(text)))
-
-    def _remember(self, where: OrderedDict[Any, Any], key: Any, found: Any) -> None:
-        with self._lock:
-            where[key] = found
-            while len(where) > REMEMBERED:
-                where.popitem(last=False)

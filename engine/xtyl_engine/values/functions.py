@@ -28,12 +28,16 @@ from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import FunctionRejected, LimitExceeded, with_article
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
 from xtyl_engine.values.plain import mend
+from xtyl_engine.values.recent import Recent
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 KEY_BYTES = 32
 _OURS = ("xtyl_engine", "xtyl_nb")
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _packing = threading.RLock()
+# Each cell that defines a function is a file of its own; `linecache` never forgets one.
+SOURCE_CHARACTERS = 8 * 1024 * 1024
+_sources: Recent[str, None] = Recent(SOURCE_CHARACTERS)
 # The present names of modules that functions and workflows of an earlier release name.
 MOVED: dict[str, str] = {
     "xtyl_engine.artifacts": "xtyl_engine.values.artifacts",
@@ -311,7 +315,10 @@ def _remember_source(filename: str, lines: tuple[str, ...]) -> None:
         known = linecache.getlines(filename)
         merged = [new if new.strip() else old for new, old in zip(lines, known, strict=False)]
         merged += list(lines[len(known) :]) or known[len(lines) :]
-        linecache.cache[filename] = (sum(map(len, merged)), None, merged, filename)
+        size = sum(map(len, merged))
+        linecache.cache[filename] = (size, None, merged, filename)
+        for forgotten in _sources.put(filename, None, size):
+            linecache.cache.pop(forgotten, None)
 
 
 def _unpackable(function: Function, error: Exception) -> FunctionRejected:

@@ -30,6 +30,7 @@ from xtyl_engine.telemetry.log_lines import about
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack
 from xtyl_engine.values.plain import encode, spill, unspill
+from xtyl_engine.values.recent import Recent
 from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.plan import Plan, PlanNode
 from xtyl_engine.workflow.templating.render import rendered
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xtyl")
 UNREAD_SECONDS = 1.0
+# Packed bytes of the functions that stay unpacked; a small function takes more memory than its bytes.
+FUNCTIONS_BYTES, LEAST_BYTES = 64 * 1024 * 1024, 16 * 1024
 
 
 class _Unread(Exception):
@@ -60,7 +63,7 @@ class Executor:
     provider: Callable[[str], Provider] = get_provider
     trace: Callable[[Claim, Callable[[Claim], Outcome]], Outcome] | None = None
     on_failure: Callable[[Claim, str, BaseException, Failure], None] | None = None
-    _functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
+    _functions: Recent[tuple[str, str], Callable[..., Any]] = field(default_factory=lambda: Recent(FUNCTIONS_BYTES))
 
     def execute(self, claim: Claim) -> Outcome:
         """Execute one job. Never raises: an error is an outcome too."""
@@ -190,10 +193,12 @@ class Executor:
         digest = reference["digest"]
         known = self._functions.get((execution_id, digest))
         if known is None:
-            known = self._functions[execution_id, digest] = self._unpack(execution_id, digest)
+            packed = self._packed(execution_id, digest)
+            known = unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
+            self._functions.put((execution_id, digest), known, max(len(packed.blob), LEAST_BYTES))
         return known
 
-    def _unpack(self, execution_id: str, digest: str) -> Callable[..., Any]:
+    def _packed(self, execution_id: str, digest: str) -> PackedFunction:
         with self._reading() as transaction:
             found = transaction.row(sql.FUNCTION, {"execution_id": execution_id, "digest": digest})
         if found is None:
@@ -201,8 +206,7 @@ class Executor:
                 "the function was not submitted with this run", hint="Submit the workflow again."
             )
         digest, name, python, blob, signature = found
-        packed = PackedFunction(digest=digest, name=name, python=python, blob=bytes(blob), signature=signature)
-        return unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
+        return PackedFunction(digest=digest, name=name, python=python, blob=bytes(blob), signature=signature)
 
 
 def _item_count(node: PlanNode, done: Done) -> int:

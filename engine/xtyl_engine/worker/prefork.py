@@ -51,8 +51,14 @@ class Relay:
     def standing(self) -> tuple[int, int]:
         """Slots at work and jobs held, summed over the children that reported within the last seconds."""
         limit = time.monotonic() - FORGET_SECONDS
-        recent = [(active, held) for at, active, held in list(self._children.values()) if at > limit]
+        recent = [(active, held) for at, active, held in self._children.values() if at > limit]
         return sum(active for active, _ in recent), sum(held for _, held in recent)
+
+    def _note(self, pid: int, active: int, held: int) -> None:
+        now = time.monotonic()
+        # Children are replaced for as long as the worker lives.
+        lately = {id: each for id, each in self._children.items() if each[0] > now - FORGET_SECONDS}
+        self._children = lately | {pid: (now, active, held)}
 
     def _send(self, sample: Sample) -> bool:
         # Shorter than PIPE_BUF, so that it is written whole or not at all; labels are cut for that reason.
@@ -68,7 +74,7 @@ class Relay:
             for line in lines:
                 name, labels, value = json.loads(line)
                 if name == STANDING:
-                    self._children[int(labels[0])] = (time.monotonic(), int(labels[1]), int(value))
+                    self._note(int(labels[0]), int(labels[1]), int(value))
                 else:
                     take([(name, tuple(labels), value)])
 

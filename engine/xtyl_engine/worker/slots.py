@@ -18,11 +18,14 @@ from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.telemetry.log_lines import about_execution
 from xtyl_engine.telemetry.samples import Meter
+from xtyl_engine.values.recent import Recent
 from xtyl_engine.worker.execute import Executor
 from xtyl_engine.worker.timer import Alarm
 
 log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
+# Each run brings functions of its own, and with them their paces.
+REMEMBERED_PACES = 4096
 FORGET_NOTIFICATION_SECONDS = 1.0
 # A result that cannot be recorded is held and tried again: for an hour if the error may pass, for a minute if it may not.
 HOLD_SECONDS = 3600.0
@@ -54,7 +57,7 @@ class Slots:
     _notified: dict[str, list[float]] = field(default_factory=dict)
     _held: dict[int, Claim] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _pace: dict[str, float] = field(default_factory=dict)
+    _pace: Recent[str, float] = field(default_factory=lambda: Recent(REMEMBERED_PACES))
     _alarm: Alarm = field(init=False)
 
     def __post_init__(self) -> None:
@@ -202,9 +205,10 @@ class Slots:
         return outcome
 
     def _is_quick(self, claim: Claim) -> bool:
-        return self._pace.get(self.executor.pace_key(claim), 1.0) < QUICK_SECONDS
+        pace = self._pace.get(self.executor.pace_key(claim))
+        return pace is not None and pace < QUICK_SECONDS
 
     def _learn(self, claim: Claim, seconds: float) -> None:
         key = self.executor.pace_key(claim)
         known = self._pace.get(key)
-        self._pace[key] = seconds if known is None else 0.8 * known + 0.2 * seconds
+        self._pace.put(key, seconds if known is None else 0.8 * known + 0.2 * seconds)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from jinja2 import Template, Undefined, nodes
@@ -15,6 +14,7 @@ from jinja2.runtime import Context
 from xtyl_engine.errors import LimitExceeded, RenderError, WorkflowException
 from xtyl_engine.limits import MAX_PROMPT_BYTES, MAX_VALUE_DEPTH
 from xtyl_engine.nodes.base import NodeType
+from xtyl_engine.values.recent import remembers_texts
 from xtyl_engine.workflow.templating.names import Names, collect_uses
 from xtyl_engine.workflow.templating.sandbox import (
     METER,
@@ -27,6 +27,8 @@ from xtyl_engine.workflow.templating.sandbox import (
 
 T = TypeVar("T")
 _RESULT = "value"
+# Each run may bring texts of its own, of up to a megabyte.
+KEPT_CHARACTERS, SHORT = 16 * 1024 * 1024, 1024
 _environment = Sandbox()
 
 
@@ -35,7 +37,7 @@ def is_jinja(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
-@lru_cache(maxsize=16_384)
+@remembers_texts(KEPT_CHARACTERS, SHORT)
 def read_names(text: str) -> Names:
     """The names that a text reads. Raises RenderError, with the line, for a syntax error or a construct not allowed."""
     if not is_jinja(text):
@@ -43,7 +45,7 @@ def read_names(text: str) -> Names:
     return _guarded(text, lambda: collect_uses(_parsed(text)))
 
 
-@lru_cache(maxsize=16_384)
+@remembers_texts(KEPT_CHARACTERS, SHORT)
 def is_expression(text: str) -> bool:
     """Whether a text is exactly one `{{ ... }}`, which gives a value and not a text."""
     if not (text.lstrip().startswith("{{") and text.rstrip().endswith("}}")):
@@ -125,7 +127,7 @@ def _joined(pieces: Iterator[str]) -> str:
     return text
 
 
-@lru_cache(maxsize=4096)
+@remembers_texts(KEPT_CHARACTERS, 4 * SHORT)
 def _compiled(text: str) -> tuple[Template, bool]:
     """The compiled Jinja, and whether it gives a value."""
 
