@@ -13,10 +13,10 @@ from pathlib import Path
 
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.files import digest_of, files_in, mentioned, missing
-from xtyl_engine.embedded.locks import holder, supervisor_lock
 from xtyl_engine.errors import BackendError
 from xtyl_engine.settings import Settings, prepare_home
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.locks import holder, supervisor_lock
 
 DATABASE = "xtyl.db"
 ARTIFACTS = "artifacts"

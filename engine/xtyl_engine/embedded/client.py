@@ -16,12 +16,12 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Self
 
-from xtyl_engine.embedded.locks import clients_lock, holder, is_same_file, shared, supervisor_lock
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.redis_server import ping, socket_path
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
 from xtyl_engine.errors import BackendError, BackendStartError
 from xtyl_engine.settings import Settings, prepare_home
+from xtyl_engine.values.locks import clients_lock, holder, is_same_file, shared, supervisor_lock
 
 POLL_SECONDS = 0.005
 MOST_STARTS = 3

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import xtyl_engine
-from xtyl_engine.embedded.locks import clients_lock, exclusive, holder, supervisor_lock
 from xtyl_engine.embedded.redis_server import has_worker, ping
 from xtyl_engine.embedded.state_file import SupervisorState, read_presence
 from xtyl_engine.settings import Settings
+from xtyl_engine.values.locks import clients_lock, exclusive, holder, supervisor_lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

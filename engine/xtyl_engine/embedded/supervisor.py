@@ -18,12 +18,12 @@ from pathlib import Path
 
 import xtyl_engine
 from xtyl_engine.embedded import redis_server
-from xtyl_engine.embedded.locks import acquire, clients_lock, exclusive, is_same_file, supervisor_lock
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.processes import Child, GaveUp, OrphanReaper
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_presence
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.values.locks import acquire, clients_lock, exclusive, is_same_file, supervisor_lock
 from xtyl_engine.worker.command import worker_command
 
 log = logging.getLogger("xtyl.supervisor")

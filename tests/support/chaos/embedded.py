@@ -16,9 +16,9 @@ import redis
 from chaos.place import QUICK, Place, client_environment, provider
 from servers import embedded_home, kill, wait_until
 from xtyl_engine.embedded.client import ensure
-from xtyl_engine.embedded.locks import holder, supervisor_lock
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
 from xtyl_engine.settings import Settings
+from xtyl_engine.values.locks import holder, supervisor_lock
 
 FROZEN_SECONDS = 2.0
 

@@ -11,11 +11,11 @@ import redis
 
 from servers import embedded_home, fake_server, is_gone, kill, line_of, presence, start_client, wait_until
 from xtyl_engine.embedded.client import check, down, ensure
-from xtyl_engine.embedded.locks import supervisor_lock
 from xtyl_engine.embedded.state_file import SupervisorState
 from xtyl_engine.embedded.status import status
 from xtyl_engine.errors import BackendStartError
 from xtyl_engine.settings import SettingsError, load_settings
+from xtyl_engine.values.locks import supervisor_lock
 from xtyl_engine.worker.command import worker_command
 from xtyl_nb.backends.direct import DirectBackend
 
@@ -159,7 +159,7 @@ def test_a_home_that_cannot_be_written_is_named():
 def test_a_lock_held_elsewhere_is_explained(settings):
     """A home whose holder left no usable record is said to belong to another machine or container."""
     path = str(supervisor_lock(settings.home))
-    code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; p.acquire(pathlib.Path({path!r}))"
+    code = f"import sys, pathlib, xtyl_engine.values.locks as p; p.acquire(pathlib.Path({path!r}))"
     code += "; print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         line_of(other)

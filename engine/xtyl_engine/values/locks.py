@@ -1,5 +1,5 @@
-"""The supervisor's lock and the clients' lock, by which processes that share a home find one another. The kernel holds them,
-so they are right even after a process is killed. The record beside them, in `state_file`, only describes the supervisor.
+"""Locks on files of a home, by which processes that share it find one another: the supervisor's, the clients', each worker
+process's. The kernel holds them, so they are right even after a process is killed.
 """
 
 from __future__ import annotations

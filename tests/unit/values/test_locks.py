@@ -1,4 +1,4 @@
-"""Locks that are right after any death, and a record that may be damaged."""
+"""Locks that are right after any death."""
 
 from __future__ import annotations
 
@@ -6,48 +6,17 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from servers import line_of
-from xtyl_engine.embedded.locks import acquire, exclusive, holder, is_same_file, shared
-from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence, write_presence
-
-PRESENCE = Presence(
-    pid=7, state=SupervisorState.READY, started=1.0, socket="/s", database="d", version="1", python="/p", error="é"
-)
+from xtyl_engine.values.locks import acquire, exclusive, holder, is_same_file, shared
 
 
 def hold(path, how):
     """Another process that holds a lock until its input ends."""
-    code = f"import sys, pathlib, xtyl_engine.embedded.locks as p; kept = p.{how}(pathlib.Path({str(path)!r}))\n"
+    code = f"import sys, pathlib, xtyl_engine.values.locks as p; kept = p.{how}(pathlib.Path({str(path)!r}))\n"
     code += "print(kept is not None, flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert line_of(process) == "True\n"
     return process
-
-
-def test_a_record_is_read_as_written(tmp_path):
-    """A record comes back equal, and nothing half-written stays beside it."""
-    write_presence(tmp_path, PRESENCE)
-    assert read_presence(tmp_path) == PRESENCE
-    assert [path.name for path in tmp_path.iterdir()] == ["supervisor.json"]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "{}", '{"pid": 1}', '{"pid": "x", "state": "ready"}', "\udcff", "9" * 5000]
-)
-def test_a_damaged_record_is_none(tmp_path, text):
-    """Reading any content of the file raises nothing."""
-    (tmp_path / "supervisor.json").write_text(text, errors="surrogateescape")
-    assert read_presence(tmp_path) is None
-
-
-def test_a_newer_record_is_read(tmp_path):
-    """Fields of another release are ignored."""
-    write_presence(tmp_path, PRESENCE)
-    text = (tmp_path / "supervisor.json").read_text()
-    (tmp_path / "supervisor.json").write_text(text.replace("{", '{"new": 1, ', 1))
-    assert read_presence(tmp_path) == PRESENCE
 
 
 def test_one_claims_and_all_see_who(tmp_path):
