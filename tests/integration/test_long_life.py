@@ -16,9 +16,13 @@ import pytest
 from sqlalchemy import select
 
 import xtyl_nb as xt
+from backend import QUICK, wait_ready
+from servers import embedded_home, wait_until
 from workbench import Workbench, workbench
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import executions
+from xtyl_engine.embedded.client import ensure
+from xtyl_engine.embedded.log_files import LARGEST, read_tail
 from xtyl_engine.values.functions import pack, unpack
 from xtyl_engine.workflow.templating.render import is_expression, read_names
 
@@ -118,3 +122,26 @@ def test_the_plans_of_past_runs_do_not_fill_a_worker(bench: Workbench) -> None:
     assert (known[0], known[-1]) == (False, True)
     with bench.backend.database.read() as transaction:
         assert bench.executor.plans.load(transaction, plans[0]).name == "large"
+
+
+def test_a_log_stays_small_while_its_worker_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job fills the log of the embedded worker past its limit: it is emptied under the worker, and what a later job writes to
+    the file itself is found at its end."""
+
+    def write(text: str, times: int) -> None:
+        for _ in range(times):
+            os.write(2, text.encode())
+
+    with embedded_home(tmp_path, **QUICK) as settings:
+        for name, value in settings.to_environ().items():
+            monkeypatch.setenv(name, value)
+        ensure(settings)
+        wait_ready(settings)
+        log = settings.log_folder / "worker.log"
+        noisy = xt.Workflow("noisy").call("write", write, text="{{ text }}", times="{{ times }}")
+        noisy.run(text="x" * 99 + "\n", times=LARGEST // 100 + 1000).wait(timeout=60)
+        wait_until(lambda: log.stat().st_size < LARGEST)
+        assert log.with_name("worker.log.1").stat().st_size == LARGEST
+        noisy.run(text="the last words\n", times=1).wait(timeout=60)
+        assert "the last words" in read_tail(log)
+        xt.connect()

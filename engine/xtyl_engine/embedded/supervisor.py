@@ -18,7 +18,7 @@ from pathlib import Path
 
 import xtyl_engine
 from xtyl_engine.embedded import redis_server
-from xtyl_engine.embedded.log_files import open_log, read_tail
+from xtyl_engine.embedded.log_files import empty_large, open_log, read_tail
 from xtyl_engine.embedded.processes import Child, GaveUp, OrphanReaper
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_presence
 from xtyl_engine.errors import WorkflowException
@@ -33,6 +33,7 @@ BIND_SECONDS = 2.0
 SOFT_SECONDS = 5.0
 ASK_SECONDS = 5.0
 MOST_UNKNOWNS = 3
+LOGS = ("supervisor", "server", "worker")
 
 
 class Supervisor:
@@ -65,6 +66,7 @@ class Supervisor:
         try:
             redis_server.end_stray(self._socket)
             while self._tend():
+                self._bound_logs()
                 if self._rest():
                     return self._end(SupervisorState.STOPPED)
                 if self._is_idle() and self._end_idle():
@@ -126,6 +128,11 @@ class Supervisor:
             return self._unknowns < MOST_UNKNOWNS
         self._unknowns = 0
         return is_active
+
+    def _bound_logs(self) -> None:
+        for name in LOGS:
+            if empty_large(path := self._log_file(name)):
+                log.info("%s was large: its lines are in %s.1 now", path, path.name)
 
     def _start_server(self) -> subprocess.Popen[bytes]:
         redis_server.secure_folder(self._socket.parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from xtyl_engine.embedded import log_files
-from xtyl_engine.embedded.log_files import open_log, read_tail
+from xtyl_engine.embedded.log_files import empty_large, open_log, read_tail
 
 
 def write(path, text):
@@ -38,3 +38,43 @@ def test_the_tail_is_the_last_lines(tmp_path):
     path.write_bytes(b"first\n" * 10_000 + b"\xff\nlast\n")
     assert read_tail(path, 2) == "�\nlast"
     assert read_tail(tmp_path / "none.log") == ""
+
+
+def test_a_large_log_is_emptied_under_its_writers(tmp_path):
+    """A process that holds the file open goes on at its new start; every line is in the one file or the other."""
+    path = tmp_path / "x.log"
+    lines = [f"{number:099}\n" for number in range(log_files.LARGEST // 100 + 1)]
+    with open(open_log(path), "ab", buffering=0) as writer:
+        writer.write("".join(lines[:-1]).encode())
+        assert not empty_large(path)
+        writer.write(lines[-1].encode())
+        assert empty_large(path)
+        writer.write(b"after\n")
+    older = tmp_path / "x.log.1"
+    assert path.read_text() == "after\n"
+    assert older.read_text()[-100 * 1000 :] == "".join(lines[-1000:])
+    assert older.stat().st_size == log_files.LARGEST
+    assert older.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_tail_goes_back_beyond_the_emptying(tmp_path):
+    """Lines just moved away still belong to the end of a log."""
+    path = tmp_path / "x.log"
+    write(path, "x\n" * log_files.LARGEST)
+    write(path.with_name("none"), "")
+    with open(path, "ab") as writer:
+        writer.write(b"before\n")
+    empty_large(path)
+    write(path, "after\n")
+    assert read_tail(path, 3) == "x\nbefore\nafter"
+
+
+def test_a_log_without_room_for_its_copy_is_emptied_all_the_same(tmp_path):
+    """The older lines go rather than the disk fill up; a log that is not there is no error."""
+    path = tmp_path / "x.log"
+    path.touch()
+    os.truncate(path, log_files.LARGEST + 1)
+    (tmp_path / "x.log.1").mkdir()
+    assert empty_large(path)
+    assert path.stat().st_size == 0
+    assert not empty_large(tmp_path / "none.log")
