@@ -1,13 +1,30 @@
-"""How many processors and how much memory this process may use, by the operating system and by the limits of its
-container. It measures only; `settings` and the worker decide how much to use.
+"""What the operating system says of the machine: which boot this is, how long ago it was, and how many processors and how much
+memory this process may use, by the limits of its container. It measures only; others decide what to make of it.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+ASK_SECONDS = 5.0
+# macOS has no such name; there CLOCK_MONOTONIC counts sleep, and `time.monotonic()` is another clock, which does not.
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_id() -> str:
+    """A name for the time from this boot of the machine to the next, alike for all its processes; empty if there is none."""
+    return _asked("sysctl", "-n", "kern.bootsessionuuid") if sys.platform == "darwin" else _text(BOOT)
+
+
+def since_boot() -> float:
+    """Seconds since the machine started, with those in which it was suspended. No clock that is set moves it."""
+    return time.clock_gettime(_SINCE_BOOT)
 
 
 def processors(cgroups: Path = CGROUPS) -> int:
@@ -42,4 +59,11 @@ def _text(path: Path) -> str:
     try:
         return path.read_text().strip()
     except OSError:
+        return ""
+
+
+def _asked(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
         return ""

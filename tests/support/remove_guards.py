@@ -94,9 +94,7 @@ GUARDS = [
         "",
     ),
     Guard("complete: the epoch", "scheduler/apply_outcomes.py", "if outcome.claim.epoch == locked.epoch]", "]"),
-    Guard(
-        "start: the licence", "scheduler/commit.py", "while time.monotonic() - asked > LICENCE_SECONDS:", "while False:"
-    ),
+    Guard("start: the licence", "scheduler/commit.py", "while since_boot() - asked > LICENCE_SECONDS:", "while False:"),
     Guard("renew: the execution goes on", "scheduler/commit.py", "locked.state in OPEN_TO_CLAIMS and bool(", "bool("),
     Guard(
         "late result: only of a stopped job",

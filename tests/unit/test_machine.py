@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import pytest
 
-from xtyl_engine.machine import memory_bytes, processors
+from moved_clock import MovedClock
+from xtyl_engine.machine import boot_id, memory_bytes, processors, since_boot
 from xtyl_engine.settings import load_settings
 from xtyl_engine.worker.command import child_megabytes, worker_command
 
@@ -59,3 +64,23 @@ def test_threads_are_many_for_they_wait(tmp_path):
     settings = load_settings({"XTYL_HOME": str(tmp_path), "XTYL_POOL": "prefork", "XTYL_HEAVY": "call"})
     assert (settings.pool, settings.heavy_types) == ("threads", frozenset())
     assert settings.slots == min(64, max(16, 4 * processors()))
+
+
+def test_a_boot_has_one_name_for_all_processes():
+    """Two processes of one machine say the same, and it can be part of a name."""
+    code = "from xtyl_engine.machine import boot_id; print(boot_id())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == boot_id()
+    assert boot_id().replace("-", "").isalnum()
+
+
+def test_sleep_counts_as_time_since_the_boot(tmp_path):
+    """On waking, the hours asleep have passed by this clock, and not by the one that times what a process does."""
+    clock = MovedClock(tmp_path)
+    code = "import time; from xtyl_engine.machine import since_boot; print(since_boot(), time.monotonic())"
+    clock.move(3600)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=clock.environ, capture_output=True, text=True, check=True)
+    slept, awake = map(float, done.stdout.split())
+    assert slept - since_boot() > 3600 - 60
+    assert awake - time.monotonic() < 60

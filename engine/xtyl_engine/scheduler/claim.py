@@ -33,7 +33,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimant:
-    """The process that claims: `owner` names it in leases, and `asked` is when it asked, by its own monotonic clock."""
+    """The process that claims: `owner` names it in leases, and `asked` is when it asked, in seconds since its machine's boot."""
 
     owner: str
     lease_seconds: float

@@ -6,7 +6,6 @@ claim's licence: whether its effect may still start.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import Point, failpoint
+from xtyl_engine.machine import since_boot
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.apply_outcomes import Raced, accept, mine
 from xtyl_engine.scheduler.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
@@ -61,11 +61,12 @@ class Recorder:
         return request.grant or Grant()
 
     def may_start(self, claim: Claim) -> bool:
-        """Whether a claim's effect may start now. A claim is a licence for `LICENCE_SECONDS` only, so that a pause or stop knows
-        when the last effect has started. Later it is renewed, if the execution still goes on and the job is still ours."""
+        """Whether a claim's effect may start now. A claim is a licence for `LICENCE_SECONDS` only, sleep of the machine included,
+        so that a pause or stop knows when the last effect has started. Later it is renewed, if the execution still goes on and
+        the job is still ours."""
         asked = claim.asked
-        while time.monotonic() - asked > LICENCE_SECONDS:
-            asked = time.monotonic()
+        while since_boot() - asked > LICENCE_SECONDS:
+            asked = since_boot()
             if not self.database.transact(lambda transaction: self._renew(transaction, claim)):
                 return False
         return True
@@ -119,7 +120,7 @@ class Recorder:
     def _apply(
         self, transaction: Transaction, ids: list[str], requests: list[_Request], alone: bool
     ) -> tuple[list[Grant], list[Event]]:
-        claimant = Claimant(owner=self.owner, lease_seconds=self.lease_seconds, asked=time.monotonic())
+        claimant = Claimant(owner=self.owner, lease_seconds=self.lease_seconds, asked=since_boot())
         executions = {id: LockedExecution(transaction, id, self.load) for id in ids}
         outcomes = {id: [o for r in requests for o in r.outcomes if o.claim.execution_id == id] for id in ids}
         # Only the commit that makes the first such job ready notifies the other workers; they find the rest themselves.

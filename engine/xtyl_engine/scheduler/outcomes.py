@@ -15,8 +15,8 @@ LICENCE_SECONDS = 0.15
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """One attempt at one job, this process's until its lease runs out. `number` counts attempts, `tries` those that spend the
-    retry budget. `asked` is when the process asked for the claim, by its own monotonic clock; the effect must start soon after.
-    `permitted` is when its permits were taken, by the database's clock. `late_output` is a result kept after a stop."""
+    retry budget. `asked` is when the process asked for the claim, in seconds since its machine's boot; the effect must start soon
+    after. `permitted` is when its permits were taken, by the database's clock. `late_output` is a result kept after a stop."""
 
     job_id: int
     execution_id: str

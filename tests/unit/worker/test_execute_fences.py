@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from engine_driver import Driver, completed
+from engine_driver import Driver, completed, retrying
+from moved_clock import MovedClock
 from plans import chain, fan
+from repository import SUPPORT
 from servers import wait_until
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
+from xtyl_engine.machine import since_boot
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Outcome, Released
 from xtyl_engine.settings import load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
@@ -31,13 +38,12 @@ def driver(database: Database) -> Driver:
 
 
 class Holding(Executor):
-    """Looks around while it executes."""
+    """Looks around while it executes, and may answer with an outcome of its own."""
 
     look: Any
 
     def execute(self, claim: Claim) -> Outcome:
-        self.look(claim)
-        return completed(claim)
+        return self.look(claim) or completed(claim)
 
 
 def slots_of(driver: Driver, look: Any) -> Slots:
@@ -48,13 +54,13 @@ def slots_of(driver: Driver, look: Any) -> Slots:
     return Slots(driver.recorder, executor, lambda id: None, 4, 60.0)
 
 
-def sweeper_of(driver: Driver, slots: Slots, lease_seconds: float = 10.0) -> Sweeper:
-    return Sweeper(driver.database, slots, "worker-1", lambda events: None, driver.plans.load, lease_seconds, 3.0, 1.0)
+def sweeper_of(driver: Driver, slots: Slots, lease_seconds: float = 10.0, owner: str = "worker-1") -> Sweeper:
+    return Sweeper(driver.database, slots, owner, lambda events: None, driver.plans.load, lease_seconds, 3.0, 1.0)
 
 
 def old(claim: Claim) -> Claim:
     """The same claim, its licence run out."""
-    return replace(claim, asked=time.monotonic() - 2 * LICENCE_SECONDS)
+    return replace(claim, asked=since_boot() - 2 * LICENCE_SECONDS)
 
 
 def test_a_fresh_claim_may_start(driver: Driver) -> None:
@@ -108,6 +114,28 @@ def test_an_old_claim_is_renewed_while_the_run_goes_on(driver: Driver) -> None:
     assert driver.recorder.may_start(old(claim))
     started: Any = driver.jobs(id)["n0", "0"].started
     assert started > before
+
+
+def test_sleep_ends_a_licence(tmp_path: Path) -> None:
+    """The machine sleeps right after a claim; on waking, a pause has returned before the claim's effect could start."""
+    clock = MovedClock(tmp_path)
+    code = f"""
+from engine_driver import Driver; from plans import chain
+from xtyl_engine.database.connection import Database; from xtyl_engine.database.schema import ensure_schema
+database = Database("sqlite:///{tmp_path}/slept.db")
+ensure_schema(database)
+driver = Driver(database)
+id = driver.submit(chain(1))
+(claim,) = driver.claim(id)
+open("{clock.offset}", "r+b").write(({8 * 3600} * 10**9).to_bytes(8, "{sys.byteorder}"))
+driver.controls.pause(id)
+print(driver.recorder.may_start(claim))
+"""
+    environ = (
+        os.environ | clock.environ | {"PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])}
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_an_old_claim_of_a_lost_job_may_not_start(driver: Driver) -> None:
@@ -165,6 +193,37 @@ def test_leases_are_renewed_for_what_is_held_and_nothing_else(driver: Driver) ->
     assert leases.pop(lost.job_id) is False
     assert set(leases.values()) == {True}
     assert slots.held() == ()
+
+
+def test_the_end_of_an_old_attempt_leaves_the_new_one_held(driver: Driver) -> None:
+    """A job was taken from a slot and begun again in the same process; when its first attempt ends, the lease of the second one
+    is still renewed."""
+    id = driver.submit(chain(1))
+    begun, ends = ({number: threading.Event() for number in (1, 2)} for _ in range(2))
+
+    def work(claim: Claim) -> Outcome:
+        begun[claim.number].set()
+        ends[claim.number].wait(60)
+        return retrying(claim) if claim.number == 1 else completed(claim)
+
+    slots = slots_of(driver, work)
+    first, second = (threading.Thread(target=slots.advance, args=[id], daemon=True) for _ in range(2))
+    first.start()
+    assert begun[1].wait(60)
+    driver.expire_leases()
+    sweeper_of(driver, slots_of(driver, None), owner="another").put_back_lost()
+    second.start()
+    assert begun[2].wait(60)
+    ends[1].set()
+    first.join(60)
+    assert [claim.number for claim in slots.held()] == [2]
+    driver.expire_leases()
+    sweeper_of(driver, slots).beat()
+    sweeper_of(driver, slots, owner="another").put_back_lost()
+    assert driver.states(id) == {"n0@0": "running"}
+    ends[2].set()
+    second.join(60)
+    assert driver.state(id) == "completed"
 
 
 def test_claims_that_are_held_can_be_given_back(driver: Driver) -> None:
