@@ -55,7 +55,7 @@ class Slots:
     meter: Meter = field(default_factory=Meter)
     _active: Counter[str] = field(default_factory=Counter)
     _notified: dict[str, list[float]] = field(default_factory=dict)
-    _held: dict[int, Claim] = field(default_factory=dict)
+    _held: dict[tuple[int, int], Claim] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pace: Recent[str, float] = field(default_factory=lambda: Recent(REMEMBERED_PACES))
     _alarm: Alarm = field(init=False)
@@ -166,8 +166,8 @@ class Slots:
         finally:
             with self._lock:
                 for outcome in outcomes:
-                    self._held.pop(outcome.claim.job_id, None)
-                self._held.update({claim.job_id: claim for claim in granted})
+                    self._held.pop(_key(outcome.claim), None)
+                self._held.update({_key(claim): claim for claim in granted})
         failpoint(Point.CLAIM_COMMITTED)
         return grant
 
@@ -193,7 +193,7 @@ class Slots:
             # Their outcomes will never be recorded: stop renewing their leases, so that other workers take the jobs.
             with self._lock:
                 for claim in claims:
-                    self._held.pop(claim.job_id, None)
+                    self._held.pop(_key(claim), None)
             raise
 
     def _execute(self, claim: Claim) -> Outcome:
@@ -212,3 +212,8 @@ class Slots:
         key = self.executor.pace_key(claim)
         known = self._pace.get(key)
         self._pace.put(key, seconds if known is None else 0.8 * known + 0.2 * seconds)
+
+
+def _key(claim: Claim) -> tuple[int, int]:
+    """A claim is one attempt: a slot may still be at an old one of a job while another slot has the next."""
+    return claim.job_id, claim.number
