@@ -19,6 +19,7 @@ from xtyl_engine.errors import BackendError, WorkflowException
 class Point(StrEnum):
     """Every point, in the order in which a job passes them; then those around a job."""
 
+    SUBMIT_STEPPED = "submit/stepped"
     SUBMIT_COMMITTED = "submit/committed"
     HINT_BEFORE = "hint/before"
     HINT_SENT = "hint/sent"

@@ -30,7 +30,8 @@ NAMES = [f"{step} {n}" for step in ("ideas", "count") for n in range(ROWS)] + [
 CONTROLS = {Point.CONTROL_WRITTEN, Point.CONTROL_COMMITTED}
 SWEEPS = {Point.SWEEP_FOUND, Point.SWEEP_COMMITTED}
 SHUTDOWNS = {Point.SHUTDOWN_BEGUN, Point.SHUTDOWN_RELEASED}
-KILLS = [f"{point}=kill" for point in Point if point not in CONTROLS | {Point.SUBMIT_COMMITTED}]
+SUBMISSIONS = {Point.SUBMIT_STEPPED, Point.SUBMIT_COMMITTED}
+KILLS = [f"{point}=kill" for point in Point if point not in CONTROLS | SUBMISSIONS]
 CUTS = [f"{point}=cut@{count}" for point in (Point.COMMIT_BEFORE, Point.COMMIT_AFTER) for count in (1, 2, 4, 7)]
 
 

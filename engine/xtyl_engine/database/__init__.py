@@ -1,6 +1,7 @@
 """SQL: connections and transactions, tables, the statements that several rooms run, the schema and its migrations.
 
-Others open a `connection` and run `statements` in a transaction; `schema` upgrades a database to this release.
+Others open a `connection` and run `statements` in a transaction, a long change in `steps`; `schema` upgrades a database to this
+release.
 """
 
-__all__ = ["connection", "retention", "schema", "statements", "tables"]
+__all__ = ["connection", "retention", "schema", "statements", "steps", "tables"]

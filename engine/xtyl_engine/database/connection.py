@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EROFS
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url, text
@@ -126,7 +127,10 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         self.engine = _make_engine(url, self.is_sqlite, pool_size)
         file = self.engine.url.database if self.is_sqlite else None
-        self._gate = f"{file}-turn" if file and file != ":memory:" else None
+        is_file = bool(file) and file != ":memory:"
+        self._gate = f"{file}-turn" if is_file else None
+        # The lock file for rows without an execution, unseen until that is written last; `steps` holds it.
+        self.unseen = Path(f"{file}-unseen") if is_file else None
         self._compiled: dict[int, Compiled] = {}
 
     def compiled(self, statement: ClauseElement) -> Compiled:

@@ -1,5 +1,5 @@
-"""Turns a Plan and its rows into an Execution: one transaction writes the template, the rows, every job that exists from the
-start, and the first event. It neither runs anything nor notifies workers.
+"""Turns a Plan and its rows into an Execution: the template, the rows, every job that exists from the start, and the first event.
+It appears whole, or not at all. It neither runs anything nor notifies workers.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,22 +16,35 @@ from sqlalchemy import and_, func, select
 from xtyl_engine import DEFAULT_PROJECT
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
+from xtyl_engine.database.retention.executions import remove_unseen
+from xtyl_engine.database.steps import Pace, unseen_rows
 from xtyl_engine.database.tables import executions
-from xtyl_engine.errors import KeyReused, LimitExceeded
+from xtyl_engine.database.tables import jobs as all_jobs
+from xtyl_engine.database.tables import rows as all_rows
+from xtyl_engine.errors import BackendError, KeyReused, LimitExceeded
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ROWS
+from xtyl_engine.scheduler.beginning import Batch, Beginning
 from xtyl_engine.scheduler.locked_execution import event_row
-from xtyl_engine.scheduler.rules import count_initial_jobs, initial_jobs
+from xtyl_engine.scheduler.rules import count_initial_jobs
 from xtyl_engine.scheduler.templates import keep_version
-from xtyl_engine.states import ExecutionState, JobState
+from xtyl_engine.states import ExecutionState
 from xtyl_engine.values.functions import PackedFunction, check_size
 from xtyl_engine.values.plain import mend
 from xtyl_engine.workflow.plan import Plan
 
 MAX_JOBS = 1_000_000
+# Rows and jobs that SQLite writes in less than a tenth of a second.
+AT_ONCE = 10_000
 _SAME_KEY = select(executions.c.id, executions.c.submission_digest).where(
     and_(executions.c.project == sql.B("project"), executions.c.submission_key == sql.B("key"))
+)
+_WRITTEN = select(
+    *(
+        select(func.count()).where(table.c.execution_id == sql.B("execution_id")).scalar_subquery()
+        for table in (all_rows, all_jobs)
+    )
 )
 _LOCK_KEY = select(func.pg_advisory_xact_lock(func.hashtextextended(sql.B("key"), 0)))
 
@@ -94,18 +107,55 @@ def submit(database: Database, submission: Submission) -> Submitted:
         )
     for function in submission.functions:
         check_size(mend(function.name), function.blob)
-    done = database.transact(lambda transaction: _write_once(transaction, submission, jobs))
+    beginning = Beginning(submission)
+    # PostgreSQL has no single writer, and its foreign keys want the execution first.
+    batch = beginning.take(AT_ONCE if database.is_sqlite else None)
+    if batch.is_last:
+        done = database.transact(lambda transaction: _write_once(transaction, submission, jobs, batch))
+    else:
+        done = _submit_in_steps(database, submission, jobs, beginning, batch)
     failpoint(Point.SUBMIT_COMMITTED)
     return done
 
 
-def _write_once(transaction: Transaction, submission: Submission, jobs: int) -> Submitted:
+def _submit_in_steps(
+    database: Database, submission: Submission, jobs: int, beginning: Beginning, batch: Batch
+) -> Submitted:
+    """Write the execution last: rows and jobs without one are not seen. What is not seen in the end is removed, here or, if the
+    process dies, by retention."""
+    with database.read() as transaction:
+        if (known := _known(transaction, submission)) is not None:
+            return known
+
+    def last(transaction: Transaction) -> Submitted:
+        done = _write_once(transaction, submission, jobs, batch)
+        if done.events:
+            _check_whole(transaction, submission, jobs)
+        return done
+
+    pace = Pace(database, AT_ONCE)
+    with unseen_rows(database):
+        try:
+            while not batch.is_last:
+                pace.step(batch.write)
+                failpoint(Point.SUBMIT_STEPPED)
+                batch = beginning.take(pace.count)
+            return pace.step(last)
+        finally:
+            remove_unseen(database, submission.id)
+
+
+def _known(transaction: Transaction, submission: Submission) -> Submitted | None:
+    """The execution, if it was written before: by a commit whose answer was lost, or by a submission with the same key."""
     if transaction.row(sql.STATE, {"execution_id": submission.id}) is not None:
-        # It was committed before, and the answer was lost.
         return Submitted(id=submission.id)
-    if submission.key is not None and (earlier := _earlier(transaction, submission)) is not None:
-        return Submitted(id=earlier)
-    return Submitted(id=submission.id, events=_write(transaction, submission, jobs))
+    earlier = None if submission.key is None else _earlier(transaction, submission)
+    return None if earlier is None else Submitted(id=earlier)
+
+
+def _write_once(transaction: Transaction, submission: Submission, jobs: int, batch: Batch) -> Submitted:
+    known = _known(transaction, submission)
+    return known or Submitted(id=submission.id, events=_write(transaction, submission, jobs, batch))
 
 
 def _earlier(transaction: Transaction, submission: Submission) -> str | None:
@@ -124,7 +174,7 @@ def _earlier(transaction: Transaction, submission: Submission) -> str | None:
     return str(found[0])
 
 
-def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple[Event, ...]:
+def _write(transaction: Transaction, submission: Submission, jobs: int, batch: Batch) -> tuple[Event, ...]:
     found = transaction.row(sql.CLOCK)
     now = float(found[0]) if found else time.time()
     state = ExecutionState.PENDING if jobs else ExecutionState.COMPLETED
@@ -160,32 +210,18 @@ def _write(transaction: Transaction, submission: Submission, jobs: int) -> tuple
             "submission_digest": submission.digest,
         },
     )
-    transaction.many(sql.ADD_ROW, list(_row_parameters(submission)))
-    transaction.many(sql.ADD_JOBS, list(_job_parameters(submission)))
+    batch.write(transaction)
     functions = [asdict(f) | {"execution_id": submission.id, "name": mend(f.name)} for f in submission.functions]
     transaction.many(sql.ADD_FUNCTION, functions)
     transaction.run(sql.ADD_EVENTS, event_row(event))
     return (event,)
 
 
-def _row_parameters(submission: Submission) -> Iterator[dict[str, Any]]:
-    for position, row in enumerate(submission.rows):
-        yield {
-            "execution_id": submission.id,
-            "position": position,
-            "label": json.dumps(row.label),
-            "values": json.dumps(dict(row.values), separators=(",", ":")),
-        }
-
-
-def _job_parameters(submission: Submission) -> Iterator[dict[str, Any]]:
-    ready, blocked = str(JobState.READY), str(JobState.BLOCKED)
-    for seed in initial_jobs(submission.plan, len(submission.rows)):
-        yield {
-            "execution_id": submission.id,
-            "node": seed.node,
-            "item": seed.item,
-            "state": blocked if seed.pending else ready,
-            "pending": seed.pending,
-            "live": 0,
-        }
+def _check_whole(transaction: Transaction, submission: Submission, jobs: int) -> None:
+    """Raise BackendError if rows or jobs that were written in earlier steps are gone: an execution is whole or absent."""
+    found = transaction.row(_WRITTEN, {"execution_id": submission.id})
+    if found != (len(submission.rows), jobs):
+        raise BackendError(
+            f"rows of {submission.id} were removed while it was written, by the retention of an older release",
+            hint="Submit it again.",
+        )

@@ -1,5 +1,5 @@
 """Locks on files of a home, by which processes that share it find one another: the supervisor's, the clients', each worker
-process's. The kernel holds them, so they are right even after a process is killed.
+process's, those of large submissions. The kernel holds them, so they are right even after a process is killed.
 """
 
 from __future__ import annotations

@@ -15,12 +15,11 @@ from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func,
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database import tables
 from xtyl_engine.database.connection import Database, Now, Transaction
+from xtyl_engine.database.steps import BREATH_SECONDS, is_quiet
 from xtyl_engine.database.tables import attempts, decisions, events, executions, functions, jobs, rows
 from xtyl_engine.states import ExecutionState
 
 STEP_ROWS = 2_000
-# A waiting writer of SQLite checks every 0.2 ms whether it is its turn.
-BREATH_SECONDS = 0.001
 PAGE = 100
 _E, _J, _T, _V = executions.c, jobs.c, tables.templates.c, tables.versions.c
 _OF = {table: table.c.execution_id == sql.B("execution_id") for table in (jobs, events, rows, functions)}
@@ -138,10 +137,24 @@ def _remove_rest(database: Database, id: str) -> int:
     return held
 
 
+def remove_unseen(database: Database, id: str) -> None:
+    """Remove what a submission wrote, if its execution did not appear."""
+    with database.read() as transaction:
+        is_seen = transaction.row(sql.STATE, {"execution_id": id}) is not None
+    if not is_seen:
+        _remove_rest(database, id)
+
+
 def _finish_interrupted(database: Database) -> Iterator[tuple[str, int]]:
-    if database.is_sqlite:
+    """Remove what an interrupted removal left behind, or an interrupted submission; no submission that goes on."""
+    if not database.is_sqlite:
+        return
+    with database.read() as transaction:
+        left = transaction.rows(_LEFT_BEHIND)
+    if left and is_quiet(database):
+        # Of those found, each that was still being written is complete by now, and seen.
         with database.read() as transaction:
-            left = transaction.rows(_LEFT_BEHIND)
+            left = [row for row in left if transaction.row(sql.STATE, {"execution_id": row[0]}) is None]
         for (id,) in left:
             yield id, _remove_rest(database, id)
 
