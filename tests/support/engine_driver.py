@@ -30,9 +30,9 @@ def completed(claim: Claim, *, items: int | None = None, branch: str | None = No
     return Completed(claim=claim, output=json.dumps(output), items=items, branch=branch)
 
 
-def failed(claim: Claim, error_class: ErrorClass = ErrorClass.PERMANENT) -> Failed:
+def failed(claim: Claim, error_class: ErrorClass = ErrorClass.PERMANENT, message: str = "it broke") -> Failed:
     """A failure for good."""
-    return Failed(claim=claim, failure=Failure(error_class=error_class, message="it broke"))
+    return Failed(claim=claim, failure=Failure(error_class=error_class, message=message))
 
 
 def retrying(claim: Claim, delay_seconds: float = 0.0) -> Retrying:

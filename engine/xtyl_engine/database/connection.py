@@ -32,6 +32,7 @@ PREPARE = "prepare_threshold"
 # More than there are statements; those that are made for one call must not add up over months.
 REMEMBERED_STATEMENTS = 1_000
 LOST = ("08", "57P")
+REFUSED_BY_DRIVER = ("DataError", "ProgrammingError", "NotSupportedError")
 _SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 # Deadlock, serialization, locks, timeouts. A full disk and a standby not yet promoted are expected to be mended soon. A
 # missing Template (23503) was pruned just after it was read, and is written again.
@@ -176,7 +177,7 @@ class Database:
                 with self.write() as transaction:
                     return work(transaction)
             except BackendError as error:
-                if not error.data.get("retryable") or time.monotonic() + delay > deadline:
+                if not may_pass(error) or time.monotonic() + delay > deadline:
                     raise
             time.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(delay * 2, 1.0)
@@ -216,7 +217,7 @@ class Database:
         except driver_error as error:
             if not self.is_sqlite:
                 connection.invalidate(error)
-                if getattr(error, "sqlstate", None) is None or error.sqlstate.startswith(LOST):
+                if _is_lost(error):
                     # The server went away: idle connections are dead too, and need not fail one by one.
                     self.engine.dispose()
             raise self.translated(error) from error
@@ -253,6 +254,11 @@ class Database:
         return BackendError(f"the database {where} answered: {words}", hint=hint, retryable=_is_retryable(cause))
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether it is the database that refuses, and only for the moment: then the same is tried again."""
+    return isinstance(error, BackendError) and bool(error.data.get("retryable"))
+
+
 def _is_locked(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -268,8 +274,13 @@ def _is_retryable(error: BaseException) -> bool:
     if isinstance(error, OSError):
         # The lock file of SQLite's writers: retrying does not help if its folder is missing or forbidden.
         return not isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)) and error.errno != EROFS
+    return _is_lost(error) or getattr(error, "sqlstate", None) in RETRYABLE_STATES
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether PostgreSQL, or the connection to it, is gone. The driver refuses a value by itself, without a state, too."""
     state = getattr(error, "sqlstate", None)
-    return state in RETRYABLE_STATES or state is None or state.startswith(LOST)
+    return state.startswith(LOST) if state else type(error).__name__ not in REFUSED_BY_DRIVER
 
 
 def _set(connection: sqlite3.Connection, pragma: str) -> None:

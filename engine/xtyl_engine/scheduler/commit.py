@@ -5,24 +5,27 @@ claim's licence: whether its effect may still start.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from xtyl_engine.database.connection import Database, Transaction
-from xtyl_engine.errors import RunNotFound
+from xtyl_engine.database.connection import Database, Transaction, may_pass
+from xtyl_engine.errors import BackendError, ErrorClass, RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.machine import since_boot
 from xtyl_engine.scheduler import transitions
-from xtyl_engine.scheduler.apply_outcomes import Raced, accept, mine
+from xtyl_engine.scheduler.apply_outcomes import accept, mine
 from xtyl_engine.scheduler.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
 from xtyl_engine.scheduler.locked_execution import LockedExecution
-from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Outcome
+from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Completed, Failed, Failure, Outcome, Waiting
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, Permits
+from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.workflow.plan import Plan
 
+log = logging.getLogger("xtyl")
 Publish = Callable[[Sequence[Event]], None]
 
 
@@ -77,39 +80,77 @@ class Recorder:
 
     def _commit(self, requests: list[_Request]) -> None:
         try:
-            self._commit_together(requests)
-        except (Raced, RunNotFound):
-            # A notification may name a run that does not exist: that fails its own request, and no other result.
+            grants, events = self._written(requests, alone=False)
+        except Exception as error:
+            if may_pass(error):
+                for request in requests:
+                    request.error = error
+                return
+            # What one request causes fails that request, and no other's results.
             for request in requests:
                 self._commit_apart(request)
         except BaseException as error:
             for request in requests:
                 request.error = error
-            if not isinstance(error, Exception):
-                raise
+            raise
+        else:
+            self._deliver(requests, grants, events)
 
-    def _commit_together(self, requests: list[_Request]) -> None:
+    def _commit_apart(self, request: _Request) -> None:
+        try:
+            elsewhere = [self._commit_outcome(outcome) for outcome in request.outcomes]
+            grant, events = self._claimed(request)
+        except Exception as error:
+            request.error = error
+        else:
+            self._deliver([request], [replace(grant, elsewhere=any(elsewhere))], events)
+
+    def _claimed(self, request: _Request) -> tuple[Grant, list[Event]]:
+        try:
+            (grant,), events = self._written([_Request([], request.execution_id, request.want)], alone=True)
+        except Exception as error:
+            if may_pass(error) or not request.outcomes:
+                raise
+            # The outcomes are recorded, and are not to be handed in again because nothing more can be claimed.
+            log.error("no job of %s can be claimed: %s", request.execution_id, error)
+            return Grant(), []
+        return grant, events
+
+    def _commit_outcome(self, outcome: Outcome) -> bool:
+        """Commit one outcome by itself; returns whether other workers should be notified."""
+        try:
+            return self._commit_alone(outcome)
+        except RunNotFound as error:
+            log.warning("what became of a job is dropped, for its run was deleted: %s", error)
+            return False
+        except Exception as error:
+            if may_pass(error):
+                raise
+            return self._give_up(outcome, error)
+
+    def _give_up(self, outcome: Outcome, error: Exception) -> bool:
+        """Fail the job of an outcome that can never be recorded, and say why. Where what follows from that failure cannot be
+        recorded either, pause the run: without an end the job would be started, and paid for, again and again."""
+        log.error("%s at %s: its outcome cannot be recorded: %s", outcome.claim.node, outcome.claim.item, error)
+        for error_class in (ErrorClass.PERMANENT, ErrorClass.PARTIAL):
+            try:
+                return self._commit_alone(unrecorded(outcome, error, error_class))
+            except Exception as again:
+                if may_pass(again):
+                    raise
+        raise error
+
+    def _commit_alone(self, outcome: Outcome) -> bool:
+        (grant,), events = self._written([_Request([outcome], outcome.claim.execution_id, 0)], alone=True)
+        self.publish(events)
+        return grant.elsewhere
+
+    def _written(self, requests: list[_Request], *, alone: bool) -> tuple[list[Grant], list[Event]]:
         ids = sorted(
             {outcome.claim.execution_id for r in requests for outcome in r.outcomes}
             | {r.execution_id for r in requests}
         )
-        grants, events = self.database.transact(lambda transaction: self._apply(transaction, ids, requests, False))
-        self._deliver(requests, grants, events)
-
-    def _commit_apart(self, request: _Request) -> None:
-        elsewhere = False
-        try:
-            for outcome in request.outcomes:
-                alone = _Request([outcome], outcome.claim.execution_id, 0)
-                ids = [alone.execution_id]
-                done, events = self.database.transact(lambda t, ids=ids, one=alone: self._apply(t, ids, [one], True))  # type: ignore[misc]
-                elsewhere |= done[0].elsewhere
-                self.publish(events)
-            ask = _Request([], request.execution_id, request.want)
-            grants, events = self.database.transact(lambda t: self._apply(t, [ask.execution_id], [ask], True))
-            self._deliver([request], [replace(grant, elsewhere=elsewhere) for grant in grants], events)
-        except Exception as error:
-            request.error = error
+        return self.database.transact(lambda transaction: self._apply(transaction, ids, requests, alone))
 
     def _deliver(self, requests: list[_Request], grants: list[Grant], events: list[Event]) -> None:
         for request, grant in zip(requests, grants, strict=True):
@@ -162,3 +203,15 @@ class Recorder:
                 granted = tuple(queue.popleft() for _ in range(min(requests[place].want, len(queue))))
                 grants[place] = Grant(granted, grant.more, grant.wait_seconds)
         return grants
+
+
+def unrecorded(outcome: Outcome, error: Exception, error_class: ErrorClass) -> Failed:
+    """The failure of a job whose outcome no database takes."""
+    what = "result" if isinstance(outcome, Completed | Waiting) else "error"
+    described = describe_error(error)
+    # The hint of a database's error is for one that is away, and this one is not.
+    why = error.message if isinstance(error, BackendError) else f"{described.type}: {described.message}"
+    message = f"its {what} could not be recorded and is lost: {why}"
+    hint = "Change what the step returns, or report this; then `run.retry()` runs it again."
+    failure = Failure(error_class=error_class, message=f"{message}\n  {hint}", traceback=described.traceback)
+    return Failed(claim=outcome.claim, failure=failure)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from xtyl_engine.database.connection import may_pass
 from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.scheduler.claim import Grant
@@ -172,14 +173,14 @@ class Slots:
         return grant
 
     def _insist(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
-        """Commit, and keep trying while the database is away or its disk full: results are paid for. An error that does not pass
-        by itself is tried for a minute only, because the job may cause it, and it blocks the slot."""
+        """Commit, and keep trying while the database is away or its disk full: results are paid for. A database that refuses
+        everything, and not only for the moment, is tried for a minute only: it blocks the slot."""
         began = time.monotonic()
         while True:
             try:
                 return self.recorder.record(outcomes, execution_id, want)
             except BackendError as error:
-                patience = HOLD_SECONDS if error.data.get("retryable") else HOLD_ODD_SECONDS
+                patience = HOLD_SECONDS if may_pass(error) else HOLD_ODD_SECONDS
                 if not outcomes or time.monotonic() > began + patience:
                     raise
                 log.error("%d results are not recorded yet, trying again: %s", len(outcomes), error)

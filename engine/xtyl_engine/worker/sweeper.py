@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xtyl_engine.database import statements as sql
-from xtyl_engine.database.connection import Database, Transaction
+from xtyl_engine.database.connection import Database, Transaction, may_pass
 from xtyl_engine.errors import ErrorClass, WorkflowException
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, failpoint
@@ -93,9 +93,18 @@ class Sweeper:
             return [(execution_id, ready) for execution_id, ready in found if ready]
         counts: Counter[str] = Counter()
         for execution_id, ready, template_id, node in transaction.rows(sql.UNCLAIMED_NODES):
-            if node not in self.route.barred(self.load(transaction, template_id), template_id):
+            if self._is_served(transaction, template_id, node):
                 counts[execution_id] += ready
         return counts.items()
+
+    def _is_served(self, transaction: Transaction, template_id: str, node: str) -> bool:
+        try:
+            return node not in self.route.barred(self.load(transaction, template_id), template_id)
+        except Exception as error:
+            if may_pass(error):
+                raise
+            log.error("a run's plan cannot be read, and its jobs are left alone: %s", error)
+            return False
 
     def put_back_lost(self) -> None:
         """Make jobs ready again whose lease has run out; quarantine those lost too often."""
@@ -107,7 +116,13 @@ class Sweeper:
             return
         failpoint(Point.SWEEP_FOUND)
         for execution_id in sorted({row[0] for row in expired}):
-            self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
+            try:
+                self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
+            except Exception as error:
+                if may_pass(error):
+                    raise
+                # One run whose plan cannot be read, for example, leaves the others their sweep.
+                log.exception("the lost jobs of %s cannot be put back", execution_id)
 
     def _is_patient(self) -> bool:
         """Whether to spare expired leases: after the database was out of reach, all workers get one lease's time to renew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
@@ -20,6 +21,7 @@ from xtyl_engine.settings import load_settings, prepare_home
 CREATE = text("CREATE TABLE t (x INTEGER)")
 ADD = text("INSERT INTO t VALUES (1)")
 COUNT = text("SELECT count(*) FROM t")
+ADD_TEXT = text("INSERT INTO words VALUES (:given)").bindparams(bindparam("given", required=True))
 PREPARED = text("SELECT count(*) FROM pg_prepared_statements")
 
 
@@ -137,7 +139,7 @@ def test_a_read_only_database_is_named(tmp_path: Path) -> None:
     database.close()
     code = f"""
 import os, sqlite3
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import BackendError
 if os.geteuid() == 0:
@@ -174,6 +176,21 @@ def test_a_database_that_cannot_be_reached_is_retryable() -> None:
     database.close()
 
 
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", 2**70, object()], ids=["nul", "surrogate", "large", "no kind"])
+def test_a_value_that_no_database_takes_is_not_tried_again(database: Database, value: object) -> None:
+    """It is tried once: only an error of the database itself may pass."""
+    tries: list[object] = []
+
+    def add(transaction: Transaction) -> None:
+        tries.append(value)
+        transaction.run(ADD_TEXT, {"given": value})
+
+    database.transact(lambda transaction: transaction.run(text("CREATE TABLE words (word TEXT)")))
+    with contextlib.suppress(BackendError, UnicodeError, OverflowError):
+        database.transact(add, seconds=0.5)
+    assert tries == [value]
+
+
 def test_looking_for_the_back_end_leaves_the_database_s_locks_alone(tmp_path: Path) -> None:
     """However often a process prepares its home, it reads the commits of others and keeps its own."""
     settings = load_settings({"XTYL_HOME": str(tmp_path / "home")})
@@ -182,7 +199,7 @@ def test_looking_for_the_back_end_leaves_the_database_s_locks_alone(tmp_path: Pa
     database.transact(lambda transaction: transaction.run(CREATE))
     prepare_home(settings)
     code = f"""
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 from xtyl_engine.database.connection import Database
 database = Database({settings.database_url!r})
 database.transact(lambda transaction: transaction.run(text("INSERT INTO t VALUES (1)")))

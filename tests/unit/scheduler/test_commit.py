@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,12 +15,14 @@ import pytest
 from engine_driver import Driver, completed, failed, retrying, waiting
 from plans import chain, fan, layered, plan_of
 from servers import wait_until
-from xtyl_engine.database.connection import Database
+from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, LimitExceeded, RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.limits import MAX_EVENT_BYTES
+from xtyl_engine.providers.base import Usage
+from xtyl_engine.scheduler.claim import Grant
 from xtyl_engine.scheduler.commit import Recorder
-from xtyl_engine.scheduler.outcomes import Completed
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.worker.sweeper import MAX_LOST, Sweeper
 from xtyl_engine.workflow.plan import Plan
@@ -35,6 +39,27 @@ def sweep(driver: Driver) -> None:
     """One round of a sweeper that has no slots to fill."""
     slots = Slots(driver.recorder, None, lambda id: None, 0, 1.0)  # type: ignore[arg-type]
     Sweeper(driver.database, slots, "sweeper", driver.published.extend, driver.plans.load, 10, 3, 1).put_back_lost()
+
+
+def together(driver: Driver, *requests: tuple[Sequence[Outcome], str, int]) -> list[Future[Grant]]:
+    """Hand requests in while another commit is under way, so that the next one commits them all; what came of each."""
+    is_committing, may_go_on = threading.Event(), threading.Event()
+
+    def publish(events: Sequence[Event]) -> None:
+        is_committing.set()
+        assert may_go_on.wait(60)
+        driver.published.extend(events)
+
+    recorder = Recorder(driver.database, "worker-1", 10.0, publish, driver.plans.load)
+    with ThreadPoolExecutor(1 + len(requests)) as pool:
+        pool.submit(recorder.record, [], requests[-1][1], 0)
+        try:
+            assert is_committing.wait(60)
+            asked = [pool.submit(recorder.record, *request) for request in requests]
+            wait_until(lambda: len(recorder._queue) == len(requests))
+        finally:
+            may_go_on.set()
+    return asked
 
 
 @pytest.mark.parametrize("plan", [chain(30), fan(30), layered(5, 8)], ids=["chain", "fan", "layered"])
@@ -244,30 +269,73 @@ def test_a_look_at_an_unknown_run_costs_no_result_of_its_batch(driver: Driver, u
     id = driver.submit(chain(2))
     (claim,) = driver.claim(id)
     driver.published.clear()
-    is_committing, may_go_on = threading.Event(), threading.Event()
-
-    def publish(events: Sequence[Event]) -> None:
-        is_committing.set()
-        assert may_go_on.wait(60)
-        driver.published.extend(events)
-
-    recorder = Recorder(driver.database, "worker-1", 10.0, publish, driver.plans.load)
-    with ThreadPoolExecutor(3) as pool:
-        first = pool.submit(recorder.record, [], id, 0)
-        try:
-            assert is_committing.wait(60)
-            look = pool.submit(recorder.record, [], unknown, 1)
-            result = pool.submit(recorder.record, [completed(claim)], id, 1)
-            wait_until(lambda: len(recorder._queue) == 2)
-        finally:
-            may_go_on.set()
-    assert first.result().claims == ()
+    look, result = together(driver, ([], unknown, 1), ([completed(claim)], id, 1))
     assert isinstance(look.exception(), RunNotFound)
     assert [each.node for each in result.result().claims] == ["n1"]
     assert driver.states(id) == {"n0@0": "completed", "n1@0": "running"}
     assert driver.kinds(id).count("job_completed") == 1
     assert driver.published == driver.queries.events(id)[-len(driver.published) :]
     assert [str(event.kind) for event in driver.published] == ["job_completed", "job_started"]
+
+
+UNRECORDABLE: dict[str, tuple[Callable[[Claim], Outcome], str]] = {
+    "half a surrogate": (lambda claim: Completed(claim=claim, output='{"value":"\ud800"}'), "UnicodeEncodeError"),
+    "a number too large": (
+        lambda claim: replace(completed(claim), usage=Usage(provider="p", model="m", tokens=2**70)),
+        ".",
+    ),
+    "a value of no kind": (lambda claim: replace(completed(claim), branch=object()), "answered"),  # type: ignore[arg-type]
+    "an error's text": (lambda claim: failed(claim, message="bad\ud800"), "UnicodeEncodeError"),
+    "an event too large": (lambda claim: Released(claim=claim, because="x" * MAX_EVENT_BYTES), "LimitExceeded"),
+}
+
+
+@pytest.mark.parametrize("kind", UNRECORDABLE)
+def test_what_cannot_be_recorded_fails_its_own_job_by_name(driver: Driver, kind: str) -> None:
+    """Results handed in at the same moment are recorded, none of these jobs starts again, and the failed one says why."""
+    bad, why = UNRECORDABLE[kind]
+    id, other = driver.submit(chain(1), rows=3), driver.submit(chain(1))
+    claims, (theirs,) = driver.claim(id, 3), driver.claim(other)
+    asked = together(
+        driver,
+        ([bad(claims[0])], id, 1),
+        ([completed(claims[1]), bad(claims[2])], id, 0),
+        ([completed(theirs)], other, 0),
+    )
+    assert [each.result().claims for each in asked] == [(), (), ()]
+    assert driver.states(id) == {"n0@0": "failed", "n0@1": "completed", "n0@2": "failed"}
+    assert (driver.state(id), driver.state(other)) == ("failed", "completed")
+    error = str(driver.jobs(id)["n0", "0"].error)
+    assert re.search(f"its (result|error) could not be recorded and is lost: .*{why}", error)
+    assert "`run.retry()`" in error
+    assert "completed" in [event.kind for event in driver.published if event.execution_id == other]
+
+
+def test_a_job_whose_end_cannot_be_followed_up_pauses_its_run(driver: Driver) -> None:
+    """Where not even its failure can be recorded, because the plan cannot be read, nothing starts again until a person looks."""
+    id, other = driver.submit(chain(2)), driver.submit(chain(1))
+    (claim,), (theirs,) = driver.claim(id), driver.claim(other)
+
+    def load(transaction: Transaction, template_id: str) -> Plan:
+        if template_id == claim.template_id:
+            raise KeyError("nodes")
+        return driver.plans.load(transaction, template_id)
+
+    recorder = Recorder(driver.database, "worker-1", 10.0, driver.published.extend, load)
+    assert recorder.record([completed(claim), completed(theirs)], id, 1).claims == ()
+    assert driver.state(other) == "completed"
+    assert (driver.state(id), driver.states(id)["n0@0"]) == ("paused", "ready")
+    assert "could not be recorded and is lost: KeyError" in str(driver.queries.execution(id).error)
+    assert driver.claim(id) == ()
+
+
+def test_the_result_of_a_deleted_run_is_dropped(driver: Driver) -> None:
+    """It is of no use to anyone; the results beside it are recorded."""
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    gone = replace(claim, execution_id="gone")
+    driver.record(id, completed(gone), completed(claim))
+    assert driver.state(id) == "completed"
 
 
 def test_nothing_starts_while_paused(driver: Driver) -> None:

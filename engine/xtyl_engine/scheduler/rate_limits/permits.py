@@ -114,7 +114,7 @@ class Permits:
         asking = list(asking)
         self._keys = {locked.id: rates.of(locked.plan, locked.template_id) for locked in asking}
         self._barred = {locked.id: rates.route.barred(locked.plan, locked.template_id) for locked in asking}
-        changes = [change for locked, outcome in won for change in _changes(locked.plan, outcome, rates)]
+        changes = [change for locked, outcome in won for change in _changes(locked, outcome, rates)]
         changed = {change.key for change in changes}
         self._budgets = {
             key: lock_budget(transaction, key, rates.by_key.get(key), now)
@@ -187,13 +187,15 @@ class _Change:
             budget.hold(self.hold_seconds)
 
 
-def _changes(plan: Plan, outcome: Outcome, rates: ClaimPolicy) -> list[_Change]:
-    node = plan.nodes[outcome.claim.node]
+def _changes(locked: LockedExecution, outcome: Outcome, rates: ClaimPolicy) -> list[_Change]:
+    # A failure changes nothing, and is recorded even where the plan cannot be read.
     is_cached = isinstance(outcome, Completed) and outcome.cached
     if is_cached or (isinstance(outcome, Released) and not outcome.may_have_started):
-        return [_Change(key=key, unneeded=outcome.claim.permitted) for key in rates.keys(node) if key in rates.by_key]
-    if isinstance(outcome, Retrying) and outcome.hold_seconds and (provider := rates.provider_of(node)):
-        return [_Change(key=provider, hold_seconds=outcome.hold_seconds)]
+        keys = rates.keys(locked.plan.nodes[outcome.claim.node])
+        return [_Change(key=key, unneeded=outcome.claim.permitted) for key in keys if key in rates.by_key]
+    if isinstance(outcome, Retrying) and outcome.hold_seconds:
+        provider = rates.provider_of(locked.plan.nodes[outcome.claim.node])
+        return [_Change(key=provider, hold_seconds=outcome.hold_seconds)] if provider else []
     return []
 
 
