@@ -67,8 +67,8 @@ NOT_HERE = {
 # Blocks, by their first line, that other tests run whole, with the servers that they need.
 ELSEWHERE = {
     "export API=http://127.0.0.1:8000": "test_the_session_in_the_docs_works",
-    "mkdir -m 700 backup": "test_the_documented_copy_of_a_shared_back_end_goes_on_elsewhere",
-    'mkdir -p -m 700 "$XTYL_HOME"': "test_the_documented_copy_of_a_shared_back_end_goes_on_elsewhere",
+    "xtyl backup backup": "test_the_documented_copy_of_a_shared_back_end_goes_on_elsewhere",
+    "xtyl restore backup": "test_the_documented_copy_of_a_shared_back_end_goes_on_elsewhere",
 }
 
 

@@ -81,7 +81,7 @@ def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def backup(folder: Path) -> None:
-    """Copy the back end of XTYL_HOME, which may be running, into a new FOLDER. For SQLite."""
+    """Copy the back end of the XTYL_ variables, which may be running, into a new FOLDER."""
     from xtyl_engine.embedded.backup import back_up
 
     _tell_copied("Copied", back_up(settings_of_home(), folder.absolute()), folder)
@@ -90,7 +90,7 @@ def backup(folder: Path) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def restore(folder: Path) -> None:
-    """Restore the backup in FOLDER to XTYL_HOME, where there must be no back end yet. For SQLite."""
+    """Restore the backup in FOLDER to where the XTYL_ variables say; there must be no back end yet."""
     from xtyl_engine.embedded.backup import restore as put_back
 
     settings = settings_of_home()

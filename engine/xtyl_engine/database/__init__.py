@@ -1,7 +1,7 @@
 """SQL: connections and transactions, tables, the statements that several rooms run, the schema and its migrations.
 
 Others open a `connection` and run `statements` in a transaction, a long change in `steps`; `schema` upgrades a database to this
-release.
+release, `postgres_dump` copies a PostgreSQL.
 """
 
-__all__ = ["connection", "retention", "schema", "statements", "steps", "tables"]
+__all__ = ["connection", "postgres_dump", "retention", "schema", "statements", "steps", "tables"]

@@ -247,18 +247,21 @@ def check_moved(run: xt.Run) -> None:
     assert all(Path(path).is_file() for path in row["art"])
 
 
-def test_a_copy_says_what_is_missing(bench: Workbench, tmp_path: Path, xtyl: Callable[..., Result]) -> None:
-    """A missing file is named, and the status is 1; PostgreSQL is left to its own tools."""
+def test_a_copy_says_what_is_missing(
+    bench: Workbench, tmp_path: Path, xtyl: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing file is named, and the status is 1; a folder without a backup is refused."""
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(postgres_program("pg_dump")).parent), os.environ["PATH"]]))
     run = bench.done(xt.Workflow("one").generate_image("art", prompt="x", size="16x16"))
     path = Path(run.frame()["art"].iloc[0])
     path.unlink()
     done = xtyl("backup", tmp_path / "copy")
     assert done.exit_code == 1
-    assert (path.name if bench.backend.database.is_sqlite else "pg_dump") in done.output
+    assert path.name in done.output
     (tmp_path / "empty").mkdir()
     nothing = xtyl("restore", tmp_path / "empty")
     assert nothing.exit_code == 1
-    assert ("holds no backup" if bench.backend.database.is_sqlite else "PostgreSQL") in nothing.output
+    assert "holds no backup" in nothing.output
 
 
 def use(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
