@@ -69,7 +69,7 @@ EXECUTION_TRANSITIONS = {
 JOB_TRANSITIONS = {
     "unblock": Transition((_J.BLOCKED,), _J.READY),
     "claim": Transition((_J.READY,), _J.RUNNING),
-    # Not fenced on the owner: the first commit wins, so a slow worker's paid result is kept.
+    # Not fenced on the owner or the epoch: the first commit wins, and parents that are complete never change.
     "complete": Transition((_J.RUNNING, _J.READY), _J.COMPLETED),
     "wait": Transition((_J.RUNNING,), _J.WAITING),
     "decide": Transition((_J.WAITING,), _J.COMPLETED),
@@ -82,6 +82,8 @@ JOB_TRANSITIONS = {
     "quarantine": Transition((_J.RUNNING,), _J.QUARANTINED),
     "skip": Transition((_J.BLOCKED, _J.READY), _J.SKIPPED),
     "stop": Transition(OPEN, _J.STOPPED),
+    # What is still being executed goes on as the same attempt.
+    "go_on": Transition((_J.STOPPED,), _J.RUNNING),
     "reopen": Transition((_J.FAILED, _J.QUARANTINED, _J.SKIPPED, _J.STOPPED), _J.BLOCKED),
 }
 

@@ -104,7 +104,7 @@ class Driver:
         """The kinds of its events, in order."""
         return [str(event.kind) for event in self.queries.events(id)]
 
-    def expire_leases(self) -> None:
-        """Let every lease expire, as if its worker had died long ago."""
+    def expire_leases(self, state: str = "running") -> None:
+        """Let every lease of jobs in this state expire, as if its worker had died long ago."""
         with self.database.engine.begin() as connection:
-            connection.execute(text("UPDATE agent_jobs SET lease = 1 WHERE state = 'running'"))
+            connection.execute(text("UPDATE agent_jobs SET lease = 1 WHERE state = :state"), {"state": state})

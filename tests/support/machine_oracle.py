@@ -68,11 +68,11 @@ class Oracle:
         job.state, job.owner = "running", owner
         job.attempts.append(Attempt(job.because))
 
-    def complete(self, key: tuple[str, str], number: int, epoch: int) -> None:
-        """The first commit of this epoch wins, whichever worker made it; of a stopped job one late result is kept."""
+    def complete(self, key: tuple[str, str], number: int) -> None:
+        """The first commit wins, whichever worker made it, and in whichever epoch; of a stopped job one late result is kept."""
         job = self.jobs[key]
         attempt = job.attempts[number - 1]
-        if epoch == self.epoch and job.state in ("running", "ready"):
+        if job.state in ("running", "ready"):
             job.state, attempt.outcome = "completed", "completed"
         elif attempt.outcome != "completed":
             kept = job.state == "stopped" and not job.kept
@@ -86,13 +86,16 @@ class Oracle:
         return job.state == "running" and len(job.attempts) == number
 
     def end(self, key: tuple[str, str], number: int, state: str, outcome: str, because: str | None = None) -> None:
-        """End an attempt in any way other than success."""
+        """End an attempt in any way other than success. If its job is over, only the attempt is ended."""
+        job = self.jobs[key]
+        attempt = job.attempts[number - 1]
         if self.is_mine(key, number):
-            job = self.jobs[key]
             job.state, job.because = state, because or job.because
-            job.attempts[-1].outcome = outcome
+            attempt.outcome = outcome
             if outcome == "partial" and self.state in CLAIMABLE:
                 self.state = "paused"
+        elif attempt.outcome is None:
+            attempt.outcome = outcome
         self._settle()
 
     def lose(self, owner: str) -> None:
@@ -144,7 +147,10 @@ class Oracle:
         if self.state in ("failed", "stopped"):
             self.state, self.epoch = "running", self.epoch + 1
         for job in self.jobs.values():
-            if job.state in ("failed", "quarantined", "stopped") or (
+            if job.state == "stopped" and job.attempts and job.attempts[-1].outcome is None:
+                # It is still being executed, as far as the record goes: the sweep finds those whose worker has died.
+                job.state, job.lost = "running", 0
+            elif job.state in ("failed", "quarantined", "stopped") or (
                 job.state == "skipped" and job.because != "rejected"
             ):
                 job.state, job.because, job.lost = "blocked", "reopened", 0

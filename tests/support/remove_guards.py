@@ -18,6 +18,7 @@ from repository import ROOT
 TESTS = [
     "tests/unit/scheduler/test_transitions.py",
     "tests/unit/scheduler/test_commit.py",
+    "tests/unit/scheduler/test_apply_outcomes_late.py",
     "tests/unit/worker/test_execute_fences.py",
     "tests/unit/scheduler/rate_limits/test_bucket.py",
     "tests/unit/scheduler/rate_limits/test_permits.py",
@@ -52,6 +53,7 @@ TRANSITIONS = [
     "lose",
     "quarantine",
     "stop",
+    "go_on",
 ]
 GUARD = "guard(_J.state, JOB_TRANSITIONS[name])"
 GUARDS = [
@@ -93,7 +95,18 @@ GUARDS = [
         "    if locked.state not in OPEN_TO_CLAIMS:\n        return 0\n",
         "",
     ),
-    Guard("complete: the epoch", "scheduler/apply_outcomes.py", "if outcome.claim.epoch == locked.epoch]", "]"),
+    Guard(
+        "go on: the attempt is in flight",
+        "scheduler/transitions.py",
+        "and_(OF_EXECUTION, _IS_IN_FLIGHT)",
+        "OF_EXECUTION",
+    ),
+    Guard(
+        "close: the attempt is still open",
+        "database/statements.py",
+        "END_ATTEMPT.where(attempts.c.outcome.is_(None))",
+        "END_ATTEMPT",
+    ),
     Guard("start: the licence", "scheduler/commit.py", "while since_boot() - asked > LICENCE_SECONDS:", "while False:"),
     Guard("renew: the execution goes on", "scheduler/commit.py", "locked.state in OPEN_TO_CLAIMS and bool(", "bool("),
     Guard(

@@ -108,6 +108,8 @@ END_ATTEMPT = (
     .values(outcome=B("outcome"), finished=B("now"), error_class=B("error_class"), error=B("error"))
 )
 
+CLOSE_ATTEMPT = END_ATTEMPT.where(attempts.c.outcome.is_(None))
+
 ATTEMPT_OUTCOME = select(attempts.c.outcome).where(attempts.c.job_id == B("job_id"), attempts.c.number == B("number"))
 
 # On PostgreSQL: an index scan marks dead entries, and the next one passes them by. A bitmap scan reads them all again, in

@@ -23,18 +23,21 @@ class Raced(Exception):
 
 
 def accept(locked: LockedExecution, outcomes: Sequence[Outcome], alone: bool) -> list[Outcome]:
-    """Apply outcomes; returns those that took effect. A lost race raises Raced in a batch; `alone` it is recorded as late or
-    duplicate."""
+    """Apply outcomes; returns those that took effect, if only on their attempts. A lost race raises Raced in a batch; `alone` it
+    is recorded as late or duplicate."""
     completed = [outcome for outcome in outcomes if isinstance(outcome, Completed)]
     if not alone and len({each.claim.node for each in completed if each.items is not None}) > 1:
         # Jobs of one new list may wait for jobs of another: each expansion must find the other list open, or already written.
         raise Raced
     won = _complete(locked, completed, alone) if completed else []
-    won += [outcome for outcome in outcomes if _write(locked, outcome)]
+    others = [outcome for outcome in outcomes if not isinstance(outcome, Completed)]
+    over: list[Outcome] = []
+    for outcome in others:
+        (won if _write(locked, outcome) else over).append(outcome)
     ended = [job for outcome in won if (job := _ended_job(outcome))]
     if ended:
         settle(locked, ended)
-    return won
+    return won + [outcome for outcome in over if _close(locked, outcome)]
 
 
 def _write(locked: LockedExecution, outcome: Outcome) -> bool:
@@ -54,6 +57,34 @@ def _write(locked: LockedExecution, outcome: Outcome) -> bool:
             return False
 
 
+def _close(locked: LockedExecution, outcome: Outcome) -> bool:
+    """Record what became of an attempt whose job is over: it was stopped, or another attempt completed it. The job stays as it
+    is, and a stopped one starts again when the run is resumed. Returns whether the attempt was still open."""
+    if not locked.transaction.run(sql.CLOSE_ATTEMPT, _ended_row(locked, outcome)):
+        return False
+    failure = _failure_of(outcome)
+    said = {} if failure is None else {"error": failure.message[:500]}
+    locked.note(EventKind.JOB_RELEASED, outcome.claim.node, outcome.claim.item, because="over", **said)
+    return True
+
+
+def _ending(outcome: Outcome) -> str:
+    """How an attempt ended, in one word."""
+    match outcome:
+        case Failed() if outcome.failure.error_class is ErrorClass.PARTIAL:
+            return "partial"
+        case Failed():
+            return "failed"
+        case Retrying():
+            return "retrying"
+        case Waiting():
+            return "waiting"
+        case Released():
+            return "released"
+        case Completed():
+            return "completed"
+
+
 def _ended_job(outcome: Outcome) -> EndedJob | None:
     claim = outcome.claim
     match outcome:
@@ -66,15 +97,14 @@ def _ended_job(outcome: Outcome) -> EndedJob | None:
 
 
 def _complete(locked: LockedExecution, outcomes: list[Completed], alone: bool) -> list[Outcome]:
-    """Success is guarded by the epoch and not by the owner: the first commit wins."""
-    current = [outcome for outcome in outcomes if outcome.claim.epoch == locked.epoch]
-    won = locked.transaction.many(transitions.COMPLETE, [_completed_row(locked, outcome) for outcome in current])
-    if len(current) != len(outcomes) or won != len(current):
+    """Success is guarded by the job's state alone, not by owner or epoch: the first commit wins."""
+    won = locked.transaction.many(transitions.COMPLETE, [_completed_row(locked, outcome) for outcome in outcomes])
+    if won != len(outcomes):
         if not alone:
             raise Raced
         _keep_late(locked, outcomes[0])
         return []
-    _end_attempts(locked, [outcome.claim for outcome in outcomes], "completed")
+    _end_attempts(locked, outcomes)
     for outcome in outcomes:
         cached = {"cached": True} if outcome.cached else {}
         locked.note(EventKind.JOB_COMPLETED, outcome.claim.node, outcome.claim.item, **cached)
@@ -89,7 +119,7 @@ def _keep_late(locked: LockedExecution, outcome: Completed) -> None:
     if found is not None and found[0] == "completed":
         return
     kept = locked.transaction.run(transitions.KEEP_LATE, _completed_row(locked, outcome))
-    _end_attempts(locked, [outcome.claim], "late" if kept else "duplicate")
+    _end_attempts(locked, [outcome], "late" if kept else "duplicate")
     locked.note(EventKind.JOB_LATE, outcome.claim.node, outcome.claim.item, kept=bool(kept))
 
 
@@ -97,7 +127,7 @@ def _fail(locked: LockedExecution, outcome: Failed) -> bool:
     claim = outcome.claim
     if not locked.transaction.run(transitions.FAIL, mine(locked, claim, outcome.failure)):
         return False
-    _end_attempts(locked, [claim], "failed", outcome.failure)
+    _end_attempts(locked, [outcome])
     locked.failed += 1
     locked.note(EventKind.JOB_FAILED, claim.node, claim.item, error=outcome.failure.message[:500])
     return True
@@ -109,7 +139,7 @@ def _pause(locked: LockedExecution, outcome: Failed) -> bool:
     parameters = mine(locked, outcome.claim, outcome.failure) | given
     if not locked.transaction.run(transitions.RETRY, parameters):
         return False
-    _end_attempts(locked, [outcome.claim], "partial", outcome.failure)
+    _end_attempts(locked, [outcome])
     locked.make("start")
     if locked.make("pause"):
         locked.error = outcome.failure.message
@@ -124,7 +154,7 @@ def _retry(locked: LockedExecution, outcome: Retrying) -> bool:
     parameters = mine(locked, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
     if not locked.transaction.run(transitions.RETRY, parameters):
         return False
-    _end_attempts(locked, [claim], "retrying", outcome.failure)
+    _end_attempts(locked, [outcome])
     error = outcome.failure.message[:500]
     locked.note(EventKind.JOB_RETRYING, claim.node, claim.item, error=error, seconds=round(outcome.delay_seconds, 3))
     return True
@@ -135,7 +165,7 @@ def _release(locked: LockedExecution, outcome: Released) -> bool:
     parameters = mine(locked, claim) | {"due": locked.now + outcome.delay_seconds, "reason": outcome.because}
     if not locked.transaction.run(transitions.RELEASE, parameters):
         return False
-    _end_attempts(locked, [claim], "released")
+    _end_attempts(locked, [outcome])
     locked.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
     return True
 
@@ -144,7 +174,7 @@ def _wait(locked: LockedExecution, outcome: Waiting) -> bool:
     parameters = mine(locked, outcome.claim) | {"output": outcome.output}
     if not locked.transaction.run(transitions.WAIT, parameters):
         return False
-    _end_attempts(locked, [outcome.claim], "waiting")
+    _end_attempts(locked, [outcome])
     locked.note(EventKind.JOB_WAITING, outcome.claim.node, outcome.claim.item)
     return True
 
@@ -162,9 +192,17 @@ def mine(locked: LockedExecution, claim: Claim, failure: Failure | None = None) 
     }
 
 
-def _end_attempts(locked: LockedExecution, claims: list[Claim], outcome: str, failure: Failure | None = None) -> None:
-    rows = [mine(locked, claim, failure) | {"outcome": outcome} for claim in claims]
-    locked.transaction.many(sql.END_ATTEMPT, rows)
+def _end_attempts(locked: LockedExecution, outcomes: Sequence[Outcome], word: str | None = None) -> None:
+    locked.transaction.many(sql.END_ATTEMPT, [_ended_row(locked, outcome, word) for outcome in outcomes])
+
+
+def _ended_row(locked: LockedExecution, outcome: Outcome, word: str | None = None) -> dict[str, Any]:
+    """An attempt's end, with the error that it ended with, if any."""
+    return mine(locked, outcome.claim, _failure_of(outcome)) | {"outcome": word or _ending(outcome)}
+
+
+def _failure_of(outcome: Outcome) -> Failure | None:
+    return outcome.failure if isinstance(outcome, Failed | Retrying) else None
 
 
 def _completed_row(locked: LockedExecution, outcome: Completed) -> dict[str, Any]:

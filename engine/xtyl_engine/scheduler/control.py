@@ -187,9 +187,11 @@ def _signed(by: str) -> dict[str, str]:
 
 
 def _reopen(locked: LockedExecution, by: str) -> None:
-    """Put back jobs that failed, were stopped or depended on a failure; completed jobs and branches not taken stay."""
+    """Put back jobs that failed, were stopped or depended on a failure; completed jobs and branches not taken stay. A job that is
+    still in flight goes on as the same attempt; if its worker has died meanwhile, the sweep finds it as any other."""
     if locked.make("reopen"):
         locked.epoch += 1
+    in_flight = locked.transaction.run(transitions.GO_ON, {"execution_id": locked.id})
     kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
     opened = [
         (id, node, item, state)
@@ -197,11 +199,11 @@ def _reopen(locked: LockedExecution, by: str) -> None:
         if because not in kept.get(JobState(state), ())
     ]
     locked.transaction.many(transitions.REOPEN, [{"job_id": id} for id, *_ in opened])
-    locked.done -= sum(JobState(state).is_terminal for *_, state in opened)
+    locked.done -= in_flight + sum(JobState(state).is_terminal for *_, state in opened)
     locked.failed = 0
     # None would keep the stored error.
     locked.error = ""
-    locked.note(EventKind.REOPENED, jobs=len(opened), **_signed(by))
+    locked.note(EventKind.REOPENED, jobs=in_flight + len(opened), **_signed(by))
     depth = {name: node.depth for name, node in locked.plan.nodes.items()}
     for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
         stand_again(locked, id, node, item)

@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now
 from xtyl_engine.database.statements import IS_DOOMED, OF_EXECUTION, WHERE, B, guard, job_in, target
-from xtyl_engine.database.tables import jobs
+from xtyl_engine.database.tables import attempts, jobs
 from xtyl_engine.states import JOB_TRANSITIONS, JobState
 
 _J = jobs.c
@@ -21,6 +21,12 @@ _MINE = and_(_JOB, _J.owner == B("owner"), _J.attempt == B("number"))
 _IS_LOST = and_(_JOB, _J.attempt == B("number"), _J.lease < Now())
 _IS_FREED = and_(_J.pending == B("by"), _J.live + B("add") > 0)
 _FAILURE: dict[str, Any] = {name: B(name) for name in ("error_class", "error", "traceback")}
+# The attempt's outcome is not recorded: a process executes the job, or died with it.
+_IS_IN_FLIGHT = (
+    select(attempts.c.job_id)
+    .where(attempts.c.job_id == _J.id, attempts.c.number == _J.attempt, attempts.c.outcome.is_(None))
+    .exists()
+)
 _UNTRIED: dict[str, Any] = {"pending": 0, "live": 0, "tries": 0}
 
 
@@ -103,7 +109,8 @@ FAIL = transition("fail", _MINE, finished=B("now"), **_FAILURE)
 
 DECIDE = transition("decide", _JOB, output=B("output"), because=B("reason"), finished=B("now"))
 
-BEAT = update(jobs).where(_MINE, job_in(JobState.RUNNING)).values(lease=Now() + B("lease_seconds"))
+# A stopped job that is still being executed keeps its lease: a resume lets it go on.
+BEAT = update(jobs).where(_MINE, job_in(JobState.RUNNING, JobState.STOPPED)).values(lease=Now() + B("lease_seconds"))
 
 LOSE = transition("lose", _IS_LOST, lost=_J.lost + 1, because=B("reason"), tries=_J.tries - 1, due=0.0)
 
@@ -118,6 +125,8 @@ STOP_JOBS = transition(
     # Drop the options that a review shows: when the run is resumed, an output found here counts as a result.
     output=case((job_in(JobState.WAITING), null()), else_=_J.output),
 )
+
+GO_ON = transition("go_on", and_(OF_EXECUTION, _IS_IN_FLIGHT), lost=0, finished=None)
 
 REOPENABLE = or_(guard(_J.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)
 

@@ -363,17 +363,6 @@ def test_a_result_after_a_stop_is_kept_and_used_on_resume(driver: Driver) -> Non
     assert again.late_output == '{"value": "0"}'
 
 
-def test_a_result_from_before_a_resume_is_fenced(driver: Driver) -> None:
-    """An epoch's late result does not complete the next epoch's job twice."""
-    id = driver.submit(chain(2))
-    (old,) = driver.claim(id)
-    driver.controls.stop(id)
-    driver.controls.resume(id)
-    driver.record(id, completed(old))
-    assert driver.states(id) == {"n0@0": "ready", "n1@0": "blocked"}
-    assert driver.drain(id) == [("n0", "0"), ("n1", "0")]
-
-
 def test_resume_after_a_stop_keeps_completed_jobs(driver: Driver) -> None:
     """Only jobs that were not completed run again."""
     id = driver.submit(layered(4, 4), rows=2)

@@ -78,7 +78,7 @@ class Machine(RuleBasedStateMachine):
         claim = self._drawn(draw)
         if claim.node != "look" or claim.late_output is not None:
             self._record(worker, completed(claim))
-            self.oracle.complete((claim.node, claim.item), claim.number, claim.epoch)
+            self.oracle.complete((claim.node, claim.item), claim.number)
 
     @precondition(lambda self: self.claims)
     @rule(draw=draws, worker=workers)
