@@ -49,6 +49,13 @@ NOT_HERE = {
     "docker compose run --rm api xtyl token list": "needs Docker",
     "docker compose run --rm api xtyl token remove desk": "needs Docker",
     "docker compose stop api worker worker-heavy": "needs Docker",
+    "XTYL_METRICS=9101 xtyl backup --every 1d --keep 7 /var/backups/xtyl": "goes on until it is ended; "
+    "test_backups_go_on_where_they_stopped runs it",
+    "docker compose stop api worker worker-heavy backup": "needs Docker",
+    "docker compose exec postgres dropdb --username=xtyl --if-exists --force xtyl": "needs Docker",
+    "docker compose exec postgres createdb --username=xtyl xtyl": "needs Docker",
+    "docker compose run --rm restore": "needs Docker; test_the_services_run_a_workflow_together runs the service's command",
+    "docker compose up -d": "needs Docker",
     'xt.connect("https://xtyl.example.org", token="xtyl_…")': "no such host; test_a_run_goes_from_submission_to_frame has one",
     'xt.connect("https://xtyl.example.com", token="xtyl_…")': "no such host",
     'xt.connect(database="postgresql://xtyl:…@db/xtyl", redis="redis://:…@redis:6379/0")': "no such hosts",

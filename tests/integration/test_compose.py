@@ -12,6 +12,7 @@ import re
 import secrets
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,13 +26,15 @@ import yaml
 import xtyl_nb as xt
 from fleet import collected
 from repository import ROOT
-from servers import free_port, wait_until
+from servers import free_port, postgres_program, wait_until
 from xtyl_engine.embedded.redis_server import find_server
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 PASSWORDS = {name: secrets.token_hex(12) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")}
 KINDS = {"threads", "prefork"}
+# Services that end by themselves, and whether Docker starts them again when they fail.
+ONCE = {"migrate": "on-failure", "restore": "no"}
 API_NUMBERS = {
     "xtyl_http_seconds_count",
     "xtyl_stream_lag_seconds_count",
@@ -66,7 +69,8 @@ def moved_to(text: str, moved: dict[str, str]) -> str:
 def environment(name: str, moved: dict[str, str]) -> dict[str, str]:
     """The variables of a service, and those of this machine that it needs to find Python."""
     values = {key: moved_to(str(value), moved) for key, value in SERVICES[name].get("environment", {}).items()}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    programs = [Path(sys.executable).parent, Path(postgres_program("pg_dump")).parent]
+    path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
     return {"PATH": path, "HOME": moved["/var/lib/xtyl"], **values}
 
 
@@ -98,8 +102,22 @@ def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
         "--port=8000": f"--port={api}",
         "127.0.0.1:8000": f"127.0.0.1:{api}",
         "/var/lib/xtyl": str(tmp_path / "home"),
+        "/var/backups/xtyl": str(tmp_path / "backups"),
         "valkey-server": str(find_server()),
     }
+
+
+@pytest.fixture
+def elsewhere(moved: dict[str, str], postgres_url: str, tmp_path: Path) -> dict[str, str]:
+    """The same addresses, with an empty database and a home that is not there yet."""
+    name = f"restored_{secrets.token_hex(6)}"
+    subprocess.run(
+        [postgres_program("psql"), postgres_url, "-c", f"CREATE DATABASE {name}"], check=True, capture_output=True
+    )
+    base, _, query = postgres_url.partition("?")
+    (url,) = (there for there, here in moved.items() if here == postgres_url)
+    made = f"{base.rpartition('/')[0]}/{name}?{query}"
+    return moved | {url: made, "/var/lib/xtyl": str(tmp_path / "elsewhere")}
 
 
 def asked(port: str, what: str, password: str = PASSWORDS["FLOWER_PASSWORD"]) -> Any:
@@ -134,6 +152,42 @@ def check_api(moved: dict[str, str], folder: Path) -> None:
     assert 'event: done\ndata: {"state":"completed"' in told
 
 
+def check_backup(moved: dict[str, str], elsewhere: dict[str, str], run: xt.Run, folder: Path) -> None:
+    """The backup service makes a backup that Prometheus and its health check see; what restores it finds the run as it was."""
+    values = environment("backup", moved)
+    places = moved | {"0.0.0.0:9101": f"127.0.0.1:{free_port()}"}
+    port = port_of(places, "0.0.0.0:9101")
+    before = contents(run)
+    with running(started("backup", places), environment("backup", places), folder) as process:
+        check = [moved_to(word, moved) for word in SERVICES["backup"]["healthcheck"]["test"][1:]]
+        wait_until(lambda: subprocess.run(check, env=values, cwd=folder, capture_output=True).returncode == 0)
+        told = collected(port)
+        assert abs(told["xtyl_backup_timestamp_seconds"] - time.time()) < 3600
+        assert told["xtyl_backup_bytes"] > 0
+        assert told["xtyl_backup_failures_total"] == 0
+        shown = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
+        assert not any(password in shown for password in PASSWORDS.values())
+    assert process.returncode == 0
+    restored = started("restore", elsewhere)
+    subprocess.run(restored, env=environment("restore", elsewhere), cwd=folder, capture_output=True, check=True)
+    given = environment("worker", elsewhere)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XTYL_HOME", given["XTYL_HOME"])
+        xt.connect(database=given["XTYL_DATABASE_URL"], redis=given["XTYL_REDIS_URL"])
+        after = xt.attach(run.id)
+        assert after.state == "completed"
+        assert contents(after) == before
+
+
+def contents(run: xt.Run) -> list[dict[str, Any]]:
+    """The rows of a run's frame, with the bytes of a picture in place of its path, which must be in the home of now."""
+    found = run.frame().to_dict("records")
+    assert all(Path(row["art"]).is_relative_to(os.environ["XTYL_HOME"]) for row in found)
+    return [
+        {**{str(name): value for name, value in row.items()}, "art": Path(row["art"]).read_bytes()} for row in found
+    ]
+
+
 def is_up(web: httpx.Client) -> bool:
     try:
         return web.get("/readyz").is_success
@@ -154,9 +208,10 @@ def online(port: str) -> set[str]:
 
 
 def test_the_services_run_a_workflow_together(
-    moved: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moved: dict[str, str], elsewhere: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Runs of a notebook and over HTTP end, are counted and shown by Flower, all services are well, no password is seen."""
+    """Runs of a notebook and over HTTP end, are counted and shown by Flower, all services are well, no password is seen, and a
+    backup is restored."""
     port = moved["@redis:6379"].rpartition(":")[2]
     with ExitStack() as stack:
         broker = started("redis", moved, "--port", port, "--bind", "127.0.0.1")
@@ -180,6 +235,7 @@ def test_the_services_run_a_workflow_together(
         run = (
             xt.Workflow("shared")
             .generate_copy("line", prompt="About {{ word }}")
+            .generate_image("art", prompt="{{ line.text }}", size="16x16")
             .call("safe", html.escape, s="{{ line.text }}")
             .run([{"word": "one"}, {"word": "two"}])
         )
@@ -198,6 +254,7 @@ def test_the_services_run_a_workflow_together(
         assert not [password for password in PASSWORDS.values() if any(password in line for line in shown)]
         with pytest.raises(urllib.error.HTTPError, match="401"):
             asked(flower, "workers", "wrong")
+        check_backup(moved, elsewhere, run, tmp_path)
 
 
 def test_every_service_is_fenced_in() -> None:
@@ -205,12 +262,26 @@ def test_every_service_is_fenced_in() -> None:
     service of ours runs as root."""
     for name, service in SERVICES.items():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
-        assert service["restart"] in ("unless-stopped", "on-failure"), name
-        if name != "migrate":
+        assert service["restart"] == ONCE.get(name, "unless-stopped"), name
+        if name not in ONCE:
             assert service["healthcheck"]["test"][0] == "CMD", name
             assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
     assert "noeviction" in SERVICES["redis"]["command"]
     assert "\nUSER xtyl\n" in (ROOT / "engine" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_backup_has_what_it_needs_and_no_more() -> None:
+    """The image has the copying program of the server's version; the service can neither write to the home nor reach the broker,
+    has no provider's key, and writes to a folder that its user owns."""
+    image = (ROOT / "engine" / "Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"postgresql-client-(\d+)", image) == re.findall(r"postgres:(\d+)", str(SERVICES["postgres"]))
+    home, kept = SERVICES["backup"]["volumes"]
+    assert home.endswith(":/var/lib/xtyl:ro")
+    assert kept == f"${{XTYL_BACKUPS:-backups}}:{SERVICES['backup']['command'][-1]}"
+    assert f"--owner=xtyl --mode=700 {SERVICES['backup']['command'][-1]}" in image
+    names = {"XTYL_HOME", "XTYL_DATABASE_URL", "XTYL_LOG_FORMAT", "XTYL_METRICS"}
+    assert SERVICES["backup"]["environment"].keys() == SERVICES["restore"]["environment"].keys() == names
+    assert SERVICES["restore"]["profiles"] == ["restore"]
 
 
 def test_compose_reads_it() -> None:

@@ -27,7 +27,7 @@ from xtyl_engine.providers import registry as provider_registry
 from xtyl_engine.scheduler import routing
 from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
-from xtyl_engine.telemetry.prometheus import API, WORKER
+from xtyl_engine.telemetry.prometheus import API, BACKUP, WORKER
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import pack
 from xtyl_engine.workflow.document import parse_document
@@ -56,7 +56,7 @@ def spoken() -> dict[str, Any]:
         "job states": words(JobState),
         "events": words(EventKind),
         "tables": {table.name: words(column.name for column in table.columns) for table in metadata.sorted_tables},
-        "metrics": {metric.name: f"{metric.kind}: {words(metric.labels)}" for metric in (*WORKER, *API)},
+        "metrics": {metric.name: f"{metric.kind}: {words(metric.labels)}" for metric in (*WORKER, *API, *BACKUP)},
         "celery": {
             "app": celery_app.make_app(None).main,
             "task": celery_app.TASK,

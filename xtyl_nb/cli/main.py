@@ -1,22 +1,19 @@
 """The `xtyl` command: runs the demo, starts and stops the back end, shows and controls runs, without a notebook. The commands of
-operators are in `maintenance` and `serve`.
+operators are in `maintenance`, `backups` and `serve`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
 from xtyl_engine.errors import WorkflowException
-from xtyl_nb.cli.maintenance import COMMANDS, settings_of_home, show_capacity
+from xtyl_nb.cli.backups import BACKUPS
+from xtyl_nb.cli.maintenance import COMMANDS, report, settings_of_home, show_capacity
 from xtyl_nb.cli.serve import DOORS
-
-if TYPE_CHECKING:
-    from xtyl_engine.checks import Check
 
 
 class Commands(click.Group):
@@ -108,8 +105,8 @@ def doctor() -> None:
     if url := os.environ.get("XTYL_URL", "").strip():
         from xtyl_nb.backends.remote.doctor import examine as examine_remote
 
-        _report(examine_remote(url))
-    _report(examine(load_settings()))
+        report(examine_remote(url))
+    report(examine(load_settings()))
 
 
 @main.command()
@@ -127,7 +124,7 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
     given = {"XTYL_SLOTS": slots and str(slots), "XTYL_POOL": pool}
     settings = load_settings({**os.environ, **{name: value for name, value in given.items() if value}})
     if check:
-        _report(examine(settings))
+        report(examine(settings))
     click.echo(describe(settings))
     sys.stdout.flush()
     command = worker_command(settings, is_watched=True)
@@ -195,16 +192,7 @@ for _action, _words in (
     _control(_action, _words)
 
 
-def _report(checks: Iterable[Check]) -> NoReturn:
-    checks = list(checks)
-    for check in checks:
-        click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.detail}")
-        if not check.ok and check.hint:
-            click.echo(f"     {check.hint}")
-    sys.exit(0 if all(check.ok for check in checks) else 1)
-
-
-for _command in (*COMMANDS, *DOORS):
+for _command in (*COMMANDS, *BACKUPS, *DOORS):
     main.add_command(_command)
 
 

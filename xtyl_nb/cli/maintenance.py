@@ -1,5 +1,5 @@
-"""Commands for the operator of a back end: remove old runs, back it up, restore it, show how full it is. `main` adds them to the
-`xtyl` command.
+"""Commands for the operator of a back end: remove old runs, show how full it is; and what such commands share. `main` adds them
+to the `xtyl` command.
 """
 
 from __future__ import annotations
@@ -7,20 +7,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 if TYPE_CHECKING:
+    from xtyl_engine.checks import Check
     from xtyl_engine.database.connection import Database
-    from xtyl_engine.embedded.backup import Copied
     from xtyl_engine.settings import Settings
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-SHOWN = 5
 
 
 def age(text: str) -> float:
@@ -78,25 +76,6 @@ def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
         click.echo("Their cached results are gone too. The same prompts will run, and be billed, again.")
 
 
-@click.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def backup(folder: Path) -> None:
-    """Copy the back end of the XTYL_ variables, which may be running, into a new FOLDER."""
-    from xtyl_engine.embedded.backup import back_up
-
-    _tell_copied("Copied", back_up(settings_of_home(), folder.absolute()), folder)
-
-
-@click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def restore(folder: Path) -> None:
-    """Restore the backup in FOLDER to where the XTYL_ variables say; there must be no back end yet."""
-    from xtyl_engine.embedded.backup import restore as put_back
-
-    settings = settings_of_home()
-    _tell_copied("Restored", put_back(settings, folder.absolute()), settings.home)
-
-
 def show_capacity(settings: Settings) -> None:
     """Print how full a shared back end is."""
     from xtyl_nb.cli.capacity import measure
@@ -105,12 +84,14 @@ def show_capacity(settings: Settings) -> None:
         click.echo(f"{name:>16}: {words}")
 
 
-def _tell_copied(done: str, copied: Copied, where: Path) -> None:
-    click.echo(f"{done} the database and {copied.files:,} files ({copied.bytes / 1e6:,.1f} MB): {where}")
-    if copied.missing:
-        names = ", ".join(copied.missing[:SHOWN]) + (", …" if len(copied.missing) > SHOWN else "")
-        click.echo(f"{len(copied.missing):,} files were missing already: {names}", err=True)
-        sys.exit(1)
+def report(checks: Iterable[Check]) -> NoReturn:
+    """Print checks and end: with 0 if all is well, else with 1."""
+    checks = list(checks)
+    for check in checks:
+        click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.detail}")
+        if not check.ok and check.hint:
+            click.echo(f"     {check.hint}")
+    sys.exit(0 if all(check.ok for check in checks) else 1)
 
 
 @contextmanager
@@ -141,4 +122,4 @@ def _progress(words: str) -> None:
         click.echo(f"\r\033[K{words}", nl=False, err=True)
 
 
-COMMANDS = (prune, backup, restore)
+COMMANDS = (prune,)

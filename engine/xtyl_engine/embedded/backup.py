@@ -1,5 +1,5 @@
 """Copies a back end while it runs, and restores it: the database, the stored files, and the key that signs functions. SQLite is
-copied by SQLite, PostgreSQL by `database.postgres_dump`.
+copied by SQLite, PostgreSQL by `database.postgres_dump`. A folder of daily backups is kept by `backup_folder`.
 """
 
 from __future__ import annotations

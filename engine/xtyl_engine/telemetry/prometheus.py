@@ -66,6 +66,11 @@ API = (
     Metric("xtyl_stream_cut", "counter", "Listeners cut off because they read too slowly."),
     Metric("xtyl_stream_listeners", "gauge", "Listeners on event streams."),
 )
+BACKUP = (
+    Metric("xtyl_backup_timestamp_seconds", "gauge", "When the newest whole backup was begun; 0 if there is none."),
+    Metric("xtyl_backup_bytes", "gauge", "The size of what is in it."),
+    Metric("xtyl_backup_failures", "counter", "Backups that could not be made."),
+)
 
 
 class Figures:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from repository import DOCS
-from xtyl_engine.telemetry.prometheus import API, WORKER
+from xtyl_engine.telemetry.prometheus import API, BACKUP, WORKER
 
 RULES = [
     rule
@@ -22,7 +22,9 @@ RULES = [
     for rule in group["rules"]
 ]
 PANELS = json.loads((DOCS / "dashboard.json").read_text(encoding="utf-8"))["panels"]
-LABELS = {name: {*metric.labels, "le", "job", "instance"} for metric in (*WORKER, *API) for name in metric.series()}
+LABELS = {
+    name: {*metric.labels, "le", "job", "instance"} for metric in (*WORKER, *API, *BACKUP) for name in metric.series()
+}
 
 
 def selectors(node: Any) -> Iterator[Any]:
@@ -74,4 +76,4 @@ def test_the_table_lists_every_metric() -> None:
         name: tuple(re.findall(r"`(\w+)`", labels)) for names, labels in rows for name in re.findall(r"`(\w+)`", names)
     }
     ends = {"counter": "_total", "gauge": "", "histogram": ""}
-    assert told == {metric.name + ends[metric.kind]: metric.labels for metric in (*WORKER, *API)}
+    assert told == {metric.name + ends[metric.kind]: metric.labels for metric in (*WORKER, *API, *BACKUP)}
