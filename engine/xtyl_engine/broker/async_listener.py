@@ -16,7 +16,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from xtyl_engine.broker.redis_client import TIMEOUTS, stream_key
+from xtyl_engine.broker.redis_client import ANSWERS, TIMEOUTS, stream_key
 
 log = logging.getLogger("xtyl")
 BLOCK_MILLISECONDS = 4000
@@ -32,7 +32,7 @@ class News:
 
     def __init__(self, url: str, tell: Tell):
         retry = Retry(NoBackoff(), 0)
-        self._client: Any = redis.asyncio.Redis.from_url(url, retry=retry, decode_responses=True, **TIMEOUTS)
+        self._client: Any = redis.asyncio.Redis.from_url(url, retry=retry, **ANSWERS, **TIMEOUTS)
         self._tell = tell
         self._wake_key = f"xtyl:wake:{secrets.token_hex(8)}"
         self._places: dict[str, str] = {}
@@ -63,19 +63,23 @@ class News:
         place = "0-0"
         while not self._is_closed:
             try:
-                await self._take_places()
-                asked = {self._wake_key: place, **self._places}
-                found = await self._client.xread(asked, block=BLOCK_MILLISECONDS)
-            except redis.RedisError as error:
+                place = await self._hear(place)
+            except Exception as error:
                 await self._wait_out(error)
-                continue
-            self._is_silent = False
-            for key, entries in _streams(found):
-                if key == self._wake_key:
-                    place = entries[-1][0]
-                elif key in self._places:
-                    self._places[key] = entries[-1][0]
-                    self._tell(self._ids[key], json.loads(entries[-1][1]["event"])["sequence"])
+
+    async def _hear(self, place: str) -> str:
+        """Wait for entries and report them. Returns where the stream that wakes this connection ends."""
+        await self._take_places()
+        asked = {self._wake_key: place, **self._places}
+        found = await self._client.xread(asked, block=BLOCK_MILLISECONDS)
+        self._is_silent = False
+        for key, entries in _streams(found):
+            if key == self._wake_key:
+                place = entries[-1][0]
+            elif key in self._places:
+                self._places[key] = entries[-1][0]
+                self._tell(self._ids[key], _number(key, entries[-1]))
+        return place
 
     async def close(self) -> None:
         """Close both connections."""
@@ -111,16 +115,25 @@ class News:
                     await pipe.execute()
                 # Executions added after the others were placed, and before this task ends, still need a place.
                 await asyncio.sleep(WAKE_PAUSE_SECONDS)
-        except redis.RedisError as error:
+        except Exception as error:
             log.debug("the listening connection could not be woken: %s", error)
         finally:
             self._waking = None
 
-    async def _wait_out(self, error: redis.RedisError) -> None:
+    async def _wait_out(self, error: Exception) -> None:
         if not self._is_silent:
             log.warning("no news from the broker: %s; listeners are served from the database", error)
         self._is_silent = True
         await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _number(key: str, entry: tuple[str, Mapping[str, str]]) -> int | None:
+    """The number of the event that an entry tells of; None for an entry that is none of ours, which is news all the same."""
+    try:
+        return int(json.loads(entry[1]["event"])["sequence"])
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        log.warning("the entry %s of %s is none of ours: %s; its listeners look in the database", entry[0], key, error)
+        return None
 
 
 def _streams(found: Any) -> list[tuple[str, list[tuple[str, Mapping[str, str]]]]]:

@@ -58,7 +58,7 @@ class Publisher:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._send_all, name="xtyl-publisher", daemon=True)
                 self._thread.start()
 
@@ -91,7 +91,7 @@ class Publisher:
                     # With every entry: the last one may never be sent, and each stream expires after a day.
                     pipe.expire(stream_key(execution_id), STREAM_SECONDS)
                 pipe.execute()
-        except redis.RedisError as error:
+        except Exception as error:
             log.warning("live events could not be sent: %s; watchers look in the database", error)
 
 

@@ -22,11 +22,13 @@ MEGABYTE = 2**20
 POLICY = "noeviction"
 STREAM_SECONDS = 24 * 3600
 TIMEOUTS: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 5}
+# Bytes that are no text, in an entry that is not ours, must not end a reading.
+ANSWERS: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace"}
 
 
 def connect(url: str) -> redis.Redis:
     """A client that gives up soon, and never repeats a command whose answer was lost."""
-    return redis.Redis.from_url(url, retry=None, decode_responses=True, **TIMEOUTS)
+    return redis.Redis.from_url(url, retry=None, **ANSWERS, **TIMEOUTS)
 
 
 @contextlib.contextmanager
