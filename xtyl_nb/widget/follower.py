@@ -41,7 +41,7 @@ class Follower:
         with self._lock:
             self._again = True
             self._leave.clear()
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._follow, name=f"xtyl-{self._live.id}", daemon=True)
                 self._thread.start()
 

@@ -86,11 +86,13 @@ class Watch:
 
     def _go_round(self) -> None:
         while not self._ended.wait(ROUND_SECONDS):
-            if not self._relay.is_main:
-                self._relay.tell_standing(self._slots.count - self._slots.free(), len(self._slots.held()))
             try:
-                waits = self._waits.read()
+                self._report()
             except Exception as error:
-                log.warning("the queue times of jobs could not be read: %s", error)
-                continue
-            self._slots.meter.tell([("xtyl_job_queue_seconds", (type,), seconds) for type, seconds in waits])
+                log.warning("the queue times of jobs are not reported: %s", error)
+
+    def _report(self) -> None:
+        if not self._relay.is_main:
+            self._relay.tell_standing(self._slots.count - self._slots.free(), len(self._slots.held()))
+        waits = self._waits.read()
+        self._slots.meter.tell([("xtyl_job_queue_seconds", (type,), seconds) for type, seconds in waits])

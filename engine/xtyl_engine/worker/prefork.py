@@ -6,6 +6,7 @@ pipe full goes on with its work, and reports later how many samples were lost.
 from __future__ import annotations
 
 import json
+import logging
 import mmap
 import os
 import select
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 
 from xtyl_engine.telemetry.samples import Sample, Tell
 
+log = logging.getLogger("xtyl")
 STANDING = "standing"
 FORGET_SECONDS = 5.0
 
@@ -72,11 +74,17 @@ class Relay:
     def _listen(self, take: Tell) -> None:
         with open(self._read, "rb", closefd=False) as lines:
             for line in lines:
-                name, labels, value = json.loads(line)
-                if name == STANDING:
-                    self._note(int(labels[0]), int(labels[1]), int(value))
-                else:
-                    take([(name, tuple(labels), value)])
+                try:
+                    self._hear(line, take)
+                except Exception as error:
+                    log.warning("a sample of a child is lost: %s", error)
+
+    def _hear(self, line: bytes, take: Tell) -> None:
+        name, labels, value = json.loads(line)
+        if name == STANDING:
+            self._note(int(labels[0]), int(labels[1]), int(value))
+        else:
+            take([(name, tuple(labels), value)])
 
 
 class Pool:

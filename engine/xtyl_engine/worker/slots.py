@@ -99,9 +99,12 @@ class Slots:
         """Give back every held claim, because this process ends; returns how many there were."""
         held = self.held()
         for claim in held:
-            self.recorder.record(
-                [Released(claim=claim, because="released", may_have_started=True)], claim.execution_id, 0
-            )
+            given_back = Released(claim=claim, because="released", may_have_started=True)
+            try:
+                self.recorder.record([given_back], claim.execution_id, 0)
+            except Exception as error:
+                # The process ends all the same: the lease runs out in its place.
+                log.warning("the job %s %s could not be given back: %s", claim.node, claim.item, error)
         return len(held)
 
     def ask(self, execution_id: str, ready: int) -> None:

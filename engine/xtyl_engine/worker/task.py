@@ -136,7 +136,7 @@ def _make_process() -> None:
         try:
             process()
             return
-        except WorkflowException as error:
+        except Exception as error:
             log.error("this process cannot work yet: %s", error)
         threading.Event().wait(PAUSE_SECONDS)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+log = logging.getLogger("xtyl")
 
 
 @dataclass(eq=False)
@@ -22,7 +25,7 @@ class Alarm:
         with self._changed:
             due = time.monotonic() + seconds
             self._due[name] = min(due, self._due.get(name, due))
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._watch, name="xtyl-alarm", daemon=True)
                 self._thread.start()
             self._changed.notify()
@@ -30,7 +33,10 @@ class Alarm:
     def _watch(self) -> None:
         while True:
             for name in self._wait():
-                self.ring(name)
+                try:
+                    self.ring(name)
+                except Exception:
+                    log.exception("the alarm for %s failed; the next sweep looks there", name)
 
     def _wait(self) -> list[str]:
         with self._changed:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from servers import wait_until
+from xtyl_engine.worker.prefork import Relay
+
 
 def test_forked_processes_hear_of_each_other_and_of_the_end():
     """A child's mark is seen by its parent, the parent's end by every child, also when one was killed that waited for it."""
@@ -32,3 +35,18 @@ print(pool.idle())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["2", "3"]
+
+
+def test_a_sample_that_cannot_be_taken_costs_no_other(caplog):
+    """The main process goes on to read what its children report: an odd line, or a figure that is refused, is skipped."""
+    relay, taken = Relay(), []
+
+    def take(samples):
+        if samples[0][0] == "odd":
+            raise KeyError("odd")
+        taken.extend(samples)
+
+    relay.listen(take)
+    relay.tell([("odd", (), 1.0), ("xtyl_x", ("a",), 2.0)])
+    wait_until(lambda: taken == [("xtyl_x", ("a",), 2.0)])
+    assert "a sample of a child is lost" in caplog.text

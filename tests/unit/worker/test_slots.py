@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from engine_driver import Driver, completed
 from plans import chain, fan
@@ -125,3 +126,31 @@ def test_a_process_asks_for_those_beside_it(driver):
     slots.ask("run", 10)
     assert hints == ["run"] * 3
     assert slots.free() == 1
+
+
+class Ending(Answering):
+    """Ends its worker in the middle of a job, while the database refuses every write."""
+
+    slots: Slots
+    given_back: int
+
+    def execute(self, claim: Claim) -> Outcome:
+        self.slots.closing = True
+        with self.database.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE workflow_executions RENAME TO elsewhere"))
+        try:
+            self.given_back = self.slots.release()
+        finally:
+            with self.database.engine.begin() as connection:
+                connection.execute(text("ALTER TABLE elsewhere RENAME TO workflow_executions"))
+        return completed(claim)
+
+
+def test_a_worker_ends_although_its_jobs_cannot_be_given_back(driver: Driver) -> None:
+    """What cannot be recorded is said and raises nothing, so that the process goes on to its end."""
+    settings = load_settings()
+    store = ArtifactStore(settings.artifacts_folder)
+    executor = Ending(settings, driver.database, driver.plans, store, driver.recorder.may_start)
+    executor.slots = slots = Slots(driver.recorder, executor, lambda id: None, 4, 60.0)
+    assert slots.advance(driver.submit(chain(1))) == 1
+    assert executor.given_back == 1

@@ -7,7 +7,6 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
-from xtyl_engine.errors import WorkflowException
 from xtyl_nb.backends.remote.http_client import Calls
 from xtyl_nb.backends.remote.queries import at
 
@@ -104,7 +103,7 @@ class Stream:
                     failures = 0
                     if self._is_idle() or self._note(line):
                         return self.end()
-            except WorkflowException:
+            except Exception:
                 # Waiting threads ask by themselves meanwhile, and get the error.
                 failures += 1
             with self._news:

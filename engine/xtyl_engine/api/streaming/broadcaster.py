@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -60,7 +60,10 @@ class Broadcaster:
 
     async def start(self) -> None:
         """Begin to look for new events."""
-        self._tasks = [asyncio.create_task(self._look_each_second()), asyncio.create_task(self._ask_for_tokens())]
+        self._tasks = [
+            asyncio.create_task(_repeat(self._look, STANDINGS_SECONDS)),
+            asyncio.create_task(_repeat(self._ask_for_tokens, TOKENS_SECONDS)),
+        ]
         if self._redis_url is not None:
             self._news = News(self._redis_url, self._heard)
             self._news.start()
@@ -162,35 +165,41 @@ class Broadcaster:
     async def _asked(self, pool: Executor, question: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, question)
 
-    async def _look_each_second(self) -> None:
+    async def _look(self) -> None:
         """Find the executions that changed, with one query for all channels, even where Redis sent no notice."""
-        while True:
-            await asyncio.sleep(STANDINGS_SECONDS)
-            now = time.monotonic()
-            for feed in self._feeds:
-                feed.remind(now)
-            if not self._channels:
-                continue
-            try:
-                found = await self._asked(self._live, partial(self._queries.standings, list(self._channels)))
-            except Exception as error:
-                log.warning("listeners get no new events: %s", error)
-                continue
-            for execution_id, channel in list(self._channels.items()):
-                channel.drop_taken()
-                if found.get(execution_id) != (channel.sequence, channel.state):
-                    channel.look()
+        now = time.monotonic()
+        for feed in self._feeds:
+            feed.remind(now)
+        if not self._channels:
+            return
+        try:
+            found = await self._asked(self._live, partial(self._queries.standings, list(self._channels)))
+        except Exception as error:
+            log.warning("listeners get no new events: %s", error)
+            return
+        for execution_id, channel in list(self._channels.items()):
+            channel.drop_taken()
+            if found.get(execution_id) != (channel.sequence, channel.state):
+                channel.look()
 
     async def _ask_for_tokens(self) -> None:
-        while True:
-            await asyncio.sleep(TOKENS_SECONDS)
-            asked = {feed.credential: feed.still_valid for feed in self._feeds if feed.still_valid is not None}
-            for credential, still_valid in asked.items():
-                try:
-                    # Separate, so that it does not wait for a database that does not answer.
-                    is_valid = await asyncio.to_thread(still_valid)
-                except Exception as error:
-                    log.warning("cannot check whether a token is still valid: %s", error)
-                    continue
-                for feed in [feed for feed in self._feeds if feed.credential == credential and not is_valid]:
-                    feed.end_with(self._refuse())
+        asked = {feed.credential: feed.still_valid for feed in self._feeds if feed.still_valid is not None}
+        for credential, still_valid in asked.items():
+            try:
+                # Separate, so that it does not wait for a database that does not answer.
+                is_valid = await asyncio.to_thread(still_valid)
+            except Exception as error:
+                log.warning("cannot check whether a token is still valid: %s", error)
+                continue
+            for feed in [feed for feed in self._feeds if feed.credential == credential and not is_valid]:
+                feed.end_with(self._refuse())
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Do this work for ever, a pause before each time; a failure is logged, and ends nothing."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception:
+            log.exception("event streams: a look failed, the next one comes")
