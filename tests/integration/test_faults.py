@@ -4,6 +4,7 @@ attempt explains each extra start.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -178,9 +179,51 @@ def test_a_job_that_kills_its_worker_is_quarantined(home, effects):
     run.wait(90)
     frame = run.frame()
     assert dict(frame["status"]) == {0: "failed", 1: "completed", 2: "completed"}
-    assert "its worker died or lost touch 3 times" in frame["error"][0]
+    assert "its worker died or lost touch 3 times, the last time with no other job beside it" in frame["error"][0]
+    assert "`run.retry()`" in frame["error"][0]
     assert effects.lines() == ["poison"] * 3
     jobs = run.jobs().set_index("row")
     assert jobs["status"][0] == "quarantined"
     assert jobs["attempts"][0] == 3
+    check(home)
+
+
+def crashing(effects, name, poison, how):
+    """A step that ends the process at some rows, after a moment in which other rows are beside it."""
+
+    def step(n):
+        effects.note(f"{name} {n}")
+        time.sleep(0.05)
+        if n in poison:
+            how()
+        return n
+
+    return xt.Workflow(name).call("made", step, n="{{ n }}")
+
+
+def leave():
+    os._exit(0)
+
+
+def crash():
+    ctypes.string_at(0)
+
+
+@pytest.mark.parametrize(("rows", "poison"), [(40, {3, 17}), (100, {5, 20, 44, 61, 80})], ids=["2 of 40", "5 of 100"])
+def test_poisonous_rows_of_two_runs_harm_no_other_row(home, effects, rows, poison):
+    """The back end goes on however often its worker dies of them; they alone are quarantined, and every other row completes."""
+    given = {"first": (rows, poison, leave), "second": (12, {7}, crash)}
+    runs = {
+        name: crashing(effects, name, bad, how).run(pd.DataFrame({"n": range(count)}))
+        for name, (count, bad, how) in given.items()
+    }
+    for run in runs.values():
+        run.wait(240)
+    for name, run in runs.items():
+        count, bad, _ = given[name]
+        status = dict(run.jobs().set_index("row")["status"])
+        assert status == {row: "quarantined" if row in bad else "completed" for row in range(count)}
+    starts = Counter(effects.lines())
+    assert {name: starts[name] for name in (f"first {row}" for row in poison)} == {f"first {row}": 3 for row in poison}
+    assert max(starts.values()) <= 3
     check(home)

@@ -55,12 +55,13 @@ class Oracle:
         return sum(job.state in ("failed", "quarantined") for job in self.jobs.values())
 
     def claimable(self, owner: str, order: list[tuple[str, str]]) -> tuple[str, str] | None:
-        """The next job for a worker: the first ready one, but only one suspect at a time."""
+        """The next job for a worker: the first ready one, but a suspect runs alone, and before all others."""
         ready = [key for key in order if self.jobs[key].state == "ready"] if self.state in CLAIMABLE else []
+        held = [job for job in self.jobs.values() if job.state == "running" and job.owner == owner]
         suspects = [key for key in ready if self.jobs[key].lost >= SUSPECT]
-        taken = any(j.state == "running" and j.owner == owner and j.lost >= SUSPECT for j in self.jobs.values())
-        allowed = [key for key in ready if key not in suspects or (key == suspects[0] and not taken)]
-        return allowed[0] if allowed else None
+        if any(job.lost >= SUSPECT for job in held) or (suspects and held):
+            return None
+        return next(iter(suspects or ready), None)
 
     def claim(self, key: tuple[str, str], owner: str) -> None:
         job = self.jobs[key]

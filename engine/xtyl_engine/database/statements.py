@@ -95,10 +95,10 @@ READY = (
     .limit(B("limit"))
 )
 
+# Jobs that a process has claimed and not given back, and those of them that are suspects.
 SUSPECT_LOST = 2
-SUSPECT_RUNNING = (
-    select(_J.id).where(_J.owner == B("owner"), job_in(JobState.RUNNING), _J.lost >= SUSPECT_LOST).limit(1)
-)
+HELD = select(_J.id).where(_J.owner == B("owner"), job_in(JobState.RUNNING)).limit(1)
+SUSPECT_HELD = HELD.where(_J.lost >= SUSPECT_LOST)
 
 COUNT_RUNNING = select(func.count()).where(OF_EXECUTION, job_in(JobState.RUNNING))
 

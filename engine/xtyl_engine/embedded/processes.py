@@ -26,6 +26,11 @@ while read -r name pid; do case $name in server) server=$pid ;; worker) worker=$
 """
 
 
+def never(pid: int) -> bool:
+    """No death is excused; the default."""
+    return False
+
+
 class GaveUp(Exception):
     """A process died too often to be started again."""
 
@@ -58,15 +63,23 @@ class OrphanReaper:
 
 
 class Child:
-    """A process that is started again when it dies, after ever longer pauses, until it has died too often."""
+    """A process that is started again when it dies, after ever longer pauses, until it has died too often. A death while
+    `is_at_work` is no failure of its own: it is started again at once, however often."""
 
-    def __init__(self, name: str, start: Callable[[], subprocess.Popen[bytes]], keeper: OrphanReaper):
+    def __init__(
+        self,
+        name: str,
+        start: Callable[[], subprocess.Popen[bytes]],
+        keeper: OrphanReaper,
+        is_at_work: Callable[[int], bool] = never,
+    ):
         self.name = name
         self.restarts = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
         self._start = start
         self._keeper = keeper
+        self._is_at_work = is_at_work
         self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
         self._start_at = 0.0
 
@@ -78,7 +91,7 @@ class Child:
         """Start the process, or restart it, when it is due; True if anything changed. Raises GaveUp."""
         now = time.monotonic()
         if self.process is not None:
-            return self.process.poll() is not None and self._mourn(self.process.returncode, now)
+            return self.process.poll() is not None and self._mourn(self.process, now)
         if now < self._start_at:
             return False
         self.process, self.started = self._start(), now
@@ -100,12 +113,17 @@ class Child:
         self.process = None
         self._keeper.tell(self.name, None)
 
-    def _mourn(self, status: int, now: float) -> bool:
+    def _mourn(self, process: subprocess.Popen[bytes], now: float) -> bool:
         self.process = None
         self._keeper.tell(self.name, None)
-        self._deaths.append(now)
         self.restarts += 1
+        status = process.returncode
+        if self._is_at_work(process.pid):
+            log.warning("the %s ended with status %d while jobs ran in it, and is started again", self.name, status)
+            self._start_at = now
+            return True
         log.warning("the %s ended with status %d", self.name, status)
+        self._deaths.append(now)
         recent = sum(death > now - DEATHS_WITHIN_SECONDS for death in self._deaths)
         if recent == MOST_DEATHS:
             raise GaveUp(

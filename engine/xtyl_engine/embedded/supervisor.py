@@ -46,7 +46,7 @@ class Supervisor:
         self._keeper = OrphanReaper()
         self._socket = redis_server.socket_path(settings.home)
         self._server = Child("server", self._start_server, self._keeper)
-        self._worker = Child("worker", self._start_worker, self._keeper)
+        self._worker = Child("worker", self._start_worker, self._keeper, self._has_jobs)
         self._last_client = time.monotonic()
         self._unknowns = 0
         self._presence = Presence(
@@ -133,6 +133,16 @@ class Supervisor:
         for name in LOGS:
             if empty_large(path := self._log_file(name)):
                 log.info("%s was large: its lines are in %s.1 now", path, path.name)
+
+    def _has_jobs(self, worker: int) -> bool:
+        """Whether a worker that died held jobs: each such death brings the job that causes it nearer to its quarantine."""
+        from xtyl_engine.queries.executions import has_running_jobs
+
+        try:
+            return has_running_jobs(self._settings.database_url, worker)
+        except Exception as error:
+            log.warning("cannot read from the database whether the worker held jobs: %s", error)
+            return False
 
     def _start_server(self) -> subprocess.Popen[bytes]:
         redis_server.secure_folder(self._socket.parent)

@@ -1,5 +1,5 @@
-"""Claims ready jobs of an execution for one process, within a transaction: as many as its limits, its rates and the jobs' losses
-allow. It decides how many jobs, and which; the guard of the transition decides whether a job may be claimed at all.
+"""Claims ready jobs of an execution for one process, within a transaction: as many as limits, rates and suspects allow. It
+decides how many jobs, and which; the guard of the transition decides whether a job may be claimed at all.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 from xtyl_engine.database import statements as sql
 from xtyl_engine.events import EventKind
 from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler.isolation import ASK_AGAIN_SECONDS, Isolation
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.scheduler.rate_limits.permits import FRONT_SHUT, READY_OPEN, READY_SHUT, Gate, joined
@@ -38,6 +39,7 @@ class Claimant:
     owner: str
     lease_seconds: float
     asked: float
+    isolation: Isolation
 
 
 def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claimant) -> Grant:
@@ -45,16 +47,24 @@ def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claiman
     room = _room(locked, want)
     if room <= 0:
         return Grant()
+    if claimant.isolation.bars(locked, claimant.owner):
+        return Grant(wait_seconds=ASK_AGAIN_SECONDS)
     asked_for = {"execution_id": locked.id, "now": locked.now, "limit": room, "shut": gate.closed()}
     found = locked.transaction.rows(READY_OPEN if asked_for["shut"] else sql.READY, asked_for)
-    taken = _admitted(_without_crowds(locked, found, claimant.owner), gate, want)
+    admitted = claimant.isolation.admitted(locked, claimant.owner, found)
+    taken = _admitted(admitted, gate, want)
     if taken:
         locked.make("start")
         _write_claims(locked, taken, claimant)
-    wait = None
-    if not taken and (shut := gate.shut()) and locked.transaction.row(READY_SHUT, asked_for | {"shut": shut}):
+    wait = ASK_AGAIN_SECONDS if found and not admitted else None
+    if (
+        not taken
+        and wait is None
+        and (shut := gate.shut())
+        and locked.transaction.row(READY_SHUT, asked_for | {"shut": shut})
+    ):
         wait = gate.seconds()
-    return Grant(_claims(locked, taken, claimant, gate.now), len(found) - len(taken), wait)
+    return Grant(_claims(locked, taken, claimant, gate.now), len(admitted) - len(taken), wait)
 
 
 def is_ready_elsewhere(locked: LockedExecution, route: Route) -> bool:
@@ -105,16 +115,6 @@ def _claims(
         )
         for id, node, item, attempt, tries, _, output, _ in taken
     )
-
-
-def _without_crowds(locked: LockedExecution, found: list[tuple[Any, ...]], owner: str) -> list[tuple[Any, ...]]:
-    """Leave out suspects, except for one at a time in a process. A job whose worker died twice may have killed it: the next death
-    then shows which job did, and no other job is lost as often. After one death all start together."""
-    suspects = [row for row in found if row[-1] >= sql.SUSPECT_LOST]
-    if not suspects:
-        return found
-    is_taken = locked.transaction.row(sql.SUSPECT_RUNNING, {"owner": owner}) is not None
-    return [row for row in found if row[-1] < sql.SUSPECT_LOST or (row is suspects[0] and not is_taken)]
 
 
 def _write_claims(locked: LockedExecution, taken: list[tuple[Any, ...]], claimant: Claimant) -> None:

@@ -19,6 +19,7 @@ from xtyl_engine.machine import since_boot
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.apply_outcomes import accept, mine
 from xtyl_engine.scheduler.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
+from xtyl_engine.scheduler.isolation import Isolation
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Completed, Failed, Failure, Outcome, Waiting
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, Permits
@@ -48,6 +49,7 @@ class Recorder:
     publish: Publish
     load: Callable[[Transaction, str], Plan]
     rates: ClaimPolicy = field(default_factory=ClaimPolicy)
+    isolation: Isolation = field(default_factory=Isolation)
     _queue: deque[_Request] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -161,7 +163,9 @@ class Recorder:
     def _apply(
         self, transaction: Transaction, ids: list[str], requests: list[_Request], alone: bool
     ) -> tuple[list[Grant], list[Event]]:
-        claimant = Claimant(owner=self.owner, lease_seconds=self.lease_seconds, asked=since_boot())
+        claimant = Claimant(
+            owner=self.owner, lease_seconds=self.lease_seconds, asked=since_boot(), isolation=self.isolation
+        )
         executions = {id: LockedExecution(transaction, id, self.load) for id in ids}
         outcomes = {id: [o for r in requests for o in r.outcomes if o.claim.execution_id == id] for id in ids}
         # Only the commit that makes the first such job ready notifies the other workers; they find the rest themselves.

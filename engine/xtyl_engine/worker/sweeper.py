@@ -30,6 +30,7 @@ from xtyl_engine.workflow.plan import Plan
 
 log = logging.getLogger("xtyl")
 MAX_LOST = 3
+MEND = "Find what ends the process, such as too little memory or a crash in a library, then `run.retry()`."
 
 
 def no_op(what: str) -> None:
@@ -188,8 +189,9 @@ def _lose(locked: LockedExecution, id: int, node: str, item: str, attempt: int, 
         "reason": "lost",
         "outcome": "lost",
         "error_class": str(ErrorClass.PERMANENT),
-        "error": f"quarantined: {words}",
+        "error": f"quarantined: {words}, the last time with no other job beside it\n  {MEND}",
     }
+    # A job that was lost twice has run alone since.
     poisoned = lost + 1 >= MAX_LOST
     if not locked.transaction.run(transitions.QUARANTINE if poisoned else transitions.LOSE, parameters):
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,8 +21,10 @@ from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, Limi
 from xtyl_engine.events import Event
 from xtyl_engine.limits import MAX_EVENT_BYTES
 from xtyl_engine.providers.base import Usage
+from xtyl_engine.queries.executions import has_running_jobs
 from xtyl_engine.scheduler.claim import Grant
 from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.isolation import ASK_AGAIN_SECONDS, FORGET_SECONDS
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.worker.sweeper import MAX_LOST, Sweeper
@@ -582,17 +585,111 @@ def test_a_late_duplicate_keeps_the_first_output(driver: Driver) -> None:
     assert driver.queries.node_jobs(id, "n0")[0].output == '{"value": 1}'
 
 
-def test_jobs_whose_worker_died_start_one_at_a_time(driver: Driver) -> None:
-    """After one death all start again together; after two, a job that was merely near is not lost with the one to blame again."""
-    id = driver.submit(chain(1), rows=3)
-    for _ in range(2):
-        assert len(driver.claim(id, 3)) == 3
-        driver.expire_leases()
-        sweep(driver)
-    (suspect,) = driver.claim(id, 3)
+def lose_all(driver: Driver, *ids: str, want: int = 20) -> list[Claim]:
+    """Let the process claim what it can, and die; what it held."""
+    held = [claim for id in ids for claim in driver.claim(id, want)]
+    driver.expire_leases()
+    sweep(driver)
+    return held
+
+
+def test_after_one_death_all_start_together_and_after_two_each_alone(driver: Driver) -> None:
+    """A suspect waits until the process is empty, and nothing starts beside it, of whichever run."""
+    id, other = driver.submit(chain(1), rows=3), driver.submit(chain(1), rows=2)
+    assert [len(lose_all(driver, id, want=3)) for _ in range(2)] == [3, 3]
+    (beside,) = driver.claim(other)
     assert driver.claim(id, 3) == ()
+    driver.record(other, completed(beside))
+    assert driver.claim(other) == ()
+    (suspect,) = driver.claim(id, 3)
+    assert (driver.claim(id, 3), driver.claim(other)) == ((), ())
     driver.record(id, completed(suspect))
-    assert len(driver.claim(id, 3)) == 1
+    assert len(driver.claim(other)) == 1
+
+
+def test_the_poisonous_jobs_of_two_runs_are_found_and_no_other_is_lost(driver: Driver) -> None:
+    """Whatever ran beside them, they alone are quarantined, and each says what happened and what to do."""
+    ids = [driver.submit(chain(1), rows=20), driver.submit(chain(1), rows=6)]
+    poison = {ids[0]: {"0", "7", "19"}, ids[1]: {"3", "5"}}
+    deaths, now = 0, [1000.0]
+    driver.recorder.isolation.clock = lambda: now[0]
+    while any(driver.state(id) not in ("completed", "failed") for id in ids):
+        held = [claim for id in ids for claim in driver.claim(id, 8)]
+        if any(claim.item in poison[claim.execution_id] for claim in held):
+            deaths += 1
+            driver.recorder.owner = f"worker-{deaths}"
+            driver.expire_leases()
+            sweep(driver)
+        else:
+            for claim in held:
+                driver.record(claim.execution_id, completed(claim))
+        now[0] += 60
+    for id in ids:
+        jobs = driver.jobs(id).values()
+        assert {job.item for job in jobs if job.state == "quarantined"} == poison[id]
+        assert {job.item for job in jobs if job.state == "completed"} == {job.item for job in jobs} - poison[id]
+        error = str(next(job.error for job in jobs if job.state == "quarantined"))
+        assert "died or lost touch 3 times, the last time with no other job beside it" in error
+        assert "`run.retry()`" in error
+    assert deaths <= 3 * 5
+
+
+def test_suspects_leave_half_of_the_time_to_other_runs(driver: Driver) -> None:
+    """A run that was kept waiting has as much time to itself as the suspect took; a run alone is not held up."""
+    now = [1000.0]
+    driver.recorder.isolation.clock = lambda: now[0]
+    id, other = driver.submit(chain(1), rows=3), driver.submit(chain(1), rows=9)
+    for _ in range(2):
+        lose_all(driver, id)
+    (suspect,) = driver.claim(id, 3)
+    driver.record(id, completed(suspect))
+    (suspect,) = driver.claim(id, 3)
+    assert driver.claim(other) == ()
+    now[0] += 60
+    driver.record(id, completed(suspect))
+    ordinary = driver.claim(other, 2)
+    assert len(ordinary) == 2
+    now[0] += 59
+    assert driver.recorder.record([], id, 1) == Grant(wait_seconds=ASK_AGAIN_SECONDS)
+    assert len(driver.claim(other)) == 1
+    now[0] += 2
+    assert driver.claim(id) == driver.claim(other) == ()
+
+
+def test_a_turn_that_its_run_gives_up_holds_nothing_up(driver: Driver) -> None:
+    """A run that is paused while the process waits to be empty for its suspect leaves the process to others."""
+    now = [1000.0]
+    driver.recorder.isolation.clock = lambda: now[0]
+    id, other = driver.submit(chain(1)), driver.submit(chain(1), rows=3)
+    for _ in range(2):
+        lose_all(driver, id)
+    assert len(driver.claim(other)) == 1
+    assert driver.claim(id) == driver.claim(other) == ()
+    driver.controls.pause(id)
+    now[0] += FORGET_SECONDS + 1
+    assert len(driver.claim(other)) == 1
+
+
+def test_each_process_takes_a_suspect_of_its_own(database: Database) -> None:
+    """Two processes run two suspects at the same time, each alone."""
+    first, second = Driver(database), Driver(database, owner="worker-2")
+    id = first.submit(chain(1), rows=3)
+    for _ in range(2):
+        lose_all(first, id)
+    assert [len(each.claim(id, 3)) for each in (first, second)] == [1, 1]
+    assert first.claim(id) == second.claim(id) == ()
+
+
+def test_the_jobs_of_a_dead_process_are_found_by_its_number(driver: Driver) -> None:
+    """The supervisor asks whether its worker held jobs when it died; those of other machines and processes are not meant."""
+    id = driver.submit(chain(1), rows=2)
+    for owner in (f"{socket.gethostname()}:77:0a1b2c3d", f"other-{socket.gethostname()}:78:0a1b2c3d"):
+        driver.recorder.owner = owner
+        assert driver.claim(id)
+    assert [has_running_jobs(driver.database.url, pid) for pid in (77, 7, 78)] == [True, False, False]
+    driver.expire_leases()
+    sweep(driver)
+    assert not has_running_jobs(driver.database.url, 77)
 
 
 def test_an_open_review_is_asked_again_after_a_stop(driver: Driver) -> None:

@@ -1,0 +1,46 @@
+"""A child that dies is started again, until it has died too often by its own fault."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from servers import wait_until
+from xtyl_engine.embedded.processes import MOST_DEATHS, Child, GaveUp, OrphanReaper
+
+
+@pytest.fixture
+def keeper() -> Iterator[OrphanReaper]:
+    made = OrphanReaper()
+    yield made
+    made.close()
+
+
+def dying(keeper: OrphanReaper, is_at_work: Callable[[int], bool]) -> Child:
+    return Child("worker", lambda: subprocess.Popen(["false"]), keeper, is_at_work)
+
+
+def test_a_child_that_dies_too_often_is_given_up(keeper: OrphanReaper) -> None:
+    """Its deaths at start, or while it has nothing to do, are its own fault."""
+    child = dying(keeper, lambda pid: False)
+    with pytest.raises(GaveUp, match=f"the worker ended {MOST_DEATHS} times within 60 s, last with status 1"):
+        wait_until(lambda: child.tend() and child.restarts > MOST_DEATHS)
+    assert child.restarts == MOST_DEATHS
+
+
+def test_a_child_that_dies_of_its_work_is_started_at_once_and_however_often(keeper: OrphanReaper) -> None:
+    """The jobs that ran in it answer for such a death; deaths of its own count as before."""
+    asked: list[int] = []
+
+    def is_at_work(pid: int) -> bool:
+        asked.append(pid)
+        return len(asked) < 4 * MOST_DEATHS
+
+    child = dying(keeper, is_at_work)
+    wait_until(lambda: child.tend() and len(asked) == 3 * MOST_DEATHS)
+    assert len(set(asked)) == 3 * MOST_DEATHS
+    with pytest.raises(GaveUp):
+        wait_until(lambda: child.tend() and child.restarts > 9 * MOST_DEATHS)
+    assert child.restarts == 5 * MOST_DEATHS - 1
