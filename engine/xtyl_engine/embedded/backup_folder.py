@@ -28,7 +28,7 @@ LOCK = ".lock"
 PARTIAL, GOING = ".partial", ".going"
 SHOWN = 5
 # Seconds between two looks at the clock: one that is set, or was asleep, is noticed.
-LOOK_SECONDS = 30.0
+LOOK_SECONDS = 5.0
 AGAIN_SECONDS = 900.0
 LATE = 1 / 12
 _NAME = re.compile(r"xtyl-(\d{6,9})-\d{8}T\d{6}Z")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from xtyl_engine.embedded.backup import Copied
-from xtyl_engine.embedded.backup_folder import Backup, add, backups, latest, seconds_until_due
+from xtyl_engine.embedded.backup_folder import Backup, add, backups, keep_backups, latest, seconds_until_due
 
 DAY = 86_400.0
 
@@ -81,6 +81,38 @@ def test_what_cannot_be_read_is_no_backup(tmp_path: Path) -> None:
     other = add(tmp_path, copied, keep=1)
     assert backups(tmp_path) == [other]
     assert made.path.exists()
+
+
+def test_one_that_fails_is_tried_again_before_the_next_is_due(tmp_path: Path) -> None:
+    """Whatever the error is, it is counted, and the schedule goes on from the backup that follows."""
+    tries: list[Path] = []
+    failures: list[int] = []
+
+    def shaky(target: Path, earlier: Path | None) -> Copied:
+        tries.append(target)
+        if len(tries) == 4:
+            raise SystemExit(0)
+        if len(tries) < 3:
+            raise (OSError("the disk is full"), ValueError("a fault of ours"))[len(tries) - 1]
+        return copied(target, earlier)
+
+    with pytest.raises(SystemExit):
+        keep_backups(tmp_path, shaky, every=0.01, keep=7, failed=lambda: failures.append(len(tries)))
+    assert failures == [1, 2]
+    assert [each.number for each in backups(tmp_path)] == [1]
+
+
+def test_an_old_one_that_stays_costs_no_new_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where an old backup cannot be removed, the new one is made all the same, and the log says so."""
+    first = add(tmp_path, copied, keep=1)
+    # A file of this name cannot be replaced by a folder.
+    (tmp_path / ".going").write_text("")
+    second = add(tmp_path, copied, keep=1)
+    assert backups(tmp_path) == [first, second]
+    assert "an old backup was not removed" in caplog.text
+    (tmp_path / ".going").unlink()
+    third = add(tmp_path, copied, keep=1)
+    assert backups(tmp_path) == [third]
 
 
 def at(*times: float) -> list[Backup]:

@@ -6,19 +6,23 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from fleet import collected
+from moved_clock import MovedClock
 from servers import free_port, is_gone, wait_until
 from xtyl_engine.embedded.backup_folder import backups
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.cli.main import main
 
+DAY_SECONDS = 86_400
 FAILS = 'echo "pg_dump: error: no room for $*" >&2; exit 1'
 HANGS = 'echo $$ > "$XTYL_HOME/pid"; exec sleep 600'
 
@@ -50,6 +54,10 @@ def is_kept(folder: Path) -> bool:
     return CliRunner().invoke(main, ["backup", "--every", "1d", "--check", str(folder)]).exit_code == 0
 
 
+def is_newest(folder: Path, number: int) -> bool:
+    return [each.number for each in backups(folder)][-1:] == [number]
+
+
 def server(url: str, folder: Path, script: str) -> dict[str, str]:
     """The variables of a PostgreSQL whose copying program is this script, and which takes any password."""
     folder.mkdir()
@@ -75,6 +83,20 @@ def test_backups_go_on_where_they_stopped(settings: Settings, tmp_path: Path) ->
     with kept(settings, folder):
         wait_until(lambda: len(backups(folder)) == 2)
     assert backups(folder)[-1].number == 2
+
+
+def test_a_clock_that_moves_costs_no_backup(settings: Settings, tmp_path: Path) -> None:
+    """A process whose clock was years ahead, is set right, and wakes a day later makes a backup each time, and Prometheus is told
+    of the last."""
+    folder, port, clock = tmp_path / "backups", int(settings.metrics.rpartition(":")[2]), MovedClock(tmp_path)
+    clock.move(4000 * DAY_SECONDS)
+    with kept(settings, folder, **clock.environ):
+        for number, moved in ((1, 4000 * DAY_SECONDS), (2, 0), (3, DAY_SECONDS)):
+            clock.move(moved)
+            wait_until(partial(is_newest, folder, number))
+            told = collected(port)["xtyl_backup_timestamp_seconds"]
+            assert abs(told - time.time() - moved) < 3600
+    assert [each.number for each in backups(folder)] == [2, 3]
 
 
 def test_two_processes_do_not_share_a_folder(settings: Settings, tmp_path: Path) -> None:
