@@ -70,13 +70,14 @@ class Oracle:
         job.attempts.append(Attempt(job.because))
 
     def complete(self, key: tuple[str, str], number: int) -> None:
-        """The first commit wins, whichever worker made it, and in whichever epoch; of a stopped job one late result is kept."""
+        """The first commit wins, whichever worker made it, and in whichever epoch; of a job that is over without a
+        result one late result is kept."""
         job = self.jobs[key]
         attempt = job.attempts[number - 1]
         if job.state in ("running", "ready"):
             job.state, attempt.outcome = "completed", "completed"
         elif attempt.outcome != "completed":
-            kept = job.state == "stopped" and not job.kept
+            kept = job.state not in ("completed", "waiting") and not job.kept
             job.kept = job.kept or kept
             attempt.outcome = "late" if kept else "duplicate"
         self._settle()

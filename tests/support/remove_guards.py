@@ -110,10 +110,10 @@ GUARDS = [
     Guard("start: the licence", "scheduler/commit.py", "while since_boot() - asked > LICENCE_SECONDS:", "while False:"),
     Guard("renew: the execution goes on", "scheduler/commit.py", "locked.state in OPEN_TO_CLAIMS and bool(", "bool("),
     Guard(
-        "late result: only of a stopped job",
+        "late result: the first alone",
         "scheduler/transitions.py",
-        "job_in(JobState.STOPPED), _J.output.is_(None)",
-        "true()",
+        ".where(_JOB, _J.output.is_(None))",
+        ".where(_JOB)",
     ),
     Guard(
         "control: recorded already",

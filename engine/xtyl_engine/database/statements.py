@@ -152,6 +152,8 @@ ACTIVE = (
     .limit(1)
 )
 
+BRANCH = select(_J.branch).where(_J.id == B("job_id"))
+
 JOB_ID = select(_J.id).where(AT)
 OUTPUT = select(_J.state, _J.output).where(AT)
 OUTPUTS_BELOW = select(_J.item, _J.state, _J.output).where(BELOW)
@@ -170,12 +172,12 @@ _ITS_PROJECT = select(_E.project).where(_E.id == _J.execution_id).scalar_subquer
 
 
 def cached(project: ColumnElement[str]) -> Any:
-    """The latest result by its key. The project of each result found is compared: projects share no results."""
+    """The latest result by its key, in whatever state its job is: a late result that was kept is paid for too. The project of
+    each result found is compared: projects share no results."""
     return (
         select(_J.output, _J.branch, _J.provider, _J.model)
         .where(
             _J.cache_key == B("cache_key"),
-            job_in(JobState.COMPLETED),
             _J.cache_key.is_not(None),
             project == _ITS_PROJECT,
         )

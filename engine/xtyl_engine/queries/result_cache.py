@@ -1,5 +1,5 @@
 """Decides when a job may take an earlier job's result: same node type, rendered parameters, provider and model, same place in its
-node's list, same project. The cache is the completed jobs in SQL; there is no other store.
+node's list, same project. The cache is the jobs in SQL that have a result; there is no other store.
 """
 
 from __future__ import annotations

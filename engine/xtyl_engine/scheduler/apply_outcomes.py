@@ -112,8 +112,8 @@ def _complete(locked: LockedExecution, outcomes: list[Completed], alone: bool) -
 
 
 def _keep_late(locked: LockedExecution, outcome: Completed) -> None:
-    """Record a result that came after the job's end: the job was stopped, or completed by another worker, or by this same commit
-    when its answer was lost. The result of a stopped job is kept, and triggers nothing."""
+    """Record a result that came after the job's end: the job was stopped, failed, or completed by another worker, or by this same
+    commit when its answer was lost. It is kept unless another result was recorded first, and triggers nothing."""
     attempt = {"job_id": outcome.claim.job_id, "number": outcome.claim.number}
     found = locked.transaction.row(sql.ATTEMPT_OUTCOME, attempt)
     if found is not None and found[0] == "completed":

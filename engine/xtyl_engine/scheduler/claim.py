@@ -86,7 +86,7 @@ def _room(locked: LockedExecution, want: int) -> int:
 
 
 def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple[Any, ...]]:
-    """The first jobs with a permit. A job whose result was kept after a stop needs none."""
+    """The first jobs with a permit. A job whose late result was kept needs none."""
     taken: list[tuple[Any, ...]] = []
     for row in found:
         _, node, _, _, _, _, output, _ = row

@@ -16,7 +16,7 @@ LICENCE_SECONDS = 0.15
 class Claim:
     """One attempt at one job, this process's until its lease runs out. `number` counts attempts, `tries` those that spend the
     retry budget. `asked` is when the process asked for the claim, in seconds since its machine's boot; the effect must start soon
-    after. `permitted` is when its permits were taken, by the database's clock. `late_output` is a result kept after a stop."""
+    after. `permitted` is when its permits were taken, by the database's clock. `late_output` is a late result that was kept."""
 
     job_id: int
     execution_id: str

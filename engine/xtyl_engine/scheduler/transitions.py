@@ -82,8 +82,9 @@ CLAIM = transition(
 COMPLETE = transition(
     "complete",
     _JOB,
-    **{name: B(name) for name in ("output", "branch", "cache_key", "cached")},
-    # A result that was kept after a stop comes without its usage, which is in the row already.
+    **{name: B(name) for name in ("output", "branch", "cached")},
+    # A late result that was kept comes without its key and its usage, which are in the row already.
+    cache_key=func.coalesce(type_coerce(B("cache_key"), Text), _J.cache_key),
     provider=func.coalesce(type_coerce(B("provider"), Text), _J.provider),
     model=func.coalesce(type_coerce(B("model"), Text), _J.model),
     tokens=func.coalesce(type_coerce(B("tokens"), Integer), _J.tokens),
@@ -91,13 +92,16 @@ COMPLETE = transition(
     finished=B("now"),
 )
 
+# A job that is neither ready nor running keeps the first result that comes, whatever its state: a completed one has its own,
+# and a waiting one shows what it has.
 KEEP_LATE = (
     update(jobs)
-    .where(_JOB, job_in(JobState.STOPPED), _J.output.is_(None))
-    .values({name: B(name) for name in ("output", "branch", "provider", "model", "tokens", "cost")})
+    .where(_JOB, _J.output.is_(None))
+    .values({name: B(name) for name in ("output", "branch", "cache_key", "provider", "model", "tokens", "cost")})
 )
 
-WAIT = transition("wait", _MINE, output=B("output"))
+# A key stands beside the result that it was made for, and never beside options or a decision.
+WAIT = transition("wait", _MINE, output=B("output"), cache_key=null())
 
 RETRY = transition("retry", _MINE, due=B("due"), because=B("reason"), tries=B("tries"), **_FAILURE)
 

@@ -73,8 +73,8 @@ class Executor:
     def _outcome(self, claim: Claim) -> Outcome:
         retry, asks_provider = Retry(), False
         try:
-            if claim.late_output is not None:
-                return _late(claim, self.store)
+            if (late := self._late(claim)) is not None:
+                return late
             node, context, names = self._read(claim)
             kind = node_type(node.type)
             asks_provider = kind.asks_provider
@@ -185,6 +185,16 @@ class Executor:
             found = look_up(transaction, claim, key)
         return found if found is not None and self.store.keep_all(found.output) else None
 
+    def _late(self, claim: Claim) -> Completed | None:
+        """The result that came late and was kept, so that its effect is not paid for again; None where its files are gone."""
+        if claim.late_output is None or not self.store.keep_all(claim.late_output):
+            return None
+        plan = self.plans.known(claim.template_id) or self._load(claim)
+        items = len(unspill(claim.late_output, self.store)["items"]) if plan.nodes[claim.node].expands else None
+        with self._reading() as transaction:
+            (branch,) = transaction.row(sql.BRANCH, {"job_id": claim.job_id}) or (None,)
+        return Completed(claim=claim, output=claim.late_output, items=items, branch=branch)
+
     def _function(self, execution_id: str, reference: Mapping[str, Any] | str) -> Callable[..., Any]:
         if isinstance(reference, str) or "reference" in reference:
             return load_reference(reference if isinstance(reference, str) else reference["reference"])
@@ -246,11 +256,3 @@ def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig
     if isinstance(box[0], BaseException):
         raise box[0]
     return box[0]
-
-
-def _late(claim: Claim, store: ArtifactStore) -> Completed:
-    """Complete with the result that came after a stop and was kept, so that its effect is not paid for again."""
-    output = claim.late_output or "{}"
-    found = unspill(output, store)
-    items = len(found["items"]) if isinstance(found.get("items"), list) else None
-    return Completed(claim=claim, output=output, items=items, branch=found.get("branch"))

@@ -14,6 +14,7 @@ from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.queries.forecast import forecast
 from xtyl_engine.queries.result_cache import cache_key
 from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.control import Controls
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.settings import load_settings
@@ -35,12 +36,14 @@ class Hands:
         self.recorder = Recorder(database, "hands", 10.0, lambda events: None, self.plans.load)
         self.executor = Executor(settings, database, self.plans, self.store, self.recorder.may_start)
 
-    def done(self, project: str) -> bool:
-        """Run it once in a project; whether its result came from the cache."""
+    def done(self, project: str, *, stop: bool = False) -> bool:
+        """Run it once in a project, `stop` it before its result comes; whether its result came from the cache."""
         id = new_execution_id("line")
         submit(self.database, Submission(id=id, plan=self.plan, rows=[Row(label=0, values={})], project=project))
         (claim,) = self.recorder.record([], id, 1).claims
         outcome = self.executor.execute(claim)
+        if stop:
+            Controls(self.database, self.plans, self.store).stop(id)
         self.recorder.record([outcome], id, 0)
         return bool(getattr(outcome, "cached", False))
 
@@ -67,6 +70,13 @@ def test_a_dry_run_counts_its_own_projects_results_only(hands: Hands) -> None:
     """The forecast agrees with the run."""
     hands.done("mine")
     assert (hands.cached("mine"), hands.cached("theirs")) == (1, 0)
+
+
+def test_a_late_result_is_found_like_any_other(hands: Hands) -> None:
+    """A run was stopped before its result came, and what was paid is not paid again by the next run; the forecast agrees."""
+    hands.done("mine", stop=True)
+    assert (hands.cached("mine"), hands.cached("theirs")) == (1, 0)
+    assert [hands.done("mine"), hands.done("theirs")] == [True, False]
 
 
 @pytest.mark.parametrize(

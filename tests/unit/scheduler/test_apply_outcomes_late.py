@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from engine_driver import Driver, completed, failed, retrying, waiting
-from plans import chain, fan
+from plans import chain, fan, plan_of
+from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ErrorClass
+from xtyl_engine.providers.base import Usage
 from xtyl_engine.scheduler import transitions
-from xtyl_engine.scheduler.outcomes import Claim, Outcome, Released
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.worker.slots import Slots
-from xtyl_engine.worker.sweeper import Sweeper
+from xtyl_engine.worker.sweeper import MAX_LOST, Sweeper
 
 
 @pytest.fixture
@@ -36,6 +41,18 @@ def lose(driver: Driver) -> None:
 def attempts(driver: Driver, claim: Claim) -> list[tuple[str, str | None]]:
     """Reason and outcome of each start of a claim's job."""
     return [(because, outcome) for _, because, _, _, outcome, _ in driver.queries.attempts(claim.job_id)]
+
+
+def paid(claim: Claim) -> Completed:
+    """A result of a paid service, with the key that equal jobs share."""
+    return replace(completed(claim), usage=Usage(provider="openai", model="gpt", tokens=7, cost=0.5), cache_key="key")
+
+
+def stored(driver: Driver, claim: Claim) -> tuple[Any, ...]:
+    """What the row of a claim's job holds of a result: output, key and usage."""
+    asked = text("SELECT output, cache_key, provider, tokens, cost FROM agent_jobs WHERE id = :id")
+    with driver.database.engine.connect() as connection:
+        return tuple(connection.execute(asked, {"id": claim.job_id}).one())
 
 
 def errors(driver: Driver, claim: Claim) -> list[str | None]:
@@ -172,3 +189,102 @@ def test_a_job_keeps_its_lease_while_its_run_is_stopped(driver: Driver) -> None:
     driver.controls.resume(id)
     sweep(driver)
     assert driver.states(id) == {"n0@0": "running"}
+
+
+def fail_second(driver: Driver, claim: Claim) -> None:
+    """Lose a claim, and let the next attempt fail."""
+    lose(driver)
+    driver.record(claim.execution_id, *map(failed, driver.claim(claim.execution_id)))
+
+
+def lose_often(driver: Driver, claim: Claim) -> None:
+    """Lose a claim and the next two attempts."""
+    lose(driver)
+    for _ in range(MAX_LOST - 1):
+        driver.claim(claim.execution_id)
+        lose(driver)
+
+
+def stop(driver: Driver, claim: Claim) -> None:
+    driver.controls.stop(claim.execution_id)
+
+
+def set_back(driver: Driver, claim: Claim) -> None:
+    """As a resume in steps may leave a job for a moment."""
+    lose(driver)
+    with driver.database.engine.begin() as connection:
+        connection.execute(text("UPDATE agent_jobs SET state = 'blocked', pending = 1 WHERE node = 'n0'"))
+
+
+OVER: dict[str, Callable[[Driver, Claim], None]] = {
+    "stopped": stop,
+    "failed": fail_second,
+    "quarantined": lose_often,
+    "blocked": set_back,
+}
+
+
+@pytest.mark.parametrize("state", OVER)
+def test_a_late_result_is_kept_with_its_key_and_usage(driver: Driver, state: str) -> None:
+    """No other result was recorded, so it is kept, and starts nothing; the next late result is a duplicate."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    OVER[state](driver, claim)
+    before = driver.states(id)
+    assert before["n0@0"] == state
+    driver.record(id, paid(claim))
+    assert driver.states(id) == before
+    assert driver.queries.events(id)[-1].data == {"kept": True}
+    assert attempts(driver, claim)[0] == ("first", "late")
+    assert stored(driver, claim) == (paid(claim).output, "key", "openai", 7, 0.5)
+    driver.record(id, replace(paid(claim), output='{"value": "other"}', cache_key="other"))
+    assert driver.queries.events(id)[-1].data == {"kept": False}
+    assert stored(driver, claim) == (paid(claim).output, "key", "openai", 7, 0.5)
+
+
+@pytest.mark.parametrize(("state", "control"), [("stopped", "resume"), ("failed", "retry"), ("quarantined", "retry")])
+def test_a_kept_result_is_used_and_its_key_and_usage_stay(driver: Driver, state: str, control: str) -> None:
+    """The next claim carries it, and completes its job without an effect."""
+    id = driver.submit(chain(2))
+    (claim,) = driver.claim(id)
+    OVER[state](driver, claim)
+    driver.record(id, paid(claim))
+    getattr(driver.controls, control)(id)
+    (again,) = driver.claim(id)
+    assert again.late_output == paid(claim).output
+    driver.record(id, replace(completed(again), output=again.late_output))
+    assert driver.states(id) == {"n0@0": "completed", "n1@0": "ready"}
+    assert stored(driver, claim) == (paid(claim).output, "key", "openai", 7, 0.5)
+
+
+def test_a_late_result_of_a_review_that_waits_is_a_duplicate(driver: Driver) -> None:
+    """Its options were recorded first, and a person may be looking at them."""
+    id = driver.submit(plan_of({"look": {"type": "review"}, "end": {}}, [("look", "end")]))
+    (old,) = driver.claim(id)
+    lose(driver)
+    (claim,) = driver.claim(id)
+    driver.record(id, waiting(claim))
+    driver.record(id, paid(old))
+    assert driver.states(id) == {"look@0": "waiting", "end@0": "blocked"}
+    assert attempts(driver, old) == [("first", "duplicate"), ("lost", "waiting")]
+    assert stored(driver, old) == (waiting(claim).output, None, None, None, None)
+
+
+@pytest.mark.parametrize("decision", ["waits", "approved", "rejected"])
+def test_options_and_decisions_are_never_cached(driver: Driver, decision: str) -> None:
+    """A late result was kept under its key; the review then showed options, and a person decided."""
+    id = driver.submit(plan_of({"look": {"type": "review"}, "end": {}}, [("look", "end")]))
+    (claim,) = driver.claim(id)
+    driver.controls.stop(id)
+    driver.record(id, paid(claim))
+    asked = {"cache_key": "key", "execution_id": id}
+    with driver.database.read() as transaction:
+        assert transaction.row(sql.CACHED, asked) == (paid(claim).output, None, "openai", "gpt")
+    driver.controls.resume(id)
+    driver.record(id, *map(waiting, driver.claim(id)))
+    if decision == "approved":
+        driver.controls.approve(id, "look", "0", choose=[0])
+    elif decision == "rejected":
+        driver.controls.reject(id, "look", "0", reason="no")
+    with driver.database.read() as transaction:
+        assert transaction.row(sql.CACHED, asked) is None
