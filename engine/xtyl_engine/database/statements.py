@@ -138,13 +138,6 @@ UNCLAIMED = select(
     .scalar_subquery(),
 ).where(_IS_OPEN)
 
-UNCLAIMED_NODES = (
-    select(_J.execution_id, func.count(), _E.template_id, _J.node)
-    .join(executions, _E.id == _J.execution_id)
-    .where(_IS_UNCLAIMED, _IS_OPEN)
-    .group_by(_J.execution_id, _E.template_id, _J.node)
-)
-
 ACTIVE = (
     select(_J.id)
     .join(executions, _E.id == _J.execution_id)

@@ -2,7 +2,7 @@
 
 Other rooms submit with `submit`, control with `control`, and record outcomes with `commit`; the sweeper ends lost jobs with
 `locked_execution`, `cascade`, `rules` and `transitions`. The values and look-ups of `claim`, `outcomes`, `plan_cache`,
-`templates` and `routing` are for every room that may import this one.
+`startable`, `templates` and `routing` are for every room that may import this one.
 """
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "rate_limits",
     "routing",
     "rules",
+    "startable",
     "submit",
     "templates",
     "transitions",

@@ -75,7 +75,6 @@ class Process:
             settings.lease_seconds,
             settings.beat_seconds,
             settings.sweep_seconds,
-            route,
             self.heartbeat.note,
         )
         self.sweeper.start()

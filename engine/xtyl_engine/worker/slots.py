@@ -7,8 +7,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from xtyl_engine.database.connection import may_pass
@@ -40,6 +41,15 @@ def discard(execution_id: str) -> None:
     """Forward nothing: there are no workers of another kind."""
 
 
+def deal(lacking: Mapping[str, int], count: int, last: str) -> list[str]:
+    """Up to `count` slots, dealt in turns to the executions that lack some; the first is the one that follows `last` by name."""
+    names = sorted(lacking)
+    first = bisect_right(names, last)
+    order = names[first:] + names[:first]
+    turns = sorted((turn, place) for place, id in enumerate(order) for turn in range(min(lacking[id], count)))
+    return [order[place] for _, place in turns[: max(0, count)]]
+
+
 @dataclass(eq=False)
 class Slots:
     """The slots of one process, `count` of them. `notify` asks all workers of this kind for a slot for an execution,
@@ -58,6 +68,7 @@ class Slots:
     _notified: dict[str, list[float]] = field(default_factory=dict)
     _held: dict[tuple[int, int], Claim] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _served: str = ""
     _pace: Recent[str, float] = field(default_factory=lambda: Recent(REMEMBERED_PACES))
     _alarm: Alarm = field(init=False)
 
@@ -109,19 +120,25 @@ class Slots:
 
     def ask(self, execution_id: str, ready: int) -> None:
         """Send notifications for further slots: as many as are free and not asked for yet, `ready` at most."""
+        self.share({execution_id: ready})
+
+    def share(self, ready: Mapping[str, int]) -> None:
+        """Send notifications for further slots to executions in turns: as many as are free and not asked for yet, and for each at
+        most as many as it has jobs ready. The execution after the last one served is the first next time."""
         with self._lock:
             now = time.monotonic()
             fresh = {
                 id: [at for at in sent if now - at < FORGET_NOTIFICATION_SECONDS] for id, sent in self._notified.items()
             }
             self._notified = {id: sent for id, sent in fresh.items() if sent}
-            recent = self._notified.get(execution_id, [])
             idle = self.count + self.others() - self._active.total() - sum(map(len, self._notified.values()))
-            wanted = max(0, min(ready - len(recent), idle))
-            if wanted:
-                self._notified[execution_id] = recent + [now] * wanted
-        for _ in range(wanted):
-            self._notify(execution_id)
+            lacking = {id: count - len(self._notified.get(id, ())) for id, count in ready.items()}
+            dealt = deal(lacking, idle, self._served)
+            for id in dealt:
+                self._notified.setdefault(id, []).append(now)
+                self._served = id
+        for id in dealt:
+            self._notify(id)
 
     def _notify(self, execution_id: str) -> None:
         self.notify(execution_id)

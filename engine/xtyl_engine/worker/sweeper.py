@@ -7,8 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +20,8 @@ from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.commit import Publish
 from xtyl_engine.scheduler.locked_execution import LockedExecution
-from xtyl_engine.scheduler.routing import Route
 from xtyl_engine.scheduler.rules import EndedJob
+from xtyl_engine.scheduler.startable import startable
 from xtyl_engine.states import End, ExecutionState
 from xtyl_engine.telemetry.log_lines import about_execution
 from xtyl_engine.worker.slots import Slots
@@ -49,7 +48,6 @@ class Sweeper:
     lease_seconds: float
     beat_seconds: float
     sweep_seconds: float
-    route: Route = field(default_factory=Route)
     note: Callable[[str], None] = no_op
     _ended: threading.Event = field(default_factory=threading.Event)
     _touched: float = field(default_factory=time.monotonic)
@@ -83,29 +81,8 @@ class Sweeper:
         self._note_stopped()
         if free := self.slots.free():
             with self.database.read() as transaction:
-                waiting = self._unclaimed(transaction, free)
-            for execution_id, ready in waiting:
-                self.slots.ask(execution_id, min(ready, free))
-
-    def _unclaimed(self, transaction: Transaction, limit: int) -> Iterable[tuple[str, int]]:
-        """Executions with ready jobs that may be claimed here, and how many of these each has."""
-        if not self.route.heavy:
-            found = transaction.rows(sql.UNCLAIMED, {"limit": limit})
-            return [(execution_id, ready) for execution_id, ready in found if ready]
-        counts: Counter[str] = Counter()
-        for execution_id, ready, template_id, node in transaction.rows(sql.UNCLAIMED_NODES):
-            if self._is_served(transaction, template_id, node):
-                counts[execution_id] += ready
-        return counts.items()
-
-    def _is_served(self, transaction: Transaction, template_id: str, node: str) -> bool:
-        try:
-            return node not in self.route.barred(self.load(transaction, template_id), template_id)
-        except Exception as error:
-            if may_pass(error):
-                raise
-            log.error("a run's plan cannot be read, and its jobs are left alone: %s", error)
-            return False
+                waiting = startable(transaction, self.slots.recorder.rates, self.load, free)
+            self.slots.share(waiting)
 
     def put_back_lost(self) -> None:
         """Make jobs ready again whose lease has run out; quarantine those lost too often."""

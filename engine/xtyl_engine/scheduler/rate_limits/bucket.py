@@ -98,7 +98,7 @@ def see_budget(transaction: Transaction, key: str, now: float) -> Budget:
     return Budget(key, rate, now, tat, since, held_until)
 
 
-def see_hold(transaction: Transaction, key: str, now: float) -> Budget:
-    """Read only how long a key is held."""
-    found = transaction.row(_ONE, {"key": key})
-    return Budget(key, None, now, held_until=found[2] if found else 0.0)
+def see_limit(transaction: Transaction, key: str, rate: Rate | None, now: float) -> Budget:
+    """Read a key under this rate, without a lock; without a rate, only how long it is held."""
+    tat, since, held_until, *_ = transaction.row(_ONE, {"key": key}) or (0.0, 0.0, 0.0)
+    return Budget(key, rate, now, tat, since, held_until)

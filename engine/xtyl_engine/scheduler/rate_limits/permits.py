@@ -19,7 +19,7 @@ from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.rates import Rate, parse_rates
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Completed, Outcome, Released, Retrying
-from xtyl_engine.scheduler.rate_limits.bucket import Budget, lock_budget, see_budget, see_hold
+from xtyl_engine.scheduler.rate_limits.bucket import Budget, lock_budget, see_budget, see_limit
 from xtyl_engine.scheduler.routing import Route, read_route
 from xtyl_engine.settings import Settings, SettingsError
 from xtyl_engine.workflow.plan import Plan, PlanNode
@@ -119,7 +119,7 @@ class Permits:
         self._budgets = {
             key: lock_budget(transaction, key, rates.by_key.get(key), now)
             if key in changed or key in rates.by_key
-            else see_hold(transaction, key, now)
+            else see_limit(transaction, key, None, now)
             for key in sorted(changed.union(*(keys for nodes in self._keys.values() for keys in nodes.values())))
         }
         for change in changes:
@@ -170,6 +170,23 @@ class Gate:
 
     def _seconds(self, node: str) -> float:
         return max((self.budgets[key].seconds for key in self.keys.get(node, ())), default=0.0)
+
+
+@dataclass(eq=False)
+class Outlook:
+    """The gates of executions as they stand, for a process that only looks: no row is locked, and each key is read once."""
+
+    transaction: Transaction
+    policy: ClaimPolicy
+    now: float
+    _seen: dict[str, Budget] = field(default_factory=dict)
+
+    def gate(self, plan: Plan, template_id: str) -> Gate:
+        """The permits that jobs of an execution of this plan need."""
+        keys = self.policy.of(plan, template_id)
+        for key in sorted({key for nodes in keys.values() for key in nodes}.difference(self._seen)):
+            self._seen[key] = see_limit(self.transaction, key, self.policy.by_key.get(key), self.now)
+        return Gate(self._seen, keys, self.now, self.policy.route.barred(plan, template_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
