@@ -160,7 +160,7 @@ class BackendStartError(BackendError):
     code = "backend/start"
 
 
-def _sane(seconds: object) -> float | None:
+def sane_seconds(seconds: object) -> float | None:
     """Seconds from 0 to an hour; None for a value that is no time. The value comes from servers, through users' code."""
     try:
         value = float(seconds)  # type: ignore[arg-type]
@@ -177,7 +177,7 @@ class TransientError(WorkflowException):
 
     def __init__(self, message: str | None = None, *, retry_after: float | None = None, **data: Any):
         super().__init__(message, **data)
-        self.retry_after = _sane(retry_after)
+        self.retry_after = sane_seconds(retry_after)
 
 
 class NodeTimeout(TransientError, TimeoutError):

@@ -188,4 +188,4 @@ def test_words_about_a_decision(bench: Workbench) -> None:
             run.approve("pick", choose=[0], comment=words)
     assert run.waiting_for is not None
     run.reject("pick", reason="no\0\ud800")
-    assert run.frame()["error"][0] == "rejected: no\ufffd?"
+    assert run.frame()["error"][0] == "rejected: no\ufffd\ufffd"

@@ -43,9 +43,9 @@ def run(config: Call, context: Context) -> Done:
     result = _called(function, arguments)
     where = f"the result of {function_name(function)}()"
     if is_frame(result):
-        items = plain_records(result, context.artifacts, where=where)
+        items = plain_records(result, context.artifacts, where=where, mends=True)
     else:
-        value = plain(result, context.artifacts, where=where)
+        value = plain(result, context.artifacts, where=where, mends=True)
         if not isinstance(value, list):
             return Done(output={"value": value})
         items = value

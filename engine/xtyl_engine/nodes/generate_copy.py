@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from xtyl_engine.limits import MAX_ITEMS
-from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Usage
 from xtyl_engine.nodes.prompt import Prompt, variant
+from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import TextRequest
 from xtyl_engine.values.plain import mend
 
@@ -41,7 +42,7 @@ def run(config: GenerateCopy, context: Context) -> Done:
             timeout_seconds=config.timeout or 60.0,
         )
     )
-    usage = result.usage
+    usage = plain_usage(result.usage) or Usage(provider="", model="")
     output = (mend(result.text), usage.provider, usage.model, usage.tokens, usage.cost)
     return Done(output=dict(zip(FIELDS, output, strict=True)), usage=usage)
 

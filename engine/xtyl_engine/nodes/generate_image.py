@@ -9,8 +9,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from xtyl_engine.limits import MAX_IMAGE_PIXELS, MAX_ITEMS
-from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Usage
 from xtyl_engine.nodes.prompt import Prompt, variant
+from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import ImageRequest
 
 FIELDS = ("image", "width", "height", "provider", "model", "prompt", "tokens", "cost")
@@ -57,7 +58,8 @@ def run(config: GenerateImage, context: Context) -> Done:
             timeout_seconds=config.timeout or 180.0,
         )
     )
-    image, usage = context.artifacts.save_image(result.data), result.usage
+    image = context.artifacts.save_image(result.data)
+    usage = plain_usage(result.usage) or Usage(provider="", model="")
     facts = (usage.provider, usage.model, config.prompt, usage.tokens, usage.cost)
     output = (image, image["width"], image["height"], *facts)
     return Done(output=dict(zip(FIELDS, output, strict=True)), usage=usage)

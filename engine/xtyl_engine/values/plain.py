@@ -35,18 +35,21 @@ _HINTS = {
 _USUAL = "Use text, numbers, lists, dicts, dates, a DataFrame, a PIL image or bytes."
 
 
-def plain(value: Any, store: ArtifactStore, *, where: str = "result") -> Any:
-    """The value as plain JSON; tables, images and bytes inside it are saved and become references.
+def plain(value: Any, store: ArtifactStore, *, where: str = "result", mends: bool = False) -> Any:
+    """The value as plain JSON; tables, images and bytes inside it are saved and become references. With `mends`, texts are
+    mended where they cannot be stored: a result is paid for.
 
     Raises ValueNotPlain for a part that cannot be stored, with its place such as `result["a"][3]`, its type and what to
     use instead.
     """
-    return _Walk(store, where).visit(value, ())
+    return _Walk(store, where, mends).visit(value, ())
 
 
-def plain_records(frame: Any, store: ArtifactStore, *, where: str = "result") -> list[dict[str, Any]]:
+def plain_records(
+    frame: Any, store: ArtifactStore, *, where: str = "result", mends: bool = False
+) -> list[dict[str, Any]]:
     """A DataFrame as a list of records of plain values, its named index levels first."""
-    return _Walk(store, where).records(frame, ())[1]
+    return _Walk(store, where, mends).records(frame, ())[1]
 
 
 def is_frame(value: object) -> bool:
@@ -55,8 +58,8 @@ def is_frame(value: object) -> bool:
 
 
 def encode(value: Any) -> str:
-    """Plain values as compact JSON."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    """Plain values as compact JSON, mended where no database would take it."""
+    return mend(json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False))
 
 
 def spill(text: str, store: ArtifactStore) -> str:
@@ -75,16 +78,20 @@ def unspill(text: str, store: ArtifactStore) -> Any:
 
 
 def mend(text: str) -> str:
-    """Text from outside, with NUL and lone surrogates replaced, so that it can be stored anywhere."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    """Text from outside that can be stored anywhere: halves of a surrogate pair are put together, and lone ones and NUL become
+    U+FFFD."""
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return str.replace(text, "\0", "\ufffd")
 
 
 class _Walk:
     """One pass over one value. Holds the containers around the current part, to find cycles, and counts the parts."""
 
-    def __init__(self, store: ArtifactStore, where: str):
+    def __init__(self, store: ArtifactStore, where: str, mends: bool):
         self.store = store
         self.where = where
+        self.mends = mends
         self.inside: set[int] = set()
         self.parts = 0
 
@@ -109,6 +116,8 @@ class _Walk:
             raise self.refused(path, value, f"raised {type(error).__name__} when it was read") from None
 
     def text(self, value: str, path: Place) -> str:
+        if self.mends:
+            return mend(value)
         if "\0" in value:
             raise self.refused(path, value, "holds a NUL character", 'Use value.replace("\\0", "").')
         if not value.isascii():

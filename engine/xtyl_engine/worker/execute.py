@@ -5,6 +5,7 @@ handler. It writes nothing to SQL; `scheduler.commit` does.
 from __future__ import annotations
 
 import logging
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.nodes.registry import configure, node_type
+from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.result_cache import cache_key, look_up
@@ -29,7 +31,7 @@ from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.telemetry.log_lines import about
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack
-from xtyl_engine.values.plain import encode, spill, unspill
+from xtyl_engine.values.plain import encode, mend, plain, spill, unspill
 from xtyl_engine.values.recent import Recent
 from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.plan import Plan, PlanNode
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xtyl")
 UNREAD_SECONDS = 1.0
+COUNT_ITEMS = "Return Done(items=len(...)), the length of the list under the output's `items`."
 # Packed bytes of the functions that stay unpacked; a small function takes more memory than its bytes.
 FUNCTIONS_BYTES, LEAST_BYTES = 64 * 1024 * 1024, 16 * 1024
 
@@ -157,7 +160,7 @@ class Executor:
         failpoint(Point.EFFECT_BEFORE)
         done = work(config, context) if config.timeout is None else _within(config.timeout, work, config, context)
         failpoint(Point.EFFECT_DONE)
-        output = spill(encode(dict(done.output)), self.store)
+        output = spill(_encoded(done, self.store), self.store)
         if isinstance(done, Wait):
             if not kind.waits:
                 # It would wait for ever: only a node whose type says that it waits can be decided.
@@ -167,8 +170,8 @@ class Executor:
             claim=claim,
             output=output,
             items=_item_count(node, done) if node.expands else None,
-            branch=done.branch,
-            usage=done.usage,
+            branch=None if done.branch is None else mend(str(done.branch)),
+            usage=plain_usage(done.usage),
             cache_key=key,
         )
 
@@ -225,11 +228,25 @@ def _item_count(node: PlanNode, done: Done) -> int:
             "other nodes run over its list, but it did not return a list",
             hint="Return a list (or a DataFrame), or remove `over=` from the nodes that follow.",
         )
-    if done.items > MAX_ITEMS:
+    try:
+        count = operator.index(done.items)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise errors.PermanentError(f"it says that its list has {str(done.items)[:40]} items", hint=COUNT_ITEMS)
+    if count > MAX_ITEMS:
         raise errors.LimitExceeded(
-            f"it returned {done.items:,} items; at most {MAX_ITEMS:,}", hint="Return fewer items, or split the row."
+            f"it returned {count:,} items; at most {MAX_ITEMS:,}", hint="Return fewer items, or split the row."
         )
-    return done.items
+    return count
+
+
+def _encoded(done: Done | Wait, store: ArtifactStore) -> str:
+    """The output as JSON. Handlers of other packages may put into it what JSON lacks, such as a number of numpy."""
+    try:
+        return encode(dict(done.output))
+    except (TypeError, ValueError, RecursionError):
+        return encode(plain(dict(done.output), store, where="the output", mends=True))
 
 
 def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig, context: Context) -> Done | Wait:

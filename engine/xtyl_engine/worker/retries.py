@@ -7,10 +7,11 @@ from __future__ import annotations
 import logging
 import random
 
-from xtyl_engine.errors import ErrorClass, WorkflowException
+from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
 from xtyl_engine.nodes.base import Retry
 from xtyl_engine.scheduler.outcomes import Claim, Failed, Failure, Outcome, Retrying
 from xtyl_engine.values.error_text import describe_error
+from xtyl_engine.values.plain import mend
 
 log = logging.getLogger("xtyl")
 # How often in all a provider may say when to come back, before that counts as a failed try.
@@ -22,20 +23,22 @@ def outcome_of(claim: Claim, retry: Retry, error: BaseException, asks_provider: 
     try:
         return _failed(claim, retry, error, asks_provider)
     except Exception as broken:
-        message = f"{type(error).__name__} (its message could not be read: {type(broken).__name__})"
+        message = mend(f"{type(error).__name__} (its message could not be read: {type(broken).__name__})")
         return Failed(claim=claim, failure=Failure(error_class=ErrorClass.PERMANENT, message=message))
 
 
 def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
     described = describe_error(error)
-    error_class = getattr(error, "error_class", ErrorClass.PERMANENT)
+    error_class = _class_of(error)
     is_ours = isinstance(error, WorkflowException)
+    has_trace = not isinstance(error, WorkflowException) or bool(error.data.get("traceback"))
     failure = Failure(
         error_class=error_class,
-        message=described.message if is_ours else f"{described.type}: {described.message}",
-        traceback=error.data.get("traceback") if isinstance(error, WorkflowException) else described.traceback,
+        message=described.message if is_ours else mend(f"{described.type}: {described.message}"),
+        traceback=described.traceback if has_trace else None,
     )
-    told = getattr(error, "retry_after", None) or 0.0
+    # Others' errors may bear these names too, with any value.
+    told = sane_seconds(getattr(error, "retry_after", None)) or 0.0
     # A provider that says when to come back is busy, not broken, until it has said so `MAX_TOLD` times.
     hold = told if asks_provider and claim.number < MAX_TOLD else 0.0
     if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
@@ -44,3 +47,10 @@ def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: boo
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
     log.info("retrying in %.1f s: %s", max(delay, told), failure.message)
     return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
+
+
+def _class_of(error: BaseException) -> ErrorClass:
+    try:
+        return ErrorClass(getattr(error, "error_class", ErrorClass.PERMANENT))
+    except ValueError:
+        return ErrorClass.PERMANENT

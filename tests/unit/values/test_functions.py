@@ -184,7 +184,7 @@ def test_a_name_is_packed_as_it_can_be_stored():
     function = in_notebook(SCORE, "score")
     function.__name__ = "sc\0re\ud800"
     packed = pack(function, key=KEY, execution_id="e1")
-    assert packed.name == "sc\ufffdre?"
+    assert packed.name == "sc\ufffdre\ufffd"
     assert callable(unpack(packed, key=KEY, execution_id="e1"))
 
 

@@ -126,6 +126,20 @@ def test_other_values_are_refused_by_place(store, value, place, hint):
     assert hint in str(caught.value)
 
 
+def test_a_result_s_texts_are_mended(store):
+    """Halves of a pair are put together; what no database takes becomes U+FFFD, in keys too; the rest stays."""
+    value = {"a\ud800": ["b\0", "\ud83d\ude00", "\udc00", "é", "plain"]}
+    assert plain(value, store, mends=True) == {"a\ufffd": ["b\ufffd", "\U0001f600", "\ufffd", "é", "plain"]}
+    frame = pd.DataFrame({"t": pd.Series(["\ud800"], dtype="object")})
+    assert plain_records(frame, store, mends=True) == [{"t": "\ufffd"}]
+
+
+def test_encoded_text_can_be_stored(store):
+    """Half a surrogate pair in a value that was not walked is mended as it is written."""
+    assert json.loads(encode({"a": ["\ud800", "é"]})) == {"a": ["\ufffd", "é"]}
+    assert json.loads(spill(encode(["\ud800" * MAX_INLINE_OUTPUT_BYTES]), store))["media_type"] == "application/json"
+
+
 def test_hostile_objects_are_refused(store):
     """An object that raises whatever it is asked is refused like any other."""
     with pytest.raises(ValueNotPlain, match=r"result\[0\], a Hostile"):
