@@ -89,9 +89,10 @@ class DirectBackend:
         """One job with all its details. Raises RunNotFound."""
         return self.engine.job_details.job(id, node, item)
 
-    def job_page(self, id: str, node: str, start: int) -> JobPage:
-        """Some jobs of a node; failed ones come first, then those that wait for a person. Raises RunNotFound."""
-        return self.engine.job_details.page(id, node, start)
+    def job_page(self, id: str, node: str, start: int, *, with_images: bool = False) -> JobPage:
+        """Some jobs of a node, or of those that may have images; failed ones come first, then those that wait for a person.
+        Raises RunNotFound."""
+        return self.engine.job_details.page(id, node, start, with_images=with_images)
 
     def store_of(self, id: str) -> ArtifactStore:
         """The store with the files of one execution."""

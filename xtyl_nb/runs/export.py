@@ -23,17 +23,20 @@ def save_results(backend: Backend, id: str, plan: Plan, folder: str | Path) -> l
     root = Path(folder)
     kits = [name for name, node in plan.nodes.items() if node.kind.delivers]
     wanted = set(kits or [name for name, node in plan.nodes.items() if not node.children])
-    snapshot, store = backend.queries.snapshot(id), backend.store_of(id)
+    queries, store = backend.queries, backend.store_of(id)
+    # Only of these nodes: the outputs of all others may be many times as much.
+    jobs = [job for name in wanted for job in queries.node_jobs(id, name)]
+    rows = queries.rows(id)
     written: list[Path] = []
     outputs = [
         (each.node, each.item, each.output)
-        for each in sorted(snapshot.results, key=reading_order(plan))
-        if each.node in wanted and each.state is JobState.COMPLETED and each.output is not None
+        for each in sorted(jobs, key=reading_order(plan))
+        if each.state is JobState.COMPLETED and each.output is not None
     ]
     store.prepare(output for *_, output in outputs)
     for node, item, output in outputs:
         row, *places = item.split(".")
-        place = root / _row_name(int(row), *snapshot.rows[int(row)])
+        place = root / _row_name(int(row), *rows[int(row)])
         prefix = "-".join([node, *places])
         written += _save(unspill(output, store), place, prefix, store)
     return written

@@ -139,7 +139,7 @@ def gallery(self: Run, node: str | None = None) -> Gallery:
     from xtyl_nb.drawing.gallery import Gallery
 
     names = [node] if node else self._plan.nodes
-    return Gallery((job for name in names for job in self._jobs_of(name)), self._backend.store_of(self.id))
+    return Gallery((job for name in names for job in self._with_images(name)), self._backend.store_of(self.id))
 
 
 def timeline(self: Run) -> Timeline:

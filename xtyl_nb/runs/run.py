@@ -268,15 +268,16 @@ class Run:
         from xtyl_nb.drawing.gallery import exhibits_of
 
         with_images = [name for name, node in self._plan.nodes.items() if node.kind.makes_images]
-        return list(islice(exhibits_of(job for name in with_images for job in self._jobs_of(name)), limit))
+        return list(islice(exhibits_of(job for name in with_images for job in self._with_images(name)), limit))
 
     def _original(self, path: str) -> str:
         """The path of an image's full file; a remote back end sends small copies first."""
         return self._backend.store_of(self.id).original(path)
 
-    def _jobs_of(self, node: str) -> Iterator[JobDetail]:
+    def _with_images(self, node: str) -> Iterator[JobDetail]:
+        """The jobs of a node that may have images; those of text alone are not read."""
         start = 0
-        while (page := self._job_page(node, start)).jobs:
+        while (page := self._backend.job_page(self.id, node, start, with_images=True)).jobs:
             yield from page.jobs
             start += len(page.jobs)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, func, or_, select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
@@ -18,6 +18,7 @@ from xtyl_engine.errors import RunNotFound, WorkflowException, closest_name
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import text_of
 from xtyl_engine.queries.executions import JOB_COLUMNS, Queries, read_job
+from xtyl_engine.queries.files import INNER
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.overview import label_of
 from xtyl_engine.queries.views import Attempt, Decision, Job, JobDetail, JobPage, shared
@@ -31,8 +32,14 @@ from xtyl_engine.workflow.templating.render import rendered
 MAX_PAGE = 200
 _J = jobs.c
 _URGENT = case((sql.job_in(JobState.FAILED, JobState.QUARANTINED), 0), (sql.job_in(JobState.WAITING), 1), else_=2)
-_PAGE = select(*JOB_COLUMNS).where(sql.OF_NODE).order_by(_URGENT, _J.id).limit(sql.B("count")).offset(sql.B("start"))
-_COUNT = select(func.count()).where(sql.OF_NODE)
+# An output names its images, or a file that may hold some: a step of fifty thousand texts need not be read to know it has none.
+_MAY_HOLD_IMAGES = or_(_J.output.contains('"image/'), _J.output.contains(INNER))
+_ASKED = {False: sql.OF_NODE, True: and_(sql.OF_NODE, _MAY_HOLD_IMAGES)}
+_PAGE = {
+    images: select(*JOB_COLUMNS).where(asked).order_by(_URGENT, _J.id).limit(sql.B("count")).offset(sql.B("start"))
+    for images, asked in _ASKED.items()
+}
+_COUNT = {images: select(func.count()).where(asked) for images, asked in _ASKED.items()}
 _JOB = select(*JOB_COLUMNS).where(sql.AT)
 _D = decisions.c
 _DECISION = select(_D.action, _D.by, _D.time, _D.comment, _D.after).where(_D.job_id == sql.B("job_id"))
@@ -45,14 +52,17 @@ class JobDetails:
         self._queries = queries
         self._store = store
 
-    def page(self, execution_id: str, node: str, start: int = 0, count: int = 50) -> JobPage:
-        """Up to `count` jobs of a node from the `start`-th on, failed ones first, then waiting ones. Raises RunNotFound."""
+    def page(
+        self, execution_id: str, node: str, start: int = 0, count: int = 50, *, with_images: bool = False
+    ) -> JobPage:
+        """Up to `count` jobs of a node from the `start`-th on, failed ones first, then waiting ones; on request only those whose
+        outputs may hold images. Raises RunNotFound."""
         start = max(0, start)
         at = {"execution_id": execution_id, "node": node, "start": start, "count": min(count, MAX_PAGE)}
         plan = self._plan(execution_id, node)
         with self._queries.database.read() as transaction:
-            (total,) = transaction.row(_COUNT, at) or (0,)
-            found = [read_job(row) for row in transaction.rows(_PAGE, at)]
+            (total,) = transaction.row(_COUNT[with_images], at) or (0,)
+            found = [read_job(row) for row in transaction.rows(_PAGE[with_images], at)]
             details = tuple(self._detail(transaction, execution_id, plan.nodes[node], job) for job in found)
         return JobPage(total=total, start=start, jobs=details)
 

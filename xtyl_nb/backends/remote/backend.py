@@ -99,11 +99,12 @@ class RemoteBackend:
         """One job with all its details. Raises RunNotFound."""
         return self._with_pictures(id, from_json(JobDetail, self.calls.get(*at(id), "jobs", node, item)))
 
-    def job_page(self, id: str, node: str, start: int) -> JobPage:
-        """Some jobs of a node; failed ones come first, then those that wait for a person. Raises RunNotFound."""
-        return self._with_pictures(
-            id, from_json(JobPage, self.calls.get(*at(id), "nodes", node, "jobs", start=max(0, start)))
-        )
+    def job_page(self, id: str, node: str, start: int, *, with_images: bool = False) -> JobPage:
+        """Some jobs of a node, or of those that may have images; failed ones come first, then those that wait for a person.
+        Raises RunNotFound."""
+        images = {"images": "true"} if with_images else {}
+        found = self.calls.get(*at(id), "nodes", node, "jobs", start=max(0, start), **images)
+        return self._with_pictures(id, from_json(JobPage, found))
 
     def changed(self, id: str, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""

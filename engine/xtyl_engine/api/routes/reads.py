@@ -84,9 +84,21 @@ async def job(id: Id, node: Node, item: Item, caller: Reader, app: State) -> Res
 
 
 @router.get("/nodes/{node}/jobs", responses=answers(JobPage))
-async def node_jobs(id: Id, node: Node, caller: Reader, app: State, start: Start = 0, count: Count = 50) -> Response:
+async def node_jobs(
+    id: Id,
+    node: Node,
+    caller: Reader,
+    app: State,
+    start: Start = 0,
+    count: Count = 50,
+    images: Annotated[bool, Query(description="Only jobs whose outputs may hold images.")] = False,
+) -> Response:
     """Some jobs of a node with their details; failed ones come first, then those that wait for a person."""
-    return await app.pools.look(lambda: app.service.reader.of(caller.scope, id).job_page(node, start, count))
+
+    def look() -> JobPage:
+        return app.service.reader.of(caller.scope, id).job_page(node, start, count, with_images=images)
+
+    return await app.pools.look(look)
 
 
 @router.get("/events", responses=answers(Events))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
@@ -101,3 +103,37 @@ def test_a_timeline_is_text_and_boxes() -> None:
     assert set(page.tags) <= {"div", "span"}
     assert "<script>" in page.text
     assert "nothing has started" in Timeline([], ["draft"])._repr_html_()
+
+
+@contextmanager
+def connections(bench: Workbench) -> Iterator[list[object]]:
+    """What the block takes from the pool of connections to the database, one entry each time."""
+    taken: list[object] = []
+
+    def note(*given: object) -> None:
+        taken.append(given)
+
+    event.listen(bench.backend.database.engine, "checkout", note)
+    yield taken
+    event.remove(bench.backend.database.engine, "checkout", note)
+
+
+def test_a_gallery_reads_no_job_without_images(bench: Workbench) -> None:
+    """Two hundred texts cost as many looks at the database as one, and the images among results of a function are found."""
+
+    def perhaps(number: int) -> object:
+        from PIL import Image
+
+        return Image.new("RGB", (8, 6), "red") if number == 150 else f'text json" {number}'
+
+    flow = xt.Workflow("perhaps").call("made", perhaps, number="{{ n }}").generate_copy("line", prompt="{{ n }}")
+    one = bench.done(flow, [{"n": 1}])
+    many = bench.done(flow, [{"n": number} for number in range(200)])
+    with connections(bench) as for_one:
+        assert len(one.gallery()) == 0
+    with connections(bench) as for_many:
+        assert len(many.gallery("line")) == 0
+        assert len(many.gallery("made").paths) == 1
+    assert len(for_many) <= len(for_one) + 4
+    page = bench.backend.job_page(many.id, "line", 0, with_images=True)
+    assert (page.total, page.jobs) == (0, ())
