@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,14 @@ flow = xt.Workflow("meeting").generate_copy("line", prompt="{{ word }}").call("m
 run = flow.run([{"word": "a"}, {"word": "b"}]).wait(60)
 print(run.state, list(run.frame()["met"]), run.jobs()["attempts"].tolist())
 """
+CONNECTED = """
+import os, pathlib, time
+xt.Workflow("first").generate_copy("line", prompt="one").run().wait(60)
+home = pathlib.Path(os.environ["XTYL_HOME"])
+(home / "connected").touch()
+while not (home / "upgraded").exists():
+    time.sleep(0.01)
+"""
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
@@ -154,11 +163,16 @@ def test_workers_of_two_releases_share_a_run(database_url: str, tmp_path: Path) 
             }
         )
         prepare_home(settings)
-        code = f"xt.connect(database={database_url!r}, redis={broker!r})\n" + MEETING
+        connect = f"xt.connect(database={database_url!r}, redis={broker!r})\n"
         today = settings.child_environ()
-        with worker_before(settings, environ_before(settings, RELEASED)), worker_before(settings, today):
-            now = printed("import xtyl_nb as xt\nCLIENT = 'now'\n" + code, settings, today)
-            then = do_before(settings, "CLIENT = 'then'\n" + code, RELEASED)
+        with worker_before(settings, environ_before(settings, RELEASED)), ThreadPoolExecutor() as clients:
+            # What has connected before the upgrade goes on after it.
+            done = clients.submit(do_before, settings, connect + CONNECTED + "CLIENT = 'then'\n" + MEETING, RELEASED)
+            wait_until((settings.home / "connected").exists)
+            with worker_before(settings, today):
+                now = printed("import xtyl_nb as xt\nCLIENT = 'now'\n" + connect + MEETING, settings, today)
+                (settings.home / "upgraded").touch()
+                then = done.result()
         assert now == then == "completed ['a!', 'b!'] [1, 1, 1, 1]\n"
 
 

@@ -9,18 +9,27 @@ from typing import Any
 
 from sqlalchemy import text
 
-from xtyl_engine.database.connection import Database
+from xtyl_engine.database.connection import Database, Transaction
+from xtyl_engine.database.node_counts import NodeCounts, kept_counts, scanned_counts
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.queries.executions import Queries
-from xtyl_engine.queries.views import Job
+from xtyl_engine.queries.overview import Overviews
+from xtyl_engine.queries.views import Job, Overview
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.control import Controls
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Retrying, Waiting
 from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.plan import Plan
 
+TIMES = {
+    "agent_jobs": ("started", "finished", "lease"),
+    "job_attempts": ("started", "finished"),
+    "workflow_executions": ("created", "started", "finished"),
+    "execution_nodes": ("started", "finished", "since"),
+}
 Answer = Callable[[Claim], Outcome]
 
 
@@ -53,6 +62,19 @@ def waiting(claim: Claim, options: int = 3, choose: int = 1) -> Waiting:
     return Waiting(claim=claim, output=json.dumps(shown))
 
 
+def assert_counts_are_kept(transaction: Transaction, id: str) -> None:
+    """Whatever has happened, the kept counts say what a look at each job says."""
+    kept, found = kept_counts(transaction, id), scanned_counts(transaction, id)
+    assert kept is not None
+    for node, counts in kept[1].items():
+        scanned = found.get(node, NodeCounts())
+        assert (node, counts.counts, counts.taken) == (node, scanned.counts, scanned.taken)
+        assert (len(counts.latest), counts.failure is None) == (len(scanned.latest), scanned.failure is None)
+        if counts.counts and all(state.is_terminal for state in counts.counts):
+            assert counts.finished == scanned.finished
+    assert found.keys() <= kept[1].keys()
+
+
 class Driver:
     """One database, one worker process's recorder, and the questions a test asks."""
 
@@ -62,7 +84,9 @@ class Driver:
         self.published: list[Any] = []
         self.recorder = Recorder(database, owner, lease_seconds, self.published.extend, self.plans.load)
         self.queries = Queries(database, self.plans)
-        self.controls = Controls(database, self.plans, ArtifactStore(tempfile.mkdtemp()))
+        store = ArtifactStore(tempfile.mkdtemp())
+        self.controls = Controls(database, self.plans, store)
+        self.overviews = Overviews(self.queries, store, ClaimPolicy())
 
     def submit(self, plan: Plan, rows: int = 1, *, max_parallel: int | None = None) -> str:
         """Submit a plan over `rows` empty rows."""
@@ -89,8 +113,14 @@ class Driver:
         return started
 
     def jobs(self, id: str) -> dict[tuple[str, str], Job]:
-        """Every job by node and item."""
+        """Every job by node and item; each node's counts are kept as they are."""
+        with self.database.read(is_snapshot=True) as transaction:
+            assert_counts_are_kept(transaction, id)
         return {(job.node, job.item): job for job in self.queries.jobs(id)}
+
+    def overview(self, id: str) -> Overview:
+        """The run at a glance."""
+        return self.overviews.overview(id)
 
     def states(self, id: str) -> dict[str, str]:
         """State by `node@item`."""
@@ -103,6 +133,13 @@ class Driver:
     def kinds(self, id: str) -> list[str]:
         """The kinds of its events, in order."""
         return [str(event.kind) for event in self.queries.events(id)]
+
+    def pass_time(self, seconds: float) -> None:
+        """Move every time in the database back, as if this many seconds had passed; forward if negative."""
+        with self.database.engine.begin() as connection:
+            for table, names in TIMES.items():
+                moved = ", ".join(f"{name} = {name} - :seconds" for name in names)
+                connection.execute(text(f"UPDATE {table} SET {moved}"), {"seconds": seconds})
 
     def expire_leases(self, state: str = "running") -> None:
         """Let every lease of jobs in this state expire, as if its worker had died long ago."""

@@ -43,7 +43,6 @@ class Guard:
 TRANSITIONS = [
     "unblock",
     "claim",
-    "complete",
     "wait",
     "retry",
     "release",
@@ -66,6 +65,7 @@ GUARDS = [
         )
         for name in TRANSITIONS
     ],
+    Guard("complete: the state it may leave", "scheduler/transitions.py", ", job_in(JobState(source)))", ")"),
     Guard(
         "skip: the state it may leave", "scheduler/transitions.py", 'guard(_J.state, JOB_TRANSITIONS["skip"])', "true()"
     ),

@@ -113,9 +113,10 @@ def _together(overviews: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
         counts=counts,
         started=min((node.started for node in nodes if node.started is not None), default=None),
         finished=max((node.finished for node in nodes if node.finished is not None), default=None) if is_over else None,
-        worked=sum(node.worked for node in nodes),
-        at_work=sum(node.at_work for node in nodes),
-        starts=sum(node.starts for node in nodes),
+        # What its nodes worked together is known only as a sum.
+        worked=sum(node.work[0] for node in nodes),
+        at_work=sum(node.work[1] for node in nodes),
+        starts=sum(node.work[2] for node in nodes),
         text=next((node.text for node in reversed(nodes) if node.text), None),
         images=tuple(image for node in nodes for image in node.images[:1])[:MOST_IMAGES],
         error=next((f"{id}: {node.error}" for id, node in overviews if node.error), None),

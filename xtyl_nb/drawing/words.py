@@ -60,11 +60,13 @@ def spans(node: NodeOverview) -> list[tuple[str, int]]:
     ]
 
 
-def elapsed_seconds(overview: Overview) -> float:
-    """The duration of the run so far, by the server's clock."""
+def elapsed_seconds(overview: Overview, age: float = 0.0) -> float:
+    """The duration of the run so far, by the database's clock, `age` seconds after the overview was read."""
     if overview.started is None:
         return 0.0
-    return max(0.0, (overview.finished or time()) - overview.started)
+    # A back end of the release before does not tell its time.
+    now = time() if overview.now is None else overview.now + age
+    return max(0.0, (overview.finished or now) - overview.started)
 
 
 def branch_counts(node: NodeOverview) -> str:

@@ -146,6 +146,7 @@ def _card(plan: Plan, members: Sequence[str], place: tuple[float, float], branch
 
 def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> Json:
     images = (thumbnail(path, THUMB_PIXELS) for path in node.images[:thumbs])
+    worked, at_work, starts = node.work
     return {
         "state": node_state(node),
         "counts": {state.value: count for state, count in node.counts.items() if count},
@@ -154,9 +155,10 @@ def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> J
         "done": node.done,
         "start": None if node.started is None else node.started - (began or node.started),
         "end": None if node.finished is None else node.finished - (began or node.finished),
-        "worked": node.worked,
-        "at_work": node.at_work,
-        "starts": node.starts - node.at_work * (began or 0.0),
+        "worked": worked,
+        "at_work": at_work,
+        "starts": starts - at_work * (began or 0.0),
+        "exact": node.is_exact,
         "text": clip(node.text),
         "images": [image for image in images if image],
         "error": clip(node.error),

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 from weakref import WeakSet
@@ -85,6 +86,7 @@ class RunWidget(anywidget.AnyWidget):
         self._still_mark = ""
         self._audience = Audience(_cells)
         self._overview = live.overview()
+        self._read_at = monotonic()
         self._opened: set[str] = set()
         self._fold = fold(live._plan)
         self._current = describe(self._fold.overview(self._overview))
@@ -135,7 +137,8 @@ class RunWidget(anywidget.AnyWidget):
     def full_state(self) -> Json:
         """The whole state for a newly opened page, with the number of the last patch in it."""
         with self._lock:
-            return self._current | {"number": self._number, "elapsed": elapsed_seconds(self._overview)}
+            elapsed = elapsed_seconds(self._overview, monotonic() - self._read_at)
+            return self._current | {"number": self._number, "elapsed": elapsed}
 
     def _view_data(self) -> Json:
         return {"version_major": 2, "version_minor": 1, "model_id": self.model_id}
@@ -170,6 +173,7 @@ class RunWidget(anywidget.AnyWidget):
             if overview.sequence < self._overview.sequence:
                 return
             self._overview = overview
+            self._read_at = monotonic()
             self._publish(describe(self._fold.overview(overview), self._current["reviews"]))
             if self._moment() != self._still_shows:
                 self.snapshot()

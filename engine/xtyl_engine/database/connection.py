@@ -107,6 +107,17 @@ class Transaction:
         self._execute(statement, parameters)
         return list(self._cursor.fetchall())
 
+    def many_rows(self, statement: ClauseElement, parameters: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """Execute once per mapping. Return every row of all."""
+        if self.is_sqlite or len(parameters) < 2:
+            return [row for each in parameters for row in self.rows(statement, each)]
+        compiled = self._compiled(statement)
+        self._cursor.executemany(compiled.text, [{**compiled.constants, **each} for each in parameters], returning=True)
+        found = list(self._cursor.fetchall())
+        while self._cursor.nextset():
+            found += self._cursor.fetchall()
+        return found
+
     def row(self, statement: ClauseElement, parameters: Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
         """Execute once. Return the first row, None if there is none."""
         found = self.rows(statement, parameters)

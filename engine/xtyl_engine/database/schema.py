@@ -23,13 +23,17 @@ from xtyl_engine.states import JobState
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0003"
+HEAD = "0004"
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLE_WAIT_SECONDS = 120.0
 _LOCK = 0x7874796C
 # A change that waits for a whole table makes every other statement wait behind it, so it gives up soon and tries again. Once
 # it has the table, it may take longer than the statements of a worker.
 _MANNERS = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+_LONG = {
+    "jobs_waiting": "CREATE INDEX CONCURRENTLY jobs_waiting ON agent_jobs (execution_id, id) WHERE state = 'waiting'",
+}
+_VALIDITY = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
@@ -50,6 +54,7 @@ def ensure_schema(database: Database) -> None:
                 return
     except Exception as error:
         raise database.translated(error) from error
+    _build_indexes(database)
     _change(database, _bring_up)
 
 
@@ -103,7 +108,31 @@ def change_schema(database: Database, target: str) -> None:
             _check_idle(connection)
         _move(connection, found, target)
 
+    _build_indexes(database)
     _change(database, change)
+
+
+def _build_indexes(database: Database) -> None:
+    """On PostgreSQL, build the indexes that take long outside of the transaction that changes the schema, while workers go on."""
+    if database.is_sqlite:
+        return
+    try:
+        with database.engine.connect() as opened:
+            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text("SET statement_timeout = 0"))
+            # Ask again and again: a statement that waits would hold a snapshot, for whose end the building process waits.
+            while not connection.execute(text(f"SELECT pg_try_advisory_lock({_LOCK + 1})")).scalar():
+                time.sleep(random.uniform(0.1, 0.3))
+            for name, statement in _LONG.items():
+                found = connection.execute(_VALIDITY, {"name": name}).scalar()
+                if found is False:
+                    # Left by a process that died over it.
+                    connection.execute(text(f"DROP INDEX CONCURRENTLY {name}"))
+                if not found and inspect(connection).has_table(jobs.name):
+                    connection.execute(text(statement))
+            opened.invalidate()
+    except Exception as error:
+        raise database.translated(error) from error
 
 
 def _change(database: Database, work: Callable[[Connection], None]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now
 from xtyl_engine.database.tables import attempts, decisions, events, executions, functions, jobs, rows, templates
-from xtyl_engine.states import FATAL, JOB_TRANSITIONS, ExecutionState, JobState, Transition
+from xtyl_engine.states import FATAL, JOB_TRANSITIONS, OPEN, ExecutionState, JobState, Transition
 
 B = bindparam
 _E, _J = executions.c, jobs.c
@@ -51,7 +51,18 @@ WHERE = {False: AT, True: BELOW}
 CLOCK = select(Now())
 
 LOCK = (
-    select(_E.state, _E.epoch, _E.total, _E.done, _E.failed, _E.sequence, _E.template_id, _E.max_parallel, Now())
+    select(
+        _E.state,
+        _E.epoch,
+        _E.total,
+        _E.done,
+        _E.failed,
+        _E.sequence,
+        _E.counted,
+        _E.template_id,
+        _E.max_parallel,
+        Now(),
+    )
     .where(_E.id == B("execution_id"))
     .with_for_update()
 )
@@ -60,7 +71,7 @@ SAVE_EXECUTION = (
     update(executions)
     .where(_E.id == B("execution_id"))
     .values(
-        **{name: B(name) for name in ("state", "epoch", "total", "done", "failed", "sequence")},
+        **{name: B(name) for name in ("state", "epoch", "total", "done", "failed", "sequence", "counted")},
         error=func.nullif(func.coalesce(type_coerce(B("error"), Text), _E.error), ""),
         started=func.coalesce(_E.started, B("started", type_=_E.started.type)),
         finished=B("finished", type_=_E.finished.type),
@@ -100,6 +111,7 @@ SUSPECT_LOST = 2
 HELD = select(_J.id).where(_J.owner == B("owner"), job_in(JobState.RUNNING)).limit(1)
 SUSPECT_HELD = HELD.where(_J.lost >= SUSPECT_LOST)
 
+OPEN_JOBS = select(_J.node, _J.state, func.count()).where(OF_EXECUTION, job_in(*OPEN)).group_by(_J.node, _J.state)
 COUNT_RUNNING = select(func.count()).where(OF_EXECUTION, job_in(JobState.RUNNING))
 
 END_ATTEMPT = (

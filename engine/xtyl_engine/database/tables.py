@@ -8,6 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from xtyl_engine.states import JobState
+
 # Items are compared as bytes: a range over `3.` must find what lies below row 3, whatever the locale.
 Item = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -64,6 +66,8 @@ executions = sa.Table(
     sa.Column("project", sa.Text, nullable=False, server_default="default"),
     sa.Column("submission_key", sa.Text),
     sa.Column("submission_digest", sa.Text),
+    # The number of the last event that `execution_nodes` counts. The previous release writes events and no counts.
+    sa.Column("counted", sa.Integer, nullable=False, server_default="0"),
     sa.Index("executions_by_state", "state", "created"),
     sa.Index("executions_by_template", "template_id"),
     sa.Index("executions_by_project", "project", "created", "id"),
@@ -112,7 +116,35 @@ jobs = sa.Table(
     sa.Index("jobs_by_item", "execution_id", "node", "item", unique=True),
     sa.Index("jobs_ready", "execution_id", "id", **_where("state = 'ready'")),
     sa.Index("jobs_running", "owner", **_where("state = 'running'")),
+    sa.Index("jobs_waiting", "execution_id", "id", **_where("state = 'waiting'")),
     sa.Index("jobs_by_cache_key", "cache_key", **_where("cache_key IS NOT NULL")),
+)
+
+# One row for each node of an execution: its jobs by state, and its times as of `since`: `job_seconds` of all jobs that ran or
+# waited for a person, `busy_seconds` in which at least one ran. `latest` holds the ids of the jobs that completed last, newest
+# first, each with a blank behind it; `failure` is the first that failed.
+nodes = sa.Table(
+    "execution_nodes",
+    metadata,
+    sa.Column("execution_id", sa.Text, sa.ForeignKey("workflow_executions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("node", sa.Text, primary_key=True),
+    *(sa.Column(str(state), sa.Integer, nullable=False, server_default="0") for state in JobState),
+    sa.Column("started", sa.Float),
+    sa.Column("finished", sa.Float),
+    sa.Column("since", sa.Float, nullable=False, server_default="0.0"),
+    sa.Column("job_seconds", sa.Float, nullable=False, server_default="0.0"),
+    sa.Column("busy_seconds", sa.Float, nullable=False, server_default="0.0"),
+    sa.Column("latest", sa.Text, nullable=False),
+    sa.Column("failure", Serial),
+)
+
+branches = sa.Table(
+    "execution_branches",
+    metadata,
+    sa.Column("execution_id", sa.Text, sa.ForeignKey("workflow_executions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("node", sa.Text, primary_key=True),
+    sa.Column("branch", sa.Text, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
 )
 
 attempts = sa.Table(

@@ -1,17 +1,19 @@
-"""Reads an Overview from SQL: counts per node, the latest result of each, the reviews that wait. It takes a few queries however
-many jobs there are, so that a widget may ask ten times a second; single jobs are in `job_detail`.
+"""Reads an Overview from SQL: counts per node, the latest result of each, the reviews that wait. It reads a few rows for each
+node however many jobs there are, so that a widget may ask ten times a second; single jobs are in `job_detail`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
+from xtyl_engine.database.node_counts import NodeCounts, database_time, kept_counts, scanned_counts
 from xtyl_engine.database.tables import jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
@@ -27,67 +29,43 @@ from xtyl_engine.workflow.plan import Plan
 
 MAX_REVIEWS = 50
 MOST_REVIEWS = 500
-AT_WORK = (JobState.RUNNING, JobState.WAITING)
-MAX_IMAGES = 4
+MOST_SCANNED = 100
 _J = jobs.c
-_COUNTS = (
-    select(
-        _J.node,
-        _J.state,
-        func.count(),
-        func.min(_J.started),
-        func.max(_J.finished),
-        func.sum(_J.finished - _J.started),
-        func.sum(_J.started),
-    )
-    .where(sql.OF_EXECUTION)
-    .group_by(_J.node, _J.state)
-)
-_LATEST = select(_J.output).where(sql.OF_NODE, _J.state == "completed").order_by(_J.id.desc()).limit(MAX_IMAGES)
-_ERROR = (
-    select(_J.item, _J.error)
-    .where(sql.OF_NODE, sql.job_in(JobState.FAILED, JobState.QUARANTINED))
-    .order_by(_J.id)
-    .limit(1)
-)
-_BRANCHES = (
-    select(_J.node, _J.branch, func.count())
-    .where(sql.OF_EXECUTION, _J.branch.is_not(None))
-    .group_by(_J.node, _J.branch)
-)
+_OUTPUT = select(_J.output).where(_J.id == sql.B("job_id"))
+_ERROR = select(_J.item, _J.error).where(_J.id == sql.B("job_id"))
 _REVIEWS = (
     select(_J.node, _J.item, _J.output)
-    .where(sql.OF_EXECUTION, _J.state == "waiting", _J.id > sql.B("after"))
+    .where(sql.OF_EXECUTION, sql.job_in(JobState.WAITING), _J.id > sql.B("after"))
     .order_by(_J.id)
     .limit(sql.B("count"))
 )
 
 
 class Overviews:
-    """Reads overviews of executions. Remembers each node's latest result until its number of completed jobs changes."""
+    """Reads overviews of executions. Remembers each node's latest results until another of its jobs completes."""
 
     def __init__(self, queries: Queries, store: ArtifactStore, rates: ClaimPolicy):
         self._queries = queries
         self._store = store
         self._rates = rates
-        self._seen: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._seen: dict[tuple[str, str, tuple[int, ...]], dict[str, Any]] = {}
+        self._scanned: dict[str, tuple[int, Mapping[str, NodeCounts]]] = {}
 
     def overview(self, execution_id: str) -> Overview:
         """The overview of one execution. Raises RunNotFound."""
         execution = self._queries.execution(execution_id)
         with self._queries.database.read() as transaction:
             plan = self._queries.plans.load(transaction, execution.template_id)
-            counted = _by_node(transaction.rows(_COUNTS, {"execution_id": execution_id}))
-            taken = _branches_taken(transaction, plan, execution_id)
+            now, counted = self._counted(transaction, execution)
             nodes = {
-                name: self._node(transaction, plan, execution, name, counted.get(name, []), taken.get(name, {}))
-                for name in plan.nodes
+                name: self._node(transaction, plan, execution, name, counted.get(name), now) for name in plan.nodes
             }
-            reviews = self._reviews(transaction, execution_id, 0, MAX_REVIEWS)
+            is_waiting = any(node.counts.get(JobState.WAITING) for node in nodes.values())
+            reviews = self._reviews(transaction, execution_id, 0, MAX_REVIEWS) if is_waiting else ()
             waiting_for = self._waits(transaction, plan, execution, nodes)
         stopped = sum(node.counts.get(JobState.STOPPED, 0) for node in nodes.values())
         known = shared(execution, Overview) | {"done": max(0, execution.done - stopped)}
-        return Overview(**known, waiting_for=waiting_for, nodes=nodes, reviews=reviews)
+        return Overview(**known, now=now, waiting_for=waiting_for, nodes=nodes, reviews=reviews)
 
     def reviews(self, execution_id: str, after: tuple[str, str] | None, count: int) -> tuple[Review, ...]:
         """Up to `count` waiting reviews in order, those that follow the review `after`, given by node and item; that one may be
@@ -98,43 +76,54 @@ class Overviews:
             place = transaction.row(sql.JOB_ID, at)
             return self._reviews(transaction, execution_id, place[0] if place else 0, min(count, MOST_REVIEWS))
 
+    def _counted(self, transaction: Transaction, execution: Execution) -> tuple[float, Mapping[str, NodeCounts]]:
+        """The database's time and the counts by node; where none are kept, as they were when each job was looked at last."""
+        kept = kept_counts(transaction, execution.id)
+        if kept is not None:
+            return kept
+        sequence, scanned = self._scanned.get(execution.id, (0, {}))
+        if sequence != execution.sequence:
+            scanned = scanned_counts(transaction, execution.id)
+            self._scanned.clear() if len(self._scanned) > MOST_SCANNED else None
+            self._scanned[execution.id] = execution.sequence, scanned
+        return database_time(transaction), scanned
+
     def _node(
         self,
         transaction: Transaction,
         plan: Plan,
         execution: Execution,
         name: str,
-        counted: list[tuple[Any, ...]],
-        branches: Mapping[str, int],
+        found: NodeCounts | None,
+        now: float,
     ) -> NodeOverview:
-        counts = {JobState(state): count for state, count, *_ in counted}
-        started = [time for _, _, time, *_ in counted if time is not None]
-        finished = [time for _, _, _, time, *_ in counted if time is not None]
-        at_work = [(count, starts) for state, count, *_, starts in counted if state in AT_WORK and starts is not None]
-        node = NodeOverview(counts=counts)
+        if found is None:
+            return NodeOverview()
         facts: dict[str, Any] = {}
-        if counts.get(JobState.COMPLETED):
-            facts = self._latest(transaction, plan, execution.id, name, counts[JobState.COMPLETED])
-        if counts.get(JobState.FAILED) or counts.get(JobState.QUARANTINED):
-            facts = {**facts, "error": _first_error(transaction, execution.id, name)}
-        return NodeOverview(
-            counts=counts,
-            started=min(started, default=None),
-            finished=max(finished, default=None) if node.is_over else None,
-            worked=sum(seconds or 0.0 for state, *_, seconds, _ in counted if state not in AT_WORK),
-            at_work=sum(count for count, _ in at_work),
-            starts=sum(starts for _, starts in at_work),
-            branches=branches,
+        if found.latest:
+            facts = self._latest(transaction, plan, execution.id, name, found)
+        if found.failure is not None:
+            facts = {**facts, "error": _error(transaction, execution.id, found.failure)}
+        node = NodeOverview(
+            counts=found.counts,
+            started=found.started,
+            worked=found.job_seconds,
+            at_work=found.at_work,
+            starts=found.at_work * found.since,
+            busy_seconds=found.busy_seconds,
+            busy_since=found.busy_since(now),
+            branches=found.taken,
             **facts,
         )
+        return replace(node, finished=found.finished) if node.is_over else node
 
-    def _latest(self, transaction: Transaction, plan: Plan, id: str, name: str, count: int) -> dict[str, Any]:
-        key = (id, name, count)
+    def _latest(self, transaction: Transaction, plan: Plan, id: str, name: str, found: NodeCounts) -> dict[str, Any]:
+        key = (id, name, found.latest)
         if key not in self._seen:
             if len(self._seen) > 5_000:
                 self._seen.clear()
-            found = transaction.rows(_LATEST, {"execution_id": id, "node": name})
-            shown = [self._shown(plan, name, output) for (output,) in found if output]
+            outputs = [transaction.row(_OUTPUT, {"job_id": job}) or (None,) for job in found.latest]
+            shown = [self._shown(plan, name, output) for (output,) in outputs if output]
             texts = [text for text, _ in shown if text]
             images = [image for _, image in shown if image]
             self._seen[key] = {"text": texts[0] if texts else None, "images": tuple(images)}
@@ -226,24 +215,9 @@ class Overviews:
         return f"the rate limit of {', '.join(shut[0])}: next start in {shut[1]:.0f} s" if shut else None
 
 
-def _by_node(found: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
-    grouped: dict[str, list[tuple[Any, ...]]] = {}
-    for node, *rest in found:
-        grouped.setdefault(node, []).append(tuple(rest))
-    return grouped
-
-
-def _branches_taken(transaction: Transaction, plan: Plan, id: str) -> dict[str, dict[str, int]]:
-    """How often each conditional took which branch; no query where the plan has none."""
-    taken: dict[str, dict[str, int]] = {}
-    if any(node.kind.exclusive_branches for node in plan.nodes.values()):
-        for name, branch, count in transaction.rows(_BRANCHES, {"execution_id": id}):
-            taken.setdefault(name, {})[branch] = count
-    return taken
-
-
-def _first_error(transaction: Transaction, id: str, name: str) -> str | None:
-    found = transaction.row(_ERROR, {"execution_id": id, "node": name})
+def _error(transaction: Transaction, id: str, job: int) -> str | None:
+    """The error of a job that failed, with its row."""
+    found = transaction.row(_ERROR, {"job_id": job})
     if found is None:
         return None
     item, error = found

@@ -40,8 +40,9 @@ class Review:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOverview:
     """One node's jobs in numbers. Times are seconds since the epoch; `images` are paths, newest first; `branches` is how often a
-    conditional took each branch. `worked` sums the seconds of the ended jobs, `at_work` counts the jobs that run or wait for a
-    person now, `starts` sums the times when these began."""
+    conditional took each branch. `busy_seconds` are those in which at least one job ran, before `busy_since`, the time since when
+    at least one runs; None where none does. Clients of the release before read `worked`, which sums the seconds that jobs ran or
+    waited for a person up to a moment, `at_work`, how many do so now, and `starts`, which has that moment once for each."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
@@ -49,6 +50,8 @@ class NodeOverview:
     worked: float = 0.0
     at_work: int = 0
     starts: float = 0.0
+    busy_seconds: float | None = None
+    busy_since: float | None = None
     text: str | None = None
     images: tuple[str, ...] = ()
     error: str | None = None
@@ -63,13 +66,28 @@ class NodeOverview:
         """How many jobs have ended, without those that a stop ended."""
         return sum(count for state, count in self.counts.items() if state.is_terminal and state is not JobState.STOPPED)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the time at work is known, and not only the sum over all jobs."""
+        return self.busy_seconds is not None
+
+    @property
+    def work(self) -> tuple[float, int, float]:
+        """Seconds at work, in the form of `worked`, `at_work` and `starts`: they are `worked + at_work * now - starts`."""
+        if self.busy_seconds is None:
+            return self.worked, self.at_work, self.starts
+        return self.busy_seconds, int(self.busy_since is not None), self.busy_since or 0.0
+
     def seconds_at_work(self, now: float) -> float | None:
-        """How long the node was at work: the time from its first start to its last end or the sum over its jobs, whichever is
-        less, so that pauses between jobs do not count. None before the first start."""
+        """How long at least one job of the node ran: waits between jobs, for a person or in a pause do not count. None before the
+        first start. Where only the sum over all jobs is known, it is at most that, and at most the time from the first start to
+        the last end."""
         if self.started is None:
             return None
-        together = self.worked + self.at_work * now - self.starts
-        return max(0.0, min((now if self.finished is None else self.finished) - self.started, together))
+        worked, at_work, starts = self.work
+        together = worked + at_work * now - starts
+        span = together if self.is_exact else (now if self.finished is None else self.finished) - self.started
+        return max(0.0, min(span, together))
 
     @property
     def is_over(self) -> bool:
@@ -79,7 +97,8 @@ class NodeOverview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """One execution in numbers, as of event number `sequence`. `nodes` has one entry per node of the plan."""
+    """One execution in numbers, as of event number `sequence`, and of `now` by the database's clock. `nodes` has one entry per
+    node of the plan."""
 
     id: str
     name: str
@@ -91,6 +110,7 @@ class Overview:
     rows: int
     started: float | None
     finished: float | None
+    now: float | None = None
     waiting_for: str | None = None
     error: str | None = None
     nodes: Mapping[str, NodeOverview] = field(default_factory=dict)

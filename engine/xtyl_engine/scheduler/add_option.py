@@ -38,7 +38,8 @@ def ask_another(locked: LockedExecution, review: str, item: str, id: int) -> int
     added = list(added_jobs(plan, axis, f"{prefix}.{place}"))
     new = {"execution_id": locked.id, "state": str(JobState.BLOCKED), "pending": 0, "live": 0}
     locked.add_jobs({**new, "node": node, "item": where} for node, where in added)
-    locked.transaction.run(transitions.ANOTHER, {"job_id": id})
+    if locked.transaction.run(transitions.ANOTHER, {"job_id": id}):
+        locked.changes.move(review, JobState.WAITING, JobState.BLOCKED)
     for node, where in added:
         (made,) = locked.transaction.row(sql.JOB_ID, {"execution_id": locked.id, "node": node, "item": where}) or (0,)
         stand_again(locked, made, node, where)

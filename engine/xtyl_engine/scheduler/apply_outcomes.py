@@ -15,7 +15,7 @@ from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.scheduler.rules import EndedJob
-from xtyl_engine.states import End
+from xtyl_engine.states import End, JobState
 
 
 class Raced(Exception):
@@ -98,14 +98,19 @@ def _ended_job(outcome: Outcome) -> EndedJob | None:
 
 def _complete(locked: LockedExecution, outcomes: list[Completed], alone: bool) -> list[Outcome]:
     """Success is guarded by the job's state alone, not by owner or epoch: the first commit wins."""
-    won = locked.transaction.many(transitions.COMPLETE, [_completed_row(locked, outcome) for outcome in outcomes])
-    if won != len(outcomes):
+    rows = [_completed_row(locked, outcome) for outcome in outcomes]
+    # In a batch all run: one that is ready again, because its worker was thought lost, is completed alone.
+    for source in (JobState.RUNNING, JobState.READY) if alone else (JobState.RUNNING,):
+        if locked.transaction.many(transitions.COMPLETE[source], rows) == len(outcomes):
+            break
+    else:
         if not alone:
             raise Raced
         _keep_late(locked, outcomes[0])
         return []
     _end_attempts(locked, outcomes)
     for outcome in outcomes:
+        locked.changes.complete(outcome.claim.node, source, outcome.claim.job_id, outcome.branch)
         cached = {"cached": True} if outcome.cached else {}
         locked.note(EventKind.JOB_COMPLETED, outcome.claim.node, outcome.claim.item, **cached)
     return list(outcomes)
@@ -127,6 +132,7 @@ def _fail(locked: LockedExecution, outcome: Failed) -> bool:
     claim = outcome.claim
     if not locked.transaction.run(transitions.FAIL, mine(locked, claim, outcome.failure)):
         return False
+    locked.changes.fail(claim.node, JobState.FAILED, claim.job_id)
     _end_attempts(locked, [outcome])
     locked.failed += 1
     locked.note(EventKind.JOB_FAILED, claim.node, claim.item, error=outcome.failure.message[:500])
@@ -139,6 +145,7 @@ def _pause(locked: LockedExecution, outcome: Failed) -> bool:
     parameters = mine(locked, outcome.claim, outcome.failure) | given
     if not locked.transaction.run(transitions.RETRY, parameters):
         return False
+    locked.changes.move(outcome.claim.node, JobState.RUNNING, JobState.READY)
     _end_attempts(locked, [outcome])
     locked.make("start")
     if locked.make("pause"):
@@ -154,6 +161,7 @@ def _retry(locked: LockedExecution, outcome: Retrying) -> bool:
     parameters = mine(locked, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
     if not locked.transaction.run(transitions.RETRY, parameters):
         return False
+    locked.changes.move(claim.node, JobState.RUNNING, JobState.READY)
     _end_attempts(locked, [outcome])
     error = outcome.failure.message[:500]
     locked.note(EventKind.JOB_RETRYING, claim.node, claim.item, error=error, seconds=round(outcome.delay_seconds, 3))
@@ -165,6 +173,7 @@ def _release(locked: LockedExecution, outcome: Released) -> bool:
     parameters = mine(locked, claim) | {"due": locked.now + outcome.delay_seconds, "reason": outcome.because}
     if not locked.transaction.run(transitions.RELEASE, parameters):
         return False
+    locked.changes.move(claim.node, JobState.RUNNING, JobState.READY)
     _end_attempts(locked, [outcome])
     locked.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
     return True
@@ -174,6 +183,7 @@ def _wait(locked: LockedExecution, outcome: Waiting) -> bool:
     parameters = mine(locked, outcome.claim) | {"output": outcome.output}
     if not locked.transaction.run(transitions.WAIT, parameters):
         return False
+    locked.changes.move(outcome.claim.node, JobState.RUNNING, JobState.WAITING)
     _end_attempts(locked, [outcome])
     locked.note(EventKind.JOB_WAITING, outcome.claim.node, outcome.claim.item)
     return True

@@ -63,7 +63,8 @@ def stand_again(locked: LockedExecution, id: int, node: str, item: str) -> None:
     pending += end is not None
     state = str(JobState.BLOCKED if pending else JobState.READY)
     waits = {"job_id": id, "state": state, "pending": pending, "live": live}
-    locked.transaction.run(transitions.SET_WAITING_FOR, waits)
+    if locked.transaction.run(transitions.SET_WAITING_FOR, waits) and not pending:
+        locked.changes.move(node, JobState.BLOCKED, JobState.READY)
     if end is not None:
         locked.done += len(end_early(locked, node, item, end))
 
@@ -127,19 +128,18 @@ def _count_down(locked: LockedExecution, steps: list[Countdown]) -> None:
         live[step.jobs] += step.live
     for is_below, statement in transitions.COUNT_DOWN.items():
         counted = [_at(locked, jobs) | {"by": n, "add": live[jobs]} for jobs, n in by.items() if jobs.below is is_below]
-        locked.transaction.many(statement, counted)
+        for node, state in locked.transaction.many_rows(statement, counted):
+            if state == JobState.READY:
+                locked.changes.move(node, JobState.BLOCKED, JobState.READY)
 
 
 def _cut_off(locked: LockedExecution, jobs: JobRange, end: End) -> list[EndedJob]:
     """End jobs that will never run. A failure upstream of a step in a branch counts only once the branch is taken: until then the
     step is doomed, so that its end does not depend on which of the two is known first."""
-    parameters = _skip_parameters(locked, jobs, end)
     if end in FATAL and jobs.node in locked.plan.guarded:
-        return _judge(locked, locked.transaction.rows(transitions.DOOM[jobs.below], parameters))
-    return [
-        _skipped(locked, node, item, end)
-        for node, item in locked.transaction.rows(transitions.SKIP_CUT[jobs.below], parameters)
-    ]
+        doom = transitions.DOOM[jobs.below]
+        return _judge(locked, locked.transaction.rows(doom, _skip_parameters(locked, jobs, end)))
+    return _skip(locked, transitions.SKIP_CUT[jobs.below], jobs, end)
 
 
 def _judge_doomed(locked: LockedExecution, steps: list[Countdown | Cut]) -> list[EndedJob]:
@@ -160,8 +160,7 @@ def _judge(locked: LockedExecution, doomed: list[tuple[Any, ...]]) -> list[Ended
         if any(standing.pending for standing in standings):
             continue
         end = End.BRANCH if any(standing.end is End.BRANCH for standing in standings) else End(because)
-        locked.transaction.rows(transitions.SKIP_CUT[False], _skip_parameters(locked, JobRange(node, item, False), end))
-        ended.append(_skipped(locked, node, item, end))
+        ended += _skip(locked, transitions.SKIP_CUT[False], JobRange(node, item, False), end)
     return ended
 
 
@@ -169,12 +168,19 @@ def _skip_exhausted(locked: LockedExecution, steps: list[Countdown | Cut]) -> li
     """Skip jobs whose last parent has ended with none live; only a parent that is not live can cause that."""
     ranges = {step.jobs for step in steps if isinstance(step, Countdown) and not step.live}
     return [
-        _skipped(locked, node, item, End.BRANCH)
+        ended
         for jobs in sorted(ranges, key=lambda jobs: (jobs.node, jobs.item))
-        for node, item in locked.transaction.rows(
-            transitions.SKIP_EXHAUSTED[jobs.below], _skip_parameters(locked, jobs, End.BRANCH)
-        )
+        for ended in _skip(locked, transitions.SKIP_EXHAUSTED[jobs.below], jobs, End.BRANCH)
     ]
+
+
+def _skip(locked: LockedExecution, statement: Any, jobs: JobRange, end: End) -> list[EndedJob]:
+    skipped = []
+    for node, item, state in locked.transaction.rows(statement, _skip_parameters(locked, jobs, end)):
+        locked.changes.move(node, JobState(state), JobState.SKIPPED)
+        locked.note(EventKind.JOB_SKIPPED, node, item, reason=str(end))
+        skipped.append(EndedJob(node, item, end))
+    return skipped
 
 
 def _at(locked: LockedExecution, jobs: JobRange) -> dict[str, Any]:
@@ -183,11 +189,6 @@ def _at(locked: LockedExecution, jobs: JobRange) -> dict[str, Any]:
 
 def _skip_parameters(locked: LockedExecution, jobs: JobRange, end: End) -> dict[str, Any]:
     return _at(locked, jobs) | {"reason": str(end), "now": locked.now}
-
-
-def _skipped(locked: LockedExecution, node: str, item: str, end: End) -> EndedJob:
-    locked.note(EventKind.JOB_SKIPPED, node, item, reason=str(end))
-    return EndedJob(node, item, end)
 
 
 def _tally(locked: LockedExecution, node: str, item: str, is_below: bool) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.scheduler.rate_limits.permits import FRONT_SHUT, READY_OPEN, READY_SHUT, Gate, joined
 from xtyl_engine.scheduler.routing import Route
-from xtyl_engine.states import ExecutionState
+from xtyl_engine.states import ExecutionState, JobState
 
 PEEK = 16
 OPEN_TO_CLAIMS = (ExecutionState.PENDING, ExecutionState.RUNNING)
@@ -126,4 +126,5 @@ def _write_claims(locked: LockedExecution, taken: list[tuple[Any, ...]], claiman
     locked.transaction.many(transitions.CLAIM, rows)
     locked.transaction.many(sql.ADD_ATTEMPT, [{k: v for k, v in row.items() if k != "lease"} for row in rows])
     for _, node, item, attempt, _, because, *_ in taken:
+        locked.changes.move(node, JobState.READY, JobState.RUNNING)
         locked.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)

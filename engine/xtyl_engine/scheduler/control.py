@@ -171,6 +171,8 @@ def _stop(locked: LockedExecution, by: str) -> None:
         return
     if not locked.make("stop"):
         raise _refused(locked, "stopped", "There is nothing to stop: this run is already over.")
+    for node, state, count in locked.transaction.rows(sql.OPEN_JOBS, {"execution_id": locked.id}):
+        locked.changes.move(node, JobState(state), JobState.STOPPED, count)
     locked.done += locked.transaction.run(transitions.STOP_JOBS, {"execution_id": locked.id, "now": locked.now})
     locked.note(EventKind.STOPPED, **_signed(by))
 
@@ -191,7 +193,9 @@ def _reopen(locked: LockedExecution, by: str) -> None:
     still in flight goes on as the same attempt; if its worker has died meanwhile, the sweep finds it as any other."""
     if locked.make("reopen"):
         locked.epoch += 1
-    in_flight = locked.transaction.run(transitions.GO_ON, {"execution_id": locked.id})
+    in_flight = locked.transaction.rows(transitions.GO_ON, {"execution_id": locked.id})
+    for (node,) in in_flight:
+        locked.changes.move(node, JobState.STOPPED, JobState.RUNNING)
     kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
     opened = [
         (id, node, item, state)
@@ -199,11 +203,14 @@ def _reopen(locked: LockedExecution, by: str) -> None:
         if because not in kept.get(JobState(state), ())
     ]
     locked.transaction.many(transitions.REOPEN, [{"job_id": id} for id, *_ in opened])
-    locked.done -= in_flight + sum(JobState(state).is_terminal for *_, state in opened)
+    for _, node, _, state in opened:
+        if state != JobState.BLOCKED:
+            locked.changes.move(node, JobState(state), JobState.BLOCKED)
+    locked.done -= len(in_flight) + sum(JobState(state).is_terminal for *_, state in opened)
     locked.failed = 0
     # None would keep the stored error.
     locked.error = ""
-    locked.note(EventKind.REOPENED, jobs=in_flight + len(opened), **_signed(by))
+    locked.note(EventKind.REOPENED, jobs=len(in_flight) + len(opened), **_signed(by))
     depth = {name: node.depth for name, node in locked.plan.nodes.items()}
     for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
         stand_again(locked, id, node, item)
@@ -236,7 +243,8 @@ def _decide(locked: LockedExecution, ended: EndedJob, made: dict[str, Any]) -> N
     locked.transaction.run(sql.ADD_DECISION, made | {"time": locked.now})
     reason = "first" if ended.end is End.LIVE else str(ended.end)
     decided = {"job_id": made["job_id"], "output": made["after"], "reason": reason, "now": locked.now}
-    locked.transaction.run(transitions.DECIDE, decided)
+    if locked.transaction.run(transitions.DECIDE, decided):
+        locked.changes.complete(ended.node, JobState.WAITING, made["job_id"])
     locked.note(EventKind.JOB_DECIDED, ended.node, ended.item, action=made["action"], by=made["by"])
     settle(locked, [ended])
 

@@ -5,6 +5,7 @@ through a LockedExecution; what follows from an ended job is in `cascade`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,7 +14,8 @@ from xtyl_engine.database.connection import Transaction
 from xtyl_engine.errors import LimitExceeded, RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.limits import MAX_EVENT_BYTES
-from xtyl_engine.states import EXECUTION_TRANSITIONS, ExecutionState
+from xtyl_engine.scheduler.node_changes import NodeChanges
+from xtyl_engine.states import EXECUTION_TRANSITIONS, ExecutionState, JobState
 from xtyl_engine.workflow.plan import Plan
 
 
@@ -25,7 +27,9 @@ class LockedExecution:
         found = transaction.row(sql.LOCK, {"execution_id": execution_id}) if execution_id.isprintable() else None
         if found is None:
             raise RunNotFound.of(execution_id)
-        state, self.epoch, self.total, self.done, self.failed, self.sequence, self.template_id, limit, now = found
+        state, self.epoch, self.total, self.done, self.failed, self.sequence, counted, self.template_id, limit, now = (
+            found
+        )
         self.transaction = transaction
         self.id = execution_id
         self.state = ExecutionState(state)
@@ -33,6 +37,9 @@ class LockedExecution:
         self.now = float(now)
         self.error: str | None = None
         self.events: list[Event] = []
+        self.changes = NodeChanges()
+        self._counted = int(counted)
+        self.is_counted = counted == self.sequence
         self._load = load
         self._plan: Plan | None = None
 
@@ -60,9 +67,12 @@ class LockedExecution:
         return True
 
     def save(self) -> None:
-        """Write the row, and the events."""
+        """Write the row, the counts of the nodes, and the events."""
         if self.done >= self.total and not self.state.is_terminal:
             self._finish()
+        if self.is_counted:
+            self.changes.save(self.transaction, self.id, self.now)
+            self._counted = self.sequence
         self.transaction.run(
             sql.SAVE_EXECUTION,
             {
@@ -73,6 +83,7 @@ class LockedExecution:
                 "done": self.done,
                 "failed": self.failed,
                 "sequence": self.sequence,
+                "counted": self._counted,
                 "error": self.error,
                 "started": None if self.state is ExecutionState.PENDING else self.now,
                 "finished": self.now if self.state.is_terminal else None,
@@ -84,6 +95,8 @@ class LockedExecution:
         """Add jobs; returns how many."""
         rows = list(seeds)
         self.transaction.many(sql.ADD_JOBS, rows)
+        for (node, state), count in Counter((row["node"], row["state"]) for row in rows).items():
+            self.changes.add(node, JobState(state), count)
         self.total += len(rows)
         return len(rows)
 

@@ -109,13 +109,16 @@ def initial_jobs(plan: Plan, rows: int) -> Iterator[Seed]:
                 yield Seed(name, item, pending)
 
 
+def initial_counts(plan: Plan, rows: int) -> Iterator[tuple[str, bool, int]]:
+    """How many jobs of each node `initial_jobs` yields, and whether they are ready, without yielding them."""
+    for name, node in plan.nodes.items():
+        each = 0 if plan.expanded_by(name) else prod(plan.lengths[axis] for axis in node.axes[1:])
+        yield name, not node.parents, rows * each
+
+
 def count_initial_jobs(plan: Plan, rows: int) -> int:
-    """How many jobs `initial_jobs` yields, without yielding them."""
-    return rows * sum(
-        prod(plan.lengths[axis] for axis in node.axes[1:])
-        for name, node in plan.nodes.items()
-        if plan.expanded_by(name) is None
-    )
+    """How many jobs `initial_jobs` yields."""
+    return sum(count for _, _, count in initial_counts(plan, rows))
 
 
 def expanded_jobs(plan: Plan, ended: EndedJob) -> Iterator[Seed]:

@@ -27,7 +27,8 @@ from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.scheduler.beginning import Batch, Beginning
 from xtyl_engine.scheduler.locked_execution import event_row
-from xtyl_engine.scheduler.rules import count_initial_jobs
+from xtyl_engine.scheduler.node_changes import add_nodes
+from xtyl_engine.scheduler.rules import count_initial_jobs, initial_counts
 from xtyl_engine.scheduler.templates import keep_version
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.values.functions import PackedFunction, check_size
@@ -208,8 +209,10 @@ def _write(transaction: Transaction, submission: Submission, jobs: int, batch: B
             "project": submission.project,
             "submission_key": submission.key,
             "submission_digest": submission.digest,
+            "counted": 1,
         },
     )
+    add_nodes(transaction, submission.id, initial_counts(submission.plan, len(submission.rows)))
     batch.write(transaction)
     functions = [asdict(f) | {"execution_id": submission.id, "name": mend(f.name)} for f in submission.functions]
     transaction.many(sql.ADD_FUNCTION, functions)

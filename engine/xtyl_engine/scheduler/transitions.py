@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Float, Integer, Text, and_, case, func, null, or_, select, type_coerce, update
+from sqlalchemy import Float, Integer, Text, and_, case, func, literal_column, null, or_, select, type_coerce, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now
@@ -20,6 +20,8 @@ _JOB = _J.id == B("job_id")
 _MINE = and_(_JOB, _J.owner == B("owner"), _J.attempt == B("number"))
 _IS_LOST = and_(_JOB, _J.attempt == B("number"), _J.lease < Now())
 _IS_FREED = and_(_J.pending == B("by"), _J.live + B("add") > 0)
+# What a job was that a parent has skipped: a ready one waited for nothing, and has a live parent.
+_STOOD = case((and_(_J.pending == 0, _J.live > 0), literal_column("'ready'")), else_=literal_column("'blocked'"))
 _FAILURE: dict[str, Any] = {name: B(name) for name in ("error_class", "error", "traceback")}
 # The attempt's outcome is not recorded: a process executes the job, or died with it.
 _IS_IN_FLIGHT = (
@@ -41,7 +43,7 @@ def _skip(condition: ColumnElement[bool]) -> Any:
         update(jobs)
         .where(condition)
         .values(state=target(JOB_TRANSITIONS["skip"]), because=B("reason"), finished=B("now"))
-        .returning(_J.node, _J.item)
+        .returning(_J.node, _J.item, _STOOD)
     )
 
 
@@ -53,7 +55,7 @@ COUNT_DOWN = {
         pending=_J.pending - B("by"),
         live=_J.live + B("add"),
         state=case((_IS_FREED, target(JOB_TRANSITIONS["unblock"])), else_=_J.state),
-    )
+    ).returning(_J.node, _J.state)
     for is_below, where in WHERE.items()
 }
 
@@ -79,18 +81,23 @@ CLAIM = transition(
     "claim", _JOB, attempt=B("number"), tries=_J.tries + 1, owner=B("owner"), lease=B("lease"), started=B("started")
 )
 
-COMPLETE = transition(
-    "complete",
-    _JOB,
-    **{name: B(name) for name in ("output", "branch", "cached")},
-    # A late result that was kept comes without its key and its usage, which are in the row already.
-    cache_key=func.coalesce(type_coerce(B("cache_key"), Text), _J.cache_key),
-    provider=func.coalesce(type_coerce(B("provider"), Text), _J.provider),
-    model=func.coalesce(type_coerce(B("model"), Text), _J.model),
-    tokens=func.coalesce(type_coerce(B("tokens"), Integer), _J.tokens),
-    cost=func.coalesce(type_coerce(B("cost"), Float), _J.cost),
-    finished=B("now"),
-)
+# By the state it starts from, so that the counts know it.
+COMPLETE = {
+    source: update(jobs)
+    .where(_JOB, job_in(JobState(source)))
+    .values(
+        state=target(JOB_TRANSITIONS["complete"]),
+        **{name: B(name) for name in ("output", "branch", "cached")},
+        # A late result that was kept comes without its key and its usage, which are in the row already.
+        cache_key=func.coalesce(type_coerce(B("cache_key"), Text), _J.cache_key),
+        provider=func.coalesce(type_coerce(B("provider"), Text), _J.provider),
+        model=func.coalesce(type_coerce(B("model"), Text), _J.model),
+        tokens=func.coalesce(type_coerce(B("tokens"), Integer), _J.tokens),
+        cost=func.coalesce(type_coerce(B("cost"), Float), _J.cost),
+        finished=B("now"),
+    )
+    for source in JOB_TRANSITIONS["complete"].sources
+}
 
 # A job that is neither ready nor running keeps the first result that comes, whatever its state: a completed one has its own,
 # and a waiting one shows what it has.
@@ -130,7 +137,7 @@ STOP_JOBS = transition(
     output=case((job_in(JobState.WAITING), null()), else_=_J.output),
 )
 
-GO_ON = transition("go_on", and_(OF_EXECUTION, _IS_IN_FLIGHT), lost=0, finished=None)
+GO_ON = transition("go_on", and_(OF_EXECUTION, _IS_IN_FLIGHT), lost=0, finished=None).returning(_J.node)
 
 REOPENABLE = or_(guard(_J.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)
 

@@ -16,19 +16,21 @@ from xtyl_engine.database.connection import Database, Transaction, may_pass
 from xtyl_engine.errors import ErrorClass, WorkflowException
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, failpoint
-from xtyl_engine.scheduler import transitions
+from xtyl_engine.scheduler import node_changes, transitions
 from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.commit import Publish
 from xtyl_engine.scheduler.locked_execution import LockedExecution
+from xtyl_engine.scheduler.mend_counts import mend_counts
 from xtyl_engine.scheduler.rules import EndedJob
 from xtyl_engine.scheduler.startable import startable
-from xtyl_engine.states import End, ExecutionState
+from xtyl_engine.states import End, ExecutionState, JobState
 from xtyl_engine.telemetry.log_lines import about_execution
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.workflow.plan import Plan
 
 log = logging.getLogger("xtyl")
 MAX_LOST = 3
+MEND_SECONDS = 10.0
 MEND = "Find what ends the process, such as too little memory or a crash in a library, then `run.retry()`."
 
 
@@ -52,6 +54,7 @@ class Sweeper:
     _ended: threading.Event = field(default_factory=threading.Event)
     _touched: float = field(default_factory=time.monotonic)
     _patient_until: float = 0.0
+    _mend_at: float = 0.0
 
     def start(self) -> None:
         for name, work, seconds in (("beat", self.beat, self.beat_seconds), ("sweep", self.sweep, self.sweep_seconds)):
@@ -63,26 +66,32 @@ class Sweeper:
     def beat(self) -> None:
         """Renew the leases of the claims held here. A claim whose answer from the database was lost is not held, and runs out."""
         failpoint(Point.BEAT_BEFORE)
+        held = list(self.slots.held())
         parameters = [
             {"job_id": claim.job_id, "number": claim.number, "owner": self.owner, "lease_seconds": self.lease_seconds}
-            for claim in self.slots.held()
+            for claim in held
         ]
         if parameters:
 
             def renew(transaction: Transaction) -> int:
-                return transaction.many(transitions.BEAT, parameters)
+                renewed = transaction.many(transitions.BEAT, parameters)
+                node_changes.beat(transaction, ((claim.execution_id, claim.node) for claim in held))
+                return renewed
 
             self.database.transact(renew, seconds=self.beat_seconds)
         failpoint(Point.BEAT_AFTER)
 
     def sweep(self) -> None:
-        """One round: put back lost jobs, look for stopped executions, ask for slots for unclaimed jobs."""
+        """One round: put back lost jobs, look for stopped executions, ask for slots for unclaimed jobs, mend counts at times."""
         self.put_back_lost()
         self._note_stopped()
         if free := self.slots.free():
             with self.database.read() as transaction:
                 waiting = startable(transaction, self.slots.recorder.rates, self.load, free)
             self.slots.share(waiting)
+        if time.monotonic() > self._mend_at:
+            mend_counts(self.database, self.load)
+            self._mend_at = time.monotonic() + MEND_SECONDS
 
     def put_back_lost(self) -> None:
         """Make jobs ready again whose lease has run out; quarantine those lost too often."""
@@ -174,8 +183,10 @@ def _lose(locked: LockedExecution, id: int, node: str, item: str, attempt: int, 
         return []
     locked.transaction.run(sql.END_ATTEMPT, parameters | {"error": words})
     if not poisoned:
+        locked.changes.move(node, JobState.RUNNING, JobState.READY)
         locked.note(EventKind.JOB_LOST, node, item, lost=lost + 1)
         return []
+    locked.changes.fail(node, JobState.QUARANTINED, id)
     locked.failed += 1
     locked.note(EventKind.JOB_QUARANTINED, node, item, error=words)
     return [EndedJob(node, item, End.FAILURE)]

@@ -214,6 +214,7 @@ def set_back(driver: Driver, claim: Claim) -> None:
     lose(driver)
     with driver.database.engine.begin() as connection:
         connection.execute(text("UPDATE agent_jobs SET state = 'blocked', pending = 1 WHERE node = 'n0'"))
+        connection.execute(text("UPDATE execution_nodes SET blocked = ready, ready = 0 WHERE node = 'n0'"))
 
 
 OVER: dict[str, Callable[[Driver, Claim], None]] = {

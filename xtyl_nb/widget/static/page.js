@@ -81,9 +81,10 @@ function placed(bar, start, end, whole) {
   bar.style.width = `${Math.max(0, Math.min(100 - left, (100 * (end - start)) / all))}%`;
 }
 
-// At most the time from the first start to the last end, and at most the sum of its jobs: a pause between them is no work.
+// Of a stack, and from an older back end, only the sum over jobs is known: it is at most the time from the first start to the last end.
 function atWork(node, elapsed) {
-  return Math.min((node.end ?? elapsed) - node.start, node.worked + node.at_work * elapsed - node.starts);
+  const together = Math.max(0, node.worked + node.at_work * elapsed - node.starts);
+  return node.exact ? together : Math.min((node.end ?? elapsed) - node.start, together);
 }
 
 function lasted(seconds) {

@@ -16,13 +16,14 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database import tables
 from xtyl_engine.database.connection import Database, Now, Transaction
 from xtyl_engine.database.steps import BREATH_SECONDS, is_quiet
-from xtyl_engine.database.tables import attempts, decisions, events, executions, functions, jobs, rows
+from xtyl_engine.database.tables import attempts, branches, decisions, events, executions, functions, jobs, nodes, rows
 from xtyl_engine.states import ExecutionState
 
 STEP_ROWS = 2_000
 PAGE = 100
 _E, _J, _T, _V = executions.c, jobs.c, tables.templates.c, tables.versions.c
-_OF = {table: table.c.execution_id == sql.B("execution_id") for table in (jobs, events, rows, functions)}
+_SMALL = (functions, nodes, branches)
+_OF = {table: table.c.execution_id == sql.B("execution_id") for table in (jobs, events, rows, *_SMALL)}
 # Jobs last: what an interrupted removal leaves behind is found by them.
 _PLACES = {events: events.c.sequence, rows: rows.c.position, jobs: _J.id}
 _BETWEEN = {table: place.between(sql.B("low"), sql.B("high")) for table, place in _PLACES.items()}
@@ -31,11 +32,9 @@ _STEP = {table: delete(table).where(_OF[table], between) for table, between in _
 _STEP_JOBS = select(_J.id).where(_OF[jobs], _BETWEEN[jobs])
 # Deleted before the jobs they refer to.
 _ABOUT_JOBS = [delete(table).where(table.c.job_id.in_(_STEP_JOBS)) for table in (attempts, decisions)]
-_DELETE_FUNCTIONS = delete(functions).where(_OF[functions])
+_DELETE_SMALL = [delete(table).where(_OF[table]) for table in _SMALL]
 _DELETE_EXECUTION = delete(executions).where(_E.id == sql.B("execution_id"))
-_LEFT_BEHIND = union(
-    *(select(t.c.execution_id).where(t.c.execution_id.not_in(select(_E.id))) for t in (jobs, events, rows, functions))
-)
+_LEFT_BEHIND = union(*(select(table.c.execution_id).where(table.c.execution_id.not_in(select(_E.id))) for table in _OF))
 Step = Callable[[Transaction], int]
 
 
@@ -162,7 +161,7 @@ def _finish_interrupted(database: Database) -> Iterator[tuple[str, int]]:
 def _steps(transaction: Transaction, id: str) -> list[Step]:
     """The steps that delete all of an execution but its own row."""
     of = {"execution_id": id}
-    steps: list[Step] = [lambda transaction: 0 * transaction.run(_DELETE_FUNCTIONS, of)]
+    steps: list[Step] = [lambda transaction: 0 * sum(transaction.run(each, of) for each in _DELETE_SMALL)]
     for table, ends in _ENDS.items():
         low, high = transaction.row(ends, of) or (None, None)
         if low is not None and high is not None:

@@ -114,6 +114,9 @@ def big(word: str) -> object:
 def test_an_old_run_goes_with_all_that_was_its_own(bench: Workbench, tidied: Callable[..., Tally]) -> None:
     """Rows, jobs, attempts, events, decisions, functions, files and live events are gone; a read of it says so."""
     flow = xt.Workflow("old").generate_image("art", prompt="{{ word }}", n=2, **IMAGE).review("pick", of="art")
+    flow = flow.conditional(
+        "way", when="{{ word == 'lamp' }}", then=lambda flow: flow.call("more", lambda word: word, word="{{ word }}")
+    )
     run = bench.done(
         flow.call("again", lambda word: word, word="{{ word }}"),
         [{"word": "lamp"}],
@@ -130,8 +133,8 @@ def test_an_old_run_goes_with_all_that_was_its_own(bench: Workbench, tidied: Cal
     foreseen = foresee(bench.backend.database, bench.backend.store.folder, KEPT)
     assert left(bench) == before
     tally = tidied()
-    assert (tally.executions, tally.jobs, tally.files) == (1, 4, 2)
-    assert (foreseen.executions, foreseen.jobs, foreseen.files, foreseen.bytes) == (1, 4, 2, tally.bytes)
+    assert (tally.executions, tally.jobs, tally.files) == (1, 6, 2)
+    assert (foreseen.executions, foreseen.jobs, foreseen.files, foreseen.bytes) == (1, 6, 2, tally.bytes)
     # The newest plan of a name stays: it may be run by its name.
     assert {name for name, count in left(bench).items() if count} == {"workflow_templates", "template_versions"}
     assert names(bench) == set()

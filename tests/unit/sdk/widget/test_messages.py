@@ -92,13 +92,13 @@ def test_an_image_is_sent_as_large_as_a_page_can_use(bench: Workbench) -> None:
 
 
 def test_time_at_work_is_what_the_jobs_took(bench: Workbench) -> None:
-    """It is at most their sum, as in the table of jobs; a review waits with its person."""
+    """Those of a review stand still while it waits for a person."""
     run = bench.done(FLOW, BRIEFS.head(3))
     jobs = run.jobs()
     nodes = run.overview().nodes
     took: Any = jobs[jobs["node"] == "line"]["duration"].sum()
     assert nodes["line"].worked == pytest.approx(took.total_seconds(), abs=0.02)
     assert (nodes["line"].at_work, nodes["pick"].at_work) == (0, 3)
-    since = nodes["pick"].started
-    assert since is not None
-    assert nodes["pick"].seconds_at_work(since + 60) == pytest.approx(60)
+    assert nodes["pick"].started is not None
+    assert nodes["pick"].seconds_at_work(nodes["pick"].started + 600) == nodes["pick"].busy_seconds
+    assert nodes["pick"].busy_since is None
