@@ -19,7 +19,7 @@ from celery.worker.request import Request
 from xtyl_engine.broker.celery_app import TASK, make_app
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
-from xtyl_engine.errors import WorkflowException
+from xtyl_engine.errors import RunNotFound, WorkflowException
 from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.scheduler.routing import read_route
 from xtyl_engine.settings import PREFORK, Settings, load_settings
@@ -69,6 +69,8 @@ def advance(execution_id: str) -> None:
     try:
         with _at_work():
             process().slots.advance(str(execution_id))
+    except RunNotFound as error:
+        log.warning("a notification is dropped: %s", error.message)
     finally:
         if _waker is not None:
             _waker.wake()

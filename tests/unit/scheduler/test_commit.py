@@ -38,10 +38,11 @@ def driver(database: Database) -> Driver:
     return Driver(database)
 
 
-def sweep(driver: Driver) -> None:
+def sweep(driver: Driver, load: Callable[[Transaction, str], Plan] | None = None) -> None:
     """One round of a sweeper that has no slots to fill."""
     slots = Slots(driver.recorder, None, lambda id: None, 0, 1.0)  # type: ignore[arg-type]
-    Sweeper(driver.database, slots, "sweeper", driver.published.extend, driver.plans.load, 10, 3, 1).put_back_lost()
+    load = load or driver.plans.load
+    Sweeper(driver.database, slots, "sweeper", driver.published.extend, load, 10, 3, 1).put_back_lost()
 
 
 def together(driver: Driver, *requests: tuple[Sequence[Outcome], str, int]) -> list[Future[Grant]]:
@@ -330,6 +331,22 @@ def test_a_job_whose_end_cannot_be_followed_up_pauses_its_run(driver: Driver) ->
     assert (driver.state(id), driver.states(id)["n0@0"]) == ("paused", "ready")
     assert "could not be recorded and is lost: KeyError" in str(driver.queries.execution(id).error)
     assert driver.claim(id) == ()
+
+
+def test_a_plan_that_cannot_be_read_ends_no_other_run_s_sweep(driver: Driver) -> None:
+    """The lost jobs of the other runs are put back."""
+    sound, *broken = driver.submit(chain(1)), *(driver.submit(chain(2)) for _ in range(5))
+    assert driver.claim(sound)
+    ((claim,), *_) = [driver.claim(id) for id in broken]
+
+    def load(transaction: Transaction, template_id: str) -> Plan:
+        if template_id == claim.template_id:
+            raise KeyError("nodes")
+        return driver.plans.load(transaction, template_id)
+
+    driver.expire_leases()
+    sweep(driver, load)
+    assert driver.states(sound) == {"n0@0": "ready"}
 
 
 def test_the_result_of_a_deleted_run_is_dropped(driver: Driver) -> None:

@@ -54,6 +54,24 @@ def test_jobs_are_counted_by_state_and_type(driver):
     }
 
 
+def test_a_plan_that_cannot_be_read_hides_no_other_run_s_jobs(driver):
+    """Its own jobs are counted without their type."""
+    broken = plan_of({"odd": {}}, [])
+    for plan in (broken, PAIR):
+        driver.submit(plan)
+
+    def load(transaction, template_id):
+        if template_id == broken.digest:
+            raise KeyError("nodes")
+        return driver.plans.load(transaction, template_id)
+
+    assert dict(JobCounts(driver.database, load)()) == {
+        ("pending", "ready", "unknown"): 1,
+        ("pending", "ready", "generate_copy"): 1,
+        ("pending", "blocked", "call"): 1,
+    }
+
+
 def test_the_count_is_kept_for_a_while(driver):
     """Frequent collections do not read the database as often."""
     id = driver.submit(PAIR)
