@@ -151,7 +151,7 @@ class Oracle:
         for job in self.jobs.values():
             if job.state == "stopped" and job.attempts and job.attempts[-1].outcome is None:
                 # It is still being executed, as far as the record goes: the sweep finds those whose worker has died.
-                job.state, job.lost = "running", 0
+                job.state = "running"
             elif job.state in ("failed", "quarantined", "stopped") or (
                 job.state == "skipped" and job.because != "rejected"
             ):

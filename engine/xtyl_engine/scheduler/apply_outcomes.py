@@ -212,7 +212,7 @@ def _ended_row(locked: LockedExecution, outcome: Outcome, word: str | None = Non
 
 
 def _failure_of(outcome: Outcome) -> Failure | None:
-    return outcome.failure if isinstance(outcome, Failed | Retrying) else None
+    return outcome.failure if isinstance(outcome, Failed | Retrying | Released) else None
 
 
 def _completed_row(locked: LockedExecution, outcome: Completed) -> dict[str, Any]:

@@ -31,6 +31,11 @@ class Claim:
     permitted: float = 0.0
     late_output: str | None = None
 
+    @property
+    def attempt(self) -> tuple[int, int]:
+        """Which attempt this is, of all at all jobs: a slot may still be at an old one while another has the job's next."""
+        return self.job_id, self.number
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
@@ -84,12 +89,13 @@ class Failed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
     """The job is given back: its effect did not start, or, with `may_have_started`, is not waited for. It spends nothing of the
-    retry budget."""
+    retry budget. `failure` is the error that a handler ended with because its run was stopped."""
 
     claim: Claim
     because: str
     delay_seconds: float = 0.0
     may_have_started: bool = False
+    failure: Failure | None = None
 
 
 Outcome = Completed | Waiting | Retrying | Failed | Released

@@ -137,7 +137,7 @@ STOP_JOBS = transition(
     output=case((job_in(JobState.WAITING), null()), else_=_J.output),
 )
 
-GO_ON = transition("go_on", and_(OF_EXECUTION, _IS_IN_FLIGHT), lost=0, finished=None).returning(_J.node)
+GO_ON = transition("go_on", and_(OF_EXECUTION, _IS_IN_FLIGHT), finished=None).returning(_J.node)
 
 REOPENABLE = or_(guard(_J.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)
 

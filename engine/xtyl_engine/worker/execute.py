@@ -28,6 +28,7 @@ from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.result_cache import cache_key, look_up
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Waiting
 from xtyl_engine.scheduler.plan_cache import PlanCache
+from xtyl_engine.states import ExecutionState
 from xtyl_engine.telemetry.log_lines import about
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack
@@ -66,6 +67,7 @@ class Executor:
     provider: Callable[[str], Provider] = get_provider
     trace: Callable[[Claim, Callable[[Claim], Outcome]], Outcome] | None = None
     on_failure: Callable[[Claim, str, BaseException, Failure], None] | None = None
+    _told: set[tuple[int, int]] = field(default_factory=set)
     _functions: Recent[tuple[str, str], Callable[..., Any]] = field(default_factory=lambda: Recent(FUNCTIONS_BYTES))
 
     def execute(self, claim: Claim) -> Outcome:
@@ -89,10 +91,12 @@ class Executor:
             log.warning("given back, its inputs could not be read: %s", error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
-            outcome = outcome_of(claim, retry, error, asks_provider)
+            outcome = outcome_of(claim, retry, error, asks_provider, was_told=claim.attempt in self._told)
             if self.on_failure is not None and isinstance(outcome, Failed):
                 self.on_failure(claim, self.type_of(claim), error, outcome.failure)
             return outcome
+        finally:
+            self._told.discard(claim.attempt)
 
     @contextmanager
     def _reading(self) -> Iterator[Transaction]:
@@ -139,10 +143,25 @@ class Executor:
             artifacts=self.store,
             provider=lambda name: self.provider(name or self.settings.provider),
             function=lambda reference: self._function(claim.execution_id, reference),
-            cancelled=lambda: claim.execution_id in self.stopped,
+            cancelled=lambda: self._is_cancelled(claim),
             log=log,
         )
         return node, context, {**row, **upstream}
+
+    def _is_cancelled(self, claim: Claim) -> bool:
+        """Whether the run is stopped, as its handler asks. A sweep noted it, and the run may have been resumed since, so SQL is
+        asked before the handler is told to end; if that cannot be read, the effect, which is paid for, goes on."""
+        if claim.execution_id not in self.stopped:
+            return False
+        try:
+            with self.database.read() as transaction:
+                found = transaction.row(sql.STATE, {"execution_id": claim.execution_id})
+        except BackendError:
+            return False
+        if found is not None and found[0] != ExecutionState.STOPPED:
+            return False
+        self._told.add(claim.attempt)
+        return True
 
     def _load(self, claim: Claim) -> Plan:
         with self._reading() as transaction:

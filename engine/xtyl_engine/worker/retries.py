@@ -9,7 +9,7 @@ import random
 
 from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
 from xtyl_engine.nodes.base import Retry
-from xtyl_engine.scheduler.outcomes import Claim, Failed, Failure, Outcome, Retrying
+from xtyl_engine.scheduler.outcomes import Claim, Failed, Failure, Outcome, Released, Retrying
 from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.values.plain import mend
 
@@ -18,16 +18,31 @@ log = logging.getLogger("xtyl")
 MAX_TOLD = 50
 
 
-def outcome_of(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
-    """What an exception of a handler makes of its claim: another try after a while, or a failed job."""
+def outcome_of(
+    claim: Claim, retry: Retry, error: BaseException, asks_provider: bool, *, was_told: bool = False
+) -> Outcome:
+    """What an exception of a handler makes of its claim: another try after a while, or a failed job. A handler that `was_told`
+    that its run is stopped did not fail: its job is given back."""
+    outcome = _judged(claim, retry, error, asks_provider)
+    if was_told:
+        log.info("given back, its run was stopped: %s", outcome.failure.message)
+        return Released(claim=claim, because="stopped", may_have_started=True, failure=outcome.failure)
+    if isinstance(outcome, Retrying):
+        log.info("retrying in %.1f s: %s", outcome.delay_seconds, outcome.failure.message)
+    else:
+        log.warning("failed: %s", outcome.failure.message)
+    return outcome
+
+
+def _judged(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Failed | Retrying:
     try:
-        return _failed(claim, retry, error, asks_provider)
+        return _ended(claim, retry, error, asks_provider)
     except Exception as broken:
         message = mend(f"{type(error).__name__} (its message could not be read: {type(broken).__name__})")
         return Failed(claim=claim, failure=Failure(error_class=ErrorClass.PERMANENT, message=message))
 
 
-def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Outcome:
+def _ended(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Failed | Retrying:
     described = describe_error(error)
     error_class = _class_of(error)
     is_ours = isinstance(error, WorkflowException)
@@ -42,10 +57,8 @@ def _failed(claim: Claim, retry: Retry, error: BaseException, asks_provider: boo
     # A provider that says when to come back is busy, not broken, until it has said so `MAX_TOLD` times.
     hold = told if asks_provider and claim.number < MAX_TOLD else 0.0
     if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
-        log.warning("failed: %s", failure.message)
         return Failed(claim=claim, failure=failure)
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
-    log.info("retrying in %.1f s: %s", max(delay, told), failure.message)
     return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
 
 

@@ -187,8 +187,8 @@ class Slots:
         finally:
             with self._lock:
                 for outcome in outcomes:
-                    self._held.pop(_key(outcome.claim), None)
-                self._held.update({_key(claim): claim for claim in granted})
+                    self._held.pop(outcome.claim.attempt, None)
+                self._held.update({claim.attempt: claim for claim in granted})
         failpoint(Point.CLAIM_COMMITTED)
         return grant
 
@@ -214,7 +214,7 @@ class Slots:
             # Their outcomes will never be recorded: stop renewing their leases, so that other workers take the jobs.
             with self._lock:
                 for claim in claims:
-                    self._held.pop(_key(claim), None)
+                    self._held.pop(claim.attempt, None)
             raise
 
     def _execute(self, claim: Claim) -> Outcome:
@@ -233,8 +233,3 @@ class Slots:
         key = self.executor.pace_key(claim)
         known = self._pace.get(key)
         self._pace.put(key, seconds if known is None else 0.8 * known + 0.2 * seconds)
-
-
-def _key(claim: Claim) -> tuple[int, int]:
-    """A claim is one attempt: a slot may still be at an old one of a job while another slot has the next."""
-    return claim.job_id, claim.number

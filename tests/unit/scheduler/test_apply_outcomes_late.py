@@ -98,6 +98,19 @@ def test_the_worker_of_a_job_that_goes_on_may_be_lost_like_any_other(driver: Dri
     assert attempts(driver, claim) == [("first", "lost"), ("lost", "completed")]
 
 
+def test_a_suspect_that_goes_on_stays_one(driver: Driver) -> None:
+    """Its worker died twice before the stop, and dies again after the resume."""
+    id = driver.submit(chain(1))
+    for _ in range(MAX_LOST - 1):
+        driver.claim(id)
+        lose(driver)
+    driver.claim(id)
+    driver.controls.stop(id)
+    driver.controls.resume(id)
+    lose(driver)
+    assert driver.states(id) == {"n0@0": "quarantined"}
+
+
 @pytest.mark.parametrize("is_second", [False, True])
 def test_a_result_of_an_earlier_epoch_completes_its_job(driver: Driver, is_second: bool) -> None:
     """A completed parent never changes, so the result is right: before the new attempt starts and while it runs."""

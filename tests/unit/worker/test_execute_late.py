@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
+from xtyl_engine.database.connection import Database
 from xtyl_engine.nodes import registry
-from xtyl_engine.scheduler.outcomes import Claim, Outcome
+from xtyl_engine.nodes.base import Context
+from xtyl_engine.scheduler.outcomes import Claim, Outcome, Released
 from xtyl_nb.runs.run import Run
 
 
@@ -59,32 +62,57 @@ def test_a_late_list_that_nobody_runs_over_bears_no_items(bench: Workbench) -> N
     assert "items_born" not in set(run.events()["kind"])
 
 
+SEASON = """
+from xtyl_engine.nodes.base import Done, NodeConfig, NodeType
+
+SEASON = NodeType(
+    name="season",
+    config=NodeConfig,
+    branches=lambda config: ("winter", "summer"),
+    exclusive_branches=True,
+    run=lambda config, context: Done(output={"month": 7}, branch="summer"),
+)
+"""
+LONG = """
+from xtyl_engine.nodes.base import Done, NodeConfig, NodeType
+
+work = []
+
+def run(config, context):
+    work.pop()(context)
+    return Done(output={"value": 1})
+
+LONG = NodeType(name="long", config=NodeConfig, run=run)
+"""
+
+
 @pytest.fixture
-def season(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of an installed node type with exclusive branches, whose output does not name the branch."""
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two node types of another package: `season` has exclusive branches, and its output does not name the branch taken;
+    `long` does what its module's `work` holds."""
     site = tmp_path / "site"
-    (site / "seasons-1.dist-info").mkdir(parents=True)
-    (site / "seasons-1.dist-info" / "entry_points.txt").write_text("[xtyl.nodes]\nseason = seasons:SEASON\n")
-    (site / "seasons-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: seasons\nVersion: 1\n")
-    (site / "seasons.py").write_text(
-        "from xtyl_engine.nodes.base import Done, NodeConfig, NodeType\n"
-        "SEASON = NodeType(name='season', config=NodeConfig, branches=lambda config: ('winter', 'summer'),\n"
-        "    exclusive_branches=True, run=lambda config, context: Done(output={'month': 7}, branch='summer'))\n"
+    (site / "kinds-1.dist-info").mkdir(parents=True)
+    (site / "kinds-1.dist-info" / "entry_points.txt").write_text(
+        "[xtyl.nodes]\nseason = late_season:SEASON\nlong = late_long:LONG\n"
     )
+    (site / "kinds-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: kinds\nVersion: 1\n")
+    (site / "late_season.py").write_text(SEASON)
+    (site / "late_long.py").write_text(LONG)
     caches = (registry._offered, registry.node_type, registry.type_facts)
     with monkeypatch.context() as patch:
         patch.syspath_prepend(site)
         for cache in caches:
             cache.cache_clear()
-        yield "season"
+        yield
     for cache in caches:
         cache.cache_clear()
 
 
-def test_a_late_branch_is_taken_alone(bench: Workbench, season: str) -> None:
+@pytest.mark.usefixtures("installed")
+def test_a_late_branch_is_taken_alone(bench: Workbench) -> None:
     """Also where the output does not name it."""
     flow = xt.Workflow("branch").node(
-        season,
+        "season",
         "when",
         winter=lambda flow: flow.call("coat", lambda: "coat"),
         summer=lambda flow: flow.call("hat", lambda: "hat"),
@@ -105,3 +133,102 @@ def test_a_late_result_whose_file_is_gone_is_made_anew(bench: Workbench) -> None
     bench.work(run)
     assert run.state == "completed"
     assert run.frame()["made"][0] == "x" * 600_000
+
+
+def stopped_midway(bench: Workbench, work: Callable[[Context], None], *, resume: bool = False) -> tuple[Run, Outcome]:
+    """A run that is stopped, and maybe resumed, while its job does some of its work; the worker knows of the stop alone."""
+    run = xt.Workflow("long").node("long", "here").run()
+    claim = claimed(bench, run)
+
+    def midway(context: Context) -> None:
+        run.stop()
+        bench.executor.stopped = {run.id}
+        if resume:
+            run.resume()
+        work(context)
+
+    importlib.import_module("late_long").work.append(midway)
+    return run, bench.executor.execute(claim)
+
+
+def give_up(context: Context) -> None:
+    if context.cancelled():
+        raise RuntimeError("cancelled")
+
+
+def break_down(context: Context) -> None:
+    raise RuntimeError("broken")
+
+
+def attempts(bench: Workbench, run: Run) -> list[tuple[str, str | None, str | None]]:
+    """Reason, outcome and error of each start of a run's job."""
+    (job,) = bench.backend.queries.jobs(run.id)
+    found = bench.backend.queries.attempts(job.id)
+    return [(because, outcome, error) for _, because, _, _, outcome, error in found]
+
+
+def go_on(bench: Workbench, run: Run) -> None:
+    """Let the job do its work to the end."""
+    importlib.import_module("late_long").work.append(lambda context: None)
+    bench.work(run)
+    assert run.state == "completed"
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_error_of_what_was_cancelled_fails_nothing(bench: Workbench, is_first: bool) -> None:
+    """The user stopped it, it did not fail; also where the run is resumed before that is recorded."""
+    run, outcome = stopped_midway(bench, give_up)
+    assert isinstance(outcome, Released)
+    if is_first:
+        record(bench, run, outcome)
+    run.resume()
+    if not is_first:
+        record(bench, run, outcome)
+    assert attempts(bench, run) == [("first", "released", "RuntimeError: cancelled")]
+    go_on(bench, run)
+    reason = "reopened" if is_first else "stopped"
+    assert attempts(bench, run)[1:] == [(reason, "completed", None)]
+
+
+@pytest.mark.usefixtures("installed")
+def test_nothing_is_cancelled_once_its_run_goes_on(bench: Workbench) -> None:
+    """What the worker knows of stopped runs is a sweep old: before a handler is told to end, SQL is asked."""
+    run, outcome = stopped_midway(bench, give_up, resume=True)
+    record(bench, run, outcome)
+    assert run.state == "completed"
+    assert attempts(bench, run) == [("first", "completed", None)]
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_error_of_what_was_not_told_is_shown_and_the_job_runs_again(bench: Workbench) -> None:
+    """It is no answer to the stop: the attempt says that it failed, and why."""
+    run, outcome = stopped_midway(bench, break_down)
+    record(bench, run, outcome)
+    assert run.state == "stopped"
+    assert attempts(bench, run) == [("first", "failed", "RuntimeError: broken")]
+    run.resume()
+    go_on(bench, run)
+    assert attempts(bench, run)[1:] == [("reopened", "completed", None)]
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_error_once_its_run_goes_on_fails_the_job(bench: Workbench) -> None:
+    """It was not told to end, and failed as any other."""
+    run, outcome = stopped_midway(bench, break_down, resume=True)
+    record(bench, run, outcome)
+    assert run.state == "failed"
+
+
+@pytest.mark.usefixtures("installed")
+def test_nothing_is_cancelled_because_the_database_is_away(bench: Workbench) -> None:
+    """An effect that is paid is not broken off on a guess."""
+    seen: list[bool] = []
+
+    def look(context: Context) -> None:
+        seen.append(context.cancelled())
+        bench.executor.database = Database("sqlite:////nowhere/to/be/found.db")
+        seen.append(context.cancelled())
+
+    stopped_midway(bench, look)
+    assert seen == [True, False]

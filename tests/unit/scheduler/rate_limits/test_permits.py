@@ -316,6 +316,18 @@ def test_a_job_that_never_started_gives_its_permit_back(fleet):
     assert len(fleet.claim(id)) == 1
 
 
+def test_a_job_that_never_started_before_a_stop_gives_its_permit_back_once(fleet):
+    """Its job is stopped, and only its attempt ends: the permit is free for another run."""
+    stopped, id = (fleet.first.submit(texts(), ROWS) for _ in range(2))
+    (claim,) = fleet.claim(stopped)
+    fleet.first.controls.stop(stopped)
+    assert fleet.claim(id) == []
+    fleet.first.record(stopped, Released(claim=claim, because="released"))
+    assert len(fleet.claim(id)) == 1
+    fleet.first.record(stopped, Released(claim=claim, because="released"))
+    assert fleet.claim(id) == []
+
+
 def test_a_give_back_counts_once(fleet):
     """A commit whose answer was lost is made again, and changes nothing the second time."""
     id = fleet.first.submit(texts(), ROWS)
