@@ -7,8 +7,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.scheduler.outcomes import Claim
@@ -45,6 +45,15 @@ def about_execution(execution_id: str, **names: str | int) -> AbstractContextMan
     from structlog.contextvars import bound_contextvars
 
     return bound_contextvars(execution=execution_id, **names)
+
+
+@contextmanager
+def harmless(what: str) -> Iterator[None]:
+    """Log an error of what only watches a job: it must not cost the job its result."""
+    try:
+        yield
+    except Exception:
+        logging.getLogger("xtyl").exception("%s failed; the job goes on", what)
 
 
 def bound() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Outcome, Retrying
+from xtyl_engine.telemetry.log_lines import harmless
 
 Sample = tuple[str, tuple[str, ...], float]
 Tell = Callable[[Sequence[Sample]], None]
@@ -21,12 +22,13 @@ def discard(*_: object) -> None:
 
 @dataclass(eq=False)
 class Meter:
-    """One per worker process. A call costs next to nothing while no listener is set."""
+    """One per worker process. A call costs next to nothing while no listener is set, and a listener that breaks costs no job."""
 
     tell: Tell = discard
     started: Callable[[Claim, str], None] = discard
     committed: Callable[[str, int, float], None] = discard
 
+    @harmless("counting")
     def ended(self, outcome: Outcome, type: str, seconds: float) -> None:
         """Report an attempt that has ended."""
         if self.tell is discard:
@@ -34,24 +36,29 @@ class Meter:
         self.started(outcome.claim, type)
         self.tell(samples_of(outcome, type, seconds))
 
+    @harmless("counting")
     def recorded(self, execution_id: str, count: int, seconds: float) -> None:
         """Report a commit of `count` outcomes."""
         if self.tell is not discard:
             self.tell([("xtyl_commit_seconds", (), seconds)])
         self.committed(execution_id, count, seconds)
 
+    @harmless("counting")
     def called(self, provider: str, seconds: float, is_answer: bool) -> None:
         """Report a call to a provider, answered or failed."""
         self.tell([("xtyl_provider_seconds", (provider, "answered" if is_answer else "failed"), seconds)])
 
+    @harmless("counting")
     def notified(self, direction: Literal["sent", "received"], count: int = 1) -> None:
         """Report notifications that were sent or received."""
         self.tell([("xtyl_hints", (direction,), count)])
 
+    @harmless("counting")
     def lost(self, type: str, is_poison: bool) -> None:
         """Report a lease that ran out."""
         self.tell([("xtyl_lease_losses", (type, "quarantined" if is_poison else "ready"), 1)])
 
+    @harmless("counting")
     def held_up(self, cause: Literal["disk", "database"], seconds: float) -> None:
         """Report that a result waited to be stored."""
         self.tell([("xtyl_result_wait_seconds", (cause,), seconds)])

@@ -29,7 +29,7 @@ from xtyl_engine.queries.result_cache import cache_key, look_up
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Waiting
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.states import ExecutionState
-from xtyl_engine.telemetry.log_lines import about
+from xtyl_engine.telemetry.log_lines import about, harmless
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack
 from xtyl_engine.values.plain import encode, mend, plain, spill, unspill
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from xtyl_engine.settings import Settings
 
 log = logging.getLogger("xtyl")
+Trace = Callable[[Claim, Callable[[Claim], Outcome]], Outcome]
 UNREAD_SECONDS = 1.0
 COUNT_ITEMS = "Return Done(items=len(...)), the length of the list under the output's `items`."
 # Packed bytes of the functions that stay unpacked; a small function takes more memory than its bytes.
@@ -65,7 +66,7 @@ class Executor:
     may_start: Callable[[Claim], bool]
     stopped: set[str] = field(default_factory=set)
     provider: Callable[[str], Provider] = get_provider
-    trace: Callable[[Claim, Callable[[Claim], Outcome]], Outcome] | None = None
+    trace: Trace | None = None
     on_failure: Callable[[Claim, str, BaseException, Failure], None] | None = None
     _told: set[tuple[int, int]] = field(default_factory=set)
     _functions: Recent[tuple[str, str], Callable[..., Any]] = field(default_factory=lambda: Recent(FUNCTIONS_BYTES))
@@ -73,7 +74,18 @@ class Executor:
     def execute(self, claim: Claim) -> Outcome:
         """Execute one job. Never raises: an error is an outcome too."""
         with about(claim):
-            return self._outcome(claim) if self.trace is None else self.trace(claim, self._outcome)
+            return self._outcome(claim) if self.trace is None else self._traced(claim, self.trace)
+
+    def _traced(self, claim: Claim, trace: Trace) -> Outcome:
+        came: list[Outcome] = []
+
+        def work(claim: Claim) -> Outcome:
+            came.append(self._outcome(claim))
+            return came[0]
+
+        with harmless("tracing a job"):
+            return trace(claim, work)
+        return came[0] if came else self._outcome(claim)
 
     def _outcome(self, claim: Claim) -> Outcome:
         retry, asks_provider = Retry(), False
@@ -93,7 +105,8 @@ class Executor:
         except BaseException as error:
             outcome = outcome_of(claim, retry, error, asks_provider, was_told=claim.attempt in self._told)
             if self.on_failure is not None and isinstance(outcome, Failed):
-                self.on_failure(claim, self.type_of(claim), error, outcome.failure)
+                with harmless("reporting a failure"):
+                    self.on_failure(claim, self.type_of(claim), error, outcome.failure)
             return outcome
         finally:
             self._told.discard(claim.attempt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,30 @@ def test_each_class_of_error_has_its_outcome(bench: Workbench) -> None:
         assert isinstance(done, Failed)
         assert done.failure.error_class is error_class
         assert done.failure.traceback is None or "xtyl_engine" not in done.failure.traceback
+
+
+@pytest.mark.parametrize("is_before", [True, False], ids=["before the work", "after the work"])
+def test_what_watches_a_job_costs_no_result(bench: Workbench, tmp_path: Path, is_before: bool) -> None:
+    """A trace or a report that breaks is logged; the job ran once, and has its result or its own error."""
+    starts = tmp_path / "starts"
+
+    def started() -> str:
+        with open(starts, "a") as file:
+            file.write("x")
+        return "made"
+
+    def trace(claim: Claim, work: Callable[[Claim], Outcome]) -> Outcome:
+        if not is_before:
+            work(claim)
+        raise RuntimeError("the tracer broke")
+
+    def report(*_: object) -> None:
+        raise RuntimeError("the reporter broke")
+
+    bench.executor.trace, bench.executor.on_failure = trace, report
+    assert bench.done(call(started)).frame()["made"][0] == "made"
+    assert starts.read_text() == "x"
+    assert "KeyError" in str(bench.done(call(wrong)).frame()["error"][0])
 
 
 def test_delays_double_up_to_their_limit(bench: Workbench) -> None:

@@ -99,6 +99,21 @@ def test_a_hint_for_a_finished_execution_does_nothing(driver: Driver) -> None:
     assert driver.queries.events(id) == before
 
 
+def test_a_meter_that_breaks_costs_no_job(driver: Driver) -> None:
+    """Every job is recorded and started once, and no claim stays held."""
+
+    def tell(samples: object) -> None:
+        raise RuntimeError("the meter broke")
+
+    id = driver.submit(chain(3))
+    slots = slots_of(driver, [])
+    slots.meter.tell = tell
+    assert slots.advance(id) == 3
+    assert driver.state(id) == "completed"
+    assert slots.held() == ()
+    assert driver.kinds(id).count("job_started") == 3
+
+
 class Breaking(Executor):
     """Fails in a way that executing never should."""
 
