@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, select, union
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, or_, select, union
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database import tables
@@ -40,17 +40,21 @@ Step = Callable[[Transaction], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long ended executions are kept, in seconds from their end, and whether failed ones are kept forever."""
+    """How long ended executions are kept, in seconds from their end, and whether failed ones are kept forever. What ended before
+    the moment `unsure_until` is kept so long from that moment: how old it is, no worker has seen."""
 
     seconds: float
     keep_failed: bool = False
+    unsure_until: float = 0.0
 
     @property
     def over(self) -> ColumnElement[bool]:
         """The condition that an execution has been kept long enough."""
         states = [ExecutionState.COMPLETED, ExecutionState.STOPPED]
         ended = states if self.keep_failed else [*states, ExecutionState.FAILED]
-        return and_(sql.among(_E.state, *ended), _E.finished <= Now() - self.seconds)
+        limit = Now() - self.seconds
+        is_sure = or_(_E.finished > self.unsure_until, limit >= self.unsure_until)
+        return and_(sql.among(_E.state, *ended), _E.finished <= limit, is_sure)
 
 
 def count_over(database: Database, retention: Retention) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Now, Transaction
@@ -28,10 +28,16 @@ PAUSE_SECONDS = 0.05
 TURN_SECONDS = 900.0
 TURN = "xtyl.retention"
 FORGET = 100
-_TAKE_TURN = (
+# A clock that was moved, or a fleet that was off: either way, no worker saw this time pass.
+UNSEEN_SECONDS = DAY_SECONDS
+# Results that were stored at that moment are recorded or given up by then.
+PAUSE_AFTER_SECONDS = 7_200.0
+_R = rate_limits.c
+_SEEN = select(_R.since, _R.tat, _R.held_until, Now()).where(_R.key == sql.B("turn")).with_for_update()
+_SEE = (
     update(rate_limits)
-    .where(rate_limits.c.key == sql.B("turn"), rate_limits.c.held_until <= Now())
-    .values(held_until=Now() + sql.B("seconds"))
+    .where(_R.key == sql.B("turn"))
+    .values(since=sql.B("seen"), tat=sql.B("unsure_until"), held_until=sql.B("until"))
 )
 _KEEP_TURN = update(rate_limits).where(rate_limits.c.key == sql.B("turn")).values(held_until=Now() + sql.B("seconds"))
 Forget = Callable[[Sequence[str]], None]
@@ -101,10 +107,11 @@ class Housekeeper:
 
     def look(self) -> Tally | None:
         """Run `tidy` if the last turn was a day ago. Return what was removed, None if it is not time."""
-        if not self.database.transact(self._take_turn):
+        unsure_until = self.database.transact(self._take_turn)
+        if unsure_until is None:
             return None
-        tally = Tally()
-        for step, tally in enumerate(tidy(self.database, self.folder, self.retention, self.forget), 1):
+        tally, retention = Tally(), replace(self.retention, unsure_until=unsure_until)
+        for step, tally in enumerate(tidy(self.database, self.folder, retention, self.forget), 1):
             if self._ended.wait(PAUSE_SECONDS):
                 return tally
             if step % FORGET == 0:
@@ -124,9 +131,24 @@ class Housekeeper:
             if self._ended.wait(BETWEEN_TURNS_SECONDS):
                 return
 
-    def _take_turn(self, transaction: Transaction) -> int:
+    def _take_turn(self, transaction: Transaction) -> float | None:
+        """Note the time, and take the turn if it is due: the moment up to which ages are not sure, None without the turn. Age is
+        time that workers saw pass: a clock that jumps years ahead makes nothing old, and nothing is removed soon after."""
         transaction.run(sql.ADD_RATE_LIMIT, {"key": TURN})
-        return transaction.run(_TAKE_TURN, {"turn": TURN, "seconds": TURN_SECONDS})
+        seen, unsure_until, until, now = transaction.row(_SEEN, {"turn": TURN}) or (0.0, 0.0, 0.0, 0.0)
+        unseen = now - (seen or now)
+        # What lies ahead was written before the clock was set back.
+        unsure_until = unsure_until if unsure_until <= now else 0.0
+        until = until if until <= now + DAY_SECONDS else now
+        if unseen > UNSEEN_SECONDS:
+            log.warning("no worker saw the last %.1f days pass: nothing is removed for a while", unseen / DAY_SECONDS)
+            until = max(until, now + PAUSE_AFTER_SECONDS)
+        if unseen > self.retention.seconds / 2:
+            unsure_until = now
+        is_due = until <= now
+        told = {"seen": now, "unsure_until": unsure_until, "until": now + TURN_SECONDS if is_due else until}
+        transaction.run(_SEE, {"turn": TURN} | told)
+        return unsure_until if is_due else None
 
     def _keep_turn(self, transaction: Transaction, seconds: float) -> int:
         return transaction.run(_KEEP_TURN, {"turn": TURN, "seconds": seconds})

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import rate_limits
+from xtyl_engine.errors import MAX_RETRY_AFTER
 from xtyl_engine.rates import Rate
 
 _R = rate_limits.c
@@ -43,6 +44,9 @@ class Budget:
         if not self.now <= self.tat <= latest:
             # Unused time is not saved up, and permits used under a slower rate do not count.
             self.tat, self.since = min(max(self.tat, self.now), latest), self.now
+        if self.held_until > self.now + MAX_RETRY_AFTER:
+            # No hold is that long: the clock was set back since, and the provider says so again if it must.
+            self.held_until = self.now
 
     @property
     def seconds(self) -> float:

@@ -366,3 +366,47 @@ def test_a_worker_tidies_where_it_is_told_to(bench: Workbench) -> None:
     assert keeper is not None
     wait_until(lambda: xt.runs().empty)
     keeper.end()
+
+
+def pass_time(database: Database, seconds: float, *, seen: bool) -> None:
+    """Move all that is recorded into the past, as if the clock went so far ahead; `seen` if a worker looked all the while."""
+    with database.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE workflow_executions SET created = created - :s, finished = finished - :s"), {"s": seconds}
+        )
+        connection.execute(text("UPDATE rate_limits SET tat = tat - :s, held_until = held_until - :s"), {"s": seconds})
+        if not seen:
+            connection.execute(text("UPDATE rate_limits SET since = since - :s"), {"s": seconds})
+
+
+def test_a_clock_years_ahead_removes_nothing(bench: Workbench) -> None:
+    """What ended today is not old because the clock says so: nothing is removed at once, nothing in the days after, and the run
+    goes when the workers have seen as much time pass as it is to be kept."""
+    database, run = bench.backend.database, bench.done(xt.Workflow("one").generate_copy("line", prompt="x"))
+    keeper = Housekeeper(database, bench.backend.store.folder, KEPT, lambda ids: None)
+    assert keeper.look() == Tally()
+    pass_time(database, 1_000 * DAY, seen=False)
+    assert keeper.look() is None
+    for _ in range(29):
+        pass_time(database, DAY, seen=True)
+        assert keeper.look() == Tally()
+    assert run.state == "completed"
+    pass_time(database, 1.1 * DAY, seen=True)
+    found = keeper.look()
+    assert found is not None
+    assert found.executions == 1
+
+
+def test_a_clock_that_was_set_back_does_not_end_the_removal(bench: Workbench) -> None:
+    """A turn taken, and a doubt noted, at a time that now lies years ahead count no more."""
+    database = bench.backend.database
+    bench.done(xt.Workflow("one").generate_copy("line", prompt="x"))
+    keeper = Housekeeper(database, bench.backend.store.folder, KEPT, lambda ids: None)
+    keeper.look()
+    pass_time(database, -1_000 * DAY, seen=False)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE workflow_executions SET finished = 1, created = 1"))
+        connection.execute(text("UPDATE rate_limits SET tat = since"))
+    found = keeper.look()
+    assert found is not None
+    assert found.executions == 1

@@ -76,3 +76,17 @@ def test_a_hold_shuts_also_what_has_no_rate():
     budget.hold(30)
     budget.hold(5)
     assert budget.seconds == 30
+
+
+def test_a_hold_does_not_outlive_a_clock_that_was_set_back():
+    """No provider may ask for more than an hour, so a hold that ends hours ahead was set before; a short one counts."""
+    held = Budget("offline", None, NOW)
+    held.hold(3600.0)
+    assert later(held, 0).seconds == pytest.approx(3600.0)
+    assert later(held, -8 * 3600).seconds == 0
+    assert later(held, 3590).seconds == pytest.approx(10.0)
+
+
+def test_permits_do_not_outlive_a_clock_that_was_set_back():
+    """Permits taken at a time that lies ahead hold back one burst at most."""
+    assert later(taken(), -8 * 3600).seconds == pytest.approx(1.0)
