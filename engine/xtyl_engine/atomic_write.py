@@ -4,10 +4,13 @@ read the file. Retrying is for the caller.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from xtyl_engine.errors import BackendError
 
 
 def write_atomically(
@@ -31,7 +34,7 @@ def write_atomically(
         before_renaming()
         if only_new:
             # Unlike a rename, a link fails if another process was first.
-            os.link(temporary, path)
+            _link(temporary, path)
             os.unlink(temporary)
         else:
             os.replace(temporary, path)
@@ -42,9 +45,25 @@ def write_atomically(
         _sync_folder(path.parent)
 
 
+def _link(temporary: str, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        raise BackendError(
+            f"the file system of {path} knows no links: {error.strerror}",
+            hint="Set XTYL_HOME to a folder on a local disk.",
+        ) from error
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some network drives sync files alone: there is no more to be done for the name.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)

@@ -1,5 +1,6 @@
 """A file is whole or not there, and nothing half-written stays beside it."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from xtyl_engine.atomic_write import write_atomically
+from xtyl_engine.errors import BackendError
 
 
 def broken() -> None:
@@ -42,3 +44,33 @@ def test_only_a_new_file_is_written(tmp_path: Path) -> None:
         write_atomically(path, b"second", only_new=True)
     assert path.read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["key"]
+
+
+def test_a_file_system_without_links_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that must be new cannot be written there at once: the error says what to do, and nothing stays behind."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(BackendError, match="knows no links") as caught:
+        write_atomically(tmp_path / "key", b"first", only_new=True)
+    assert caught.value.hint == "Set XTYL_HOME to a folder on a local disk."
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_synced_keeps_no_file_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network drives sync files alone; a folder that cannot be synced for another reason is an error."""
+    sync, refusal = os.fsync, [errno.EINVAL]
+
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(refusal[0], os.strerror(refusal[0]))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_atomically(tmp_path / "kept", b"whole", durable=True)
+    assert (tmp_path / "kept").read_bytes() == b"whole"
+    refusal[0] = errno.EIO
+    with pytest.raises(OSError, match="Input/output"):
+        write_atomically(tmp_path / "kept", b"again", durable=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import BackendError, WorkflowException
+from xtyl_engine.values.locks import no_locks
 
 PREFIX = "xtyl_"
 SECRET_BYTES = 32
@@ -165,7 +166,10 @@ def _write(path: Path, tokens: list[Token]) -> None:
 def _alone(path: Path) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise no_locks(path, error) from error
         yield
     finally:
         os.close(handle)

@@ -275,6 +275,9 @@ def _is_locked(file: int) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:
+        # The file system keeps no such locks: go on without a turn, for SQLite's own lock protects the file.
+        return True
     return True
 
 

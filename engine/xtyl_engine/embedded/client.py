@@ -16,6 +16,7 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Self
 
+from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.redis_server import ping, socket_path
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
@@ -52,6 +53,7 @@ def ensure(settings: Settings) -> Connection:
     """
     if settings.redis_url is None:
         prepare_home(settings)
+        warn_of_network_drive(settings)
         deadline = time.monotonic() + settings.start_seconds
         _join_clients(settings, deadline)
         settings = replace(settings, redis_url=f"unix://{_find_or_start(settings, deadline)}")

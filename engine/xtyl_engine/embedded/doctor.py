@@ -16,17 +16,17 @@ from functools import partial
 from pathlib import Path
 
 from xtyl_engine.checks import Check, examined
+from xtyl_engine.embedded.drives import distrust
 from xtyl_engine.embedded.redis_server import find_server, read_version, socket_path
 from xtyl_engine.embedded.state_file import SupervisorState
 from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings, prepare_home
+from xtyl_engine.values.locks import MOVE_HOME
 
 OLDEST_PYTHON = (3, 11)
 # RETURNING came with 3.35.
 OLDEST_SQLITE = (3, 35, 0)
 LEAST_FREE_BYTES = 200 * 1024 * 1024
-NETWORK_DRIVES = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "lustre", "gpfs", "beegfs")
-MOVE_HOME = "Set XTYL_HOME to a folder on a local disk."
 
 
 def doctor(settings: Settings) -> list[Check]:
@@ -72,10 +72,8 @@ def _disk(settings: Settings) -> Check:
 
 
 def _sqlite(settings: Settings) -> Check:
-    drive = drive_kind(settings.home)
-    if drive.startswith(NETWORK_DRIVES):
-        detail = f"{settings.home} is on a network drive ({drive}), where SQLite's locks cannot be trusted"
-        return Check(name="sqlite", ok=not settings.database_url.startswith("sqlite"), detail=detail, hint=MOVE_HOME)
+    if why := distrust(settings.home):
+        return Check(name="sqlite", ok=not settings.database_url.startswith("sqlite"), detail=why, hint=MOVE_HOME)
     with tempfile.TemporaryDirectory(dir=settings.home) as folder:
         path = Path(folder) / "check.db"
         with closing(sqlite3.connect(path)) as writer, closing(sqlite3.connect(path)) as reader:
@@ -90,17 +88,6 @@ def _sqlite(settings: Settings) -> Check:
         detail=f"{sqlite3.sqlite_version}, journal mode {mode}",
         hint=f"Use SQLite 3.35 or newer, in WAL mode. {MOVE_HOME}",
     )
-
-
-def drive_kind(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The type of file system that holds a path; empty where the system does not report it."""
-    try:
-        lines = [line.split() for line in mounts.read_text(errors="replace").splitlines()]
-    except OSError:
-        return ""
-    # A mount point's spaces are written as octal escapes.
-    points = {fields[1].replace("\\040", " "): fields[2] for fields in lines if len(fields) > 2}
-    return next((points[str(folder)] for folder in (path, *path.parents) if str(folder) in points), "")
 
 
 def _server(settings: Settings) -> Check:

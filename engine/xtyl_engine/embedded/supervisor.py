@@ -18,6 +18,7 @@ from pathlib import Path
 
 import xtyl_engine
 from xtyl_engine.embedded import redis_server
+from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.log_files import empty_large, open_log, read_tail
 from xtyl_engine.embedded.processes import Child, GaveUp, OrphanReaper
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_presence
@@ -226,6 +227,7 @@ def main() -> int:
     os.umask(0o077)
     settings = load_settings()
     prepare_home(settings)
+    warn_of_network_drive(settings)
     lock = acquire(supervisor_lock(settings.home))
     return 0 if lock is None else Supervisor(settings, lock).run()
 

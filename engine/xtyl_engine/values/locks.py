@@ -4,6 +4,7 @@ process's, those of large submissions. The kernel holds them, so they are right 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -12,6 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from xtyl_engine.errors import BackendError
+
+MOVE_HOME = "Set XTYL_HOME to a folder on a local disk."
+# What the kernel answers while another process holds a lock; anything else means that there is no lock to hold.
+_HELD = (errno.EAGAIN, errno.EACCES)
 # struct flock, in the order of its fields: start and length are 0 for the whole file, the pid is the answer.
 _DARWIN, _LINUX = struct.Struct("qqihh"), struct.Struct("hhqqi4x")
 
@@ -29,7 +35,7 @@ def acquire(path: Path) -> int | None:
 
     It is a POSIX lock, because the kernel reports the holder of one. Opening and closing the file again gives it up.
     """
-    return _locked(path, fcntl.lockf, fcntl.LOCK_EX, OSError)
+    return _locked(path, fcntl.lockf, fcntl.LOCK_EX)
 
 
 def holder(path: Path) -> int | None:
@@ -45,6 +51,8 @@ def holder(path: Path) -> int | None:
         else:
             asked = fcntl.fcntl(handle, fcntl.F_GETLK, _LINUX.pack(fcntl.F_WRLCK, 0, 0, 0, 0))
             kind, _, _, _, pid = _LINUX.unpack(asked)
+    except OSError as error:
+        raise no_locks(path, error) from error
     finally:
         os.close(handle)
     return None if kind == fcntl.F_UNLCK else max(0, pid)
@@ -55,13 +63,13 @@ def shared(path: Path) -> int | None:
 
     None while another process holds it exclusively.
     """
-    return _locked(path, fcntl.flock, fcntl.LOCK_SH, BlockingIOError)
+    return _locked(path, fcntl.flock, fcntl.LOCK_SH)
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
     """Hold a shared lock exclusively inside the block; False, without the lock, if another process shares it."""
-    handle = _locked(path, fcntl.flock, fcntl.LOCK_EX, BlockingIOError)
+    handle = _locked(path, fcntl.flock, fcntl.LOCK_EX)
     try:
         yield handle is not None
     finally:
@@ -77,11 +85,19 @@ def is_same_file(handle: int, path: Path) -> bool:
         return False
 
 
-def _locked(path: Path, lock: Callable[[int, int], None], kind: int, refusal: type[OSError]) -> int | None:
+def no_locks(path: Path, error: OSError) -> BackendError:
+    """The error for a file system that keeps no locks, as some network drives and FUSE do."""
+    words = error.strerror or type(error).__name__
+    return BackendError(f"the file system of {path} keeps no locks: {words}", hint=MOVE_HOME)
+
+
+def _locked(path: Path, lock: Callable[[int, int], None], kind: int) -> int | None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         lock(handle, kind | fcntl.LOCK_NB)
-    except refusal:
+    except OSError as error:
         os.close(handle)
-        return None
+        if error.errno in _HELD:
+            return None
+        raise no_locks(path, error) from error
     return handle

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import sqlite3
 import subprocess
 import sys
@@ -241,3 +243,18 @@ def test_a_pooler_is_known_by_what_it_answers(postgres_url: str) -> None:
     told = database.translated(ValueError('prepared statement "_pg3_0" does not exist'))
     database.close()
     assert "prepare_threshold=none" in str(told)
+
+
+def test_sqlite_is_written_where_files_cannot_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock by which writers take turns is for speed alone: without it SQLite's own lock protects the file."""
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    ensure_schema(database)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    database.transact(lambda transaction: transaction.run(text("CREATE TABLE written (x)")))
+    with database.read() as transaction:
+        assert transaction.rows(text("SELECT x FROM written")) == []
+    database.close()

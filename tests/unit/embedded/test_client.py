@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from servers import embedded_home, fake_server, is_gone, kill, line_of, presence, start_client, wait_until
+from xtyl_engine.embedded import drives
 from xtyl_engine.embedded.client import check, down, ensure
 from xtyl_engine.embedded.state_file import SupervisorState
 from xtyl_engine.embedded.status import status
@@ -199,3 +200,13 @@ def test_importing_is_light():
     code = "import sys, xtyl_engine.embedded.client, xtyl_engine.embedded.supervisor; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"celery", "kombu", "redis", "sqlalchemy", "pandas", "pydantic"} & set(done.stdout.split())
+
+
+def test_a_home_on_a_network_drive_is_warned_of_once(settings, tmp_path, monkeypatch):
+    """The first use of the home says why its database is in danger and what to do; the next says nothing, and both work."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/export {settings.home} nfs4 rw 0 0\n")
+    monkeypatch.setattr(drives, "MOUNTS", mounts)
+    with pytest.warns(UserWarning, match="network drive .nfs4., where SQLite's locks .* Set XTYL_HOME"):
+        first = ensure(settings)
+    assert ensure(settings) == first

@@ -6,7 +6,8 @@ import pytest
 
 from servers import embedded_home, fake_server, valkey_server, wait_until
 from xtyl_engine.embedded.client import ensure
-from xtyl_engine.embedded.doctor import doctor, drive_kind
+from xtyl_engine.embedded.doctor import doctor
+from xtyl_engine.embedded.drives import drive_kind
 from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import load_settings
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
+
+import pytest
 
 from servers import line_of
+from xtyl_engine.errors import BackendError
 from xtyl_engine.values.locks import acquire, exclusive, holder, is_same_file, shared
 
 
@@ -58,3 +64,28 @@ def test_a_file_made_anew_is_another(tmp_path):
     (tmp_path / "lock").unlink()
     assert not is_same_file(handle, tmp_path / "lock")
     os.close(handle)
+
+
+def briefly(take, path):
+    """Take a lock and let go of it."""
+    with take(path) if take is exclusive else nullcontext(take(path)):
+        pass
+
+
+def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.mark.parametrize("take", [acquire, shared, holder, exclusive])
+def test_a_file_system_without_locks_is_named(take, tmp_path, monkeypatch):
+    """An NFS without its lock service, or a FUSE: the error names the file and what to do, and no file stays open."""
+    path = tmp_path / "lock"
+    path.touch()
+    for name in ("flock", "lockf", "fcntl"):
+        monkeypatch.setattr(fcntl, name, refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(BackendError, match="keeps no locks: No locks available") as caught:
+        briefly(take, path)
+    assert str(path) in str(caught.value)
+    assert caught.value.hint == "Set XTYL_HOME to a folder on a local disk."
+    assert len(os.listdir("/proc/self/fd")) == before
