@@ -1,13 +1,15 @@
 """The only writer of executions and jobs: the rules (pure), the guarded transitions, claims, outcomes, submission, control.
 
 Other rooms submit with `submit`, control with `control`, and record outcomes with `commit`; the sweeper ends lost jobs with
-`locked_execution`, `cascade`, `rules` and `transitions`, and sees to counts with `node_changes` and `mend_counts`. The values and
-look-ups of `claim`, `outcomes`, `plan_cache`, `startable`, `templates` and `routing` are for every room that may import this one.
+`locked_execution`, `cascade`, `rules` and `transitions`, sees to counts with `node_changes` and `mend_counts`, and to retries
+with `clock_steps`. The values and look-ups of `claim`, `outcomes`, `plan_cache`, `startable`, `templates` and `routing` are for
+every room that may import this one.
 """
 
 __all__ = [
     "cascade",
     "claim",
+    "clock_steps",
     "commit",
     "control",
     "locked_execution",

@@ -5,6 +5,7 @@ expired, and notifies again for ready jobs that are not claimed. Every worker pr
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.scheduler import node_changes, transitions
 from xtyl_engine.scheduler.cascade import settle
+from xtyl_engine.scheduler.clock_steps import STEP_SECONDS, bring_retries_forward
 from xtyl_engine.scheduler.commit import Publish
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.mend_counts import mend_counts
@@ -52,6 +54,7 @@ class Sweeper:
     sweep_seconds: float
     note: Callable[[str], None] = no_op
     _ended: threading.Event = field(default_factory=threading.Event)
+    _ahead: float = math.inf
     _touched: float = field(default_factory=time.monotonic)
     _patient_until: float = 0.0
     _mend_at: float = 0.0
@@ -85,6 +88,7 @@ class Sweeper:
         """One round: put back lost jobs, look for stopped executions, ask for slots for unclaimed jobs, mend counts at times."""
         self.put_back_lost()
         self._note_stopped()
+        self._mind_clock()
         if free := self.slots.free():
             with self.database.read() as transaction:
                 waiting = startable(transaction, self.slots.recorder.rates, self.load, free)
@@ -92,6 +96,15 @@ class Sweeper:
         if time.monotonic() > self._mend_at:
             mend_counts(self.database, self.load)
             self._mend_at = time.monotonic() + MEND_SECONDS
+
+    def _mind_clock(self) -> None:
+        """At the start, and whenever the database's clock was set back, bring forward what waits for a time written before."""
+        with self.database.read() as transaction:
+            (now,) = transaction.row(sql.CLOCK) or (0.0,)
+        ahead = now - time.monotonic()
+        if ahead < self._ahead - STEP_SECONDS and (count := self.database.transact(bring_retries_forward)):
+            log.warning("the clock was set back: %d jobs that waited for a later time start now", count)
+        self._ahead = ahead
 
     def put_back_lost(self) -> None:
         """Make jobs ready again whose lease has run out; quarantine those lost too often."""
