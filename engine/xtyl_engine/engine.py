@@ -5,6 +5,7 @@ notebook's direct back end and the HTTP service are built on it. It knows nothin
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,8 @@ from xtyl_engine.broker.celery_app import make_app, notify_workers, queues_for
 from xtyl_engine.broker.live_events import Listener, Publisher
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
-from xtyl_engine.embedded.client import ensure
+from xtyl_engine.embedded.attendance import Attendance
+from xtyl_engine.embedded.client import Connection
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import arm
 from xtyl_engine.queries.executions import Queries
@@ -32,33 +34,55 @@ from xtyl_engine.workflow.plan import Plan
 
 RECHECK_SECONDS = 1.0
 FIRST_PAUSES_SECONDS = (0.001, 0.002, 0.004, 0.008)
+# These need no worker.
+HOLDS = ("pause", "stop")
+
+
+class Line:
+    """What speaks to the broker at one place; each part connects at first use."""
+
+    def __init__(self, connection: Connection):
+        self.connection = connection
+        self.publisher = Publisher(connection.redis_url)
+        self.listener = Listener(connection.redis_url)
+        self.app = make_app(connection.celery_url)
+
+    def close(self) -> None:
+        self.publisher.close()
+        self.listener.close()
 
 
 class Engine:
     """Speaks to the database and the broker that settings name. `database` holds options of `Database`: how many connections to
-    keep, how long to retry. Threads may share it; every method may block."""
+    keep, how long to retry. What gives work starts an embedded back end; what reads an open execution starts one that died, if
+    `starts`. Threads may share it; every method may block."""
 
-    def __init__(self, settings: Settings, **database: Any):
+    def __init__(self, settings: Settings, *, starts: bool = True, **database: Any):
         self.settings = settings
         # First: a worker would refuse the same settings too, but only in its own log.
         self._rates = read_claim_policy(settings)
-        self.connection = ensure(settings)
+        self._starts = starts
         self._options = database
         self.open()
 
     def open(self) -> None:
         """Make everything that speaks to the database and the broker; each connects at first use."""
         arm(self.settings.crash, self.settings.home)
+        self.attendance = Attendance(self.settings, starts=self._starts)
         self.database = Database(self.connection.database_url, **self._options)
         self.plans = PlanCache()
         self.store = ArtifactStore(self.settings.artifacts_folder)
-        self.queries = Queries(self.database, self.plans)
-        self.overviews = Overviews(self.queries, self.store, self._rates)
+        self.queries = Queries(self.database, self.plans, self.attendance.look)
+        self.overviews = Overviews(self.queries, self.store, self._rates, self.attendance.look)
         self.job_details = JobDetails(self.queries, self.store)
         self._controls = Controls(self.database, self.plans, self.store)
-        self._publisher = Publisher(self.connection.redis_url)
-        self._listener = Listener(self.connection.redis_url)
-        self._app = make_app(self.connection.celery_url)
+        self._moving = threading.Lock()
+        self._line = Line(self.connection)
+
+    @property
+    def connection(self) -> Connection:
+        """The addresses of the back end now."""
+        return self.attendance.connection
 
     def prepare(self) -> None:
         """Bring the database up to this release's schema. Raises BackendError."""
@@ -78,7 +102,7 @@ class Engine:
 
     def submit(self, submission: Submission) -> Submitted:
         """Write an execution, or find the one that the same key made before; notify workers of a new one."""
-        ensure(self.settings)
+        self.attendance.ensure()
         done = submit(self.database, submission)
         if done.id == submission.id:
             self._tell(done.id, done.events)
@@ -99,7 +123,8 @@ class Engine:
         """Call the method of `Controls` with this name: pause, resume, stop, retry, or a decision on the review at a node and
         item. Raises ControlRefused, DecisionRefused."""
         events = getattr(self._controls, action)(id, *place, **said)
-        ensure(self.settings)
+        if action not in HOLDS:
+            self.attendance.ensure()
         self._tell(id, events)
 
     def changed(self, id: str, after: int, timeout: float) -> bool:
@@ -111,20 +136,29 @@ class Engine:
                 return True
             time.sleep(min(pause, timeout))
         while True:
-            place = self._listener.place(id)
+            listener = self._broker().listener
+            place = listener.place(id)
             if self.queries.sequence(id)[0] > after:
                 return True
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            self._listener.wait(id, place, min(left, RECHECK_SECONDS))
+            listener.wait(id, place, min(left, RECHECK_SECONDS))
 
     def close(self) -> None:
         """Close every connection; executions go on."""
-        self._publisher.close()
-        self._listener.close()
+        self._line.close()
         self.database.close()
 
     def _tell(self, id: str, events: Sequence[Event]) -> None:
-        self._publisher.publish(events)
-        notify_workers(self._app, id, queues_for(self.settings.heavy_types))
+        line = self._broker()
+        line.publisher.publish(events)
+        notify_workers(line.app, id, queues_for(self.settings.heavy_types))
+
+    def _broker(self) -> Line:
+        """What speaks to the broker, made anew once the broker is at another place."""
+        with self._moving:
+            if self._line.connection != self.connection:
+                self._line.close()
+                self._line = Line(self.connection)
+            return self._line

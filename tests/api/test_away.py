@@ -43,7 +43,7 @@ def test_a_database_that_is_silent(lite: Desk, silent: str, monkeypatch: pytest.
 def test_readiness_names_what_is_missing(lite: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is 503 with `database` or `broker`, and no address."""
     nowhere = replace(lite.service.engine.connection, redis_url="unix:///nowhere/canary.sock")
-    monkeypatch.setattr(lite.service.engine, "connection", nowhere)
+    monkeypatch.setattr(lite.service.engine.attendance, "connection", nowhere)
     answer = lite.ask("GET", "/readyz", None)
     assert (answer.status_code, answer.json()["missing"]) == (503, ["broker"])
     assert "canary" not in answer.text

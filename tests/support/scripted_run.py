@@ -111,7 +111,7 @@ def review_of(images: list[str], *, item: str = "0", label: str = "Aurora lamp",
 
 class ScriptedRun:
     """Shows one overview after another; an approval or `step` moves on. Controls are kept, and refused when illegal.
-    `ended_unseen` lets the run end before its watchers hear of it."""
+    `ended_unseen` lets the run end before its watchers hear of it; `waits` counts how often one has waited for news."""
 
     def __init__(self, plan: Plan, *overviews: Overview, id: str = "run-1"):
         self.id = id
@@ -121,11 +121,13 @@ class ScriptedRun:
         self._at = 0
         self._moved = threading.Condition()
         self.ended_unseen = False
+        self.waits = 0
 
     def overview(self) -> Overview:
         return replace(self._script[self._at], sequence=self._at)
 
     def _changed(self, after: int, timeout: float) -> bool:
+        self.waits += 1
         with self._moved:
             return self._moved.wait_for(lambda: self._at > after, timeout)
 
@@ -137,6 +139,10 @@ class ScriptedRun:
     def step_unseen(self) -> None:
         """Go on without waking the waiting display."""
         self._at += 1
+
+    def become(self, **fields: Any) -> None:
+        """Show something else from now on, without an event."""
+        self._script[self._at] = replace(self._script[self._at], **fields)
 
     def another(self, node: str, *, comment: Any = None, item: Any = None) -> None:
         self.controls.append(("another", node, comment, item))

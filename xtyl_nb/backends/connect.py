@@ -1,5 +1,5 @@
-"""The back end in use: the one that `connect` or the environment names, or else the embedded one, which is found or started at
-first use. It does not talk to any of them itself.
+"""The back end in use: the one that `connect` or the environment names, or else the embedded one. It does not talk to any of
+them itself.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ _backend: Backend | None = None
 _lock = threading.Lock()
 
 
-def backend() -> Backend:
-    """The back end in use: the one given to `connect`, the one at XTYL_URL, or else the embedded one, found or started now."""
+def backend(*, to_run: bool = False) -> Backend:
+    """The back end in use: the one given to `connect`, the one at XTYL_URL, or else the embedded one. It is started by what gives
+    it work, or now with `to_run`, for a process that is about to."""
     global _backend
     with _lock:
         if _backend is None:
             url = os.environ.get("XTYL_URL", "").strip()
-            _backend = _remote(url, None, None) if url else _direct(None)
+            _backend = _remote(url, None, None) if url else _direct(None, at_once=to_run)
         return _backend
 
 
@@ -80,7 +81,15 @@ def connect(
         _backend = made
 
 
-def _direct(named: dict[str, str] | None) -> Backend:
+def only_look() -> None:
+    """Let nothing that this process reads start an embedded back end: call it before the first use of one."""
+    global _backend
+    with _lock:
+        if _backend is None and not os.environ.get("XTYL_URL", "").strip():
+            _backend = _direct(None, starts=False)
+
+
+def _direct(named: dict[str, str] | None, *, starts: bool = True, at_once: bool = False) -> Backend:
     from xtyl_engine.broker.redis_client import check_broker
     from xtyl_engine.settings import load_settings
     from xtyl_nb.backends.direct import DirectBackend
@@ -88,7 +97,7 @@ def _direct(named: dict[str, str] | None) -> Backend:
     settings = load_settings({**os.environ, **(named or {})})
     if named:
         check_broker(settings.event_url)
-    return DirectBackend(settings)
+    return DirectBackend(settings, starts=starts, at_once=at_once)
 
 
 def _remote(url: str, token: str | None, project: str | None) -> Backend:

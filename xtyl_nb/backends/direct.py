@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xtyl_engine.database.connection import Database
-from xtyl_engine.embedded.client import check
 from xtyl_engine.engine import Engine
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast
@@ -23,12 +22,16 @@ from xtyl_nb.backends.fork import outlive_forks
 
 
 class DirectBackend:
-    """A back end by the database and the broker that settings name. Safe to share between threads, and across forks."""
+    """A back end by the database and the broker that settings name. A look at an open run starts an embedded one that died, if
+    `starts`. Safe to share between threads, and across forks."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, *, starts: bool = True, at_once: bool = False):
         self.settings = settings
-        self.engine = Engine(settings)
+        self.engine = Engine(settings, starts=starts)
         try:
+            if at_once:
+                # Its worker takes a second to come, in which this process prepares the database and the run.
+                self.engine.attendance.ensure()
             self.engine.prepare()
         except BaseException:
             self.close()
@@ -104,7 +107,7 @@ class DirectBackend:
 
     def check(self) -> None:
         """Check that the embedded back end runs, or restart it. Raises BackendStartError when it cannot be kept running."""
-        check(self.settings)
+        self.engine.attendance.check()
 
     def close(self) -> None:
         """Close every connection; runs go on."""

@@ -151,8 +151,10 @@ def migrate(target: str | None) -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 def runs(limit: int) -> None:
     """List the latest runs."""
+    from xtyl_nb.backends.connect import only_look
     from xtyl_nb.runs.launch import runs as list_runs
 
+    only_look()
     table = list_runs(limit)
     click.echo(
         "No runs yet."
@@ -165,9 +167,11 @@ def runs(limit: int) -> None:
 @click.argument("run")
 def show(run: str) -> None:
     """Watch a run's progress."""
+    from xtyl_nb.backends.connect import only_look
     from xtyl_nb.cli.terminal import watch
     from xtyl_nb.runs.launch import attach
 
+    only_look()
     watch(attach(run))
 
 

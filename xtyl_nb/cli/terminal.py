@@ -149,7 +149,10 @@ def _lines(overview: Overview) -> list[tuple[str, str]]:
     failed = f", {overview.failed} failed" if overview.failed else ""
     jobs = f": {overview.done} / {overview.total} jobs{failed}" if overview.state.is_terminal else ""
     error = f": {overview.error}" if overview.error else ""
-    return [*lines, ("", f"{overview.name}: {overview.state.value}{jobs}{error}")]
+    # Other causes of waiting pass by themselves, and their words may change each second.
+    is_left = (overview.waiting_for or "").startswith("a worker") and not overview.state.is_terminal
+    waits = f", waits for {overview.waiting_for}" if is_left else ""
+    return [*lines, ("", f"{overview.name}: {overview.state.value}{jobs}{error}{waits}")]
 
 
 def _node_line(id: str, node: NodeOverview) -> str:

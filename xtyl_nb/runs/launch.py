@@ -33,7 +33,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
         subject = f"Input {list_names(unread)} is" if len(unread) == 1 else f"Inputs {list_names(unread)} are"
         hint = f"Write {{{{ {unread[0]} }}}} where it is wanted, or leave it out."
         warnings.warn(f"{subject} not used by any step. {hint}", stacklevel=UPWARD)
-    used = backend()
+    used = backend(to_run=True)
     rows, shape = read_inputs(frame, inputs, used.store)
     functions = {node: function for node, function in plan.functions.items() if callable(function)}
     id = used.submit(plan, rows, shape=shape, functions=functions)

@@ -225,7 +225,8 @@ class Run:
                 yield event
             if over:
                 return
-            patiently(lambda after=after: self._changed(after, CHANGED_SECONDS))  # type: ignore[misc]
+            if not patiently(lambda after=after: self._changed(after, CHANGED_SECONDS)):  # type: ignore[misc]
+                self._backend.check()
 
     def show(self) -> None:
         """Show the live graph below the cell; outside a notebook, do nothing.

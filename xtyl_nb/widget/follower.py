@@ -13,6 +13,7 @@ from xtyl_nb.drawing.displayable import CHANGED_SECONDS, Live
 
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
+QUIET_SECONDS = 3.0
 
 
 class Follower:
@@ -80,10 +81,13 @@ class Follower:
         if overview.state.is_terminal:
             return False
         # A run that takes long to read is read less often.
-        self._leave.wait(max(SHORTEST_PAUSE_SECONDS, 3 * (monotonic() - began)))
+        took = monotonic() - began
+        self._leave.wait(max(SHORTEST_PAUSE_SECONDS, 3 * took))
+        # Without an event it is read too: that a worker died is none.
+        again = monotonic() + max(QUIET_SECONDS, 30 * took)
         while not self._leave.is_set() and not self._live._changed(overview.sequence, CHANGED_SECONDS):
-            if not self._is_watched():
-                return False
+            if monotonic() > again or not self._is_watched():
+                break
         return self._is_watched()
 
     def _goes_on(self) -> bool:

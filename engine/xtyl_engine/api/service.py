@@ -46,6 +46,8 @@ class Service:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.engine = Engine(settings, pool_size=POOL_SIZE, patience_seconds=DATABASE_WAIT_SECONDS)
+        # To serve a back end is to have it run: the API is ready once its broker answers.
+        self.engine.attendance.ensure()
         self.reader = ScopedQueries(self.engine)
         self.receipts = Receipts(lambda: load_key(settings.key_file))
 

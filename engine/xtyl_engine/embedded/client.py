@@ -13,16 +13,16 @@ import warnings
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGINT
 from typing import Self
 
 from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.redis_server import ping, socket_path
-from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
+from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence, write_presence
 from xtyl_engine.errors import BackendError, BackendStartError
 from xtyl_engine.settings import Settings, prepare_home
-from xtyl_engine.values.locks import clients_lock, holder, is_same_file, shared, supervisor_lock
+from xtyl_engine.values.locks import acquire, clients_lock, holder, is_same_file, shared, supervisor_lock
 
 POLL_SECONDS = 0.005
 MOST_STARTS = 3
@@ -51,12 +51,28 @@ def ensure(settings: Settings) -> Connection:
 
     Returns when the server answers; the worker may still be starting. Raises BackendStartError.
     """
-    if settings.redis_url is None:
-        prepare_home(settings)
-        warn_of_network_drive(settings)
-        deadline = time.monotonic() + settings.start_seconds
-        _join_clients(settings, deadline)
-        settings = replace(settings, redis_url=f"unix://{_find_or_start(settings, deadline)}")
+    if settings.redis_url is not None:
+        return connection_at(settings, None)
+    prepare_home(settings)
+    warn_of_network_drive(settings)
+    deadline = time.monotonic() + settings.start_seconds
+    _join_clients(settings, deadline)
+    return connection_at(settings, _find_or_start(settings, deadline))
+
+
+def find(settings: Settings) -> Connection:
+    """The addresses of a back end, which need not run: an embedded one's as it wrote them down. Starts nothing."""
+    if settings.redis_url is not None:
+        return connection_at(settings, None)
+    prepare_home(settings)
+    warn_of_network_drive(settings)
+    presence = read_presence(settings.home)
+    return connection_at(settings, presence.socket if presence else str(settings.home / "no-server-yet.sock"))
+
+
+def connection_at(settings: Settings, socket: str | None) -> Connection:
+    """The addresses of the back end whose server listens on this socket; None for a configured broker."""
+    settings = settings if socket is None else replace(settings, redis_url=f"unix://{socket}")
     return Connection(
         database_url=settings.database_url,
         celery_url=str(settings.celery_url),
@@ -84,19 +100,22 @@ def check(settings: Settings) -> None:
 
 
 def down(settings: Settings, timeout: float = 40.0) -> bool:
-    """Stop the embedded back end of this home and keep its runs; False if there is none.
+    """Stop the embedded back end of this home and keep its runs; False if there is none. Nothing but a run or an explicit start
+    starts it after that.
 
     Raises BackendError if it does not end in time.
     """
     path = supervisor_lock(settings.home)
     pid = holder(path)
     if pid is None:
+        _note_stopped(settings)
         return False
     if pid == 0:
         message, hint = _elsewhere(settings.home)
         raise BackendError(message, hint=hint)
     with suppress(ProcessLookupError):
-        os.kill(pid, SIGTERM)
+        # SIGTERM comes from a system or a session that ends, and after that a look at a run starts the back end again.
+        os.kill(pid, SIGINT)
     deadline = time.monotonic() + timeout
     while holder(path) == pid:
         if time.monotonic() > deadline:
@@ -106,6 +125,16 @@ def down(settings: Settings, timeout: float = 40.0) -> bool:
             )
         time.sleep(POLL_SECONDS)
     return True
+
+
+def _note_stopped(settings: Settings) -> None:
+    """Write down that a back end that died is to stay so, unless one starts now, or it left its failure to read."""
+    presence = read_presence(settings.home)
+    if presence is None or presence.state is SupervisorState.FAILED:
+        return
+    if (lock := acquire(supervisor_lock(settings.home))) is not None:
+        write_presence(settings.home, replace(presence, state=SupervisorState.STOPPED))
+        os.close(lock)
 
 
 def _join_clients(settings: Settings, deadline: float) -> None:

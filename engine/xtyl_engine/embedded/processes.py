@@ -82,6 +82,7 @@ class Child:
         self._is_at_work = is_at_work
         self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
         self._start_at = 0.0
+        self._retired: list[subprocess.Popen[bytes]] = []
 
     @property
     def pid(self) -> int | None:
@@ -90,6 +91,7 @@ class Child:
     def tend(self) -> bool:
         """Start the process, or restart it, when it is due; True if anything changed. Raises GaveUp."""
         now = time.monotonic()
+        self._retired = [process for process in self._retired if process.poll() is None]
         if self.process is not None:
             return self.process.poll() is not None and self._mourn(self.process, now)
         if now < self._start_at:
@@ -98,6 +100,13 @@ class Child:
         self._keeper.tell(self.name, self.process.pid)
         log.info("the %s runs as process %d", self.name, self.process.pid)
         return True
+
+    def retire(self) -> None:
+        """Ask the process to end once its work is done, without waiting for it: the next `tend` starts another."""
+        if self.process is not None:
+            self.process.terminate()
+            self._retired.append(self.process)
+            self.process = None
 
     def end(self, soft_seconds: float) -> None:
         """Send SIGTERM, wait that many seconds, then send SIGKILL to the process and its own children."""

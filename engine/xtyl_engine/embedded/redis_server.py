@@ -77,12 +77,18 @@ def socket_path(home: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """The socket of this home's server, in a short folder that is private to this user. Raises BackendStartError."""
     name = f"xtyl-{os.geteuid()}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
     bases = [environ.get("XDG_RUNTIME_DIR", ""), environ.get("TMPDIR", ""), "/tmp"]
+    refusal: BackendStartError | None = None
     for base in bases:
         path = Path(base, name, "redis.sock")
         if _is_plain(base) and os.access(base, os.W_OK | os.X_OK) and len(os.fsencode(path)) <= LONGEST_PATH:
-            secure_folder(path.parent)
-            return path
-    raise BackendStartError(
+            try:
+                secure_folder(path.parent)
+            except BackendStartError as error:
+                # In a folder that all users share, another may have been here first.
+                refusal = error
+            else:
+                return path
+    raise refusal or BackendStartError(
         "no folder is plain, writable and short enough for a unix socket: tried XDG_RUNTIME_DIR, TMPDIR and /tmp",
         hint=f"Set TMPDIR to a folder whose path has less than {LONGEST_PATH - len(name) - 12} characters.",
     )
@@ -90,10 +96,15 @@ def socket_path(home: Path, environ: Mapping[str, str] = os.environ) -> Path:
 
 def secure_folder(path: Path) -> None:
     """Make a folder that only this user can enter, or check an existing one. Raises BackendStartError."""
-    with suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    # lstat: a link that another user left here must not lead to a folder of their choice.
-    found = path.lstat()
+    try:
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        # lstat: a link that another user left here must not lead to a folder of their choice.
+        found = path.lstat()
+    except OSError as error:
+        raise BackendStartError(
+            f"the folder {path} cannot be made: {error.strerror}", hint="Set TMPDIR to a folder of your own."
+        ) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise BackendStartError(
             f"the folder {path} is not private: it is no folder, belongs to another user, or others may enter it",
@@ -117,9 +128,9 @@ def ping(socket: Path) -> bool:
     return ask(socket, "PING") == "+PONG"
 
 
-def has_worker(socket: Path) -> bool:
+def has_worker(socket: Path, seconds: float = 1.0) -> bool:
     """Whether a Celery worker takes notifications here. Only a worker subscribes to a pattern, as its last step of starting."""
-    answer = ask(socket, "PUBSUB", "NUMPAT") or ""
+    answer = ask(socket, "PUBSUB", "NUMPAT", seconds=seconds) or ""
     return answer.startswith(":") and answer != ":0"
 
 

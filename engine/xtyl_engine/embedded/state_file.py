@@ -11,12 +11,15 @@ from xtyl_engine.atomic_write import write_atomically
 
 
 class SupervisorState(StrEnum):
-    """The state of the embedded back end. It is `ready` when its worker takes notifications."""
+    """The state of the embedded back end. It is `ready` when its worker takes notifications. `stopped` if it was asked to end or
+    was not needed, `ended` if the system ended it, `failed` if it gave up: only after `ended`, as after a crash, does a look at
+    a run start it again."""
 
     STARTING = "starting"
     READY = "ready"
     STOPPING = "stopping"
     STOPPED = "stopped"
+    ENDED = "ended"
     FAILED = "failed"
 
 

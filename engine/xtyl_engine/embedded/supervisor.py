@@ -22,7 +22,7 @@ from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.log_files import empty_large, open_log, read_tail
 from xtyl_engine.embedded.processes import Child, GaveUp, OrphanReaper
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_presence
-from xtyl_engine.errors import WorkflowException
+from xtyl_engine.errors import BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.values.locks import acquire, clients_lock, exclusive, is_same_file, supervisor_lock
 from xtyl_engine.worker.command import worker_command
@@ -68,8 +68,8 @@ class Supervisor:
             redis_server.end_stray(self._socket)
             while self._tend():
                 self._bound_logs()
-                if self._rest():
-                    return self._end(SupervisorState.STOPPED)
+                if (end := self._rest()) is not None:
+                    return self._end(end)
                 if self._is_idle() and self._end_idle():
                     return 0
         except (GaveUp, WorkflowException, OSError) as error:
@@ -92,12 +92,16 @@ class Supervisor:
             self._say(SupervisorState.READY)
         return self._is_home()
 
-    def _rest(self) -> bool:
-        """Wait for a signal or the next tick; whether a signal asks to stop."""
+    def _rest(self) -> SupervisorState | None:
+        """Wait for a signal or the next tick; the state to end in, if a signal asks for the end."""
         is_starting = self._presence.state is SupervisorState.STARTING
         if not select.select([self._alarm], [], [], STARTING_TICK_SECONDS if is_starting else TICK_SECONDS)[0]:
-            return False
-        return any(number in (signal.SIGTERM, signal.SIGINT) for number in os.read(self._alarm, 64))
+            return None
+        numbers = os.read(self._alarm, 64)
+        # `down` sends SIGINT; SIGTERM comes with the end of the system or of the session.
+        if signal.SIGINT in numbers:
+            return SupervisorState.STOPPED
+        return SupervisorState.ENDED if signal.SIGTERM in numbers else None
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
@@ -112,7 +116,8 @@ class Supervisor:
         with exclusive(clients_lock(self._settings.home)) as is_unused:
             if is_unused and not self._has_work():
                 log.info("this back end is not needed: no client, no work")
-                self._end(SupervisorState.STOPPED)
+                # Where the database could not be asked, there may be work: a look at it starts a back end again.
+                self._end(SupervisorState.ENDED if self._unknowns else SupervisorState.STOPPED)
                 return True
         self._last_client = time.monotonic() - max(0.0, self._settings.idle_seconds - ASK_SECONDS)
         return False
@@ -146,11 +151,21 @@ class Supervisor:
             return False
 
     def _start_server(self) -> subprocess.Popen[bytes]:
-        redis_server.secure_folder(self._socket.parent)
+        self._find_place()
         binary = redis_server.find_server()
-        self._presence = replace(self._presence, server=str(binary))
+        self._presence = replace(self._presence, server=str(binary), socket=str(self._socket))
         with open(open_log(self._log_file("server")), "ab") as file:
             return redis_server.start_server(binary, self._socket, file)
+
+    def _find_place(self) -> None:
+        """Make the socket's folder, or choose another one: a runtime folder goes with the last session of its user."""
+        try:
+            redis_server.secure_folder(self._socket.parent)
+        except BackendStartError as error:
+            self._socket = redis_server.socket_path(self._settings.home)
+            log.warning("%s; the server moves to %s", error.message, self._socket)
+            # It knows the former place only.
+            self._worker.retire()
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         settings = replace(self._settings, redis_url=f"unix://{self._socket}")

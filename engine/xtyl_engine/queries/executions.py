@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any
@@ -71,6 +71,10 @@ _OWNERS = select(_J.owner).where(sql.job_in(JobState.RUNNING), _J.owner.is_not(N
 _WAITS = select(func.min(_J.due)).where(sql.OF_EXECUTION, _J.state == "ready", _J.due > Now())
 
 
+def no_op() -> None:
+    """See to nothing: the default where no back end is at hand."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One job's state and result: its output text where it has one, its error where it failed."""
@@ -110,16 +114,19 @@ _RESULT_FIELDS = tuple(each.name for each in fields(Result))
 
 
 class Queries:
-    """Reads one database."""
+    """Reads one database. `attend` is called with each read of an execution that workers may go on with."""
 
-    def __init__(self, database: Database, plans: PlanCache):
+    def __init__(self, database: Database, plans: PlanCache, attend: Callable[[], object] = no_op):
         self.database = database
         self.plans = plans
+        self._attend = attend
 
     def execution(self, execution_id: str) -> Execution:
         """The execution with this id. Raises RunNotFound."""
         with self.database.read() as transaction:
-            return self._execution(transaction, execution_id)
+            found = self._execution(transaction, execution_id)
+        self._seen(found.state)
+        return found
 
     def executions(self, limit: int = 100) -> list[Execution]:
         """The latest executions, newest first."""
@@ -132,7 +139,8 @@ class Queries:
             found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
         if found is None:
             raise RunNotFound.of(execution_id)
-        return int(found[0]), ExecutionState(found[1])
+        self._seen(state := ExecutionState(found[1]))
+        return int(found[0]), state
 
     def plan(self, execution_id: str) -> Plan:
         """The plan of the execution. Raises RunNotFound."""
@@ -166,6 +174,7 @@ class Queries:
             execution = self._execution(transaction, execution_id)
             values = self._rows(transaction, execution_id) if rows else []
             found = transaction.rows(_RESULTS, {"execution_id": execution_id})
+        self._seen(execution.state)
         results = [Result(**dict(zip(_RESULT_FIELDS, row, strict=True)) | {"state": JobState(row[2])}) for row in found]
         return Snapshot(execution=execution, rows=values, results=results)
 
@@ -206,12 +215,18 @@ class Queries:
                 some = execution_ids[start : start + _MANY]
                 asked = {f"id{place}": some[place] if place < len(some) else "" for place in range(_MANY)}
                 found += transaction.rows(_STANDINGS, asked)
+        for state in {ExecutionState(state) for *_, state in found}:
+            self._seen(state)
         return {id: (int(sequence), ExecutionState(state)) for id, sequence, state in found}
 
     def retry_or_worker(self, transaction: Transaction, execution_id: str) -> str:
         """What ready jobs wait for, in words: a worker, or a retry that is due later."""
         found = transaction.row(_WAITS, {"execution_id": execution_id})
         return "a worker" if found is None or found[0] is None else "a retry"
+
+    def _seen(self, state: ExecutionState) -> None:
+        if state in (ExecutionState.PENDING, ExecutionState.RUNNING):
+            self._attend()
 
     def _execution(self, transaction: Transaction, execution_id: str) -> Execution:
         found = transaction.row(_ONE, {"execution_id": execution_id})

@@ -5,20 +5,20 @@ node however many jobs there are, so that a widget may ask ten times a second; s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from xtyl_engine.database import statements as sql
-from xtyl_engine.database.connection import Transaction
+from xtyl_engine.database.connection import Now, Transaction
 from xtyl_engine.database.node_counts import NodeCounts, database_time, kept_counts, scanned_counts
 from xtyl_engine.database.tables import jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
-from xtyl_engine.queries.executions import Queries
+from xtyl_engine.queries.executions import Queries, no_op
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, next_start
 from xtyl_engine.scheduler.routing import awaited
@@ -30,7 +30,9 @@ from xtyl_engine.workflow.plan import Plan
 MAX_REVIEWS = 50
 MOST_REVIEWS = 500
 MOST_SCANNED = 100
+UNSWEPT_SECONDS = 3.0
 _J = jobs.c
+_LAST_LEASE = select(func.max(_J.lease), Now()).where(sql.job_in(JobState.RUNNING))
 _OUTPUT = select(_J.output).where(_J.id == sql.B("job_id"))
 _ERROR = select(_J.item, _J.error).where(_J.id == sql.B("job_id"))
 _REVIEWS = (
@@ -42,12 +44,20 @@ _REVIEWS = (
 
 
 class Overviews:
-    """Reads overviews of executions. Remembers each node's latest results until another of its jobs completes."""
+    """Reads overviews of executions. Remembers each node's latest results until another of its jobs completes. `missing` says
+    what this process knows to be missing for work to go on."""
 
-    def __init__(self, queries: Queries, store: ArtifactStore, rates: ClaimPolicy):
+    def __init__(
+        self,
+        queries: Queries,
+        store: ArtifactStore,
+        rates: ClaimPolicy,
+        missing: Callable[[], str | None] = no_op,
+    ):
         self._queries = queries
         self._store = store
         self._rates = rates
+        self._missing = missing
         self._seen: dict[tuple[str, str, tuple[int, ...]], dict[str, Any]] = {}
         self._scanned: dict[str, tuple[int, Mapping[str, NodeCounts]]] = {}
 
@@ -190,14 +200,16 @@ class Overviews:
     def _waits(
         self, transaction: Transaction, plan: Plan, execution: Execution, nodes: Mapping[str, NodeOverview]
     ) -> str | None:
-        """What the execution waits for, in words; None while a job runs."""
+        """What the execution waits for, in words; None while a worker runs a job."""
         if execution.state.is_terminal:
             return None
         if execution.state is ExecutionState.PAUSED:
             return "paused: `run.resume()` goes on"
         sums = {state: sum(node.counts.get(state, 0) for node in nodes.values()) for state in JobState}
+        if (sums[JobState.RUNNING] or sums[JobState.READY]) and (missing := self._missing()):
+            return missing
         if sums[JobState.RUNNING]:
-            return None
+            return _unattended(transaction)
         if sums[JobState.READY]:
             ready = [name for name, node in nodes.items() if node.counts.get(JobState.READY)]
             limit = self._limit(transaction, plan, ready)
@@ -213,6 +225,14 @@ class Overviews:
     def _limit(self, transaction: Transaction, plan: Plan, ready: list[str]) -> str | None:
         shut = next_start(transaction, plan, ready, self._rates)
         return f"the rate limit of {', '.join(shut[0])}: next start in {shut[1]:.0f} s" if shut else None
+
+
+def _unattended(transaction: Transaction) -> str | None:
+    """The words for running jobs that no worker sees to; None while one does. Any worker would have put back jobs whose lease ran
+    out, so one lease that counts is enough."""
+    found = transaction.row(_LAST_LEASE)
+    is_kept = found is None or found[0] is None or found[0] > found[1] - UNSWEPT_SECONDS
+    return None if is_kept else "a worker: the leases of its running jobs ran out, and no worker has put them back"
 
 
 def _error(transaction: Transaction, id: str, job: int) -> str | None:

@@ -27,7 +27,10 @@ function header(graph, act) {
       pill.replaceChildren(icon(state.state), make("span", "", state.state));
     }
     const reviews = state.reviews_total && !isOver(state);
-    note.textContent = reviews ? `${plural(state.reviews_total, "review")} for you` : isOver(state) ? "" : state.waiting_for ?? "";
+    const waits = isOver(state) ? "" : state.waiting_for ?? "";
+    // A missing worker is said beside the reviews: what they start would not go on.
+    const said = [reviews ? `${plural(state.reviews_total, "review")} for you` : "", !reviews || waits.startsWith("a worker: ") ? waits : ""];
+    note.textContent = said.filter(Boolean).join(" · ");
     const sum = { completed: 0, skipped: 0, failed: 0, waiting: 0, running: 0 };
     for (const node of Object.values(state.nodes)) for (const [kind, count] of node.spans) sum[kind] += count;
     paint(rail, Object.entries(sum), state.total);

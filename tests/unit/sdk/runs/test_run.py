@@ -10,8 +10,10 @@ import pytest
 import redis
 
 import xtyl_nb as xt
-from servers import foreign_server
+from servers import foreign_server, wait_until
 from workbench import Workbench, workbench
+from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.plan_cache import PlanCache
 
 
 @pytest.fixture
@@ -20,6 +22,7 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
         yield made
 
 
+LEFT = "a worker: the leases of its running jobs ran out, and no worker has put them back"
 FLOW = xt.Workflow("two").generate_copy("line", prompt="a {{ name }}", n=2).review("pick", of="line")
 
 
@@ -32,6 +35,18 @@ def test_a_run_without_a_worker_says_so(bench: Workbench) -> None:
         run.wait(0.05)
     assert not run._changed(1, 0.01)
     assert run._changed(0, 0.01)
+
+
+def test_jobs_whose_workers_are_all_gone_wait_for_one(database_url: str, tmp_path: Path) -> None:
+    """Once their lease ran out and no worker has put them back, the run says so; a worker that is seen at any run ends that."""
+    with workbench(tmp_path, XTYL_DATABASE_URL=database_url) as bench:
+        run = FLOW.run(name="x")
+        gone = Recorder(bench.backend.database, "gone", 0.1, lambda events: None, PlanCache().load)
+        assert gone.record([], run.id, 1).claims
+        assert run.waiting_for is None
+        wait_until(lambda: run.waiting_for == LEFT)
+        assert bench.recorder.record([], FLOW.run(name="y").id, 1).claims
+        assert run.waiting_for is None
 
 
 def test_a_keyword_that_nothing_reads_is_told(bench: Workbench) -> None:

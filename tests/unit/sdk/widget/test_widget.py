@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scripted_run import STARTED, ScriptedRun, draw_image, node_overview, overview_of, plan_of, review_of, summer_plan
+from servers import wait_until
 from xtyl_engine.errors import DecisionRefused
 from xtyl_engine.queries.views import Decision, JobDetail, JobPage, Overview
 from xtyl_nb.drawing.folding import fold
@@ -60,6 +61,18 @@ def caught_up(shown: Recorder) -> dict[str, Any]:
             state = state | patch | {"nodes": nodes, "reviews": reviews | patch.get("reviews", {})}
             state["number"] = message["number"]
     return state
+
+
+def test_a_run_without_news_is_looked_at_again() -> None:
+    """That its worker died is no event: the page is told all the same."""
+    live = scripted("running", "completed")
+    shown = Recorder(live)
+    shown.click("opened", view="page")
+    wait_until(lambda: live.waits)
+    live.become(waiting_for="a worker")
+    wait_until(lambda: caught_up(shown)["waiting_for"] == "a worker")
+    live.step()
+    assert shown.join(DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize("asked", ["headline", "nowhere", ["headline"], {"headline": 1}, 3, None])

@@ -1,0 +1,98 @@
+"""Tells those who look at runs whether a worker of the embedded back end is there to go on with them, and starts the back end
+where it died. It does not start one that was stopped, or that gave up. The workers of a shared back end are known by their leases
+alone, see `queries.overview`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from xtyl_engine.embedded import client
+from xtyl_engine.embedded.client import Connection
+from xtyl_engine.embedded.redis_server import has_worker
+from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
+from xtyl_engine.errors import WorkflowException
+from xtyl_engine.settings import Settings
+from xtyl_engine.values.locks import holder, supervisor_lock
+
+LOOK_SECONDS = 1.0
+# A server that is frozen must not hold up the reading of a run.
+ANSWER_SECONDS = 0.25
+STARTING = "a worker: the back end is starting"
+START = "`xtyl up` or the next run starts it"
+
+
+class Attendance:
+    """The look of one process at its back end. With `starts`, a look starts the back end in the background if it died.
+    `connection` has its addresses as last seen: the socket of an embedded one may move. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, *, starts: bool):
+        self._settings = settings
+        self._starts = starts
+        self.connection = client.find(settings)
+        self._looking, self._ensuring = threading.Lock(), threading.Lock()
+        self._seen_at = float("-inf")
+        self._start: threading.Thread | None = None
+        self._error: str | None = None
+
+    def ensure(self) -> Connection:
+        """Find the back end, or start it whatever became of it. Raises BackendStartError."""
+        with self._ensuring:
+            self.connection = client.ensure(self._settings)
+        self._error = None
+        return self.connection
+
+    def check(self) -> None:
+        """Start a back end that died, and return when it answers. Raises BackendStartError if it failed or was stopped."""
+        with self._ensuring:
+            client.check(self._settings)
+
+    def look(self) -> str | None:
+        """What is missing for work to go on, in words; None where a worker is there. It never blocks for long, and a worker that
+        was seen is not looked for again within a second: call it with every read."""
+        if self._settings.redis_url is not None or time.monotonic() - self._seen_at < LOOK_SECONDS:
+            return None
+        with self._looking:
+            missing = self._missing()
+            if missing is None:
+                self._seen_at = time.monotonic()
+            return missing
+
+    def _missing(self) -> str | None:
+        home = self._settings.home
+        pid, found = holder(supervisor_lock(home)), read_presence(home)
+        if pid is not None:
+            return self._attended(pid, found)
+        if found is not None and found.state is SupervisorState.FAILED:
+            return f"a worker: the back end failed: {found.error}; {START} again"
+        if found is not None and found.state is SupervisorState.STOPPED:
+            return f"a worker: the back end was stopped; {START}"
+        if not self._starts:
+            return f"a worker: the back end does not run; {START}"
+        if self._error is not None:
+            return f"a worker: the back end cannot be started: {self._error}"
+        if self._start is None or not self._start.is_alive():
+            self._start = threading.Thread(target=self._start_again, name="xtyl-start", daemon=True)
+            self._start.start()
+        return STARTING
+
+    def _attended(self, pid: int, found: Presence | None) -> str | None:
+        if found is None or found.pid != pid:
+            return STARTING if pid else None
+        if found.database != self._settings.database_digest:
+            return f"a worker: the back end of {self._settings.home} uses another database"
+        self._error = None
+        self.connection = client.connection_at(self._settings, found.socket)
+        if has_worker(Path(found.socket), ANSWER_SECONDS):
+            return None
+        again = f"; restarts so far: {found.restarts}, and `xtyl doctor` looks for the cause" if found.restarts else ""
+        return f"{STARTING}{again}"
+
+    def _start_again(self) -> None:
+        try:
+            self.check()
+        except WorkflowException as error:
+            # Kept, so that looking does not start it over and over; `ensure` tries again.
+            self._error = error.message.splitlines()[0]
