@@ -63,6 +63,7 @@ ACTIONS: dict[str, Callable[[], None]] = {
     "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "sleep": lambda: time.sleep(3),
     "raise": _raise,
+    "interrupt": lambda: signal.raise_signal(signal.SIGINT),
     "cut": _cut,
 }
 

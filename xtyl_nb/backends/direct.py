@@ -5,7 +5,7 @@ engine does the work; this module offers it as a Run needs it, and packs a noteb
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xtyl_engine.database.connection import Database
@@ -54,8 +54,17 @@ class DirectBackend:
         """The reads of executions."""
         return self.engine.queries
 
-    def submit(self, plan: Plan, rows: Sequence[Row], *, shape: Mapping[str, Any], functions: Functions) -> str:
-        """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node."""
+    def submit(
+        self,
+        plan: Plan,
+        rows: Sequence[Row],
+        *,
+        shape: Mapping[str, Any],
+        functions: Functions,
+        named: Callable[[str], object] | None = None,
+    ) -> str:
+        """Write an execution, notify workers, and return its id, which `named` gets before anything is written. `functions` are
+        the plan's callables by node."""
         id = new_execution_id(plan.name)
         stored, packed = self._pack(functions, id)
         submission = Submission(
@@ -66,6 +75,8 @@ class DirectBackend:
             functions=packed,
             max_parallel=self.settings.max_parallel,
         )
+        if named is not None:
+            named(id)
         return self.engine.submit(submission).id
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:

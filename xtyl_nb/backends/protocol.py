@@ -4,7 +4,7 @@ API; one suite of tests runs every verb over both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -56,8 +56,18 @@ class Backend(Protocol):
     def store_of(self, id: str) -> ArtifactStore:
         """The store with the files of one execution."""
 
-    def submit(self, plan: Plan, rows: Sequence[Row], *, shape: Mapping[str, Any], functions: Functions) -> str:
-        """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node."""
+    def submit(
+        self,
+        plan: Plan,
+        rows: Sequence[Row],
+        *,
+        shape: Mapping[str, Any],
+        functions: Functions,
+        named: Callable[[str], object] | None = None,
+    ) -> str:
+        """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node. `named` is called
+        with the id before there may be such an execution, or with an empty text if only the back end knows whether there is one:
+        it says after an interrupt what to look for."""
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]: ...
 

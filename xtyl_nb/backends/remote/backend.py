@@ -8,12 +8,13 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.errors import BackendError, FunctionRejected
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview, Review
 from xtyl_engine.queries.wire import Me, from_json, map_images
@@ -59,12 +60,36 @@ class RemoteBackend:
         """The store into which the files of one execution are fetched."""
         return RemoteStore(self._folder, self.calls, id)
 
-    def submit(self, plan: Plan, rows: Sequence[Row], *, shape: Mapping[str, Any], functions: Functions) -> str:
-        """Send a workflow and its rows, and return the execution's id. After a lost answer it is sent again, and runs once."""
+    def submit(
+        self,
+        plan: Plan,
+        rows: Sequence[Row],
+        *,
+        shape: Mapping[str, Any],
+        functions: Functions,
+        named: Callable[[str], object] | None = None,
+    ) -> str:
+        """Send a workflow and its rows, and return the execution's id. After a lost answer it is sent again, and runs once. The
+        API gives the id: an interrupt waits a while for it, so that `named` gets it."""
         body = self._submission(plan, rows, functions) | {"shape": dict(shape)}
         key = uuid4().hex
-        made = patiently(lambda: self.calls.post(*EXECUTIONS, body=body, key=key), SUBMIT_SECONDS)
-        return from_json(Execution, made).id
+
+        def send() -> str:
+            made = patiently(lambda: self.calls.post(*EXECUTIONS, body=body, key=key), SUBMIT_SECONDS)
+            tell(id := from_json(Execution, made).id)
+            return id
+
+        tell = named or str
+        # Not in this thread: what the API has got it carries out, whatever interrupts the reading of its answer.
+        thread = ThreadPoolExecutor(1, "xtyl-submit")
+        answer = thread.submit(send)
+        try:
+            return answer.result()
+        finally:
+            wait([answer], SUBMIT_SECONDS)
+            thread.shutdown(wait=False)
+            if not answer.done() or _is_lost(answer.exception()):
+                tell("")
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
         """The number of jobs that each node would run, and how many of them are cached."""
@@ -156,6 +181,11 @@ class RemoteBackend:
         value = map_images(value, note)
         store.bring(names)
         return value
+
+
+def _is_lost(error: BaseException | None) -> bool:
+    """Whether a request got no answer, so that only the API knows what became of it."""
+    return isinstance(error, BackendError) and bool(error.data.get("retryable"))
 
 
 def _sendable(document: Document, packed: Mapping[str, PackedFunction]) -> Document:
