@@ -27,6 +27,7 @@ WORKER_SETTINGS = (
     "lease_seconds",
     "beat_seconds",
     "sweep_seconds",
+    "silent_seconds",
     "slice_seconds",
     "rates",
 )
@@ -56,6 +57,7 @@ class Settings:
     lease_seconds: float = 10.0
     beat_seconds: float = 3.0
     sweep_seconds: float = 1.0
+    silent_seconds: float = 60.0
     slice_seconds: float = 1.0
     idle_seconds: float = 60.0
     start_seconds: float = 15.0
@@ -338,6 +340,7 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "lease_seconds": _seconds(0.1, 3600),
     "beat_seconds": _seconds(0.01, 1200),
     "sweep_seconds": _seconds(0.01, 600),
+    "silent_seconds": _seconds(0.1, 86_400),
     "slice_seconds": _seconds(0.01, 600),
     "idle_seconds": _seconds(0, 31_536_000),
     "start_seconds": _seconds(0.1, 600),

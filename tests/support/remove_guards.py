@@ -76,7 +76,13 @@ GUARDS = [
         "true()",
     ),
     Guard("retry, fail, wait, release: my attempt", "scheduler/transitions.py", ', _J.attempt == B("number"))', ")"),
-    Guard("lose: the lease has run out", "scheduler/transitions.py", ", _J.lease < Now())", ")"),
+    Guard("lose: no beat since the look", "scheduler/transitions.py", '(_MINE, _J.lease == B("lease"))', "(_MINE)"),
+    Guard(
+        "lose: my look's owner and attempt",
+        "scheduler/transitions.py",
+        "_IS_LOST = and_(_MINE, ",
+        "_IS_LOST = and_(_JOB, ",
+    ),
     Guard(
         "unblock: the last parent",
         "scheduler/transitions.py",
@@ -123,8 +129,8 @@ GUARDS = [
     ),
     Guard(
         "sweep: patience after an outage",
-        "worker/sweeper.py",
-        "        if self._is_patient():\n            return\n",
+        "worker/losses.py",
+        " and self._looked >= self._patient_until",
         "",
     ),
     Guard("claim: a permit", "scheduler/rate_limits/bucket.py", "ahead if ahead > CLOCK_SECONDS else 0.0", "0.0"),

@@ -128,8 +128,14 @@ ATTEMPT_OUTCOME = select(attempts.c.outcome).where(attempts.c.job_id == B("job_i
 # every process and each second, until the table is vacuumed; a larger table has more of them.
 PLAIN_SCAN = text("SET LOCAL enable_bitmapscan = off")
 
-EXPIRED = select(_J.execution_id, _J.id, _J.node, _J.item, _J.attempt, _J.lost).where(
-    job_in(JobState.RUNNING), _J.lease < Now()
+# The owners of running jobs: how many each has, its newest lease, and whether one of its leases has run out.
+OWNERS = (
+    select(_J.owner, func.count(), func.max(_J.lease), func.min(_J.lease) < Now())
+    .where(job_in(JobState.RUNNING))
+    .group_by(_J.owner)
+)
+RUNNING_OF = select(_J.execution_id, _J.id, _J.node, _J.item, _J.attempt, _J.lost, _J.lease, _J.lease < Now()).where(
+    job_in(JobState.RUNNING), _J.owner == B("owner")
 )
 
 _IS_UNCLAIMED = and_(guard(_J.state, JOB_TRANSITIONS["claim"]), _J.due <= Now())

@@ -18,7 +18,8 @@ from xtyl_engine.states import JOB_TRANSITIONS, JobState
 _J = jobs.c
 _JOB = _J.id == B("job_id")
 _MINE = and_(_JOB, _J.owner == B("owner"), _J.attempt == B("number"))
-_IS_LOST = and_(_JOB, _J.attempt == B("number"), _J.lease < Now())
+# Without a beat since it was looked at: who is alive after all keeps its job.
+_IS_LOST = and_(_MINE, _J.lease == B("lease"))
 _IS_FREED = and_(_J.pending == B("by"), _J.live + B("add") > 0)
 # What a job was that a parent has skipped: a ready one waited for nothing, and has a live parent.
 _STOOD = case((and_(_J.pending == 0, _J.live > 0), literal_column("'ready'")), else_=literal_column("'blocked'"))

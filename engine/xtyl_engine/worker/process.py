@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
-import uuid
 
 from celery import Celery
 
 from xtyl_engine.broker.celery_app import notify_workers
 from xtyl_engine.broker.live_events import Publisher, forget_streams
+from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.keeper import keep_house
 from xtyl_engine.database.schema import ensure_schema
@@ -26,6 +25,7 @@ from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.worker.execute import Executor
 from xtyl_engine.worker.heartbeat import Heartbeat
 from xtyl_engine.worker.instrument import Watch
+from xtyl_engine.worker.owners import Owners
 from xtyl_engine.worker.prefork import Pool, Relay
 from xtyl_engine.worker.slots import HOLD_SECONDS, Slots
 from xtyl_engine.worker.sweeper import Sweeper
@@ -43,14 +43,15 @@ class Process:
         # A forked process has one slot, and sibling processes have the others.
         is_forked = settings.pool == PREFORK
         count = 1 if is_forked else settings.slots
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.database = Database(settings.database_url, pool_size=count + 4)
         ensure_schema(self.database)
+        self.owners = Owners(settings.home)
+        self.owners.tidy(self._owners_of_jobs)
         self.publisher = Publisher(settings.event_url)
         plans = PlanCache()
         rates = read_claim_policy(settings)
         recorder = Recorder(
-            self.database, self.owner, settings.lease_seconds, self.publisher.publish, plans.load, rates
+            self.database, self.owners.name, settings.lease_seconds, self.publisher.publish, plans.load, rates
         )
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=HOLD_SECONDS)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
@@ -69,13 +70,15 @@ class Process:
         self.sweeper = Sweeper(
             self.database,
             self.slots,
-            self.owner,
+            self.owners.name,
             self.publisher.publish,
             plans.load,
             settings.lease_seconds,
             settings.beat_seconds,
             settings.sweep_seconds,
             self.heartbeat.note,
+            settings.silent_seconds,
+            self.owners.pulse,
         )
         self.sweeper.start()
         self.keeper = keep_house(settings, self.database, lambda ids: forget_streams(settings.event_url, ids))
@@ -84,7 +87,11 @@ class Process:
     @property
     def is_own(self) -> bool:
         """Whether it was built in this process, and not in the parent that forked it."""
-        return self.owner.split(":")[1] == str(os.getpid())
+        return self.owners.pid == os.getpid()
+
+    def _owners_of_jobs(self) -> list[str]:
+        with self.database.read() as transaction:
+            return [owner for owner, *_ in transaction.rows(sql.OWNERS)]
 
     def _await_end(self) -> None:
         """When the worker is told to end: start nothing new, and give back jobs that do not finish in time. A thread cannot be

@@ -1,5 +1,5 @@
-"""Keeps executions going when a worker or a message is lost: renews the leases of jobs that run here, puts back jobs whose lease
-expired, and notifies again for ready jobs that are not claimed. Every worker process runs one; there is no leader.
+"""Keeps executions going when a worker or a message is lost: renews the leases of jobs that run here, puts back jobs that others
+have lost, and notifies again for ready jobs that are not claimed. Every worker process runs one; there is no leader.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction, may_pass
@@ -27,6 +26,8 @@ from xtyl_engine.scheduler.rules import EndedJob
 from xtyl_engine.scheduler.startable import startable
 from xtyl_engine.states import End, ExecutionState, JobState
 from xtyl_engine.telemetry.log_lines import about_execution
+from xtyl_engine.worker.losses import Loss, Losses
+from xtyl_engine.worker.owners import Pulse, unknown
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.workflow.plan import Plan
 
@@ -53,11 +54,24 @@ class Sweeper:
     beat_seconds: float
     sweep_seconds: float
     note: Callable[[str], None] = no_op
+    silent_seconds: float = 60.0
+    pulse: Callable[[str], Pulse] = unknown
+    losses: Losses = field(init=False)
     _ended: threading.Event = field(default_factory=threading.Event)
     _ahead: float = math.inf
-    _touched: float = field(default_factory=time.monotonic)
-    _patient_until: float = 0.0
     _mend_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.losses = Losses(
+            self.database,
+            self.owner,
+            self.slots.held,
+            self.lease_seconds,
+            self.beat_seconds,
+            # A lease may be longer than the time in which silence usually counts.
+            max(self.silent_seconds, self.lease_seconds),
+            self.pulse,
+        )
 
     def start(self) -> None:
         for name, work, seconds in (("beat", self.beat, self.beat_seconds), ("sweep", self.sweep, self.sweep_seconds)):
@@ -107,38 +121,28 @@ class Sweeper:
         self._ahead = ahead
 
     def put_back_lost(self) -> None:
-        """Make jobs ready again whose lease has run out; quarantine those lost too often."""
-        with self.database.read() as transaction:
-            if not transaction.is_sqlite:
-                transaction.run(sql.PLAIN_SCAN)
-            expired = transaction.rows(sql.EXPIRED)
-        if self._is_patient():
-            return
+        """Make lost jobs ready again; quarantine those lost too often."""
+        found = self.losses.find()
         failpoint(Point.SWEEP_FOUND)
-        for execution_id in sorted({row[0] for row in expired}):
+        for execution_id in sorted({loss.job.execution_id for loss in found}):
             try:
-                self._put_back(execution_id, [row[1:] for row in expired if row[0] == execution_id])
+                self._put_back(execution_id, [loss for loss in found if loss.job.execution_id == execution_id])
             except Exception as error:
                 if may_pass(error):
                     raise
                 # One run whose plan cannot be read, for example, leaves the others their sweep.
                 log.exception("the lost jobs of %s cannot be put back", execution_id)
 
-    def _is_patient(self) -> bool:
-        """Whether to spare expired leases: after the database was out of reach, all workers get one lease's time to renew."""
-        now = time.monotonic()
-        if now - self._touched > self.lease_seconds / 2:
-            self._patient_until = now + self.lease_seconds
-        self._touched = now
-        return now < self._patient_until
-
-    def _put_back(self, execution_id: str, lost: list[tuple[Any, ...]]) -> None:
+    def _put_back(self, execution_id: str, found: list[Loss]) -> None:
         types: dict[str | None, str] = {}
+        began = time.monotonic()
 
         def apply(transaction: Transaction) -> list[Event]:
             locked = LockedExecution(transaction, execution_id, self.load)
             types.update((node.id, node.type) for node in locked.plan.nodes.values())
-            ended = [job for row in lost for job in _lose(locked, *row)]
+            # Who held up this transaction for so long held up the beats of others as well: they come first.
+            is_late = time.monotonic() - began > self.lease_seconds / 2
+            ended = [job for loss in found if loss.is_certain or not is_late for job in _lose(locked, loss)]
             if ended:
                 settle(locked, ended)
             if locked.events:
@@ -179,11 +183,14 @@ class Sweeper:
                 log.exception("%s failed and goes on", threading.current_thread().name)
 
 
-def _lose(locked: LockedExecution, id: int, node: str, item: str, attempt: int, lost: int) -> list[EndedJob]:
-    words = f"its worker died or lost touch {lost + 1} times"
+def _lose(locked: LockedExecution, loss: Loss) -> list[EndedJob]:
+    job, times = loss.job, loss.job.lost + 1
+    words = f"its worker died or lost touch {times} times"
     parameters = {
-        "job_id": id,
-        "number": attempt,
+        "job_id": job.job_id,
+        "number": job.number,
+        "owner": loss.owner,
+        "lease": job.lease,
         "now": locked.now,
         "reason": "lost",
         "outcome": "lost",
@@ -191,15 +198,15 @@ def _lose(locked: LockedExecution, id: int, node: str, item: str, attempt: int, 
         "error": f"quarantined: {words}, the last time with no other job beside it\n  {MEND}",
     }
     # A job that was lost twice has run alone since.
-    poisoned = lost + 1 >= MAX_LOST
+    poisoned = times >= MAX_LOST
     if not locked.transaction.run(transitions.QUARANTINE if poisoned else transitions.LOSE, parameters):
         return []
-    locked.transaction.run(sql.END_ATTEMPT, parameters | {"error": words})
+    locked.transaction.run(sql.END_ATTEMPT, parameters | {"error": loss.why})
     if not poisoned:
-        locked.changes.move(node, JobState.RUNNING, JobState.READY)
-        locked.note(EventKind.JOB_LOST, node, item, lost=lost + 1)
+        locked.changes.move(job.node, JobState.RUNNING, JobState.READY)
+        locked.note(EventKind.JOB_LOST, job.node, job.item, lost=times)
         return []
-    locked.changes.fail(node, JobState.QUARANTINED, id)
+    locked.changes.fail(job.node, JobState.QUARANTINED, job.job_id)
     locked.failed += 1
-    locked.note(EventKind.JOB_QUARANTINED, node, item, error=words)
-    return [EndedJob(node, item, End.FAILURE)]
+    locked.note(EventKind.JOB_QUARANTINED, job.node, job.item, error=words)
+    return [EndedJob(job.node, job.item, End.FAILURE)]

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from engine_driver import Driver
 from plans import chain
+from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.states import JOB_TRANSITIONS, JobState
@@ -79,7 +80,25 @@ def test_a_lease_that_was_renewed_in_time_is_not_lost(database: Database, name: 
     id = driver.submit(chain(1))
     (claim,) = driver.claim(id)
     with database.write() as transaction:
-        given = {"job_id": claim.job_id, "number": 1, "reason": "lost", "now": 2.0, "error_class": None, "error": None}
+        ((*_, seen, _),) = transaction.rows(sql.RUNNING_OF, {"owner": claim.owner})
+        held = {"job_id": claim.job_id, "number": 1, "owner": claim.owner}
+        assert transaction.run(transitions.BEAT, held | {"lease_seconds": 20.0}) == 1
+        given = held | {"lease": seen, "reason": "lost", "now": 2.0, "error_class": None, "error": None}
         names = STATEMENTS[name].compile(dialect=database.engine.dialect).params
         assert transaction.run(STATEMENTS[name], {key: given[key] for key in given if key in names}) == 0
+    assert driver.states(id) == {"n0@0": "running"}
+
+
+@pytest.mark.parametrize("name", ["lose", "quarantine"])
+def test_what_another_has_begun_since_the_look_is_not_lost(database: Database, name: str) -> None:
+    """The job was put back and claimed again between the sweep's look and its write, and its lease is the same by chance."""
+    driver = Driver(database)
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    for changed in ({"number": 0}, {"owner": "another"}):
+        with database.write() as transaction:
+            ((*_, lease, _),) = transaction.rows(sql.RUNNING_OF, {"owner": claim.owner})
+            looked = {"job_id": claim.job_id, "number": 1, "owner": claim.owner, "lease": lease} | changed
+            given = looked | {"reason": "lost", "now": 2.0, "error_class": None, "error": None}
+            assert transaction.run(STATEMENTS[name], given) == 0
     assert driver.states(id) == {"n0@0": "running"}

@@ -26,7 +26,7 @@ from xtyl_engine.machine import since_boot
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Outcome, Released
 from xtyl_engine.settings import load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.worker import sweeper as sweeping
+from xtyl_engine.worker import losses
 from xtyl_engine.worker.execute import Executor
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.worker.sweeper import Sweeper
@@ -250,6 +250,6 @@ def test_after_an_outage_others_get_the_time_of_a_lease(driver: Driver, monkeypa
     sweeper = sweeper_of(driver, slots_of(driver, None), lease_seconds=1.0)
     back = time.monotonic() + 1.0
     for seconds, state in ((0.0, "running"), (0.5, "running"), (1.0, "ready")):
-        monkeypatch.setattr(sweeping, "time", SimpleNamespace(monotonic=lambda now=back + seconds: now))
+        monkeypatch.setattr(losses, "time", SimpleNamespace(monotonic=lambda now=back + seconds: now))
         sweeper.put_back_lost()
         assert driver.states(id) == {"n0@0": state}

@@ -1,0 +1,96 @@
+"""Who holds claims: each worker process has a name, and a lock in its home that it holds for as long as it lives. Processes of
+the same boot and home ask the kernel whether another one lives. A process never asks about itself: that gives its lock up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+
+from xtyl_engine.machine import boot_id
+from xtyl_engine.values.locks import acquire, holder
+
+log = logging.getLogger("xtyl")
+
+
+class Pulse(Enum):
+    """What is known of an owner's process. Nothing is known of those of another machine, another home, the previous release."""
+
+    ENDED = "ended"
+    ALIVE = "alive"
+    UNKNOWN = "unknown"
+
+
+def unknown(owner: str) -> Pulse:
+    """Know nothing of any owner: its leases alone count."""
+    return Pulse.UNKNOWN
+
+
+class Owners:
+    """The owners of one home: this process, by its `name`, and whether the others live."""
+
+    def __init__(self, home: Path):
+        self._folder = home / "owners"
+        self._boot = boot_id()
+        self._word = uuid.uuid4().hex[:8]
+        self.pid = os.getpid()
+        self.name = f"{socket.gethostname()}:{self.pid}:{self._word}"
+        if self._boot and self._hold():
+            self.name += f":{self._boot}"
+
+    def pulse(self, owner: str) -> Pulse:
+        """Whether another owner's process lives, by its lock."""
+        word, boot = _parts(owner)
+        if not boot or boot != self._boot or not word.isalnum():
+            return Pulse.UNKNOWN
+        path = self._path(word)
+        try:
+            return _pulse(path) if path.exists() else Pulse.UNKNOWN
+        except OSError:
+            return Pulse.UNKNOWN
+
+    def tidy(self, running: Callable[[], Collection[str]]) -> None:
+        """Remove the locks of processes that have ended. `running` then gives the owners of running jobs: their locks stay."""
+        with suppress(OSError):
+            others = [path for path in self._folder.glob("*.lock") if path != self._path(self._word)]
+            if ended := [path for path in others if _pulse(path) is Pulse.ENDED]:
+                held = {_parts(owner)[0] for owner in running()}
+                for path in ended:
+                    if path.stem not in held:
+                        path.unlink(missing_ok=True)
+
+    def _path(self, word: str) -> Path:
+        return self._folder / f"{word}.lock"
+
+    def _hold(self) -> bool:
+        """Take this process's lock, to be let go by the kernel when it ends; False where that is not possible."""
+        made = self._folder / f".{self._word}"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if acquire(made) is not None:
+                # Under its name it is locked from the first moment: the others never take it for one left behind.
+                made.rename(self._path(self._word))
+                return True
+            problem = "its file system has no locks"
+        except OSError as error:
+            problem = str(error)
+        log.warning(
+            "no lock in %s: %s. If this process dies, that is noticed when its leases run out", self._folder, problem
+        )
+        return False
+
+
+def _parts(owner: str) -> tuple[str, str]:
+    """The word and the boot in an owner's name: `host:pid:word:boot`; in the previous release it ended with the word."""
+    _, _, word, boot, *_ = [*owner.split(":"), "", "", "", ""]
+    return word, boot
+
+
+def _pulse(path: Path) -> Pulse:
+    return Pulse.ENDED if holder(path) is None else Pulse.ALIVE
