@@ -173,7 +173,9 @@ class Sweeper:
         self.slots.executor.stopped = stopped
 
     def _repeat(self, work: Callable[[], None], seconds: float) -> None:
-        while not self._ended.wait(seconds):
+        # The first time at once: jobs may have been lost with the process that was here before.
+        is_over = False
+        while not is_over:
             try:
                 work()
                 self.note(work.__name__)
@@ -181,6 +183,7 @@ class Sweeper:
                 log.warning("%s: %s", threading.current_thread().name, error)
             except Exception:
                 log.exception("%s failed and goes on", threading.current_thread().name)
+            is_over = self._ended.wait(seconds)
 
 
 def _lose(locked: LockedExecution, loss: Loss) -> list[EndedJob]:
