@@ -39,6 +39,7 @@ class Point(StrEnum):
     BEAT_BEFORE = "beat/before"
     BEAT_AFTER = "beat/after"
     CONTROL_WRITTEN = "control/written"
+    CONTROL_STEPPED = "control/stepped"
     CONTROL_COMMITTED = "control/committed"
     SHUTDOWN_BEGUN = "shutdown/begun"
     SHUTDOWN_RELEASED = "shutdown/released"

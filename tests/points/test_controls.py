@@ -20,6 +20,10 @@ from repository import SUPPORT
 from xtyl_engine.database.connection import Database
 from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.failpoints import arm
+from xtyl_engine.settings import load_settings
+from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.slots import Slots
+from xtyl_engine.worker.sweeper import Sweeper
 
 EVENT = {
     "pause": "paused", "resume": "resumed", "stop": "stopped", "retry": "reopened",
@@ -61,6 +65,32 @@ def test_a_control_whose_connection_is_cut_takes_place_once(
     control(driver.controls, verb, id)
     assert driver.kinds(id).count(EVENT[verb]) == 1
     assert (tmp_path / f"crashed-{point.split('=')[0].replace('/', '-')}").exists()
+
+
+MANY = 1_500
+
+
+@pytest.mark.parametrize("verb", ["retry", "resume", "stop"])
+@pytest.mark.parametrize("point", ["control/committed", "control/stepped"])
+def test_a_control_of_many_jobs_whose_process_dies_is_completed(
+    driver: Driver, tmp_path: Path, verb: str, point: str
+) -> None:
+    """More jobs than one transaction changes: a worker's sweep goes on where the process died."""
+    id = driver.submit(plan_of({"step": {}}, []), MANY)
+    if verb == "retry":
+        driver.drain(id, {"step": failed}, batch=500)
+    if verb == "resume":
+        driver.controls.stop(id)
+    command = [sys.executable, str(SUPPORT / "control_client.py"), driver.database.url, id, verb, str(tmp_path)]
+    environ = os.environ | {"XTYL_CRASH": f"{point}=kill", "PYTHONPATH": str(SUPPORT)}
+    assert subprocess.run(command, env=environ, check=False, timeout=60).returncode == -signal.SIGKILL
+    executor = Executor(load_settings(), driver.database, driver.plans, None, driver.recorder.may_start)  # type: ignore[arg-type]
+    slots = Slots(driver.recorder, executor, lambda id: None, 1, 1.0)
+    sweeper = Sweeper(driver.database, slots, "sweeper", driver.published.extend, driver.plans.load, 10, 3, 60)
+    sweeper.sweep()
+    sweeper.sweep()
+    assert set(driver.states(id).values()) == {"stopped" if verb == "stop" else "ready"}
+    assert driver.kinds(id).count("stopped" if verb == "stop" else "reopened") == 1
 
 
 @pytest.mark.parametrize("verb", EVENT)

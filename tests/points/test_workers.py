@@ -27,7 +27,7 @@ QUICK = {"XTYL_SLOTS": "3", "XTYL_LEASE_SECONDS": "1", "XTYL_BEAT_SECONDS": "0.2
 NAMES = [f"{step} {n}" for step in ("ideas", "count") for n in range(ROWS)] + [
     f"large {n}{letter}" for n in range(ROWS) for letter in "ab"
 ]
-CONTROLS = {Point.CONTROL_WRITTEN, Point.CONTROL_COMMITTED}
+CONTROLS = {Point.CONTROL_WRITTEN, Point.CONTROL_STEPPED, Point.CONTROL_COMMITTED}
 SWEEPS = {Point.SWEEP_FOUND, Point.SWEEP_COMMITTED}
 SHUTDOWNS = {Point.SHUTDOWN_BEGUN, Point.SHUTDOWN_RELEASED}
 SUBMISSIONS = {Point.SUBMIT_STEPPED, Point.SUBMIT_COMMITTED}

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now
 from xtyl_engine.database.tables import attempts, decisions, events, executions, functions, jobs, rows, templates
-from xtyl_engine.states import FATAL, JOB_TRANSITIONS, OPEN, ExecutionState, JobState, Transition
+from xtyl_engine.states import FATAL, JOB_TRANSITIONS, ExecutionState, JobState, Transition
 
 B = bindparam
 _E, _J = executions.c, jobs.c
@@ -43,6 +43,8 @@ def below(column: ColumnElement[Any], prefix: str = "item") -> ColumnElement[boo
 
 
 OF_EXECUTION = _J.execution_id == B("execution_id")
+# For statements that find jobs by a range of ids or by a partial index: SQLite would rather read all jobs of the execution.
+AND_OF_EXECUTION = _J.execution_id.concat(literal_column("''")) == B("execution_id")
 OF_NODE = and_(OF_EXECUTION, _J.node == B("node"))
 AT = and_(OF_NODE, _J.item == B("item"))
 BELOW = and_(OF_NODE, below(_J.item))
@@ -61,6 +63,7 @@ LOCK = (
         _E.counted,
         _E.template_id,
         _E.max_parallel,
+        _E.unfinished,
         Now(),
     )
     .where(_E.id == B("execution_id"))
@@ -71,7 +74,9 @@ SAVE_EXECUTION = (
     update(executions)
     .where(_E.id == B("execution_id"))
     .values(
-        **{name: B(name) for name in ("state", "epoch", "total", "done", "failed", "sequence", "counted")},
+        **{
+            name: B(name) for name in ("state", "epoch", "total", "done", "failed", "sequence", "counted", "unfinished")
+        },
         error=func.nullif(func.coalesce(type_coerce(B("error"), Text), _E.error), ""),
         started=func.coalesce(_E.started, B("started", type_=_E.started.type)),
         finished=B("finished", type_=_E.finished.type),
@@ -111,7 +116,6 @@ SUSPECT_LOST = 2
 HELD = select(_J.id).where(_J.owner == B("owner"), job_in(JobState.RUNNING)).limit(1)
 SUSPECT_HELD = HELD.where(_J.lost >= SUSPECT_LOST)
 
-OPEN_JOBS = select(_J.node, _J.state, func.count()).where(OF_EXECUTION, job_in(*OPEN)).group_by(_J.node, _J.state)
 COUNT_RUNNING = select(func.count()).where(OF_EXECUTION, job_in(JobState.RUNNING))
 
 END_ATTEMPT = (

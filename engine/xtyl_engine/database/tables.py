@@ -68,6 +68,9 @@ executions = sa.Table(
     sa.Column("submission_digest", sa.Text),
     # The number of the last event that `execution_nodes` counts. The previous release writes events and no counts.
     sa.Column("counted", sa.Integer, nullable=False, server_default="0"),
+    # What is left of a control that goes on in steps, and how far it is: `scheduler.long_control` reads and writes it.
+    sa.Column("unfinished", sa.Text),
+    sa.Index("executions_unfinished", "id", **_where("unfinished IS NOT NULL")),
     sa.Index("executions_by_state", "state", "created"),
     sa.Index("executions_by_template", "template_id"),
     sa.Index("executions_by_project", "project", "created", "id"),

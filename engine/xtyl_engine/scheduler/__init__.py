@@ -13,6 +13,7 @@ __all__ = [
     "commit",
     "control",
     "locked_execution",
+    "long_control",
     "mend_counts",
     "node_changes",
     "outcomes",

@@ -42,12 +42,12 @@ def ask_another(locked: LockedExecution, review: str, item: str, id: int) -> int
         locked.changes.move(review, JobState.WAITING, JobState.BLOCKED)
     for node, where in added:
         (made,) = locked.transaction.row(sql.JOB_ID, {"execution_id": locked.id, "node": node, "item": where}) or (0,)
-        stand_again(locked, made, node, where)
+        locked.done += len(stand_again(locked, made, node, where))
     for link in gathering(plan, axis):
         is_below = len(plan.nodes[link.target].axes) > link.level
         at = {"execution_id": locked.id, "node": link.target, "item": head(prefix, link.level)}
         for waiting, node, where in locked.transaction.rows(_BLOCKED[is_below], at):
-            stand_again(locked, waiting, node, where)
+            locked.done += len(stand_again(locked, waiting, node, where))
     return len(added)
 
 

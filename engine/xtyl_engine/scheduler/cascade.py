@@ -52,8 +52,9 @@ def settle(locked: LockedExecution, ended_jobs: Iterable[EndedJob]) -> None:
         ended_jobs = expanded + cut + doomed + spent
 
 
-def stand_again(locked: LockedExecution, id: int, node: str, item: str) -> None:
-    """Set anew what a blocked job waits for, from its parents' states in SQL; a job that waits for nothing is ready."""
+def stand_again(locked: LockedExecution, id: int, node: str, item: str) -> list[EndedJob]:
+    """Set anew what a blocked job waits for, from its parents' states in SQL; a job that waits for nothing is ready. Returns the
+    job if its parents end it."""
     links = locked.plan.nodes[node].parents
     standings = [standing_of(locked, link, head(item, link.level)) for link in links]
     end = first_end(standings)
@@ -65,8 +66,7 @@ def stand_again(locked: LockedExecution, id: int, node: str, item: str) -> None:
     waits = {"job_id": id, "state": state, "pending": pending, "live": live}
     if locked.transaction.run(transitions.SET_WAITING_FOR, waits) and not pending:
         locked.changes.move(node, JobState.BLOCKED, JobState.READY)
-    if end is not None:
-        locked.done += len(end_early(locked, node, item, end))
+    return [] if end is None else end_early(locked, node, item, end)
 
 
 def end_early(locked: LockedExecution, node: str, item: str, end: End) -> list[EndedJob]:

@@ -21,8 +21,9 @@ from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.nodes.review import decide as make_decision
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.add_option import ask_another
-from xtyl_engine.scheduler.cascade import settle, stand_again
+from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.locked_execution import LockedExecution
+from xtyl_engine.scheduler.long_control import Steps, Stride, is_reopening, places, reopen, stop_jobs
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.rules import EndedJob
@@ -34,6 +35,8 @@ _REVIEW = select(jobs.c.id, jobs.c.node, jobs.c.item, jobs.c.state, jobs.c.outpu
 _DECISION = select(decisions.c.action, decisions.c.by, decisions.c.after).where(decisions.c.job_id == sql.B("job_id"))
 
 
+Reopen = Callable[..., None]
+
 # An effect that starts at the last moment of its licence reaches the outside a little later.
 REACH_SECONDS = 0.1
 
@@ -41,10 +44,11 @@ REACH_SECONDS = 0.1
 class Controls:
     """The controls of every execution in one database."""
 
-    def __init__(self, database: Database, plans: PlanCache, store: ArtifactStore):
+    def __init__(self, database: Database, plans: PlanCache, store: ArtifactStore, stride: Stride | None = None):
         self._database = database
         self._plans = plans
         self._store = store
+        self._stride = stride or Stride()
 
     def pause(self, execution_id: str, *, by: str = "") -> list[Event]:
         """Start nothing new; running jobs finish, and their results are kept. No effect starts after this returns. Pausing a
@@ -52,16 +56,19 @@ class Controls:
         return self._quieten(execution_id, partial(_pause, by=by))
 
     def resume(self, execution_id: str, *, by: str = "") -> list[Event]:
-        """Go on: a paused run where it was, a stopped or failed one with its completed jobs kept."""
-        return self._change(execution_id, partial(_resume, by=by))
+        """Go on: a paused run where it was, a stopped or failed one with its completed jobs kept. A job that is still in flight
+        goes on as the same attempt; if its worker has died meanwhile, the sweep finds it as any other."""
+        events = self._change(execution_id, partial(_resume, by=by, reopen=self._reopening(execution_id)))
+        return events + self._finish(execution_id)
 
     def stop(self, execution_id: str, *, by: str = "") -> list[Event]:
         """End the run; completed jobs stay. No effect starts after this returns. Stopping a stopped run changes nothing."""
-        return self._quieten(execution_id, partial(_stop, by=by))
+        return self._quieten(execution_id, partial(_stop, by=by, stride=self._stride)) + self._finish(execution_id)
 
     def retry(self, execution_id: str, *, by: str = "") -> list[Event]:
         """Run the failed jobs, and the jobs that depend on them, again."""
-        return self._change(execution_id, partial(_retry, by=by))
+        events = self._change(execution_id, partial(_retry, by=by, reopen=self._reopening(execution_id)))
+        return events + self._finish(execution_id)
 
     def approve(
         self,
@@ -125,6 +132,19 @@ class Controls:
         time.sleep(min(max(seconds[0], 0.0), LICENCE_SECONDS + REACH_SECONDS))
         return events
 
+    def _reopening(self, execution_id: str) -> Reopen:
+        """What begins to put jobs back. If it is likely to be needed, these are read before a transaction holds the writer."""
+        found = None
+        with self._database.read() as transaction:
+            state = transaction.row(sql.STATE, {"execution_id": execution_id}) if execution_id.isprintable() else None
+            if state is not None and state[0] != ExecutionState.PAUSED:
+                found = places(transaction, execution_id, self._plans.load)
+        return partial(reopen, found=found, stride=self._stride, load=self._plans.load)
+
+    def _finish(self, execution_id: str) -> list[Event]:
+        """Make what is left of a control that goes on in steps."""
+        return Steps(self._database, self._plans.load, execution_id, self._stride).run()
+
     def _change(self, execution_id: str, work: Callable[[LockedExecution], None]) -> list[Event]:
         written: list[Event] = []
 
@@ -157,63 +177,36 @@ def _pause(locked: LockedExecution, by: str) -> None:
         raise _refused(locked, "paused", "Pause a run only while it is going on.")
 
 
-def _resume(locked: LockedExecution, by: str) -> None:
+def _resume(locked: LockedExecution, by: str, reopen: Reopen) -> None:
     if locked.make("resume"):
         locked.note(EventKind.RESUMED, **_signed(by))
     elif locked.state in (ExecutionState.FAILED, ExecutionState.STOPPED):
-        _reopen(locked, by)
+        reopen(locked, **_signed(by))
     elif locked.state is ExecutionState.COMPLETED:
         raise _refused(locked, "resumed", "Submit the workflow again to run it again: this run is complete.")
 
 
-def _stop(locked: LockedExecution, by: str) -> None:
+def _stop(locked: LockedExecution, by: str, stride: Stride) -> None:
     if locked.state is ExecutionState.STOPPED:
         return
     if not locked.make("stop"):
         raise _refused(locked, "stopped", "There is nothing to stop: this run is already over.")
-    for node, state, count in locked.transaction.rows(sql.OPEN_JOBS, {"execution_id": locked.id}):
-        locked.changes.move(node, JobState(state), JobState.STOPPED, count)
-    locked.done += locked.transaction.run(transitions.STOP_JOBS, {"execution_id": locked.id, "now": locked.now})
     locked.note(EventKind.STOPPED, **_signed(by))
+    stop_jobs(locked, stride)
 
 
-def _retry(locked: LockedExecution, by: str) -> None:
+def _retry(locked: LockedExecution, by: str, reopen: Reopen) -> None:
+    if is_reopening(locked):
+        # This call helps the one before.
+        return
     if locked.state is ExecutionState.COMPLETED or not locked.failed:
         raise _refused(locked, "retried", "Use `resume()` for a paused or stopped run: nothing in this one has failed.")
-    _reopen(locked, by)
+    reopen(locked, **_signed(by))
 
 
 def _signed(by: str) -> dict[str, str]:
     """The name of the person, as an event's data, if it is known."""
     return {"by": by} if by else {}
-
-
-def _reopen(locked: LockedExecution, by: str) -> None:
-    """Put back jobs that failed, were stopped or depended on a failure; completed jobs and branches not taken stay. A job that is
-    still in flight goes on as the same attempt; if its worker has died meanwhile, the sweep finds it as any other."""
-    if locked.make("reopen"):
-        locked.epoch += 1
-    in_flight = locked.transaction.rows(transitions.GO_ON, {"execution_id": locked.id})
-    for (node,) in in_flight:
-        locked.changes.move(node, JobState.STOPPED, JobState.RUNNING)
-    kept = {JobState.SKIPPED: {str(End.BRANCH), str(End.REJECTED)}}
-    opened = [
-        (id, node, item, state)
-        for id, node, item, state, because in locked.transaction.rows(transitions.REOPENED, {"execution_id": locked.id})
-        if because not in kept.get(JobState(state), ())
-    ]
-    locked.transaction.many(transitions.REOPEN, [{"job_id": id} for id, *_ in opened])
-    for _, node, _, state in opened:
-        if state != JobState.BLOCKED:
-            locked.changes.move(node, JobState(state), JobState.BLOCKED)
-    locked.done -= len(in_flight) + sum(JobState(state).is_terminal for *_, state in opened)
-    locked.failed = 0
-    # None would keep the stored error.
-    locked.error = ""
-    locked.note(EventKind.REOPENED, jobs=len(in_flight) + len(opened), **_signed(by))
-    depth = {name: node.depth for name, node in locked.plan.nodes.items()}
-    for id, node, item, _ in sorted(opened, key=lambda job: (depth[job[1]], job[0])):
-        stand_again(locked, id, node, item)
 
 
 def _waiting_review(locked: LockedExecution, node: str, item: str) -> tuple[int, str]:

@@ -27,13 +27,25 @@ class LockedExecution:
         found = transaction.row(sql.LOCK, {"execution_id": execution_id}) if execution_id.isprintable() else None
         if found is None:
             raise RunNotFound.of(execution_id)
-        state, self.epoch, self.total, self.done, self.failed, self.sequence, counted, self.template_id, limit, now = (
-            found
-        )
+        (
+            state,
+            self.epoch,
+            self.total,
+            self.done,
+            self.failed,
+            self.sequence,
+            counted,
+            self.template_id,
+            limit,
+            rest,
+            now,
+        ) = found
         self.transaction = transaction
         self.id = execution_id
         self.state = ExecutionState(state)
         self.max_parallel: int | None = limit
+        # What is left of a control that goes on in steps; until it is done, the execution does not end by itself.
+        self.unfinished: str | None = rest
         self.now = float(now)
         self.error: str | None = None
         self.events: list[Event] = []
@@ -68,7 +80,7 @@ class LockedExecution:
 
     def save(self) -> None:
         """Write the row, the counts of the nodes, and the events."""
-        if self.done >= self.total and not self.state.is_terminal:
+        if self.done >= self.total and not self.state.is_terminal and self.unfinished is None:
             self._finish()
         if self.is_counted:
             self.changes.save(self.transaction, self.id, self.now)
@@ -84,6 +96,7 @@ class LockedExecution:
                 "failed": self.failed,
                 "sequence": self.sequence,
                 "counted": self._counted,
+                "unfinished": self.unfinished,
                 "error": self.error,
                 "started": None if self.state is ExecutionState.PENDING else self.now,
                 "finished": self.now if self.state.is_terminal else None,

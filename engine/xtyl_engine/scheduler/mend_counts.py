@@ -22,7 +22,7 @@ QUICK_JOBS = 50_000
 _E = executions.c
 _UNFINISHED = [state for state in ExecutionState if not state.is_terminal]
 _UNCOUNTED = (
-    select(_E.id, _E.total, _E.sequence)
+    select(_E.id, _E.total, _E.sequence, _E.unfinished)
     .where(sql.among(_E.state, *_UNFINISHED), _E.counted != _E.sequence)
     .order_by(_E.total)
 )
@@ -40,7 +40,7 @@ def mend_counts(database: Database, load: Callable[[Transaction, str], Plan]) ->
         found = transaction.row(_UNCOUNTED)
         if found is None:
             return
-        id, total, sequence = found
+        id, total, *place = found
         counts = scanned_counts(transaction, id) if total > QUICK_JOBS else None
 
     def mend(transaction: Transaction) -> None:
@@ -49,7 +49,8 @@ def mend_counts(database: Database, load: Callable[[Transaction, str], Plan]) ->
             return
         if counts is None:
             recount(transaction, id, locked.plan, scanned_counts(transaction, id))
-        elif locked.sequence == sequence:
+        # The steps of a long control write no events.
+        elif [locked.sequence, locked.unfinished] == place:
             recount(transaction, id, locked.plan, counts)
 
     database.transact(mend)

@@ -210,6 +210,7 @@ def _write(transaction: Transaction, submission: Submission, jobs: int, batch: B
             "submission_key": submission.key,
             "submission_digest": submission.digest,
             "counted": 1,
+            "unfinished": None,
         },
     )
     add_nodes(transaction, submission.id, initial_counts(submission.plan, len(submission.rows)))

@@ -5,13 +5,22 @@ transitions in `states`. The row count tells the caller whether it won. Which tr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Float, Integer, Text, and_, case, func, literal_column, null, or_, select, type_coerce, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now
-from xtyl_engine.database.statements import IS_DOOMED, OF_EXECUTION, WHERE, B, guard, job_in, target
+from xtyl_engine.database.statements import (
+    AND_OF_EXECUTION,
+    IS_DOOMED,
+    OF_EXECUTION,
+    WHERE,
+    B,
+    guard,
+    job_in,
+    target,
+)
 from xtyl_engine.database.tables import attempts, jobs
 from xtyl_engine.states import JOB_TRANSITIONS, JobState
 
@@ -130,19 +139,32 @@ QUARANTINE = transition(
     "quarantine", _IS_LOST, lost=_J.lost + 1, finished=B("now"), error_class=B("error_class"), error=B("error")
 )
 
-STOP_JOBS = transition(
-    "stop",
-    OF_EXECUTION,
-    finished=B("now"),
-    # Drop the options that a review shows: when the run is resumed, an output found here counts as a result.
-    output=case((job_in(JobState.WAITING), null()), else_=_J.output),
-)
 
-GO_ON = transition("go_on", and_(OF_EXECUTION, _IS_IN_FLIGHT), finished=None).returning(_J.node)
+class Stop(NamedTuple):
+    """What counts the jobs that a stop changes, by node and state, and what stops them."""
+
+    count: Any
+    stop: Any
+
+
+def _stop(where: ColumnElement[bool]) -> Stop:
+    # Drop the options that a review shows: when the run is resumed, an output found here counts as a result.
+    values = {"finished": B("now"), "output": case((job_in(JobState.WAITING), null()), else_=_J.output)}
+    counted = select(_J.node, _J.state, func.count()).where(where, guard(_J.state, JOB_TRANSITIONS["stop"]))
+    return Stop(counted.group_by(_J.node, _J.state), transition("stop", where, **values))
+
+
+STOP_ALL = _stop(OF_EXECUTION)
+STOP_RUNNING = _stop(and_(job_in(JobState.RUNNING), AND_OF_EXECUTION))
+STOP_BETWEEN = _stop(and_(_J.id.between(B("low"), B("high")), AND_OF_EXECUTION))
+
+GO_ON = transition("go_on", and_(_JOB, _IS_IN_FLIGHT), finished=None)
 
 REOPENABLE = or_(guard(_J.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)
 
-REOPENED = select(_J.id, _J.node, _J.item, _J.state, _J.because).where(OF_EXECUTION, REOPENABLE)
+_REOPENED = select(_J.id, _J.node, _J.item, _J.state, _J.because)
+REOPENED = _REOPENED.where(OF_EXECUTION, REOPENABLE)
+REOPENED_JOB = _REOPENED.where(_JOB, REOPENABLE)
 
 REOPEN = (
     update(jobs)

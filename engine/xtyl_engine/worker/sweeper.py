@@ -21,6 +21,7 @@ from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.clock_steps import STEP_SECONDS, bring_retries_forward
 from xtyl_engine.scheduler.commit import Publish
 from xtyl_engine.scheduler.locked_execution import LockedExecution
+from xtyl_engine.scheduler.long_control import Steps, unfinished
 from xtyl_engine.scheduler.mend_counts import mend_counts
 from xtyl_engine.scheduler.rules import EndedJob
 from xtyl_engine.scheduler.startable import startable
@@ -60,6 +61,7 @@ class Sweeper:
     _ended: threading.Event = field(default_factory=threading.Event)
     _ahead: float = math.inf
     _mend_at: float = 0.0
+    _unfinished: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.losses = Losses(
@@ -101,6 +103,7 @@ class Sweeper:
     def sweep(self) -> None:
         """One round: put back lost jobs, look for stopped executions, ask for slots for unclaimed jobs, mend counts at times."""
         self.put_back_lost()
+        self._go_on_with_controls()
         self._note_stopped()
         self._mind_clock()
         if free := self.slots.free():
@@ -161,6 +164,14 @@ class Sweeper:
         with about_execution(event.execution_id, node=str(event.node), item=str(event.item)):
             log.warning("its worker died or lost touch: %s", "given up" if is_poison else "started again")
         self.slots.meter.lost(type, is_poison)
+
+    def _go_on_with_controls(self) -> None:
+        """Go on with controls in steps whose processes have made none since the last round: these died, or sleep."""
+        with self.database.read() as transaction:
+            left = unfinished(transaction)
+        for execution_id in [id for id, where in left.items() if self._unfinished.get(id) == where]:
+            self.publish(Steps(self.database, self.load, execution_id).run(self.sweep_seconds))
+        self._unfinished = left
 
     def _note_stopped(self) -> None:
         """Tell the executor which executions are stopped, for handlers that ask `context.cancelled()`."""

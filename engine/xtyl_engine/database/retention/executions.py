@@ -28,8 +28,11 @@ _OF = {table: table.c.execution_id == sql.B("execution_id") for table in (jobs, 
 _PLACES = {events: events.c.sequence, rows: rows.c.position, jobs: _J.id}
 _BETWEEN = {table: place.between(sql.B("low"), sql.B("high")) for table, place in _PLACES.items()}
 _ENDS = {table: select(func.min(place), func.max(place)).where(_OF[table]) for table, place in _PLACES.items()}
-_STEP = {table: delete(table).where(_OF[table], between) for table, between in _BETWEEN.items()}
-_STEP_JOBS = select(_J.id).where(_OF[jobs], _BETWEEN[jobs])
+_STEP = {
+    table: delete(table).where(sql.AND_OF_EXECUTION if table is jobs else _OF[table], between)
+    for table, between in _BETWEEN.items()
+}
+_STEP_JOBS = select(_J.id).where(sql.AND_OF_EXECUTION, _BETWEEN[jobs])
 # Deleted before the jobs they refer to.
 _ABOUT_JOBS = [delete(table).where(table.c.job_id.in_(_STEP_JOBS)) for table in (attempts, decisions)]
 _DELETE_SMALL = [delete(table).where(_OF[table]) for table in _SMALL]
