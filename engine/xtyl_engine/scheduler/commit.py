@@ -187,7 +187,7 @@ class Recorder:
                 grants[first] = replace(grants[first], elsewhere=True)
         permits.save()
         for locked in executions.values():
-            if locked.events:
+            if locked.events or locked.changes:
                 locked.save()
         return grants, [event for locked in executions.values() for event in locked.events]
 

@@ -88,6 +88,9 @@ class NodeChanges:
         self._mended: set[str] = set()
         self._taken: Counter[tuple[str, str]] = Counter()
 
+    def __bool__(self) -> bool:
+        return bool(self._more)
+
     def add(self, node: str, state: JobState, count: int = 1) -> None:
         """New jobs."""
         self._more[node][state] += count
