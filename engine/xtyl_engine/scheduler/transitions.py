@@ -133,7 +133,7 @@ DECIDE = transition("decide", _JOB, output=B("output"), because=B("reason"), fin
 # A stopped job that is still being executed keeps its lease: a resume lets it go on.
 BEAT = update(jobs).where(_MINE, job_in(JobState.RUNNING, JobState.STOPPED)).values(lease=Now() + B("lease_seconds"))
 
-LOSE = transition("lose", _IS_LOST, lost=_J.lost + 1, because=B("reason"), tries=_J.tries - 1, due=0.0)
+LOSE = transition("lose", _IS_LOST, lost=_J.lost + B("deaths"), because=B("reason"), tries=_J.tries - 1, due=0.0)
 
 QUARANTINE = transition(
     "quarantine", _IS_LOST, lost=_J.lost + 1, finished=B("now"), error_class=B("error_class"), error=B("error")

@@ -16,6 +16,7 @@ from xtyl_engine.worker.owners import Pulse, unknown
 
 ENDED = "its worker process ended"
 RAN_OUT = "its lease ran out"
+LIVED = "its worker process lived"
 
 
 class Running(NamedTuple):
@@ -33,11 +34,12 @@ class Running(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A running job that its owner has lost, and how."""
+    """A running job that its owner has lost, and how. A job answers for what may be a death of its owner alone."""
 
     job: Running
     owner: str
     why: str
+    is_death: bool
 
     @property
     def is_certain(self) -> bool:
@@ -102,7 +104,11 @@ class Losses:
                     # A beat may have come since the first look.
                     seconds = seconds if lease in [job.lease for job in jobs] else 0.0
                     found += [(owner, job, self._why(pulse, job.is_overdue, seconds)) for job in jobs]
-        return [Loss(job, owner, why) for owner, job, why in found if why]
+        return [Loss(job, owner, why, self._is_death(owner, why)) for owner, job, why in found if why]
+
+    def _is_death(self, owner: str, why: str) -> bool:
+        """Whether the owner may be dead: this process is not, nor is one that was seen to live."""
+        return owner != self.owner and not why.startswith(LIVED)
 
     def _not_held(self, transaction: Transaction, owners: list[tuple[str, int, float, bool]]) -> list[Running]:
         """This process's own jobs that it does not hold: the answer to a claim was lost, or a slot broke down."""
@@ -120,8 +126,8 @@ class Losses:
             return RAN_OUT
         if seconds < self.silent_seconds:
             return ""
-        lived = "its worker process lived, and its lease" if pulse is Pulse.ALIVE else "its lease"
-        return f"{lived} was not renewed for {self.silent_seconds:g} s"
+        whose = f"{LIVED}, and its lease" if pulse is Pulse.ALIVE else "its lease"
+        return f"{whose} was not renewed for {self.silent_seconds:g} s"
 
     def _note_time(self, transaction: Transaction) -> None:
         """Spare for a while all who cannot be asked, and watch all anew, if the time since the last look is not to be trusted:

@@ -198,13 +198,14 @@ class Sweeper:
 
 
 def _lose(locked: LockedExecution, loss: Loss) -> list[EndedJob]:
-    job, times = loss.job, loss.job.lost + 1
+    job, times = loss.job, loss.job.lost + loss.is_death
     words = f"its worker died or lost touch {times} times"
     parameters = {
         "job_id": job.job_id,
         "number": job.number,
         "owner": loss.owner,
         "lease": job.lease,
+        "deaths": int(loss.is_death),
         "now": locked.now,
         "reason": "lost",
         "outcome": "lost",
@@ -212,7 +213,7 @@ def _lose(locked: LockedExecution, loss: Loss) -> list[EndedJob]:
         "error": f"quarantined: {words}, the last time with no other job beside it\n  {MEND}",
     }
     # A job that was lost twice has run alone since.
-    poisoned = times >= MAX_LOST
+    poisoned = loss.is_death and times >= MAX_LOST
     if not locked.transaction.run(transitions.QUARANTINE if poisoned else transitions.LOSE, parameters):
         return []
     locked.transaction.run(sql.END_ATTEMPT, parameters | {"error": loss.why})

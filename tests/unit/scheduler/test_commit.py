@@ -38,11 +38,11 @@ def driver(database: Database) -> Driver:
     return Driver(database)
 
 
-def sweep(driver: Driver, load: Callable[[Transaction, str], Plan] | None = None) -> None:
+def sweep(driver: Driver, load: Callable[[Transaction, str], Plan] | None = None, *, owner: str = "sweeper") -> None:
     """One round of a sweeper that has no slots to fill."""
     slots = Slots(driver.recorder, None, lambda id: None, 0, 1.0)  # type: ignore[arg-type]
     load = load or driver.plans.load
-    Sweeper(driver.database, slots, "sweeper", driver.published.extend, load, 10, 3, 1).put_back_lost()
+    Sweeper(driver.database, slots, owner, driver.published.extend, load, 10, 3, 1).put_back_lost()
 
 
 def together(driver: Driver, *requests: tuple[Sequence[Outcome], str, int]) -> list[Future[Grant]]:
@@ -622,6 +622,19 @@ def test_after_one_death_all_start_together_and_after_two_each_alone(driver: Dri
     assert (driver.claim(id, 3), driver.claim(other)) == ((), ())
     driver.record(id, completed(suspect))
     assert len(driver.claim(other)) == 1
+
+
+def test_a_loss_that_is_no_death_makes_no_suspect(driver: Driver) -> None:
+    """However often a process loses jobs that lives, they start together again, and none is quarantined."""
+    id = driver.submit(chain(1), rows=2)
+    for _ in range(MAX_LOST + 1):
+        assert len(driver.claim(id, 2)) == 2
+        driver.expire_leases()
+        sweep(driver, owner=driver.recorder.owner)
+    assert driver.states(id) == {"n0@0": "ready", "n0@1": "ready"}
+    assert {outcome for job in driver.jobs(id).values() for *_, outcome, _ in driver.queries.attempts(job.id)} == {
+        "lost"
+    }
 
 
 def test_the_poisonous_jobs_of_two_runs_are_found_and_no_other_is_lost(driver: Driver) -> None:

@@ -33,7 +33,7 @@ STATEMENTS: dict[str, Any] = {
 }
 GIVEN: dict[str, Any] = {
     "node": "n0", "item": "0", "number": 1, "owner": "me", "by": 1, "add": 1, "now": 2.0, "due": 0.0, "tries": 1, "lease": 1.0,
-    "started": 2.0, "cached": 0, "reason": "lost",
+    "started": 2.0, "cached": 0, "reason": "lost", "deaths": 1,
 }  # fmt: skip
 STAND = text(
     "UPDATE agent_jobs SET state = :state, because = 'first', owner = 'me', attempt = 1, lease = 1, pending = 1, live = 0 "
@@ -83,7 +83,7 @@ def test_a_lease_that_was_renewed_in_time_is_not_lost(database: Database, name: 
         ((*_, seen, _),) = transaction.rows(sql.RUNNING_OF, {"owner": claim.owner})
         held = {"job_id": claim.job_id, "number": 1, "owner": claim.owner}
         assert transaction.run(transitions.BEAT, held | {"lease_seconds": 20.0}) == 1
-        given = held | {"lease": seen, "reason": "lost", "now": 2.0, "error_class": None, "error": None}
+        given = held | {"lease": seen, "deaths": 1, "reason": "lost", "now": 2.0, "error_class": None, "error": None}
         names = STATEMENTS[name].compile(dialect=database.engine.dialect).params
         assert transaction.run(STATEMENTS[name], {key: given[key] for key in given if key in names}) == 0
     assert driver.states(id) == {"n0@0": "running"}
@@ -99,6 +99,6 @@ def test_what_another_has_begun_since_the_look_is_not_lost(database: Database, n
         with database.write() as transaction:
             ((*_, lease, _),) = transaction.rows(sql.RUNNING_OF, {"owner": claim.owner})
             looked = {"job_id": claim.job_id, "number": 1, "owner": claim.owner, "lease": lease} | changed
-            given = looked | {"reason": "lost", "now": 2.0, "error_class": None, "error": None}
+            given = looked | {"deaths": 1, "reason": "lost", "now": 2.0, "error_class": None, "error": None}
             assert transaction.run(STATEMENTS[name], given) == 0
     assert driver.states(id) == {"n0@0": "running"}

@@ -50,6 +50,11 @@ def found(look: Losses) -> list[str]:
     return [loss.why for loss in look.find()]
 
 
+def deaths(look: Losses) -> list[bool]:
+    """Whether the job answers for each of them."""
+    return [loss.is_death for loss in look.find()]
+
+
 def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Set the clock of the process that looks."""
     monkeypatch.setattr(losses, "time", SimpleNamespace(monotonic=lambda: seconds))
@@ -64,6 +69,7 @@ def test_a_killed_process_has_lost_its_jobs_at_once(database: Database, tmp_path
     assert found(look) == []
     other.kill()
     assert found(look) == ["its worker process ended"]
+    assert deaths(look) == [True]
     slots = Slots(driver.recorder, None, lambda id: None, 0, 1.0)  # type: ignore[arg-type]
     owners = Owners(tmp_path)
     sweeper = Sweeper(
@@ -97,6 +103,7 @@ def test_a_living_process_keeps_jobs_whose_lease_ran_out(
         why.append(found(look))
     assert why[:-1] == [[]] * int(SILENT)
     assert why[-1] == ["its worker process lived, and its lease was not renewed for 60 s"]
+    assert deaths(look) == [False]
 
 
 def test_a_beat_ends_the_silence(
@@ -136,6 +143,7 @@ def test_a_process_of_another_home_has_its_lease(database: Database, tmp_path: P
     assert found(look) == []
     driver.expire_leases()
     assert found(look) == ["its lease ran out"]
+    assert deaths(look) == [True]
 
 
 def test_a_lease_ahead_of_the_clock_is_lost_after_a_silence(
