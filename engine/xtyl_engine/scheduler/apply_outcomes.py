@@ -147,10 +147,14 @@ def _pause(locked: LockedExecution, outcome: Failed) -> bool:
         return False
     locked.changes.move(outcome.claim.node, JobState.RUNNING, JobState.READY)
     _end_attempts(locked, [outcome])
+    node, item, error = outcome.claim.node, outcome.claim.item, outcome.failure.message
     locked.make("start")
     if locked.make("pause"):
-        locked.error = outcome.failure.message
-        locked.note(EventKind.PAUSED, outcome.claim.node, outcome.claim.item, error=outcome.failure.message[:500])
+        locked.error = error
+        locked.note(EventKind.PAUSED, node, item, error=error[:500])
+    else:
+        # It is paused already, and this job waits for the resume as well.
+        locked.note(EventKind.JOB_RELEASED, node, item, because="resumed", error=error[:500])
     return True
 
 

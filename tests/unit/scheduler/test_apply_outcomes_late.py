@@ -302,3 +302,18 @@ def test_options_and_decisions_are_never_cached(driver: Driver, decision: str) -
         driver.controls.reject(id, "look", "0", reason="no")
     with driver.database.read() as transaction:
         assert transaction.row(sql.CACHED, asked) is None
+
+
+def test_a_partial_failure_in_a_paused_run_is_told_as_well(driver: Driver) -> None:
+    """Two jobs need a person at once: the first pauses the run, and the record holds what both said."""
+    id = driver.submit(fan(2))
+    driver.record(id, *map(completed, driver.claim(id)))
+    for claim in driver.claim(id, 2):
+        driver.record(id, failed(claim, ErrorClass.PARTIAL))
+    assert driver.state(id) == "paused"
+    assert driver.states(id) == {"first@0": "completed", "m0@0": "ready", "m1@0": "ready", "last@0": "blocked"}
+    first, second = driver.queries.events(id)[-2:]
+    assert (str(first.kind), first.node, first.data) == ("paused", "m0", {"error": "it broke"})
+    assert (str(second.kind), second.node, second.data) == (
+        "job_released", "m1", {"because": "resumed", "error": "it broke"}
+    )  # fmt: skip
