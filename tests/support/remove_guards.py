@@ -104,8 +104,8 @@ GUARDS = [
     Guard(
         "go on: the attempt is in flight",
         "scheduler/transitions.py",
-        "and_(OF_EXECUTION, _IS_IN_FLIGHT)",
-        "OF_EXECUTION",
+        "and_(_JOB, _IS_IN_FLIGHT)",
+        "_JOB",
     ),
     Guard(
         "close: the attempt is still open",
