@@ -180,6 +180,7 @@ def test_a_frozen_worker_keeps_its_jobs(hasty: Settings, effects: Effects, tmp_p
     with fleet(hasty) as frozen:
         run = held_jobs(effects, gate)
         with fleet(hasty):
+            wait_until(lambda: len(sweeps(hasty)) == 2)
             os.killpg(frozen.pid, signal.SIGSTOP)
             wait_until(lambda: overdue(hasty, 3.0))
             os.killpg(frozen.pid, signal.SIGCONT)
