@@ -212,6 +212,9 @@ class Run:
             1970, UTC), `kind`, `node` and `item` (a path such as "3.0": the fourth row, its first
             item).
 
+        Raises:
+            BackendError: The back end cannot be reached, or no longer has a worker.
+
         Example:
             >>> run = flow.run(briefs)
             >>> print(next(event.kind for event in run.watch() if event.node == "headline"))
