@@ -23,7 +23,7 @@ from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.add_option import ask_another
 from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.locked_execution import LockedExecution
-from xtyl_engine.scheduler.long_control import Steps, Stride, is_reopening, places, reopen, stop_jobs
+from xtyl_engine.scheduler.long_control import Found, Steps, Stride, find, is_reopening, reopen, stop_jobs
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.rules import EndedJob
@@ -58,8 +58,7 @@ class Controls:
     def resume(self, execution_id: str, *, by: str = "") -> list[Event]:
         """Go on: a paused run where it was, a stopped or failed one with its completed jobs kept. A job that is still in flight
         goes on as the same attempt; if its worker has died meanwhile, the sweep finds it as any other."""
-        events = self._change(execution_id, partial(_resume, by=by, reopen=self._reopening(execution_id)))
-        return events + self._finish(execution_id)
+        return self._reopen(execution_id, partial(_resume, by=by))
 
     def stop(self, execution_id: str, *, by: str = "") -> list[Event]:
         """End the run; completed jobs stay. No effect starts after this returns. Stopping a stopped run changes nothing."""
@@ -67,8 +66,7 @@ class Controls:
 
     def retry(self, execution_id: str, *, by: str = "") -> list[Event]:
         """Run the failed jobs, and the jobs that depend on them, again."""
-        events = self._change(execution_id, partial(_retry, by=by, reopen=self._reopening(execution_id)))
-        return events + self._finish(execution_id)
+        return self._reopen(execution_id, partial(_retry, by=by))
 
     def approve(
         self,
@@ -132,18 +130,23 @@ class Controls:
         time.sleep(min(max(seconds[0], 0.0), LICENCE_SECONDS + REACH_SECONDS))
         return events
 
-    def _reopening(self, execution_id: str) -> Reopen:
-        """What begins to put jobs back. If it is likely to be needed, these are read before a transaction holds the writer."""
-        found = None
+    def _reopen(self, execution_id: str, work: Callable[..., None]) -> list[Event]:
+        """A control that may put jobs back. Which, is read before a transaction holds the writer, if that may be needed."""
+        found, begun = Found(), list[Found]()
         with self._database.read() as transaction:
             state = transaction.row(sql.STATE, {"execution_id": execution_id}) if execution_id.isprintable() else None
             if state is not None and state[0] != ExecutionState.PAUSED:
-                found = places(transaction, execution_id, self._plans.load)
-        return partial(reopen, found=found, stride=self._stride, load=self._plans.load)
+                found = find(transaction, execution_id, self._plans.load)
 
-    def _finish(self, execution_id: str) -> list[Event]:
+        def begin(locked: LockedExecution, **said: str) -> None:
+            begun[:] = [reopen(locked, found=found, stride=self._stride, load=self._plans.load, **said)]
+
+        events = self._change(execution_id, partial(work, reopen=begin))
+        return events + self._finish(execution_id, *begun)
+
+    def _finish(self, execution_id: str, begun: Found | None = None) -> list[Event]:
         """Make what is left of a control that goes on in steps."""
-        return Steps(self._database, self._plans.load, execution_id, self._stride).run()
+        return Steps(self._database, self._plans.load, execution_id, self._stride, begun).run()
 
     def _change(self, execution_id: str, work: Callable[[LockedExecution], None]) -> list[Event]:
         written: list[Event] = []

@@ -35,7 +35,11 @@ Load = Callable[[Transaction, str], Plan]
 STOP = "stop"
 REOPEN = "reopen"
 _KEPT = (str(End.BRANCH), str(End.REJECTED))
-_TEMPLATE = select(executions.c.template_id).where(executions.c.id == sql.B("execution_id"))
+_TEMPLATE = select(executions.c.template_id, executions.c.sequence, executions.c.unfinished).where(
+    executions.c.id == sql.B("execution_id")
+)
+    executions.c.id == sql.B("execution_id")
+)
 _UNFINISHED = select(executions.c.id, executions.c.unfinished).where(executions.c.unfinished.is_not(None))
 _ENDS = select(func.min(jobs.c.id), func.max(jobs.c.id)).where(sql.OF_EXECUTION)
 
@@ -87,29 +91,42 @@ def read_left(text: str | None) -> Left | None:
     return Left(verb, *map(int, numbers))
 
 
-def places(transaction: Transaction, execution_id: str, load: Load) -> list[Place]:
-    """The jobs that a reopening puts back, in its order: those that failed, were stopped or depended on a failure. Completed jobs
-    and branches not taken stay."""
+class Found(NamedTuple):
+    """The jobs that a reopening puts back, in its order; and, before they were read, the number of the execution's last event and
+    what was left of a control."""
+
+    sequence: int = 0
+    places: Sequence[Place] = ()
+    unfinished: str | None = None
+
+
+def find(transaction: Transaction, execution_id: str, load: Load) -> Found:
+    """Those that failed, were stopped or depended on a failure. Completed jobs and branches not taken stay."""
     found = transaction.row(_TEMPLATE, {"execution_id": execution_id})
     if found is None:
-        return []
+        return Found()
     nodes = load(transaction, found[0]).nodes
     ranks = {node: rank for rank, node in enumerate(sorted(nodes, key=lambda node: nodes[node].depth))}
     rows = transaction.rows(transitions.REOPENED, {"execution_id": execution_id})
-    return sorted(Place(ranks[row[1]], row[0], row[1]) for row in rows if not _is_kept(*row[3:]))
+    ordered = sorted(Place(ranks[row[1]], row[0], row[1]) for row in rows if not _is_kept(*row[3:5]))
+    return Found(found[1], ordered, found[2])
 
 
-def reopen(locked: LockedExecution, *, found: Sequence[Place] | None, stride: Stride, load: Load, **said: str) -> None:
-    """Begin to put back the jobs at these places, which are read now if they are not known; do so at once if they are few."""
-    found = places(locked.transaction, locked.id, load) if found is None else found
+def reopen(locked: LockedExecution, *, found: Found, stride: Stride, load: Load, **said: str) -> Found:
+    """Begin to put back the jobs found, and do so at once if they are few. Returns them; those of an execution that is over are
+    found again if it has changed since."""
+    is_as_found = (found.sequence, found.unfinished) == (locked.sequence, None)
+    if locked.state.is_terminal and not is_as_found:
+        found = find(locked.transaction, locked.id, load)
     if locked.make("reopen"):
         locked.epoch += 1
     # None would keep the stored error.
     locked.error = ""
-    locked.note(EventKind.REOPENED, jobs=len(found), **said)
-    locked.unfinished = str(Left(REOPEN, locked.sequence)) if len(found) > stride.at_once else None
+    locked.note(EventKind.REOPENED, jobs=len(found.places), **said)
+    locked.unfinished = str(Left(REOPEN, locked.sequence)) if len(found.places) > stride.at_once else None
     if locked.unfinished is None:
-        _put_back(locked, found)
+        _put_back(locked, found.places)
+    return found._replace(sequence=locked.sequence)
 
 
 def is_reopening(locked: LockedExecution) -> bool:
@@ -128,12 +145,20 @@ def stop_jobs(locked: LockedExecution, stride: Stride) -> None:
 class Steps:
     """What is left of a control of one execution, and the steps that make it."""
 
-    def __init__(self, database: Database, load: Load, execution_id: str, stride: Stride | None = None):
+    def __init__(
+        self,
+        database: Database,
+        load: Load,
+        execution_id: str,
+        stride: Stride | None = None,
+        begun: Found | None = None,
+    ):
         self._database = database
         self._load = load
         self._id = execution_id
         self._stride = stride or Stride()
-        self._places: list[Place] = []
+        self._begun = begun
+        self._places: Sequence[Place] = []
         self._ids = range(0)
 
     def run(self, seconds: float = float("inf")) -> list[Event]:
@@ -159,7 +184,10 @@ class Steps:
                 low, high = transaction.row(_ENDS, {"execution_id": self._id}) or (None, None)
                 self._ids = range(low or 0, (high or 0) + 1)
             elif left is not None:
-                self._places = places(transaction, self._id, self._load)
+                # What this process has begun itself, it has found for that.
+                is_mine = self._begun is not None and self._begun.sequence == left.number
+                found = self._begun if is_mine and self._begun else find(transaction, self._id, self._load)
+                self._places = found.places
         return left
 
     def _step(self, found: Left, transaction: Transaction) -> tuple[LockedExecution, range]:
@@ -208,11 +236,8 @@ def _put_back(locked: LockedExecution, found: Sequence[Place]) -> None:
     """Put back jobs, parents before children."""
     for node, group in groupby(found, key=lambda place: place.node):
         ids = [{"job_id": place.id} for place in group]
-        if in_flight := locked.transaction.many(transitions.GO_ON, ids):
-            locked.changes.move(node, JobState.STOPPED, JobState.RUNNING, in_flight)
-            locked.done -= in_flight
         still = [row for id in ids if (row := locked.transaction.row(transitions.REOPENED_JOB, id)) is not None]
-        rows = [row for row in still if not _is_kept(*row[3:])]
+        rows = [row for row in still if not _is_kept(*row[3:5]) and not _goes_on(locked, *row)]
         locked.transaction.many(transitions.REOPEN, [{"job_id": row[0]} for row in rows])
         states = [JobState(row[3]) for row in rows]
         for state in states:
@@ -222,6 +247,15 @@ def _put_back(locked: LockedExecution, found: Sequence[Place]) -> None:
         ended = [more for id, _, item, *_ in rows for more in stand_again(locked, id, node, item)]
         # A parent may have failed anew between two steps.
         settle(locked, ended)
+
+
+def _goes_on(locked: LockedExecution, id: int, node: str, item: str, state: str, because: str, attempt: int) -> bool:
+    """Let a stopped job go on whose attempt is still in flight; returns whether it does."""
+    if state != JobState.STOPPED or not attempt or not locked.transaction.run(transitions.GO_ON, {"job_id": id}):
+        return False
+    locked.changes.move(node, JobState.STOPPED, JobState.RUNNING)
+    locked.done -= 1
+    return True
 
 
 def _is_kept(state: str, because: str) -> bool:

@@ -162,7 +162,7 @@ GO_ON = transition("go_on", and_(_JOB, _IS_IN_FLIGHT), finished=None)
 
 REOPENABLE = or_(guard(_J.state, JOB_TRANSITIONS["reopen"]), IS_DOOMED)
 
-_REOPENED = select(_J.id, _J.node, _J.item, _J.state, _J.because)
+_REOPENED = select(_J.id, _J.node, _J.item, _J.state, _J.because, _J.attempt)
 REOPENED = _REOPENED.where(OF_EXECUTION, REOPENABLE)
 REOPENED_JOB = _REOPENED.where(_JOB, REOPENABLE)
 

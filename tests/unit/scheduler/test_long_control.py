@@ -38,8 +38,12 @@ class Watched(Database):
     """A database in which things happen after each write, before the writer goes on."""
 
     meanwhile = staticmethod(lambda: None)
+    before: tuple[Callable[[], object], ...] = ()
 
     def transact(self, work, *, seconds=None):
+        before, self.before = self.before, ()
+        for happens in before:
+            happens()
         done = super().transact(work, seconds=seconds)
         self.meanwhile()
         return done
@@ -293,3 +297,17 @@ def test_pause_holds_while_jobs_are_put_back(stepping: Stepping) -> None:
     stepping.driver.controls.resume(id)
     stepping.driver.drain(id)
     assert stepping.driver.state(id) == "completed"
+
+
+def test_a_stop_that_goes_on_under_a_resume_hides_no_job_from_it(stepping: Stepping) -> None:
+    """The rest is stopped after the resume has read what to put back, and before it begins: it reads again."""
+    id = stepping.standing("stop")
+    stepping.die_after(3)
+    with pytest.raises(Died):
+        stepping.controls.stop(id)
+    stepping.meanwhile(lambda: None)
+    stepping.database.before = (stepping.sweeper.sweep, stepping.sweeper.sweep)
+    stepping.controls.resume(id)
+    assert stepping.left() == {}
+    stepping.driver.drain(id)
+    assert set(stepping.driver.states(id).values()) == {"completed"}
