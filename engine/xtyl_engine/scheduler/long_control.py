@@ -38,8 +38,6 @@ _KEPT = (str(End.BRANCH), str(End.REJECTED))
 _TEMPLATE = select(executions.c.template_id, executions.c.sequence, executions.c.unfinished).where(
     executions.c.id == sql.B("execution_id")
 )
-    executions.c.id == sql.B("execution_id")
-)
 _UNFINISHED = select(executions.c.id, executions.c.unfinished).where(executions.c.unfinished.is_not(None))
 _ENDS = select(func.min(jobs.c.id), func.max(jobs.c.id)).where(sql.OF_EXECUTION)
 
