@@ -57,6 +57,7 @@ FIRST, SECOND, BOOK = SOUND.jobs
 def test_a_sound_account_is_sound() -> None:
     """The judge finds nothing in a sound record."""
     assert judge(SOUND) == []
+    assert judge(replace(SOUND, lost=["its worker process ended"], excuses={"ended"})) == []
     assert paid_twice(SOUND) == {}
 
 
@@ -75,6 +76,7 @@ def test_a_sound_account_is_sound() -> None:
         (replace(SOUND, jobs=[FIRST, replace(SECOND, output='{"text":"zz"}'), BOOK]), "does not hold second@0"),
         (replace(SOUND, quiet=[(3.0, 4.5)]), "while the run was paused"),
         (replace(SOUND, log=[*SOUND.log, line("request", "third/0", 2.5, prompt="x")]), "the key of no job"),
+        (replace(SOUND, lost=["its lease ran out"], excuses={"ended"}), "which no fault accounts for"),
         (replace(SOUND, events=[SOUND.events[0], *SOUND.events[2:]]), "gaps"),
         (replace(SOUND, seen=[EVENTS[:1], EVENTS[1:]]), "saw other events"),
         (replace(SOUND, seen=[EVENTS, EVENTS[:4]]), "saw 4 of 5 events"),

@@ -15,6 +15,8 @@
 
 static const int64_t none = 0;
 static volatile const int64_t *offset = &none;
+/* The clock that counts sleep is never set back. */
+static volatile int64_t furthest = 0;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -32,7 +34,10 @@ int clock_gettime(clockid_t clock, struct timespec *at)
 {
     int done = (int)syscall(SYS_clock_gettime, clock, at);
     if (done == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_BOOTTIME)) {
-        int64_t moved = at->tv_sec * SECOND + at->tv_nsec + *offset;
+        int64_t by = *offset;
+        if (clock == CLOCK_BOOTTIME)
+            by = furthest = by > furthest ? by : furthest;
+        int64_t moved = at->tv_sec * SECOND + at->tv_nsec + by;
         at->tv_sec = moved / SECOND;
         at->tv_nsec = moved % SECOND;
     }

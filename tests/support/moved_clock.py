@@ -23,6 +23,7 @@ class MovedClock:
     def __init__(self, folder: Path):
         library = folder / "moved_clock.so"
         self.offset = folder / "clock_offset"
+        self.seconds = 0.0
         self.move(0)
         build = [_compiler(), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library), str(SOURCE)]
         subprocess.run(build, check=True)
@@ -30,6 +31,7 @@ class MovedClock:
 
     def move(self, seconds: float) -> None:
         """Set the clock so many seconds beside the machine's own, in every process at once."""
+        self.seconds = seconds
         # Written in place, not to a new file: the processes have this one mapped.
         handle = os.open(self.offset, os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -13,7 +14,7 @@ from random import Random
 
 import redis
 
-from chaos.place import QUICK, Place, client_environment, provider
+from chaos.place import QUICK, Place, client_environment, moved_clock, provider
 from servers import embedded_home, kill, wait_until
 from xtyl_engine.embedded.client import ensure
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
@@ -38,6 +39,7 @@ def embedded_place(folder: Path, seed: int) -> Iterator[Place]:
     """An embedded back end and the provider, stopped when the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="xtyl-") as short,
+        moved_clock(Path(short)) as clock,
         provider(Path(short) / "provider.log", seed) as port,
         embedded_home(folder, **QUICK) as settings,
         client_environment(settings, port),
@@ -49,6 +51,7 @@ def embedded_place(folder: Path, seed: int) -> Iterator[Place]:
             workers=[],
             ways=[],
             log=Path(short) / "provider.log",
+            clock=clock,
         )
 
 
@@ -88,6 +91,18 @@ def kill_embedded_worker(place: Place, draw: Random) -> None:
 def kill_embedded_broker(place: Place, draw: Random) -> None:
     """The supervisor's Redis server dies, and everything in it is gone."""
     kill(ready(place.settings).server_pid or 0)
+
+
+def kill_back_end(place: Place, draw: Random) -> None:
+    """Supervisor, server and worker die at once; the kernel stays, and looks at its run."""
+    presence = ready(place.settings)
+    for pid in (presence.pid, presence.worker_pid, presence.server_pid):
+        kill(pid or 0)
+
+
+def remove_runtime_folder(place: Place, draw: Random) -> None:
+    """The folder with the server's socket is gone, as after a user's last logout."""
+    shutil.rmtree(Path(ready(place.settings).socket).parent)
 
 
 def kill_everything(place: Place, draw: Random) -> None:

@@ -8,29 +8,39 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
+import pandas as pd
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
+import xtyl_nb as xt
 from chaos.embedded import (
     freeze_supervisor,
+    kill_back_end,
     kill_embedded_broker,
     kill_embedded_worker,
     kill_everything,
     kill_supervisor,
+    remove_runtime_folder,
 )
 from chaos.place import Place
 from chaos.proxy import Mode, Proxy
 from servers import wait_until
 
 Fault = Callable[[Place, Random], None]
-# The lease is 1.5 s, the sweep 0.2 s.
+# The lease is 1.5 s, the sweep 0.2 s, and 4 s of silence cost a process its jobs.
 FROZEN_SECONDS = 2.1
+SILENT_SECONDS = 5.0
+SLEPT_SECONDS = 8 * 3600.0
+SET_BACK_SECONDS = 3600.0
 BRIEF_SECONDS = 0.8
 AWAY_SECONDS = 1.5
 SWALLOWED = 5
+ENDED, SILENT, RAN_OUT = "its worker process ended", "was not renewed", "its lease ran out"
+HINTS_A_SECOND = 20
+POISON_ROWS = (1, 3)
 FILLING = b"." * 65_536
 
 
@@ -51,12 +61,23 @@ def end_worker(place: Place, draw: Random) -> None:
 
 
 def freeze_worker(place: Place, draw: Random) -> None:
-    """A worker is frozen for longer than its lease, and then goes on."""
-    group = os.getpgid(draw.choice(place.workers).pid)
-    os.killpg(group, signal.SIGSTOP)
-    threading.Event().wait(FROZEN_SECONDS)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGCONT)
+    """A worker is frozen for longer than its lease, and then goes on with its jobs."""
+    _freeze(place, draw, FROZEN_SECONDS)
+
+
+def silence_worker(place: Place, draw: Random) -> None:
+    """A worker is frozen for so long that it loses its jobs, and then goes on."""
+    _freeze(place, draw, SILENT_SECONDS)
+
+
+def sleep_machine(place: Place, draw: Random) -> None:
+    """The machine sleeps for hours: the wall clock has moved when it wakes, and no process has noticed anything."""
+    place.clock.move(place.clock.seconds + SLEPT_SECONDS)
+
+
+def set_clock_back(place: Place, draw: Random) -> None:
+    """The machine's clock is set back by an hour."""
+    place.clock.move(place.clock.seconds - SET_BACK_SECONDS)
 
 
 def kill_kernel(place: Place, draw: Random) -> None:
@@ -110,8 +131,20 @@ def send_bad_hints(place: Place, draw: Random) -> None:
             client.lpush("xtyl", entry)
         for junk in (b"junk", b"{}", b"[]", json.dumps({"body": "e30=", "headers": {"task": "os.system"}}).encode()):
             client.lpush("xtyl", junk)
-    for id in (*ids * 100, "no-such-run", "", "x" * 10_000):
+    for id in (*ids * 100, "", "x" * 10_000):
         _hint(place, id)
+    for _ in range(int(AWAY_SECONDS * HINTS_A_SECOND)):
+        _hint(place, "no-such-run")
+        threading.Event().wait(1 / HINTS_A_SECOND)
+
+
+def run_poison_beside(place: Place, draw: Random) -> None:
+    """Another run has two rows whose function ends the worker that executes them; it comes to its end, without these rows."""
+    beside = _poisonous(POISON_ROWS).run(pd.DataFrame({"row": range(6)}))
+    wait_until(lambda: beside.state in ("completed", "failed"))
+    jobs = beside.jobs()
+    found = {state: tuple(jobs.row[jobs.status == state]) for state in ("completed", "quarantined")}
+    assert found == {"completed": (0, 2, 4, 5), "quarantined": POISON_ROWS}, found
 
 
 def crash_database(place: Place, draw: Random) -> None:
@@ -213,26 +246,68 @@ def fill_disk(place: Place, draw: Random) -> None:
 
 
 ANYWHERE: tuple[Fault, ...] = (
-    kill_worker, kill_pool_child, end_worker, freeze_worker, kill_kernel, kill_broker, flush_broker, roll_back_broker,
-    fill_broker, make_broker_read_only, send_bad_hints, cut_off_from_broker, slow_broker, refuse_broker,
-    swallow_broker_answer, cut_broker_connection,
+    kill_worker, kill_pool_child, end_worker, freeze_worker, silence_worker, kill_kernel, kill_broker, flush_broker,
+    roll_back_broker, fill_broker, make_broker_read_only, send_bad_hints, cut_off_from_broker, slow_broker, refuse_broker,
+    swallow_broker_answer, cut_broker_connection, run_poison_beside,
 )  # fmt: skip
 FAULTS: dict[str, tuple[Fault, ...]] = {
-    "sqlite": (*ANYWHERE, lock_database),
+    "sqlite": (*ANYWHERE, lock_database, sleep_machine, set_clock_back),
     "postgres": (
         *ANYWHERE, crash_database, end_connections, cut_off_from_database, interrupt_database, refuse_database, slow_database,
         swallow_database_answer, cut_database_connection,
     ),
     "embedded": (
-        kill_supervisor, freeze_supervisor, kill_embedded_broker, kill_embedded_worker, kill_everything, kill_kernel,
-        lock_database,
+        kill_supervisor, freeze_supervisor, run_poison_beside, kill_embedded_worker, kill_everything, kill_back_end,
+        kill_embedded_broker, kill_kernel, remove_runtime_folder, lock_database, sleep_machine, set_clock_back,
     ),
 }  # fmt: skip
-# Each takes every job that the only worker holds; a job that is lost three times is quarantined, as it should be.
-DEADLY = frozenset({"kill_supervisor", "freeze_supervisor", "kill_embedded_worker", "kill_everything"})
-MOST_DEADLY = 2
+# How often each may take every job that the only worker holds; a job that is lost three times, alone at last, is quarantined.
+DEADLY = {
+    "kill_supervisor": 1, "freeze_supervisor": 1, "kill_embedded_worker": 1, "kill_everything": 1, "kill_back_end": 1,
+    "run_poison_beside": 2,
+}  # fmt: skip
+MOST_DEATHS = 2
+# After these a job may say that its worker process ended; after those, that it was silent for too long. After the third kind
+# a process may not know of its own claim, whose lease then runs out. Nothing else is an excuse for a second start.
+KILLING = frozenset(DEADLY) | {"kill_worker", "kill_pool_child", "end_worker"}
+SILENCING = frozenset({"silence_worker"})
+HIDING = frozenset(
+    {"swallow_database_answer", "cut_database_connection", "end_connections", "crash_database", "refuse_database"}
+)
 # Only on a small disk that no other program uses.
 ON_SMALL_DISK: tuple[Fault, ...] = (fill_disk,)
+
+
+def deaths(faults: Iterable[str]) -> int:
+    """How often these faults may take one job, at most."""
+    return sum(DEADLY.get(name, 0) for name in faults)
+
+
+def excuses(faults: Iterable[str]) -> set[str]:
+    """What an attempt that was lost may say, after these faults."""
+    said = {ENDED: KILLING, SILENT: SILENCING, RAN_OUT: HIDING}
+    return {words for words, names in said.items() if names.intersection(faults)}
+
+
+def _freeze(place: Place, draw: Random, seconds: float) -> None:
+    group = os.getpgid(draw.choice(place.workers).pid)
+    os.killpg(group, signal.SIGSTOP)
+    threading.Event().wait(seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGCONT)
+
+
+def _poisonous(rows: tuple[int, ...]) -> xt.Workflow:
+    """A workflow whose function is sent along: workers cannot import this module."""
+
+    def die(row: int) -> int:
+        import os
+
+        if row in rows:
+            os._exit(1)
+        return row
+
+    return xt.Workflow("beside").call("die", die, row="{{ row }}")
 
 
 def _children(pid: int) -> list[int]:

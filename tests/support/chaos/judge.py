@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -35,7 +35,8 @@ class Job:
 class Evidence:
     """The record to judge by. `log` holds the provider's lines, `quiet` the times between a pause that returned and the next
     resume, `seen` the events that a watcher saw, look by look; `quotes` says which node's texts each node's prompt repeats,
-    `prints` which node's result is a file with another's text, and `files` the content of each artifact, by name."""
+    `prints` which node's result is a file with another's text, and `files` the content of each artifact, by name. `lost` holds
+    the words of each attempt that was lost, `excuses` the words that the faults account for."""
 
     execution: str
     state: str
@@ -47,6 +48,8 @@ class Evidence:
     seen: Sequence[Sequence[tuple[int, str, str | None, str | None]]] = ()
     prints: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+    lost: Sequence[str] = ()
+    excuses: Collection[str] = ()
 
     def key(self, job: Job) -> str:
         return f"{self.execution}/{job.node}/{job.item}/0"
@@ -65,6 +68,11 @@ def judge(evidence: Evidence) -> list[str]:
     for begin, end in evidence.quiet:
         loud = [line["key"] for line in requests if begin + GRACE_SECONDS < line["time"] < end]
         broken += [f"{key} was requested while the run was paused" for key in loud]
+    broken += [
+        f"a job was lost with the words {words!r}, which no fault accounts for"
+        for words in evidence.lost
+        if not any(excuse in words for excuse in evidence.excuses)
+    ]
     known = {evidence.key(job) for job in evidence.jobs}
     return broken + [f"{key} is the key of no job" for key in {line["key"] for line in requests} - known]
 

@@ -1,4 +1,4 @@
-"""A user's notebook as a script in a separate process: it submits the run, or finds it again, watches it and waits for its end.
+"""A user's notebook as a script in a separate process: it submits the run, or finds it again, and looks at it until its end.
 `notebook.py <log> [<run>]` prints the run's id, and logs each event it sees, `null` where it starts to look again.
 """
 
@@ -69,10 +69,7 @@ def main(log: str, id: str | None = None) -> None:
     run = found(id) if id else workflow().run(pd.DataFrame({"product": [f"product {n}" for n in range(ROWS)]}))
     sys.stdout.write(f"{run.id}\n")
     sys.stdout.flush()
-    watching = threading.Thread(target=watch, args=(run, Path(log)))
-    watching.start()
-    run.wait()
-    watching.join()
+    watch(run, Path(log))
 
 
 if __name__ == "__main__":

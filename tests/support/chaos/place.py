@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,11 +21,18 @@ from sqlalchemy.exc import OperationalError
 from chaos.kernel import Kernel
 from chaos.proxy import Proxy, proxy_loop
 from fleet import Fleet
+from moved_clock import MovedClock
 from servers import wait_until
 from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
-QUICK = {"XTYL_SLOTS": "4", "XTYL_LEASE_SECONDS": "1.5", "XTYL_BEAT_SECONDS": "0.3", "XTYL_SWEEP_SECONDS": "0.2"}
+QUICK = {
+    "XTYL_SLOTS": "4",
+    "XTYL_LEASE_SECONDS": "1.5",
+    "XTYL_BEAT_SECONDS": "0.3",
+    "XTYL_SWEEP_SECONDS": "0.2",
+    "XTYL_SILENT_SECONDS": "4",
+}
 CANARY = "sk-canary-5f2d9c"
 
 
@@ -93,12 +101,17 @@ class Place:
     workers: list[Fleet]
     ways: list[Way]
     log: Path
+    clock: MovedClock
     kernel: Kernel = field(init=False)
     leftovers: list[Any] = field(default_factory=list)
 
     @property
     def is_postgres(self) -> bool:
         return self.settings.database_url.startswith("postgresql")
+
+    def now(self) -> float:
+        """The time as the processes of this place see it."""
+        return time.time() + self.clock.seconds
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Rows from SQL, read without the engine's code; waits for a server that recovers from a crash."""
@@ -121,6 +134,7 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
     """Start everything, and end everything when the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="xtyl-") as short,
+        moved_clock(Path(short)) as clock,
         provider(Path(short) / "provider.log", seed) as port,
         proxy_loop() as loop,
     ):
@@ -135,7 +149,9 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
             }
         )
         prepare_home(settings)
-        made = Place(settings=settings, broker=broker, workers=[], ways=[], log=Path(short) / "provider.log")
+        made = Place(
+            settings=settings, broker=broker, workers=[], ways=[], log=Path(short) / "provider.log", clock=clock
+        )
         with client_environment(settings, port):
             try:
                 for number in range(count):
@@ -148,6 +164,18 @@ def place(folder: Path, database_url: str, pool: str, seed: int, count: int = 2)
                 for way in made.ways:
                     way.close()
                 broker.close()
+
+
+@contextlib.contextmanager
+def moved_clock(folder: Path) -> Iterator[MovedClock]:
+    """A clock for the processes that are started in the block, as if on a machine that sleeps; this process keeps its own."""
+    clock, before = MovedClock(folder), dict(os.environ)
+    os.environ |= clock.environ
+    try:
+        yield clock
+    finally:
+        os.environ.clear()
+        os.environ |= before
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from random import Random
 
 import xtyl_nb as xt
 from chaos.embedded import embedded_place
-from chaos.faults import DEADLY, FAULTS, MOST_DEADLY, ON_SMALL_DISK
+from chaos.faults import FAULTS, MOST_DEATHS, ON_SMALL_DISK, deaths, excuses
 from chaos.judge import Evidence, Job, judge, paid_twice
 from chaos.kernel import kernel
 from chaos.notebook import ALL_JOBS
@@ -26,9 +26,17 @@ DRAIN_SECONDS = 30.0
 JOBS = (
     "SELECT node, item, state, attempt, (SELECT count(*) FROM job_attempts WHERE job_id = id), "
     "(SELECT count(*) FROM job_attempts WHERE job_id = id AND outcome IN ('lost', 'late', 'duplicate')), finished, output "
-    "FROM agent_jobs"
+    "FROM agent_jobs WHERE execution_id = '{id}'"
 )
-EVENTS = "SELECT sequence, kind, node, item FROM execution_events ORDER BY sequence"
+EVENTS = "SELECT sequence, kind, node, item FROM execution_events WHERE execution_id = '{id}' ORDER BY sequence"
+OUTCOMES = (
+    "SELECT coalesce(outcome, 'open'), count(*) FROM job_attempts JOIN agent_jobs ON agent_jobs.id = job_id "
+    "WHERE execution_id = '{id}' GROUP BY 1"
+)
+LOST = (
+    "SELECT job_attempts.error FROM job_attempts JOIN agent_jobs ON agent_jobs.id = job_id "
+    "WHERE execution_id = '{id}' AND outcome = 'lost'"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +69,7 @@ def draw_case(seed: int, database: str, pool: str | None = None, *, small_disk: 
     names = tuple(fault.__name__ for fault in (*FAULTS[database], *disk))
     chosen = "threads" if database == "embedded" else pool or draw.choice(["threads", "prefork"])
     faults = draw.choices(names, k=count)
-    while sum(name in DEADLY for name in faults) > MOST_DEADLY:
+    while deaths(faults) > MOST_DEATHS:
         faults = draw.choices(names, k=count)
     return Case(seed=seed, database=database, pool=chosen, faults=tuple(faults))
 
@@ -101,7 +109,7 @@ def _harm(there: Place, run: Run, case: Case, draw: Random, say: Callable[[str],
         say(name)
         known[name](there, draw)
         if place_ % 2 and _done(run) < ALL_JOBS:
-            quiet.append(_paused(run, draw))
+            quiet.append(_paused(there, run, draw))
     return quiet
 
 
@@ -113,44 +121,53 @@ def _done(run: Run) -> int:
         return 0
 
 
-def _paused(run: Run, draw: Random) -> tuple[float, float]:
+def _paused(there: Place, run: Run, draw: Random) -> tuple[float, float]:
     """Pause the run for a moment, and resume it unless the jobs at work were its last; gives begin and end of the pause."""
-    begin = end = time.time()
+    begin = end = there.now()
     with contextlib.suppress(xt.ControlRefused):
         run.pause()
-        begin = time.time()
+        begin = there.now()
         threading.Event().wait(draw.uniform(0.2, 0.5))
-        end = time.time()
+        end = there.now()
         run.resume()
     return begin, end
 
 
 def _drained(run: Run) -> bool:
+    """Whether the run ends while it is only looked at."""
+    with contextlib.suppress(AssertionError):
+        wait_until(partial(_is_over, run), DRAIN_SECONDS)
+        return True
+    return False
+
+
+def _is_over(run: Run) -> bool:
     try:
-        run.wait(DRAIN_SECONDS)
-    except xt.WaitTimeout:
+        return run.state.is_terminal
+    except xt.BackendError:
         return False
-    return True
 
 
 def _account(there: Place, run: Run, quiet: list[tuple[float, float]], report: Report) -> None:
-    jobs = [Job(**dict(zip(Job.__slots__, row, strict=True))) for row in there.rows(JOBS)]
+    jobs = [Job(**dict(zip(Job.__slots__, row, strict=True))) for row in there.rows(JOBS.format(id=run.id))]
     evidence = Evidence(
         execution=run.id,
         state=str(run.state),
         jobs=jobs,
-        events=there.rows(EVENTS),
+        events=there.rows(EVENTS.format(id=run.id)),
         seen=there.kernel.close(),
         log=[json.loads(line) for line in there.log.read_text().splitlines()],
         quiet=quiet,
         quotes={"draft": "idea", "final": "draft"},
         prints={"book": "final"},
+        lost=[words for (words,) in there.rows(LOST.format(id=run.id))],
+        excuses=excuses(report.case.faults),
         files={path.stem: path.read_bytes() for path in there.settings.artifacts_folder.rglob("*.json")},
     )
     report.broken += judge(evidence) + _told(there)
     report.jobs, report.starts = len(jobs), sum(job.attempts for job in jobs)
     report.paid_twice = paid_twice(evidence)
-    report.reasons = dict(there.rows("SELECT coalesce(outcome, 'open'), count(*) FROM job_attempts GROUP BY 1"))
+    report.reasons = dict(there.rows(OUTCOMES.format(id=run.id)))
 
 
 def _told(there: Place) -> list[str]:
@@ -158,5 +175,13 @@ def _told(there: Place) -> list[str]:
     files = [path for path in there.settings.home.rglob("*") if path.is_file()]
     with there.broker.client() as client:
         keys = [client.dump(key) or b"" for key in client.scan_iter("*")]
-    found = [f"the secret is in {path.name}" for path in files if CANARY.encode() in path.read_bytes()]
+    found = [f"the secret is in {path.name}" for path in files if CANARY.encode() in _content(path)]
     return found + ["the secret is in the broker"] * any(CANARY.encode() in value for value in keys)
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds; nothing if a worker that goes on has replaced it meanwhile."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
