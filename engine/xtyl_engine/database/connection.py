@@ -109,10 +109,14 @@ class Transaction:
 
     def many_rows(self, statement: ClauseElement, parameters: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         """Execute once per mapping. Return every row of all."""
-        if self.is_sqlite or len(parameters) < 2:
-            return [row for each in parameters for row in self.rows(statement, each)]
         compiled = self._compiled(statement)
-        self._cursor.executemany(compiled.text, [{**compiled.constants, **each} for each in parameters], returning=True)
+        given = [{**compiled.constants, **each} for each in parameters] if compiled.constants else parameters
+        if self.is_sqlite:
+            execute, text = self._cursor.execute, compiled.text
+            return [row for each in given for row in execute(text, each)]
+        if not given:
+            return []
+        self._cursor.executemany(compiled.text, given, returning=True)
         found = list(self._cursor.fetchall())
         while self._cursor.nextset():
             found += self._cursor.fetchall()
