@@ -7,11 +7,13 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from xtyl_engine.checks import Check, examined, place
+from xtyl_engine.machine import boot_id
 from xtyl_engine.settings import PREFORK, Settings
 from xtyl_engine.worker.heartbeat import _lives, run_folder
 
@@ -38,21 +40,19 @@ def describe(settings: Settings) -> str:
 
 
 def _worker(settings: Settings) -> Check:
-    now = time.time()
     living = [sign for sign in _signs(run_folder(settings.home)) if _lives(sign["pid"])]
     signs = [sign for sign in living if sign["pool"] in (settings.pool, None)]
     if not signs:
         command = f"xtyl worker --pool {settings.pool}"
         others = f"; its workers here have another pool than {settings.pool}" if living else ""
         return _bad(f"no worker of this home runs on this host{others}", f"Start one with `{command}`.")
-    latest = max(signs, key=lambda sign: sign["beat"])
-    if now - latest["beat"] > settings.lease_seconds:
-        return _bad(f"last heartbeat was {now - latest['beat']:.0f} s ago", "Start it again: it hangs or was stopped.")
-    latest = max(signs, key=lambda sign: sign["swept"])
-    if now - latest["swept"] > settings.lease_seconds + settings.beat_seconds + settings.sweep_seconds:
-        return _bad(f"it has not swept for {now - latest['swept']:.0f} s", "Read its log for the reason.")
-    several = f"{len(signs)} processes" if len(signs) > 1 else f"process {latest['pid']}"
-    return Check(name="worker", ok=True, detail=f"{several}, last heartbeat {max(0.0, now - latest['beat']):.1f} s ago")
+    beat, swept = (min(sign[age] for sign in signs) for age in ("beat_age", "swept_age"))
+    if beat > settings.lease_seconds:
+        return _bad(f"last heartbeat was {beat:.0f} s ago", "Start it again: it hangs or was stopped.")
+    if swept > settings.lease_seconds + settings.beat_seconds + settings.sweep_seconds:
+        return _bad(f"it has not swept for {swept:.0f} s", "Read its log for the reason.")
+    several = f"{len(signs)} processes" if len(signs) > 1 else f"process {signs[0]['pid']}"
+    return Check(name="worker", ok=True, detail=f"{several}, last heartbeat {max(0.0, beat):.1f} s ago")
 
 
 def _bad(detail: str, hint: str) -> Check:
@@ -60,12 +60,19 @@ def _bad(detail: str, hint: str) -> Check:
 
 
 def _signs(folder: Path) -> list[dict[str, Any]]:
-    """The heartbeat files of this host only: other hosts may share the home, but not the pids. Files of the previous release name
-    no pool."""
-    found = []
+    """The heartbeat files of this host only, with the ages of what they tell: other hosts may share the home, not the pids."""
+    found, boot = [], boot_id()
     for path in folder.glob(f"{socket.gethostname()}-*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             read = json.loads(path.read_bytes())
-            times = {"beat": float(read["beat"]), "swept": float(read["swept"])}
-            found.append({"pid": int(read["pid"]), "pool": read.get("pool"), **times})
+            found.append({"pid": int(read["pid"]), "pool": read.get("pool"), **_ages(read, boot)})
     return found
+
+
+def _ages(sign: Mapping[str, Any], boot: str) -> dict[str, float]:
+    """For how many seconds, without those in which the machine slept. Files of the release before tell the wall clock alone."""
+    if boot and sign.get("boot") == boot:
+        now, at = time.monotonic(), "_at"
+    else:
+        now, at = time.time(), ""
+    return {f"{name}_age": now - float(sign[f"{name}{at}"]) for name in ("beat", "swept")}

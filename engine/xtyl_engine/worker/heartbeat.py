@@ -1,5 +1,6 @@
 """The heartbeat file that each worker process writes into its home as often as it renews its leases. `health` reads it; nothing
-else depends on it.
+else depends on it. It tells moments by a monotonic clock, which all processes of one boot share: it stands still while the
+machine sleeps, and no clock that is set moves it. Its wall clock is for the release before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xtyl_engine.atomic_write import write_atomically
+from xtyl_engine.machine import boot_id
 
 FORGOTTEN_SECONDS = 86_400.0
 
@@ -23,7 +25,8 @@ class Heartbeat:
         self._folder = run_folder(home)
         self._pool = pool
         self._path = self._folder / f"{socket.gethostname()}-{os.getpid()}.json"
-        self._swept = time.time()
+        self._boot = boot_id()
+        self._swept = _now()
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _tidy(self._folder)
@@ -31,12 +34,14 @@ class Heartbeat:
 
     def note(self, what: str) -> None:
         """Note the end of a `sweep` or a `beat`. A file that cannot be written is ignored here; `health` soon finds it old."""
-        now = time.time()
+        now = _now()
         if what == "sweep":
             self._swept = now
             return
+        (beat, beat_at), (swept, swept_at) = now, self._swept
+        times = {"beat": beat, "swept": swept, "beat_at": beat_at, "swept_at": swept_at}
+        sign = {"pid": os.getpid(), "pool": self._pool, "boot": self._boot, **times}
         with suppress(OSError):
-            sign = {"pid": os.getpid(), "pool": self._pool, "beat": now, "swept": self._swept}
             write_atomically(self._path, json.dumps(sign).encode())
 
     def close(self) -> None:
@@ -46,6 +51,11 @@ class Heartbeat:
 
 def run_folder(home: Path) -> Path:
     return home / "run"
+
+
+def _now() -> tuple[float, float]:
+    """The moment by the wall clock, and by the monotonic one."""
+    return time.time(), time.monotonic()
 
 
 def _lives(pid: float) -> bool:

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from moved_clock import MovedClock
+from servers import PATIENT_SECONDS, line_of
 from xtyl_engine.checks import place
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema, revision
 from xtyl_engine.embedded.doctor import doctor
+from xtyl_engine.machine import boot_id
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.worker.health import describe, examine
 from xtyl_engine.worker.heartbeat import Heartbeat, run_folder
@@ -73,6 +76,49 @@ def test_a_worker_that_hangs_is_not_healthy(settings, ages, words):
     write(settings, socket.gethostname(), os.getpid(), **ages)
     worker = examine(settings)[0]
     assert (worker.ok, worker.detail) == (False, words)
+
+
+WAKES = """
+import sys
+from xtyl_engine.settings import load_settings
+from xtyl_engine.worker.health import examine
+from xtyl_engine.worker.heartbeat import Heartbeat
+settings = load_settings()
+heartbeat = Heartbeat(settings.home, settings.pool)
+print("beats", flush=True)
+sys.stdin.readline()
+print(examine(settings)[0], flush=True)
+"""
+
+
+@pytest.mark.parametrize("seconds", [8 * 3600, 3600, -3600], ids=["sleep", "ahead", "back"])
+def test_a_moved_clock_makes_no_heartbeat_old(tmp_path, settings, seconds):
+    """After eight hours of sleep, and after a clock was set, a worker is as healthy as it was, before its next beat."""
+    clock = MovedClock(tmp_path)
+    environ = {**os.environ, **settings.to_environ(), **clock.environ}
+    command, pipe = [sys.executable, "-c", WAKES], subprocess.PIPE
+    with subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe, text=True) as process:
+        assert line_of(process).strip() == "beats"
+        clock.move(seconds)
+        told, _ = process.communicate("\n", timeout=PATIENT_SECONDS)
+    assert "ok=True" in told, told
+
+
+def test_a_worker_that_hangs_is_found_after_the_clock_was_set_back(settings):
+    """Its last beat then lies ahead of the wall clock, and is old all the same."""
+    path = write(settings, socket.gethostname(), os.getpid(), beat=-3600, swept=-3600)
+    then = {"boot": boot_id(), "beat_at": time.monotonic() - 60, "swept_at": time.monotonic()}
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | then))
+    worker = examine(settings)[0]
+    assert (worker.ok, worker.detail) == (False, "last heartbeat was 60 s ago")
+
+
+def test_another_boots_moments_are_not_compared(settings):
+    """A sign that outlived its boot counts by the wall clock, though its pid may live again."""
+    path = write(settings, socket.gethostname(), os.getpid(), beat=60, swept=60)
+    then = {"boot": "another", "beat_at": time.monotonic(), "swept_at": time.monotonic()}
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | then))
+    assert examine(settings)[0].detail == "last heartbeat was 60 s ago"
 
 
 def test_others_signs_count_for_nothing(settings):
