@@ -68,7 +68,8 @@ _ATTEMPTS = (
     .order_by(_A.number)
 )
 _OWNERS = select(_J.owner).where(sql.job_in(JobState.RUNNING), _J.owner.is_not(None)).distinct()
-_WAITS = select(func.min(_J.due)).where(sql.OF_EXECUTION, _J.state == "ready", _J.due > Now())
+# Mostly the first that is looked at is due.
+_DUE = select(_J.id).where(sql.OF_EXECUTION, sql.job_in(JobState.READY), _J.due <= Now()).limit(1)
 
 
 def no_op() -> None:
@@ -220,9 +221,8 @@ class Queries:
         return {id: (int(sequence), ExecutionState(state)) for id, sequence, state in found}
 
     def retry_or_worker(self, transaction: Transaction, execution_id: str) -> str:
-        """What ready jobs wait for, in words: a worker, or a retry that is due later."""
-        found = transaction.row(_WAITS, {"execution_id": execution_id})
-        return "a worker" if found is None or found[0] is None else "a retry"
+        """What ready jobs wait for, in words: a worker, or a retry if all are due later."""
+        return "a retry" if transaction.row(_DUE, {"execution_id": execution_id}) is None else "a worker"
 
     def _seen(self, state: ExecutionState) -> None:
         if state in (ExecutionState.PENDING, ExecutionState.RUNNING):

@@ -129,6 +129,18 @@ def test_an_overview_costs_the_same_however_many_jobs_there_are(database: Databa
     assert many < 1.5 * few
 
 
+def test_a_run_waits_for_a_retry_only_if_no_job_is_due(database: Database) -> None:
+    """Of two ready jobs, one due at once, it says that a worker is missing."""
+    driver = Driver(database)
+    id = driver.submit(chain(1), 2)
+    (claim,) = driver.claim(id)
+    driver.record(id, retrying(claim, delay_seconds=HOUR))
+    assert "a worker" in str(driver.overview(id).waiting_for)
+    (other,) = driver.claim(id)
+    driver.record(id, retrying(other, delay_seconds=HOUR))
+    assert driver.overview(id).waiting_for == "a retry"
+
+
 def prepared(database: Database, rows: int) -> str:
     """A run with reviews that wait, jobs that failed and branches that were taken."""
     driver = Driver(database)
