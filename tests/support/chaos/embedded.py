@@ -95,9 +95,7 @@ def kill_embedded_broker(place: Place, draw: Random) -> None:
 
 def kill_back_end(place: Place, draw: Random) -> None:
     """Supervisor, server and worker die at once; the kernel stays, and looks at its run."""
-    presence = ready(place.settings)
-    for pid in (presence.pid, presence.worker_pid, presence.server_pid):
-        kill(pid or 0)
+    _kill_all(ready(place.settings))
 
 
 def remove_runtime_folder(place: Place, draw: Random) -> None:
@@ -107,8 +105,13 @@ def remove_runtime_folder(place: Place, draw: Random) -> None:
 
 def kill_everything(place: Place, draw: Random) -> None:
     """Supervisor, server, worker and kernel die at once, as when a machine does; then there is a new kernel."""
-    presence = ready(place.settings)
-    for pid in (presence.pid, presence.worker_pid, presence.server_pid):
-        kill(pid or 0)
+    _kill_all(ready(place.settings))
     place.kernel.kill()
     place.kernel.restart()
+
+
+def _kill_all(presence: Presence) -> None:
+    for pid in (presence.pid, presence.worker_pid, presence.server_pid):
+        # A supervisor that was frozen may not know yet that its worker is gone.
+        with contextlib.suppress(ProcessLookupError):
+            kill(pid or 0)
