@@ -19,7 +19,9 @@ TESTS = [
     "tests/unit/scheduler/test_transitions.py",
     "tests/unit/scheduler/test_commit.py",
     "tests/unit/scheduler/test_apply_outcomes_late.py",
+    "tests/unit/scheduler/test_long_control.py",
     "tests/unit/worker/test_execute_fences.py",
+    "tests/unit/worker/test_losses.py",
     "tests/unit/scheduler/rate_limits/test_bucket.py",
     "tests/unit/scheduler/rate_limits/test_permits.py",
     "tests/points/test_controls.py",
@@ -149,6 +151,28 @@ GUARDS = [
         "scheduler/apply_outcomes.py",
         "        _keep_late(locked, outcomes[0])\n        return []",
         "        _keep_late(locked, outcomes[0])\n        return list(outcomes)",
+    ),
+    Guard(
+        "sweep: a process that lives is asked",
+        "worker/owners.py",
+        "return _pulse(path) if path.exists() else Pulse.UNKNOWN",
+        "return Pulse.UNKNOWN",
+    ),
+    Guard(
+        "suspect: alone in its process",
+        "scheduler/isolation.py",
+        "return suspects[:1] if self._is_running else []",
+        "return found",
+    ),
+    Guard(
+        "suspect: nothing beside it", "scheduler/isolation.py", "return is_other or self._is_running", "return False"
+    ),
+    Guard("end: no long control goes on", "scheduler/locked_execution.py", " and self.unfinished is None", ""),
+    Guard(
+        "commit: apart after an error",
+        "scheduler/commit.py",
+        "            for request in requests:\n                self._commit_apart(request)\n",
+        "            for request in requests:\n                request.error = error\n",
     ),
     Guard(
         "beat: only what is held",

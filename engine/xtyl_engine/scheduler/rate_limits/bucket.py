@@ -13,6 +13,7 @@ from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import rate_limits
 from xtyl_engine.errors import MAX_RETRY_AFTER
 from xtyl_engine.rates import Rate
+from xtyl_engine.scheduler.clock_steps import STEP_SECONDS
 
 _R = rate_limits.c
 _ONE = select(_R.tat, _R.since, _R.held_until, _R.count, _R.seconds).where(_R.key == sql.B("key"))
@@ -41,12 +42,13 @@ class Budget:
 
     def __post_init__(self) -> None:
         latest = self.now if self.rate is None else self.now + self.rate.burst * self.rate.interval
+        # A row whose time lies ahead, or a hold longer than any, was written before the clock was set back. The provider
+        # says so again if it must.
+        if self.tat > latest + STEP_SECONDS or self.held_until > self.now + MAX_RETRY_AFTER:
+            self.held_until = self.now
         if not self.now <= self.tat <= latest:
             # Unused time is not saved up, and permits used under a slower rate do not count.
             self.tat, self.since = min(max(self.tat, self.now), latest), self.now
-        if self.held_until > self.now + MAX_RETRY_AFTER:
-            # No hold is that long: the clock was set back since, and the provider says so again if it must.
-            self.held_until = self.now
 
     @property
     def seconds(self) -> float:

@@ -79,12 +79,16 @@ def test_a_hold_shuts_also_what_has_no_rate():
 
 
 def test_a_hold_does_not_outlive_a_clock_that_was_set_back():
-    """No provider may ask for more than an hour, so a hold that ends hours ahead was set before; a short one counts."""
+    """A hold that was set at a time ahead ends, however short the step back was; one that was set before counts."""
     held = Budget("offline", None, NOW)
     held.hold(3600.0)
     assert later(held, 0).seconds == pytest.approx(3600.0)
     assert later(held, -8 * 3600).seconds == 0
+    assert later(held, -1800).seconds == 0
     assert later(held, 3590).seconds == pytest.approx(10.0)
+    brief = Budget("offline", None, NOW)
+    brief.hold(30.0)
+    assert later(brief, -0.5).seconds == pytest.approx(30.5)
 
 
 def test_permits_do_not_outlive_a_clock_that_was_set_back():
