@@ -16,7 +16,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from xtyl_engine.broker.redis_client import ANSWERS, TIMEOUTS, stream_key
+from xtyl_engine.broker.redis_client import ANSWERS, TIMEOUTS, holds_no_stream, stream_key
 
 log = logging.getLogger("xtyl")
 BLOCK_MILLISECONDS = 4000
@@ -71,7 +71,14 @@ class News:
         """Wait for entries and report them. Returns where the stream that wakes this connection ends."""
         await self._take_places()
         asked = {self._wake_key: place, **self._places}
-        found = await self._client.xread(asked, block=BLOCK_MILLISECONDS)
+        try:
+            found = await self._client.xread(asked, block=BLOCK_MILLISECONDS)
+        except redis.ResponseError as error:
+            if not holds_no_stream(error):
+                raise
+            # It does not say which key that is: each is asked anew.
+            self._unplaced |= {key: self._ids[key] for key in self._places}
+            return place
         self._is_silent = False
         for key, entries in _streams(found):
             if key == self._wake_key:
@@ -93,17 +100,25 @@ class News:
             await self._client.aclose()
 
     async def _take_places(self) -> None:
-        """Find where each new stream ends now, and report it once: SQL may have been read before its latest events."""
+        """Find where each new stream ends now, and report it once: SQL may have been read before its latest events. A key that
+        holds no stream is not asked again."""
         new = list(self._unplaced)
         if not new:
             return
         async with self._client.pipeline(transaction=False) as pipe:
             for key in new:
                 pipe.xrevrange(key, count=1)
-            newest = await pipe.execute()
+            newest = await pipe.execute(raise_on_error=False)
+        for error in newest:
+            if isinstance(error, Exception) and not holds_no_stream(error):
+                raise error
         for key, entries in zip(new, newest, strict=True):
             if (execution_id := self._unplaced.pop(key, None)) is not None:
-                self._places[key] = entries[0][0] if entries else "0-0"
+                if holds_no_stream(entries):
+                    self._places.pop(key, None)
+                    log.warning("the key %s holds no stream; its listeners are served from the database", key)
+                else:
+                    self._places.setdefault(key, entries[0][0] if entries else "0-0")
                 self._tell(execution_id, None)
 
     async def _wake(self) -> None:

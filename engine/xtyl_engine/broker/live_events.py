@@ -9,11 +9,11 @@ import json
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import redis
 
-from xtyl_engine.broker.redis_client import STREAM_SECONDS, connect, stream_key
+from xtyl_engine.broker.redis_client import STREAM_SECONDS, connect, holds_no_stream, stream_key
 from xtyl_engine.events import Event
 
 log = logging.getLogger("xtyl")
@@ -41,6 +41,7 @@ class Publisher:
         self._ended = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._spoilt: set[str] = set()
 
     def publish(self, events: Sequence[Event]) -> None:
         """Hand events over; returns at once."""
@@ -90,9 +91,20 @@ class Publisher:
                     pipe.xadd(stream_key(execution_id), {"event": entry}, maxlen=KEEP_EVENTS, approximate=True)
                     # With every entry: the last one may never be sent, and each stream expires after a day.
                     pipe.expire(stream_key(execution_id), STREAM_SECONDS)
-                pipe.execute()
+                answers = pipe.execute(raise_on_error=False)
+            self._note(dict(zip(map(stream_key, latest), answers[::2], strict=True)))
         except Exception as error:
             log.warning("live events could not be sent: %s; watchers look in the database", error)
+
+    def _note(self, answers: Mapping[str, object]) -> None:
+        """Raise the error of an answer, unless it is that its key holds no stream: say so once, the others have arrived."""
+        for key, answer in answers.items():
+            if holds_no_stream(answer):
+                if key not in self._spoilt:
+                    log.warning("the key %s holds no stream; its watchers look in the database", key)
+                self._spoilt.add(key)
+            elif isinstance(answer, Exception):
+                raise answer
 
 
 class Listener:

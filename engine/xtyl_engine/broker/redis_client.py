@@ -31,6 +31,11 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, retry=None, **ANSWERS, **TIMEOUTS)
 
 
+def holds_no_stream(answer: object) -> bool:
+    """Whether an answer says that a key holds something else than the stream that was asked for: this key alone is of no use."""
+    return isinstance(answer, redis.ResponseError) and str(answer).startswith("WRONGTYPE")
+
+
 @contextlib.contextmanager
 def _asked(url: str) -> Iterator[redis.Redis]:
     parts = urlsplit(url)

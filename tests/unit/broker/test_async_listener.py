@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import Any
 
@@ -48,6 +49,42 @@ def test_a_malformed_entry_does_not_end_the_news(odd: dict[Any, Any], caplog: py
     with valkey_server() as url, redis.Redis.from_url(url) as client, caplog.at_level(logging.WARNING, "xtyl"):
         assert asyncio.run(listen(url, client)) == [("run", None), ("run", None), ("run", 7)]
     assert f"of {stream_key('run')} is none of ours" in caplog.text
+
+
+@pytest.mark.parametrize("is_there_first", [True, False])
+def test_a_key_that_holds_no_stream_silences_its_own_run_alone(
+    is_there_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another run's news go on, whether the key was there before the watch or came while it went on; one warning names it."""
+
+    async def listen(url: str, client: redis.Redis) -> set[tuple[str, int | None]]:
+        heard: asyncio.Queue[tuple[str, int | None]] = asyncio.Queue()
+        news = News(url, lambda id, sequence: heard.put_nowait((id, sequence)))
+        news.start()
+        told: set[tuple[str, int | None]] = set()
+
+        async def until(*wanted: tuple[str, int | None]) -> None:
+            while not told.issuperset(wanted):
+                told.add(await asyncio.wait_for(heard.get(), PATIENT_SECONDS))
+
+        try:
+            if is_there_first:
+                client.set(stream_key("spoilt"), "text")
+            for name in ("spoilt", "run"):
+                news.watch(name)
+            await until(("spoilt", None), ("run", None))
+            for number in (7, 8, 9):
+                if number == 8:
+                    client.set(stream_key("spoilt"), "text")
+                client.xadd(stream_key("run"), {"event": json.dumps({"sequence": number})})
+                await until(("run", number))
+        finally:
+            await news.close()
+        return told
+
+    with valkey_server() as url, redis.Redis.from_url(url) as client, caplog.at_level(logging.WARNING, "xtyl"):
+        assert asyncio.run(listen(url, client)) == {("spoilt", None), *(("run", number) for number in (None, 7, 8, 9))}
+    assert [stream_key("spoilt") in record.getMessage() for record in caplog.records] == [True]
 
 
 def test_bytes_that_are_no_text_do_not_end_a_wait() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -37,6 +38,23 @@ def test_a_stream_ends_a_day_after_its_last_entry(broker: tuple[str, redis.Redis
     publisher.publish([event(3, kind)])
     wait_until(lambda: client.ttl(stream_key("run")) > 60)
     publisher.close()
+
+
+def test_a_key_that_holds_no_stream_is_told_once(
+    broker: tuple[str, redis.Redis], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The events of other runs, sent in the same batch, arrive, and the key is left as it is."""
+    url, client = broker
+    client.set(stream_key("run"), "text")
+    publisher = Publisher(url)
+    with caplog.at_level(logging.WARNING, "xtyl"):
+        for sequence in (1, 2, 3):
+            others = Event(execution_id="other", sequence=sequence, time=0.0, kind=EventKind.JOB_STARTED)
+            publisher.publish([event(sequence, EventKind.JOB_STARTED), others])
+            wait_until(lambda sequence=sequence: client.xlen(stream_key("other")) == sequence)  # type: ignore[misc]
+        publisher.close()
+    assert client.get(stream_key("run")) == b"text"
+    assert [stream_key("run") in record.getMessage() for record in caplog.records] == [True]
 
 
 def test_streams_are_counted_and_forgotten(broker: tuple[str, redis.Redis]) -> None:
