@@ -135,16 +135,22 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
 @click.option("--to", "target", help="The target schema, such as 0002; the newest by default.")
 def migrate(target: str | None) -> None:
     """Create or upgrade the tables of the database that the XTYL_ variables name, or downgrade them for an older release."""
+    from contextlib import closing
+    from functools import partial
+
     from xtyl_engine.database.connection import Database
     from xtyl_engine.database.schema import change_schema, ensure_schema, revision
     from xtyl_engine.settings import prepare_home
+    from xtyl_engine.worker.owners import lives
 
     settings = settings_of_home()
     prepare_home(settings)
-    database = Database(settings.database_url)
-    ensure_schema(database) if target is None else change_schema(database, target)
-    click.echo(f"The database has schema {revision(database)}.")
-    database.close()
+    with closing(Database(settings.database_url)) as database:
+        if target is None:
+            ensure_schema(database)
+        else:
+            change_schema(database, target, partial(lives, settings.home))
+        click.echo(f"The database has schema {revision(database)}.")
 
 
 @main.command()

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspect, select, text
 
 from xtyl_engine.checks import Check, place
 from xtyl_engine.database import statements as sql
@@ -41,6 +41,10 @@ class SchemaError(BackendError):
     """The database's schema is not the one this release works with."""
 
     code = "backend/schema"
+
+
+def unknown(owner: str) -> None:
+    """Know nothing of any worker process."""
 
 
 def ensure_schema(database: Database) -> None:
@@ -88,8 +92,9 @@ def examine_schema(url: str, *, may_be_new: bool = False) -> Check:
     return Check(name="database", ok=True, detail=f"{place(url)}: {words}")
 
 
-def change_schema(database: Database, target: str) -> None:
-    """Take the schema to another revision. Going to an older one deletes what only the newer schema holds.
+def change_schema(database: Database, target: str, lives: Callable[[str], bool | None] = unknown) -> None:
+    """Take the schema to another revision. Going to an older one deletes what only the newer schema holds. `lives` says whether
+    the worker process lives that owns running jobs; where it does not know, their leases count.
 
     Raises SchemaError for a revision that this release does not know, and while workers run jobs.
     """
@@ -105,7 +110,7 @@ def change_schema(database: Database, target: str) -> None:
             raise SchemaError("the database has no tables yet", hint="Run `xtyl migrate`, which makes them.")
         _check_known(connection, found)
         if known.index(target) < known.index(found):
-            _check_idle(connection)
+            _check_idle(connection, lives)
         _move(connection, found, target)
 
     _build_indexes(database)
@@ -210,14 +215,18 @@ def _check_known(connection: Connection, found: str) -> None:
     )
 
 
-def _check_idle(connection: Connection) -> None:
+def _check_idle(connection: Connection, lives: Callable[[str], bool | None]) -> None:
     """Refuse while workers run jobs: their tables would change under them."""
-    held = select(jobs.c.owner).where(sql.job_in(JobState.RUNNING), jobs.c.lease > Now()).limit(1)
-    if owner := connection.execute(held).scalar():
-        raise SchemaError(
-            f"the worker {owner} is still at work on this schema",
-            hint="End every worker first (SIGTERM; they give back what they have not finished), then try again.",
-        )
+    at_work = (
+        select(jobs.c.owner, func.max(jobs.c.lease) > Now()).where(sql.job_in(JobState.RUNNING)).group_by(jobs.c.owner)
+    )
+    for owner, has_lease in connection.execute(at_work).all():
+        known = lives(owner)
+        if has_lease if known is None else known:
+            raise SchemaError(
+                f"the worker {owner} is still at work on this schema",
+                hint="End every worker first (SIGTERM; they give back what they have not finished), then try again.",
+            )
 
 
 def _move(connection: Connection, found: str, target: str) -> None:

@@ -32,11 +32,17 @@ def unknown(owner: str) -> Pulse:
     return Pulse.UNKNOWN
 
 
+def lives(home: Path, owner: str) -> bool | None:
+    """Whether an owner's process lives, asked by a process that is none; None where it cannot be asked."""
+    pulse = _asked(_folder(home), boot_id(), owner)
+    return None if pulse is Pulse.UNKNOWN else pulse is Pulse.ALIVE
+
+
 class Owners:
     """The owners of one home: this process, by its `name`, and whether the others live."""
 
     def __init__(self, home: Path):
-        self._folder = home / "owners"
+        self._folder = _folder(home)
         self._boot = boot_id()
         self._word = uuid.uuid4().hex[:8]
         self.pid = os.getpid()
@@ -46,14 +52,7 @@ class Owners:
 
     def pulse(self, owner: str) -> Pulse:
         """Whether another owner's process lives, by its lock."""
-        word, boot = _parts(owner)
-        if not boot or boot != self._boot or not word.isalnum():
-            return Pulse.UNKNOWN
-        path = self._path(word)
-        try:
-            return _pulse(path) if path.exists() else Pulse.UNKNOWN
-        except OSError:
-            return Pulse.UNKNOWN
+        return _asked(self._folder, self._boot, owner)
 
     def tidy(self, running: Callable[[], Collection[str]]) -> None:
         """Remove the locks of processes that have ended. `running` then gives the owners of running jobs: their locks stay."""
@@ -84,6 +83,22 @@ class Owners:
             "no lock in %s: %s. If this process dies, that is noticed when its leases run out", self._folder, problem
         )
         return False
+
+
+def _folder(home: Path) -> Path:
+    return home / "owners"
+
+
+def _asked(folder: Path, here: str, owner: str) -> Pulse:
+    """What an owner's lock in this folder says, if it is of the boot that is `here`."""
+    word, boot = _parts(owner)
+    if not boot or boot != here or not word.isalnum():
+        return Pulse.UNKNOWN
+    path = folder / f"{word}.lock"
+    try:
+        return _pulse(path) if path.exists() else Pulse.UNKNOWN
+    except OSError:
+        return Pulse.UNKNOWN
 
 
 def _parts(owner: str) -> tuple[str, str]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 import xtyl_nb as xt
+from owner_process import OwnerProcess
 from servers import embedded_home
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema
+from xtyl_engine.database.tables import executions, jobs, templates
 from xtyl_nb.cli.main import main
 
 
@@ -27,6 +32,57 @@ def xtyl(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
         monkeypatch.setenv(name, value)
     yield lambda *arguments: CliRunner().invoke(main, arguments, catch_exceptions=False)
     xt.connect()
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[OwnerProcess]:
+    """Another process that owns claims in the test's home; it ends with the test."""
+    process = OwnerProcess(tmp_path)
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def migrate(tmp_path: Path, database_url: str, worker: OwnerProcess) -> Callable[[float], Result]:
+    """Runs `xtyl migrate` to an older schema while a job is recorded as running in `worker`, with a lease to a given moment."""
+
+    def run(lease: float) -> Result:
+        with closing(Database(database_url)) as database:
+            ensure_schema(database)
+            with database.engine.begin() as connection:
+                connection.execute(templates.insert().values(id="t", name="w", plan="{}", created=0))
+                shape = {"shape": "{}", "rows": 1, "total": 1, "created": 0}
+                connection.execute(
+                    executions.insert().values(id="e", template_id="t", name="w", state="running", **shape)
+                )
+                job = {"execution_id": "e", "node": "a", "item": "0", "state": "running", "owner": worker.name}
+                connection.execute(jobs.insert().values(**job, lease=lease))
+        environ = {
+            "XTYL_HOME": str(tmp_path),
+            "XTYL_DATABASE_URL": database_url,
+            "XTYL_REDIS_URL": "unix:///nowhere.sock",
+        }
+        return CliRunner().invoke(main, ["migrate", "--to", "0001"], env=environ)
+
+    return run
+
+
+def test_a_dead_workers_lease_ahead_does_not_refuse_a_migration(
+    migrate: Callable[[float], Result], worker: OwnerProcess
+) -> None:
+    """As after a clock was set back: the worker is asked, not its lease."""
+    worker.kill()
+    done = migrate(4e9)
+    assert done.output == "The database has schema 0001.\n"
+
+
+def test_a_living_workers_lease_that_ran_out_refuses_a_migration(
+    migrate: Callable[[float], Result], worker: OwnerProcess
+) -> None:
+    """As after a night of sleep: it goes on with its job."""
+    done = migrate(1.0)
+    assert done.exit_code == 1
+    assert f"the worker {worker.name} is still at work on this schema" in done.output
 
 
 def test_the_demo_completes_and_writes_its_files(xtyl: Callable[..., Result], tmp_path: Path) -> None:
