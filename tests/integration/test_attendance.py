@@ -73,6 +73,10 @@ LOOKS: dict[str, Callable[[Run], object]] = {
     "state": lambda run: run.state,
     "progress": lambda run: run.progress,
     "frame": lambda run: run.frame(),
+    "jobs": lambda run: run.jobs(),
+    "events": lambda run: run.events(),
+    "inspect": lambda run: run.inspect("made"),
+    "gallery": lambda run: run.gallery(),
     "watch": lambda run: list(run.watch()),
 }
 

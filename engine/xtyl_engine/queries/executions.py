@@ -146,7 +146,10 @@ class Queries:
     def plan(self, execution_id: str) -> Plan:
         """The plan of the execution. Raises RunNotFound."""
         with self.database.read() as transaction:
-            return self.plans.load(transaction, self._execution(transaction, execution_id).template_id)
+            execution = self._execution(transaction, execution_id)
+            plan = self.plans.load(transaction, execution.template_id)
+        self._seen(execution.state)
+        return plan
 
     def rows(self, execution_id: str) -> list[tuple[Any, dict[str, Any]]]:
         """Label and values of each input row, in order."""
