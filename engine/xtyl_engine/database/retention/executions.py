@@ -43,8 +43,8 @@ Step = Callable[[Transaction], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long ended executions are kept, in seconds from their end, and whether failed ones are kept forever. What ended before
-    the moment `unsure_until` is kept so long from that moment: how old it is, no worker has seen."""
+    """How long ended executions and replaced plans are kept, in seconds, and whether failed executions are kept forever. What
+    ended before the moment `unsure_until` is kept so long from that moment: how old it is, no worker has seen."""
 
     seconds: float
     keep_failed: bool = False
@@ -55,9 +55,12 @@ class Retention:
         """The condition that an execution has been kept long enough."""
         states = [ExecutionState.COMPLETED, ExecutionState.STOPPED]
         ended = states if self.keep_failed else [*states, ExecutionState.FAILED]
+        return and_(sql.among(_E.state, *ended), self.is_past(_E.finished))
+
+    def is_past(self, moment: ColumnElement[Any]) -> ColumnElement[bool]:
+        """The condition that a moment lies long enough back."""
         limit = Now() - self.seconds
-        is_sure = or_(_E.finished > self.unsure_until, limit >= self.unsure_until)
-        return and_(sql.among(_E.state, *ended), _E.finished <= limit, is_sure)
+        return and_(moment <= limit, or_(moment > self.unsure_until, limit >= self.unsure_until))
 
 
 def count_over(database: Database, retention: Retention) -> tuple[int, int]:
@@ -85,14 +88,14 @@ def prune(database: Database, retention: Retention) -> Iterator[tuple[str, int]]
                 yield id, removed
 
 
-def prune_templates(database: Database, seconds: float) -> int:
-    """Delete the plans that no execution uses and that a newer version replaced at least `seconds` ago. Return how many."""
+def prune_templates(database: Database, retention: Retention) -> int:
+    """Delete the plans that no execution uses and that a newer version replaced long enough ago. Return how many."""
     newer = tables.versions.alias("newer")
     is_replaced = exists().where(
         newer.c.project == _V.project,
         newer.c.name == _V.name,
         newer.c.version > _V.version,
-        newer.c.created <= Now() - seconds,
+        retention.is_past(newer.c.created),
     )
     is_used = exists().where(_E.template_id == _V.template_id)
     old = select(_V.template_id).where(is_replaced, ~is_used).limit(PAGE)

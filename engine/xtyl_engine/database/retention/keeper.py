@@ -73,7 +73,7 @@ def tidy(database: Database, folder: Path, retention: Retention, forget: Forget)
             gone = []
         yield tally
     forget(gone)
-    tally = replace(tally, plans=prune_templates(database, retention.seconds))
+    tally = replace(tally, plans=prune_templates(database, retention))
     yield tally
     for freed in sweep(database, folder, mentioned(database, folder)):
         tally = replace(tally, files=freed.files, bytes=freed.bytes)

@@ -331,7 +331,7 @@ def test_a_plan_removed_during_a_submission_is_written_again(bench: Workbench, m
 
     def meanwhile(*arguments: object) -> None:
         keep_version(*arguments)  # type: ignore[arg-type]
-        removed.append(prune_templates(database, -60.0))
+        removed.append(prune_templates(database, Retention(seconds=-60.0)))
 
     monkeypatch.setattr(submission, "keep_version", meanwhile)
     run = bench.done(old)
@@ -374,6 +374,7 @@ def pass_time(database: Database, seconds: float, *, seen: bool) -> None:
         connection.execute(
             text("UPDATE workflow_executions SET created = created - :s, finished = finished - :s"), {"s": seconds}
         )
+        connection.execute(text("UPDATE template_versions SET created = created - :s"), {"s": seconds})
         connection.execute(text("UPDATE rate_limits SET tat = tat - :s, held_until = held_until - :s"), {"s": seconds})
         if not seen:
             connection.execute(text("UPDATE rate_limits SET since = since - :s"), {"s": seconds})
@@ -381,8 +382,12 @@ def pass_time(database: Database, seconds: float, *, seen: bool) -> None:
 
 def test_a_clock_years_ahead_removes_nothing(bench: Workbench) -> None:
     """What ended today is not old because the clock says so: nothing is removed at once, nothing in the days after, and the run
-    goes when the workers have seen as much time pass as it is to be kept."""
+    goes when the workers have seen as much time pass as it is to be kept. Nor is a plan that was replaced today."""
     database, run = bench.backend.database, bench.done(xt.Workflow("one").generate_copy("line", prompt="x"))
+    replaced = bench.done(xt.Workflow("two").generate_copy("line", prompt="before"))
+    bench.done(xt.Workflow("two").generate_copy("line", prompt="after"))
+    age(bench, replaced)
+    assert len(list(prune(database, KEPT))) == 1
     keeper = Housekeeper(database, bench.backend.store.folder, KEPT, lambda ids: None)
     assert keeper.look() == Tally()
     pass_time(database, 1_000 * DAY, seen=False)
@@ -394,7 +399,7 @@ def test_a_clock_years_ahead_removes_nothing(bench: Workbench) -> None:
     pass_time(database, 1.1 * DAY, seen=True)
     found = keeper.look()
     assert found is not None
-    assert found.executions == 1
+    assert (found.executions, found.plans) == (2, 1)
 
 
 def test_a_clock_that_was_set_back_does_not_end_the_removal(bench: Workbench) -> None:
