@@ -47,7 +47,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(said)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+            # Both dates are by the server's clock; this machine's may be wrong.
+            now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
+            seconds = parsedate_to_datetime(said).timestamp() - now
         except (ValueError, TypeError):
             return None
     return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if math.isfinite(seconds) else None
