@@ -73,7 +73,8 @@ class Engine:
         self.plans = PlanCache()
         self.store = ArtifactStore(self.settings.artifacts_folder)
         self.queries = Queries(self.database, self.plans, self.attendance.look)
-        self.overviews = Overviews(self.queries, self.store, self._rates, self.attendance.look)
+        silent = self.settings.silent_seconds
+        self.overviews = Overviews(self.queries, self.store, self._rates, self.attendance.look, silent)
         self.job_details = JobDetails(self.queries, self.store)
         self._controls = Controls(self.database, self.plans, self.store)
         self._moving = threading.Lock()

@@ -5,6 +5,7 @@ node however many jobs there are, so that a widget may ask ten times a second; s
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -53,11 +54,14 @@ class Overviews:
         store: ArtifactStore,
         rates: ClaimPolicy,
         missing: Callable[[], str | None] = no_op,
+        silent_seconds: float = 60.0,
     ):
         self._queries = queries
         self._store = store
         self._rates = rates
         self._missing = missing
+        self._silent_seconds = silent_seconds
+        self._lease: tuple[float, float] | None = None
         self._seen: dict[tuple[str, str, tuple[int, ...]], dict[str, Any]] = {}
         self._scanned: dict[str, tuple[int, Mapping[str, NodeCounts]]] = {}
 
@@ -209,7 +213,7 @@ class Overviews:
         if (sums[JobState.RUNNING] or sums[JobState.READY]) and (missing := self._missing()):
             return missing
         if sums[JobState.RUNNING]:
-            return _unattended(transaction)
+            return self._unattended(transaction)
         if sums[JobState.READY]:
             ready = [name for name, node in nodes.items() if node.counts.get(JobState.READY)]
             limit = self._limit(transaction, plan, ready)
@@ -222,17 +226,23 @@ class Overviews:
         count = sums[JobState.WAITING]
         return f"a person: {count} decision{'s' if count != 1 else ''} at {', '.join(waiting)}"
 
+    def _unattended(self, transaction: Transaction) -> str | None:
+        """The words for running jobs that no worker sees to; None while one does. Any worker would have put back jobs whose lease
+        ran out, so one lease that counts is enough. One that lies far ahead, because the clock was set back, must change too."""
+        lease, now = transaction.row(_LAST_LEASE) or (None, None)
+        if lease is None:
+            return None
+        if lease < now - UNSWEPT_SECONDS:
+            return "a worker: the leases of its running jobs ran out, and no worker has put them back"
+        moment, known = time.monotonic(), self._lease
+        self._lease = known = known if known is not None and known[0] == lease else (lease, moment)
+        if moment - known[1] < self._silent_seconds:
+            return None
+        return f"a worker: the leases of its running jobs were not renewed for {self._silent_seconds:g} s"
+
     def _limit(self, transaction: Transaction, plan: Plan, ready: list[str]) -> str | None:
         shut = next_start(transaction, plan, ready, self._rates)
         return f"the rate limit of {', '.join(shut[0])}: next start in {shut[1]:.0f} s" if shut else None
-
-
-def _unattended(transaction: Transaction) -> str | None:
-    """The words for running jobs that no worker sees to; None while one does. Any worker would have put back jobs whose lease ran
-    out, so one lease that counts is enough."""
-    found = transaction.row(_LAST_LEASE)
-    is_kept = found is None or found[0] is None or found[0] > found[1] - UNSWEPT_SECONDS
-    return None if is_kept else "a worker: the leases of its running jobs ran out, and no worker has put them back"
 
 
 def _error(transaction: Transaction, id: str, job: int) -> str | None:

@@ -23,6 +23,7 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
 
 
 LEFT = "a worker: the leases of its running jobs ran out, and no worker has put them back"
+LEFT_AHEAD = "a worker: the leases of its running jobs were not renewed for"
 FLOW = xt.Workflow("two").generate_copy("line", prompt="a {{ name }}", n=2).review("pick", of="line")
 
 
@@ -46,6 +47,28 @@ def test_jobs_whose_workers_are_all_gone_wait_for_one(database_url: str, tmp_pat
         assert run.waiting_for is None
         wait_until(lambda: run.waiting_for == LEFT)
         assert bench.recorder.record([], FLOW.run(name="y").id, 1).claims
+        assert run.waiting_for is None
+
+
+def test_leases_ahead_of_the_clock_do_not_hide_that_all_workers_are_gone(database_url: str, tmp_path: Path) -> None:
+    """As after the database's clock was set back: once they stayed the same for a while, the run says so; a worker ends that."""
+    beat, lease, silent = "0.1", "0.5", "0.5"
+    with workbench(
+        tmp_path,
+        XTYL_DATABASE_URL=database_url,
+        XTYL_BEAT_SECONDS=beat,
+        XTYL_LEASE_SECONDS=lease,
+        XTYL_SILENT_SECONDS=silent,
+    ) as bench:
+        run = FLOW.run(name="x")
+        gone, other = (
+            Recorder(bench.backend.database, name, ahead, lambda events: None, PlanCache().load)
+            for name, ahead in (("gone", 3600.0), ("other", 7200.0))
+        )
+        assert gone.record([], run.id, 1).claims
+        assert run.waiting_for is None
+        wait_until(lambda: run.waiting_for == f"{LEFT_AHEAD} 0.5 s")
+        assert other.record([], FLOW.run(name="y").id, 1).claims
         assert run.waiting_for is None
 
 
