@@ -99,8 +99,8 @@ def kill_back_end(place: Place, draw: Random) -> None:
 
 
 def remove_runtime_folder(place: Place, draw: Random) -> None:
-    """The folder with the server's socket is gone, as after a user's last logout."""
-    shutil.rmtree(Path(ready(place.settings).socket).parent)
+    """The folder with the server's socket is gone, as after a user's last logout, or still is since the last time."""
+    shutil.rmtree(Path(ready(place.settings).socket).parent, ignore_errors=True)
 
 
 def kill_everything(place: Place, draw: Random) -> None:
