@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,7 @@ from served import serve
 from servers import embedded_home, fake_server, is_gone, kill, line_of, presence, wait_until
 from xtyl_engine.embedded.client import down, ensure
 from xtyl_engine.embedded.redis_server import ping
-from xtyl_engine.embedded.state_file import SupervisorState
+from xtyl_engine.embedded.state_file import SupervisorState, write_presence
 from xtyl_engine.embedded.status import status
 from xtyl_engine.engine import Engine
 from xtyl_engine.settings import Settings
@@ -179,6 +180,40 @@ def test_a_back_end_that_cannot_be_started_is_tried_once(
             assert "cannot be started" in (run.waiting_for or "")
         assert len(starts.read_text()) == count
     assert run.resume().wait(60).state == "completed"
+
+
+OTHERS: dict[str, tuple[dict[str, object], str]] = {
+    "settings": ({"settings": {"XTYL_ACCEPT_FUNCTIONS": "0"}}, "XTYL_ACCEPT_FUNCTIONS=0 (here 1)"),
+    "python": ({"python": "/other/bin/python"}, f"Python=/other/bin/python (here {sys.executable})"),
+    "version": ({"version": "0.0.1"}, "xtyl=0.0.1 (here "),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_look_starts_only_what_it_would_start_as_it_was(other: str, home: Settings, effects: Effects) -> None:
+    """A back end that ran with other settings, another Python or another release is left to an explicit start: a look says in
+    what they differ, and so does a wait."""
+    run = begun(home, effects)
+    kill_all(home)
+    changes, words = OTHERS[other]
+    former = replace(presence(home.home), **changes)  # type: ignore[arg-type]
+    write_presence(home.home, former)
+    wait_until(lambda: f"a worker: the back end ended, and ran with {words}" in (run.waiting_for or ""))
+    with pytest.raises(xt.BackendError, match="`xtyl up` or the next run starts it") as caught:
+        run.wait()
+    assert words in caught.value.message
+    assert (status(home).pid, presence(home.home)) == (None, former)
+    assert run.resume().wait(60).state == "completed"
+
+
+def test_another_name_of_the_same_python_is_no_other(home: Settings, effects: Effects) -> None:
+    """`python` and `python3` of one environment start the same back end."""
+    run = begun(home, effects)
+    kill_all(home)
+    names = [each for each in Path(sys.executable).parent.glob("python*") if str(each) != sys.executable]
+    same = [each for each in names if each.resolve() == Path(sys.executable).resolve()]
+    write_presence(home.home, replace(presence(home.home), python=str(same[0])))
+    wait_until(lambda: run.state == "completed")
 
 
 def test_a_worker_that_never_comes_is_named(home: Settings, effects: Effects) -> None:

@@ -1,6 +1,6 @@
 """Tells those who look at runs whether a worker of the embedded back end is there to go on with them, and starts the back end
-where it died. It does not start one that was stopped, or that gave up. The workers of a shared back end are known by their leases
-alone, see `queries.overview`.
+where it died. It does not start one that was stopped, that gave up, or that ran with other settings. The workers of a shared back
+end are known by their leases alone, see `queries.overview`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xtyl_engine.embedded import client
 from xtyl_engine.embedded.client import Connection
+from xtyl_engine.embedded.likeness import unlike
 from xtyl_engine.embedded.redis_server import has_worker
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
 from xtyl_engine.errors import WorkflowException
@@ -45,7 +46,8 @@ class Attendance:
         return self.connection
 
     def check(self) -> None:
-        """Start a back end that died, and return when it answers. Raises BackendStartError if it failed or was stopped."""
+        """Start a back end that died, and return when it answers. Raises BackendStartError if it failed, was stopped, or ran with
+        other settings."""
         with self._ensuring:
             client.check(self._settings)
 
@@ -71,6 +73,8 @@ class Attendance:
             return f"a worker: the back end was stopped; {START}"
         if not self._starts:
             return f"a worker: the back end does not run; {START}"
+        if found is not None and (why := unlike(found, self._settings)):
+            return f"a worker: {why}"
         if self._error is not None:
             return f"a worker: the back end cannot be started: {self._error}"
         if self._start is None or not self._start.is_alive():

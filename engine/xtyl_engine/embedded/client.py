@@ -17,6 +17,7 @@ from signal import SIGINT
 from typing import Self
 
 from xtyl_engine.embedded.drives import warn_of_network_drive
+from xtyl_engine.embedded.likeness import other_settings, unlike
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.redis_server import ping, socket_path
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence, write_presence
@@ -84,7 +85,7 @@ def connection_at(settings: Settings, socket: str | None) -> Connection:
 def check(settings: Settings) -> None:
     """Check that a back end still runs, and start it again if it was killed.
 
-    Raises BackendStartError if it failed or was stopped.
+    Raises BackendStartError if it failed, was stopped, or ran with other settings than this process has.
     """
     if settings.redis_url is not None or holder(supervisor_lock(settings.home)) is not None:
         return
@@ -95,6 +96,11 @@ def check(settings: Settings) -> None:
         raise BackendStartError(
             "the embedded back end was stopped",
             hint="Start it with `xtyl up` or the next run: it continues, and nothing is lost.",
+        )
+    if presence is not None and (why := unlike(presence, settings)):
+        raise BackendStartError(
+            why,
+            hint="Start it on purpose (`xtyl up`, `run.resume()`), or look with the settings and the Python it had.",
         )
     ensure(settings)
 
@@ -202,13 +208,10 @@ def _answers(presence: Presence, settings: Settings) -> bool:
 
 def _compare(presence: Presence, settings: Settings) -> None:
     """Warn once of each setting that changed since the back end started: its worker still uses the old value."""
-    wanted = settings.to_worker()
-    other = sorted(name for name, value in presence.settings.items() if wanted.get(name, value) != value)
+    other = other_settings(presence, settings)
     if other and (settings.home, *other) not in _warned:
         _warned.add((settings.home, *other))
-        theirs = ", ".join(
-            f"{name}={value}" if (value := presence.settings[name]) else f"{name} unset" for name in other
-        )
+        theirs = ", ".join(f"{name}={value}" if value else f"{name} unset" for name, value in other.items())
         warnings.warn(
             f"the back end that runs in {settings.home} was started with {theirs}, and uses that until it ends. "
             "To apply the current settings, run `xtyl down`; the next run starts it again, and nothing is lost.",

@@ -1,0 +1,37 @@
+"""Compares the back end that left a record with the one that this process would start: settings of its worker, Python, release. A
+run that is only looked at must not go on otherwise than it began.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import xtyl_engine
+from xtyl_engine.embedded.state_file import Presence
+from xtyl_engine.settings import Settings
+
+
+def other_settings(found: Presence, settings: Settings) -> dict[str, str]:
+    """The variables that the recorded worker runs with and this process has otherwise, with the recorded values."""
+    wanted = settings.to_worker()
+    return {name: value for name, value in sorted(found.settings.items()) if wanted.get(name, value) != value}
+
+
+def unlike(found: Presence, settings: Settings) -> str | None:
+    """Why this process leaves the start of a back end that died to others, in words; None where it would start the same."""
+    wanted = settings.to_worker()
+    theirs = {name: (value, wanted[name]) for name, value in other_settings(found, settings).items()}
+    if _interpreter(found.python) != _interpreter(sys.executable):
+        theirs["Python"] = (found.python, sys.executable)
+    if found.version != xtyl_engine.__version__:
+        theirs["xtyl"] = (found.version, xtyl_engine.__version__)
+    if not theirs:
+        return None
+    words = ", ".join(f"{name}={former or 'unset'} (here {here or 'unset'})" for name, (former, here) in theirs.items())
+    return f"the back end ended, and ran with {words}; `xtyl up` or the next run starts it with the settings of its process"
+
+
+def _interpreter(python: str) -> tuple[str, str]:
+    """Its environment's folder and its program: `python` and `python3` of one environment are the same."""
+    return os.path.realpath(os.path.dirname(python)), os.path.realpath(python)
