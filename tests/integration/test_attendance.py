@@ -27,7 +27,7 @@ from xtyl_engine.embedded.redis_server import ping
 from xtyl_engine.embedded.state_file import SupervisorState, write_presence
 from xtyl_engine.embedded.status import status
 from xtyl_engine.engine import Engine
-from xtyl_engine.settings import Settings
+from xtyl_engine.settings import Settings, load_settings
 from xtyl_nb.runs.run import Run
 
 ROWS = 8
@@ -301,3 +301,57 @@ def test_a_run_outlives_its_runtime_folder(
     assert ping(Path(after.socket))
     assert begun(home, effects).wait(60).state == "completed"
     shutil.rmtree(Path(after.socket).parent, ignore_errors=True)
+
+
+def long_step(effects: Effects) -> Callable[..., object]:
+    def work(n: int) -> int:
+        effects.note(n)
+        time.sleep(4)
+        return n
+
+    return work
+
+
+@pytest.fixture
+def hurried(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Its workers give back what they do not finish within half a second of being told to end."""
+    monkeypatch.setenv("XTYL_SHUTDOWN_SECONDS", "0.5")
+    return load_settings()
+
+
+def long_run(settings: Settings, effects: Effects) -> Run:
+    """A run whose two jobs are both in the middle of their work."""
+    xt.connect()
+    run = xt.Workflow("long").call("made", long_step(effects), n="{{ n }}").run(pd.DataFrame({"n": range(2)}))
+    wait_ready(settings)
+    wait_until(lambda: len(effects.lines()) == 2)
+    return run
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_move_of_the_server_repeats_no_long_job(
+    pool: str, runtime_folder: Path, hurried: Settings, effects: Effects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that knew the former place keeps its jobs until they are done, however long that takes, and ends then."""
+    monkeypatch.setenv("XTYL_POOL", pool)
+    run = long_run(hurried, effects)
+    before = presence(hurried.home)
+    shutil.rmtree(runtime_folder)
+    assert run.wait(60).state == "completed"
+    assert sorted(effects.lines()) == ["0", "1"]
+    assert (run.jobs()["attempts"] == 1).all()
+    assert presence(hurried.home).worker_pid != before.worker_pid
+    wait_until(lambda: is_gone(before.worker_pid))
+
+
+def test_a_worker_that_was_replaced_ends_with_the_back_end(
+    runtime_folder: Path, hurried: Settings, effects: Effects
+) -> None:
+    """`xtyl down` returns when it has ended too, and it gave back the jobs that it did not finish."""
+    run = long_run(hurried, effects)
+    before = presence(hurried.home)
+    shutil.rmtree(runtime_folder)
+    wait_until(lambda: presence(hurried.home).worker_pid not in (None, before.worker_pid))
+    assert down(hurried)
+    assert is_gone(before.worker_pid)
+    assert run.overview().nodes["made"].counts == {"ready": 2}

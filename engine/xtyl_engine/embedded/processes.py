@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 log = logging.getLogger("xtyl.supervisor")
@@ -20,9 +20,9 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 # It reads pids from its input, which ends with the supervisor, even by SIGKILL; then it ends the children left behind.
 REAPER = """
-while read -r name pid; do case $name in server) server=$pid ;; worker) worker=$pid ;; esac; done
-[ "$server" ] && kill -KILL "$server"
-[ "$worker" ] && kill -TERM "$worker" && sleep 3 && kill -KILL "-$worker"
+while read -r name pids; do case $name in server) server=$pids ;; worker) workers=$pids ;; esac; done
+[ "$server" ] && kill -KILL $server
+[ "$workers" ] && kill -TERM $workers && sleep 3 && for each in $workers; do kill -KILL "-$each"; done
 """
 
 
@@ -47,11 +47,11 @@ class OrphanReaper:
             ["/bin/sh", "-c", REAPER], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )
 
-    def tell(self, name: str, pid: int | None) -> None:
-        """Tell the shell which process has this role now; None if there is none."""
+    def tell(self, name: str, pids: Iterable[int]) -> None:
+        """Tell the shell which processes have this role now."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
-            self._process.stdin.write(f"{name} {pid or ''}\n".encode())
+            self._process.stdin.write(f"{name} {' '.join(map(str, pids))}\n".encode())
             self._process.stdin.flush()
 
     def close(self) -> None:
@@ -91,40 +91,50 @@ class Child:
     def tend(self) -> bool:
         """Start the process, or restart it, when it is due; True if anything changed. Raises GaveUp."""
         now = time.monotonic()
-        self._retired = [process for process in self._retired if process.poll() is None]
+        if any(process.poll() is not None for process in self._retired):
+            self._retired = [process for process in self._retired if process.poll() is None]
+            self._report()
         if self.process is not None:
             return self.process.poll() is not None and self._mourn(self.process, now)
         if now < self._start_at:
             return False
         self.process, self.started = self._start(), now
-        self._keeper.tell(self.name, self.process.pid)
+        self._report()
         log.info("the %s runs as process %d", self.name, self.process.pid)
         return True
 
-    def retire(self) -> None:
-        """Ask the process to end once its work is done, without waiting for it: the next `tend` starts another."""
+    def retire(self, number: int) -> None:
+        """Ask the process by this signal to end once its work is done, without waiting for it: the next `tend` starts another."""
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(number)
             self._retired.append(self.process)
             self.process = None
 
     def end(self, soft_seconds: float) -> None:
-        """Send SIGTERM, wait that many seconds, then send SIGKILL to the process and its own children."""
-        if self.process is None:
-            return
+        """Send SIGTERM, wait that many seconds, then send SIGKILL to the process and its own children, and so to each that was
+        retired."""
+        deadline = time.monotonic() + soft_seconds
         if soft_seconds:
-            self.process.terminate()
+            for process in self._running():
+                process.terminate()
+        for process in self._running():
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(soft_seconds)
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        self.process = None
-        self._keeper.tell(self.name, None)
+                process.wait(max(0.0, deadline - time.monotonic()))
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.process, self._retired = None, []
+        self._report()
+
+    def _running(self) -> list[subprocess.Popen[bytes]]:
+        return [*self._retired, *([self.process] if self.process is not None else [])]
+
+    def _report(self) -> None:
+        self._keeper.tell(self.name, [process.pid for process in self._running()])
 
     def _mourn(self, process: subprocess.Popen[bytes], now: float) -> bool:
         self.process = None
-        self._keeper.tell(self.name, None)
+        self._report()
         self.restarts += 1
         status = process.returncode
         if self._is_at_work(process.pid):

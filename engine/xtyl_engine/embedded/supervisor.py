@@ -25,7 +25,7 @@ from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_pre
 from xtyl_engine.errors import BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.values.locks import acquire, clients_lock, exclusive, is_same_file, supervisor_lock
-from xtyl_engine.worker.command import worker_command
+from xtyl_engine.worker.command import RETIRE, worker_command
 
 log = logging.getLogger("xtyl.supervisor")
 TICK_SECONDS = 0.5
@@ -165,7 +165,7 @@ class Supervisor:
             self._socket = redis_server.socket_path(self._settings.home)
             log.warning("%s; the server moves to %s", error.message, self._socket)
             # It knows the former place only.
-            self._worker.retire()
+            self._worker.retire(RETIRE)
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         settings = replace(self._settings, redis_url=f"unix://{self._socket}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from xtyl_engine.machine import memory_bytes
 from xtyl_engine.settings import PREFORK, Settings
 
 NOTIFICATIONS_PER_CHILD = 10_000
-
+# A worker that gets it keeps its jobs until they are done, unlike one that gets SIGTERM.
+RETIRE = signal.SIGUSR2
 
 LEAST_MEGABYTES = 256
 

@@ -88,13 +88,13 @@ class Relay:
 
 
 class Pool:
-    """Marks which of a worker's `size` processes are at work, by their index, and tells them all to end."""
+    """Marks which of a worker's `size` processes are at work, by their index, and tells them all to close: to start nothing new;
+    then to end, which limits the time that their jobs have."""
 
     def __init__(self, size: int):
         # Memory shared by all forks, a byte for each process; each writes only its own.
         self._busy = mmap.mmap(-1, size)
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
+        self._closed, self._ended = _Flag(), _Flag()
 
     def mark(self, place: int, is_busy: bool) -> None:
         """Mark a process as at work, or as idle."""
@@ -104,11 +104,34 @@ class Pool:
         """How many processes are not at work."""
         return self._busy[:].count(0)
 
+    def close(self) -> None:
+        """Tell all processes to start nothing new. Safe in a signal's handler."""
+        self._closed.set()
+
     def end(self) -> None:
         """Tell all processes to end. Safe in a signal's handler."""
-        os.write(self._write, b".")
+        self._closed.set()
+        self._ended.set()
+
+    def await_close(self) -> None:
+        """Block until `close` or `end` is called."""
+        self._closed.wait()
 
     def await_end(self) -> None:
         """Block until `end` is called."""
+        self._ended.wait()
+
+
+class _Flag:
+    """What every fork sees once one of them has set it."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def set(self) -> None:
+        os.write(self._write, b".")
+
+    def wait(self) -> None:
         # The byte is never read, so that every process sees it.
         select.select([self._read], [], [])

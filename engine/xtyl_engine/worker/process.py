@@ -95,10 +95,11 @@ class Process:
 
     def _await_end(self) -> None:
         """When the worker is told to end: start nothing new, and give back jobs that do not finish in time. A thread cannot be
-        killed, so the process exits: a job that was given back must not go on here."""
-        self.pool.await_end()
+        killed, so the process exits: a job that was given back must not go on here. A worker that only closes keeps its jobs."""
+        self.pool.await_close()
         self.slots.closing = True
         failpoint(Point.SHUTDOWN_BEGUN)
+        self.pool.await_end()
         threading.Event().wait(self.shutdown_seconds)
         if held := self.slots.release():
             log.warning("%d jobs were not finished in %g s and are given back", held, self.shutdown_seconds)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 from billiard import current_process
 from celery import signals
 from celery.exceptions import WorkerShutdown
+from celery.worker import state
 from celery.worker.request import Request
 
 from xtyl_engine.broker.celery_app import TASK, make_app
@@ -24,6 +26,7 @@ from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.scheduler.routing import read_route
 from xtyl_engine.settings import PREFORK, Settings, load_settings
 from xtyl_engine.telemetry.log_lines import keep_journal
+from xtyl_engine.worker.command import RETIRE
 from xtyl_engine.worker.instrument import answer_for_pool
 from xtyl_engine.worker.prefork import Pool, Relay
 from xtyl_engine.worker.process import Process
@@ -104,6 +107,7 @@ def _begin(**_: Any) -> None:
     # Threads hand work to each other all the time; the default of 5 ms would be most of a short job's latency.
     sys.setswitchinterval(0.0005)
     settings = load_settings()
+    signal.signal(RETIRE, _retire)
     try:
         if settings.pool == PREFORK:
             _look(settings)
@@ -115,6 +119,12 @@ def _begin(**_: Any) -> None:
         # Without a database it would take notifications and do nothing with them.
         log.critical("this worker cannot work: %s", error)
         raise WorkerShutdown(1) from error
+
+
+def _retire(number: int, frame: object) -> None:
+    """Start nothing new, and end when the jobs that run are done, however long that takes; SIGTERM then limits it as ever."""
+    _pool.close()
+    state.should_stop = 0
 
 
 def _look(settings: Settings) -> None:

@@ -19,6 +19,7 @@ children = []
 for place in (0, 1):
     if not (pid := os.fork()):
         pool.mark(place, True)
+        pool.await_close()
         pool.await_end()
         pool.mark(place, False)
         os._exit(0)
