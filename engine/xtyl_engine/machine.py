@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-BOOT = Path("/proc/sys/kernel/random/boot_id")
+PROCESSES = Path("/proc")
+BOOT = PROCESSES / "sys/kernel/random/boot_id"
 ASK_SECONDS = 5.0
 # macOS has no such name; there CLOCK_MONOTONIC counts sleep, and `time.monotonic()` is another clock, which does not.
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -25,6 +26,26 @@ def boot_id() -> str:
 def since_boot() -> float:
     """Seconds since the machine started, with those in which it was suspended. No clock that is set moves it."""
     return time.clock_gettime(_SINCE_BOOT)
+
+
+def process_space() -> str:
+    """A name for the processes that know one another by their pids; a container has its own."""
+    try:
+        return os.readlink(PROCESSES / "self/ns/pid")
+    except OSError:
+        return sys.platform
+
+
+def process_start(pid: int) -> str:
+    """When the process with this pid started, as a word that differs for a later process of the same pid; empty if there is none.
+    One that has ended and is not waited for yet is none."""
+    if sys.platform == "darwin":
+        state, _, start = _asked("ps", "-o", "state=", "-o", "lstart=", "-p", str(pid)).partition(" ")
+    else:
+        # The name of the program stands in brackets before them, and may hold any character.
+        state, *fields = _text(PROCESSES / f"{pid}/stat").rpartition(")")[2].split() or [""]
+        start = fields[18] if fields else ""
+    return "" if state[:1] in ("Z", "X") else "-".join(start.split())
 
 
 def processors(cgroups: Path = CGROUPS) -> int:

@@ -14,10 +14,19 @@ from pathlib import Path
 from xtyl_engine.worker.owners import Owners
 owners = Owners(Path(sys.argv[1]))
 print(owners.name, flush=True)
+lock = Path(sys.argv[1], "owners", owners.name.split(":")[2] + ".lock")
 for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        time.sleep(600)
+    child = 0
+    if line.strip() == "fork":
+        child = os.fork()
+        if not child:
+            time.sleep(600)
+    elif line.strip() == "read":
+        lock.read_bytes()
+    elif line.strip() == "remove":
+        lock.unlink()
+    elif line.strip() == "keep":
+        owners.keep()
     print(child, flush=True)
 """
 
@@ -37,8 +46,12 @@ class OwnerProcess:
 
     def fork(self) -> int:
         """Let it fork a child; the pid of that."""
+        return self.do("fork")
+
+    def do(self, what: str) -> int:
+        """Let it fork, read or remove the file of its lock, or keep its lock as a beat does; wait until it has."""
         assert self._process.stdin is not None
-        self._process.stdin.write("fork\n")
+        self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
         return int(line_of(self._process))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ import time
 import pytest
 
 from moved_clock import MovedClock
-from xtyl_engine.machine import boot_id, memory_bytes, processors, since_boot
+from servers import wait_until
+from xtyl_engine.machine import boot_id, memory_bytes, process_space, process_start, processors, since_boot
 from xtyl_engine.settings import load_settings
 from xtyl_engine.worker.command import child_megabytes, worker_command
 
@@ -84,3 +86,16 @@ def test_sleep_counts_as_time_since_the_boot(tmp_path):
     slept, awake = map(float, done.stdout.split())
     assert slept - since_boot() > 3600 - 60
     assert awake - time.monotonic() < 60
+
+
+def test_a_process_has_a_start_until_it_ends():
+    """It stays the same while it lives; one that is killed has none, even before its parent waits for it."""
+    other = subprocess.Popen(["sleep", "600"])
+    began = process_start(other.pid)
+    assert began == process_start(other.pid) != ""
+    other.kill()
+    wait_until(lambda: process_start(other.pid) == "")
+    other.wait()
+    assert process_start(other.pid) == ""
+    assert process_start(os.getpid()) != began
+    assert len(process_space().split()) == 1

@@ -38,6 +38,11 @@ def acquire(path: Path) -> int | None:
     return _locked(path, fcntl.lockf, fcntl.LOCK_EX)
 
 
+def acquire_again(handle: int) -> None:
+    """Take the lock of a handle from `acquire` again, in case that this process gave it up. Nothing changes if it did not."""
+    fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def holder(path: Path) -> int | None:
     """The pid of a lock's holder; 0 if it lives among other pids, as in a container; None if the lock is free."""
     try:

@@ -15,6 +15,7 @@ from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.worker.owners import Pulse, unknown
 
 ENDED = "its worker process ended"
+LET_GO = "its worker process let go of its lock"
 RAN_OUT = "its lease ran out"
 LIVED = "its worker process lived"
 
@@ -124,6 +125,8 @@ class Losses:
             return ENDED
         if pulse is Pulse.UNKNOWN and is_overdue and self._looked >= self._patient_until:
             return RAN_OUT
+        if pulse is Pulse.FREE and seconds >= 2 * self.beat_seconds:
+            return f"{LET_GO}, and its lease was not renewed for {2 * self.beat_seconds:g} s"
         if seconds < self.silent_seconds:
             return ""
         whose = f"{LIVED}, and its lease" if pulse is Pulse.ALIVE else "its lease"

@@ -1,5 +1,7 @@
 """Who holds claims: each worker process has a name, and a lock in its home that it holds for as long as it lives. Processes of
-the same boot and home ask the kernel whether another one lives. A process never asks about itself: that gives its lock up.
+the same boot and home ask the kernel whether another one lives. A lock that is free says so of a process only together with its
+pid: a step that reads the files of its home gives its own process's lock up, until the next beat. A process never asks about
+itself: that gives its lock up, too.
 """
 
 from __future__ import annotations
@@ -13,16 +15,18 @@ from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
-from xtyl_engine.machine import boot_id
-from xtyl_engine.values.locks import acquire, holder
+from xtyl_engine.machine import boot_id, process_space, process_start
+from xtyl_engine.values.locks import acquire, acquire_again, holder, is_same_file
 
 log = logging.getLogger("xtyl")
 
 
 class Pulse(Enum):
-    """What is known of an owner's process. Nothing is known of those of another machine, another home, the previous release."""
+    """What is known of an owner's process. Nothing is known of those of another machine, another home, the previous release; of
+    one in another container it is known whether its lock is free."""
 
     ENDED = "ended"
+    FREE = "free"
     ALIVE = "alive"
     UNKNOWN = "unknown"
 
@@ -35,7 +39,7 @@ def unknown(owner: str) -> Pulse:
 def lives(home: Path, owner: str) -> bool | None:
     """Whether an owner's process lives, asked by a process that is none; None where it cannot be asked."""
     pulse = _asked(_folder(home), boot_id(), owner)
-    return None if pulse is Pulse.UNKNOWN else pulse is Pulse.ALIVE
+    return {Pulse.ENDED: False, Pulse.ALIVE: True}.get(pulse)
 
 
 class Owners:
@@ -45,6 +49,7 @@ class Owners:
         self._folder = _folder(home)
         self._boot = boot_id()
         self._word = uuid.uuid4().hex[:8]
+        self._handle: int | None = None
         self.pid = os.getpid()
         self.name = f"{socket.gethostname()}:{self.pid}:{self._word}"
         if self._boot and self._hold():
@@ -54,11 +59,21 @@ class Owners:
         """Whether another owner's process lives, by its lock."""
         return _asked(self._folder, self._boot, owner)
 
+    def keep(self) -> None:
+        """Take this process's lock again, since the code of its jobs may have given it up by reading its file, or removed it."""
+        if self._handle is None:
+            return
+        if is_same_file(self._handle, self._path(self._word)):
+            with suppress(OSError):
+                acquire_again(self._handle)
+        else:
+            self._hold()
+
     def tidy(self, running: Callable[[], Collection[str]]) -> None:
         """Remove the locks of processes that have ended. `running` then gives the owners of running jobs: their locks stay."""
         with suppress(OSError):
             others = [path for path in self._folder.glob("*.lock") if path != self._path(self._word)]
-            if ended := [path for path in others if _pulse(path) is Pulse.ENDED]:
+            if ended := [path for path in others if holder(path) is None]:
                 held = {_parts(owner)[0] for owner in running()}
                 for path in ended:
                     if path.stem not in held:
@@ -72,7 +87,9 @@ class Owners:
         made = self._folder / f".{self._word}"
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if acquire(made) is not None:
+            if (handle := acquire(made)) is not None:
+                os.write(handle, f"{self.pid} {process_start(self.pid)} {process_space()}".encode())
+                self._handle = handle
                 # Under its name it is locked from the first moment: the others never take it for one left behind.
                 made.rename(self._path(self._word))
                 return True
@@ -97,7 +114,7 @@ def _asked(folder: Path, here: str, owner: str) -> Pulse:
     path = folder / f"{word}.lock"
     try:
         return _pulse(path) if path.exists() else Pulse.UNKNOWN
-    except OSError:
+    except (OSError, ValueError):
         return Pulse.UNKNOWN
 
 
@@ -108,4 +125,9 @@ def _parts(owner: str) -> tuple[str, str]:
 
 
 def _pulse(path: Path) -> Pulse:
-    return Pulse.ENDED if holder(path) is None else Pulse.ALIVE
+    if holder(path) is not None:
+        return Pulse.ALIVE
+    pid, start, space, *_ = [*path.read_text().split(), "", "", ""]
+    if not start or space != process_space():
+        return Pulse.FREE
+    return Pulse.ALIVE if process_start(int(pid)) == start else Pulse.ENDED

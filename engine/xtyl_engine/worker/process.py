@@ -79,6 +79,7 @@ class Process:
             self.heartbeat.note,
             settings.silent_seconds,
             self.owners.pulse,
+            self.owners.keep,
         )
         self.sweeper.start()
         self.keeper = keep_house(settings, self.database, lambda ids: forget_streams(settings.event_url, ids))

@@ -42,6 +42,10 @@ def no_op(what: str) -> None:
     """Ignore the note; the default without a heartbeat file."""
 
 
+def do_nothing() -> None:
+    """Keep no lock; the default where the process has none."""
+
+
 @dataclass(eq=False)
 class Sweeper:
     """Beats and sweeps for one worker process, in two threads: a slow sweep must not cost a lease."""
@@ -57,6 +61,7 @@ class Sweeper:
     note: Callable[[str], None] = no_op
     silent_seconds: float = 60.0
     pulse: Callable[[str], Pulse] = unknown
+    keep_lock: Callable[[], None] = do_nothing
     losses: Losses = field(init=False)
     _ended: threading.Event = field(default_factory=threading.Event)
     _ahead: float = math.inf
@@ -85,6 +90,7 @@ class Sweeper:
     def beat(self) -> None:
         """Renew the leases of the claims held here. A claim whose answer from the database was lost is not held, and runs out."""
         failpoint(Point.BEAT_BEFORE)
+        self.keep_lock()
         held = list(self.slots.held())
         parameters = [
             {"job_id": claim.job_id, "number": claim.number, "owner": self.owner, "lease_seconds": self.lease_seconds}

@@ -89,6 +89,23 @@ def test_a_killed_process_has_lost_its_jobs_at_once(database: Database, tmp_path
     assert (outcome, error) == ("lost", "its worker process ended")
 
 
+def test_a_free_lock_alone_loses_jobs_after_two_beats(
+    database: Database, tmp_path: Path, other: OwnerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a process among other pids a free lock may be an accident, which its next beat mends: so the loss is not certain."""
+    at(monkeypatch, 0.0)
+    driver, _ = holding(database, other.name)
+    other.do("read")
+    (tmp_path / "owners" / f"{other.name.split(':')[2]}.lock").write_text("")
+    look, why = losses_of(driver, tmp_path), []
+    for second in range(int(2 * BEAT) + 1):
+        at(monkeypatch, float(second))
+        why.append(found(look))
+    assert why[:-1] == [[]] * int(2 * BEAT)
+    assert why[-1] == ["its worker process let go of its lock, and its lease was not renewed for 6 s"]
+    assert [(loss.is_death, loss.is_certain) for loss in look.find()] == [(True, False)]
+
+
 def test_a_living_process_keeps_jobs_whose_lease_ran_out(
     database: Database, tmp_path: Path, other: OwnerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

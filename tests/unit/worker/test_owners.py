@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from owner_process import OwnerProcess
-from xtyl_engine.worker.owners import Owners, Pulse
+from xtyl_engine.values.locks import holder
+from xtyl_engine.worker.owners import Owners, Pulse, lives
 
 Start = Callable[[Path], OwnerProcess]
 
@@ -41,6 +42,50 @@ def test_a_process_lives_until_it_is_killed(tmp_path: Path, start: Start) -> Non
     os.kill(child, 0)
     assert owners.pulse(other.name) is Pulse.ENDED
     os.kill(child, signal.SIGKILL)
+
+
+def lock_of(home: Path, name: str) -> Path:
+    return home / "owners" / f"{name.split(':')[2]}.lock"
+
+
+def test_a_process_that_reads_its_lock_lives(tmp_path: Path, start: Start) -> None:
+    """A step that reads the files of its home gives the lock up: its pid says that it lives, and the next beat takes it again."""
+    owners, other = Owners(tmp_path), start(tmp_path)
+    other.do("read")
+    assert holder(lock_of(tmp_path, other.name)) is None
+    assert owners.pulse(other.name) is Pulse.ALIVE
+    other.do("keep")
+    assert holder(lock_of(tmp_path, other.name)) == other.pid
+    other.do("keep")
+    other.kill()
+    assert owners.pulse(other.name) is Pulse.ENDED
+
+
+def test_a_removed_lock_is_made_anew_by_the_next_beat(tmp_path: Path, start: Start) -> None:
+    """Until then its leases alone count."""
+    owners, other = Owners(tmp_path), start(tmp_path)
+    other.do("remove")
+    assert owners.pulse(other.name) is Pulse.UNKNOWN
+    other.do("keep")
+    assert owners.pulse(other.name) is Pulse.ALIVE
+    other.kill()
+    assert owners.pulse(other.name) is Pulse.ENDED
+
+
+def test_a_free_lock_alone_is_known_of_a_process_among_other_pids(tmp_path: Path, start: Start) -> None:
+    """A pid from another container, or of a release that wrote none, says nothing; one that another process has now, that it
+    ended."""
+    owners, other = Owners(tmp_path), start(tmp_path)
+    other.do("read")
+    lock = lock_of(tmp_path, other.name)
+    pid, began, space = lock.read_text().split()
+    lock.write_text(f"{pid} {began} pid:[1]")
+    assert owners.pulse(other.name) is Pulse.FREE
+    lock.write_text("")
+    assert owners.pulse(other.name) is Pulse.FREE
+    assert lives(tmp_path, other.name) is None
+    lock.write_text(f"{pid} {began}1 {space}")
+    assert owners.pulse(other.name) is Pulse.ENDED
 
 
 def test_nothing_is_known_of_those_who_cannot_be_asked(tmp_path: Path, start: Start) -> None:
