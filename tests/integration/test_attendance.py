@@ -161,7 +161,7 @@ def test_a_back_end_that_gave_up_is_not_started_by_a_look(
     wait_until(lambda: run.state == "completed")
 
 
-def test_a_back_end_that_cannot_be_started_is_tried_once(
+def test_a_back_end_that_cannot_be_started_is_not_tried_by_each_look(
     home: Settings, effects: Effects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A supervisor that ends before it writes anything is not started again by each look."""
@@ -180,6 +180,36 @@ def test_a_back_end_that_cannot_be_started_is_tried_once(
             assert "cannot be started" in (run.waiting_for or "")
         assert len(starts.read_text()) == count
     assert run.resume().wait(60).state == "completed"
+
+
+def test_a_start_that_the_system_refuses_is_tried_again(
+    home: Settings, effects: Effects, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the system lets no process start, the run says why, a wait raises a named error, and the log has one line; once the
+    cause is gone, looking starts the back end."""
+    run = begun(home, effects)
+    kill_all(home)
+    with monkeypatch.context() as patched:
+        patched.setenv("MUCH", "x" * 200_000)
+        wait_until(lambda: "cannot be started: the system refused" in (run.waiting_for or ""))
+        for _ in range(20):
+            assert "Argument list too long; a look tries again after 5 s" in (run.waiting_for or "")
+        with pytest.raises(xt.BackendError, match="Argument list too long") as caught:
+            run.wait()
+    assert caught.value.code == "backend/start"
+    assert sum("cannot be started" in each.getMessage() for each in caplog.records) == 1
+    wait_until(lambda: run.state == "completed")
+
+
+def test_a_folder_that_was_mended_is_tried_again(home: Settings, effects: Effects) -> None:
+    """A refused folder of the socket keeps a look from starting the back end only as long as it is refused."""
+    run = begun(home, effects)
+    kill_all(home)
+    folder = Path(presence(home.home).socket).parent
+    folder.chmod(0o755)
+    wait_until(lambda: "cannot be started" in (run.waiting_for or ""))
+    folder.chmod(0o700)
+    wait_until(lambda: run.state == "completed")
 
 
 OTHERS: dict[str, tuple[dict[str, object], str]] = {

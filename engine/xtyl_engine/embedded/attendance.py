@@ -5,8 +5,10 @@ end are known by their leases alone, see `queries.overview`.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from xtyl_engine.embedded import client
@@ -18,11 +20,27 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.locks import holder, supervisor_lock
 
+log = logging.getLogger("xtyl")
 LOOK_SECONDS = 1.0
 # A server that is frozen must not hold up the reading of a run.
 ANSWER_SECONDS = 0.25
 STARTING = "a worker: the back end is starting"
 START = "`xtyl up` or the next run starts it"
+# Looks come many times a second, and a start that fails may take a while each time.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedStart:
+    """A start by looking that failed: why, and until when, on the monotonic clock, it is not tried again."""
+
+    why: str
+    pause: float
+    until: float
+
+    @property
+    def words(self) -> str:
+        return f"the back end cannot be started: {self.why}; a look tries again after {self.pause:g} s"
 
 
 class Attendance:
@@ -36,13 +54,13 @@ class Attendance:
         self._looking, self._ensuring = threading.Lock(), threading.Lock()
         self._seen_at = float("-inf")
         self._start: threading.Thread | None = None
-        self._error: str | None = None
+        self._failed: FailedStart | None = None
 
     def ensure(self) -> Connection:
         """Find the back end, or start it whatever became of it. Raises BackendStartError."""
         with self._ensuring:
             self.connection = client.ensure(self._settings)
-        self._error = None
+        self._failed = None
         return self.connection
 
     def check(self) -> None:
@@ -75,28 +93,42 @@ class Attendance:
             return f"a worker: the back end does not run; {START}"
         if found is not None and (why := unlike(found, self._settings)):
             return f"a worker: {why}"
-        if self._error is not None:
-            return f"a worker: the back end cannot be started: {self._error}"
-        if self._start is None or not self._start.is_alive():
-            self._start = threading.Thread(target=self._start_again, name="xtyl-start", daemon=True)
-            self._start.start()
-        return STARTING
+        if self._failed is None or time.monotonic() >= self._failed.until:
+            self._begin()
+        return STARTING if self._failed is None else f"a worker: {self._failed.words}"
 
     def _attended(self, pid: int, found: Presence | None) -> str | None:
         if found is None or found.pid != pid:
             return STARTING if pid else None
         if found.database != self._settings.database_digest:
             return f"a worker: the back end of {self._settings.home} uses another database"
-        self._error = None
+        self._failed = None
         self.connection = client.connection_at(self._settings, found.socket)
         if has_worker(Path(found.socket), ANSWER_SECONDS):
             return None
         again = f"; restarts so far: {found.restarts}, and `xtyl doctor` looks for the cause" if found.restarts else ""
         return f"{STARTING}{again}"
 
+    def _begin(self) -> None:
+        """Start the back end in the background, unless that is being done."""
+        if self._start is not None and self._start.is_alive():
+            return
+        self._start = threading.Thread(target=self._start_again, name="xtyl-start", daemon=True)
+        try:
+            self._start.start()
+        except RuntimeError as error:
+            self._note_failure(str(error))
+
     def _start_again(self) -> None:
         try:
             self.check()
         except WorkflowException as error:
-            # Kept, so that looking does not start it over and over; `ensure` tries again.
-            self._error = error.message.splitlines()[0]
+            self._note_failure(error.message.splitlines()[0])
+
+    def _note_failure(self, why: str) -> None:
+        last = self._failed
+        pause = FIRST_PAUSE_SECONDS if last is None else min(2 * last.pause, LONGEST_PAUSE_SECONDS)
+        failed = FailedStart(why=why, pause=pause, until=time.monotonic() + pause)
+        if last is None or last.why != why:
+            log.warning("%s", failed.words)
+        self._failed = failed

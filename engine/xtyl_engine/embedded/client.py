@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGINT
@@ -21,7 +22,7 @@ from xtyl_engine.embedded.likeness import other_settings, unlike
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.redis_server import ping, socket_path
 from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence, write_presence
-from xtyl_engine.errors import BackendError, BackendStartError
+from xtyl_engine.errors import BackendError, BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings, prepare_home
 from xtyl_engine.values.locks import acquire, clients_lock, holder, is_same_file, shared, supervisor_lock
 
@@ -57,8 +58,9 @@ def ensure(settings: Settings) -> Connection:
     prepare_home(settings)
     warn_of_network_drive(settings)
     deadline = time.monotonic() + settings.start_seconds
-    _join_clients(settings, deadline)
-    return connection_at(settings, _find_or_start(settings, deadline))
+    with _named(settings):
+        _join_clients(settings, deadline)
+        return connection_at(settings, _find_or_start(settings, deadline))
 
 
 def find(settings: Settings) -> Connection:
@@ -131,6 +133,19 @@ def down(settings: Settings, timeout: float = 40.0) -> bool:
             )
         time.sleep(POLL_SECONDS)
     return True
+
+
+@contextmanager
+def _named(settings: Settings) -> Iterator[None]:
+    """Turn what the system refuses at a start, such as one more process or file, into BackendStartError."""
+    try:
+        yield
+    except WorkflowException:
+        raise
+    except OSError as error:
+        words = error.strerror or type(error).__name__
+        message = f"the system refused what a back end in {settings.home} needs to start: {words}"
+        raise BackendStartError(message, hint=DOCTOR) from error
 
 
 def _note_stopped(settings: Settings) -> None:
@@ -239,7 +254,10 @@ class _Started:
             start_new_session=True,
         ) as shell:
             assert shell.stdout is not None
-            self._pid = int(shell.stdout.readline())
+            said = shell.stdout.readline()
+            if not said:
+                raise BackendStartError("the shell that starts the back end could start no process", hint=DOCTOR)
+            self._pid = int(said)
             self._output = os.dup(shell.stdout.fileno())
             os.set_blocking(self._output, False)
 
