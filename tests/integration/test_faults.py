@@ -17,7 +17,7 @@ import redis
 
 import xtyl_nb as xt
 from backend import QUICK, wait_ready
-from servers import embedded_home, kill, line_of, presence, wait_until
+from servers import embedded_home, is_gone, kill, line_of, presence, wait_until
 from xtyl_engine.embedded.client import check, ensure
 from xtyl_engine.embedded.status import status
 
@@ -110,6 +110,26 @@ def test_the_run_survives_the_supervisor_s_death(home, effects):
     assert status(home).pid != supervisor
     attempts = run.jobs()["attempts"].sum()
     assert sum(starts.values()) <= attempts
+
+
+def test_the_supervisor_s_death_repeats_no_job_that_runs(home, effects):
+    """The worker that is left behind has the time of an orderly end, beside the worker of the next back end."""
+
+    def pay(n):
+        effects.note(n)
+        time.sleep(6)
+        return n
+
+    run = xt.Workflow("paid").call("pay", pay, n="{{ n }}").run(pd.DataFrame({"n": range(2)}))
+    wait_until(lambda: len(effects.lines()) == 2)
+    before = presence(home.home)
+    kill(before.pid)
+    run.wait(60)
+    assert run.state == "completed"
+    assert sorted(effects.lines()) == ["0", "1"]
+    assert (run.jobs()["attempts"] == 1).all()
+    assert status(home).pid != before.pid
+    wait_until(lambda: is_gone(before.worker_pid))
 
 
 def test_the_run_survives_its_client_s_death(home, effects, tmp_path):

@@ -5,6 +5,7 @@ killed. The commands that start them are given by the supervisor.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -18,11 +19,18 @@ MOST_DEATHS = 5
 DEATHS_WITHIN_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 5.0
 
-# It reads pids from its input, which ends with the supervisor, even by SIGKILL; then it ends the children left behind.
+# It reads pids from its input, which ends with the supervisor, even by SIGKILL; then it ends the children left behind: the server
+# at once, a worker in as many seconds as it is given, because its jobs live. A process that is not reaped has ended too.
 REAPER = """
+seconds=$1
+lives() { kill -0 "$1" && ! grep -q '^State:.Z' "/proc/$1/status"; }
 while read -r name pids; do case $name in server) server=$pids ;; worker) workers=$pids ;; esac; done
 [ "$server" ] && kill -KILL $server
-[ "$workers" ] && kill -TERM $workers && sleep 3 && for each in $workers; do kill -KILL "-$each"; done
+kill -TERM $workers
+for each in $workers; do
+    while lives "$each" && [ "$seconds" -gt 0 ]; do sleep 1; seconds=$((seconds - 1)); done
+    kill -KILL "-$each"
+done
 """
 
 
@@ -40,11 +48,12 @@ class GaveUp(Exception):
 
 
 class OrphanReaper:
-    """A shell that outlives this process by a moment, to end its children if it is killed."""
+    """A shell that outlives this process, to end its children if it is killed, each worker within `soft_seconds`."""
 
-    def __init__(self) -> None:
+    def __init__(self, soft_seconds: float) -> None:
+        command = ["/bin/sh", "-c", REAPER, "sh", str(math.ceil(soft_seconds))]
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", REAPER], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )
 
     def tell(self, name: str, pids: Iterable[int]) -> None:

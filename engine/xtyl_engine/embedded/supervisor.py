@@ -44,7 +44,8 @@ class Supervisor:
         self._settings = settings
         self._lock = lock
         self._alarm = _catch_signals()
-        self._keeper = OrphanReaper()
+        self._soft_seconds = settings.shutdown_seconds + SOFT_SECONDS
+        self._keeper = OrphanReaper(self._soft_seconds)
         self._socket = redis_server.socket_path(settings.home)
         self._server = Child("server", self._start_server, self._keeper)
         self._worker = Child("worker", self._start_worker, self._keeper, self._has_jobs)
@@ -188,7 +189,7 @@ class Supervisor:
 
     def _end(self, state: SupervisorState, *, error: str | None = None, tail: str = "") -> int:
         self._say(SupervisorState.STOPPING)
-        self._worker.end(self._settings.shutdown_seconds + SOFT_SECONDS)
+        self._worker.end(self._soft_seconds)
         self._server.end(0)
         self._keeper.close()
         if self._is_home() or not supervisor_lock(self._settings.home).exists():

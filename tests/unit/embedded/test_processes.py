@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from signal import SIGKILL
+from subprocess import PIPE
 
 import pytest
 
-from servers import wait_until
+from servers import line_of, wait_until
 from xtyl_engine.embedded.processes import MOST_DEATHS, Child, GaveUp, OrphanReaper
 
 
 @pytest.fixture
 def keeper() -> Iterator[OrphanReaper]:
-    made = OrphanReaper()
+    made = OrphanReaper(1)
     yield made
     made.close()
 
@@ -44,3 +46,19 @@ def test_a_child_that_dies_of_its_work_is_started_at_once_and_however_often(keep
     with pytest.raises(GaveUp):
         wait_until(lambda: child.tend() and child.restarts > 9 * MOST_DEATHS)
     assert child.restarts == 5 * MOST_DEATHS - 1
+
+
+def test_a_reaper_kills_what_does_not_end_in_time() -> None:
+    """Of two workers left behind, the one that ends by itself is let, and the one that ignores its signal is killed."""
+    made = OrphanReaper(1)
+    workers = [
+        subprocess.Popen(["sh", "-c", f"{what}; echo; read word"], stdin=PIPE, stdout=PIPE, start_new_session=True)
+        for what in ("trap 'exit 7' TERM", "trap '' TERM")
+    ]
+    for worker in workers:
+        line_of(worker)
+    made.tell("worker", [worker.pid for worker in workers])
+    made.close()
+    for worker in workers:
+        worker.communicate()
+    assert [worker.returncode for worker in workers] == [7, -SIGKILL]
