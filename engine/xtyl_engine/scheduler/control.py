@@ -58,7 +58,7 @@ class Controls:
     def resume(self, execution_id: str, *, by: str = "") -> list[Event]:
         """Go on: a paused run where it was, a stopped or failed one with its completed jobs kept. A job that is still in flight
         goes on as the same attempt; if its worker has died meanwhile, the sweep finds it as any other."""
-        return self._reopen(execution_id, partial(_resume, by=by))
+        return self._reopen(execution_id, partial(_resume, by=by), but=ExecutionState.PAUSED)
 
     def stop(self, execution_id: str, *, by: str = "") -> list[Event]:
         """End the run; completed jobs stay. No effect starts after this returns. Stopping a stopped run changes nothing."""
@@ -130,12 +130,14 @@ class Controls:
         time.sleep(min(max(seconds[0], 0.0), LICENCE_SECONDS + REACH_SECONDS))
         return events
 
-    def _reopen(self, execution_id: str, work: Callable[..., None]) -> list[Event]:
-        """A control that may put jobs back. Which, is read before a transaction holds the writer, if that may be needed."""
+    def _reopen(
+        self, execution_id: str, work: Callable[..., None], *, but: ExecutionState | None = None
+    ) -> list[Event]:
+        """A control that may put jobs back, `but` not in one state. Which, is read before a transaction holds the writer."""
         found, begun = Found(), list[Found]()
         with self._database.read() as transaction:
             state = transaction.row(sql.STATE, {"execution_id": execution_id}) if execution_id.isprintable() else None
-            if state is not None and state[0] != ExecutionState.PAUSED:
+            if state is not None and state[0] != but:
                 found = find(transaction, execution_id, self._plans.load)
 
         def begin(locked: LockedExecution, **said: str) -> None:

@@ -411,6 +411,19 @@ def test_retry_runs_failed_jobs_and_what_hung_on_them(driver: Driver) -> None:
     assert driver.queries.execution(id).error is None
 
 
+def test_retry_of_a_paused_run_puts_its_failed_jobs_back(driver: Driver) -> None:
+    """The run stays paused, and they start when it is resumed."""
+    id = driver.submit(chain(3), 2)
+    (claim,) = driver.claim(id)
+    driver.controls.pause(id)
+    driver.record(id, failed(claim))
+    driver.controls.retry(id)
+    found = driver.queries.execution(id)
+    assert (found.state, found.done, found.failed) == ("paused", 0, 0)
+    driver.controls.resume(id)
+    assert [claim.node for claim in driver.claim(id)] == ["n0"]
+
+
 def test_retry_of_a_list_that_failed_brings_it_to_be(driver: Driver) -> None:
     """A bearer retried bears; its gatherer waits for the items and runs."""
     plan = plan_of({"a": {}, "b": {"over": "a"}, "kit": {}}, [("b", "kit")], expanders=["a"])
