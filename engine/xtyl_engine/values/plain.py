@@ -17,6 +17,8 @@ from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VAL
 from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore
 from xtyl_engine.values.images import sniff_image
 
+# Made once: `json.dumps` makes an encoder for each call.
+_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 Place = tuple[str | int, ...]
 RESERVED = frozenset({KEY})
 _HINTS = {
@@ -59,7 +61,7 @@ def is_frame(value: object) -> bool:
 
 def encode(value: Any) -> str:
     """Plain values as compact JSON, mended where no database would take it."""
-    return mend(json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False))
+    return mend(_compact(value))
 
 
 def spill(text: str, store: ArtifactStore) -> str:
