@@ -109,13 +109,13 @@ class Transaction:
 
     def many_rows(self, statement: ClauseElement, parameters: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         """Execute once per mapping. Return every row of all."""
+        if not parameters:
+            return []
         compiled = self._compiled(statement)
         given = [{**compiled.constants, **each} for each in parameters] if compiled.constants else parameters
         if self.is_sqlite:
             execute, text = self._cursor.execute, compiled.text
             return [row for each in given for row in execute(text, each)]
-        if not given:
-            return []
         self._cursor.executemany(compiled.text, given, returning=True)
         found = list(self._cursor.fetchall())
         while self._cursor.nextset():
@@ -148,6 +148,9 @@ class Database:
         # The lock file for rows without an execution, unseen until that is written last; `steps` holds it.
         self.unseen = Path(f"{file}-unseen") if is_file else None
         self._compiled: dict[int, Compiled] = {}
+        # SQLite's open connections that nothing uses now. SQLAlchemy's pool takes as long as three statements.
+        self._idle: list[Any] = []
+        self._room = pool_size if is_file else 0
 
     def compiled(self, statement: ClauseElement) -> Compiled:
         """The statement in this database's own SQL, compiled once."""
@@ -199,6 +202,8 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        while self._idle:
+            self._idle.pop().close()
         self.engine.dispose()
 
     @contextlib.contextmanager
@@ -224,11 +229,13 @@ class Database:
     def _connection(self) -> Iterator[Any]:
         driver_error = self.engine.dialect.loaded_dbapi.Error
         try:
-            connection = self.engine.raw_connection()
-        except Exception as error:
-            raise self.translated(error) from error
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._opened()
+        is_kept = False
         try:
             yield connection
+            is_kept = len(self._idle) < self._room
         except driver_error as error:
             if not self.is_sqlite:
                 connection.invalidate(error)
@@ -237,7 +244,16 @@ class Database:
                     self.engine.dispose()
             raise self.translated(error) from error
         finally:
-            connection.close()
+            if is_kept:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _opened(self) -> Any:
+        try:
+            return self.engine.raw_connection()
+        except Exception as error:
+            raise self.translated(error) from error
 
     @contextlib.contextmanager
     def _transaction(self, connection: Any, begin: str) -> Iterator[Transaction]:
