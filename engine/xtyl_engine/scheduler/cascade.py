@@ -5,7 +5,6 @@ decided here: a job is skipped when no parent gave a value, a doomed job when it
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -121,14 +120,16 @@ def _expanded_row(locked: LockedExecution, seed: Seed, standings: list[Standing]
 
 
 def _count_down(locked: LockedExecution, steps: list[Countdown]) -> None:
-    by: Counter[JobRange] = Counter()
-    live: Counter[JobRange] = Counter()
+    found: dict[JobRange, list[int]] = {}
     for step in steps:
-        by[step.jobs] += step.by
-        live[step.jobs] += step.live
+        sums = found.setdefault(step.jobs, [0, 0])
+        sums[0] += step.by
+        sums[1] += step.live
+    rows: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for jobs, (by, live) in found.items():
+        rows[jobs.below].append(_at(locked, jobs) | {"by": by, "add": live})
     for is_below, statement in transitions.COUNT_DOWN.items():
-        counted = [_at(locked, jobs) | {"by": n, "add": live[jobs]} for jobs, n in by.items() if jobs.below is is_below]
-        for node, state in locked.transaction.many_rows(statement, counted):
+        for node, state in locked.transaction.many_rows(statement, rows[is_below]):
             if state == JobState.READY:
                 locked.changes.move(node, JobState.BLOCKED, JobState.READY)
 

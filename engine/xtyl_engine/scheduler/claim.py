@@ -89,8 +89,10 @@ def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple
     """The first jobs with a permit. A job whose late result was kept needs none."""
     taken: list[tuple[Any, ...]] = []
     for row in found:
+        if len(taken) == want:
+            break
         _, node, _, _, _, _, output, _ = row
-        if len(taken) < want and (output is not None or gate.admit(node)):
+        if output is not None or gate.admit(node):
             taken.append(row)
     return taken
 
@@ -124,7 +126,7 @@ def _write_claims(locked: LockedExecution, taken: list[tuple[Any, ...]], claiman
         for id, _, _, attempt, _, because, *_ in taken
     ]
     locked.transaction.many(transitions.CLAIM, rows)
-    locked.transaction.many(sql.ADD_ATTEMPT, [{k: v for k, v in row.items() if k != "lease"} for row in rows])
+    locked.transaction.many(sql.ADD_ATTEMPT, rows)
     for _, node, item, attempt, _, because, *_ in taken:
         locked.changes.move(node, JobState.READY, JobState.RUNNING)
         locked.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)

@@ -47,7 +47,10 @@ class Isolation:
     def admitted(self, locked: LockedExecution, owner: str, found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Of an execution's ready jobs, those that may be claimed now: one suspect by itself, or others."""
         suspects = [row for row in found if row[-1] >= sql.SUSPECT_LOST]
-        if not suspects or self.clock() < self._rests_until:
+        if not suspects:
+            self._end()
+            return found
+        if self.clock() < self._rests_until:
             self._end()
             return [row for row in found if row[-1] < sql.SUSPECT_LOST]
         self._asked = self.clock()

@@ -18,6 +18,9 @@ from xtyl_engine.scheduler.node_changes import NodeChanges
 from xtyl_engine.states import EXECUTION_TRANSITIONS, ExecutionState, JobState
 from xtyl_engine.workflow.plan import Plan
 
+# Made once: `json.dumps` makes an encoder for each call.
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class LockedExecution:
     """The locked row of one execution. Call `save` once, last."""
@@ -126,7 +129,7 @@ class LockedExecution:
 
 def event_row(event: Event) -> dict[str, Any]:
     """An event as a row of its table. Raises LimitExceeded for an event that is too large to send to every watcher."""
-    data = json.dumps(dict(event.data), separators=(",", ":")) if event.data else None
+    data = _encoded(dict(event.data)) if event.data else None
     if data is not None and len(data) > MAX_EVENT_BYTES:
         raise LimitExceeded(
             f"the event {event.kind} at {event.node} would be {len(data):,} characters; at most {MAX_EVENT_BYTES:,}",
