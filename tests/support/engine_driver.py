@@ -78,11 +78,15 @@ def assert_counts_are_kept(transaction: Transaction, id: str) -> None:
 class Driver:
     """One database, one worker process's recorder, and the questions a test asks."""
 
-    def __init__(self, database: Database, owner: str = "worker-1", lease_seconds: float = 10.0):
+    def __init__(
+        self, database: Database, owner: str = "worker-1", lease_seconds: float = 10.0, beat_seconds: float = 3.0
+    ):
         self.database = database
         self.plans = PlanCache()
         self.published: list[Any] = []
-        self.recorder = Recorder(database, owner, lease_seconds, self.published.extend, self.plans.load)
+        self.recorder = Recorder(
+            database, owner, lease_seconds, self.published.extend, self.plans.load, beat_seconds=beat_seconds
+        )
         self.queries = Queries(database, self.plans)
         store = ArtifactStore(tempfile.mkdtemp())
         self.controls = Controls(database, self.plans, store)

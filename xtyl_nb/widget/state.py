@@ -158,6 +158,7 @@ def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> J
         "worked": worked,
         "at_work": at_work,
         "starts": starts - at_work * (began or 0.0),
+        "until": None if node.busy_until is None else node.busy_until - (began or 0.0),
         "exact": node.is_exact,
         "text": clip(node.text),
         "images": [image for image in images if image],

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
@@ -16,15 +16,17 @@ from xtyl_engine.database.connection import Now, Transaction
 from xtyl_engine.database.tables import branches, executions, jobs, nodes
 from xtyl_engine.states import JobState
 
-# Beats come every few seconds. After so long without one no job was running, or the clock has moved.
-SILENT_SECONDS = 60.0
+# After so many of a worker's beats without one no job was running, or the clock has moved.
+BEATS = 3
+# What a release before this one, which does not tell its beats, may take for them.
+BEAT_WITHIN = 60.0
 SHOWN = 4
 # Room for the ids of a few jobs, in characters.
 LATEST = 100
 _E, _J, _N = executions.c, jobs.c, nodes.c
 _AT_WORK = (JobState.RUNNING, JobState.WAITING)
 _FAILED = (JobState.FAILED, JobState.QUARANTINED)
-_FIELDS = ("started", "finished", "since", "job_seconds", "busy_seconds", "latest", "failure")
+_FIELDS = ("started", "finished", "since", "beat_within", "job_seconds", "busy_seconds", "latest", "failure")
 _KEPT = (
     select(Now(), _N.node, *(_N[name] for name in _FIELDS), *(_N[state] for state in JobState))
     .join(executions, _E.id == _N.execution_id)
@@ -55,15 +57,26 @@ _SCAN_LATEST = select(_J.id).where(sql.OF_NODE, sql.job_in(JobState.COMPLETED)).
 _SCAN_FAILURE = select(_J.id).where(sql.OF_NODE, sql.job_in(*_FAILED)).order_by(_J.id).limit(1)
 
 
+class Busy(NamedTuple):
+    """The seconds in which at least one job ran; `since` when these go on, None where no job runs or a beat is missing, and until
+    when without another beat."""
+
+    seconds: float
+    since: float | None = None
+    until: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCounts:
-    """One node's jobs in numbers, `job_seconds` and `busy_seconds` as of `since`; `latest` are the ids of the jobs that completed
-    last, newest first, `failure` that of the first that failed."""
+    """One node's jobs in numbers, `job_seconds` and `busy_seconds` as of `since`, after which the next beat comes within
+    `beat_within` seconds; `latest` are the ids of the jobs that completed last, newest first, `failure` that of the first that
+    failed."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
     finished: float | None = None
     since: float = 0.0
+    beat_within: float = BEAT_WITHIN
     job_seconds: float = 0.0
     busy_seconds: float = 0.0
     latest: tuple[int, ...] = ()
@@ -75,12 +88,16 @@ class NodeCounts:
         """How many jobs run or wait for a person."""
         return sum(self.counts.get(state, 0) for state in _AT_WORK)
 
-    def busy_since(self, now: float) -> float | None:
-        """The start of the time that is not yet in `busy_seconds`; None while no job runs. It is close to `now` if the clock was
-        set back, or if no process has beaten for a while."""
+    def busy(self, now: float) -> Busy:
+        """Nothing passes before the next beat if the clock was set back, or if one is missing: no worker lives then."""
+        until = self.since + self.beat_within
         if not self.counts.get(JobState.RUNNING):
-            return None
-        return now - min(max(now - self.since, 0.0), SILENT_SECONDS)
+            return Busy(self.busy_seconds)
+        if now > until:
+            return Busy(self.busy_seconds + self.beat_within)
+        if now < self.since:
+            return Busy(self.busy_seconds, now, now)
+        return Busy(self.busy_seconds, self.since, until)
 
 
 def kept_counts(transaction: Transaction, execution_id: str) -> tuple[float, dict[str, NodeCounts]] | None:

@@ -124,8 +124,9 @@ jobs = sa.Table(
 )
 
 # One row for each node of an execution: its jobs by state, and its times as of `since`: `job_seconds` of all jobs that ran or
-# waited for a person, `busy_seconds` in which at least one ran. `latest` holds the ids of the jobs that completed last, newest
-# first, each with a blank behind it; `failure` is the first that failed.
+# waited for a person, `busy_seconds` in which at least one ran. A living worker beats again within `beat_within` seconds.
+# `latest` holds the ids of the jobs that completed last, newest first, each with a blank behind it; `failure` is the first that
+# failed.
 nodes = sa.Table(
     "execution_nodes",
     metadata,
@@ -135,6 +136,7 @@ nodes = sa.Table(
     sa.Column("started", sa.Float),
     sa.Column("finished", sa.Float),
     sa.Column("since", sa.Float, nullable=False, server_default="0.0"),
+    sa.Column("beat_within", sa.Float, nullable=False, server_default="60.0"),
     sa.Column("job_seconds", sa.Float, nullable=False, server_default="0.0"),
     sa.Column("busy_seconds", sa.Float, nullable=False, server_default="0.0"),
     sa.Column("latest", sa.Text, nullable=False),

@@ -118,14 +118,16 @@ class Overviews:
             facts = self._latest(transaction, plan, execution.id, name, found)
         if found.failure is not None:
             facts = {**facts, "error": _error(transaction, execution.id, found.failure)}
+        busy = found.busy(now)
         node = NodeOverview(
             counts=found.counts,
             started=found.started,
             worked=found.job_seconds,
             at_work=found.at_work,
             starts=found.at_work * found.since,
-            busy_seconds=found.busy_seconds,
-            busy_since=found.busy_since(now),
+            busy_seconds=busy.seconds,
+            busy_since=busy.since,
+            busy_until=busy.until,
             branches=found.taken,
             **facts,
         )

@@ -41,8 +41,9 @@ class Review:
 class NodeOverview:
     """One node's jobs in numbers. Times are seconds since the epoch; `images` are paths, newest first; `branches` is how often a
     conditional took each branch. `busy_seconds` are those in which at least one job ran, before `busy_since`, the time since when
-    at least one runs; None where none does. Clients of the release before read `worked`, which sums the seconds that jobs ran or
-    waited for a person up to a moment, `at_work`, how many do so now, and `starts`, which has that moment once for each."""
+    at least one runs; None where none does, or no worker lives. They go on until `busy_until` only: by then a living worker has
+    beaten again. Clients of the release before read `worked`, which sums the seconds that jobs ran or waited for a person up to a
+    moment, `at_work`, how many do so now, and `starts`, which has that moment once for each."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
@@ -52,6 +53,7 @@ class NodeOverview:
     starts: float = 0.0
     busy_seconds: float | None = None
     busy_since: float | None = None
+    busy_until: float | None = None
     text: str | None = None
     images: tuple[str, ...] = ()
     error: str | None = None
@@ -85,7 +87,7 @@ class NodeOverview:
         if self.started is None:
             return None
         worked, at_work, starts = self.work
-        together = worked + at_work * now - starts
+        together = worked + at_work * (now if self.busy_until is None else min(now, self.busy_until)) - starts
         span = together if self.is_exact else (now if self.finished is None else self.finished) - self.started
         return max(0.0, min(span, together))
 

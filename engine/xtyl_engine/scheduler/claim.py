@@ -15,7 +15,7 @@ from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.scheduler.rate_limits.permits import FRONT_SHUT, READY_OPEN, READY_SHUT, Gate, joined
 from xtyl_engine.scheduler.routing import Route
-from xtyl_engine.states import ExecutionState, JobState
+from xtyl_engine.states import ExecutionState
 
 PEEK = 16
 OPEN_TO_CLAIMS = (ExecutionState.PENDING, ExecutionState.RUNNING)
@@ -38,6 +38,7 @@ class Claimant:
 
     owner: str
     lease_seconds: float
+    beat_seconds: float
     asked: float
     isolation: Isolation
 
@@ -128,5 +129,5 @@ def _write_claims(locked: LockedExecution, taken: list[tuple[Any, ...]], claiman
     locked.transaction.many(transitions.CLAIM, rows)
     locked.transaction.many(sql.ADD_ATTEMPT, rows)
     for _, node, item, attempt, _, because, *_ in taken:
-        locked.changes.move(node, JobState.READY, JobState.RUNNING)
+        locked.changes.claim(node, claimant.beat_seconds)
         locked.note(EventKind.JOB_STARTED, node, item, attempt=attempt + 1, because=because)

@@ -50,6 +50,7 @@ class Recorder:
     load: Callable[[Transaction, str], Plan]
     rates: ClaimPolicy = field(default_factory=ClaimPolicy)
     isolation: Isolation = field(default_factory=Isolation)
+    beat_seconds: float = 3.0
     _queue: deque[_Request] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -164,7 +165,11 @@ class Recorder:
         self, transaction: Transaction, ids: list[str], requests: list[_Request], alone: bool
     ) -> tuple[list[Grant], list[Event]]:
         claimant = Claimant(
-            owner=self.owner, lease_seconds=self.lease_seconds, asked=since_boot(), isolation=self.isolation
+            owner=self.owner,
+            lease_seconds=self.lease_seconds,
+            beat_seconds=self.beat_seconds,
+            asked=since_boot(),
+            isolation=self.isolation,
         )
         executions = {id: LockedExecution(transaction, id, self.load) for id in ids}
         outcomes = {id: [o for r in requests for o in r.outcomes if o.claim.execution_id == id] for id in ids}

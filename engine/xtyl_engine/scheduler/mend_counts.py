@@ -79,6 +79,7 @@ def _row(execution_id: str, node: str, found: NodeCounts | None) -> dict[str, An
         "started": found.started,
         "finished": found.finished,
         "since": found.since,
+        "beat_within": found.beat_within,
         "job_seconds": found.job_seconds,
         "busy_seconds": found.busy_seconds,
         "latest": "".join(f"{id} " for id in found.latest),

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Now, Transaction
-from xtyl_engine.database.node_counts import LATEST, SHOWN, SILENT_SECONDS
+from xtyl_engine.database.node_counts import BEATS, LATEST, SHOWN
 from xtyl_engine.database.tables import Serial, nodes
 from xtyl_engine.states import JobState
 
@@ -36,13 +36,13 @@ _FAILED = {JobState.FAILED, JobState.QUARANTINED}
 _PASSED = {JobState.BLOCKED, JobState.READY}
 _EVERY = tuple(JobState)
 # Written into the statements, so that no driver gets them as parameters.
-_ZERO, _ONE, _SILENT, _ROOM = (literal_column(str(value), Float()) for value in (0, 1, SILENT_SECONDS, LATEST))
+_ZERO, _ONE, _ROOM = (literal_column(str(value), Float()) for value in (0, 1, LATEST))
 
 
 def _passing(now: ColumnElement[float]) -> dict[str, Any]:
-    """The times as of `now`. The database's clock may be set back, or forward, and no job runs while no process beats."""
+    """The times as of `now`. The database's clock may be set back, or forward, and no job runs where a beat is missing."""
     passed = case((_N.since < now, now - _N.since), else_=_ZERO)
-    busy = case((_N.running == _ZERO, _ZERO), (passed > _SILENT, _SILENT), else_=passed)
+    busy = case((_N.running == _ZERO, _ZERO), (passed > _N.beat_within, _N.beat_within), else_=passed)
     return {
         "job_seconds": _N.job_seconds + (_N.running + _N.waiting) * passed,
         "busy_seconds": _N.busy_seconds + busy,
@@ -52,13 +52,14 @@ def _passing(now: ColumnElement[float]) -> dict[str, Any]:
 
 _AT = (_N.execution_id == sql.B("execution_id"), _N.node == sql.B("at"))
 _ADD = insert(nodes).values({name: sql.B(name) for name in ("execution_id", "node", "blocked", "ready", "latest")})
-_BEAT = update(nodes).where(*_AT, _N.running > _ZERO).values(**_passing(Now()))
+_WITHIN = sql.B("within", type_=_N.beat_within.type)
+_BEAT = update(nodes).where(*_AT, _N.running > _ZERO).values(**_passing(Now()), beat_within=_WITHIN)
 _TAKE = text(
     "INSERT INTO execution_branches (execution_id, node, branch, count) VALUES (:execution_id, :node, :branch, :count) "
     "ON CONFLICT (execution_id, node, branch) DO UPDATE SET count = execution_branches.count + excluded.count"
 )
 _MORE = {state: f"more_{state}" for state in JobState}
-_NOTHING = {**dict.fromkeys(_MORE.values(), 0), "began": None, "newest": "", "mended": 0, "broken": None}
+_NOTHING = {**dict.fromkeys(_MORE.values(), 0), "newest": "", "mended": 0, "broken": None}
 
 
 @cache
@@ -67,6 +68,7 @@ def _change(states: tuple[JobState, ...]) -> Any:
     values: dict[str, Any] = {state: _N[state] + sql.B(_MORE[state], type_=Integer()) for state in states}
     if JobState.RUNNING in states:
         values["started"] = func.coalesce(_N.started, sql.B("began", type_=_N.started.type))
+        values["beat_within"] = func.coalesce(_WITHIN, _N.beat_within)
     if _AT_WORK.intersection(states):
         values |= _passing(_NOW)
     if any(state.is_terminal for state in states):
@@ -94,9 +96,11 @@ def add_nodes(transaction: Transaction, execution_id: str, initial: Iterable[tup
     transaction.many(_ADD, rows)
 
 
-def beat(transaction: Transaction, running: Iterable[tuple[str, str]]) -> None:
-    """Say of nodes, by execution, that a job of theirs still runs: what passes without a word counts for a minute only."""
-    transaction.many(_BEAT, [{"execution_id": id, "at": node} for id, node in sorted(set(running))])
+def beat(transaction: Transaction, running: Iterable[tuple[str, str]], beat_seconds: float) -> None:
+    """Say of nodes, by execution, that a job of theirs still runs: what passes without a word counts for a few beats only."""
+    within = BEATS * beat_seconds
+    at = [{"execution_id": id, "at": node, "within": within} for id, node in sorted(set(running))]
+    transaction.many(_BEAT, at)
 
 
 class NodeChanges:
@@ -110,6 +114,7 @@ class NodeChanges:
         self._mended: set[str] = set()
         self._broken: dict[str, int] = {}
         self._taken: dict[tuple[str, str], int] = {}
+        self._within: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self._more)
@@ -128,6 +133,11 @@ class NodeChanges:
             self._begun.add(node)
         if source in _FAILED:
             self._mended.add(node)
+
+    def claim(self, node: str, beat_seconds: float) -> None:
+        """A job that starts in a worker with such beats."""
+        self.move(node, JobState.READY, JobState.RUNNING)
+        self._within = BEATS * beat_seconds
 
     def complete(self, node: str, source: JobState, id: int, branch: str | None = None) -> None:
         """A job with a result, and with the branch it took if it is a conditional."""
@@ -162,7 +172,7 @@ class NodeChanges:
         more = self._more[node]
         for state, count in more.items():
             row[_MORE[state]] = count
-        row["began"] = now if node in self._begun else None
+        row["began"], row["within"] = (now, self._within) if node in self._begun else (None, None)
         if node in self._latest:
             row["newest"] = "".join([f"{id} " for id in self._latest[node][: -SHOWN - 1 : -1]])
         if not _FAILED.isdisjoint(more):

@@ -50,8 +50,9 @@ class Process:
         self.publisher = Publisher(settings.event_url)
         plans = PlanCache()
         rates = read_claim_policy(settings)
+        lease, beat = settings.lease_seconds, settings.beat_seconds
         recorder = Recorder(
-            self.database, self.owners.name, settings.lease_seconds, self.publisher.publish, plans.load, rates
+            self.database, self.owners.name, lease, self.publisher.publish, plans.load, rates, beat_seconds=beat
         )
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=HOLD_SECONDS)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
@@ -73,8 +74,8 @@ class Process:
             self.owners.name,
             self.publisher.publish,
             plans.load,
-            settings.lease_seconds,
-            settings.beat_seconds,
+            lease,
+            beat,
             settings.sweep_seconds,
             self.heartbeat.note,
             settings.silent_seconds,

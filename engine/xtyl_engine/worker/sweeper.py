@@ -100,7 +100,7 @@ class Sweeper:
 
             def renew(transaction: Transaction) -> int:
                 renewed = transaction.many(transitions.BEAT, parameters)
-                node_changes.beat(transaction, ((claim.execution_id, claim.node) for claim in held))
+                node_changes.beat(transaction, ((claim.execution_id, claim.node) for claim in held), self.beat_seconds)
                 return renewed
 
             self.database.transact(renew, seconds=self.beat_seconds)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from engine_driver import Answer, Driver, completed, failed, retrying, waiting
 from plans import chain, plan_of
 from xtyl_engine.database.connection import Database
-from xtyl_engine.database.node_counts import SILENT_SECONDS
+from xtyl_engine.database.node_counts import BEATS
 from xtyl_engine.scheduler.node_changes import beat
 
 HOUR = 3_600.0
@@ -25,6 +25,11 @@ def seconds(driver: Driver, id: str, node: str = "n0") -> float | None:
     return overview.nodes[node].seconds_at_work(overview.now)
 
 
+def slow_worker(database: Database) -> Driver:
+    """One whose jobs may run for a minute without a beat."""
+    return Driver(database, lease_seconds=60, beat_seconds=20)
+
+
 def about(expected: float) -> object:
     """This many seconds, and those that the test itself takes."""
     return pytest.approx(expected + 4, abs=5)
@@ -32,7 +37,7 @@ def about(expected: float) -> object:
 
 def test_time_at_work_is_the_union_of_the_jobs_times(database: Database) -> None:
     """Two jobs side by side count once, and the hour between jobs counts not at all."""
-    driver = Driver(database)
+    driver = slow_worker(database)
     id = driver.submit(chain(1), 3)
     assert seconds(driver, id) is None
     together = driver.claim(id, 2)
@@ -53,7 +58,7 @@ def test_time_at_work_is_the_union_of_the_jobs_times(database: Database) -> None
 
 def test_a_paused_card_stands_still_once_its_last_job_is_over(database: Database) -> None:
     """Until then it is at work, pause or not."""
-    driver = Driver(database)
+    driver = slow_worker(database)
     id = driver.submit(chain(1), 2)
     (claim,) = driver.claim(id)
     driver.pass_time(10)
@@ -68,7 +73,7 @@ def test_a_paused_card_stands_still_once_its_last_job_is_over(database: Database
 
 def test_a_card_that_waits_stands_still(database: Database) -> None:
     """For a person, and for the next try of a job."""
-    driver = Driver(database)
+    driver = slow_worker(database)
     id = driver.submit(plan_of({"look": {"type": "review"}, "tried": {}}, []))
     claims = {claim.node: claim for claim in driver.claim(id, 2)}
     driver.pass_time(20)
@@ -78,21 +83,42 @@ def test_a_card_that_waits_stands_still(database: Database) -> None:
     assert [seconds(driver, id, node) for node in ("look", "tried")] == [about(20), about(20)]
 
 
-def test_no_clock_and_no_silence_puts_hours_into_a_card(database: Database) -> None:
-    """A clock that was set forward, or a night with the machine off, counts as a minute at most, one set back as nothing."""
-    driver = Driver(database)
+@pytest.mark.parametrize("beat_seconds", [3.0, 20.0])
+def test_no_clock_and_no_silence_puts_hours_into_a_card(database: Database, beat_seconds: float) -> None:
+    """A clock that was set forward, or a night with the machine off, counts as a few beats of that worker at most, one set back
+    as nothing."""
+    driver = Driver(database, lease_seconds=60, beat_seconds=beat_seconds)
+    most = BEATS * beat_seconds
     id = driver.submit(chain(1))
     (claim,) = driver.claim(id)
     driver.pass_time(8 * HOUR)
-    assert seconds(driver, id) == about(SILENT_SECONDS)
+    assert seconds(driver, id) == about(most)
     driver.record(id, retrying(claim))
-    assert seconds(driver, id) == about(SILENT_SECONDS)
+    assert seconds(driver, id) == about(most)
     (claim,) = driver.claim(id)
     driver.pass_time(-8 * HOUR)
-    assert seconds(driver, id) == about(SILENT_SECONDS)
+    assert seconds(driver, id) == about(most)
     driver.record(id, completed(claim))
     node = driver.overview(id).nodes["n0"]
-    assert node.busy_seconds == about(SILENT_SECONDS)
+    assert node.busy_seconds == about(most)
+
+
+def test_a_card_stands_still_where_no_worker_beats(database: Database) -> None:
+    """Whatever the moment for which it is asked, before a beat was missed and after; and what it showed is what is kept."""
+    driver = Driver(database)
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    driver.pass_time(2)
+    with database.write() as transaction:
+        beat(transaction, [(id, claim.node)], 1.0)
+    before = driver.overview(id)
+    assert before.now is not None
+    at_last = before.nodes["n0"].seconds_at_work(before.now + HOUR)
+    driver.pass_time(HOUR)
+    assert seconds(driver, id) == pytest.approx(at_last, abs=1e-3) == pytest.approx(2 + BEATS * 1.0, abs=1.5)
+    assert driver.overview(id).nodes["n0"].busy_since is None
+    driver.record(id, retrying(claim))
+    assert seconds(driver, id) == pytest.approx(at_last, abs=1e-3)
 
 
 def test_the_latest_results_are_those_that_came_last(database: Database) -> None:
@@ -194,10 +220,12 @@ def test_a_long_job_counts_whole_while_its_process_beats(database: Database) -> 
     driver = Driver(database)
     id = driver.submit(chain(1))
     (claim,) = driver.claim(id)
+    with database.write() as transaction:
+        beat(transaction, [(id, claim.node)], 20.0)
     for _ in range(5):
         driver.pass_time(50)
         with database.write() as transaction:
-            beat(transaction, [(id, claim.node)])
+            beat(transaction, [(id, claim.node)], 20.0)
     assert seconds(driver, id) == about(250)
     driver.record(id, completed(claim))
     assert seconds(driver, id) == about(250)

@@ -81,9 +81,9 @@ function placed(bar, start, end, whole) {
   bar.style.width = `${Math.max(0, Math.min(100 - left, (100 * (end - start)) / all))}%`;
 }
 
-// Of a stack, and from an older back end, only the sum over jobs is known: it is at most the time from the first start to the last end.
+// Without another beat of a worker it stands still from `until` on. Of a stack, and from an older back end, only the sum over jobs is known: it is at most the time from the first start to the last end.
 function atWork(node, elapsed) {
-  const together = Math.max(0, node.worked + node.at_work * elapsed - node.starts);
+  const together = Math.max(0, node.worked + node.at_work * Math.min(elapsed, node.until ?? elapsed) - node.starts);
   return node.exact ? together : Math.min((node.end ?? elapsed) - node.start, together);
 }
 

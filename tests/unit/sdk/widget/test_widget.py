@@ -464,3 +464,13 @@ def test_a_pause_between_jobs_is_no_work() -> None:
     going = node_overview(completed=1, running=1, started=100.0, worked=2.0, at_work=1, starts=200.0)
     assert going.seconds_at_work(205.0) == 7.0
     assert node_overview(blocked=1).seconds_at_work(1.0) is None
+
+
+def test_a_card_ticks_until_the_next_beat_is_missing() -> None:
+    """The page is told how far it may count by itself; a stack counts as far as its last node does."""
+    going = node_overview(running=1, started=100.0, busy_seconds=2.0, busy_since=104.0, busy_until=113.0)
+    assert [going.seconds_at_work(now) for now in (106.0, 113.0, 9_999.0)] == [4.0, 11.0, 11.0]
+    shown = describe(overview_of(PLAN, started=100.0, nodes={"headline": going}))["nodes"]["headline"]
+    assert (shown["worked"], shown["at_work"], shown["starts"], shown["until"]) == (2.0, 1, 4.0, 13.0)
+    still = node_overview(running=1, started=100.0, busy_seconds=11.0)
+    assert describe(overview_of(PLAN, started=100.0, nodes={"headline": still}))["nodes"]["headline"]["at_work"] == 0
