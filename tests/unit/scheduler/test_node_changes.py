@@ -197,6 +197,8 @@ def effort(database: Database, id: str) -> int:
         taken[0] += 1
         return 0
 
+    # One connection is open then, which the overview reads from.
+    database.close()
     with database.engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
         raw.set_progress_handler(count, 100)
