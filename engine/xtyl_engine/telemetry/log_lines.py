@@ -7,8 +7,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
-from contextlib import AbstractContextManager, ContextDecorator
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.scheduler.outcomes import Claim
@@ -35,9 +35,17 @@ def hide(text: str) -> str:
     return _SECRETS.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + HIDDEN, text)
 
 
-def about(claim: Claim) -> AbstractContextManager[None]:
+@contextmanager
+def about(claim: Claim) -> Iterator[None]:
     """Bind a job's names to each line logged inside, also by a user's function."""
-    return about_execution(claim.execution_id, node=claim.node, item=claim.item, attempt=claim.number)
+    from structlog.contextvars import bind_contextvars, reset_contextvars
+
+    # `bound_contextvars` reads every variable first, and takes three times as long.
+    bound = bind_contextvars(execution=claim.execution_id, node=claim.node, item=claim.item, attempt=claim.number)
+    try:
+        yield
+    finally:
+        reset_contextvars(**bound)
 
 
 def about_execution(execution_id: str, **names: str | int) -> AbstractContextManager[None]:
