@@ -30,7 +30,7 @@ _MINE = and_(_JOB, _J.owner == B("owner"), _J.attempt == B("number"))
 # Without a beat since it was looked at: who is alive after all keeps its job.
 _IS_LOST = and_(_MINE, _J.lease == B("lease"))
 # Written into the statements of each job, so that no driver gets it as a parameter.
-_ONE = literal_column("1")
+_ONE: ColumnElement[Any] = literal_column("1")
 _IS_FREED = and_(_J.pending == B("by"), _J.live + B("add") > literal_column("0"))
 # What a job was that a parent has skipped: a ready one waited for nothing, and has a live parent.
 _STOOD = case((and_(_J.pending == 0, _J.live > 0), literal_column("'ready'")), else_=literal_column("'blocked'"))
