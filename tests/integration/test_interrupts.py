@@ -25,6 +25,28 @@ import xtyl_nb as xt
 xt.Workflow("once").generate_copy("line", prompt="x").run()
 print("went on")
 """
+# An interrupt that is followed by a hundred more, as by a key that is held down.
+INSISTENT = """
+import os, signal, threading, time
+def insist():
+    for _ in range(100):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.0005)
+def interrupt(*_):
+    global more
+    if not more.is_alive() and not more.ident:
+        more.start()
+    raise KeyboardInterrupt
+more = threading.Thread(target=insist, daemon=True)
+signal.signal(signal.SIGINT, interrupt)
+import xtyl_nb as xt
+try:
+    xt.Workflow("once").generate_copy("line", prompt="x").run()
+except KeyboardInterrupt:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise SystemExit("KeyboardInterrupt")
+print("went on")
+"""
 MADE = {
     Point.COMMIT_BEFORE: 0,
     Point.COMMIT_AFTER: 1,
@@ -34,10 +56,10 @@ MADE = {
 }
 
 
-def script(environ: dict[str, str], **more: str) -> subprocess.Popen[str]:
+def script(environ: dict[str, str], code: str = SCRIPT, **more: str) -> subprocess.Popen[str]:
     """A cell that runs a workflow, as a process that an interrupt reaches."""
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", code],
         env={**os.environ, **environ, **more},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -59,15 +81,18 @@ def assert_told(process: subprocess.Popen[str]) -> list[str]:
     return runs
 
 
+@pytest.mark.parametrize("code", [SCRIPT, INSISTENT], ids=["once", "many times"])
 @pytest.mark.parametrize("point", MADE)
-def test_an_interrupt_leaves_no_run_unnamed(point: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the commit there is no run; after it the run is named and goes on."""
+def test_an_interrupt_leaves_no_run_unnamed(
+    point: Point, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the commit there is no run; after it the run is named and goes on, however often it is interrupted."""
     with embedded_home(tmp_path) as home:
         for name, value in home.to_environ().items():
             monkeypatch.setenv(name, value)
         xt.connect()
         backend()
-        with script(home.to_environ(), XTYL_CRASH=f"{point}=interrupt") as process:
+        with script(home.to_environ(), code, XTYL_CRASH=f"{point}=interrupt") as process:
             assert len(assert_told(process)) == MADE[point]
         xt.connect()
 
@@ -86,4 +111,24 @@ def test_an_interrupt_waits_for_the_name_that_the_api_gives(shared: Settings, tm
         id = xt.runs().index[0]
         assert "KeyboardInterrupt" in words
         assert f"{id} was submitted and goes on" in words
+        xt.connect()
+
+
+def test_a_second_interrupt_does_not_wait_for_the_name(tmp_path: Path) -> None:
+    """At the first one it says at once that the API is asked, and that there may be a run; the second one ends the asking."""
+    crash = {"XTYL_CRASH": f"{Point.SUBMIT_COMMITTED}=sleep"}
+    with embedded_home(tmp_path) as home, serve(home, environ=home.child_environ() | crash) as served:
+        xt.connect(served.url, token=served.token)
+        known = len(xt.runs())
+        environ = {"XTYL_URL": served.url, "XTYL_TOKEN": served.token, "XTYL_HOME": str(tmp_path / "notebook")}
+        with script(environ) as process:
+            wait_until(lambda: len(xt.runs()) > known)
+            os.kill(process.pid, signal.SIGINT)
+            assert process.stderr is not None
+            said = [process.stderr.readline(), process.stderr.readline()]
+            os.kill(process.pid, signal.SIGINT)
+            _, words = process.communicate(timeout=60)
+        assert "The back end is asked whether it took the run. It may have taken it" in said[1]
+        assert "To run the cell again makes one more run" in said[1]
+        assert "KeyboardInterrupt" in words
         xt.connect()

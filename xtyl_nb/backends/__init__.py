@@ -4,4 +4,4 @@ Other rooms take a back end from `connect` and use it as `protocol` says; `retry
 command line enters `remote`, for its doctor.
 """
 
-__all__ = ["connect", "protocol", "remote", "retrying"]
+__all__ = ["aside", "connect", "protocol", "remote", "retrying"]

@@ -61,7 +61,7 @@ class DirectBackend:
         *,
         shape: Mapping[str, Any],
         functions: Functions,
-        named: Callable[[str], object] | None = None,
+        named: Callable[[str | None], object] | None = None,
     ) -> str:
         """Write an execution, notify workers, and return its id, which `named` gets before anything is written. `functions` are
         the plan's callables by node."""

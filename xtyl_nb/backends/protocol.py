@@ -63,11 +63,11 @@ class Backend(Protocol):
         *,
         shape: Mapping[str, Any],
         functions: Functions,
-        named: Callable[[str], object] | None = None,
+        named: Callable[[str | None], object] | None = None,
     ) -> str:
         """Write an execution, notify workers, and return its id. `functions` are the plan's callables by node. `named` is called
-        with the id before there may be such an execution, or with an empty text if only the back end knows whether there is one:
-        it says after an interrupt what to look for."""
+        before there may be such an execution: with the id, or with an empty text while only the back end knows whether there is
+        one. Then it is called again, in any thread, with the id or with None if there is none."""
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]: ...
 

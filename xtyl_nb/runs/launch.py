@@ -4,14 +4,13 @@ way back to a run, `attach`.
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.errors import RunNotFound, WorkflowException
 from xtyl_nb.backends.connect import backend
 from xtyl_nb.backends.retrying import patiently
+from xtyl_nb.runs.made import Made
 from xtyl_nb.runs.run import Run
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from xtyl_engine.workflow.document import Document
     from xtyl_engine.workflow.plan import Plan
-    from xtyl_nb.backends.protocol import Backend
 
 ATTACH_SECONDS = 15.0
 # Stack frames between the warning and the user's `flow.run(...)`.
@@ -39,33 +37,15 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
     used = backend(to_run=True)
     rows, shape = read_inputs(frame, inputs, used.store)
     functions = {node: function for node, function in plan.functions.items() if callable(function)}
-    names: list[str] = []
-    try:
-        id = used.submit(plan, rows, shape=shape, functions=functions, named=names.append)
+    made = Made(used)
+
+    def make() -> Run:
+        id = used.submit(plan, rows, shape=shape, functions=functions, named=made.name)
         run = Run(id, used, frame=frame)
         run.show()
-    except BaseException:
-        _tell_made(used, names)
-        raise
-    return run
+        return run
 
-
-def _tell_made(used: Backend, names: Sequence[str]) -> None:
-    """Say which run a call made that ends with an error or an interrupt: the cell, run again, would pay for it again."""
-    if not names:
-        return
-    id = names[-1]
-    try:
-        if id:
-            used.queries.sequence(id)
-            words = f"{id} was submitted and goes on: `xt.attach({id!r})` shows it, `xt.attach({id!r}).stop()` ends it."
-        else:
-            words = "The back end has not answered. It may have taken the run and go on with it: look at `xt.runs()`."
-    except RunNotFound:
-        return
-    except WorkflowException:
-        words = f"{id} may have been submitted: `xt.attach({id!r})` shows it then."
-    sys.stderr.write(f"\n{words} To run the cell again makes one more run.\n")
+    return made.call(make)
 
 
 def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:

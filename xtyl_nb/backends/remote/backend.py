@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -22,6 +21,7 @@ from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.values.functions import PYTHON, Functions, PackedFunction, not_taken, reference, wrap
 from xtyl_engine.workflow.document_io import write_document
 from xtyl_engine.workflow.plan import Plan
+from xtyl_nb.backends.aside import aside
 from xtyl_nb.backends.remote.event_streams import Streams
 from xtyl_nb.backends.remote.http_client import Calls
 from xtyl_nb.backends.remote.queries import EXECUTIONS, RemoteQueries, at
@@ -67,29 +67,27 @@ class RemoteBackend:
         *,
         shape: Mapping[str, Any],
         functions: Functions,
-        named: Callable[[str], object] | None = None,
+        named: Callable[[str | None], object] | None = None,
     ) -> str:
         """Send a workflow and its rows, and return the execution's id. After a lost answer it is sent again, and runs once. The
-        API gives the id: an interrupt waits a while for it, so that `named` gets it."""
+        API gives the id, so `named` learns it even after an interrupt."""
         body = self._submission(plan, rows, functions) | {"shape": dict(shape)}
         key = uuid4().hex
+        tell = named or str
 
         def send() -> str:
-            made = patiently(lambda: self.calls.post(*EXECUTIONS, body=body, key=key), SUBMIT_SECONDS)
+            try:
+                made = patiently(lambda: self.calls.post(*EXECUTIONS, body=body, key=key), SUBMIT_SECONDS)
+            except Exception as error:
+                if not _is_lost(error):
+                    tell(None)
+                raise
             tell(id := from_json(Execution, made).id)
             return id
 
-        tell = named or str
+        tell("")
         # Not in this thread: what the API has got it carries out, whatever interrupts the reading of its answer.
-        thread = ThreadPoolExecutor(1, "xtyl-submit")
-        answer = thread.submit(send)
-        try:
-            return answer.result()
-        finally:
-            wait([answer], SUBMIT_SECONDS)
-            thread.shutdown(wait=False)
-            if not answer.done() or _is_lost(answer.exception()):
-                tell("")
+        return aside(send).result()
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
         """The number of jobs that each node would run, and how many of them are cached."""
@@ -183,7 +181,7 @@ class RemoteBackend:
         return value
 
 
-def _is_lost(error: BaseException | None) -> bool:
+def _is_lost(error: BaseException) -> bool:
     """Whether a request got no answer, so that only the API knows what became of it."""
     return isinstance(error, BackendError) and bool(error.data.get("retryable"))
 
