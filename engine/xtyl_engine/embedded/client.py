@@ -17,14 +17,31 @@ from pathlib import Path
 from signal import SIGINT
 from typing import Self
 
+import xtyl_engine
 from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.likeness import other_settings, unlike
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.redis_server import ping, socket_path
-from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence, write_presence
+from xtyl_engine.embedded.state_file import (
+    LEFT_ALONE,
+    UNLESS_STOPPED,
+    Presence,
+    SupervisorState,
+    read_presence,
+    write_presence,
+)
 from xtyl_engine.errors import BackendError, BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings, prepare_home
-from xtyl_engine.values.locks import acquire, clients_lock, holder, is_same_file, shared, supervisor_lock
+from xtyl_engine.values.locks import (
+    acquire,
+    clients_lock,
+    exclusive,
+    holder,
+    is_same_file,
+    orphans_lock,
+    shared,
+    supervisor_lock,
+)
 
 POLL_SECONDS = 0.005
 MOST_STARTS = 3
@@ -55,12 +72,16 @@ def ensure(settings: Settings) -> Connection:
     """
     if settings.redis_url is not None:
         return connection_at(settings, None)
+    return _connect(settings)
+
+
+def _connect(settings: Settings, *, by_look: bool = False) -> Connection:
     prepare_home(settings)
     warn_of_network_drive(settings)
     deadline = time.monotonic() + settings.start_seconds
     with _named(settings):
         _join_clients(settings, deadline)
-        return connection_at(settings, _find_or_start(settings, deadline))
+        return connection_at(settings, _find_or_start(settings, deadline, by_look))
 
 
 def find(settings: Settings) -> Connection:
@@ -70,7 +91,7 @@ def find(settings: Settings) -> Connection:
     prepare_home(settings)
     warn_of_network_drive(settings)
     presence = read_presence(settings.home)
-    return connection_at(settings, presence.socket if presence else str(settings.home / "no-server-yet.sock"))
+    return connection_at(settings, presence.socket if presence else _no_socket(settings.home))
 
 
 def connection_at(settings: Settings, socket: str | None) -> Connection:
@@ -91,20 +112,19 @@ def check(settings: Settings) -> None:
     """
     if settings.redis_url is not None or holder(supervisor_lock(settings.home)) is not None:
         return
-    presence = read_presence(settings.home)
-    if presence is not None and presence.state is SupervisorState.FAILED:
-        raise _failure(presence)
-    if presence is not None and presence.state is SupervisorState.STOPPED:
-        raise BackendStartError(
-            "the embedded back end was stopped",
-            hint="Start it with `xtyl up` or the next run: it continues, and nothing is lost.",
-        )
+    _leave_alone(read_presence(settings.home), settings)
+    _connect(settings, by_look=True)
+
+
+def _leave_alone(presence: Presence | None, settings: Settings) -> None:
+    """Raise BackendStartError if a look is not to start a back end where this is the record."""
+    if presence is not None and presence.state in LEFT_ALONE:
+        raise _ended(presence)
     if presence is not None and (why := unlike(presence, settings)):
         raise BackendStartError(
             why,
             hint="Start it on purpose (`xtyl up`, `run.resume()`), or look with the settings and the Python it had.",
         )
-    ensure(settings)
 
 
 def down(settings: Settings, timeout: float = 40.0) -> bool:
@@ -113,26 +133,25 @@ def down(settings: Settings, timeout: float = 40.0) -> bool:
 
     Raises BackendError if it does not end in time.
     """
-    path = supervisor_lock(settings.home)
-    pid = holder(path)
-    if pid is None:
-        _note_stopped(settings)
-        return False
-    if pid == 0:
-        message, hint = _elsewhere(settings.home)
-        raise BackendError(message, hint=hint)
-    with suppress(ProcessLookupError):
-        # SIGTERM comes from a system or a session that ends, and after that a look at a run starts the back end again.
-        os.kill(pid, SIGINT)
-    deadline = time.monotonic() + timeout
-    while holder(path) == pid:
+    path, deadline = supervisor_lock(settings.home), time.monotonic() + timeout
+    asked: set[int] = set()
+    while not _note_stopped(settings):
+        pid = holder(path)
+        if pid == 0:
+            message, hint = _elsewhere(settings.home)
+            raise BackendError(message, hint=hint)
+        if pid is not None and pid not in asked:
+            asked.add(pid)
+            with suppress(ProcessLookupError):
+                # SIGTERM comes from a system or a session that ends, and after that a look at a run starts the back end again.
+                os.kill(pid, SIGINT)
         if time.monotonic() > deadline:
             raise BackendError(
                 f"the embedded back end (process {pid}) is still ending after {timeout:g} s",
                 hint=f"Wait for the running job, or end it at once with `kill -9 {pid}`: no finished job is lost.",
             )
         time.sleep(POLL_SECONDS)
-    return True
+    return _await_orphans(settings, deadline) or bool(asked)
 
 
 @contextmanager
@@ -148,14 +167,47 @@ def _named(settings: Settings) -> Iterator[None]:
         raise BackendStartError(message, hint=DOCTOR) from error
 
 
-def _note_stopped(settings: Settings) -> None:
-    """Write down that a back end that died is to stay so, unless one starts now, or it left its failure to read."""
-    presence = read_presence(settings.home)
-    if presence is None or presence.state is SupervisorState.FAILED:
-        return
-    if (lock := acquire(supervisor_lock(settings.home))) is not None:
+def _note_stopped(settings: Settings) -> bool:
+    """Write down that no look is to start a back end, not even one that is about to; False while one runs. What a failure left
+    to read stays."""
+    if not settings.home.is_dir():
+        return True
+    if (lock := acquire(supervisor_lock(settings.home))) is None:
+        return False
+    presence = read_presence(settings.home) or Presence(
+        pid=os.getpid(),
+        state=SupervisorState.ENDED,
+        started=time.time(),
+        socket=_no_socket(settings.home),
+        database=settings.database_digest,
+        version=xtyl_engine.__version__,
+        python=sys.executable,
+    )
+    if presence.state not in LEFT_ALONE:
         write_presence(settings.home, replace(presence, state=SupervisorState.STOPPED))
-        os.close(lock)
+    os.close(lock)
+    return True
+
+
+def _await_orphans(settings: Settings, deadline: float) -> bool:
+    """Wait for the worker that a killed supervisor left behind, and which is being ended; whether there was one."""
+    had_some = False
+    while settings.home.is_dir() and holder(supervisor_lock(settings.home)) is None:
+        with exclusive(orphans_lock(settings.home)) as is_free:
+            if is_free:
+                break
+        had_some = True
+        if time.monotonic() > deadline:
+            raise BackendError(
+                f"the worker of an embedded back end in {settings.home} that was killed is still ending",
+                hint="Wait for the running job: the worker ends after XTYL_SHUTDOWN_SECONDS, and no finished job is lost.",
+            )
+        time.sleep(POLL_SECONDS)
+    return had_some
+
+
+def _no_socket(home: Path) -> str:
+    return str(home / "no-server-yet.sock")
 
 
 def _join_clients(settings: Settings, deadline: float) -> None:
@@ -189,7 +241,7 @@ def _leave_clients() -> None:
 os.register_at_fork(after_in_child=_leave_clients)
 
 
-def _find_or_start(settings: Settings, deadline: float) -> str:
+def _find_or_start(settings: Settings, deadline: float, by_look: bool) -> str:
     """Return the socket of a server that answers."""
     path, starts = supervisor_lock(settings.home), 0
     with ExitStack() as kept:
@@ -201,11 +253,13 @@ def _find_or_start(settings: Settings, deadline: float) -> str:
                     _compare(presence, settings)
                     return presence.socket
             elif started is None or started.has_ended():
-                if started is not None and presence is not None:
-                    started.raise_if_failed(presence)
+                if by_look:
+                    _leave_alone(presence, settings)
+                elif started is not None and presence is not None:
+                    started.raise_if_ended(presence)
                 if starts == MOST_STARTS:
                     break
-                started, starts = kept.enter_context(_Started(settings)), starts + 1
+                started, starts = kept.enter_context(_Started(settings, by_look)), starts + 1
             time.sleep(POLL_SECONDS)
     raise _late(settings)
 
@@ -237,13 +291,13 @@ def _compare(presence: Presence, settings: Settings) -> None:
 class _Started:
     """A supervisor that was just started; it may find that another one came first."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, by_look: bool):
         # Checked here, so that a problem with the folder is reported in the user's own process.
         socket_path(settings.home)
         path = settings.log_folder / "supervisor.log"
         os.close(open_log(path))
         # -P: no file in the notebook's folder may shadow a module that the supervisor imports.
-        command = [sys.executable, "-P", "-m", "xtyl_engine.embedded.supervisor"]
+        command = [sys.executable, "-P", "-m", "xtyl_engine.embedded.supervisor", *[UNLESS_STOPPED] * by_look]
         with subprocess.Popen(
             ["/bin/sh", "-c", LAUNCH, "sh", str(path), *command],
             stdin=subprocess.DEVNULL,
@@ -274,13 +328,18 @@ class _Started:
         except BlockingIOError:
             return False
 
-    def raise_if_failed(self, presence: Presence) -> None:
-        """Raise BackendStartError if this process recorded a failure; it may also have ended because another came first."""
-        if presence.pid == self._pid and presence.state is SupervisorState.FAILED:
-            raise _failure(presence)
+    def raise_if_ended(self, presence: Presence) -> None:
+        """Raise BackendStartError if this process failed or was stopped; it may also have ended because another came first."""
+        if presence.pid == self._pid and presence.state in LEFT_ALONE:
+            raise _ended(presence)
 
 
-def _failure(presence: Presence) -> BackendStartError:
+def _ended(presence: Presence) -> BackendStartError:
+    if presence.state is SupervisorState.STOPPED:
+        return BackendStartError(
+            "the embedded back end was stopped",
+            hint="Start it with `xtyl up` or the next run: it continues, and nothing is lost.",
+        )
     tail = f"\nIts log ends with:\n{presence.log}" if presence.log else ""
     return BackendStartError(f"the embedded back end failed: {presence.error}{tail}", hint=DOCTOR)
 

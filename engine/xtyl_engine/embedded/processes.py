@@ -13,6 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
+
+from xtyl_engine.values.locks import shared
 
 log = logging.getLogger("xtyl.supervisor")
 MOST_DEATHS = 5
@@ -48,13 +51,21 @@ class GaveUp(Exception):
 
 
 class OrphanReaper:
-    """A shell that outlives this process, to end its children if it is killed, each worker within `soft_seconds`."""
+    """A shell that outlives this process, to end its children if it is killed, each worker within `soft_seconds`. It shares a
+    lock until no child is left."""
 
-    def __init__(self, soft_seconds: float) -> None:
+    def __init__(self, soft_seconds: float, lock: Path) -> None:
+        while (handle := shared(lock)) is None:
+            time.sleep(0.005)
         command = ["/bin/sh", "-c", REAPER, "sh", str(math.ceil(soft_seconds))]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(handle,),
         )
+        os.close(handle)
 
     def tell(self, name: str, pids: Iterable[int]) -> None:
         """Tell the shell which processes have this role now."""

@@ -23,6 +23,12 @@ class SupervisorState(StrEnum):
     FAILED = "failed"
 
 
+# What a look at a run does not start again.
+LEFT_ALONE = (SupervisorState.STOPPED, SupervisorState.FAILED)
+# The word with which a look launches a supervisor.
+UNLESS_STOPPED = "--unless-stopped"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
     """A supervisor's description of itself. `database` is a digest, `log` the end of the log that explains a failure,

@@ -21,10 +21,17 @@ from xtyl_engine.embedded import redis_server
 from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.log_files import empty_large, open_log, read_tail
 from xtyl_engine.embedded.processes import Child, GaveUp, OrphanReaper
-from xtyl_engine.embedded.state_file import Presence, SupervisorState, write_presence
+from xtyl_engine.embedded.state_file import (
+    LEFT_ALONE,
+    UNLESS_STOPPED,
+    Presence,
+    SupervisorState,
+    read_presence,
+    write_presence,
+)
 from xtyl_engine.errors import BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-from xtyl_engine.values.locks import acquire, clients_lock, exclusive, is_same_file, supervisor_lock
+from xtyl_engine.values.locks import acquire, clients_lock, exclusive, is_same_file, orphans_lock, supervisor_lock
 from xtyl_engine.worker.command import RETIRE, worker_command
 
 log = logging.getLogger("xtyl.supervisor")
@@ -40,12 +47,12 @@ LOGS = ("supervisor", "server", "worker")
 class Supervisor:
     """One home's back end, from start to end."""
 
-    def __init__(self, settings: Settings, lock: int):
+    def __init__(self, settings: Settings, lock: int, alarm: int):
         self._settings = settings
         self._lock = lock
-        self._alarm = _catch_signals()
+        self._alarm = alarm
         self._soft_seconds = settings.shutdown_seconds + SOFT_SECONDS
-        self._keeper = OrphanReaper(self._soft_seconds)
+        self._keeper = OrphanReaper(self._soft_seconds, orphans_lock(settings.home))
         self._socket = redis_server.socket_path(settings.home)
         self._server = Child("server", self._start_server, self._keeper)
         self._worker = Child("worker", self._start_worker, self._keeper, self._has_jobs)
@@ -96,7 +103,10 @@ class Supervisor:
     def _rest(self) -> SupervisorState | None:
         """Wait for a signal or the next tick; the state to end in, if a signal asks for the end."""
         is_starting = self._presence.state is SupervisorState.STARTING
-        if not select.select([self._alarm], [], [], STARTING_TICK_SECONDS if is_starting else TICK_SECONDS)[0]:
+        return self._asked(STARTING_TICK_SECONDS if is_starting else TICK_SECONDS)
+
+    def _asked(self, seconds: float) -> SupervisorState | None:
+        if not select.select([self._alarm], [], [], seconds)[0]:
             return None
         numbers = os.read(self._alarm, 64)
         # `down` sends SIGINT; SIGTERM comes with the end of the system or of the session.
@@ -196,6 +206,9 @@ class Supervisor:
             with suppress(OSError):
                 self._socket.unlink(missing_ok=True)
                 self._socket.parent.rmdir()
+        # `down` may have come while it ended for another reason.
+        if state is SupervisorState.ENDED and self._asked(0) is SupervisorState.STOPPED:
+            state = SupervisorState.STOPPED
         self._say(state, error=error, tail=tail)
         os.close(self._lock)
         return 0 if error is None else 1
@@ -238,14 +251,18 @@ def _ignore(number: int, frame: object) -> None:
 
 
 def main() -> int:
-    """Run as the supervisor of this home, or end quietly if it has one already."""
+    """Run as the supervisor of this home, or end quietly if it has one already, or was stopped since a look launched this one."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.umask(0o077)
     settings = load_settings()
     prepare_home(settings)
     warn_of_network_drive(settings)
-    lock = acquire(supervisor_lock(settings.home))
-    return 0 if lock is None else Supervisor(settings, lock).run()
+    # From the first moment that the lock shows this process, a signal to it is a wish and not its death.
+    alarm = _catch_signals()
+    if (lock := acquire(supervisor_lock(settings.home))) is None:
+        return 0
+    found = read_presence(settings.home) if UNLESS_STOPPED in sys.argv else None
+    return 0 if found is not None and found.state in LEFT_ALONE else Supervisor(settings, lock, alarm).run()
 
 
 if __name__ == "__main__":

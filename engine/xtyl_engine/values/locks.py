@@ -1,5 +1,5 @@
-"""Locks on files of a home, by which processes that share it find one another: the supervisor's, the clients', each worker
-process's, those of large submissions. The kernel holds them, so they are right even after a process is killed.
+"""Locks on files of a home, by which processes that share it find one another: the supervisor's, the clients', the reaper's,
+each worker process's, those of large submissions. The kernel holds them, so they are right even after a process is killed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ def supervisor_lock(home: Path) -> Path:
 
 def clients_lock(home: Path) -> Path:
     return home / "clients.lock"
+
+
+def orphans_lock(home: Path) -> Path:
+    return home / "orphans.lock"
 
 
 def acquire(path: Path) -> int | None:

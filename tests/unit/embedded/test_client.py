@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -129,6 +132,69 @@ def test_a_stopped_back_end_is_not_started_by_a_check(settings):
         check(settings)
     ensure(settings)
     check(settings)
+
+
+LATE = """
+import os, sys, time
+if "xtyl_engine.embedded.supervisor" in sys.orig_argv:
+    folder = os.path.dirname(__file__)
+    open(os.path.join(folder, "launched"), "w").close()
+    while not os.path.exists(os.path.join(folder, "go")):
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("was_there", [True, False], ids=["killed", "no record"])
+def test_what_a_look_is_about_to_start_is_stopped_too(was_there, settings, tmp_path, monkeypatch):
+    """A stop while a supervisor that a look launched has not begun yet: it ends, and the look learns of the stop."""
+    if was_there:
+        ensure(settings)
+        kill(status(settings).pid)
+        wait_until(lambda: status(settings).pid is None)
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "sitecustomize.py").write_text(LATE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    with ThreadPoolExecutor() as threads:
+        look = threads.submit(check, replace(settings, start_seconds=60.0))
+        wait_until((tmp_path / "path" / "launched").exists)
+        down(settings)
+        assert status(settings).state is SupervisorState.STOPPED
+        (tmp_path / "path" / "go").touch()
+        with pytest.raises(BackendStartError, match="was stopped"):
+            look.result()
+    assert status(settings).pid is None
+    ensure(settings)
+    assert status(settings).running
+
+
+def test_a_stop_of_what_was_ending_counts(settings):
+    """A supervisor that the system told to end, and the user then to stop, is not started again by a look."""
+    settings = replace(settings, shutdown_seconds=0.5)
+    ensure(settings)
+    wait_until(lambda: status(settings).worker == "ready")
+    found = presence(settings.home)
+    assert found.worker_pid
+    os.kill(found.worker_pid, signal.SIGSTOP)
+    os.kill(found.pid, signal.SIGTERM)
+    wait_until(lambda: presence(settings.home).state is SupervisorState.STOPPING)
+    os.kill(found.pid, signal.SIGINT)
+    wait_until(lambda: status(settings).pid is None)
+    assert presence(settings.home).state is SupervisorState.STOPPED
+
+
+def test_a_stop_ends_what_a_killed_supervisor_left(settings):
+    """It says that there was something to end, and returns when the worker that was left behind has ended or was killed."""
+    settings = replace(settings, shutdown_seconds=0.5)
+    ensure(settings)
+    wait_until(lambda: status(settings).worker == "ready")
+    found = presence(settings.home)
+    assert found.worker_pid
+    os.kill(found.worker_pid, signal.SIGSTOP)
+    kill(found.pid)
+    wait_until(lambda: status(settings).pid is None)
+    assert down(settings)
+    wait_until(lambda: is_gone(found.worker_pid))
+    assert not down(settings)
 
 
 def test_a_server_that_cannot_run_is_named(settings, tmp_path, monkeypatch):

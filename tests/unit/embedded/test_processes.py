@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from signal import SIGKILL
 from subprocess import PIPE
 
@@ -14,8 +15,8 @@ from xtyl_engine.embedded.processes import MOST_DEATHS, Child, GaveUp, OrphanRea
 
 
 @pytest.fixture
-def keeper() -> Iterator[OrphanReaper]:
-    made = OrphanReaper(1)
+def keeper(tmp_path: Path) -> Iterator[OrphanReaper]:
+    made = OrphanReaper(1, tmp_path / "lock")
     yield made
     made.close()
 
@@ -48,9 +49,9 @@ def test_a_child_that_dies_of_its_work_is_started_at_once_and_however_often(keep
     assert child.restarts == 5 * MOST_DEATHS - 1
 
 
-def test_a_reaper_kills_what_does_not_end_in_time() -> None:
+def test_a_reaper_kills_what_does_not_end_in_time(tmp_path: Path) -> None:
     """Of two workers left behind, the one that ends by itself is let, and the one that ignores its signal is killed."""
-    made = OrphanReaper(1)
+    made = OrphanReaper(1, tmp_path / "lock")
     workers = [
         subprocess.Popen(["sh", "-c", f"{what}; echo; read word"], stdin=PIPE, stdout=PIPE, start_new_session=True)
         for what in ("trap 'exit 7' TERM", "trap '' TERM")
