@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -246,4 +247,16 @@ def test_poisonous_rows_of_two_runs_harm_no_other_row(home, effects, rows, poiso
     starts = Counter(effects.lines())
     assert {name: starts[name] for name in (f"first {row}" for row in poison)} == {f"first {row}": 3 for row in poison}
     assert max(starts.values()) <= 3
+    check(home)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_jobs_that_tell_their_worker_to_end_stop_no_run(home, effects, number):
+    """The worker ends without fault and without jobs, more often than one that fails may: it is started again each time."""
+    told = set(range(3, 30, 5))
+    run = crashing(effects, "told", told, lambda: os.kill(os.getpid(), number)).run(pd.DataFrame({"n": range(30)}))
+    run.wait(120)
+    assert (run.jobs()["status"] == "completed").all()
+    assert Counter(effects.lines()) == {f"told {row}": 1 for row in range(30)}
+    assert presence(home.home).restarts > 0
     check(home)

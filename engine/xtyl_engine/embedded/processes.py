@@ -38,7 +38,7 @@ done
 
 
 def never(pid: int) -> bool:
-    """No death is excused; the default."""
+    """No end is excused; the default."""
     return False
 
 
@@ -83,15 +83,15 @@ class OrphanReaper:
 
 
 class Child:
-    """A process that is started again when it dies, after ever longer pauses, until it has died too often. A death while
-    `is_at_work` is no failure of its own: it is started again at once, however often."""
+    """A process that is started again when it dies, after ever longer pauses, until it has died too often. The end of
+    one that `has_worked` is no failure of its own: its work may have ended it. It is started again at once, however often."""
 
     def __init__(
         self,
         name: str,
         start: Callable[[], subprocess.Popen[bytes]],
         keeper: OrphanReaper,
-        is_at_work: Callable[[int], bool] = never,
+        has_worked: Callable[[int], bool] = never,
     ):
         self.name = name
         self.restarts = 0
@@ -99,7 +99,7 @@ class Child:
         self.started = 0.0
         self._start = start
         self._keeper = keeper
-        self._is_at_work = is_at_work
+        self._has_worked = has_worked
         self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
         self._start_at = 0.0
         self._retired: list[subprocess.Popen[bytes]] = []
@@ -157,8 +157,8 @@ class Child:
         self._report()
         self.restarts += 1
         status = process.returncode
-        if self._is_at_work(process.pid):
-            log.warning("the %s ended with status %d while jobs ran in it, and is started again", self.name, status)
+        if self._has_worked(process.pid):
+            log.warning("the %s ended with status %d after it had worked, and is started again", self.name, status)
             self._start_at = now
             return True
         log.warning("the %s ended with status %d", self.name, status)

@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import xtyl_engine
@@ -33,6 +34,7 @@ from xtyl_engine.errors import BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.values.locks import acquire, clients_lock, exclusive, is_same_file, orphans_lock, supervisor_lock
 from xtyl_engine.worker.command import RETIRE, worker_command
+from xtyl_engine.worker.first_claim import forget_claims, has_claimed
 
 log = logging.getLogger("xtyl.supervisor")
 TICK_SECONDS = 0.5
@@ -55,7 +57,7 @@ class Supervisor:
         self._keeper = OrphanReaper(self._soft_seconds, orphans_lock(settings.home))
         self._socket = redis_server.socket_path(settings.home)
         self._server = Child("server", self._start_server, self._keeper)
-        self._worker = Child("worker", self._start_worker, self._keeper, self._has_jobs)
+        self._worker = Child("worker", self._start_worker, self._keeper, partial(has_claimed, settings.home))
         self._last_client = time.monotonic()
         self._unknowns = 0
         self._presence = Presence(
@@ -151,16 +153,6 @@ class Supervisor:
             if empty_large(path := self._log_file(name)):
                 log.info("%s was large: its lines are in %s.1 now", path, path.name)
 
-    def _has_jobs(self, worker: int) -> bool:
-        """Whether a worker that died held jobs: each such death brings the job that causes it nearer to its quarantine."""
-        from xtyl_engine.queries.executions import has_running_jobs
-
-        try:
-            return has_running_jobs(self._settings.database_url, worker)
-        except Exception as error:
-            log.warning("cannot read from the database whether the worker held jobs: %s", error)
-            return False
-
     def _start_server(self) -> subprocess.Popen[bytes]:
         self._find_place()
         binary = redis_server.find_server()
@@ -179,6 +171,7 @@ class Supervisor:
             self._worker.retire(RETIRE)
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
+        forget_claims(self._settings.home)
         settings = replace(self._settings, redis_url=f"unix://{self._socket}")
         with open(open_log(self._log_file("worker")), "ab") as file:
             return subprocess.Popen(

@@ -5,7 +5,6 @@ one value that sums an execution up see `overview`, for reading in parts `pages`
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -67,7 +66,6 @@ _ATTEMPTS = (
     .where(_A.job_id == sql.B("job_id"))
     .order_by(_A.number)
 )
-_OWNERS = select(_J.owner).where(sql.job_in(JobState.RUNNING), _J.owner.is_not(None)).distinct()
 # Mostly the first that is looked at is due.
 _DUE = select(_J.id).where(sql.OF_EXECUTION, sql.job_in(JobState.READY), _J.due <= Now()).limit(1)
 
@@ -246,13 +244,6 @@ def has_active_work(database_url: str) -> bool:
     """Whether any execution has jobs that a worker could be running now."""
     with closing(Database(database_url, pool_size=1)) as database, database.read() as transaction:
         return transaction.row(sql.ACTIVE) is not None
-
-
-def has_running_jobs(database_url: str, pid: int) -> bool:
-    """Whether jobs are recorded as running in this process of this machine, which may be dead."""
-    owner = f"{socket.gethostname()}:{pid}:"
-    with closing(Database(database_url, pool_size=1)) as database, database.read() as transaction:
-        return any(name.startswith(owner) for (name,) in transaction.rows(_OWNERS))
 
 
 def _read_events(transaction: Transaction, execution_id: str, after: int, limit: int) -> list[Event]:

@@ -1,12 +1,12 @@
 """A worker process: Celery's task, slots that execute jobs, sweeps, a heartbeat, and a health check.
 
-`celery -A xtyl_engine.worker.task` runs it. Other rooms may use `command` for its command line, `health` for its check and
-`owners` for whether the process of an owner lives, and nothing else.
+`celery -A xtyl_engine.worker.task` runs it. Other rooms may use `command` for its command line, `first_claim` for whether it has
+worked, `health` for its check and `owners` for whether the process of an owner lives, and nothing else.
 """
 
 from typing import Any
 
-__all__ = ["command", "health", "owners"]
+__all__ = ["command", "first_claim", "health", "owners"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from functools import partial
 
 from celery import Celery
 
@@ -23,6 +24,7 @@ from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.settings import PREFORK, Settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.first_claim import note_claim
 from xtyl_engine.worker.heartbeat import Heartbeat
 from xtyl_engine.worker.instrument import Watch
 from xtyl_engine.worker.owners import Owners
@@ -65,6 +67,7 @@ class Process:
             settings.slice_seconds,
             forward=lambda id: notify_workers(app, id, (route.other_queue,)),
             others=pool.idle if is_forked else int,
+            on_first_claim=partial(note_claim, settings.home),
         )
         self.heartbeat = Heartbeat(settings.home, settings.pool)
         self.watch = Watch(settings, relay, self.slots, plans.load)

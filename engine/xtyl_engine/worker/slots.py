@@ -41,6 +41,10 @@ def discard(execution_id: str) -> None:
     """Forward nothing: there are no workers of another kind."""
 
 
+def do_nothing() -> None:
+    """Note no first claim: nothing asks whether this process has worked."""
+
+
 def deal(lacking: Mapping[str, int], count: int, last: str) -> list[str]:
     """Up to `count` slots, dealt in turns to the executions that lack some; the first is the one that follows `last` by name."""
     names = sorted(lacking)
@@ -53,7 +57,8 @@ def deal(lacking: Mapping[str, int], count: int, last: str) -> list[str]:
 @dataclass(eq=False)
 class Slots:
     """The slots of one process, `count` of them. `notify` asks all workers of this kind for a slot for an execution,
-    `forward` asks the workers that claim the other node types; `others` counts the free slots of sibling processes."""
+    `forward` asks the workers that claim the other node types; `others` counts the free slots of sibling processes;
+    `on_first_claim` is called before the first job begins."""
 
     recorder: Recorder
     executor: Executor
@@ -62,6 +67,7 @@ class Slots:
     slice_seconds: float
     forward: Notify = discard
     others: Callable[[], int] = int
+    on_first_claim: Callable[[], None] = do_nothing
     closing: bool = False
     meter: Meter = field(default_factory=Meter)
     _active: Counter[str] = field(default_factory=Counter)
@@ -69,6 +75,7 @@ class Slots:
     _held: dict[tuple[int, int], Claim] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _served: str = ""
+    _has_claimed: bool = False
     _pace: Recent[str, float] = field(default_factory=lambda: Recent(REMEMBERED_PACES))
     _alarm: Alarm = field(init=False)
 
@@ -189,6 +196,9 @@ class Slots:
                 for outcome in outcomes:
                     self._held.pop(outcome.claim.attempt, None)
                 self._held.update({claim.attempt: claim for claim in granted})
+        if granted and not self._has_claimed:
+            self.on_first_claim()
+            self._has_claimed = True
         failpoint(Point.CLAIM_COMMITTED)
         return grant
 

@@ -21,8 +21,8 @@ def keeper(tmp_path: Path) -> Iterator[OrphanReaper]:
     made.close()
 
 
-def dying(keeper: OrphanReaper, is_at_work: Callable[[int], bool]) -> Child:
-    return Child("worker", lambda: subprocess.Popen(["false"]), keeper, is_at_work)
+def dying(keeper: OrphanReaper, has_worked: Callable[[int], bool]) -> Child:
+    return Child("worker", lambda: subprocess.Popen(["false"]), keeper, has_worked)
 
 
 def test_a_child_that_dies_too_often_is_given_up(keeper: OrphanReaper) -> None:
@@ -37,11 +37,11 @@ def test_a_child_that_dies_of_its_work_is_started_at_once_and_however_often(keep
     """The jobs that ran in it answer for such a death; deaths of its own count as before."""
     asked: list[int] = []
 
-    def is_at_work(pid: int) -> bool:
+    def has_worked(pid: int) -> bool:
         asked.append(pid)
         return len(asked) < 4 * MOST_DEATHS
 
-    child = dying(keeper, is_at_work)
+    child = dying(keeper, has_worked)
     wait_until(lambda: child.tend() and len(asked) == 3 * MOST_DEATHS)
     assert len(set(asked)) == 3 * MOST_DEATHS
     with pytest.raises(GaveUp):

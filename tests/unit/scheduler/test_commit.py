@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,7 +20,6 @@ from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass, Limi
 from xtyl_engine.events import Event
 from xtyl_engine.limits import MAX_EVENT_BYTES
 from xtyl_engine.providers.base import Usage
-from xtyl_engine.queries.executions import has_running_jobs
 from xtyl_engine.scheduler.claim import Grant
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.isolation import ASK_AGAIN_SECONDS, FORGET_SECONDS
@@ -721,18 +719,6 @@ def test_each_process_takes_a_suspect_of_its_own(database: Database) -> None:
         lose_all(first, id)
     assert [len(each.claim(id, 3)) for each in (first, second)] == [1, 1]
     assert first.claim(id) == second.claim(id) == ()
-
-
-def test_the_jobs_of_a_dead_process_are_found_by_its_number(driver: Driver) -> None:
-    """The supervisor asks whether its worker held jobs when it died; those of other machines and processes are not meant."""
-    id = driver.submit(chain(1), rows=2)
-    for owner in (f"{socket.gethostname()}:77:0a1b2c3d", f"other-{socket.gethostname()}:78:0a1b2c3d"):
-        driver.recorder.owner = owner
-        assert driver.claim(id)
-    assert [has_running_jobs(driver.database.url, pid) for pid in (77, 7, 78)] == [True, False, False]
-    driver.expire_leases()
-    sweep(driver)
-    assert not has_running_jobs(driver.database.url, 77)
 
 
 def test_an_open_review_is_asked_again_after_a_stop(driver: Driver) -> None:

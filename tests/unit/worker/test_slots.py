@@ -54,6 +54,18 @@ def test_one_hint_is_enough_for_all(driver: Driver, plan: Plan, jobs: int) -> No
     assert driver.state(id) == "completed"
 
 
+def test_only_the_first_claim_is_noted(driver: Driver) -> None:
+    """A notification that finds no job is none, and later claims cost nothing."""
+    noted: list[int] = []
+    slots = slots_of(driver, [])
+    slots.on_first_claim = lambda: noted.append(slots.free())
+    slots.advance(driver.submit(chain(1), rows=0))
+    assert noted == []
+    for _ in range(2):
+        slots.advance(driver.submit(chain(3)))
+    assert len(noted) == 1
+
+
 def test_a_chain_asks_for_no_other_slot(driver: Driver) -> None:
     """Nothing is ready but what the slot takes itself."""
     hints: list[str] = []
