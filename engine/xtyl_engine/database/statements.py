@@ -128,6 +128,17 @@ CLOSE_ATTEMPT = END_ATTEMPT.where(attempts.c.outcome.is_(None))
 
 ATTEMPT_OUTCOME = select(attempts.c.outcome).where(attempts.c.job_id == B("job_id"), attempts.c.number == B("number"))
 
+# How many attempts ended with this error since the job was last begun anew.
+_ANEW = select(func.max(attempts.c.number)).where(
+    attempts.c.job_id == B("job_id"),
+    attempts.c.because.in_([literal_column("'reopened'"), literal_column("'another'")]),
+)
+ENDED_WITH = select(func.count()).where(
+    attempts.c.job_id == B("job_id"),
+    attempts.c.error == B("error"),
+    attempts.c.number >= func.coalesce(_ANEW.scalar_subquery(), 0),
+)
+
 # On PostgreSQL: an index scan marks dead entries, and the next one passes them by. A bitmap scan reads them all again, in
 # every process and each second, until the table is vacuumed; a larger table has more of them.
 PLAIN_SCAN = text("SET LOCAL enable_bitmapscan = off")

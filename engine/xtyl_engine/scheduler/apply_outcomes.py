@@ -17,6 +17,11 @@ from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Ou
 from xtyl_engine.scheduler.rules import EndedJob
 from xtyl_engine.states import End, JobState
 
+MOST_GIVEN_BACK = 10
+GIVEN_BACK = "its worker was told to end while it ran"
+TOO_OFTEN = f"its worker was told to end each of {MOST_GIVEN_BACK} times while it ran"
+SHORTEN = "Make it shorter than XTYL_SHUTDOWN_SECONDS, or find what in it ends the worker; then `run.retry()`."
+
 
 class Raced(Exception):
     """An outcome in a batch lost a race, so each outcome must be applied alone."""
@@ -33,11 +38,32 @@ def accept(locked: LockedExecution, outcomes: Sequence[Outcome], alone: bool) ->
     others = [outcome for outcome in outcomes if not isinstance(outcome, Completed)]
     over: list[Outcome] = []
     for outcome in others:
-        (won if _write(locked, outcome) else over).append(outcome)
+        judged = _within_budget(locked, outcome)
+        if _write(locked, judged):
+            won.append(judged)
+        else:
+            over.append(outcome)
     ended = [job for outcome in won if (job := _ended_job(outcome))]
     if ended:
         settle(locked, ended)
     return won + [outcome for outcome in over if _close(locked, outcome)]
+
+
+def _within_budget(locked: LockedExecution, outcome: Outcome) -> Outcome:
+    """An outcome as it is, or the failure of a job that was given back too often: each start may be paid for, and it may be what
+    tells its worker to end."""
+    if not _is_given_back(outcome):
+        return outcome
+    (before,) = locked.transaction.row(sql.ENDED_WITH, {"job_id": outcome.claim.job_id, "error": GIVEN_BACK}) or (0,)
+    if before + 1 < MOST_GIVEN_BACK:
+        return outcome
+    failure = Failure(error_class=ErrorClass.PERMANENT, message=f"{TOO_OFTEN}\n  {SHORTEN}")
+    return Failed(claim=outcome.claim, failure=failure)
+
+
+def _is_given_back(outcome: Outcome) -> bool:
+    """Whether its worker ended while the job ran. Others give back a job that did not start, or that was stopped."""
+    return isinstance(outcome, Released) and outcome.because == "released" and outcome.may_have_started
 
 
 def _write(locked: LockedExecution, outcome: Outcome) -> bool:
@@ -178,7 +204,8 @@ def _release(locked: LockedExecution, outcome: Released) -> bool:
     if not locked.transaction.run(transitions.RELEASE, parameters):
         return False
     locked.changes.move(claim.node, JobState.RUNNING, JobState.READY)
-    _end_attempts(locked, [outcome])
+    said = {"error": GIVEN_BACK} if _is_given_back(outcome) else {}
+    locked.transaction.run(sql.END_ATTEMPT, _ended_row(locked, outcome) | said)
     locked.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
     return True
 
