@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
-from backend import QUICK
+from backend import QUICK, Effects
 from fleet import fleet
 from servers import valkey_server, wait_until
+from xtyl_engine.errors import TransientError
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 SLOTS, SLICE_SECONDS, JOB_SECONDS = 4, 0.5, 0.02
@@ -21,7 +22,13 @@ FIRST_STARTS = text("SELECT execution_id, min(started), max(finished) FROM agent
 
 
 @pytest.fixture
-def busy(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def pool() -> str:
+    """What runs the slots: threads, unless a test says otherwise."""
+    return "threads"
+
+
+@pytest.fixture
+def busy(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: str) -> Iterator[Settings]:
     """One worker with a few slots, each of which stays with one run for a moment."""
     with valkey_server() as broker:
         given = {"XTYL_HOME": str(tmp_path / "shared"), "XTYL_DATABASE_URL": database_url, "XTYL_REDIS_URL": broker}
@@ -31,7 +38,7 @@ def busy(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for name, value in settings.to_environ().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("XTYL_ACCEPT_FUNCTIONS", "1")
-        with fleet(settings):
+        with fleet(settings, pool):
             yield settings
 
 
@@ -85,3 +92,22 @@ def test_a_hundred_runs_go_on_side_by_side(busy: Settings) -> None:
     order = [spans[run.id][0] for run in runs]
     late = [place for place, start in enumerate(order) if sum(other < start for other in order) > place + 2 * SLOTS]
     assert late == []
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_due_retry_does_not_wait_behind_a_long_run(busy: Settings, tmp_path: Path) -> None:
+    """Every slot is at work on a run that lasts; a retry that has become due meanwhile is done before that run is over."""
+    long = working(4_000)
+    wait_until(lambda: long.overview().done > 2 * SLOTS)
+    effects = Effects(tmp_path / "effects")
+
+    def on_second_try(number: int) -> int:
+        if effects.note(number) == 1:
+            raise TransientError("busy")
+        return number
+
+    short = xt.Workflow("again").call("work", on_second_try, number="{{ n }}", retry=3).run([{"n": 0}])
+    assert short.wait(120).state == "completed"
+    assert long.state == "running"
+    long.stop()
+    assert effects.lines() == ["0", "0"]

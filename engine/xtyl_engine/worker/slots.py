@@ -1,5 +1,6 @@
 """A slot's work after a notification: claim, execute, record and claim the next job, until nothing is ready or the time slice is
-used up. It also decides when to ask for more slots. One `Slots` per worker process; the decisions about jobs are the scheduler's.
+used up. It also decides which execution is notified next. One `Slots` per worker process; the decisions about jobs are the
+scheduler's.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ class Slots:
     meter: Meter = field(default_factory=Meter)
     _active: Counter[str] = field(default_factory=Counter)
     _notified: dict[str, list[float]] = field(default_factory=dict)
+    # Executions that may start something and have no slot here, in the order of their turns.
+    _waiting: dict[str, None] = field(default_factory=dict)
     _held: dict[tuple[int, int], Claim] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _served: str = ""
@@ -127,11 +130,18 @@ class Slots:
 
     def ask(self, execution_id: str, ready: int) -> None:
         """Send notifications for further slots: as many as are free and not asked for yet, `ready` at most."""
-        self.share({execution_id: ready})
+        self._deal({execution_id: ready})
 
     def share(self, ready: Mapping[str, int]) -> None:
         """Send notifications for further slots to executions in turns: as many as are free and not asked for yet, and for each at
-        most as many as it has jobs ready. The execution after the last one served is the first next time."""
+        most as many as it has jobs ready. The execution after the last one served is the first next time. Those that get none
+        and have none wait, and no others do."""
+        dealt = self._deal(ready)
+        with self._lock:
+            lacking = {id: None for id in ready if id not in self._active and id not in dealt}
+            self._waiting = {id: None for id in self._waiting if id in lacking} | lacking
+
+    def _deal(self, ready: Mapping[str, int]) -> list[str]:
         with self._lock:
             now = time.monotonic()
             fresh = {
@@ -146,15 +156,35 @@ class Slots:
                 self._served = id
         for id in dealt:
             self._notify(id)
+        return dealt
 
     def _notify(self, execution_id: str) -> None:
         self.notify(execution_id)
         self.meter.notified("sent")
 
     def _wake(self, execution_id: str) -> None:
-        """Ask for a slot once a rate allows the next start; no slot is held until then."""
-        if not self.closing and self.free():
+        """Ask for a slot once a rate allows the next start, or wait for one; no slot is held until then."""
+        if self.closing:
+            return
+        if self.free():
             self._notify(execution_id)
+            return
+        with self._lock:
+            self._waiting[execution_id] = None
+
+    def _pass_on(self, more: str | None = None) -> None:
+        """Pass the slot on to the execution that has waited longest; the slot's own, if it has more to do, waits in its place.
+        One notification follows one that was used up, so none pile up at the broker, however many wait."""
+        with self._lock:
+            following = None if self.closing else next(iter(self._waiting), None)
+            if following is None:
+                following = more
+            else:
+                del self._waiting[following]
+                if more is not None:
+                    self._waiting[more] = None
+        if following is not None:
+            self._notify(following)
 
     def _work(self, execution_id: str) -> int:
         deadline = time.monotonic() + self.slice_seconds
@@ -166,6 +196,7 @@ class Slots:
             if not grant.claims:
                 if grant.wait_seconds is not None:
                     self._alarm.set(execution_id, grant.wait_seconds)
+                self._pass_on()
                 return done
             # Python runs one thread at a time, so for quick jobs more slots would only compete for the interpreter. If one
             # turns out slow, the next sweep asks for more slots.
@@ -175,7 +206,7 @@ class Slots:
             done += len(outcomes)
             if self.closing or time.monotonic() > deadline:
                 self._forward(self._record(outcomes, execution_id, 0), execution_id)
-                self._notify(execution_id)
+                self._pass_on(execution_id)
                 return done
 
     def _forward(self, grant: Grant, execution_id: str) -> None:

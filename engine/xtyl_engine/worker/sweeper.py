@@ -24,7 +24,7 @@ from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.long_control import Steps, unfinished
 from xtyl_engine.scheduler.mend_counts import mend_counts
 from xtyl_engine.scheduler.rules import EndedJob
-from xtyl_engine.scheduler.startable import startable
+from xtyl_engine.scheduler.startable import startable, waiting
 from xtyl_engine.states import End, ExecutionState, JobState
 from xtyl_engine.telemetry.log_lines import about_execution
 from xtyl_engine.worker.losses import Loss, Losses
@@ -112,13 +112,20 @@ class Sweeper:
         self._go_on_with_controls()
         self._note_stopped()
         self._mind_clock()
-        if free := self.slots.free():
-            with self.database.read() as transaction:
-                waiting = startable(transaction, self.slots.recorder.rates, self.load, free)
-            self.slots.share(waiting)
+        self._share_slots()
         if time.monotonic() > self._mend_at:
             mend_counts(self.database, self.load)
             self._mend_at = time.monotonic() + MEND_SECONDS
+
+    def _share_slots(self) -> None:
+        """Ask for the free slots. If there are none, the executions that have no slot here wait for the next."""
+        free, rates = self.slots.free(), self.slots.recorder.rates
+        with self.database.read() as transaction:
+            if free:
+                ready = startable(transaction, rates, self.load, free)
+            else:
+                ready = waiting(transaction, rates, self.load, self.slots.executions())
+        self.slots.share(ready)
 
     def _mind_clock(self) -> None:
         """At the start, and whenever the database's clock was set back, bring forward what waits for a time written before."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from sqlalchemy import text
+
 from engine_driver import Driver, retrying
 from plans import chain
 from scripted_run import plan_of
@@ -12,7 +14,7 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.rates import parse_rates
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy
 from xtyl_engine.scheduler.routing import Route
-from xtyl_engine.scheduler.startable import startable
+from xtyl_engine.scheduler.startable import startable, waiting
 from xtyl_engine.settings import load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.worker.execute import Executor
@@ -99,3 +101,34 @@ def test_jobs_for_other_workers_are_not_counted(database: Database) -> None:
     with database.read() as transaction:
         assert startable(transaction, policy, driver.plans.load, 10) == {mixed: 3}
         assert startable(transaction, policy, driver.plans.load, 2) == {mixed: 2}
+
+
+def waiting_ids(driver: Driver, *besides: str) -> set[str]:
+    """The runs that a process without a free slot finds, besides those it works on."""
+    with driver.database.read() as transaction:
+        return set(waiting(transaction, driver.recorder.rates, driver.plans.load, besides))
+
+
+def test_only_runs_that_may_start_something_wait_for_a_slot(database: Database) -> None:
+    """Neither a run that its rate holds back, nor one at its own limit, nor one that has a slot waits; a due retry does."""
+    driver = Driver(database)
+    driver.recorder.rates = ClaimPolicy(parse_rates("offline=1/h"), "offline")
+    held = driver.submit(texts(), 3)
+    full = driver.submit(chain(1), 3, max_parallel=2)
+    assert waiting_ids(driver) == {held, full}
+    driver.claim(held, 1)
+    driver.claim(full, 1)
+    assert waiting_ids(driver) == {full}
+    driver.claim(full, 1)
+    assert waiting_ids(driver) == set()
+    served, retry = driver.submit(chain(1), 9), due_retry(driver)
+    assert waiting_ids(driver, served) == {retry}
+
+
+def test_a_run_waits_where_counts_are_not_kept(database: Database) -> None:
+    """The release before has written it: it is asked for, and a claim decides."""
+    driver = Driver(database)
+    limited = driver.submit(chain(1), 3, max_parallel=2)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE workflow_executions SET counted = counted - 1"))
+    assert waiting_ids(driver) == {limited}

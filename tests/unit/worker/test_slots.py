@@ -1,22 +1,27 @@
-"""A slot and its notifications: when it asks for more, when it keeps quick jobs together, when it stops."""
+"""A slot and its notifications: when it asks for more, when it keeps quick jobs together, when it stops, and for whom."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from engine_driver import Driver, completed
+from engine_driver import Driver, completed, retrying
 from plans import chain, fan
+from scripted_run import plan_of
+from servers import wait_until
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
+from xtyl_engine.rates import parse_rates
 from xtyl_engine.scheduler.outcomes import Claim, Outcome
+from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy
 from xtyl_engine.settings import load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.worker.execute import Executor
 from xtyl_engine.worker.slots import Slots
+from xtyl_engine.worker.sweeper import Sweeper
 from xtyl_engine.workflow.plan import Plan
 
 
@@ -181,3 +186,92 @@ def test_a_worker_ends_although_its_jobs_cannot_be_given_back(driver: Driver) ->
     executor.slots = slots = Slots(driver.recorder, executor, lambda id: None, 4, 60.0)
     assert slots.advance(driver.submit(chain(1))) == 1
     assert executor.given_back == 1
+
+
+class Sweeping(Answering):
+    """Sweeps in the middle of each job, while no slot is free; `hints` are the notifications that are under way."""
+
+    slots: Slots
+    hints: list[str]
+    sweep: Callable[[], None]
+
+    def execute(self, claim: Claim) -> Outcome:
+        for _ in range(3):
+            self.sweep()
+        return super().execute(claim)
+
+    def serve(self, first: str) -> list[str]:
+        """Serve notifications as they come, first in first out, until there is none; for each, whom it was for."""
+        self.hints.append(first)
+        served: list[str] = []
+        while self.hints:
+            served.append(self.hints.pop(0))
+            self.slots.advance(served[-1])
+            assert len(self.hints) <= 1
+        return served
+
+
+@pytest.fixture
+def sweeping(driver: Driver) -> Sweeping:
+    """An executor whose jobs sweep, for one slot that keeps to an execution for one job."""
+    settings = load_settings()
+    store = ArtifactStore(settings.artifacts_folder)
+    executor = Sweeping(settings, driver.database, driver.plans, store, driver.recorder.may_start)
+    executor.ran, executor.hints = [], []
+    executor.slots = Slots(driver.recorder, executor, executor.hints.append, 1, 0.0)
+    sweeper = Sweeper(
+        driver.database, executor.slots, "sweeper", lambda events: None, driver.plans.load, 10.0, 3.0, 1.0
+    )
+    executor.sweep = sweeper.sweep
+    return executor
+
+
+def test_a_due_retry_gets_the_slot_of_a_run_that_has_used_up_its_slice(driver: Driver, sweeping: Sweeping) -> None:
+    """A run that fills every slot makes room after one slice, gets its slot back when the other is done, and loses no job."""
+    long, retry = driver.submit(chain(1), 20), driver.submit(chain(1))
+    (claim,) = driver.claim(retry)
+    driver.record(retry, retrying(claim))
+    assert sweeping.serve(long)[:4] == [long, retry, long, long]
+    assert (driver.state(long), driver.state(retry)) == ("completed", "completed")
+
+
+def test_runs_that_wait_take_turns_and_pile_up_no_notification(driver: Driver, sweeping: Sweeping) -> None:
+    """Fifty runs share one slot: each has a turn before any has a second one, and one notification is under way, no more."""
+    runs = [driver.submit(chain(1), 3) for _ in range(50)]
+    served = sweeping.serve(runs[0])
+    assert served[:50] == runs
+    assert sorted(served[50:100]) == sorted(runs)
+    assert {driver.state(run) for run in runs} == {"completed"}
+
+
+def test_a_slot_of_a_worker_that_ends_makes_room_for_nothing_new(driver: Driver, sweeping: Sweeping) -> None:
+    """What is left of its run is for other workers; they find by themselves what else there is."""
+    long = driver.submit(chain(2))
+    driver.submit(chain(1))
+    sweep = sweeping.sweep
+
+    def sweep_and_close() -> None:
+        sweep()
+        sweeping.slots.closing = True
+
+    sweeping.sweep = sweep_and_close
+    sweeping.slots.advance(long)
+    assert sweeping.hints == [long]
+
+
+def test_a_run_whose_rate_allows_a_start_waits_for_a_slot(driver: Driver) -> None:
+    """No slot is free when the time comes: the next that has ended its slice goes to that run, before any sweep."""
+    driver.recorder.rates = ClaimPolicy(parse_rates("offline=120/m"), "offline")
+    draft = {"draft": ("generate_copy", {"prompt": "Write", "provider": "offline"})}
+    limited = driver.submit(plan_of(draft, []), 9)
+    hints: list[str] = []
+    slots = slots_of(driver, hints, count=0, slice_seconds=0.0)
+    long = driver.submit(chain(1), 5_000)
+    while slots.advance(limited):
+        hints.clear()
+
+    def is_asked_for() -> bool:
+        slots.advance(long)
+        return limited in hints
+
+    wait_until(is_asked_for)

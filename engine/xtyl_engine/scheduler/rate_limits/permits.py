@@ -147,7 +147,11 @@ class Gate:
 
     def closed(self) -> str:
         """The nodes whose jobs may not be claimed here and now, in the form of `joined`."""
-        return joined([*self._shut(), *self.barred])
+        return joined(self.closed_nodes())
+
+    def closed_nodes(self) -> list[str]:
+        """The same nodes, as a list."""
+        return [*self._shut(), *self.barred]
 
     def shut(self) -> str:
         """Of the closed nodes, those that a rate holds back, in the form of `joined`."""
