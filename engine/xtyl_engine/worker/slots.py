@@ -183,6 +183,9 @@ class Slots:
                 del self._waiting[following]
                 if more is not None:
                     self._waiting[more] = None
+            # Until it is received the slot looks idle, and every claim beside it would ask for it once more.
+            if following is not None:
+                self._notified.setdefault(following, []).append(time.monotonic())
         if following is not None:
             self._notify(following)
 

@@ -97,6 +97,18 @@ def test_a_spent_time_slice_hands_the_rest_over(driver: Driver) -> None:
     assert driver.states(id)["n0@0"] == "completed"
 
 
+def test_a_slot_that_is_handed_over_is_not_asked_for_again(driver: Driver) -> None:
+    """It looks idle until its notification is received; what is ready beside it asks for the other slots alone."""
+    hints: list[str] = []
+    id = driver.submit(chain(1), 20)
+    slots = slots_of(driver, hints, count=2, slice_seconds=0.0)
+    slots.advance(id)
+    asked = len(hints)
+    assert asked == 2
+    slots.ask(id, 9)
+    assert len(hints) == asked
+
+
 def test_a_closing_slot_takes_nothing_new(driver: Driver) -> None:
     """A worker that is ending leaves ready jobs to others."""
     id = driver.submit(chain(3))
