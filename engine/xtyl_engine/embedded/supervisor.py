@@ -100,6 +100,9 @@ class Supervisor:
             self._say(SupervisorState.STARTING)
         elif self._presence.state is SupervisorState.STARTING and redis_server.has_worker(self._socket):
             self._say(SupervisorState.READY)
+        elif read_presence(self._settings.home) != self._presence:
+            # It was damaged or removed, or a full disk refused it.
+            self._say()
         return self._is_home()
 
     def _rest(self) -> SupervisorState | None:

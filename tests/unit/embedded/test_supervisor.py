@@ -12,7 +12,7 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.embedded.client import check, ensure
 from xtyl_engine.embedded.redis_server import ping
-from xtyl_engine.embedded.state_file import SupervisorState
+from xtyl_engine.embedded.state_file import SupervisorState, read_presence
 from xtyl_engine.embedded.status import status
 from xtyl_engine.errors import BackendStartError
 
@@ -59,6 +59,16 @@ def test_a_removed_socket_is_made_anew(settings):
     before = ready(settings)
     shutil.rmtree(os.path.dirname(before.socket))
     wait_until(lambda: ping(before.socket))
+
+
+@pytest.mark.parametrize("text", ["", "{", None], ids=["empty", "cut", "gone"])
+def test_a_record_that_is_damaged_is_written_again(settings, text):
+    """The supervisor lives, so its record is mended, and clients find it as before."""
+    before = ready(settings)
+    record = settings.home / "supervisor.json"
+    record.unlink() if text is None else record.write_text(text)
+    wait_until(lambda: read_presence(settings.home) == before)
+    ensure(settings)
 
 
 def test_nothing_outlives_a_killed_supervisor(settings):
