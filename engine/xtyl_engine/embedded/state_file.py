@@ -13,7 +13,7 @@ from xtyl_engine.atomic_write import write_atomically
 class SupervisorState(StrEnum):
     """The state of the embedded back end. It is `ready` when its worker takes notifications. `stopped` if it was asked to end or
     was not needed, `ended` if the system ended it, `failed` if it gave up: only after `ended`, as after a crash, does a look at
-    a run start it again."""
+    a run start it again. `killed` is never written: it is what the record of a supervisor means that holds its lock no more."""
 
     STARTING = "starting"
     READY = "ready"
@@ -21,10 +21,12 @@ class SupervisorState(StrEnum):
     STOPPED = "stopped"
     ENDED = "ended"
     FAILED = "failed"
+    KILLED = "killed"
 
 
 # What a look at a run does not start again.
 LEFT_ALONE = (SupervisorState.STOPPED, SupervisorState.FAILED)
+AT_WORK = (SupervisorState.STARTING, SupervisorState.READY, SupervisorState.STOPPING)
 # The word with which a look launches a supervisor.
 UNLESS_STOPPED = "--unless-stopped"
 

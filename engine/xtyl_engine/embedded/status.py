@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xtyl_engine
 from xtyl_engine.embedded.redis_server import has_worker, ping
-from xtyl_engine.embedded.state_file import SupervisorState, read_presence
+from xtyl_engine.embedded.state_file import AT_WORK, Presence, SupervisorState, read_presence
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.locks import clients_lock, exclusive, holder, supervisor_lock
 
@@ -42,7 +42,7 @@ def status(settings: Settings) -> BackendStatus:
     return BackendStatus(
         running=here is not None and ping(Path(here.socket)),
         home=settings.home,
-        state=found.state if found else None,
+        state=_state(found, pid),
         pid=pid,
         worker="ready" if is_ready else "starting" if here else "none",
         worker_pid=here.worker_pid if here else None,
@@ -56,6 +56,12 @@ def status(settings: Settings) -> BackendStatus:
             "client": f"{xtyl_engine.__version__} on Python {platform.python_version()}",
         },
     )
+
+
+def _state(found: Presence | None, pid: int | None) -> SupervisorState | None:
+    if found is not None and found.state in AT_WORK and pid is None:
+        return SupervisorState.KILLED
+    return found.state if found else None
 
 
 def _has_clients(home: Path) -> bool:

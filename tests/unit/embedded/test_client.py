@@ -97,6 +97,16 @@ def test_five_at_once_share_one(settings):
     assert pids == {f"{status(settings).pid}\n"}
 
 
+def test_a_killed_back_end_is_said_to_be_so(settings):
+    """Its record still says that it is ready; its lock says that it is gone."""
+    ensure(settings)
+    kill(status(settings).pid)
+    wait_until(lambda: status(settings).pid is None)
+    assert status(settings).state == "killed"
+    down(settings)
+    assert status(settings).state is SupervisorState.STOPPED
+
+
 def test_a_killed_back_end_is_started_again(settings):
     """After SIGKILL, with its record and socket left behind, the next client starts a fresh one."""
     ensure(settings)
