@@ -170,7 +170,7 @@ def _named(settings: Settings) -> Iterator[None]:
 def _note_stopped(settings: Settings) -> bool:
     """Write down that no look is to start a back end, not even one that is about to; False while one runs. What a failure left
     to read stays."""
-    if not settings.home.is_dir():
+    if holder(supervisor_lock(settings.home)) is None and not settings.home.exists():
         return True
     if (lock := acquire(supervisor_lock(settings.home))) is None:
         return False

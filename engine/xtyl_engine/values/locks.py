@@ -53,6 +53,8 @@ def holder(path: Path) -> int | None:
         handle = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise _unusable(path, error) from error
     try:
         if sys.platform == "darwin":
             asked = fcntl.fcntl(handle, fcntl.F_GETLK, _DARWIN.pack(0, 0, 0, fcntl.F_WRLCK, 0))
@@ -100,8 +102,17 @@ def no_locks(path: Path, error: OSError) -> BackendError:
     return BackendError(f"the file system of {path} keeps no locks: {words}", hint=MOVE_HOME)
 
 
+def _unusable(path: Path, error: OSError) -> BackendError:
+    """The error for a home that is no folder, or is not this user's."""
+    words = error.strerror or type(error).__name__
+    return BackendError(f"{path} cannot be opened: {words}", hint="Set XTYL_HOME to a folder you can write to.")
+
+
 def _locked(path: Path, lock: Callable[[int, int], None], kind: int) -> int | None:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (NotADirectoryError, PermissionError) as error:
+        raise _unusable(path, error) from error
     try:
         lock(handle, kind | fcntl.LOCK_NB)
     except OSError as error:

@@ -17,7 +17,7 @@ from xtyl_engine.embedded import drives
 from xtyl_engine.embedded.client import check, down, ensure
 from xtyl_engine.embedded.state_file import SupervisorState
 from xtyl_engine.embedded.status import status
-from xtyl_engine.errors import BackendStartError
+from xtyl_engine.errors import BackendError, BackendStartError
 from xtyl_engine.settings import SettingsError, load_settings
 from xtyl_engine.values.locks import supervisor_lock
 from xtyl_engine.worker.command import worker_command
@@ -105,6 +105,16 @@ def test_a_killed_back_end_is_said_to_be_so(settings):
     assert status(settings).state == "killed"
     down(settings)
     assert status(settings).state is SupervisorState.STOPPED
+
+
+@pytest.mark.parametrize("home", ["file", "file/below"])
+@pytest.mark.parametrize("ask", [status, down])
+def test_a_home_that_is_a_file_is_named(ask, home, tmp_path):
+    """The error says which path cannot be used, and what to do."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BackendError, match=f"{tmp_path}/{home}.*Not a directory") as caught:
+        ask(load_settings({"XTYL_HOME": str(tmp_path / home)}))
+    assert "XTYL_HOME" in (caught.value.hint or "")
 
 
 def test_a_killed_back_end_is_started_again(settings):
