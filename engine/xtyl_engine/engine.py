@@ -77,6 +77,7 @@ class Engine:
         self.overviews = Overviews(self.queries, self.store, self._rates, self.attendance.look, silent)
         self.job_details = JobDetails(self.queries, self.store)
         self._controls = Controls(self.database, self.plans, self.store)
+        self._prepared: tuple[int, int] | None = None
         self._moving = threading.Lock()
         self._line = Line(self.connection)
 
@@ -88,6 +89,7 @@ class Engine:
     def prepare(self) -> None:
         """Bring the database up to this release's schema. Raises BackendError."""
         ensure_schema(self.database)
+        self._prepared = self.database.file.now
 
     @property
     def provider(self) -> str | None:
@@ -104,6 +106,9 @@ class Engine:
     def submit(self, submission: Submission) -> Submitted:
         """Write an execution, or find the one that the same key made before; notify workers of a new one."""
         self.attendance.ensure()
+        if self._prepared is not None and self.database.file.now != self._prepared:
+            # The home was removed and made anew, or a backup was restored, since this process opened it.
+            self.prepare()
         done = submit(self.database, submission)
         if done.id == submission.id:
             self._tell(done.id, done.events)

@@ -28,6 +28,7 @@ from xtyl_engine.embedded.state_file import SupervisorState, write_presence
 from xtyl_engine.embedded.status import status
 from xtyl_engine.engine import Engine
 from xtyl_engine.settings import Settings, load_settings
+from xtyl_nb.backends.direct import DirectBackend
 from xtyl_nb.runs.run import Run
 
 ROWS = 8
@@ -385,3 +386,31 @@ def test_a_worker_that_was_replaced_ends_with_the_back_end(
     assert down(hurried)
     assert is_gone(before.worker_pid)
     assert run.overview().nodes["made"].counts == {"ready": 2}
+
+
+def test_a_kernel_outlives_the_removal_of_its_home(home: Settings, effects: Effects) -> None:
+    """Looks at a removed home say so and make nothing; the next run makes it anew and ends, and the former run is not known."""
+    run = begun(home, effects, 2).wait(60)
+    down(home)
+    shutil.rmtree(home.home)
+    for look in (lambda: run.state, xt.runs, run.retry):
+        with pytest.raises(xt.BackendError, match="was removed while this process used it"):
+            look()
+    assert not home.home.exists()
+    assert begun(home, effects, 2).wait(60).state == "completed"
+    with pytest.raises(xt.RunNotFound):
+        assert run.state
+
+
+def test_a_kernel_sees_a_home_that_was_made_anew(home: Settings, effects: Effects) -> None:
+    """Where another process made the home anew, this one reads that database: no run is written to the removed one."""
+    run = begun(home, effects, 2).wait(60)
+    down(home)
+    shutil.rmtree(home.home)
+    other = DirectBackend(home)
+    assert xt.runs().empty
+    with pytest.raises(xt.RunNotFound):
+        assert run.state
+    assert begun(home, effects, 2).wait(60).state == "completed"
+    assert len(other.queries.executions()) == 1
+    other.close()

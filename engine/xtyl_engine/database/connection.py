@@ -22,6 +22,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import Float
 
+from xtyl_engine.database.opened_file import OpenedFile
 from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.server_hints import POSTGRESQL, SQLITE, remedy
@@ -144,6 +145,8 @@ class Database:
         self.engine = _make_engine(url, self.is_sqlite, pool_size)
         file = self.engine.url.database if self.is_sqlite else None
         is_file = bool(file) and file != ":memory:"
+        self.file = OpenedFile(Path(str(file)) if is_file else None)
+        event.listen(self.engine, "connect", self.file.note)
         self._gate = f"{file}-turn" if is_file else None
         # The lock file for rows without an execution, unseen until that is written last; `steps` holds it.
         self.unseen = Path(f"{file}-unseen") if is_file else None
@@ -167,6 +170,7 @@ class Database:
     @contextlib.contextmanager
     def read(self, *, is_snapshot: bool = False) -> Iterator[Transaction]:
         """One transaction that reads. On PostgreSQL each statement sees its own moment; with `is_snapshot` all see the first."""
+        self.follow_file()
         with self._connection() as connection, self._transaction(connection, "BEGIN") as transaction:
             if is_snapshot and not self.is_sqlite:
                 transaction.run(_SNAPSHOT)
@@ -175,6 +179,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
         """One transaction that may write. On SQLite it takes the write lock at once: upgrading a read lock can fail."""
+        self.follow_file()
         with (
             self._turn(),
             self._connection() as connection,
@@ -200,10 +205,17 @@ class Database:
             time.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(delay * 2, 1.0)
 
+    def follow_file(self) -> None:
+        """Let go of a SQLite file whose path another one has taken. Raises BackendError if it was removed."""
+        if self.file.is_other:
+            self.close()
+            self.file.known = self.file.now
+
     def close(self) -> None:
         """Close every connection."""
-        while self._idle:
-            self._idle.pop().close()
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
         self.engine.dispose()
 
     @contextlib.contextmanager
@@ -232,10 +244,10 @@ class Database:
             connection = self._idle.pop()
         except IndexError:
             connection = self._opened()
-        is_kept = False
+        known, is_kept = self.file.known, False
         try:
             yield connection
-            is_kept = len(self._idle) < self._room
+            is_kept = len(self._idle) < self._room and known == self.file.known
         except driver_error as error:
             if not self.is_sqlite:
                 connection.invalidate(error)

@@ -52,6 +52,7 @@ def ensure_schema(database: Database) -> None:
 
     Raises SchemaError for a database that a newer release has written.
     """
+    database.follow_file()
     try:
         with database.engine.connect() as connection:
             if _revision(connection) == HEAD:
