@@ -33,6 +33,15 @@ class Running(NamedTuple):
     is_overdue: bool
 
 
+class _Owner(NamedTuple):
+    """An owner of running jobs, this process too: how many, the newest of their leases, and whether one of them is over."""
+
+    name: str
+    jobs: int
+    lease: float
+    is_overdue: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """A running job that its owner has lost, and how. A job answers for what may be a death of its owner alone."""
@@ -90,47 +99,62 @@ class Losses:
         with self.database.read() as transaction:
             if not transaction.is_sqlite:
                 transaction.run(sql.PLAIN_SCAN)
-            owners = transaction.rows(sql.OWNERS)
+            owners = [_Owner(*row) for row in transaction.rows(sql.OWNERS)]
+            # Only now: what ran out while this process waited for its look, or stood still in it, is spared.
             self._note_time(transaction)
             mine = self._not_held(transaction, owners)
-            newest = {owner: lease for owner, _, lease, _ in owners if owner != self.owner}
-            silent = self._leases.watch({**newest, **{_key(job): job.lease for job in mine}}, self._looked)
-            found = [(self.owner, job, self._why(Pulse.UNKNOWN, job.is_overdue, silent[_key(job)])) for job in mine]
-            for owner, _, lease, is_overdue in owners:
-                if owner == self.owner:
-                    continue
-                pulse, seconds = self.pulse(owner), silent[owner]
-                if self._why(pulse, is_overdue, seconds):
-                    jobs = _running(transaction, owner)
-                    # A beat may have come since the first look.
-                    seconds = seconds if lease in [job.lease for job in jobs] else 0.0
-                    found += [(owner, job, self._why(pulse, job.is_overdue, seconds)) for job in jobs]
-        return [Loss(job, owner, why, self._is_death(owner, why)) for owner, job, why in found if why]
+            others = [owner for owner in owners if owner.name != self.owner]
+            leases: dict[Hashable, float] = {
+                **{owner.name: owner.lease for owner in others},
+                **{_key(job): job.lease for job in mine},
+            }
+            same = self._leases.watch(leases, self._looked)
+            lost = self._lost_here(mine, same)
+            for owner in others:
+                lost += self._lost_there(transaction, owner, same[owner.name])
+        return lost
 
-    def _is_death(self, owner: str, why: str) -> bool:
-        """Whether the owner may be dead: this process is not, nor is one that was seen to live."""
-        return owner != self.owner and not why.startswith(LIVED)
+    def _lost_here(self, mine: list[Running], same: Mapping[Hashable, float]) -> list[Loss]:
+        """Of this process's own jobs that it does not hold, those whose lease is over, as of an owner nobody can ask."""
+        whys = [(job, self._by_lease(job.is_overdue, same[_key(job)])) for job in mine]
+        return [Loss(job, self.owner, why, is_death=False) for job, why in whys if why]
 
-    def _not_held(self, transaction: Transaction, owners: list[tuple[str, int, float, bool]]) -> list[Running]:
+    def _lost_there(self, transaction: Transaction, owner: _Owner, seconds: float) -> list[Loss]:
+        """The jobs that another owner has lost, whose newest lease was the same for so many seconds."""
+        pulse = self.pulse(owner.name)
+        if not self._why(pulse, owner.is_overdue, seconds):
+            return []
+        jobs = _running(transaction, owner.name)
+        # A beat may have come since the first look.
+        seconds = seconds if owner.lease in [job.lease for job in jobs] else 0.0
+        whys = [(job, self._why(pulse, job.is_overdue, seconds)) for job in jobs]
+        return [Loss(job, owner.name, why, is_death=pulse is not Pulse.ALIVE) for job, why in whys if why]
+
+    def _not_held(self, transaction: Transaction, owners: list[_Owner]) -> list[Running]:
         """This process's own jobs that it does not hold: the answer to a claim was lost, or a slot broke down."""
         held = {(claim.job_id, claim.number) for claim in self.held()}
-        for owner, count, _, is_overdue in owners:
-            if owner == self.owner and (is_overdue or count > len(held)):
-                return [job for job in _running(transaction, owner) if _key(job) not in held]
+        for owner in owners:
+            if owner.name == self.owner and (owner.is_overdue or owner.jobs > len(held)):
+                return [job for job in _running(transaction, owner.name) if _key(job) not in held]
         return []
 
     def _why(self, pulse: Pulse, is_overdue: bool, seconds: float) -> str:
-        """How a job is lost whose lease was the same for so many seconds; empty if it is not."""
-        if pulse is Pulse.ENDED:
-            return ENDED
-        if pulse is Pulse.UNKNOWN and is_overdue and self._looked >= self._patient_until:
+        """How another owner has lost a job whose lease was the same for so many seconds; empty if it has not."""
+        match pulse:
+            case Pulse.ENDED:
+                return ENDED
+            case Pulse.FREE:
+                return _silent(f"{LET_GO}, and its lease", seconds, 2 * self.beat_seconds)
+            case Pulse.ALIVE:
+                return _silent(f"{LIVED}, and its lease", seconds, self.silent_seconds)
+            case Pulse.UNKNOWN:
+                return self._by_lease(is_overdue, seconds)
+
+    def _by_lease(self, is_overdue: bool, seconds: float) -> str:
+        """How a job is lost that nobody can be asked about."""
+        if is_overdue and self._looked >= self._patient_until:
             return RAN_OUT
-        if pulse is Pulse.FREE and seconds >= 2 * self.beat_seconds:
-            return f"{LET_GO}, and its lease was not renewed for {2 * self.beat_seconds:g} s"
-        if seconds < self.silent_seconds:
-            return ""
-        whose = f"{LIVED}, and its lease" if pulse is Pulse.ALIVE else "its lease"
-        return f"{whose} was not renewed for {self.silent_seconds:g} s"
+        return _silent("its lease", seconds, self.silent_seconds)
 
     def _note_time(self, transaction: Transaction) -> None:
         """Spare for a while all who cannot be asked, and watch all anew, if the time since the last look is not to be trusted:
@@ -143,6 +167,10 @@ class Losses:
         if step > self.lease_seconds / 2 or abs(database_step - step) > self.beat_seconds:
             self._patient_until = now + self.lease_seconds
             self._leases.forget()
+
+
+def _silent(what: str, seconds: float, most: float) -> str:
+    return f"{what} was not renewed for {most:g} s" if seconds >= most else ""
 
 
 def _running(transaction: Transaction, owner: str) -> list[Running]:
