@@ -9,7 +9,21 @@ from xtyl_engine.settings import Settings
 from xtyl_engine.values.locks import MOVE_HOME
 
 MOUNTS = Path("/proc/self/mounts")
-NETWORK_DRIVES = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "lustre", "gpfs", "beegfs")
+NETWORK_DRIVES = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "davfs", "glusterfs")
+# Drives over FUSE that are on this machine, such as NTFS, are not among them.
+OVER_FUSE = (
+    "sshfs",
+    "rclone",
+    "glusterfs",
+    "gcsfuse",
+    "davfs",
+    "s3fs",
+    "ceph",
+    "goofys",
+    "juicefs",
+    "mount-s3",
+    "blobfuse",
+)
 _warned: set[Path] = set()
 
 
@@ -27,7 +41,8 @@ def drive_kind(path: Path, mounts: Path | None = None) -> str:
 def distrust(home: Path) -> str:
     """Why a home's locks cannot be trusted, in words; empty where they can."""
     kind = drive_kind(home)
-    if not kind.startswith(NETWORK_DRIVES):
+    over_fuse = kind.startswith("fuse.") and any(name in kind for name in OVER_FUSE)
+    if not (over_fuse or kind.startswith(NETWORK_DRIVES)):
         return ""
     return f"{home} is on a network drive ({kind}), where SQLite's locks cannot be trusted"
 

@@ -288,6 +288,16 @@ def test_importing_is_light():
     assert not {"celery", "kombu", "redis", "sqlalchemy", "pandas", "pydantic"} & set(done.stdout.split())
 
 
+@pytest.mark.parametrize("kind", ["fuse.rclone", "fuse.glusterfs", "fuse.gcsfuse", "fuse.davfs", "fuse.sshfs", "ceph"])
+def test_a_network_drive_over_fuse_is_known(kind, tmp_path, monkeypatch):
+    """Drives of programs are distrusted by the name of the program, a local one over FUSE is not."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"remote {tmp_path} {kind} rw 0 0\n/dev/sdb1 {tmp_path}/local fuse.ntfs-3g rw 0 0\n")
+    monkeypatch.setattr(drives, "MOUNTS", mounts)
+    assert kind in drives.distrust(tmp_path / "home")
+    assert drives.distrust(tmp_path / "local" / "home") == ""
+
+
 def test_a_home_on_a_network_drive_is_warned_of_once(settings, tmp_path, monkeypatch):
     """The first use of the home says why its database is in danger and what to do; the next says nothing, and both work."""
     mounts = tmp_path / "mounts"
