@@ -79,6 +79,7 @@ LOOKS: dict[str, Callable[[Run], object]] = {
     "events": lambda run: run.events(),
     "inspect": lambda run: run.inspect("made"),
     "gallery": lambda run: run.gallery(),
+    "runs": lambda run: xt.runs(),
     "watch": lambda run: list(run.watch()),
 }
 

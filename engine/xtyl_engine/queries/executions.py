@@ -130,7 +130,10 @@ class Queries:
     def executions(self, limit: int = 100) -> list[Execution]:
         """The latest executions, newest first."""
         with self.database.read() as transaction:
-            return [read_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
+            found = [read_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
+        for state in {each.state for each in found}:
+            self._seen(state)
+        return found
 
     def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
         """The number of the last event, and the state; the cheapest read there is. Raises RunNotFound."""
