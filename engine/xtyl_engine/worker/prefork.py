@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import mmap
 import os
 import select
@@ -19,6 +20,8 @@ from xtyl_engine.telemetry.samples import Sample, Tell
 log = logging.getLogger("xtyl")
 STANDING = "standing"
 FORGET_SECONDS = 5.0
+# A process is between two notifications for less than this: one is under way to it, and it needs no other.
+BETWEEN_SECONDS = 0.05
 
 
 class Relay:
@@ -92,17 +95,18 @@ class Pool:
     then to end, which limits the time that their jobs have."""
 
     def __init__(self, size: int):
-        # Memory shared by all forks, a byte for each process; each writes only its own.
-        self._busy = mmap.mmap(-1, size)
+        # Memory shared by all forks, for each process the time since which it is idle; each writes only its own.
+        self._idle_since = memoryview(mmap.mmap(-1, size * 8)).cast("d")
         self._closed, self._ended = _Flag(), _Flag()
 
     def mark(self, place: int, is_busy: bool) -> None:
         """Mark a process as at work, or as idle."""
-        self._busy[place] = is_busy
+        self._idle_since[place] = math.inf if is_busy else time.monotonic()
 
-    def idle(self) -> int:
-        """How many processes are not at work."""
-        return self._busy[:].count(0)
+    def idle(self, seconds: float = 0.0) -> int:
+        """How many processes have not been at work for so many seconds."""
+        limit = time.monotonic() - seconds
+        return sum(since <= limit for since in self._idle_since)
 
     def close(self) -> None:
         """Tell all processes to start nothing new. Safe in a signal's handler."""

@@ -28,7 +28,7 @@ from xtyl_engine.worker.first_claim import note_claim
 from xtyl_engine.worker.heartbeat import Heartbeat
 from xtyl_engine.worker.instrument import Watch
 from xtyl_engine.worker.owners import Owners
-from xtyl_engine.worker.prefork import Pool, Relay
+from xtyl_engine.worker.prefork import BETWEEN_SECONDS, Pool, Relay
 from xtyl_engine.worker.slots import HOLD_SECONDS, Slots
 from xtyl_engine.worker.sweeper import Sweeper
 
@@ -66,7 +66,7 @@ class Process:
             count,
             settings.slice_seconds,
             forward=lambda id: notify_workers(app, id, (route.other_queue,)),
-            others=pool.idle if is_forked else int,
+            others=(lambda: pool.idle(BETWEEN_SECONDS)) if is_forked else int,
             on_first_claim=partial(note_claim, settings.home),
         )
         self.heartbeat = Heartbeat(settings.home, settings.pool)

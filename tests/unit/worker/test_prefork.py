@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from servers import wait_until
-from xtyl_engine.worker.prefork import Relay
+from xtyl_engine.worker.prefork import Pool, Relay
 
 
 def test_forked_processes_hear_of_each_other_and_of_the_end():
@@ -36,6 +36,15 @@ print(pool.idle())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["2", "3"]
+
+
+def test_a_process_between_two_notifications_is_not_asked_for():
+    """One that has ended its work a moment ago is idle, but not for long enough to need another notification."""
+    pool = Pool(3)
+    pool.mark(0, True)
+    pool.mark(1, False)
+    assert (pool.idle(), pool.idle(5.0)) == (2, 1)
+    wait_until(lambda: pool.idle(0.01) == 2)
 
 
 def test_a_sample_that_cannot_be_taken_costs_no_other(caplog):
