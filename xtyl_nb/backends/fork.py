@@ -53,6 +53,7 @@ def _let_go(database: Database) -> bool:
     wrong record of them."""
     deadline = time.monotonic() + IN_USE_SECONDS
     while True:
+        database.return_idle()
         pool: Any = database.engine.pool
         if not pool.checkedout():
             database.close()

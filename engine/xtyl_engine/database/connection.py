@@ -212,11 +212,15 @@ class Database:
             self.file.known = self.file.now
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection that is not in use."""
+        self.return_idle()
+        self.engine.dispose()
+
+    def return_idle(self) -> None:
+        """Give connections that nothing uses back to SQLAlchemy's pool, which then tells those in use."""
         with contextlib.suppress(IndexError):
             while True:
                 self._idle.pop().close()
-        self.engine.dispose()
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
