@@ -22,6 +22,7 @@ from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.worker.owners import Pulse
 from xtyl_engine.workflow.plan import Plan
 
 TIMES = {
@@ -60,6 +61,11 @@ def waiting(claim: Claim, options: int = 3, choose: int = 1) -> Waiting:
         "of": "draft",
     }
     return Waiting(claim=claim, output=json.dumps(shown))
+
+
+def dead(owner: str) -> Pulse:
+    """The answer about a worker's process that has died."""
+    return Pulse.ENDED
 
 
 def assert_counts_are_kept(transaction: Transaction, id: str) -> None:

@@ -67,7 +67,7 @@ class Oracle:
         job = self.jobs[key]
         self.state = "running"
         job.state, job.owner = "running", owner
-        job.attempts.append(Attempt(job.because))
+        job.attempts.append(Attempt("alone" if job.lost >= SUSPECT else job.because))
 
     def complete(self, key: tuple[str, str], number: int) -> None:
         """The first commit wins, whichever worker made it, and in whichever epoch; of a job that is over without a

@@ -126,6 +126,7 @@ END_ATTEMPT = (
 
 CLOSE_ATTEMPT = END_ATTEMPT.where(attempts.c.outcome.is_(None))
 
+ATTEMPT_REASON = select(attempts.c.because).where(attempts.c.job_id == B("job_id"), attempts.c.number == B("number"))
 ATTEMPT_OUTCOME = select(attempts.c.outcome).where(attempts.c.job_id == B("job_id"), attempts.c.number == B("number"))
 
 # How many attempts ended with this error since the job was last begun anew.

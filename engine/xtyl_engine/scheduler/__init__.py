@@ -2,8 +2,8 @@
 
 Other rooms submit with `submit`, control with `control`, and record outcomes with `commit`; the sweeper ends lost jobs with
 `locked_execution`, `cascade`, `rules` and `transitions`, sees to counts with `node_changes` and `mend_counts`, and to retries
-with `clock_steps`. The values and look-ups of `claim`, `outcomes`, `plan_cache`, `startable`, `templates` and `routing` are for
-every room that may import this one.
+with `clock_steps`; slots tell `isolation` what they execute. The values and look-ups of `claim`, `outcomes`, `plan_cache`,
+`startable`, `templates` and `routing` are for every room that may import this one.
 """
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "clock_steps",
     "commit",
     "control",
+    "isolation",
     "locked_execution",
     "long_control",
     "mend_counts",

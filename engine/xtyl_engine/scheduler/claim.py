@@ -10,7 +10,7 @@ from typing import Any
 from xtyl_engine.database import statements as sql
 from xtyl_engine.events import EventKind
 from xtyl_engine.scheduler import transitions
-from xtyl_engine.scheduler.isolation import ASK_AGAIN_SECONDS, Isolation
+from xtyl_engine.scheduler.isolation import ALONE, ASK_AGAIN_SECONDS, AtWork, Isolation
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.scheduler.rate_limits.permits import FRONT_SHUT, READY_OPEN, READY_SHUT, Gate, joined
@@ -34,13 +34,15 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimant:
-    """The process that claims: `owner` names it in leases, and `asked` is when it asked, in seconds since its machine's boot."""
+    """The process that claims: `owner` names it in leases, `asked` is when it asked, in seconds since its machine's boot, and
+    `at_work` is what it executes besides."""
 
     owner: str
     lease_seconds: float
     beat_seconds: float
     asked: float
     isolation: Isolation
+    at_work: AtWork
 
 
 def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claimant) -> Grant:
@@ -48,14 +50,17 @@ def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claiman
     room = _room(locked, want)
     if room <= 0:
         return Grant()
-    if claimant.isolation.bars(locked, claimant.owner):
+    if claimant.isolation.bars(locked, claimant.owner, claimant.at_work):
         return Grant(wait_seconds=ASK_AGAIN_SECONDS)
     asked_for = {"execution_id": locked.id, "now": locked.now, "limit": room, "shut": gate.closed()}
     found = locked.transaction.rows(READY_OPEN if asked_for["shut"] else sql.READY, asked_for)
-    admitted = claimant.isolation.admitted(locked, claimant.owner, found)
+    admitted = claimant.isolation.admitted(locked, claimant.owner, claimant.at_work, found)
     taken = _admitted(admitted, gate, want)
     if taken:
         locked.make("start")
+        if claimant.isolation.is_alone:
+            # If its worker dies, the reason tells whose fault that was.
+            taken = [(*row[:5], ALONE, *row[6:]) for row in taken]
         _write_claims(locked, taken, claimant)
     wait = ASK_AGAIN_SECONDS if found and not admitted else None
     if (

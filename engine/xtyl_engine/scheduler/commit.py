@@ -19,7 +19,7 @@ from xtyl_engine.machine import since_boot
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.apply_outcomes import accept, mine
 from xtyl_engine.scheduler.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
-from xtyl_engine.scheduler.isolation import Isolation
+from xtyl_engine.scheduler.isolation import AtWork, Isolation
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Completed, Failed, Failure, Outcome, Waiting
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, Permits
@@ -41,7 +41,7 @@ class _Request:
 
 @dataclass(eq=False)
 class Recorder:
-    """Commits for one worker process. `owner` names the process in its leases."""
+    """Commits for one worker process. `owner` names the process in its leases; `at_work` tells what it executes."""
 
     database: Database
     owner: str
@@ -51,6 +51,7 @@ class Recorder:
     rates: ClaimPolicy = field(default_factory=ClaimPolicy)
     isolation: Isolation = field(default_factory=Isolation)
     beat_seconds: float = 3.0
+    at_work: Callable[[], AtWork] = AtWork
     _queue: deque[_Request] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -170,6 +171,7 @@ class Recorder:
             beat_seconds=self.beat_seconds,
             asked=since_boot(),
             isolation=self.isolation,
+            at_work=self._at_work_besides(requests),
         )
         executions = {id: LockedExecution(transaction, id, self.load) for id in ids}
         outcomes = {id: [o for r in requests for o in r.outcomes if o.claim.execution_id == id] for id in ids}
@@ -195,6 +197,11 @@ class Recorder:
             if locked.events or locked.changes:
                 locked.save()
         return grants, [event for locked in executions.values() for event in locked.events]
+
+    def _at_work_besides(self, requests: list[_Request]) -> AtWork:
+        """What this process executes when these requests have handed in their outcomes."""
+        attempts, left_behind = self.at_work()
+        return AtWork(set(attempts) - {o.claim.attempt for r in requests for o in r.outcomes}, left_behind)
 
     def _grant(
         self, executions: dict[str, LockedExecution], requests: list[_Request], permits: Permits, claimant: Claimant

@@ -69,6 +69,7 @@ class Executor:
     trace: Trace | None = None
     on_failure: Callable[[Claim, str, BaseException, Failure], None] | None = None
     _told: set[tuple[int, int]] = field(default_factory=set)
+    _left_behind: list[threading.Thread] = field(default_factory=list)
     _functions: Recent[tuple[str, str], Callable[..., Any]] = field(default_factory=lambda: Recent(FUNCTIONS_BYTES))
 
     def execute(self, claim: Claim) -> Outcome:
@@ -118,6 +119,12 @@ class Executor:
                 yield transaction
         except BackendError as error:
             raise _Unread(str(error)) from error
+
+    def left_behind(self) -> int:
+        """How many threads still run whose jobs ended by a timeout."""
+        for thread in [each for each in self._left_behind if not each.is_alive()]:
+            self._left_behind.remove(thread)
+        return len(self._left_behind)
 
     def type_of(self, claim: Claim) -> str:
         """The type of a claim's node, empty while its plan is not loaded here."""
@@ -190,7 +197,7 @@ class Executor:
             return Released(claim=claim, because="released")
         work = kind.run
         failpoint(Point.EFFECT_BEFORE)
-        done = work(config, context) if config.timeout is None else _within(config.timeout, work, config, context)
+        done = work(config, context) if config.timeout is None else self._within(config.timeout, work, config, context)
         failpoint(Point.EFFECT_DONE)
         output = spill(_encoded(done, self.store), self.store)
         if isinstance(done, Wait):
@@ -206,6 +213,36 @@ class Executor:
             usage=plain_usage(done.usage),
             cache_key=key,
         )
+
+    def _within(
+        self, seconds: float, work: Callable[..., Done | Wait], config: NodeConfig, context: Context
+    ) -> Done | Wait:
+        """Run in a separate thread and stop waiting after `seconds`; a thread cannot be killed, so it is left behind. Time in
+        which a finished result waits for room on a full disk does not count: the result is paid for."""
+        box: list[Done | Wait | BaseException] = []
+
+        def target() -> None:
+            try:
+                box.append(work(config, context))
+            except BaseException as error:
+                box.append(error)
+
+        # The context carries the names of the job for its log lines.
+        thread = threading.Thread(target=copy_context().run, args=(target,), name="xtyl-timed", daemon=True)
+        thread.start()
+        began, waited = time.monotonic(), context.artifacts.waited_seconds
+        waited[thread.ident or 0] = 0.0
+        while thread.is_alive() and (left := began + seconds + waited[thread.ident or 0] - time.monotonic()) > 0:
+            thread.join(left)
+        waited.pop(thread.ident or 0)
+        if not box:
+            self._left_behind.append(thread)
+            raise errors.NodeTimeout(
+                f"no result after {seconds:g} s", hint="Raise `timeout=`, or make the step smaller."
+            )
+        if isinstance(box[0], BaseException):
+            raise box[0]
+        return box[0]
 
     def _may_start(self, claim: Claim) -> bool:
         try:
@@ -279,29 +316,3 @@ def _encoded(done: Done | Wait, store: ArtifactStore) -> str:
         return encode(dict(done.output))
     except (TypeError, ValueError, RecursionError):
         return encode(plain(dict(done.output), store, where="the output", mends=True))
-
-
-def _within(seconds: float, work: Callable[..., Done | Wait], config: NodeConfig, context: Context) -> Done | Wait:
-    """Run in a separate thread and stop waiting after `seconds`; a thread cannot be killed, so it is abandoned. Time in which a
-    finished result waits for room on a full disk does not count: the result is paid for."""
-    box: list[Done | Wait | BaseException] = []
-
-    def target() -> None:
-        try:
-            box.append(work(config, context))
-        except BaseException as error:
-            box.append(error)
-
-    # The context carries the names of the job for its log lines.
-    thread = threading.Thread(target=copy_context().run, args=(target,), name="xtyl-timed", daemon=True)
-    thread.start()
-    began, waited = time.monotonic(), context.artifacts.waited_seconds
-    waited[thread.ident or 0] = 0.0
-    while thread.is_alive() and (left := began + seconds + waited[thread.ident or 0] - time.monotonic()) > 0:
-        thread.join(left)
-    waited.pop(thread.ident or 0)
-    if not box:
-        raise errors.NodeTimeout(f"no result after {seconds:g} s", hint="Raise `timeout=`, or make the step smaller.")
-    if isinstance(box[0], BaseException):
-        raise box[0]
-    return box[0]

@@ -69,6 +69,7 @@ class Process:
             others=(lambda: pool.idle(BETWEEN_SECONDS)) if is_forked else int,
             on_first_claim=partial(note_claim, settings.home),
         )
+        recorder.at_work = self.slots.at_work
         self.heartbeat = Heartbeat(settings.home, settings.pool)
         self.watch = Watch(settings, relay, self.slots, plans.load)
         self.sweeper = Sweeper(

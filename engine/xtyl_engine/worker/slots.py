@@ -18,6 +18,7 @@ from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.scheduler.claim import Grant
 from xtyl_engine.scheduler.commit import Recorder
+from xtyl_engine.scheduler.isolation import AtWork
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.telemetry.log_lines import about_execution
 from xtyl_engine.telemetry.samples import Meter
@@ -115,6 +116,11 @@ class Slots:
         """The claims whose jobs are executed here, or whose outcomes are not recorded yet."""
         with self._lock:
             return tuple(self._held.values())
+
+    def at_work(self) -> AtWork:
+        """What is executed here, whatever the record says of it."""
+        with self._lock:
+            return AtWork(tuple(self._held), self.executor.left_behind())
 
     def release(self) -> int:
         """Give back every held claim, because this process ends; returns how many there were."""

@@ -20,6 +20,7 @@ from xtyl_engine.scheduler import node_changes, transitions
 from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.clock_steps import STEP_SECONDS, bring_retries_forward
 from xtyl_engine.scheduler.commit import Publish
+from xtyl_engine.scheduler.isolation import ALONE
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.long_control import Steps, unfinished
 from xtyl_engine.scheduler.mend_counts import mend_counts
@@ -34,6 +35,8 @@ from xtyl_engine.workflow.plan import Plan
 
 log = logging.getLogger("xtyl")
 MAX_LOST = 3
+# So often if it was never certain whose death it was: a laptop that sleeps lets the leases of innocent jobs run out.
+MOST_LOST = 10
 MEND_SECONDS = 10.0
 MEND = "Find what ends the process, such as too little memory or a crash in a library, then `run.retry()`."
 
@@ -213,6 +216,8 @@ class Sweeper:
 def _lose(locked: LockedExecution, loss: Loss) -> list[EndedJob]:
     job, times = loss.job, loss.job.lost + loss.is_death
     words = f"its worker died or lost touch {times} times"
+    (because,) = locked.transaction.row(sql.ATTEMPT_REASON, {"job_id": job.job_id, "number": job.number}) or ("",)
+    is_proven = loss.is_certain and because == ALONE
     parameters = {
         "job_id": job.job_id,
         "number": job.number,
@@ -223,10 +228,9 @@ def _lose(locked: LockedExecution, loss: Loss) -> list[EndedJob]:
         "reason": "lost",
         "outcome": "lost",
         "error_class": str(ErrorClass.PERMANENT),
-        "error": f"quarantined: {words}, the last time with no other job beside it\n  {MEND}",
+        "error": f"quarantined: {words}{', the last time with no other job beside it' * is_proven}\n  {MEND}",
     }
-    # A job that was lost twice has run alone since.
-    poisoned = loss.is_death and times >= MAX_LOST
+    poisoned = loss.is_death and times >= (MAX_LOST if is_proven else MOST_LOST)
     if not locked.transaction.run(transitions.QUARANTINE if poisoned else transitions.LOSE, parameters):
         return []
     locked.transaction.run(sql.END_ATTEMPT, parameters | {"error": loss.why})

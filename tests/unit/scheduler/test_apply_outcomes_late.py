@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine_driver import Driver, completed, failed, retrying, waiting
+from engine_driver import Driver, completed, dead, failed, retrying, waiting
 from plans import chain, fan, plan_of
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
@@ -17,6 +17,7 @@ from xtyl_engine.errors import ErrorClass
 from xtyl_engine.providers.base import Usage
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
+from xtyl_engine.worker.owners import Pulse, unknown
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.worker.sweeper import MAX_LOST, Sweeper
 
@@ -26,16 +27,18 @@ def driver(database: Database) -> Driver:
     return Driver(database)
 
 
-def sweep(driver: Driver) -> None:
+def sweep(driver: Driver, pulse: Callable[[str], Pulse] = unknown) -> None:
     """One round of a sweeper that has no slots to fill."""
     slots = Slots(driver.recorder, None, lambda id: None, 0, 1.0)  # type: ignore[arg-type]
-    Sweeper(driver.database, slots, "sweeper", driver.published.extend, driver.plans.load, 10, 3, 1).put_back_lost()
+    sweeper = Sweeper(
+        driver.database, slots, "sweeper", driver.published.extend, driver.plans.load, 10, 3, 1, pulse=pulse
+    )
+    sweeper.put_back_lost()
 
 
 def lose(driver: Driver) -> None:
-    """Let the leases of all running jobs run out, and a sweep find them."""
-    driver.expire_leases()
-    sweep(driver)
+    """Let the processes of all running jobs die, and a sweep find them."""
+    sweep(driver, dead)
 
 
 def attempts(driver: Driver, claim: Claim) -> list[tuple[str, str | None]]:

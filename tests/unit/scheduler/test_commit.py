@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine_driver import Driver, completed, failed, retrying, waiting
+from engine_driver import Driver, completed, dead, failed, retrying, waiting
 from plans import chain, fan, layered, plan_of
 from servers import wait_until
 from xtyl_engine.database.connection import Database, Transaction
@@ -24,6 +24,7 @@ from xtyl_engine.scheduler.claim import Grant
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.isolation import ASK_AGAIN_SECONDS, FORGET_SECONDS
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
+from xtyl_engine.worker.owners import Pulse, unknown
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.worker.sweeper import MAX_LOST, Sweeper
 from xtyl_engine.workflow.plan import Plan
@@ -36,11 +37,17 @@ def driver(database: Database) -> Driver:
     return Driver(database)
 
 
-def sweep(driver: Driver, load: Callable[[Transaction, str], Plan] | None = None, *, owner: str = "sweeper") -> None:
+def sweep(
+    driver: Driver,
+    load: Callable[[Transaction, str], Plan] | None = None,
+    *,
+    owner: str = "sweeper",
+    pulse: Callable[[str], Pulse] = unknown,
+) -> None:
     """One round of a sweeper that has no slots to fill."""
     slots = Slots(driver.recorder, None, lambda id: None, 0, 1.0)  # type: ignore[arg-type]
     load = load or driver.plans.load
-    Sweeper(driver.database, slots, owner, driver.published.extend, load, 10, 3, 1).put_back_lost()
+    Sweeper(driver.database, slots, owner, driver.published.extend, load, 10, 3, 1, pulse=pulse).put_back_lost()
 
 
 def together(driver: Driver, *requests: tuple[Sequence[Outcome], str, int]) -> list[Future[Grant]]:
@@ -237,8 +244,7 @@ def test_poison_is_quarantined_after_three_losses(driver: Driver) -> None:
     id = driver.submit(chain(2))
     for _ in range(MAX_LOST):
         assert driver.claim(id)
-        driver.expire_leases()
-        sweep(driver)
+        sweep(driver, pulse=dead)
     assert driver.states(id) == {"n0@0": "quarantined", "n1@0": "skipped"}
     assert driver.state(id) == "failed"
     assert "3 times" in str(driver.jobs(id)["n0", "0"].error)
@@ -616,8 +622,7 @@ def test_a_late_duplicate_keeps_the_first_output(driver: Driver) -> None:
 def lose_all(driver: Driver, *ids: str, want: int = 20) -> list[Claim]:
     """Let the process claim what it can, and die; what it held."""
     held = [claim for id in ids for claim in driver.claim(id, want)]
-    driver.expire_leases()
-    sweep(driver)
+    sweep(driver, pulse=dead)
     return held
 
 
@@ -659,8 +664,7 @@ def test_the_poisonous_jobs_of_two_runs_are_found_and_no_other_is_lost(driver: D
         if any(claim.item in poison[claim.execution_id] for claim in held):
             deaths += 1
             driver.recorder.owner = f"worker-{deaths}"
-            driver.expire_leases()
-            sweep(driver)
+            sweep(driver, pulse=dead)
         else:
             for claim in held:
                 driver.record(claim.execution_id, completed(claim))

@@ -26,6 +26,7 @@ from xtyl_engine.errors import ControlRefused, DecisionRefused, ErrorClass
 from xtyl_engine.scheduler.outcomes import Claim, Outcome, Released
 from xtyl_engine.settings import load_settings
 from xtyl_engine.worker.execute import Executor
+from xtyl_engine.worker.owners import Pulse
 from xtyl_engine.worker.slots import Slots
 from xtyl_engine.worker.sweeper import Sweeper
 
@@ -104,13 +105,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=workers, other=workers)
     def die(self, worker: int, other: int) -> None:
-        """A worker's leases run out, and another's sweep finds them."""
+        """A worker dies, and another's sweep finds what it held."""
         owner = self.drivers[worker].recorder.owner
-        with self.drivers[other].database.engine.begin() as connection:
-            connection.execute(
-                text("UPDATE agent_jobs SET lease = 1 WHERE state = 'running' AND owner = :owner"), {"owner": owner}
-            )
-        sweeper(self.drivers[other]).put_back_lost()
+        sweeper(self.drivers[other], owner).put_back_lost()
         self.oracle.lose(owner)
 
     @rule(row=st.integers(0, ROWS - 1), worker=workers, reject=st.booleans())
@@ -184,11 +181,15 @@ class Machine(RuleBasedStateMachine):
             )
 
 
-def sweeper(driver: Driver) -> Sweeper:
-    """One of another worker's rounds."""
+def sweeper(driver: Driver, dead: str) -> Sweeper:
+    """One of another worker's rounds, to which one owner's process has ended."""
     executor = Executor(load_settings(), driver.database, driver.plans, None, driver.recorder.may_start)  # type: ignore[arg-type]
     slots = Slots(driver.recorder, executor, lambda id: None, 1, 1.0)
-    return Sweeper(driver.database, slots, "sweeper", driver.published.extend, driver.plans.load, 10, 3, 1)
+
+    def pulse(owner: str) -> Pulse:
+        return Pulse.ENDED if owner == dead else Pulse.ALIVE
+
+    return Sweeper(driver.database, slots, "sweeper", driver.published.extend, driver.plans.load, 10, 3, 1, pulse=pulse)
 
 
 def test_sql_says_what_the_rules_say(database: Database) -> None:
