@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 from xtyl_engine.database.connection import Database, Transaction, may_pass
@@ -154,7 +155,11 @@ class Recorder:
             {outcome.claim.execution_id for r in requests for outcome in r.outcomes}
             | {r.execution_id for r in requests}
         )
-        return self.database.transact(lambda transaction: self._apply(transaction, ids, requests, alone))
+        grants, events, isolation = self.database.transact(
+            lambda transaction: self._apply(transaction, ids, requests, alone)
+        )
+        self.isolation = isolation
+        return grants, events
 
     def _deliver(self, requests: list[_Request], grants: list[Grant], events: list[Event]) -> None:
         for request, grant in zip(requests, grants, strict=True):
@@ -164,13 +169,13 @@ class Recorder:
 
     def _apply(
         self, transaction: Transaction, ids: list[str], requests: list[_Request], alone: bool
-    ) -> tuple[list[Grant], list[Event]]:
+    ) -> tuple[list[Grant], list[Event], Isolation]:
         claimant = Claimant(
             owner=self.owner,
             lease_seconds=self.lease_seconds,
             beat_seconds=self.beat_seconds,
             asked=since_boot(),
-            isolation=self.isolation,
+            isolation=copy(self.isolation),
             at_work=self._at_work_besides(requests),
         )
         executions = {id: LockedExecution(transaction, id, self.load) for id in ids}
@@ -196,7 +201,7 @@ class Recorder:
         for locked in executions.values():
             if locked.events or locked.changes:
                 locked.save()
-        return grants, [event for locked in executions.values() for event in locked.events]
+        return grants, [event for locked in executions.values() for event in locked.events], claimant.isolation
 
     def _at_work_besides(self, requests: list[_Request]) -> AtWork:
         """What this process executes when these requests have handed in their outcomes."""

@@ -32,7 +32,8 @@ class AtWork(NamedTuple):
 @dataclass(eq=False)
 class Isolation:
     """How one process lets suspects run alone. In a suspect's turn it claims nothing new until it is empty, then the
-    suspect, and goes on when that has ended. If other executions had to wait meanwhile, no suspect has a turn for as long."""
+    suspect, and goes on when that has ended. If other executions had to wait meanwhile, no suspect has a turn for as long.
+    A transaction changes a copy, which counts once it is committed."""
 
     clock: Callable[[], float] = time.monotonic
     # Whether the suspect that was admitted last is all that its process executes.
@@ -85,7 +86,7 @@ class Isolation:
         return self.clock() > self._asked + FORGET_SECONDS
 
     def _end(self) -> None:
-        """End the turn. SQL is asked whether it lasts, so that a claim that was rolled back ends it too."""
+        """End the turn."""
         if self._has_kept_waiting:
             now = self.clock()
             self._rests_until = now + max(now - self._began, 2 * ASK_AGAIN_SECONDS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from engine_driver import Driver, completed, dead
 from plans import chain
 from servers import wait_until
 from xtyl_engine.database.connection import Database
+from xtyl_engine.failpoints import arm
 from xtyl_engine.scheduler.isolation import AtWork
 from xtyl_engine.scheduler.outcomes import Claim, Outcome
 from xtyl_engine.settings import load_settings
@@ -22,6 +25,12 @@ from xtyl_engine.worker.sweeper import MAX_LOST, MOST_LOST, Sweeper
 @pytest.fixture
 def driver(database: Database) -> Driver:
     return Driver(database)
+
+
+@pytest.fixture
+def disarmed(tmp_path: Path) -> Iterator[None]:
+    yield
+    arm(None, tmp_path)
 
 
 class Patient(Executor):
@@ -110,3 +119,17 @@ def test_a_lease_that_ran_out_proves_no_death(driver: Driver) -> None:
     error = str(driver.jobs(id)["n0", "0"].error)
     assert f"died or lost touch {MOST_LOST} times\n" in error
     assert "no other job" not in error
+
+
+def test_a_claim_that_is_rolled_back_and_repeated_keeps_the_turn(
+    driver: Driver, tmp_path: Path, disarmed: None
+) -> None:
+    """The suspect for which another run was kept waiting starts with the second try, and not after a rest."""
+    id, other = driver.submit(chain(1)), driver.submit(chain(1), rows=2)
+    make_suspects(driver, id)
+    (beside,) = driver.claim(other)
+    assert driver.claim(id) == driver.claim(other) == ()
+    driver.record(other, completed(beside))
+    arm("commit/before=cut", tmp_path)
+    assert len(driver.claim(id)) == 1
+    assert driver.claim(other) == ()
