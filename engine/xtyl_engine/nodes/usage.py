@@ -33,16 +33,20 @@ def plain_usage(told: Any) -> Usage | None:
 
 
 def _name(told: Any, field: str) -> str:
-    value = getattr(told, field, None)
-    return "" if value is None else mend(str(value))[:MAX_NAME_LENGTH]
+    # A report of any library may be told, and its fields and their values may raise.
+    with suppress(Exception):
+        value = getattr(told, field, None)
+        return "" if value is None else mend(str(value))[:MAX_NAME_LENGTH]
+    log.warning("its provider's report of its %s cannot be read: it is unknown", field)
+    return ""
 
 
 def _amount(told: Any, field: str, read: Callable[[Any], Any], most: float) -> Any:
-    value = getattr(told, field, None)
-    if value is None:
-        return None
-    # A number of any library may be told, and its class may raise from any method.
+    value: Any = "a field that cannot be read"
     with suppress(Exception):
+        value = getattr(told, field, None)
+        if value is None:
+            return None
         amount = read(value)
         if 0 <= amount <= most and not isinstance(value, str | bytes | bool):
             return amount

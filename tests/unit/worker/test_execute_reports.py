@@ -95,6 +95,43 @@ def test_an_odd_usage_costs_no_result(bench: Workbench, told: Any, tokens: int |
     assert [None if value != value else value for value in (job["tokens"], job["cost"])] == [tokens, cost]
 
 
+class Lazy:
+    """A report that looks its fields up when they are asked for, and finds nothing; its model's name has no text."""
+
+    provider = "odd"
+
+    class Model:
+        """A name that cannot be written."""
+
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    model = Model()
+
+    @property
+    def tokens(self) -> int:
+        raise KeyError("total_tokens")
+
+    cost = 0.25
+
+
+class Late(Odd):
+    """A provider whose usage is such a report."""
+
+    def write(self, request: TextRequest) -> TextResult:
+        return TextResult(text="paid", usage=Lazy())  # type: ignore[arg-type]
+
+
+def test_a_usage_whose_fields_raise_costs_no_result(bench: Workbench) -> None:
+    """The text is kept; what can be read is recorded, and the rest is unknown."""
+    bench.executor.provider = lambda name: Late()
+    run = bench.done(xt.Workflow("odd").generate_copy("line", prompt="x", cache=False))
+    (job,) = run.jobs().to_dict("records")
+    assert (run.state, run.frame()["line"][0]) == ("completed", "paid")
+    assert (job["provider"], job["model"], job["cost"]) == ("odd", "", 0.25)
+    assert job["tokens"] != job["tokens"] or job["tokens"] is None
+
+
 def test_an_odd_text_of_a_function_costs_no_result(bench: Workbench) -> None:
     """Half a surrogate pair and NUL in what a function returns are mended, and the steps after it read the rest."""
     flow = (
