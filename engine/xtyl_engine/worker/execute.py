@@ -262,7 +262,13 @@ class Executor:
         if claim.late_output is None or not self.store.keep_all(claim.late_output):
             return None
         plan = self.plans.known(claim.template_id) or self._load(claim)
-        items = len(unspill(claim.late_output, self.store)["items"]) if plan.nodes[claim.node].expands else None
+        items = None
+        if plan.nodes[claim.node].expands:
+            listed = unspill(claim.late_output, self.store).get("items")
+            if not isinstance(listed, list):
+                # A type of another package keeps its list elsewhere. Only its handler says how long it is.
+                return None
+            items = len(listed)
         with self._reading() as transaction:
             (branch,) = transaction.row(sql.BRANCH, {"job_id": claim.job_id}) or (None,)
         return Completed(claim=claim, output=claim.late_output, items=items, branch=branch)

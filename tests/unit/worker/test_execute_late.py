@@ -82,18 +82,22 @@ def run(config, context):
     work.pop()(context)
     return Done(output={"value": 1})
 
+def unlisted(config, context):
+    return Done(output={"found": [1, 2]}, items=2)
+
 LONG = NodeType(name="long", config=NodeConfig, run=run)
+UNLISTED = NodeType(name="unlisted", config=NodeConfig, run=unlisted, main="found", expands=True)
 """
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two node types of another package: `season` has exclusive branches, and its output does not name the branch taken;
-    `long` does what its module's `work` holds."""
+    `long` does what its module's `work` holds; the list of `unlisted` is not under `items`."""
     site = tmp_path / "site"
     (site / "kinds-1.dist-info").mkdir(parents=True)
     (site / "kinds-1.dist-info" / "entry_points.txt").write_text(
-        "[xtyl.nodes]\nseason = late_season:SEASON\nlong = late_long:LONG\n"
+        "[xtyl.nodes]\nseason = late_season:SEASON\nlong = late_long:LONG\nunlisted = late_long:UNLISTED\n"
     )
     (site / "kinds-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: kinds\nVersion: 1\n")
     (site / "late_season.py").write_text(SEASON)
@@ -121,6 +125,17 @@ def test_a_late_branch_is_taken_alone(bench: Workbench) -> None:
     run.resume()
     bench.work(run)
     assert dict(run.jobs().set_index("node")["status"]) == {"when": "completed", "coat": "skipped", "hat": "completed"}
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_late_list_that_does_not_say_its_length_is_made_anew(bench: Workbench) -> None:
+    """A type of another package keeps its list under a name of its own: its job is not failed for its kept result."""
+    flow = xt.Workflow("list").node("unlisted", "made").call("next", lambda: 1, over="made")
+    run = stopped_late(bench, flow)
+    run.resume()
+    bench.work(run)
+    assert dict(run.jobs().groupby("node")["status"].agg(set)) == {"made": {"completed"}, "next": {"completed"}}
+    assert run.outputs("next")["value"].tolist() == [1, 1]
 
 
 def test_a_late_result_whose_file_is_gone_is_made_anew(bench: Workbench) -> None:
