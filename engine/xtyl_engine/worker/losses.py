@@ -115,7 +115,7 @@ class Losses:
         return lost
 
     def _lost_here(self, mine: list[Running], same: Mapping[Hashable, float]) -> list[Loss]:
-        """Of this process's own jobs that it does not hold, those whose lease is over, as of an owner nobody can ask."""
+        """Of this process's own jobs that it does not hold, those whose lease is over, as of an owner that cannot be asked."""
         whys = [(job, self._by_lease(job.is_overdue, same[_key(job)])) for job in mine]
         return [Loss(job, self.owner, why, is_death=False) for job, why in whys if why]
 
@@ -151,7 +151,7 @@ class Losses:
                 return self._by_lease(is_overdue, seconds)
 
     def _by_lease(self, is_overdue: bool, seconds: float) -> str:
-        """How a job is lost that nobody can be asked about."""
+        """How a job is lost whose owner cannot be asked."""
         if is_overdue and self._looked >= self._patient_until:
             return RAN_OUT
         return _silent("its lease", seconds, self.silent_seconds)
