@@ -34,6 +34,7 @@ MOST_SCANNED = 100
 UNSWEPT_SECONDS = 3.0
 _J = jobs.c
 _LAST_LEASE = select(func.max(_J.lease), Now()).where(sql.job_in(JobState.RUNNING))
+_SUSPECT = select(_J.id).where(sql.job_in(JobState.RUNNING), _J.lost >= sql.SUSPECT_LOST).limit(1)
 _OUTPUT = select(_J.output).where(_J.id == sql.B("job_id"))
 _ERROR = select(_J.item, _J.error).where(_J.id == sql.B("job_id"))
 _REVIEWS = (
@@ -220,8 +221,11 @@ class Overviews:
             ready = [name for name, node in nodes.items() if node.counts.get(JobState.READY)]
             limit = self._limit(transaction, plan, ready)
             words = limit or self._queries.retry_or_worker(transaction, execution.id)
-            types = {plan.nodes[name].type for name in ready}
-            return awaited(self._rates.route.heavy, types) if words == "a worker" else words
+            if words != "a worker":
+                return words
+            if transaction.row(_SUSPECT) is not None:
+                return "a worker: one of another run is running alone, because its worker died twice while it ran"
+            return awaited(self._rates.route.heavy, {plan.nodes[name].type for name in ready})
         waiting = [name for name, node in nodes.items() if node.counts.get(JobState.WAITING)]
         if not waiting:
             return None

@@ -133,3 +133,13 @@ def test_a_claim_that_is_rolled_back_and_repeated_keeps_the_turn(
     arm("commit/before=cut", tmp_path)
     assert len(driver.claim(id)) == 1
     assert driver.claim(other) == ()
+
+
+def test_a_run_that_stands_still_for_a_suspect_says_so(driver: Driver) -> None:
+    """While a suspect runs alone, the other run does not wait for a worker that is missing, and says what it waits for."""
+    suspect, beside = driver.submit(chain(1)), driver.submit(chain(1))
+    make_suspects(driver, suspect)
+    assert driver.claim(suspect)
+    assert driver.claim(beside) == ()
+    assert "running alone" in str(driver.overview(beside).waiting_for)
+    assert driver.overview(suspect).waiting_for is None
