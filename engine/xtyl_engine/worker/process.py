@@ -42,10 +42,7 @@ class Process:
         arm(settings.crash, settings.home)
         self.pool = pool
         self.shutdown_seconds = settings.shutdown_seconds
-        # A forked process has one slot, and sibling processes have the others.
-        is_forked = settings.pool == PREFORK
-        count = 1 if is_forked else settings.slots
-        self.database = Database(settings.database_url, pool_size=count + 4)
+        self.database = Database(settings.database_url, pool_size=_slot_count(settings) + 4)
         ensure_schema(self.database)
         self.owners = Owners(settings.home)
         self.owners.tidy(self._owners_of_jobs)
@@ -58,17 +55,7 @@ class Process:
         )
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=HOLD_SECONDS)
         executor = Executor(settings, self.database, plans, store, recorder.may_start)
-        route = rates.route
-        self.slots = Slots(
-            recorder,
-            executor,
-            lambda id: notify_workers(app, id, (route.queue,)),
-            count,
-            settings.slice_seconds,
-            forward=lambda id: notify_workers(app, id, (route.other_queue,)),
-            others=(lambda: pool.idle(BETWEEN_SECONDS)) if is_forked else int,
-            on_first_claim=partial(note_claim, settings.home),
-        )
+        self.slots = self._slots(app, settings, recorder, executor)
         recorder.at_work = self.slots.at_work
         self.heartbeat = Heartbeat(settings.home, settings.pool)
         self.watch = Watch(settings, relay, self.slots, plans.load)
@@ -89,6 +76,20 @@ class Process:
         self.sweeper.start()
         self.keeper = keep_house(settings, self.database, lambda ids: forget_streams(settings.event_url, ids))
         threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
+
+    def _slots(self, app: Celery, settings: Settings, recorder: Recorder, executor: Executor) -> Slots:
+        route = recorder.rates.route
+        is_forked = settings.pool == PREFORK
+        return Slots(
+            recorder,
+            executor,
+            lambda id: notify_workers(app, id, (route.queue,)),
+            _slot_count(settings),
+            settings.slice_seconds,
+            forward=lambda id: notify_workers(app, id, (route.other_queue,)),
+            others=(lambda: self.pool.idle(BETWEEN_SECONDS)) if is_forked else int,
+            on_first_claim=partial(note_claim, settings.home),
+        )
 
     @property
     def is_own(self) -> bool:
@@ -121,3 +122,8 @@ class Process:
         self.publisher.close()
         self.database.close()
         self.watch.close()
+
+
+def _slot_count(settings: Settings) -> int:
+    """A forked process has one slot, and sibling processes have the others."""
+    return 1 if settings.pool == PREFORK else settings.slots
