@@ -82,18 +82,35 @@ def workbench(
 
 
 @contextlib.contextmanager
+def before_reads(database: Database, act: Callable[[], None]) -> Iterator[None]:
+    """While the block lasts, `act` is called before each read of the database."""
+
+    def watch(connection: Any, *_: Any) -> None:
+        connection.set_trace_callback(lambda statement: act() if statement == "BEGIN" else None)
+
+    # SQLite's connections stay out of the pool between transactions, so each new one tells when a read begins.
+    name, told = ("connect", watch) if database.is_sqlite else ("checkout", lambda *_: act())
+    database.close()
+    event.listen(database.engine, name, told)
+    try:
+        yield
+    finally:
+        event.remove(database.engine, name, told)
+        database.close()
+
+
+@contextlib.contextmanager
 def moving(database: Database, settings: Settings, id: str) -> Iterator[None]:
     """While the block lasts, each read of the database finds one more job done than the read before."""
     own, plans = Database(database.url), PlanCache()
     recorder = Recorder(own, "mover", 10.0, lambda events: None, plans.load)
     executor = Executor(settings, own, plans, ArtifactStore(settings.artifacts_folder), recorder.may_start)
 
-    def move(*_: Any) -> None:
+    def move() -> None:
         recorder.record([executor.execute(claim) for claim in recorder.record([], id, 1).claims], id, 0)
 
-    event.listen(database.engine, "checkout", move)
     try:
-        yield
+        with before_reads(database, move):
+            yield
     finally:
-        event.remove(database.engine, "checkout", move)
         own.close()
