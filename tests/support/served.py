@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import subprocess
 import sys
 import urllib.request
@@ -31,7 +32,8 @@ def serve(
 ) -> Iterator[Served]:
     """The API of the back end that settings name, until the block ends; `start` is the `xtyl` of another release, with the
     environment that finds it."""
-    token = make_token(settings)
+    # One back end may be served twice, and a token's name is taken once.
+    token = make_token(settings, name=f"tests-{secrets.token_hex(4)}")
     port = free_port()
     with open(settings.log_folder / "api.log", "ab") as log:
         api = subprocess.Popen(
@@ -49,7 +51,7 @@ def serve(
         api.wait(40)
 
 
-def make_token(settings: Settings, *, name: str = "tests", role: str = "write", project: str = "*") -> str:
+def make_token(settings: Settings, *, name: str, role: str = "write", project: str = "*") -> str:
     """Make a token with the command, which shows it once."""
     command = [XTYL, "token", "create", name, "--role", role, "--project", project]
     said = subprocess.run(command, env=settings.child_environ(), capture_output=True, text=True, check=True, timeout=60)
