@@ -168,8 +168,9 @@ def test_an_interrupt_while_waiting_leaves_the_run_going(gate, tmp_path):
     once = "try:\n    run.wait(0.05)\nexcept xt.WaitTimeout:\n    pass\n"
     # Said from within the wait, which has looked once, so that the interrupt does not come before it.
     told = (
-        "from sqlalchemy import event\nfrom xtyl_nb.backends.connect import backend\n"
-        "event.listen(backend().database.engine, 'checkin', lambda *_: print('waiting', flush=True))\n"
+        "import sys\nfrom xtyl_engine.queries.executions import Queries\nlook = Queries.sequence.__code__\n"
+        "def tell(frame, what, _):\n    if what == 'return' and frame.f_code is look:\n        print('waiting', flush=True)\n"
+        "sys.setprofile(tell)\n"
     )
     code = f"{ready}import xtyl_nb as xt\nrun = xt.attach({run.id!r})\n{once}{told}run.wait()"
     client = subprocess.Popen(
