@@ -250,10 +250,20 @@ def test_another_name_of_the_same_python_is_no_other(home: Settings, effects: Ef
 
 def test_a_worker_that_never_comes_is_named(home: Settings, effects: Effects) -> None:
     """Where the supervisor lives and its worker does not, the run says how often it was started again."""
-    run = begun(home, effects)
+    run = begun(home, effects, 20)
     found = presence(home.home)
+    assert found.server_pid is not None
+    # A worker starts in less than the second in which one that was seen is not looked for. This one cannot come before it is
+    # frozen, because its server answers nothing until then.
+    os.kill(found.server_pid, signal.SIGSTOP)
     kill(found.worker_pid)
+    wait_until(lambda: presence(home.home).worker_pid not in (None, found.worker_pid))
+    late = presence(home.home).worker_pid
+    assert late is not None
+    os.kill(late, signal.SIGSTOP)
+    os.kill(found.server_pid, signal.SIGCONT)
     wait_until(lambda: "the back end is starting; restarts so far: 1," in (run.waiting_for or ""))
+    os.kill(late, signal.SIGCONT)
     run.wait(60)
 
 
