@@ -35,7 +35,7 @@ from servers import embedded_home, valkey_server, wait_until
 from xtyl_engine.database import schema
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import HEAD, ensure_schema, revision
-from xtyl_engine.embedded.client import down
+from xtyl_engine.embedded.client import down, ensure
 from xtyl_engine.errors import BackendError
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.cli.main import main
@@ -92,6 +92,8 @@ def test_runs_go_on_that_a_release_had_to_leave(settings: Settings) -> None:
     """After its back end was killed: jobs that were over stay so, those that ran are lost and run again, the review is decided,
     the retry comes, and functions by value, by what they name of ours and by import path give their results."""
     left = leave_midway(settings)
+    # On purpose: a look starts no back end where the one that was killed left a record of other settings.
+    ensure(settings)
     run, before = xt.attach(left["run"]), {(job["node"], job["row"]): job for job in left["jobs"]}
     wait_until(lambda: has_lost(run, "held", 2))
     assert list(run.reviews().index) == [("pick", "a", 0), ("pick", "b", 0)]
