@@ -215,6 +215,8 @@ class Database:
         """Close every connection that is not in use."""
         self.return_idle()
         self.engine.dispose()
+        # Only connections that were taken since are put at hand again.
+        self._idle = []
 
     def return_idle(self) -> None:
         """Give connections that nothing uses back to SQLAlchemy's pool, which then tells those in use."""
@@ -244,14 +246,14 @@ class Database:
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Any]:
         driver_error = self.engine.dialect.loaded_dbapi.Error
+        idle, is_kept = self._idle, False
         try:
-            connection = self._idle.pop()
+            connection = idle.pop()
         except IndexError:
             connection = self._opened()
-        known, is_kept = self.file.known, False
         try:
             yield connection
-            is_kept = len(self._idle) < self._room and known == self.file.known
+            is_kept = len(idle) < self._room and idle is self._idle
         except driver_error as error:
             if not self.is_sqlite:
                 connection.invalidate(error)
@@ -261,7 +263,7 @@ class Database:
             raise self.translated(error) from error
         finally:
             if is_kept:
-                self._idle.append(connection)
+                idle.append(connection)
             else:
                 connection.close()
 

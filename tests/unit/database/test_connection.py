@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import gc
+import os
 import sqlite3
 import subprocess
 import sys
@@ -38,6 +40,17 @@ def test_a_write_is_there_for_every_reader(database: Database) -> None:
     with database.read() as transaction:
         assert transaction.row(COUNT) == (1,)
         assert transaction.rows(text("SELECT x FROM t WHERE x = 2")) == []
+
+
+def test_a_closed_database_keeps_no_file_open(tmp_path: Path) -> None:
+    """A connection that is in use while its database is closed is let go once its transaction ends."""
+    file = tmp_path / "x.db"
+    database = opened(file)
+    database.transact(lambda transaction: transaction.run(CREATE))
+    with database.read():
+        database.close()
+    gc.collect()
+    assert str(file) not in [os.path.realpath(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")]
 
 
 def test_an_error_inside_undoes_all_of_it(database: Database) -> None:
