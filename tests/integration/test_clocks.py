@@ -4,6 +4,7 @@ process loses a job. A killed one loses its jobs at once, whatever the clock say
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -189,11 +190,14 @@ def test_a_frozen_worker_keeps_its_jobs(hasty: Settings, effects: Effects, tmp_p
 
 
 def test_a_worker_frozen_for_long_loses_its_jobs(hasty: Settings, effects: Effects, tmp_path: Path) -> None:
-    """Another worker takes them after the silence that is set, and the attempts say that the first one lived."""
+    """Another worker takes them after the silence that is set, though the first one keeps the turn to write, and the attempts
+    say that it lived."""
     gate, silent = tmp_path / "gate", replace(hasty, silent_seconds=2.0)
     with fleet(silent) as frozen:
         run = held_jobs(effects, gate)
-        with fleet(silent):
+        with fleet(silent), open(f"{silent.home / 'xtyl.db'}-turn", "rb") as turn:
+            # Not within a transaction, which would keep SQLite's own lock as well.
+            fcntl.flock(turn, fcntl.LOCK_EX)
             os.killpg(frozen.pid, signal.SIGSTOP)
             end(run, gate)
     assert Counter(effects.lines()) == {f"job {n}": 2 for n in range(JOBS)}

@@ -28,7 +28,10 @@ from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.server_hints import POSTGRESQL, SQLITE, remedy
 
 T = TypeVar("T")
-TURN_SECONDS = 15.0
+# As long as a transaction may last; then SQLite's own lock decides. A process that is frozen in its turn must not hold up the
+# others for so long that they take their own wait for a reason to spare its jobs.
+TURN_SECONDS = 0.5
+LOCKED_SECONDS = 15.0
 PREPARE = "prepare_threshold"
 # More than there are statements; those that are made for one call must not add up over months.
 REMEMBERED_STATEMENTS = 1_000
@@ -337,7 +340,7 @@ def _is_lost(error: BaseException) -> bool:
 
 def _set(connection: sqlite3.Connection, pragma: str) -> None:
     """Set a pragma, retrying while locked: switching to WAL ignores busy_timeout."""
-    deadline = time.monotonic() + TURN_SECONDS
+    deadline = time.monotonic() + LOCKED_SECONDS
     while True:
         try:
             connection.execute(f"PRAGMA {pragma}").close()
