@@ -35,6 +35,9 @@ KEY_BYTES = 32
 _OURS = ("xtyl_engine", "xtyl_nb")
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _packing = threading.RLock()
+# Loading imports modules. Threads that enter modules which import each other from different sides find one that is half
+# made, or are told of a deadlock.
+_loading = threading.RLock()
 # Each cell that defines a function is a file of its own; `linecache` never forgets one.
 SOURCE_CHARACTERS = 8 * 1024 * 1024
 _sources: Recent[str, None] = Recent(SOURCE_CHARACTERS)
@@ -132,7 +135,8 @@ def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function
         )
     try:
         # Safe to load: signed by our own key and pinned to this Python, both checked above.
-        function, filename, lines = _Unpickler(io.BytesIO(packed.blob)).load()
+        with _loading:
+            function, filename, lines = _Unpickler(io.BytesIO(packed.blob)).load()
     except Exception as error:
         raise FunctionRejected(
             f"{packed.name}() cannot be loaded on this worker: {type(error).__name__}: {error}",
@@ -191,7 +195,8 @@ def load_reference(text: str) -> Function:
     """The function that a `module:qualname` names. Raises FunctionRejected if there is none."""
     module, _, name = text.partition(":")
     try:
-        found = _resolve(module, name)
+        with _loading:
+            found = _resolve(module, name)
     except Exception as error:
         # Importing runs the module's own code, which may raise anything.
         raise FunctionRejected(
