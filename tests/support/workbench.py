@@ -74,7 +74,9 @@ def workbench(
     home = folder / "bench"
     home.mkdir(mode=0o700, parents=True)
     with server() as broker:
-        environ = {"XTYL_HOME": str(home), "XTYL_REDIS_URL": broker, "XTYL_ACCEPT_FUNCTIONS": "1", **variables}
+        # A back end of other tests may be named in the environment: its database is not this one's.
+        own = {"XTYL_HOME": str(home), "XTYL_DATABASE_URL": "", "XTYL_REDIS_URL": broker, "XTYL_ACCEPT_FUNCTIONS": "1"}
+        environ = {**own, **variables}
         try:
             yield Workbench(used_backend(environ))
         finally:
