@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import xtyl_nb as xt
+from offering import node_types_of
 from workbench import Workbench, workbench
 from xtyl_engine.database.connection import Database
-from xtyl_engine.nodes import registry
 from xtyl_engine.nodes.base import Context
 from xtyl_engine.scheduler.outcomes import Claim, Outcome, Released
 from xtyl_nb.runs.run import Run
@@ -91,25 +91,12 @@ UNLISTED = NodeType(name="unlisted", config=NodeConfig, run=unlisted, main="foun
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def installed(tmp_path: Path) -> Iterator[None]:
     """Two node types of another package: `season` has exclusive branches, and its output does not name the branch taken;
     `long` does what its module's `work` holds; the list of `unlisted` is not under `items`."""
-    site = tmp_path / "site"
-    (site / "kinds-1.dist-info").mkdir(parents=True)
-    (site / "kinds-1.dist-info" / "entry_points.txt").write_text(
-        "[xtyl.nodes]\nseason = late_season:SEASON\nlong = late_long:LONG\nunlisted = late_long:UNLISTED\n"
-    )
-    (site / "kinds-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: kinds\nVersion: 1\n")
-    (site / "late_season.py").write_text(SEASON)
-    (site / "late_long.py").write_text(LONG)
-    caches = (registry._offered, registry.node_type, registry.type_facts)
-    with monkeypatch.context() as patch:
-        patch.syspath_prepend(site)
-        for cache in caches:
-            cache.cache_clear()
+    offered = {"season": "late_season:SEASON", "long": "late_long:LONG", "unlisted": "late_long:UNLISTED"}
+    with node_types_of(tmp_path / "site", offered, late_season=SEASON, late_long=LONG):
         yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @pytest.mark.usefixtures("installed")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import xtyl_nb as xt
+from offering import node_types_of
 from workbench import Workbench, workbench
-from xtyl_engine.nodes import registry
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
 
 ODD_TYPES = """
@@ -41,22 +41,11 @@ def bench(tmp_path: Path, database_url: str) -> Iterator[Workbench]:
 
 
 @pytest.fixture
-def odd_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def odd_types(tmp_path: Path) -> Iterator[None]:
     """Node types of another package, which report in kinds of their own."""
-    site = tmp_path / "site"
-    (site / "odd-1.dist-info").mkdir(parents=True)
-    names = "".join(f"odd_{name} = odd_types:{name.upper()}\n" for name in ("list", "number", "count"))
-    (site / "odd-1.dist-info" / "entry_points.txt").write_text(f"[xtyl.nodes]\n{names}")
-    (site / "odd-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1\n")
-    (site / "odd_types.py").write_text(ODD_TYPES)
-    caches = (registry._offered, registry.node_type, registry.type_facts)
-    with monkeypatch.context() as patch:
-        patch.syspath_prepend(site)
-        for cache in caches:
-            cache.cache_clear()
+    offered = {f"odd_{name}": f"odd_types:{name.upper()}" for name in ("list", "number", "count")}
+    with node_types_of(tmp_path / "site", offered, odd_types=ODD_TYPES):
         yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 class Odd:
