@@ -17,7 +17,6 @@ from pathlib import Path
 from signal import SIGINT
 from typing import Self
 
-import xtyl_engine
 from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.likeness import other_settings, unlike
 from xtyl_engine.embedded.log_files import open_log, read_tail
@@ -174,14 +173,8 @@ def _note_stopped(settings: Settings) -> bool:
         return True
     if (lock := acquire(supervisor_lock(settings.home))) is None:
         return False
-    presence = read_presence(settings.home) or Presence(
-        pid=os.getpid(),
-        state=SupervisorState.ENDED,
-        started=time.time(),
-        socket=_no_socket(settings.home),
-        database=settings.database_digest,
-        version=xtyl_engine.__version__,
-        python=sys.executable,
+    presence = read_presence(settings.home) or Presence.of_this_process(
+        settings, SupervisorState.ENDED, _no_socket(settings.home)
     )
     if presence.state not in LEFT_ALONE:
         write_presence(settings.home, replace(presence, state=SupervisorState.STOPPED))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import time
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
+import xtyl_engine
 from xtyl_engine.atomic_write import write_atomically
+from xtyl_engine.settings import Settings
 
 
 class SupervisorState(StrEnum):
@@ -50,6 +56,19 @@ class Presence:
     error: str | None = None
     log: str = field(default="", repr=False)
     settings: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_this_process(cls, settings: Settings, state: SupervisorState, socket: str) -> Self:
+        """The description of a supervisor that this process is, or stands in for; it has started nothing yet."""
+        return cls(
+            pid=os.getpid(),
+            state=state,
+            started=time.time(),
+            socket=socket,
+            database=settings.database_digest,
+            version=xtyl_engine.__version__,
+            python=sys.executable,
+        )
 
 
 def write_presence(home: Path, presence: Presence) -> None:

@@ -17,7 +17,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import xtyl_engine
 from xtyl_engine.embedded import redis_server
 from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.log_files import empty_large, open_log, read_tail
@@ -60,16 +59,8 @@ class Supervisor:
         self._worker = Child("worker", self._start_worker, self._keeper, partial(has_claimed, settings.home))
         self._last_client = time.monotonic()
         self._unknowns = 0
-        self._presence = Presence(
-            pid=os.getpid(),
-            state=SupervisorState.STARTING,
-            started=time.time(),
-            socket=str(self._socket),
-            database=settings.database_digest,
-            version=xtyl_engine.__version__,
-            python=sys.executable,
-            settings=settings.to_worker(),
-        )
+        presence = Presence.of_this_process(settings, SupervisorState.STARTING, str(self._socket))
+        self._presence = replace(presence, settings=settings.to_worker())
         self._say()
 
     def run(self) -> int:
