@@ -28,6 +28,7 @@ from xtyl_engine.embedded.state_file import SupervisorState, write_presence
 from xtyl_engine.embedded.status import status
 from xtyl_engine.engine import Engine
 from xtyl_engine.settings import Settings, load_settings
+from xtyl_engine.values.locks import exclusive, orphans_lock
 from xtyl_nb.backends.direct import DirectBackend
 from xtyl_nb.runs.run import Run
 
@@ -68,7 +69,13 @@ def kill_all(home: Settings) -> None:
     found = presence(home.home)
     for pid in (found.pid, found.server_pid, found.worker_pid):
         kill(pid)
-    wait_until(lambda: status(home).pid is None and is_gone(found.worker_pid))
+    wait_until(lambda: status(home).pid is None and is_gone(found.worker_pid) and is_reaped(home))
+
+
+def is_reaped(home: Settings) -> bool:
+    """Whether the shell that ends the children of a killed supervisor is gone too."""
+    with exclusive(orphans_lock(home.home)) as is_free:
+        return is_free
 
 
 LOOKS: dict[str, Callable[[Run], object]] = {

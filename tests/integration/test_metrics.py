@@ -60,11 +60,11 @@ def test_a_worker_counts_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         # The main process of a pool has no database open.
         stands = 'xtyl_unfinished_jobs{run_state="running",state="waiting",type="review"}'
         wait_until(lambda: pool == "prefork" or stands in collected(port))
+        wait_until(lambda: collected(port).get('xtyl_jobs_total{outcome="completed",type="generate_copy"}') == 10)
         wait_until(lambda: collected(port).get('xtyl_jobs_total{outcome="failed",type="call"}') == 8)
         wait_until(lambda: collected(port).get('xtyl_job_queue_seconds_count{type="call"}', 0) > 0)
         wait_until(lambda: slots(collected(port)) == (6, 0))
         found = collected(port)
-    assert found['xtyl_jobs_total{outcome="completed",type="generate_copy"}'] == 10
     assert found['xtyl_jobs_total{outcome="retrying",type="call"}'] == 8
     assert found['xtyl_job_retries_total{type="call"}'] == 8
     assert found['xtyl_job_errors_total{error_class="permanent",type="call"}'] == 8
