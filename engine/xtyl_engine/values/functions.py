@@ -122,24 +122,33 @@ def check_size(name: str, blob: bytes) -> None:
 
 def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:
     """The function. Its signature and Python version are checked before anything is loaded."""
+    verify(packed, key=key, execution_id=execution_id)
+    return load(packed.blob, name=packed.name, python=packed.python)
+
+
+def verify(packed: PackedFunction, *, key: bytes, execution_id: str) -> None:
+    """Raise FunctionRejected for a function that was not packed for this execution with this key. It is not loaded."""
     expected = _sign(key, execution_id, packed.python, packed.digest, packed.blob)
     if not hmac.compare_digest(expected.encode(), packed.signature.encode("utf-8", "replace")):
         raise FunctionRejected(
             f"{packed.name}() was not packed for this run with this project's key",
             hint="Submit the workflow again from a notebook that shares the worker's XTYL_HOME.",
         )
-    if packed.python != PYTHON:
+
+
+def load(blob: bytes, *, name: str, python: str) -> Function:
+    """The function of a blob that `verify` has passed: loading runs what it holds. Raises FunctionRejected."""
+    if python != PYTHON:
         raise FunctionRejected(
-            f"{packed.name}() was packed by Python {packed.python}, and this worker runs {PYTHON}",
-            hint=f"Start the worker with Python {packed.python}, or put the function in a module that both can import.",
+            f"{name}() was packed by Python {python}, and this worker runs {PYTHON}",
+            hint=f"Start the worker with Python {python}, or put the function in a module that both can import.",
         )
     try:
-        # Safe to load: signed by our own key and pinned to this Python, both checked above.
         with _loading:
-            function, filename, lines = _Unpickler(io.BytesIO(packed.blob)).load()
+            function, filename, lines = _Unpickler(io.BytesIO(blob)).load()
     except Exception as error:
         raise FunctionRejected(
-            f"{packed.name}() cannot be loaded on this worker: {type(error).__name__}: {error}",
+            f"{name}() cannot be loaded on this worker: {type(error).__name__}: {error}",
             hint="Install on the worker what the function imports.",
         ) from error
     _remember_source(filename, lines)
