@@ -19,8 +19,8 @@ from servers import valkey_server
 from workbench import direct_backend
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_engine.values import functions
-from xtyl_engine.values.functions import PackedFunction, load_key, pack
+from xtyl_engine.values.functions import PackedFunction, load_key, sign
+from xtyl_engine.values.packing import pack
 from xtyl_engine.worker.command import worker_command
 from xtyl_engine.workflow.validate import validate
 from xtyl_nb.runs.run import Run
@@ -58,10 +58,7 @@ def started(forge: Callable[[PackedFunction, str, bytes], PackedFunction | None]
 
 
 def of_another_python(right: PackedFunction, id: str, key: bytes) -> PackedFunction:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(functions, "PYTHON", "3.4")
-        other = pack(lambda: "made", key=key, execution_id=id)
-    return replace(other, digest=right.digest, signature=functions._sign(key, id, "3.4", right.digest, other.blob))
+    return sign(replace(right, python="3.4"), key=key, execution_id=id)
 
 
 def swapped(right: PackedFunction, id: str, key: bytes) -> PackedFunction:

@@ -23,7 +23,8 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import executions
 from xtyl_engine.embedded.client import ensure
 from xtyl_engine.embedded.log_files import LARGEST, read_tail
-from xtyl_engine.values.functions import pack, unpack
+from xtyl_engine.values.loading import unpack
+from xtyl_engine.values.packing import pack
 from xtyl_engine.workflow.templating.render import is_expression, read_names
 
 MEGABYTE = 2**20

@@ -29,7 +29,7 @@ from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.telemetry.prometheus import API, BACKUP, WORKER
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.functions import pack
+from xtyl_engine.values.packing import pack
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import validate

@@ -16,7 +16,8 @@ from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.functions import Functions, PackedFunction, function_name, load_key, not_taken, pack, reference
+from xtyl_engine.values.functions import Functions, PackedFunction, function_name, load_key, not_taken
+from xtyl_engine.values.packing import pack, reference
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.fork import outlive_forks
 

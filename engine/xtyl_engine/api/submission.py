@@ -102,10 +102,11 @@ def sign_functions(
                 f"{each.name}() was packed by Python {each.python}, and this back end runs {PYTHON}",
                 hint=f"Submit from Python {PYTHON}, or put the function in a module that the workers can import.",
             )
-    return {
-        name: sign(each.blob, name=each.name, python=each.python, key=key, execution_id=execution_id)
+    packed = {
+        name: PackedFunction(digest=sha256(each.blob).hexdigest(), name=each.name, python=each.python, blob=each.blob)
         for name, each in given.items()
     }
+    return {name: sign(each, key=key, execution_id=execution_id) for name, each in packed.items()}
 
 
 def submission_digest(body: Any) -> str:

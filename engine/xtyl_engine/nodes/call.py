@@ -1,5 +1,5 @@
 """The node that runs the user's own Python function. The result must be plain; an error keeps the user's own message and
-frames, without the engine's. Packing functions is for `values.functions`.
+frames, without the engine's. Packing functions is for `values.packing`.
 """
 
 from __future__ import annotations

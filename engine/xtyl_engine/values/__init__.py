@@ -3,4 +3,4 @@
 Every room may use these modules. They know no workflow, no database and no worker.
 """
 
-__all__ = ["artifacts", "error_text", "functions", "images", "locks", "plain", "recent"]
+__all__ = ["artifacts", "error_text", "functions", "images", "loading", "locks", "packing", "plain", "recent"]

@@ -31,7 +31,8 @@ from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.telemetry.log_lines import about, harmless
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.functions import PackedFunction, load_key, load_reference, not_taken, unpack
+from xtyl_engine.values.functions import PackedFunction, load_key, not_taken
+from xtyl_engine.values.loading import load_reference, unpack
 from xtyl_engine.values.plain import encode, mend, plain, spill, unspill
 from xtyl_engine.values.recent import Recent
 from xtyl_engine.worker.retries import outcome_of

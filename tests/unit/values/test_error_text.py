@@ -6,7 +6,7 @@ import pytest
 
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.values.error_text import MAX_MESSAGE, MAX_TRACEBACK, describe_error
-from xtyl_engine.values.functions import load_reference
+from xtyl_engine.values.loading import load_reference
 
 
 class Mute(Exception):

@@ -18,7 +18,8 @@ from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview, Review
 from xtyl_engine.queries.wire import Me, from_json, map_images
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_engine.values.functions import PYTHON, Functions, PackedFunction, not_taken, reference, wrap
+from xtyl_engine.values.functions import PYTHON, Functions, PackedFunction, not_taken
+from xtyl_engine.values.packing import reference, wrap
 from xtyl_engine.workflow.document_io import write_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.aside import aside
