@@ -18,6 +18,7 @@ from xtyl_engine.settings import Settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import Functions, PackedFunction, function_name, load_key, not_taken
 from xtyl_engine.values.packing import pack, reference
+from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.fork import outlive_forks
 
@@ -75,6 +76,7 @@ class DirectBackend:
             shape=shape,
             functions=packed,
             max_parallel=self.settings.max_parallel,
+            surroundings=self._surroundings(),
         )
         if named is not None:
             named(id)
@@ -124,6 +126,10 @@ class DirectBackend:
     def close(self) -> None:
         """Close every connection; runs go on."""
         self.engine.close()
+
+    def _surroundings(self) -> Surroundings | None:
+        """What its functions find again; nothing where other machines' workers run them."""
+        return Surroundings.of_this_process() if self.settings.redis_url is None else None
 
     def _takes_no_functions(self) -> bool:
         """Whether this process knows that the workers reject a notebook's functions. The workers of a shared back end have

@@ -227,4 +227,6 @@ IS_RECORDED = select(events.c.time, events.c.kind, events.c.node, events.c.item)
     events.c.execution_id == B("execution_id"), events.c.sequence == B("sequence")
 )
 
+SURROUNDINGS = select(_E.surroundings).where(_E.id == B("execution_id"))
+
 STATE = select(_E.state, _E.epoch).where(_E.id == B("execution_id"))

@@ -1,6 +1,18 @@
-"""What jobs take and give: plain JSON, files and their locks, packed functions, the text of an error, and a memory with a bound.
+"""What jobs take and give: plain JSON, files and their locks, packed functions and their surroundings, the text of an error,
+and a memory with a bound.
 
 Every room may use these modules. They know no workflow, no database and no worker.
 """
 
-__all__ = ["artifacts", "error_text", "functions", "images", "loading", "locks", "packing", "plain", "recent"]
+__all__ = [
+    "artifacts",
+    "error_text",
+    "functions",
+    "images",
+    "loading",
+    "locks",
+    "packing",
+    "plain",
+    "recent",
+    "surroundings",
+]

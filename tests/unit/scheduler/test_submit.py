@@ -18,9 +18,11 @@ from xtyl_engine.errors import BackendError, KeyReused, LimitExceeded
 from xtyl_engine.failpoints import arm
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
 from xtyl_engine.queries.executions import Queries
+from xtyl_engine.queries.job_inputs import read_surroundings
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.submit import AT_ONCE, Row, Submission, new_execution_id, submit
 from xtyl_engine.values.functions import PackedFunction
+from xtyl_engine.values.surroundings import Surroundings
 
 
 @pytest.fixture
@@ -51,6 +53,14 @@ def test_a_key_is_not_used_for_something_else(database):
     with pytest.raises(KeyReused, match=first.id):
         submit(database, submission(key="k", digest="other"))
     assert len(Queries(database, PlanCache()).executions()) == 1
+
+
+def test_surroundings_are_stored_with_the_run(database):
+    """A worker reads those of the kernel, and nothing where none were given or there is no such run."""
+    given = Surroundings(python="/venv/bin/python", folder="/caf\udce9", path=("/src",))
+    ids = [submit(database, submission(surroundings=each)).id for each in (given, None)]
+    with database.read() as transaction:
+        assert [read_surroundings(transaction, id) for id in [*ids, "none"]] == [given, None, None]
 
 
 def test_without_a_key_each_submission_counts(database):

@@ -1,0 +1,59 @@
+"""What of a kernel its functions find again in another process: the interpreter, the folder, and where modules are looked for. It
+is stored with the run, so it holds no variable: these may be secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from xtyl_engine.errors import FunctionRejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """The path of an interpreter, its working folder, and its `sys.path`, each absolute."""
+
+    python: str
+    folder: str
+    path: tuple[str, ...]
+
+    @classmethod
+    def of_this_process(cls) -> Self:
+        """Those of this process now. Raises FunctionRejected where its folder is gone."""
+        try:
+            folder = os.getcwd()
+        except FileNotFoundError as error:
+            raise FunctionRejected(
+                "the working folder of this process was removed, and functions run in it",
+                hint="Go to a folder that is there: `os.chdir(...)`.",
+            ) from error
+        # An empty entry is the working folder; what is no text, Python passes by.
+        path = tuple(os.path.abspath(each) for each in sys.path if isinstance(each, str))
+        return cls(python=sys.executable, folder=folder, path=path)
+
+    def to_json(self) -> str:
+        """As it is stored: ASCII, whatever bytes are in a path."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of_json(cls, text: str) -> Self:
+        """What `to_json` wrote, here or in another release."""
+        found = json.loads(text)
+        return cls(python=found["python"], folder=found["folder"], path=tuple(found["path"]))
+
+    def check(self) -> None:
+        """Raise FunctionRejected where the interpreter or the folder is not there."""
+        if not os.access(self.python, os.X_OK):
+            raise FunctionRejected(
+                f"the Python of the notebook that started this run is gone: {self.python}",
+                hint="Make its environment again, then `run.retry()`; or run the workflow anew from a kernel that is there.",
+            )
+        if not os.path.isdir(self.folder):
+            raise FunctionRejected(
+                f"the folder of the notebook that started this run is gone: {self.folder}",
+                hint="Put it back, then `run.retry()`; or run the workflow anew from a folder that is there.",
+            )

@@ -1,0 +1,48 @@
+"""What of a kernel its functions find again: taken, stored, and checked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.values.surroundings import Surroundings
+
+
+def test_they_are_absolute(tmp_path, monkeypatch):
+    """An empty entry of the path is the folder, a relative one counts from it, and what is no text is left out."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", "../src", Path("/no/text"), "/lib/python.zip"])
+    found = Surroundings.of_this_process()
+    assert (found.python, found.folder) == (sys.executable, str(tmp_path))
+    assert found.path == (str(tmp_path), str(tmp_path.parent / "src"), "/lib/python.zip")
+
+
+def test_they_come_back_as_stored():
+    """Text of ASCII holds them, whatever bytes are in a path, and fields of a later release do no harm."""
+    given = Surroundings(python="/p", folder="/é/\udcff", path=("/\udcff", "/b"))
+    assert given.to_json().isascii()
+    assert Surroundings.of_json(given.to_json().replace("{", '{"later": 1, ', 1)) == given
+
+
+def test_a_folder_that_is_gone_is_refused_before_the_run(tmp_path, monkeypatch):
+    """A kernel whose folder was removed is told so, and what to do."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    os.rmdir(tmp_path / "gone")
+    with pytest.raises(FunctionRejected, match="working folder of this process was removed"):
+        Surroundings.of_this_process()
+
+
+def test_what_is_gone_when_a_job_runs_is_named(tmp_path):
+    """The interpreter, or the folder, by its path; where both are there, nothing is said."""
+    found = replace(Surroundings.of_this_process(), folder=str(tmp_path))
+    found.check()
+    with pytest.raises(FunctionRejected, match=f"Python of the notebook .* is gone: {tmp_path}/python"):
+        replace(found, python=f"{tmp_path}/python").check()
+    with pytest.raises(FunctionRejected, match=f"folder of the notebook .* is gone: {tmp_path}/folder"):
+        replace(found, folder=f"{tmp_path}/folder").check()
