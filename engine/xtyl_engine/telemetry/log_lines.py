@@ -5,34 +5,16 @@ Lines go to standard error; the files of embedded processes are in `embedded.log
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.scheduler.outcomes import Claim
+from xtyl_engine.values.masking import HIDDEN, hide, names_secret
 
 if TYPE_CHECKING:
     from xtyl_engine.settings import Settings
-
-HIDDEN = "[hidden]"
-# Our tokens hold a digit, a capital or a hyphen somewhere; names of settings and metrics, which begin the same way, hold none.
-_SECRETS = re.compile(
-    r"""(?P<before>://[^/\s:@'"]*:)[^/\s'"]+(?=@)"""
-    r"""|(?P<dsn>https?://)[^/\s:@'"]+(?=@)"""
-    r"""|(?P<name>(?:password|passwd|secret|token|access[_-]?key|api[_-]?key|authorization)["']?\s*[=:]\s*["']?)"""
-    r"""(?:(?:Bearer|Basic|Token)\s+)?[^\s"',;&]+"""
-    r"""|(?P<bearer>Bearer\s+)[\w.~+/=-]+"""
-    r"""|\b(?:sk|pk)[-_][\w-]{8,}"""
-    r"""|\b(?-i:xtyl_(?=[a-z_]*[A-Z0-9-])[\w-]{12,})""",
-    re.IGNORECASE,
-)
-
-
-def hide(text: str) -> str:
-    """A text without the passwords, keys and tokens that are recognised by their form."""
-    return _SECRETS.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + HIDDEN, text)
 
 
 @contextmanager
@@ -114,7 +96,7 @@ def _hidden(value: Any) -> Any:
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, Mapping):
-        return {name: HIDDEN if _SECRETS.match(f"{name}=.") else _hidden(part) for name, part in value.items()}
+        return {name: HIDDEN if names_secret(name) else _hidden(part) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_hidden(part) for part in value]
     return value if value is None or isinstance(value, int | float) else hide(repr(value))

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from xtyl_engine.errors import BackendError, ErrorClass, WorkflowException
 from xtyl_engine.scheduler.outcomes import Claim, Failure
 from xtyl_engine.settings import SettingsError
-from xtyl_engine.telemetry.log_lines import bound, hide
+from xtyl_engine.telemetry.log_lines import bound
 from xtyl_engine.values.error_text import type_name
+from xtyl_engine.values.masking import hide
 
 if TYPE_CHECKING:
     from xtyl_engine.settings import Settings

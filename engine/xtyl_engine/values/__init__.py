@@ -1,5 +1,5 @@
 """What jobs take and give: plain JSON, files and their locks, packed functions and their surroundings, the text of an error,
-and a memory with a bound.
+what was printed, secrets hidden in it, and a memory with a bound.
 
 Every room may use these modules. They know no workflow, no database and no worker.
 """
@@ -11,8 +11,10 @@ __all__ = [
     "images",
     "loading",
     "locks",
+    "masking",
     "packing",
     "plain",
+    "prints",
     "recent",
     "surroundings",
 ]

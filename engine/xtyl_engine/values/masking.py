@@ -1,0 +1,62 @@
+"""Hides secrets in texts that are logged or kept: those that are recognised by their form, and the values of variables whose
+names say that they are secret. It keeps no text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+HIDDEN = "[hidden]"
+# A shorter value, such as `false`, stands in many texts and is no secret.
+SHORTEST = 8
+# Our tokens hold a digit, a capital or a hyphen somewhere; names of settings and metrics, which begin the same way, hold none.
+_SECRETS = re.compile(
+    r"""(?P<before>://[^/\s:@'"]*:)[^/\s'"]+(?=@)"""
+    r"""|(?P<dsn>https?://)[^/\s:@'"]+(?=@)"""
+    r"""|(?P<name>(?:password|passwd|secret|token|access[_-]?key|api[_-]?key|authorization)["']?\s*[=:]\s*["']?)"""
+    r"""(?:(?:Bearer|Basic|Token)\s+)?[^\s"',;&]+"""
+    r"""|(?P<bearer>Bearer\s+)[\w.~+/=-]+"""
+    r"""|\b(?:sk|pk)[-_][\w-]{8,}"""
+    r"""|\b(?-i:xtyl_(?=[a-z_]*[A-Z0-9-])[\w-]{12,})""",
+    re.IGNORECASE,
+)
+_VARIABLES = re.compile(
+    r"pass(word|wd|phrase)|secret|token|credential|private|authorization|_pwd$|_dsn$|(^|_)key($|_)|api_?key",
+    re.IGNORECASE,
+)
+
+
+def hide(text: str) -> str:
+    """A text without the passwords, keys and tokens that are recognised by their form."""
+    return _SECRETS.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + HIDDEN, text)
+
+
+def names_secret(name: str) -> bool:
+    """Whether what stands under this name is secret whatever its form."""
+    return _SECRETS.match(f"{name}=.") is not None
+
+
+class Mask:
+    """Hides what `hide` does, and the values of those of these variables that are secret by their names."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None):
+        secret = [value for name, value in (variables or {}).items() if _VARIABLES.search(name)]
+        # A key of several lines is hidden line by line too: only some of them may be kept.
+        values = {part.strip() for value in secret for part in (value, *value.splitlines())}
+        self._values = sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)
+        self._found = re.compile("|".join(map(re.escape, self._values))) if self._values else None
+
+    def hide(self, text: str) -> str:
+        """The text without secrets."""
+        return hide(text if self._found is None else self._found.sub(HIDDEN, text))
+
+    def without_beginning(self, text: str) -> str:
+        """The text without the first characters of a secret value at its very end: the rest of it may follow."""
+        lengths = (len(begun) for value in self._values if (begun := _beginning(value, text)))
+        return text[: len(text) - max(lengths, default=0)]
+
+
+def _beginning(value: str, text: str) -> str:
+    """The longest beginning of a value, not all of it, with which a text ends."""
+    return next((value[:length] for length in range(len(value) - 1, 0, -1) if text.endswith(value[:length])), "")
