@@ -118,6 +118,7 @@ def _together(overviews: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
         at_work=sum(node.work[1] for node in nodes),
         starts=sum(node.work[2] for node in nodes),
         busy_until=max((node.busy_until for node in nodes if node.busy_until is not None), default=None),
+        printed=next((node.printed for node in reversed(nodes) if node.printed), None),
         text=next((node.text for node in reversed(nodes) if node.text), None),
         images=tuple(image for node in nodes for image in node.images[:1])[:MOST_IMAGES],
         error=next((f"{id}: {node.error}" for id, node in overviews if node.error), None),

@@ -30,6 +30,14 @@ OfExecutionState = Annotated[ExecutionState | None, Query(description="Only exec
 OfState = Annotated[JobState | None, Query(description="Only jobs in this state.")]
 OfName = Annotated[str | None, Query(max_length=200, pattern=VISIBLE, description="Only executions of this name.")]
 OfNode = Annotated[str | None, Query(max_length=64, pattern=VISIBLE, description="Only jobs of this node.")]
+OfItem = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[0-9]+(\.[0-9]+)*$",
+        max_length=100,
+        description="Only jobs at this item, or under it: `3` has `3.0`.",
+    ),
+]
 Key = Annotated[
     str | None,
     Header(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from xtyl_engine.events import Event
 from xtyl_engine.queries.executions import JobGroup
 from xtyl_engine.queries.forecast import NodeForecast
-from xtyl_engine.queries.views import Execution, Job, Review
+from xtyl_engine.queries.views import AttemptLog, Execution, Job, Review
 from xtyl_engine.scheduler.templates import Template
 
 
@@ -56,6 +56,10 @@ class States(Paged):
 
 class Rows(Paged):
     rows: list[RowAnswer]
+
+
+class Logs(Paged):
+    logs: list[AttemptLog]
 
 
 class Events(Paged):

@@ -23,7 +23,7 @@ from xtyl_engine.states import JobState
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0007"
+HEAD = "0008"
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLE_WAIT_SECONDS = 120.0
 _LOCK = 0x7874796C

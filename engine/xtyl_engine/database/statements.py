@@ -90,6 +90,14 @@ ADD_DECISION = insert(decisions)
 ADD_FUNCTION = insert(functions)
 ADD_ROW = insert(rows)
 ADD_EXECUTION = insert(executions)
+# Of an attempt that is gone, its run with it, nothing is kept.
+KEEP_PRINTS = text("""
+    INSERT INTO attempt_logs (job_id, number, text, done, "of", written)
+    SELECT job_id, number, :text, CAST(:done AS FLOAT), CAST(:of AS FLOAT), CAST(:now AS FLOAT)
+    FROM job_attempts WHERE job_id = :job_id AND number = :number
+    ON CONFLICT (job_id, number) DO UPDATE
+    SET text = excluded.text, done = excluded.done, "of" = excluded."of", written = excluded.written
+""")
 ADD_RATE_LIMIT = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
 
 

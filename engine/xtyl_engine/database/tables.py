@@ -168,6 +168,21 @@ attempts = sa.Table(
     sa.Column("error", sa.Text),
 )
 
+# What an attempt printed, as of `written`, and how far it said it was; no row where it said nothing. The release before deletes
+# jobs and does not know this table.
+attempt_logs = sa.Table(
+    "attempt_logs",
+    metadata,
+    sa.Column(
+        "job_id", Serial, sa.ForeignKey("agent_jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("done", sa.Float),
+    sa.Column("of", sa.Float),
+    sa.Column("written", sa.Float, nullable=False),
+)
+
 events = sa.Table(
     "execution_events",
     metadata,

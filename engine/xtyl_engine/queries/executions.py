@@ -14,7 +14,7 @@ from sqlalchemy import case, func, literal_column, select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Now, Transaction
-from xtyl_engine.database.tables import attempts, events, executions, jobs, rows
+from xtyl_engine.database.tables import attempt_logs, attempts, events, executions, jobs, rows
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.queries.views import Execution, Job, Progress
@@ -60,12 +60,13 @@ _GROUPS = (
     .where(sql.OF_EXECUTION)
     .group_by(_J.node, _J.state, _J.because, _ERROR)
 )
-_A = attempts.c
+_A, _L = attempts.c, attempt_logs.c
 _ATTEMPTS = (
     select(_A.number, _A.because, _A.started, _A.finished, _A.outcome, _A.error)
     .where(_A.job_id == sql.B("job_id"))
     .order_by(_A.number)
 )
+_PRINTS = select(_L.number, _L.text, _L.done, _L.of).where(_L.job_id == sql.B("job_id"))
 # Mostly the first that is looked at is due.
 _DUE = select(_J.id).where(sql.OF_EXECUTION, sql.job_in(JobState.READY), _J.due <= Now()).limit(1)
 
@@ -196,6 +197,13 @@ class Queries:
         """Number, reason, started, finished, outcome and error of each attempt at a job."""
         with self.database.read() as transaction:
             return transaction.rows(_ATTEMPTS, {"job_id": job_id})
+
+    def prints(self, job_id: int) -> dict[int, tuple[str, float | None, float | None]]:
+        """By number of the attempt what it printed, and how far it said it was; without the silent ones."""
+        with self.database.read() as transaction:
+            return {
+                number: (text, done, of) for number, text, done, of in transaction.rows(_PRINTS, {"job_id": job_id})
+            }
 
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
         """The events with a sequence number greater than `after`, in order, without a gap."""

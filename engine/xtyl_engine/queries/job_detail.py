@@ -77,7 +77,8 @@ class JobDetails:
             asked = self._asked(transaction, execution_id, plan, job) if job.attempts else {}
             detail = self._detail(transaction, execution_id, plan.nodes[node], job, asked)
             decision = _decision(transaction.row(_DECISION, {"job_id": job.id}), self._store)
-        attempts = tuple(Attempt(*each) for each in self._queries.attempts(job.id))
+        prints = self._queries.prints(job.id)
+        attempts = tuple(Attempt(*each, *prints.get(each[0], ())) for each in self._queries.attempts(job.id))
         return replace(detail, attempts=attempts, decision=decision)
 
     def _plan(self, execution_id: str, node: str) -> Plan:

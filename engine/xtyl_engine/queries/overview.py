@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, case, func, select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Now, Transaction
 from xtyl_engine.database.node_counts import NodeCounts, database_time, kept_counts, scanned_counts
-from xtyl_engine.database.tables import jobs
+from xtyl_engine.database.tables import attempt_logs, jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
@@ -32,11 +32,26 @@ MAX_REVIEWS = 50
 MOST_REVIEWS = 500
 MOST_SCANNED = 100
 UNSWEPT_SECONDS = 3.0
-_J = jobs.c
+_J, _L = jobs.c, attempt_logs.c
+LINE_SHOWN = 300
 _LAST_LEASE = select(func.max(_J.lease), Now()).where(sql.job_in(JobState.RUNNING))
 _SUSPECT = select(_J.id).where(sql.job_in(JobState.RUNNING), _J.lost >= sql.SUSPECT_LOST).limit(1)
 _OUTPUT = select(_J.output).where(_J.id == sql.B("job_id"))
 _ERROR = select(_J.item, _J.error).where(_J.id == sql.B("job_id"))
+# Of the running jobs of an execution: the end of what each printed, the latest last.
+_PRINTED = (
+    select(
+        _J.node,
+        func.substr(
+            _L.text, case((func.length(_L.text) > sql.B("most"), func.length(_L.text) - sql.B("most")), else_=1)
+        ),
+        _L.done,
+        _L.of,
+    )
+    .join(attempt_logs, and_(_L.job_id == _J.id, _L.number == _J.attempt))
+    .where(sql.AND_OF_EXECUTION, sql.job_in(JobState.RUNNING))
+    .order_by(_L.written)
+)
 _REVIEWS = (
     select(_J.node, _J.item, _J.output)
     .where(sql.OF_EXECUTION, sql.job_in(JobState.WAITING), _J.id > sql.B("after"))
@@ -75,6 +90,8 @@ class Overviews:
             nodes = {
                 name: self._node(transaction, plan, execution, name, counted.get(name), now) for name in plan.nodes
             }
+            if any(_may_print(plan, name, node) for name, node in nodes.items()):
+                nodes |= _with_prints(transaction, execution_id, nodes)
             is_waiting = any(node.counts.get(JobState.WAITING) for node in nodes.values())
             reviews = self._reviews(transaction, execution_id, 0, MAX_REVIEWS) if is_waiting else ()
             waiting_for = self._waits(transaction, plan, execution, nodes)
@@ -249,6 +266,30 @@ class Overviews:
     def _limit(self, transaction: Transaction, plan: Plan, ready: list[str]) -> str | None:
         shut = next_start(transaction, plan, ready, self._rates)
         return f"the rate limit of {', '.join(shut[0])}: next start in {shut[1]:.0f} s" if shut else None
+
+
+def _may_print(plan: Plan, name: str, node: NodeOverview) -> bool:
+    """Whether jobs of a node run that may print: only functions do."""
+    return bool(node.counts.get(JobState.RUNNING)) and plan.nodes[name].kind.takes_function
+
+
+def _with_prints(transaction: Transaction, id: str, nodes: Mapping[str, NodeOverview]) -> dict[str, NodeOverview]:
+    """The nodes whose running jobs have printed something, with the last line, and with how far they are together."""
+    found: dict[str, NodeOverview] = {}
+    for name, text, done, of in transaction.rows(_PRINTED, {"execution_id": id, "most": LINE_SHOWN}):
+        node = found.get(name, nodes[name])
+        line = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), None)
+        found[name] = replace(
+            node,
+            printed=line or node.printed,
+            progress_done=_sum(node.progress_done, done),
+            progress_of=_sum(node.progress_of, of),
+        )
+    return found
+
+
+def _sum(first: float | None, second: float | None) -> float | None:
+    return first if second is None else second + (first or 0.0)
 
 
 def _error(transaction: Transaction, id: str, job: int) -> str | None:

@@ -1,31 +1,33 @@
-"""Reads in pages: executions of a project, versions of a template, and an execution's jobs, rows and events. A page ends with the
-cursor that the next one begins after; None is the end. A page is limited in number of items and in length of their texts.
+"""Reads in pages: executions of a project, versions of a template, and an execution's jobs, rows, events and prints. A page ends
+with the cursor that the next one begins after; None is the end. It is limited in number of items and in length of their texts.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Text, and_, null, select, tuple_
+from sqlalchemy import Text, and_, null, or_, select, tuple_
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
-from xtyl_engine.database.tables import executions, jobs, rows, versions
+from xtyl_engine.database.tables import attempt_logs, attempts, executions, jobs, rows, versions
 from xtyl_engine.events import Event
 from xtyl_engine.queries.cursors import LARGEST, closed, number, opened
 from xtyl_engine.queries.executions import EVENTS, EXECUTION, JOB_COLUMNS, read_event, read_execution, read_job
-from xtyl_engine.queries.views import Execution, Job
+from xtyl_engine.queries.overview import label_of
+from xtyl_engine.queries.views import AttemptLog, Execution, Job
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.scheduler.templates import Template, read_template
 from xtyl_engine.states import ExecutionState, JobState
 
 T = TypeVar("T")
-_E, _J, _V = executions.c, jobs.c, versions.c
+_A, _E, _J, _L, _V = attempts.c, executions.c, jobs.c, attempt_logs.c, versions.c
 # Larger than any time and any id: the first page begins here.
 FIRST = [9e15, "\U0010ffff"]
+_LOG_FIELDS = ("job_id", "node", "item", "number", "outcome", "text", "done", "of")
 # At most this much text in one page, except where a single item has more; rows in the first read, whose length is unknown.
 PAGE_CHARACTERS = 8_000_000
 TRIAL_ROWS = 32
@@ -63,6 +65,23 @@ _ROWS = (
     .order_by(rows.c.position)
     .limit(sql.B("limit"))
 )
+# Of all jobs, of those of a node, of those at an item and under it, or both.
+_LOGS = {
+    (by_node, by_item): select(_L.job_id, _J.node, _J.item, _L.number, _A.outcome, _L.text, _L.done, _L.of)
+    .join(jobs, _J.id == _L.job_id)
+    .join(attempts, and_(_A.job_id == _L.job_id, _A.number == _L.number))
+    .where(
+        sql.OF_EXECUTION,
+        tuple_(_L.job_id, _L.number)
+        > tuple_(sql.B("after_job", type_=_L.job_id.type), sql.B("after_number", type_=_L.number.type)),
+        *((_J.node == sql.B("node"),) if by_node else ()),
+        *((or_(_J.item == sql.B("item"), sql.below(_J.item)),) if by_item else ()),
+    )
+    .order_by(_L.job_id, _L.number)
+    .limit(sql.B("limit"))
+    for by_node in (False, True)
+    for by_item in (False, True)
+}
 _VERSIONS = (
     select(_V.project, _V.name, _V.version, _V.template_id, _V.created)
     .where(and_(_V.project == sql.B("project"), _V.name == sql.B("name"), _V.version < sql.B("before")))
@@ -118,6 +137,26 @@ class Listing:
             limit,
             read=read_job,
             place=lambda last: {"after_node": last.node, "after_item": last.item},
+        )
+
+    def logs(
+        self, execution_id: str, *, node: str | None, item: str | None, after: str | None, limit: int
+    ) -> Page[AttemptLog]:
+        """What the attempts at jobs printed, in the order of the jobs; of one node, of one item and all under it, or both. Raises
+        CursorRefused."""
+        after_job, after_number = opened(after, [0, 0], (int,), (int,))
+        wanted = {"execution_id": execution_id, "node": node, "item": item}
+        found = self._page(
+            _LOGS[node is not None, item is not None],
+            wanted | {"after_job": after_job, "after_number": after_number},
+            limit,
+            read=lambda row: AttemptLog(**dict(zip(_LOG_FIELDS, row, strict=True)), label=row[2]),
+            place=lambda last: {"after_job": last.job_id, "after_number": last.number},
+        )
+        with self._database.read() as transaction:
+            labels = {each.item: label_of(transaction, execution_id, each.item) for each in found.items}
+        return Page(
+            items=tuple(replace(each, label=labels[each.item] or each.item) for each in found.items), next=found.next
         )
 
     def rows(self, execution_id: str, *, after: str | None, limit: int) -> Page[Row]:

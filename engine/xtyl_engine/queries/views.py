@@ -42,8 +42,9 @@ class NodeOverview:
     """One node's jobs in numbers. Times are seconds since the epoch; `images` are paths, newest first; `branches` is how often a
     conditional took each branch. `busy_seconds` are those in which at least one job ran, before `busy_since`, the time since when
     at least one runs; None where none does, or no worker lives. They go on until `busy_until` only: by then a living worker has
-    beaten again. Clients of the release before read `worked`, which sums the seconds that jobs ran or waited for a person up to a
-    moment, `at_work`, how many do so now, and `starts`, which has that moment once for each."""
+    beaten again. `printed` is the last line that a running job printed; `progress_done` of `progress_of` are the sums over the
+    running jobs that say how far they are. Clients of the release before read `worked`, which sums the seconds that jobs ran or
+    waited for a person up to a moment, `at_work`, how many do so now, and `starts`, which has that moment once for each."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
@@ -54,6 +55,9 @@ class NodeOverview:
     busy_seconds: float | None = None
     busy_since: float | None = None
     busy_until: float | None = None
+    printed: str | None = None
+    progress_done: float | None = None
+    progress_of: float | None = None
     text: str | None = None
     images: tuple[str, ...] = ()
     error: str | None = None
@@ -126,7 +130,8 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One start of a job: why, when, and how it ended. Times are seconds since the epoch."""
+    """One start of a job: why, when, and how it ended; what it printed, and how far it said it was, `done` of `of`. Times are
+    seconds since the epoch."""
 
     number: int
     because: str
@@ -134,6 +139,25 @@ class Attempt:
     finished: float | None
     outcome: str | None
     error: str | None
+    printed: str | None = None
+    done: float | None = None
+    of: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLog:
+    """What one attempt at a job printed, and how far it said it was, `done` of `of`. `label` is the row's; `outcome` is None
+    while it runs."""
+
+    job_id: int
+    node: str
+    item: str
+    label: str
+    number: int
+    outcome: str | None
+    text: str
+    done: float | None = None
+    of: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

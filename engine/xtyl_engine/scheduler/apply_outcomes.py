@@ -12,6 +12,7 @@ from xtyl_engine.errors import ErrorClass
 from xtyl_engine.events import EventKind
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.cascade import settle
+from xtyl_engine.scheduler.keep_prints import keep_prints
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.scheduler.rules import EndedJob
@@ -46,6 +47,7 @@ def accept(locked: LockedExecution, outcomes: Sequence[Outcome], alone: bool) ->
     ended = [job for outcome in won if (job := _ended_job(outcome))]
     if ended:
         settle(locked, ended)
+    keep_prints(locked, outcomes)
     return won + [outcome for outcome in over if _close(locked, outcome)]
 
 
@@ -58,7 +60,7 @@ def _within_budget(locked: LockedExecution, outcome: Outcome) -> Outcome:
     if before + 1 < MOST_GIVEN_BACK:
         return outcome
     failure = Failure(error_class=ErrorClass.PERMANENT, message=f"{TOO_OFTEN}\n  {SHORTEN}")
-    return Failed(claim=outcome.claim, failure=failure)
+    return Failed(claim=outcome.claim, failure=failure, printed=outcome.printed)
 
 
 def _is_given_back(outcome: Outcome) -> bool:

@@ -235,4 +235,4 @@ def unrecorded(outcome: Outcome, error: Exception, error_class: ErrorClass) -> F
     message = f"its {what} could not be recorded and is lost: {why}"
     hint = "Change what the step returns, or report this; then `run.retry()` runs it again."
     failure = Failure(error_class=error_class, message=f"{message}\n  {hint}", traceback=described.traceback)
-    return Failed(claim=outcome.claim, failure=failure)
+    return Failed(claim=outcome.claim, failure=failure, printed=outcome.printed)

@@ -1,5 +1,5 @@
-"""The values between executing and recording: a Claim goes out to a slot, an Outcome comes back. They are plain; nothing here
-reads or writes.
+"""The values between executing and recording: a Claim goes out to a slot, an Outcome comes back, each with what its attempt
+printed, None where that is nothing. They are plain; nothing here reads or writes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.providers.base import Usage
+from xtyl_engine.values.prints import Printed
 
 LICENCE_SECONDS = 0.15
 
@@ -57,6 +58,7 @@ class Completed:
     usage: Usage | None = None
     cache_key: str | None = None
     cached: bool = False
+    printed: Printed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Waiting:
 
     claim: Claim
     output: str
+    printed: Printed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ class Retrying:
     failure: Failure
     delay_seconds: float
     hold_seconds: float = 0.0
+    printed: Printed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class Failed:
 
     claim: Claim
     failure: Failure
+    printed: Printed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,7 @@ class Released:
     delay_seconds: float = 0.0
     may_have_started: bool = False
     failure: Failure | None = None
+    printed: Printed | None = None
 
 
 Outcome = Completed | Waiting | Retrying | Failed | Released

@@ -35,6 +35,7 @@ from xtyl_engine.values.functions import PackedFunction, load_key, not_taken
 from xtyl_engine.values.loading import load_reference, unpack
 from xtyl_engine.values.plain import encode, mend, plain, spill, unspill
 from xtyl_engine.values.recent import Recent
+from xtyl_engine.worker.live_prints import LivePrints
 from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.plan import Plan, PlanNode
 from xtyl_engine.workflow.templating.render import rendered
@@ -70,13 +71,18 @@ class Executor:
     trace: Trace | None = None
     on_failure: Callable[[Claim, str, BaseException, Failure], None] | None = None
     _told: set[tuple[int, int]] = field(default_factory=set)
+    prints: LivePrints = field(init=False)
     _left_behind: list[threading.Thread] = field(default_factory=list)
     _functions: Recent[tuple[str, str], Callable[..., Any]] = field(default_factory=lambda: Recent(FUNCTIONS_BYTES))
+
+    def __post_init__(self) -> None:
+        self.prints = LivePrints(self.database)
 
     def execute(self, claim: Claim) -> Outcome:
         """Execute one job. Never raises: an error is an outcome too."""
         with about(claim):
-            return self._outcome(claim) if self.trace is None else self._traced(claim, self.trace)
+            outcome = self._outcome(claim) if self.trace is None else self._traced(claim, self.trace)
+        return self.prints.ended(outcome)
 
     def _traced(self, claim: Claim, trace: Trace) -> Outcome:
         came: list[Outcome] = []

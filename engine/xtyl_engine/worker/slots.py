@@ -125,6 +125,7 @@ class Slots:
     def release(self) -> int:
         """Give back every held claim, because this process ends; returns how many there were."""
         held = self.held()
+        self.executor.prints.save_last()
         for claim in held:
             given_back = Released(claim=claim, because="released", may_have_started=True)
             try:

@@ -35,7 +35,7 @@ def text_of(*written: bytes | str) -> str:
         (["\x1b[31mred\x1b[0m and \x1b]8;;http://x.org\x07link\x1b]8;;\x07\n"], "red and link"),
         (["cut \x1b", "[1", "mescape\n"], "cut escape"),
         (["spins |\b/\b-\b\\\b done\n"], "spins  done"),
-        (["outer 0%\n", "\rinner 10%\x1b[A", "\n\rinner 90%\x1b[A", "\router 100%\n", "\rinner 100%\n"], "outer 100%\ninner 100%"),
+        (["outer 0%\n", "\rinner 10%\x1b[A", "\n\rinner 90%\x1b[A", "\router 9%\n", "\rinner 100%\n"], "outer 9%\ninner 100%"),
         ([b"caf\xc3", b"\xa9 \xe2\x82", b"\xac\n"], "café €"),
         ([b"cut for ever \xe2\x82"], "cut for ever \ufffd"),
         (["NUL \0 bell \a\n"], "NUL  bell"),

@@ -1,4 +1,4 @@
-"""The details of one execution over HTTP: its overview, plan, rows, jobs and events. Lists of executions are in
+"""The details of one execution over HTTP: its overview, plan, rows, jobs, prints and events. Lists of executions are in
 `executions`.
 """
 
@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from xtyl_engine.api.auth import Reader, State
-from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfNode, OfState, answers
-from xtyl_engine.api.response_models import Events, Jobs, Rows, States
+from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfItem, OfNode, OfState, answers
+from xtyl_engine.api.response_models import Events, Jobs, Logs, Rows, States
 from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.queries.job_detail import MAX_PAGE
 from xtyl_engine.queries.views import JobDetail, JobPage, Overview
@@ -99,6 +99,22 @@ async def node_jobs(
         return app.service.reader.of(caller.scope, id).job_page(node, start, count, with_images=images)
 
     return await app.pools.look(look)
+
+
+@router.get("/logs", responses=answers(Logs))
+async def logs(
+    id: Id,
+    caller: Reader,
+    app: State,
+    node: OfNode = None,
+    item: OfItem = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> Response:
+    """What the attempts at its jobs printed, up to 64 KB each, in the order of the jobs. Silent attempts are left out."""
+    return await app.pools.page(
+        "logs", lambda: app.service.reader.of(caller.scope, id).logs(node=node, item=item, after=after, limit=limit)
+    )
 
 
 @router.get("/events", responses=answers(Events))

@@ -16,7 +16,18 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database import tables
 from xtyl_engine.database.connection import Database, Now, Transaction
 from xtyl_engine.database.steps import BREATH_SECONDS, is_quiet
-from xtyl_engine.database.tables import attempts, branches, decisions, events, executions, functions, jobs, nodes, rows
+from xtyl_engine.database.tables import (
+    attempt_logs,
+    attempts,
+    branches,
+    decisions,
+    events,
+    executions,
+    functions,
+    jobs,
+    nodes,
+    rows,
+)
 from xtyl_engine.states import ExecutionState
 
 STEP_ROWS = 2_000
@@ -34,7 +45,7 @@ _STEP = {
 }
 _STEP_JOBS = select(_J.id).where(sql.AND_OF_EXECUTION, _BETWEEN[jobs])
 # Deleted before the jobs they refer to.
-_ABOUT_JOBS = [delete(table).where(table.c.job_id.in_(_STEP_JOBS)) for table in (attempts, decisions)]
+_ABOUT_JOBS = [delete(table).where(table.c.job_id.in_(_STEP_JOBS)) for table in (attempt_logs, attempts, decisions)]
 _DELETE_SMALL = [delete(table).where(_OF[table]) for table in _SMALL]
 _DELETE_EXECUTION = delete(executions).where(_E.id == sql.B("execution_id"))
 _LEFT_BEHIND = union(*(select(table.c.execution_id).where(table.c.execution_id.not_in(select(_E.id))) for table in _OF))
