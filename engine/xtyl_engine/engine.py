@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from xtyl_engine import DEFAULT_PROJECT
@@ -17,6 +18,7 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.embedded.attendance import Attendance
 from xtyl_engine.embedded.client import Connection
+from xtyl_engine.errors import WorkflowException
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import arm
 from xtyl_engine.queries.executions import Queries
@@ -29,6 +31,8 @@ from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.recent import Recent
+from xtyl_engine.values.variables import PATIENCE_SECONDS, put, socket_beside, variables_of
 from xtyl_engine.workflow.default_provider import name_provider
 from xtyl_engine.workflow.plan import Plan
 
@@ -36,6 +40,9 @@ RECHECK_SECONDS = 1.0
 FIRST_PAUSES_SECONDS = (0.001, 0.002, 0.004, 0.008)
 # These need no worker.
 HOLDS = ("pause", "stop")
+# With these a kernel takes a run over: its own variables count from then on.
+TAKES_OVER = ("resume", "retry")
+LENT_RUNS = 256
 
 
 class Line:
@@ -55,10 +62,13 @@ class Line:
 class Engine:
     """Speaks to the database and the broker that settings name. `database` holds options of `Database`: how many connections to
     keep, how long to retry. What gives work starts an embedded back end; what reads an open execution starts one that died, if
-    `starts`. Threads may share it; every method may block."""
+    `starts`. With `lends` the runs of an embedded back end find this process's variables. Threads may share it; every method may
+    block."""
 
-    def __init__(self, settings: Settings, *, starts: bool = True, **database: Any):
+    def __init__(self, settings: Settings, *, starts: bool = True, lends: bool = False, **database: Any):
         self.settings = settings
+        self._lends = lends and settings.redis_url is None
+        self._lent: Recent[str, str] = Recent(LENT_RUNS)
         # First: a worker would refuse the same settings too, but only in its own log.
         self._rates = read_claim_policy(settings)
         self._starts = starts
@@ -68,7 +78,7 @@ class Engine:
     def open(self) -> None:
         """Make everything that speaks to the database and the broker; each connects at first use."""
         arm(self.settings.crash, self.settings.home)
-        self.attendance = Attendance(self.settings, starts=self._starts)
+        self.attendance = Attendance(self.settings, starts=self._starts, on_other=self._lend_again)
         self.database = Database(self.connection.database_url, **self._options)
         self.plans = PlanCache()
         self.store = ArtifactStore(self.settings.artifacts_folder)
@@ -109,6 +119,8 @@ class Engine:
         if self._prepared is not None and self.database.file.now != self._prepared:
             # The home was removed and made anew, or a backup was restored, since this process opened it.
             self.prepare()
+        # Before it is written: a worker may begin at once.
+        self.lend(submission.id)
         done = submit(self.database, submission)
         if done.id == submission.id:
             self._tell(done.id, done.events)
@@ -128,10 +140,32 @@ class Engine:
     def control(self, id: str, action: str, *place: str, **said: Any) -> None:
         """Call the method of `Controls` with this name: pause, resume, stop, retry, or a decision on the review at a node and
         item. Raises ControlRefused, DecisionRefused."""
+        if action not in HOLDS:
+            # A worker that is there may go on at once.
+            self.offer(id, replace=action in TAKES_OVER)
         events = getattr(self._controls, action)(id, *place, **said)
         if action not in HOLDS:
             self.attendance.ensure()
+            self.lend(id, replace=action in TAKES_OVER)
         self._tell(id, events)
+
+    def lend(self, id: str, *, replace: bool = True, patience: float = PATIENCE_SECONDS) -> None:
+        """Let a run's functions and providers find the variables of this process; without `replace` only if it has none. Raises
+        BackendError, LimitExceeded."""
+        place = socket_beside(self.connection.redis_url)
+        if self._lends and place is not None:
+            put(place, id, variables_of(), replace=replace, patience=patience)
+            self._lent.put(id, id)
+
+    def offer(self, id: str, *, replace: bool = False) -> None:
+        """Lend as `lend` does, where the back end is there to take it."""
+        with suppress(WorkflowException):
+            self.lend(id, replace=replace, patience=0.0)
+
+    def _lend_again(self) -> None:
+        """A supervisor that was killed has taken along what it was lent."""
+        for id in self._lent.kept():
+            self.offer(id)
 
     def changed(self, id: str, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; returns whether there is one."""

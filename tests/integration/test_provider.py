@@ -11,6 +11,7 @@ import xtyl_nb as xt
 from backend import QUICK
 from openai_server import openai_server
 from servers import embedded_home, wait_until
+from xtyl_engine.embedded.client import ensure
 
 KEY = "sk-canary-4711-0815"
 SOON = {"attempts": 2, "base_seconds": 0.05}
@@ -24,22 +25,22 @@ def server():
 
 @pytest.fixture(scope="module")
 def home(server, tmp_path_factory):
-    """A back end started where the key and the server's address are set."""
+    """A back end started where another key and another server are set."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENAI_API_KEY", KEY)
-        patch.setenv("OPENAI_BASE_URL", server.url)
+        patch.setenv("OPENAI_API_KEY", "sk-former")
+        patch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
         with embedded_home(tmp_path_factory.mktemp("openai"), **QUICK) as settings:
-            from xtyl_engine.embedded.client import ensure
-
             ensure(settings)
             yield settings
 
 
 @pytest.fixture
 def openai(server, home, monkeypatch):
-    """The server that the runs of this test speak to."""
+    """The server that the runs of this test speak to, as the notebook's variables name it."""
     for name, value in home.to_environ().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     server.requests.clear()
     return server
 
@@ -73,7 +74,7 @@ def test_texts_and_images_come_with_model_and_usage(openai):
         ("no-choices", 2, "transient", "holds no message"),
         ("content-policy", 1, "permanent", "content policy"),
         ("no-quota", 1, "permanent", "quota is used up"),
-        ("bad-key", 1, "permanent", "xtyl down"),
+        ("bad-key", 1, "permanent", "Set OPENAI_API_KEY"),
     ],
 )
 def test_a_refusal_is_tried_again_only_where_that_can_help(openai, model, requests, error_class, words):
@@ -108,15 +109,40 @@ def test_the_key_is_written_nowhere(openai, home):
     assert "xtyl.db" in canary.stdout
 
 
-def test_a_key_that_was_set_too_late_is_missed_with_words(monkeypatch):
-    """A back end that was started before the key was set says that the key is missing, and how to pass it."""
-    warm = xt.Workflow("warm").attach("kit", title="x").run().wait(60)
-    assert warm.state == "completed"
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    run = copy("m").run(name="you").wait(60)
+def test_a_key_that_is_not_set_is_missed_with_words(openai, monkeypatch):
+    """A notebook without a key is told so, though the back end was started with one, and with which variable to pass it; a
+    retry, also from a kernel that was restarted, finds the key that is set by then."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    run = copy("m").run(name="late").wait(60)
     error = run.frame()["error"][0]
     assert "the openai provider has no key" in error
-    assert "xtyl down" in error
+    assert "OPENAI_API_KEY" in error
+    assert openai.requests == []
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert xt.attach(run.id).retry().wait(60).frame()["line"][0] == "Hi late by m"
+
+
+def test_a_key_set_in_the_notebook_counts_for_the_next_run(openai, monkeypatch):
+    """Each run is asked for with the key that its kernel had when it was started."""
+    keys = ["sk-one", "sk-two"]
+    for key in keys:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        assert copy("m").run(name=key).wait(60).state == "completed"
+    assert [headers["authorization"] for _, _, headers in openai.requests] == [f"Bearer {key}" for key in keys]
+
+
+def test_a_result_of_another_server_is_not_taken_from_the_cache(openai, monkeypatch):
+    """The same prompt to another OPENAI_BASE_URL is asked anew; back at the first, its own result is found, and a dry run knows
+    both."""
+    flow = copy("m")
+    with openai_server() as other:
+        for url in (openai.url, other.url, openai.url, other.url):
+            monkeypatch.setenv("OPENAI_BASE_URL", url)
+            assert flow.run(name="twice").wait(60).state == "completed"
+            assert list(flow.plan(name="twice")["cached"]) == [1]
+        assert (len(openai.requests), len(other.requests)) == (1, 1)
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+        assert list(flow.plan(name="twice")["cached"]) == [0]
 
 
 def test_the_provider_set_in_the_notebook_goes_with_the_run(monkeypatch):

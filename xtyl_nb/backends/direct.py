@@ -29,7 +29,7 @@ class DirectBackend:
 
     def __init__(self, settings: Settings, *, starts: bool = True, at_once: bool = False):
         self.settings = settings
-        self.engine = Engine(settings, starts=starts)
+        self.engine = Engine(settings, starts=starts, lends=starts)
         try:
             if at_once:
                 # Its worker takes a second to come, in which this process prepares the database and the run.
@@ -118,6 +118,10 @@ class DirectBackend:
     def changed(self, id: str, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
         return self.engine.changed(id, after, timeout)
+
+    def lend(self, id: str) -> None:
+        """Let a run find this process's variables where it has none: its supervisor may have been killed."""
+        self.engine.offer(id)
 
     def check(self) -> None:
         """Check that the embedded back end runs, or restart it. Raises BackendStartError when it cannot be kept running."""

@@ -90,6 +90,9 @@ class Backend(Protocol):
     def changed(self, id: str, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
 
+    def lend(self, id: str) -> None:
+        """Let the functions and providers of a run find this process's environment variables, where they find none."""
+
     def check(self) -> None:
         """Check that it still runs, where this process is responsible for that."""
 

@@ -77,7 +77,9 @@ def attach(run_id: str) -> Run:
         Run('launch')
     """
     used = backend()
-    patiently(lambda: used.queries.execution(run_id), ATTACH_SECONDS)
+    found = patiently(lambda: used.queries.execution(run_id), ATTACH_SECONDS)
+    if not found.state.is_terminal:
+        used.lend(run_id)
     return Run(run_id, used)
 
 

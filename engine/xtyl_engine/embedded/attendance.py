@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +44,20 @@ class FailedStart:
         return f"the back end cannot be started: {self.why}; a look tries again after {self.pause:g} s"
 
 
-class Attendance:
-    """The look of one process at its back end. With `starts`, a look starts the back end in the background if it died.
-    `connection` has its addresses as last seen: the socket of an embedded one may move. Safe to share between threads."""
+def do_nothing() -> None:
+    """Do nothing about another supervisor; the default."""
 
-    def __init__(self, settings: Settings, *, starts: bool):
+
+class Attendance:
+    """The look of one process at its back end. With `starts`, a look starts the back end in the background if it died; `on_other`
+    is called when a look finds another supervisor than the last. `connection` has its addresses as last seen: the socket of an
+    embedded one may move. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, *, starts: bool, on_other: Callable[[], None] = do_nothing):
         self._settings = settings
         self._starts = starts
+        self._on_other = on_other
+        self._seen: float | None = None
         self.connection = client.find(settings)
         self._looking, self._ensuring = threading.Lock(), threading.Lock()
         self._seen_at = float("-inf")
@@ -104,6 +112,9 @@ class Attendance:
             return f"a worker: the back end of {self._settings.home} uses another database"
         self._failed = None
         self.connection = client.connection_at(self._settings, found.socket)
+        if self._seen != found.started:
+            self._seen = found.started
+            self._on_other()
         if has_worker(Path(found.socket), ANSWER_SECONDS):
             return None
         again = f"; restarts so far: {found.restarts}, and `xtyl doctor` looks for the cause" if found.restarts else ""

@@ -29,9 +29,11 @@ from xtyl_engine.embedded.state_file import (
     read_presence,
     write_presence,
 )
+from xtyl_engine.embedded.variables import Variables
 from xtyl_engine.errors import BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.values.locks import acquire, clients_lock, exclusive, is_same_file, orphans_lock, supervisor_lock
+from xtyl_engine.values.variables import NAME
 from xtyl_engine.worker.command import RETIRE, worker_command
 from xtyl_engine.worker.first_claim import forget_claims, has_claimed
 
@@ -55,6 +57,7 @@ class Supervisor:
         self._soft_seconds = settings.shutdown_seconds + SOFT_SECONDS
         self._keeper = OrphanReaper(self._soft_seconds, orphans_lock(settings.home))
         self._socket = redis_server.socket_path(settings.home)
+        self._variables = Variables()
         self._server = Child("server", self._start_server, self._keeper)
         self._worker = Child("worker", self._start_worker, self._keeper, partial(has_claimed, settings.home))
         self._last_client = time.monotonic()
@@ -83,7 +86,7 @@ class Supervisor:
         if (
             self._server.process
             and time.monotonic() - self._server.started > BIND_SECONDS
-            and not self._socket.exists()
+            and not (self._socket.exists() and self._socket.with_name(NAME).exists())
         ):
             self._server.process.kill()
         server_changed, worker_changed = self._server.tend(), self._worker.tend()
@@ -149,6 +152,7 @@ class Supervisor:
 
     def _start_server(self) -> subprocess.Popen[bytes]:
         self._find_place()
+        self._variables.listen(self._socket.with_name(NAME))
         binary = redis_server.find_server()
         self._presence = replace(self._presence, server=str(binary), socket=str(self._socket))
         with open(open_log(self._log_file("server")), "ab") as file:
@@ -188,10 +192,12 @@ class Supervisor:
         self._say(SupervisorState.STOPPING)
         self._worker.end(self._soft_seconds)
         self._server.end(0)
+        self._variables.close()
         self._keeper.close()
         if self._is_home() or not supervisor_lock(self._settings.home).exists():
             with suppress(OSError):
                 self._socket.unlink(missing_ok=True)
+                self._socket.with_name(NAME).unlink(missing_ok=True)
                 self._socket.parent.rmdir()
         # `down` may have come while it ended for another reason.
         if state is SupervisorState.ENDED and self._asked(0) is SupervisorState.STOPPED:

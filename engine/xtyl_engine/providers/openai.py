@@ -77,8 +77,8 @@ class OpenAIProvider:
         if not key:
             raise PermanentError(
                 "the openai provider has no key",
-                hint="Set OPENAI_API_KEY where the worker runs (any text for a local server), or provider='offline'. "
-                "The embedded worker keeps the environment it started in: set the key, `xtyl down`, then run again.",
+                hint="Set OPENAI_API_KEY (any text for a local server) in the notebook, or where the workers of a shared back "
+                "end run; then `run.retry()`. Or use provider='offline'.",
             )
         address = self._environment.get("OPENAI_BASE_URL", "").strip() or None
         try:

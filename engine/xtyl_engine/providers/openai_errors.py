@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
 
 _CURES = {
-    401: "Check OPENAI_API_KEY where the worker runs; after a change, restart the embedded worker with `xtyl down`.",
+    401: "Set OPENAI_API_KEY in the notebook, or where the workers of a shared back end run; then `run.retry()`.",
     403: "Check the project and the rights of this key: it may not use the model or the service.",
     404: "Check `model` and OPENAI_BASE_URL; the address usually ends in /v1.",
     413: "Shorten the prompt.",

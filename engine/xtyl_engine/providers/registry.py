@@ -13,6 +13,8 @@ from xtyl_engine.errors import PermanentError, closest_name
 from xtyl_engine.providers.base import Provider
 
 GROUP = "xtyl.providers"
+# What a provider asks where no variable names another server.
+CUSTOMARY = {"openai": "https://api.openai.com/v1"}
 BUILTIN = {"offline": "offline.provider:OfflineProvider", "openai": "openai:OpenAIProvider"}
 Environment = Mapping[str, str]
 Factory = Callable[[Environment], Provider]
@@ -30,6 +32,13 @@ def get_provider(name: str, environment: Environment = os.environ) -> Provider:
     Raises UnknownProvider with the closest name.
     """
     return _factory(name)(environment)
+
+
+def server_of(name: str, environment: Environment) -> str | None:
+    """The server that `<NAME>_BASE_URL` names, if it is another than the provider asks anyway."""
+    variable = f"{name.upper().replace('-', '_')}_BASE_URL"
+    address = environment.get(variable, "").strip().rstrip("/")
+    return None if address in ("", CUSTOMARY.get(name)) else address
 
 
 def check_provider(name: str) -> None:

@@ -4,6 +4,7 @@ looked up in turn; one that needs an output not computed yet counts as to be run
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,7 @@ def forecast(
     database: Database,
     store: ArtifactStore,
     provider: str,
+    variables: Mapping[str, str] = os.environ,
     project: str = DEFAULT_PROJECT,
 ) -> list[NodeForecast]:
     """One forecast per node, in topological order. `provider` serves nodes that name none; only cached results of `project`
@@ -50,7 +52,7 @@ def forecast(
         def look_up(key: str) -> tuple[Any, ...] | None:
             return transaction.row(sql.CACHED_IN, {"cache_key": key, "project": project})
 
-        look = _Look(look_up=look_up, plan=plan, rows=rows, store=store, provider=provider)
+        look = _Look(look_up=look_up, plan=plan, rows=rows, store=store, provider=provider, variables=variables)
         return [look.node(node) for node in plan.nodes.values()]
 
 
@@ -63,6 +65,7 @@ class _Look:
     rows: Sequence[Mapping[str, Any]]
     store: ArtifactStore
     provider: str
+    variables: Mapping[str, str]
     known: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def node(self, node: PlanNode) -> NodeForecast:
@@ -92,7 +95,7 @@ class _Look:
             config = configure(kind, rendered(kind, node.config, {**self.rows[int(head(item, 1))], **upstream}))
         except WorkflowException:
             return _UNKNOWN
-        key = cache_key(kind, node, config, item, self.provider)
+        key = cache_key(kind, node, config, item, self.provider, self.variables)
         found = self.look_up(key) if key else None
         return _UNKNOWN if found is None else visible(node, JobState.COMPLETED, found[0], None, self.store)
 

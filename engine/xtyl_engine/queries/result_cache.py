@@ -1,10 +1,11 @@
-"""Decides when a job may take an earlier job's result: same node type, rendered parameters, provider and model, same place in its
-node's list, same project. The cache is the jobs in SQL that have a result; there is no other store.
+"""Decides when a job may take an earlier job's result: same node type, rendered parameters, provider with its server, model, same
+place in its node's list, same project. The cache is the jobs in SQL that have a result; there is no other store.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 
 from xtyl_engine.database import statements as sql
@@ -12,19 +13,26 @@ from xtyl_engine.database.connection import Transaction
 from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.nodes.prompt import variant
 from xtyl_engine.providers.base import Usage
+from xtyl_engine.providers.registry import server_of
 from xtyl_engine.scheduler.outcomes import Claim, Completed
 from xtyl_engine.workflow.plan import PlanNode
 
 _COMMON = set(NodeConfig.model_fields)
 
 
-def cache_key(kind: NodeType, node: PlanNode, config: NodeConfig, item: str, provider: str) -> str | None:
-    """The key that equal jobs share, None where the node takes no cached results. `provider` serves a node that names none."""
+def cache_key(
+    kind: NodeType, node: PlanNode, config: NodeConfig, item: str, provider: str, variables: Mapping[str, str]
+) -> str | None:
+    """The key that equal jobs share, None where the node takes no cached results. `provider` serves a node that names none;
+    `variables` may name another server than its own, whose results are others."""
     if not (kind.cached if config.cache is None else config.cache) or node.expands:
         return None
     facts = config.model_dump(mode="json", exclude=_COMMON, fallback=str)
     if "provider" in facts:
         facts["provider"] = facts["provider"] or provider
+        # Left out where it is the provider's own: results stored before it was part of the key are found as ever.
+        if (server := server_of(facts["provider"], variables)) is not None:
+            facts["server"] = server
     return sha256(json.dumps([kind.name, facts, variant(item)], sort_keys=True).encode()).hexdigest()
 
 

@@ -1,5 +1,5 @@
-"""What jobs take and give: plain JSON, files and their locks, packed functions and their surroundings, the text of an error,
-what was printed, secrets hidden in it, and a memory with a bound.
+"""What jobs take and give: plain JSON, files and their locks, packed functions, what of a kernel they find again, the text of an
+error, what was printed, secrets hidden in it, and a memory with a bound.
 
 Every room may use these modules. They know no workflow, no database and no worker.
 """
@@ -17,4 +17,5 @@ __all__ = [
     "prints",
     "recent",
     "surroundings",
+    "variables",
 ]

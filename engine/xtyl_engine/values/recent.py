@@ -35,6 +35,11 @@ class Recent(Generic[K, V]):
         except KeyError:
             return None
 
+    def kept(self) -> list[K]:
+        """The keys of what is kept, those used last at the end."""
+        with self._lock:
+            return list(self._kept)
+
     def put(self, key: K, value: V, weight: int = 1) -> list[K]:
         """Keep a value, whatever it weighs, and drop those that were not used for longest; return their keys."""
         dropped = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import operator
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ from xtyl_engine.values.functions import PackedFunction, load_key, not_taken
 from xtyl_engine.values.loading import load_reference, unpack
 from xtyl_engine.values.plain import encode, mend, plain, spill, unspill
 from xtyl_engine.values.recent import Recent
+from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
 from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.plan import Plan, PlanNode
@@ -67,7 +69,8 @@ class Executor:
     store: ArtifactStore
     may_start: Callable[[Claim], bool]
     stopped: set[str] = field(default_factory=set)
-    provider: Callable[[str], Provider] = get_provider
+    kernels: Kernels | None = None
+    provider: Callable[[str, Mapping[str, str]], Provider] = get_provider
     trace: Trace | None = None
     on_failure: Callable[[Claim, str, BaseException, Failure], None] | None = None
     _told: set[tuple[int, int]] = field(default_factory=set)
@@ -105,7 +108,8 @@ class Executor:
             asks_provider = kind.asks_provider
             config = configure(kind, rendered(kind, node.config, names))
             retry = config.retry
-            key = cache_key(kind, node, config, claim.item, self.settings.provider)
+            variables = self._variables(claim) if kind.asks_provider else {}
+            key = cache_key(kind, node, config, claim.item, self.settings.provider, variables)
             return self._cached(claim, key) or self._run(kind, config, context, claim, node, key)
         except _Unread as error:
             log.warning("given back, its inputs could not be read: %s", error)
@@ -168,12 +172,21 @@ class Executor:
             place=place,
             upstream=upstream,
             artifacts=self.store,
-            provider=lambda name: self.provider(name or self.settings.provider),
+            provider=lambda name: self.provider(name or self.settings.provider, self._variables(claim)),
             function=lambda reference: self._function(claim.execution_id, reference),
             cancelled=lambda: self._is_cancelled(claim),
             log=log,
         )
         return node, context, {**row, **upstream}
+
+    def _variables(self, claim: Claim) -> Mapping[str, str]:
+        """The variables with which the job's provider is made: its kernel's, where it lent them."""
+        if self.kernels is None:
+            return os.environ
+        try:
+            return self.kernels.variables(claim.execution_id)
+        except BackendError as error:
+            raise _Unread(str(error)) from error
 
     def _is_cancelled(self, claim: Claim) -> bool:
         """Whether the run is stopped, as its handler asks. A sweep noted it, and the run may have been resumed since, so SQL is

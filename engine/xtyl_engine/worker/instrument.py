@@ -80,7 +80,7 @@ class Watch:
             meter.tell = self._relay.tell
         self._waits = QueueTimes(executor.database, load)
         meter.started = self._waits.note
-        executor.provider = lambda name: TimedProvider(get_provider(name), meter.called)
+        executor.provider = lambda name, variables: TimedProvider(get_provider(name, variables), meter.called)
         executor.store.on_full = lambda seconds: meter.held_up("disk", seconds)
         threading.Thread(target=self._go_round, name="xtyl-meter", daemon=True).start()
 

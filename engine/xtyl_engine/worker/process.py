@@ -27,6 +27,7 @@ from xtyl_engine.worker.execute import Executor
 from xtyl_engine.worker.first_claim import note_claim
 from xtyl_engine.worker.heartbeat import Heartbeat
 from xtyl_engine.worker.instrument import Watch
+from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.owners import Owners
 from xtyl_engine.worker.prefork import BETWEEN_SECONDS, Pool, Relay
 from xtyl_engine.worker.slots import HOLD_SECONDS, Slots
@@ -54,7 +55,8 @@ class Process:
             self.database, self.owners.name, lease, self.publisher.publish, plans.load, rates, beat_seconds=beat
         )
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=HOLD_SECONDS)
-        executor = Executor(settings, self.database, plans, store, recorder.may_start)
+        kernels = Kernels(self.database, settings)
+        executor = Executor(settings, self.database, plans, store, recorder.may_start, kernels=kernels)
         self.slots = self._slots(app, settings, recorder, executor)
         recorder.at_work = self.slots.at_work
         self.heartbeat = Heartbeat(settings.home, settings.pool)
@@ -72,6 +74,7 @@ class Process:
             settings.silent_seconds,
             self.owners.pulse,
             self.owners.keep,
+            kernels.forget_ended,
         )
         self.sweeper.start()
         self.keeper = keep_house(settings, self.database, lambda ids: forget_streams(settings.event_url, ids))

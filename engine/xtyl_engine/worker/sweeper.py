@@ -46,7 +46,7 @@ def no_op(what: str) -> None:
 
 
 def do_nothing() -> None:
-    """Keep no lock; the default where the process has none."""
+    """Keep no lock and forget nothing; the default where the process has none."""
 
 
 @dataclass(eq=False)
@@ -65,6 +65,7 @@ class Sweeper:
     silent_seconds: float = 60.0
     pulse: Callable[[str], Pulse] = unknown
     keep_lock: Callable[[], None] = do_nothing
+    forget_ended: Callable[[], None] = do_nothing
     losses: Losses = field(init=False)
     _ended: threading.Event = field(default_factory=threading.Event)
     _ahead: float = math.inf
@@ -118,6 +119,7 @@ class Sweeper:
         self._share_slots()
         if time.monotonic() > self._mend_at:
             mend_counts(self.database, self.load)
+            self.forget_ended()
             self._mend_at = time.monotonic() + MEND_SECONDS
 
     def _share_slots(self) -> None:

@@ -91,7 +91,28 @@ def test_a_key_is_what_the_first_release_wrote(seed: int | None, key: str) -> No
     """Results stored under it are still found; a seed that is not set counts as 0, whether one is sent or not."""
     plan = validate(xt.Workflow("line").generate_copy("line", prompt="One line", seed=seed)._document)
     kind, node = node_type("generate_copy"), plan.nodes["line"]
-    assert cache_key(kind, node, configure(kind, node.config), "0", "openai") == key
+    assert cache_key(kind, node, configure(kind, node.config), "0", "openai", {}) == key
+
+
+OWN = "https://api.openai.com/v1"
+LOCAL = "http://127.0.0.1:8080/v1"
+
+
+def test_results_of_another_server_have_another_key() -> None:
+    """A server that a variable names parts its results from those of the provider's own; that one may be named too."""
+    plan = validate(xt.Workflow("line").generate_copy("line", prompt="One line")._document)
+    kind, node = node_type("generate_copy"), plan.nodes["line"]
+
+    def key(provider: str, **variables: str) -> str | None:
+        return cache_key(kind, node, configure(kind, node.config), "0", provider, variables)
+
+    own = key("openai")
+    assert {key("openai", OPENAI_BASE_URL=url) for url in ("", OWN, f" {OWN}/ ")} == {own}
+    local = key("openai", OPENAI_BASE_URL=LOCAL)
+    assert local == key("openai", OPENAI_BASE_URL=f"{LOCAL}/")
+    assert len({own, local, key("openai", OPENAI_BASE_URL="http://other/v1"), key("my-own")}) == 4
+    assert key("offline", OPENAI_BASE_URL=LOCAL) == key("offline")
+    assert key("my-own", MY_OWN_BASE_URL=LOCAL) != key("my-own", OPENAI_BASE_URL=LOCAL) == key("my-own")
 
 
 @pytest.mark.parametrize("name", ["CACHED", "CACHED_IN"])

@@ -76,7 +76,7 @@ class Odd:
 )
 def test_an_odd_usage_costs_no_result(bench: Workbench, told: Any, tokens: int | None, cost: float | None) -> None:
     """The text is kept and mended; what is a number is recorded as one, and what is none is unknown."""
-    bench.executor.provider = lambda name: Odd(**told)
+    bench.executor.provider = lambda name, variables: Odd(**told)
     run = bench.done(xt.Workflow("odd").generate_copy("line", prompt="x", cache=False))
     (job,) = run.jobs().to_dict("records")
     assert (run.state, run.frame()["line"][0]) == ("completed", "a\ufffd\ufffd")
@@ -113,7 +113,7 @@ class Late(Odd):
 
 def test_a_usage_whose_fields_raise_costs_no_result(bench: Workbench) -> None:
     """The text is kept; what can be read is recorded, and the rest is unknown."""
-    bench.executor.provider = lambda name: Late()
+    bench.executor.provider = lambda name, variables: Late()
     run = bench.done(xt.Workflow("odd").generate_copy("line", prompt="x", cache=False))
     (job,) = run.jobs().to_dict("records")
     assert (run.state, run.frame()["line"][0]) == ("completed", "paid")

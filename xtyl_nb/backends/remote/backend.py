@@ -134,6 +134,9 @@ class RemoteBackend:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""
         return self._streams.wait(id, after, timeout)
 
+    def lend(self, id: str) -> None:
+        """Do nothing: the workers of others have variables of their own."""
+
     def check(self) -> None:
         """Do nothing: the API is run by others, and the next call reports if it is away."""
 

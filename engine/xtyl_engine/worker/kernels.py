@@ -1,0 +1,70 @@
+"""What the kernels of runs left for them: their surroundings, as stored in SQL, and the variables that they lent to an embedded
+back end. It only reads, and forgets what is no longer needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.connection import Database
+from xtyl_engine.queries.job_inputs import read_surroundings
+from xtyl_engine.settings import Settings
+from xtyl_engine.states import ExecutionState
+from xtyl_engine.values.recent import Recent
+from xtyl_engine.values.surroundings import Surroundings
+from xtyl_engine.values.variables import drop, get, lent, socket_beside, stamp, with_settings
+
+RUNS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Borrowed:
+    variables: Mapping[str, str]
+    stamp: tuple[int, int]
+
+
+class Kernels:
+    """What one worker process knows of the kernels of its runs. Threads may share it."""
+
+    def __init__(self, database: Database, settings: Settings):
+        self._database = database
+        self._place = socket_beside(settings.event_url)
+        self._surroundings: Recent[str, tuple[Surroundings | None]] = Recent(RUNS)
+        self._borrowed: Recent[str, _Borrowed] = Recent(RUNS)
+
+    def surroundings(self, execution_id: str) -> Surroundings | None:
+        """Those of the kernel that started a run; None for runs of a fleet, over HTTP, and of earlier releases. Raises
+        BackendError."""
+        known = self._surroundings.get(execution_id)
+        if known is None:
+            with self._database.read() as transaction:
+                known = (read_surroundings(transaction, execution_id),)
+            self._surroundings.put(execution_id, known)
+        return known[0]
+
+    def variables(self, execution_id: str) -> Mapping[str, str]:
+        """The variables that a run's functions and providers find: its kernel's, with this worker's settings of ours; all of them
+        this worker's where the kernel lent none. Raises BackendError."""
+        if self._place is None or self.surroundings(execution_id) is None:
+            return os.environ
+        found, now = self._borrowed.get(execution_id), stamp(self._place)
+        if found is None or found.stamp != now:
+            lent_to_it = get(self._place, execution_id)
+            variables = os.environ if lent_to_it is None else with_settings(lent_to_it)
+            found = _Borrowed(variables=variables, stamp=now)
+            self._borrowed.put(execution_id, found)
+        return found.variables
+
+    def forget_ended(self) -> None:
+        """Have the variables of ended runs forgotten, here and by the supervisor. Raises BackendError, OSError."""
+        self._borrowed = Recent(RUNS)
+        if self._place is None or not (runs := lent(self._place)):
+            return
+        with self._database.read() as transaction:
+            found = {id: transaction.row(sql.STATE, {"execution_id": id}) for id in runs}
+        ended = [id for id, row in found.items() if row is None or ExecutionState(row[0]).is_terminal]
+        if ended:
+            drop(self._place, ended)
