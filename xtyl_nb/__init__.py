@@ -25,6 +25,7 @@ from xtyl_engine.errors import (
     WorkflowException,
 )
 from xtyl_engine.states import ExecutionState
+from xtyl_engine.values.progress import progress
 from xtyl_nb.backends.connect import connect
 from xtyl_nb.data.briefs import load_briefs
 from xtyl_nb.runs.launch import attach, runs
@@ -50,11 +51,12 @@ __all__ = [
     "attach",
     "connect",
     "load_briefs",
+    "progress",
     "runs",
 ]
 
 # Stored and pickled values name a function this way, and find it whichever module it is in.
-for _function in (attach, connect, load_briefs, runs):
+for _function in (attach, connect, load_briefs, progress, runs):
     _function.__module__ = __name__
 
 

@@ -313,6 +313,6 @@ def test_the_public_names_are_these() -> None:
     assert sorted(xtyl_nb.__all__) == [
         "BackendError", "ControlRefused", "DecisionRefused", "ExecutionState", "FrameError", "PartialFailureError",
         "PermanentError", "Problem", "Run", "RunNotFound", "TransientError", "WaitTimeout", "Workflow", "WorkflowError",
-        "WorkflowException", "attach", "connect", "load_briefs", "runs",
+        "WorkflowException", "attach", "connect", "load_briefs", "progress", "runs",
     ]  # fmt: skip
     assert all(hasattr(xtyl_nb, name) for name in xtyl_nb.__all__)

@@ -6,10 +6,11 @@ import inspect
 
 import xtyl_nb as xt
 from xtyl_nb.drawing.gallery import Gallery
+from xtyl_nb.drawing.logs import Logs
 from xtyl_nb.drawing.timeline import Timeline
 
 # Those that users only get, and never make.
-GIVEN = (xt.Run, Gallery, Timeline)
+GIVEN = (xt.Run, Gallery, Logs, Timeline)
 
 
 def documented() -> dict[str, object]:

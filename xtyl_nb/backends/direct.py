@@ -12,7 +12,8 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.engine import Engine
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast
-from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
+from xtyl_engine.queries.pages import Listing, Page
+from xtyl_engine.queries.views import AttemptLog, JobDetail, JobPage, Overview, Review
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.artifacts import ArtifactStore
@@ -21,6 +22,8 @@ from xtyl_engine.values.packing import pack, reference
 from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.fork import outlive_forks
+
+MOST_LOGS = 1_000
 
 
 class DirectBackend:
@@ -110,6 +113,10 @@ class DirectBackend:
         """Some jobs of a node, or of those that may have images; failed ones come first, then those that wait for a person.
         Raises RunNotFound."""
         return self.engine.job_details.page(id, node, start, with_images=with_images)
+
+    def logs(self, id: str, node: str | None, item: str | None) -> Page[AttemptLog]:
+        """The prints of all jobs, of those of a node, and of those at an item or under it: as many as fit into one answer."""
+        return Listing(self.database).logs(id, node=node, item=item, after=None, limit=MOST_LOGS)
 
     def store_of(self, id: str) -> ArtifactStore:
         """The store with the files of one execution."""

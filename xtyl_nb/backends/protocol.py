@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from xtyl_engine.events import Event
     from xtyl_engine.queries.executions import Snapshot
     from xtyl_engine.queries.forecast import NodeForecast
-    from xtyl_engine.queries.views import Execution, Job, JobDetail, JobPage, Overview, Review
+    from xtyl_engine.queries.pages import Page
+    from xtyl_engine.queries.views import AttemptLog, Execution, Job, JobDetail, JobPage, Overview, Review
     from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.states import ExecutionState, JobState
     from xtyl_engine.values.artifacts import ArtifactStore
@@ -86,6 +87,9 @@ class Backend(Protocol):
     def inspect(self, id: str, node: str, item: str) -> JobDetail: ...
 
     def job_page(self, id: str, node: str, start: int, *, with_images: bool = False) -> JobPage: ...
+
+    def logs(self, id: str, node: str | None, item: str | None) -> Page[AttemptLog]:
+        """The prints of all jobs, of those of a node, and of those at an item or under it: as many as fit into one answer."""
 
     def changed(self, id: str, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""

@@ -1,4 +1,5 @@
-"""Pictures and words computed in Python: layout, cards, the still picture of a run, drawings of workflows, galleries, timelines.
+"""Pictures and words computed in Python: layout, cards, the still picture of a run, drawings of workflows, galleries, prints,
+timelines.
 
 The widget, the frames and the terminal use it; of a run it needs only what `displayable` declares. `layout` and
 `workflow_picture` serve the other modules.
@@ -10,6 +11,7 @@ __all__ = [
     "draw",
     "folding",
     "gallery",
+    "logs",
     "run_picture",
     "thumbnail",
     "timeline",

@@ -1,4 +1,4 @@
-"""The words in which the front ends show a run: states, durations, branches, clipped texts. Nothing here draws or
+"""The words in which the front ends show a run: states, durations, branches, progress, clipped texts. Nothing here draws or
 waits.
 """
 
@@ -72,6 +72,21 @@ def elapsed_seconds(overview: Overview, age: float = 0.0) -> float:
 def branch_counts(node: NodeOverview) -> str:
     """The number of times that a conditional took each branch: `9 then, 15 otherwise`."""
     return ", ".join(f"{count} {branch}" for branch, count in sorted(node.branches.items(), reverse=True))
+
+
+def progress(done: float, of: float | None) -> str:
+    """How far a job says it is: `120 of 500`, or `120` where it does not say of how many."""
+    return f"{_number(done)} of {_number(of)}" if of is not None else _number(done)
+
+
+def live_words(node: NodeOverview) -> str:
+    """How far the running jobs of a node are together, and the last line that one of them printed."""
+    told = "" if node.progress_done is None else progress(node.progress_done, node.progress_of)
+    return " · ".join(part for part in (told, node.printed) if part)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
 def clip(text: str | None, length: int = TEXT_SHOWN) -> str | None:

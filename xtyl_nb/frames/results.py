@@ -72,7 +72,7 @@ def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFr
 
     An index with several levels keeps them, under their own names.
     """
-    _known_node(plan, node)
+    check_node(plan, node)
     records, places, store = [], [], backend.store_of(id)
     jobs = sorted(backend.queries.node_jobs(id, node), key=lambda job: place_of(job.item))
     store.prepare(job.output for job in jobs if job.output is not None)
@@ -257,7 +257,8 @@ def _open_error(job: Job, words: str | None) -> str | None:
     return None if job.state is JobState.COMPLETED else words
 
 
-def _known_node(plan: Plan, node: str) -> None:
+def check_node(plan: Plan, node: str) -> None:
+    """Raise FrameError for a node that the plan does not have."""
     if node not in plan.nodes:
         raise FrameError(f"there is no node {node!r} in this run", hint=closest_name(node, plan.nodes))
 

@@ -1,4 +1,4 @@
-"""The verbs of a Run that give its results: as frames, as the details of one job, as sheets of images and bars, as files. They
+"""The verbs of a Run that give its results: as frames, the details of one job, prints, sheets of images and bars, files. They
 change nothing.
 """
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from xtyl_engine.queries.views import JobDetail
     from xtyl_nb.drawing.gallery import Gallery
+    from xtyl_nb.drawing.logs import Logs
     from xtyl_nb.drawing.timeline import Timeline
     from xtyl_nb.runs.run import Run
 
@@ -89,9 +90,9 @@ def inspect(self: Run, node: str, *, row: Any = None, item: str | int | None = N
             such as "3.0".
 
     Returns:
-        Its `asked` (the parameters with all Jinja rendered), `attempts`, `text`, `images`
-        (paths), `error`, `traceback`, `tokens`, `cost` (US dollars), `started` and `finished`
-        (seconds since 1970, UTC), `decision` and more.
+        Its `asked` (the parameters with all Jinja rendered), `attempts` (each with what it
+        `printed`), `text`, `images` (paths), `error`, `traceback`, `tokens`, `cost` (US
+        dollars), `started` and `finished` (seconds since 1970, UTC), `decision` and more.
 
     Raises:
         FrameError: No row has this label, or several have it.
@@ -101,10 +102,47 @@ def inspect(self: Run, node: str, *, row: Any = None, item: str | int | None = N
         >>> run.inspect("headline", row=1, item=2).asked["prompt"]
         'A headline for Tidal mug'
     """
-    position = str(0 if row is None else self._decisions.position(row))
-    if item is not None:
-        position = f"{position}.{item}" if row is not None or isinstance(item, int) else item
-    return self._backend.inspect(self.id, node, position)
+    return self._backend.inspect(self.id, node, _position(self, row, item))
+
+
+def logs(self: Run, node: str | None = None, *, row: Any = None, item: str | int | None = None) -> Logs:
+    """Show what the functions of a run printed, logged and warned of, attempt by attempt.
+
+    It has what is printed so far while a job runs. Of each attempt the first and the last 32 KB
+    are kept, bars such as those of tqdm as they stood in the end, secrets hidden.
+
+    Args:
+        node: A node's id; by default all nodes.
+        row: A label of the frame's index; by default all rows.
+        item: The place in that row's list, from 0. Without `row`, it may be the path of both,
+            such as "3.0".
+
+    Returns:
+        Logs, which `print` and a notebook show; its `attempts` are the texts one by one, and
+        `pd.DataFrame(logs.attempts)` a table of them.
+
+    Raises:
+        FrameError: The run has no such node, no row has this label, or several have it.
+
+    Example:
+        >>> print(run.logs("headline"))
+        nothing was printed
+    """
+    from xtyl_nb.drawing.logs import Logs
+    from xtyl_nb.frames.results import check_node
+
+    if node is not None:
+        check_node(self._plan, node)
+    place = None if row is None and item is None else _position(self, row, item)
+    found = self._backend.logs(self.id, node, place)
+    return Logs(found.items, is_cut=found.next is not None)
+
+
+def _position(run: Run, row: Any, item: str | int | None) -> str:
+    position = str(0 if row is None else run._decisions.position(row))
+    if item is None:
+        return position
+    return f"{position}.{item}" if row is not None or isinstance(item, int) else item
 
 
 def events(self: Run) -> pd.DataFrame:

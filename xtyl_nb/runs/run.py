@@ -56,6 +56,7 @@ class Run:
     jobs = results.jobs
     inspect = results.inspect
     events = results.events
+    logs = results.logs
     gallery = results.gallery
     timeline = results.timeline
     save = results.save

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from time import monotonic
 
 from xtyl_engine.queries.views import Overview
+from xtyl_engine.states import JobState
 from xtyl_nb.drawing.displayable import CHANGED_SECONDS, Live
 
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
 QUIET_SECONDS = 3.0
+# As often as a worker writes what is printed.
+PRINTS_SECONDS = 1.0
 
 
 class Follower:
@@ -84,11 +87,20 @@ class Follower:
         took = monotonic() - began
         self._leave.wait(max(SHORTEST_PAUSE_SECONDS, 3 * took))
         # Without an event it is read too: that a worker died is none.
-        again = monotonic() + max(QUIET_SECONDS, 30 * took)
+        again = monotonic() + max(self._quiet_seconds(overview), 30 * took)
         while not self._leave.is_set() and not self._live._changed(overview.sequence, CHANGED_SECONDS):
             if monotonic() > again or not self._is_watched():
                 break
         return self._is_watched()
+
+    def _quiet_seconds(self, overview: Overview) -> float:
+        """How long to wait without an event: what a function prints is none."""
+        running = (name for name, node in overview.nodes.items() if node.counts.get(JobState.RUNNING))
+        return (
+            PRINTS_SECONDS
+            if any(self._live._plan.nodes[name].kind.takes_function for name in running)
+            else QUIET_SECONDS
+        )
 
     def _goes_on(self) -> bool:
         """Whether to read once more. Decided under the lock, so that no `start` falls between."""

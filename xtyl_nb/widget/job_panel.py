@@ -12,7 +12,7 @@ from xtyl_engine.queries.views import Decision, JobDetail, JobPage
 from xtyl_engine.states import End
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.timeline import Bar, lanes
-from xtyl_nb.drawing.words import Json, clip
+from xtyl_nb.drawing.words import Json, clip, progress
 from xtyl_nb.widget.state import asked_lines
 
 LINE_SHOWN = 160
@@ -45,6 +45,8 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
                 "seconds": None if attempt.finished is None else attempt.finished - attempt.started,
                 "outcome": attempt.outcome or "running",
                 "error": clip(attempt.error, LINE_SHOWN),
+                "printed": _end(attempt.printed),
+                "reached": None if attempt.done is None else progress(attempt.done, attempt.of),
             }
             for attempt in job.attempts
         ],
@@ -118,6 +120,13 @@ def _line(job: JobDetail, began: float | None) -> Json:
         "line": clip(words, LINE_SHOWN) or None,
         "thumb": next(iter(_images(job.images[:1], SMALL_PIXELS)), None),
     }
+
+
+def _end(text: str | None) -> str | None:
+    """As much of the end of a text as the panel shows."""
+    if not text or len(text) <= TEXT_SHOWN:
+        return text or None
+    return f"… run.logs() shows all\n{text[-TEXT_SHOWN:]}"
 
 
 def _images(paths: tuple[str, ...], size: int) -> list[str]:

@@ -13,12 +13,25 @@ from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
 from xtyl_nb.drawing.folding import Fold
 from xtyl_nb.drawing.thumbnail import thumbnail
-from xtyl_nb.drawing.words import TEXT_SHOWN, WORDS, Json, branch_counts, clip, elapsed_seconds, node_state, spans
+from xtyl_nb.drawing.words import (
+    TEXT_SHOWN,
+    WORDS,
+    Json,
+    branch_counts,
+    clip,
+    elapsed_seconds,
+    live_words,
+    node_state,
+    spans,
+)
 
 THUMB_PIXELS = 120
 
 
 THUMBS_SHOWN = 4
+
+
+LINE_SHOWN = 160
 
 
 MANY_NODES = 100
@@ -160,6 +173,8 @@ def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> J
         "starts": starts - at_work * (began or 0.0),
         "until": None if node.busy_until is None else node.busy_until - (began or 0.0),
         "exact": node.is_exact,
+        "says": clip(live_words(node), LINE_SHOWN),
+        "said_at": node.printed_at,
         "text": clip(node.text),
         "images": [image for image in images if image],
         "error": clip(node.error),

@@ -58,7 +58,7 @@ class Rows(Paged):
     rows: list[RowAnswer]
 
 
-class Logs(Paged):
+class AttemptLogs(Paged):
     logs: list[AttemptLog]
 
 

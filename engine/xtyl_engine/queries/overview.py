@@ -47,6 +47,7 @@ _PRINTED = (
         ),
         _L.done,
         _L.of,
+        _L.written,
     )
     .join(attempt_logs, and_(_L.job_id == _J.id, _L.number == _J.attempt))
     .where(sql.AND_OF_EXECUTION, sql.job_in(JobState.RUNNING))
@@ -276,12 +277,13 @@ def _may_print(plan: Plan, name: str, node: NodeOverview) -> bool:
 def _with_prints(transaction: Transaction, id: str, nodes: Mapping[str, NodeOverview]) -> dict[str, NodeOverview]:
     """The nodes whose running jobs have printed something, with the last line, and with how far they are together."""
     found: dict[str, NodeOverview] = {}
-    for name, text, done, of in transaction.rows(_PRINTED, {"execution_id": id, "most": LINE_SHOWN}):
+    for name, text, done, of, written in transaction.rows(_PRINTED, {"execution_id": id, "most": LINE_SHOWN}):
         node = found.get(name, nodes[name])
         line = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), None)
         found[name] = replace(
             node,
             printed=line or node.printed,
+            printed_at=written,
             progress_done=_sum(node.progress_done, done),
             progress_of=_sum(node.progress_of, of),
         )

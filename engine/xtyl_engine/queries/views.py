@@ -42,9 +42,10 @@ class NodeOverview:
     """One node's jobs in numbers. Times are seconds since the epoch; `images` are paths, newest first; `branches` is how often a
     conditional took each branch. `busy_seconds` are those in which at least one job ran, before `busy_since`, the time since when
     at least one runs; None where none does, or no worker lives. They go on until `busy_until` only: by then a living worker has
-    beaten again. `printed` is the last line that a running job printed; `progress_done` of `progress_of` are the sums over the
-    running jobs that say how far they are. Clients of the release before read `worked`, which sums the seconds that jobs ran or
-    waited for a person up to a moment, `at_work`, how many do so now, and `starts`, which has that moment once for each."""
+    beaten again. `printed` is the last line that a running job printed, at `printed_at`; `progress_done` of `progress_of` are the
+    sums over the running jobs that say how far they are. Clients of the release before read `worked`, which sums the seconds that
+    jobs ran or waited for a person up to a moment, `at_work`, how many do so now, and `starts`, which has that moment once for
+    each."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
@@ -56,6 +57,7 @@ class NodeOverview:
     busy_since: float | None = None
     busy_until: float | None = None
     printed: str | None = None
+    printed_at: float | None = None
     progress_done: float | None = None
     progress_of: float | None = None
     text: str | None = None

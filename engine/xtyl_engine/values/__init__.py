@@ -15,6 +15,7 @@ __all__ = [
     "packing",
     "plain",
     "prints",
+    "progress",
     "recent",
     "surroundings",
     "variables",

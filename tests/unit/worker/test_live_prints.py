@@ -102,7 +102,7 @@ def test_what_was_written_is_not_written_again(driver: Driver) -> None:
 
 def test_a_database_that_is_away_costs_no_job_anything(driver: Driver) -> None:
     """The prints are kept in memory, and go with the outcome."""
-    database = Database("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    database = Database("postgresql+psycopg://me@127.0.0.1:9/none")
     live = LivePrints(database)
     id = driver.submit(chain(1))
     (claim,) = driver.claim(id)

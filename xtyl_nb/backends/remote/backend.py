@@ -15,7 +15,8 @@ from uuid import uuid4
 
 from xtyl_engine.errors import BackendError, FunctionRejected
 from xtyl_engine.queries.forecast import NodeForecast
-from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview, Review
+from xtyl_engine.queries.pages import Page
+from xtyl_engine.queries.views import AttemptLog, Execution, JobDetail, JobPage, Overview, Review
 from xtyl_engine.queries.wire import Me, from_json, map_images
 from xtyl_engine.settings import load_settings, prepare_home
 from xtyl_engine.values.functions import PYTHON, Functions, PackedFunction, not_taken
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from xtyl_engine.workflow.document import Document, Node
 
 T = TypeVar("T")
-MOST_REVIEWS = 200
+MOST_REVIEWS, MOST_LOGS = 200, 1_000
 SUBMIT_SECONDS = 15.0
 
 
@@ -129,6 +130,11 @@ class RemoteBackend:
         images = {"images": "true"} if with_images else {}
         found = self.calls.get(*at(id), "nodes", node, "jobs", start=max(0, start), **images)
         return self._with_pictures(id, from_json(JobPage, found))
+
+    def logs(self, id: str, node: str | None, item: str | None) -> Page[AttemptLog]:
+        """The prints of all jobs, of those of a node, and of those at an item or under it: as many as fit into one answer."""
+        listed, more = self.calls.page(*at(id), "logs", of="logs", node=node, item=item, limit=MOST_LOGS)
+        return Page(items=tuple(from_json(AttemptLog, each) for each in listed), next=more)
 
     def changed(self, id: str, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; whether there was one."""

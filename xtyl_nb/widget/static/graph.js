@@ -76,7 +76,7 @@ function card(node, choose) {
     words.className = state.error ? "bad" : "";
     const said = state.state === "completed" ? "" : words_of[state.state];
     const latest = state.branches || (state.images.length ? "" : state.text ?? said);
-    words.textContent = state.error ?? (state.waits ? `Waits for you: ${state.waits}` : latest);
+    words.textContent = state.error ?? (state.waits ? `Waits for you: ${state.waits}` : state.says || latest);
     words.hidden = !words.textContent;
     thumbs.replaceChildren(...state.images.map(picture));
     box.title = `${node.name} · ${node.kind}${stacked && ": click to open"}`;

@@ -135,6 +135,9 @@ function details(wording, choose, ask, enlarge) {
     line("by", [each.provider, each.model].filter(Boolean).join(" · "));
     const cost = each.cost === null ? "" : each.cost === 0 ? "$0" : `$${each.cost.toFixed(each.cost < 0.1 ? 4 : 2)}`;
     line("cost", [each.tokens === null ? "" : `${each.tokens} tokens`, cost].filter(Boolean).join(" · "));
+    const last = each.attempts.at(-1);
+    line("progress", last?.reached);
+    if (last?.printed) list.append(make("dt", "", "printed"), printed(last));
     line("error", each.error, "bad");
     if (each.traceback) list.append(make("dt", "", ""), folded("traceback", make("pre", "", each.traceback)));
     line("result", each.text, "result");
@@ -169,9 +172,15 @@ function region(tag, className) {
     written = now;
     const focused = [...box.querySelectorAll("button")].indexOf(active(box));
     const opened = [...box.querySelectorAll("details")].map((each) => each.open);
+    const scrolled = [...box.querySelectorAll("pre.prints")].map((each) => isAtEnd(each) ? null : each.scrollTop);
     box.replaceChildren();
     box.append(...(fill(box) ?? []));
     box.querySelectorAll("details").forEach((each, at) => { each.open = opened[at] ?? each.open; });
+    // The end of what a running job prints stays in view, unless a person has scrolled to another place.
+    box.querySelectorAll("pre.prints").forEach((each, at) => {
+      const follows = scrolled[at] === undefined ? "follows" in each.dataset : scrolled[at] === null;
+      each.scrollTop = follows ? each.scrollHeight : scrolled[at] ?? 0;
+    });
     if (focused >= 0) box.querySelectorAll("button")[focused]?.focus({ preventScroll: true });
   }
   return { box, draw };
@@ -199,6 +208,18 @@ function folded(label, content) {
   return box;
 }
 
+const isAtEnd = (box) => box.scrollHeight - box.scrollTop - box.clientHeight < 4;
+
+// What an attempt printed.
+function printed(attempt) {
+  const box = make("dd");
+  const text = make("pre", "prints", attempt.printed);
+  text.tabIndex = 0;
+  if (attempt.outcome === "running") text.dataset.follows = "";
+  box.append(text);
+  return box;
+}
+
 function attempts(all) {
   const box = make("dd");
   for (const each of all) {
@@ -207,6 +228,11 @@ function attempts(all) {
     const line = make("div", "", `${each.number}. ${each.because}, at +${lasted(each.start)}: ${became}`);
     if (each.error) line.append(make("span", "soft", ` · ${each.error}`));
     box.append(line);
+    // The prints of the last attempt stand above.
+    if (each.printed && each !== all.at(-1)) {
+      const before = box.appendChild(make("details"));
+      before.append(make("summary", "soft", `printed${each.reached ? `, ${each.reached}` : ""}`), printed(each).firstChild);
+    }
   }
   return box;
 }

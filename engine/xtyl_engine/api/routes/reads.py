@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 
 from xtyl_engine.api.auth import Reader, State
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfItem, OfNode, OfState, answers
-from xtyl_engine.api.response_models import Events, Jobs, Logs, Rows, States
+from xtyl_engine.api.response_models import AttemptLogs, Events, Jobs, Rows, States
 from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.queries.job_detail import MAX_PAGE
 from xtyl_engine.queries.views import JobDetail, JobPage, Overview
@@ -101,7 +101,7 @@ async def node_jobs(
     return await app.pools.look(look)
 
 
-@router.get("/logs", responses=answers(Logs))
+@router.get("/logs", responses=answers(AttemptLogs))
 async def logs(
     id: Id,
     caller: Reader,
