@@ -17,6 +17,7 @@ from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.providers.base import ImageRequest, ImageResult, Provider, TextRequest, TextResult, Usage
 from xtyl_engine.providers.offline.provider import OfflineProvider
 from xtyl_engine.providers.registry import Factory, get_provider
+from xtyl_engine.runners.calling import call
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.images import check_image
 from xtyl_engine.values.plain import encode
@@ -96,6 +97,12 @@ def make_context(
         provider: A provider that answers under every name; default: the installed ones.
         is_cancelled: Whether the run was stopped.
     """
+    store = ArtifactStore(Path(folder))
+
+    def called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Done:
+        output, items = call(function, arguments, store)
+        return Done(output=output, items=items)
+
     return Context(
         execution_id="test",
         node="node",
@@ -104,9 +111,10 @@ def make_context(
         key=f"test/node/{item}/0",
         place=int(item.rpartition(".")[2]) if "." in item else 0,
         upstream=upstream or {},
-        artifacts=ArtifactStore(Path(folder)),
+        artifacts=store,
         provider=lambda name: provider or get_provider(name or OfflineProvider.name),
         function=lambda function: function,  # type: ignore[arg-type,return-value]
+        call=called,
         cancelled=lambda: is_cancelled,
         log=logging.getLogger("xtyl"),
     )

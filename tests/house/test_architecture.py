@@ -32,7 +32,7 @@ HOMES = {
     "jinja2": {"xtyl_engine.workflow.templating"},
     "structlog": {"xtyl_engine.telemetry.log_lines"},
     "prometheus_client": {"xtyl_engine.telemetry.prometheus"},
-    "opentelemetry": {"xtyl_engine.telemetry.otel"},
+    "opentelemetry": {"xtyl_engine.telemetry.otel", "xtyl_engine.runners.tracing"},
     "sentry_sdk": {"xtyl_engine.telemetry.sentry"},
     "cloudpickle": {"xtyl_engine.values.packing"},
     "openai": {"xtyl_engine.providers.openai"},

@@ -4,8 +4,6 @@ attempt explains each extra start.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import redis
 
 import xtyl_nb as xt
 from backend import QUICK, wait_ready
+from offering import node_types_of
 from servers import embedded_home, is_gone, kill, line_of, presence, wait_until
 from xtyl_engine.embedded.client import check, ensure
 from xtyl_engine.embedded.status import status
@@ -187,55 +186,77 @@ def test_the_run_survives_the_server_s_death(home, effects):
     assert (run.jobs()["attempts"] == 1).all()
 
 
-def test_a_job_that_kills_its_worker_is_quarantined(home, effects):
+POISON = """
+import ctypes
+import os
+import time
+from xtyl_engine.nodes.base import Done, NodeConfig, NodeType
+
+class Poison(NodeConfig):
+    notes: str
+    word: str
+    row: int | str
+    bad: list[int]
+    how: str
+    seconds: float = 0.05
+
+def run(config, context):
+    handle = os.open(config.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(handle, f"{config.word} {config.row}\\n".encode())
+    os.close(handle)
+    time.sleep(config.seconds)
+    if config.row in config.bad:
+        end(config.how)
+    return Done(output={"value": config.row})
+
+def end(how):
+    if how == "leave":
+        os._exit(0)
+    elif how == "crash":
+        ctypes.string_at(0)
+    else:
+        os.kill(os.getpid(), int(how))
+
+NODE_TYPE = NodeType(name="poison", config=Poison, run=run, fields=lambda config: ("value",), rendered=("row",))
+"""
+
+
+@pytest.fixture
+def poison(tmp_path, monkeypatch):
+    """A node type of another package, whose handler runs in the worker and may end it, is found here and by the worker."""
+    folder = tmp_path / "package"
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    with node_types_of(folder, {"poison": "poisonous:NODE_TYPE"}, poisonous=POISON):
+        yield
+
+
+def ending(effects, name, bad, how):
+    """A step that ends its worker at some rows, after a moment in which other rows are beside it."""
+    given = {"notes": effects.path, "word": name, "row": "{{ n }}", "bad": sorted(bad), "how": how}
+    return xt.Workflow(name).node("poison", "made", **given)
+
+
+def test_a_job_that_kills_its_worker_is_quarantined(poison, home, effects):
     """After three deaths of its worker a job is not tried again, and its error says so; other rows complete."""
-
-    def poison(n):
-        if n == 0:
-            effects.note("poison")
-            os._exit(1)
-        return n
-
-    run = xt.Workflow("poison").call("made", poison, n="{{ n }}").run(pd.DataFrame({"n": [0, 1, 2]}))
+    run = ending(effects, "poison", {0}, "leave").run(pd.DataFrame({"n": [0, 1, 2]}))
     run.wait(90)
     frame = run.frame()
     assert dict(frame["status"]) == {0: "failed", 1: "completed", 2: "completed"}
     assert "its worker died or lost touch 3 times, the last time with no other job beside it" in frame["error"][0]
     assert "`run.retry()`" in frame["error"][0]
-    assert effects.lines() == ["poison"] * 3
+    assert effects.lines().count("poison 0") == 3
     jobs = run.jobs().set_index("row")
     assert jobs["status"][0] == "quarantined"
     assert jobs["attempts"][0] == 3
     check(home)
 
 
-def crashing(effects, name, poison, how):
-    """A step that ends the process at some rows, after a moment in which other rows are beside it."""
-
-    def step(n):
-        effects.note(f"{name} {n}")
-        time.sleep(0.05)
-        if n in poison:
-            how()
-        return n
-
-    return xt.Workflow(name).call("made", step, n="{{ n }}")
-
-
-def leave():
-    os._exit(0)
-
-
-def crash():
-    ctypes.string_at(0)
-
-
-@pytest.mark.parametrize(("rows", "poison"), [(40, {3, 17}), (100, {5, 20, 44, 61, 80})], ids=["2 of 40", "5 of 100"])
-def test_poisonous_rows_of_two_runs_harm_no_other_row(home, effects, rows, poison):
+@pytest.mark.parametrize(("rows", "bad_rows"), [(40, {3, 17}), (100, {5, 20, 44, 61, 80})], ids=["2 of 40", "5 of 100"])
+def test_poisonous_rows_of_two_runs_harm_no_other_row(poison, home, effects, rows, bad_rows):
     """The back end goes on however often its worker dies of them; they alone are quarantined, and every other row completes."""
-    given = {"first": (rows, poison, leave), "second": (12, {7}, crash)}
+    given = {"first": (rows, bad_rows, "leave"), "second": (12, {7}, "crash")}
     runs = {
-        name: crashing(effects, name, bad, how).run(pd.DataFrame({"n": range(count)}))
+        name: ending(effects, name, bad, how).run(pd.DataFrame({"n": range(count)}))
         for name, (count, bad, how) in given.items()
     }
     for run in runs.values():
@@ -245,16 +266,18 @@ def test_poisonous_rows_of_two_runs_harm_no_other_row(home, effects, rows, poiso
         status = dict(run.jobs().set_index("row")["status"])
         assert status == {row: "quarantined" if row in bad else "completed" for row in range(count)}
     starts = Counter(effects.lines())
-    assert {name: starts[name] for name in (f"first {row}" for row in poison)} == {f"first {row}": 3 for row in poison}
+    assert {name: starts[name] for name in (f"first {row}" for row in bad_rows)} == {
+        f"first {row}": 3 for row in bad_rows
+    }
     assert max(starts.values()) <= 3
     check(home)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_jobs_that_tell_their_worker_to_end_stop_no_run(home, effects, number):
+def test_jobs_that_tell_their_worker_to_end_stop_no_run(poison, home, effects, number):
     """The worker ends without fault and without jobs, more often than one that fails may: it is started again each time."""
     told = set(range(3, 30, 5))
-    run = crashing(effects, "told", told, lambda: os.kill(os.getpid(), number)).run(pd.DataFrame({"n": range(30)}))
+    run = ending(effects, "told", told, str(int(number))).run(pd.DataFrame({"n": range(30)}))
     run.wait(120)
     assert (run.jobs()["status"] == "completed").all()
     assert Counter(effects.lines()) == {f"told {row}": 1 for row in range(30)}

@@ -19,8 +19,8 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import BackendError, WorkflowException
+from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.locks import no_locks
 
 PREFIX = "xtyl_"

@@ -199,9 +199,10 @@ LABELLED_ROW = select(rows.c.label, rows.c["values"]).where(_OF_ROW)
 
 PLAN = select(templates.c.plan).where(templates.c.id == B("template_id"))
 
-FUNCTION = select(
+FUNCTIONS = select(
     functions.c.digest, functions.c.name, functions.c.python, functions.c.blob, functions.c.signature
-).where(functions.c.execution_id == B("execution_id"), functions.c.digest == B("digest"))
+).where(functions.c.execution_id == B("execution_id"))
+FUNCTION = FUNCTIONS.where(functions.c.digest == B("digest"))
 
 _ITS_PROJECT = select(_E.project).where(_E.id == _J.execution_id).scalar_subquery()
 

@@ -11,7 +11,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.checks import place
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.postgres_dump import database_bytes, dump, load
@@ -21,6 +20,7 @@ from xtyl_engine.errors import BackendError
 from xtyl_engine.server_hints import SQLITE, remedy
 from xtyl_engine.settings import Settings, prepare_home
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.locks import holder, supervisor_lock
 
 DATABASE = "xtyl.db"

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.checks import Check
 from xtyl_engine.embedded.backup import BackupError, Copied
 from xtyl_engine.errors import WorkflowException
+from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.locks import acquire, holder
 
 log = logging.getLogger("xtyl")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 import xtyl_engine
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.settings import Settings
+from xtyl_engine.values.atomic_write import write_atomically
 
 
 class SupervisorState(StrEnum):

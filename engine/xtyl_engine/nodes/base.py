@@ -72,7 +72,8 @@ class Context:
 
     `key` is the same for every attempt at one job: pass it to providers as an idempotency key. `place` is the job's
     position in its node's own list (0 unless `n > 1`). `upstream` holds, per node read, the output or the list of
-    outputs, as Jinja sees them.
+    outputs, as Jinja sees them. `call` has a function called with keyword arguments, in a process of its own; `function` gives
+    the function itself, to be called in the worker.
     """
 
     execution_id: str
@@ -85,6 +86,7 @@ class Context:
     artifacts: ArtifactStore
     provider: Callable[[str], Provider]
     function: Callable[[Mapping[str, Any]], Callable[..., Any]]
+    call: Callable[[Any, Mapping[str, Any]], Done]
     cancelled: Callable[[], bool]
     log: logging.Logger
 
@@ -147,6 +149,8 @@ class NodeType:
     `choose` is how many to choose. The handler may return Wait."""
     takes_function: bool = False
     """`function` is a Python function, which travels beside the plan; `arguments` are its keyword arguments."""
+    runs_apart: bool = False
+    """Its work is done by `context.call`, in a process of its own, which ends when `timeout=` is over."""
     makes_images: bool = False
     """The output may hold images made by this node, which the run's picture shows."""
     delivers: bool = False

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -93,6 +94,15 @@ class Traces:
         last = threading.Thread(target=self._provider.shutdown, name="xtyl-spans", daemon=True)
         last.start()
         last.join(CLOSE_SECONDS)
+
+
+def current_parent() -> str | None:
+    """The span in which this thread is, as W3C writes it; None outside of any."""
+    trace: Any = sys.modules.get("opentelemetry.trace")
+    found = trace and trace.get_current_span().get_span_context()
+    return (
+        f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}" if found and found.is_valid else None
+    )
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:

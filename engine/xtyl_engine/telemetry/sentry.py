@@ -129,21 +129,34 @@ def _harmless() -> Iterator[None]:
 def _exceptions(error: BaseException | None, told: Callable[[BaseException], str]) -> list[dict[str, Any]]:
     """The exception and its causes, the first cause first: types and places."""
     found: list[dict[str, Any]] = []
+    elsewhere = error.data.get("causes", ()) if isinstance(error, WorkflowException) else ()
     while error is not None and len(found) < MOST_CAUSES:
-        frames = [_frame(frame, line) for frame, line in walk_tb(error.__traceback__)][-MOST_FRAMES:]
+        frames = [_frame(*_place(frame), line) for frame, line in walk_tb(error.__traceback__)][-MOST_FRAMES:]
         found.append({"type": type_name(error)[:200], "value": told(error), "stacktrace": {"frames": frames}})
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    # What a function raised in its own process came as names and places.
+    found += [
+        {
+            "type": each["type"][:200],
+            "value": "",
+            "stacktrace": {"frames": [_frame(*place) for place in each["frames"]]},
+        }
+        for each in elsewhere
+    ]
     return found[::-1]
 
 
-def _frame(frame: Any, line: int) -> dict[str, Any]:
+def _place(frame: Any) -> tuple[str, str, str]:
+    return str(frame.f_globals.get("__name__")), frame.f_code.co_filename, frame.f_code.co_name
+
+
+def _frame(module: str, file: str, function: str, line: int) -> dict[str, Any]:
     """The place of a line. The file's name stands without its folders, which may hold a user's name."""
-    code, module = frame.f_code, str(frame.f_globals.get("__name__"))
     is_theirs = not module.startswith("xtyl_engine.")
     return {
         "module": module,
-        "filename": PurePath(code.co_filename).name,
-        "function": code.co_name,
+        "filename": PurePath(file).name,
+        "function": function,
         "lineno": line,
         "in_app": is_theirs,
     }

@@ -6,6 +6,7 @@ Every room may use these modules. They know no workflow, no database and no work
 
 __all__ = [
     "artifacts",
+    "atomic_write",
     "error_text",
     "functions",
     "images",

@@ -19,9 +19,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.failpoints import Point, failpoint
+from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.images import check_image, encode_png, open_image, scale_image
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def references(value: object) -> Iterator[Mapping[str, Any]]:
 class ArtifactStore:
     """Files under one folder, private to its owner, each written whole or not at all. On a full disk a write is tried again
     for `patience_seconds`: a worker holds paid results, any other process fails at once. `waited_seconds` has the total wait
-    per thread id; `on_full` is called after each wait."""
+    per thread id; `on_full` is called before each wait."""
 
     def __init__(self, folder: str | os.PathLike[str], *, patience_seconds: float = 0.0):
         self.folder = Path(folder)
@@ -100,8 +100,8 @@ class ArtifactStore:
                     raise
                 log.error("the disk is full: a result of %d bytes waits for room in %s", len(data), self.folder)
             self.waited_seconds[thread] = self.waited_seconds.get(thread, 0.0) + WRITE_AGAIN_SECONDS
-            time.sleep(WRITE_AGAIN_SECONDS)
             self.on_full(WRITE_AGAIN_SECONDS)
+            time.sleep(WRITE_AGAIN_SECONDS)
 
     def path(self, reference: Mapping[str, Any]) -> Path:
         """Where the file of a reference is, or would be. Refuses anything but a sha256, so no name can lead elsewhere."""

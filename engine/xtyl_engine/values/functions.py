@@ -16,9 +16,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
+from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.plain import mend
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -7,8 +7,10 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import Enum
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -62,6 +64,26 @@ def is_frame(value: object) -> bool:
 def encode(value: Any) -> str:
     """Plain values as compact JSON, mended where no database would take it."""
     return mend(_compact(value))
+
+
+class Encoded(Mapping[str, Any]):
+    """An output that is JSON already, as `encode` makes it: `text`. It is parsed only if it is read."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    @cached_property
+    def _value(self) -> dict[str, Any]:
+        return dict(json.loads(self.text))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._value[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._value)
+
+    def __len__(self) -> int:
+        return len(self._value)
 
 
 def spill(text: str, store: ArtifactStore) -> str:

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine import errors
@@ -27,15 +28,14 @@ from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.result_cache import cache_key, look_up
+from xtyl_engine.runners.pool import Runners
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Waiting
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.telemetry.log_lines import about, harmless
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.functions import PackedFunction, load_key, not_taken
-from xtyl_engine.values.loading import load_reference, unpack
-from xtyl_engine.values.plain import encode, mend, plain, spill, unspill
-from xtyl_engine.values.recent import Recent
+from xtyl_engine.values.plain import Encoded, encode, mend, plain, spill, unspill
+from xtyl_engine.worker.calls import FunctionCalls, NotStarted
 from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
 from xtyl_engine.worker.retries import outcome_of
@@ -50,8 +50,6 @@ log = logging.getLogger("xtyl")
 Trace = Callable[[Claim, Callable[[Claim], Outcome]], Outcome]
 UNREAD_SECONDS = 1.0
 COUNT_ITEMS = "Return Done(items=len(...)), the length of the list under the output's `items`."
-# Packed bytes of the functions that stay unpacked; a small function takes more memory than its bytes.
-FUNCTIONS_BYTES, LEAST_BYTES = 64 * 1024 * 1024, 16 * 1024
 
 
 class _Unread(Exception):
@@ -76,10 +74,23 @@ class Executor:
     _told: set[tuple[int, int]] = field(default_factory=set)
     prints: LivePrints = field(init=False)
     _left_behind: list[threading.Thread] = field(default_factory=list)
-    _functions: Recent[tuple[str, str], Callable[..., Any]] = field(default_factory=lambda: Recent(FUNCTIONS_BYTES))
+    runners: Runners = field(init=False)
+    _calls: FunctionCalls = field(init=False)
 
     def __post_init__(self) -> None:
         self.prints = LivePrints(self.database)
+        self.runners = Runners(self.settings.slots)
+        self._calls = FunctionCalls(
+            self.settings,
+            self.plans,
+            self.store,
+            self.runners,
+            self.prints,
+            self.kernels,
+            self._reading,
+            self._may_start,
+            self._is_cancelled,
+        )
 
     def execute(self, claim: Claim) -> Outcome:
         """Execute one job. Never raises: an error is an outcome too."""
@@ -111,6 +122,8 @@ class Executor:
             variables = self._variables(claim) if kind.asks_provider else {}
             key = cache_key(kind, node, config, claim.item, self.settings.provider, variables)
             return self._cached(claim, key) or self._run(kind, config, context, claim, node, key)
+        except NotStarted:
+            return Released(claim=claim, because="released")
         except _Unread as error:
             log.warning("given back, its inputs could not be read: %s", error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
@@ -173,7 +186,8 @@ class Executor:
             upstream=upstream,
             artifacts=self.store,
             provider=lambda name: self.provider(name or self.settings.provider, self._variables(claim)),
-            function=lambda reference: self._function(claim.execution_id, reference),
+            function=partial(self._calls.function, claim.execution_id),
+            call=partial(self._calls.call, claim, None),
             cancelled=lambda: self._is_cancelled(claim),
             log=log,
         )
@@ -217,7 +231,10 @@ class Executor:
             return Released(claim=claim, because="released")
         work = kind.run
         failpoint(Point.EFFECT_BEFORE)
-        done = work(config, context) if config.timeout is None else self._within(config.timeout, work, config, context)
+        if kind.runs_apart:
+            context = replace(context, call=partial(self._calls.call, claim, config.timeout))
+        seconds = None if kind.runs_apart else config.timeout
+        done = work(config, context) if seconds is None else self._within(seconds, work, config, context)
         failpoint(Point.EFFECT_DONE)
         output = spill(_encoded(done, self.store), self.store)
         if isinstance(done, Wait):
@@ -293,29 +310,6 @@ class Executor:
             (branch,) = transaction.row(sql.BRANCH, {"job_id": claim.job_id}) or (None,)
         return Completed(claim=claim, output=claim.late_output, items=items, branch=branch)
 
-    def _function(self, execution_id: str, reference: Mapping[str, Any] | str) -> Callable[..., Any]:
-        if isinstance(reference, str) or "reference" in reference:
-            return load_reference(reference if isinstance(reference, str) else reference["reference"])
-        if not self.settings.accept_functions:
-            raise not_taken("this worker", str(reference.get("name")))
-        digest = reference["digest"]
-        known = self._functions.get((execution_id, digest))
-        if known is None:
-            packed = self._packed(execution_id, digest)
-            known = unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
-            self._functions.put((execution_id, digest), known, max(len(packed.blob), LEAST_BYTES))
-        return known
-
-    def _packed(self, execution_id: str, digest: str) -> PackedFunction:
-        with self._reading() as transaction:
-            found = transaction.row(sql.FUNCTION, {"execution_id": execution_id, "digest": digest})
-        if found is None:
-            raise errors.FunctionRejected(
-                "the function was not submitted with this run", hint="Submit the workflow again."
-            )
-        digest, name, python, blob, signature = found
-        return PackedFunction(digest=digest, name=name, python=python, blob=bytes(blob), signature=signature)
-
 
 def _item_count(node: PlanNode, done: Done) -> int:
     if done.items is None:
@@ -337,7 +331,10 @@ def _item_count(node: PlanNode, done: Done) -> int:
 
 
 def _encoded(done: Done | Wait, store: ArtifactStore) -> str:
-    """The output as JSON. Handlers of other packages may put into it what JSON lacks, such as a number of numpy."""
+    """The output as JSON, unless a runner has made it that. Handlers of other packages may put into it what JSON lacks, such as a
+    number of numpy."""
+    if isinstance(done.output, Encoded):
+        return done.output.text
     try:
         return encode(dict(done.output))
     except (TypeError, ValueError, RecursionError):

@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from xtyl_engine.atomic_write import write_atomically
+from xtyl_engine.values.atomic_write import write_atomically
 
 log = logging.getLogger("xtyl")
 

@@ -12,8 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.machine import boot_id
+from xtyl_engine.values.atomic_write import write_atomically
 
 FORGOTTEN_SECONDS = 86_400.0
 

@@ -57,6 +57,7 @@ class Process:
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=HOLD_SECONDS)
         kernels = Kernels(self.database, settings)
         executor = Executor(settings, self.database, plans, store, recorder.may_start, kernels=kernels)
+        self.runners = executor.runners
         self.slots = self._slots(app, settings, recorder, executor)
         recorder.at_work = self.slots.at_work
         self.heartbeat = Heartbeat(settings.home, settings.pool)
@@ -79,6 +80,7 @@ class Process:
         self.sweeper.start()
         self.keeper = keep_house(settings, self.database, lambda ids: forget_streams(settings.event_url, ids))
         threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
+        self.runners.warm()
 
     def _slots(self, app: Celery, settings: Settings, recorder: Recorder, executor: Executor) -> Slots:
         route = recorder.rates.route
@@ -121,6 +123,7 @@ class Process:
         self.sweeper.end()
         if self.keeper is not None:
             self.keeper.end()
+        self.runners.close()
         self.heartbeat.close()
         self.publisher.close()
         self.database.close()

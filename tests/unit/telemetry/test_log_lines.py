@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import xtyl_nb as xt
+from offering import node_types_of
 from workbench import Workbench, workbench
 from xtyl_engine.settings import load_settings
 from xtyl_engine.telemetry.log_lines import about_execution, keep_journal
@@ -33,11 +34,25 @@ def own_logging() -> Iterator[None]:
     root.setLevel(level)
 
 
-def shout(word: str) -> str:
-    logging.getLogger("mine").warning("shouting %s", word)
-    if word == "boom":
-        raise ValueError("too loud")
-    return word.upper()
+SHOUT = """
+import logging
+from xtyl_engine.nodes.base import NodeConfig, NodeType
+
+class Shout(NodeConfig):
+    word: str
+
+def run(config, context):
+    logging.getLogger("mine").warning("shouting %s", config.word)
+    raise ValueError("too loud")
+
+NODE_TYPE = NodeType(name="shout", config=Shout, run=run, rendered=("word",))
+"""
+
+
+@pytest.fixture
+def shouting(tmp_path) -> Iterator[None]:
+    with node_types_of(tmp_path / "package", {"shout": "loudly:NODE_TYPE"}, loudly=SHOUT):
+        yield
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -45,17 +60,17 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("timeout", [None, 30.0])
-def test_each_line_says_which_job_it_is_about(bench, own_logging, capsys, timeout):
-    """This holds for a user's own line, even from the thread of a step with a time limit, and for the engine's about
-    its failure."""
-    run = xt.Workflow("w").call("loud", shout, word="{{ word }}", timeout=timeout).run(word="boom")
+def test_each_line_says_which_job_it_is_about(bench, shouting, own_logging, capsys, timeout):
+    """This holds for the line of a node type of another package, even from the thread of a step with a time limit, and for the
+    engine's about its failure."""
+    run = xt.Workflow("w").node("shout", "loud", word="{{ word }}", timeout=timeout).run(word="boom")
     (claim,) = bench.recorder.record([], run.id, 1).claims
     keep_journal(load_settings({"XTYL_LOG_FORMAT": "json"}))
     bench.executor.execute(claim)
     lines = written(capsys)
     assert [(line["event"], line["level"]) for line in lines] == [
         ("shouting boom", "warning"),
-        ("failed: shout() raised ValueError: too loud (line 39)", "warning"),
+        ("failed: ValueError: too loud", "warning"),
     ]
     for line in lines:
         assert (line["execution"], line["node"], line["item"], line["attempt"]) == (run.id, "loud", "0", 1)

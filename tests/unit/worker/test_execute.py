@@ -176,7 +176,7 @@ def test_functions_are_refused_where_they_are_not_accepted(bench: Workbench) -> 
     """A worker that takes no functions from notebooks says so, with a remedy."""
     from dataclasses import replace
 
-    bench.executor.settings = replace(bench.settings, accept_functions=False)
+    bench.executor = replace(bench.executor, settings=replace(bench.settings, accept_functions=False))
     done = outcome(bench, call(lambda: 1))
     assert isinstance(done, Failed)
     assert "takes no functions from notebooks" in done.failure.message

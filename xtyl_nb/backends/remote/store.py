@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
 from typing import Any
 
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.values.artifacts import KEY, SUFFIXES, ArtifactError, ArtifactStore, references
+from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_nb.backends.remote.http_client import Calls
 from xtyl_nb.backends.remote.queries import at
 

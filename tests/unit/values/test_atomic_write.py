@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from xtyl_engine.atomic_write import write_atomically
 from xtyl_engine.errors import BackendError
+from xtyl_engine.values.atomic_write import write_atomically
 
 
 def broken() -> None:

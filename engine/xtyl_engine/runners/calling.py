@@ -1,0 +1,86 @@
+"""One call of a user's function: its arguments with their files opened, its result as plain JSON, its error in the user's own
+words and frames, without the engine's. Packing functions is for `values.functions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.error_text import describe_error, trace_text
+from xtyl_engine.values.functions import function_name
+from xtyl_engine.values.plain import is_frame, plain, plain_records
+
+Function = Callable[..., Any]
+
+
+def call(function: Function, arguments: Mapping[str, Any], store: ArtifactStore) -> tuple[dict[str, Any], int | None]:
+    """Call the function; its output, and how many items it has. A list or a table becomes items, anything else the one `value`.
+
+    References to stored files arrive as Artifact: `.path`, `.open()`, `.read()`.
+    """
+    result = _called(function, {name: opened(value, store) for name, value in arguments.items()})
+    where = f"the result of {function_name(function)}()"
+    if is_frame(result):
+        items = plain_records(result, store, where=where, mends=True)
+    else:
+        value = plain(result, store, where=where, mends=True)
+        if not isinstance(value, list):
+            return {"value": value}, None
+        items = value
+    return {"items": items}, len(items)
+
+
+def opened(value: Any, store: ArtifactStore) -> Any:
+    """An argument with each reference to a stored file replaced by its Artifact."""
+    if isinstance(value, dict):
+        if store.knows(value):
+            return store.artifact(value)
+        return {name: opened(part, store) for name, part in value.items()}
+    return [opened(part, store) for part in value] if isinstance(value, list) else value
+
+
+def _called(function: Function, arguments: dict[str, Any]) -> Any:
+    try:
+        result = function(**arguments)
+        return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
+    except WorkflowException:
+        raise
+    except BaseException as error:
+        # SystemExit and KeyboardInterrupt in a function end the job, not the process.
+        _raise_for(function, error)
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _raise_for(function: Function, error: BaseException) -> NoReturn:
+    name, text, trace = function_name(function), describe_error(error), trace_text(error)
+    if isinstance(error, TypeError) and error.__traceback__ is not None and error.__traceback__.tb_next is None:
+        hint = f"Pass what it takes: {name}{_signature(function)}."
+        raise PermanentError(f"{name}() does not take what it was given: {text.message}", hint=hint) from error
+    message = f"{name}() raised {text.type}" + (f": {text.message}" if text.message != text.type else "")
+    message += _line(function, error)
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        raise TransientError(message, traceback=trace, raised=text.type) from error
+    raise PermanentError(message, traceback=trace, raised=text.type) from error
+
+
+def _line(function: Function, error: BaseException) -> str:
+    """The last line of the user's own file or cell that the error passed through."""
+    file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    return f" (line {lines[-1]})" if lines else ""
+
+
+def _signature(function: Function) -> str:
+    try:
+        return str(inspect.signature(function))
+    except (TypeError, ValueError):
+        return "(...)"

@@ -1,0 +1,151 @@
+"""The process that forks runners. The base launcher is executed by a worker, stays as it is, and forks one launcher for each run;
+that one takes the run's surroundings, loads its functions and forks its runners. No launcher ever calls a function.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import NoReturn
+
+from xtyl_engine.runners.calling import Function
+from xtyl_engine.runners.processes import adopt_orphans, end_with_parent, kill_all_of
+from xtyl_engine.runners.protocol import PROTOCOL, Message, RunnerLine
+from xtyl_engine.runners.runner import serve
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.functions import PYTHON
+from xtyl_engine.values.loading import load, load_reference
+
+FAILED = 70
+# A picture is never shown in a window, and what draws into a notebook's page draws nothing here.
+_BACKEND, _PICTURES, _PAGE = "MPLBACKEND", "Agg", "module://"
+
+
+def main() -> NoReturn:
+    """Be the base launcher: its connection is its standard input."""
+    wire = RunnerLine(socket.socket(fileno=os.dup(0)))
+    _stand_alone(wire)
+    wire.send({"protocol": PROTOCOL, "python": PYTHON})
+    # Nothing asks how a launcher ended, so none is waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while (message := _next(wire)) is not None:
+        handle = wire.handles.pop(0)
+        wire.send({"pid": _fork(lambda other: _launch(other, message), wire, handle)})
+    kill_all_of(os.getpid(), itself=False)
+    os._exit(0)
+
+
+def _stand_alone(wire: RunnerLine) -> None:
+    """Leave the worker's session, terminal, signals and open files."""
+    with suppress(OSError):
+        os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    own = wire.fileno()
+    os.closerange(3, own)
+    os.closerange(own + 1, own + 4096)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    adopt_orphans()
+
+
+def _fork(work: Callable[[RunnerLine], None], own: RunnerLine, handle: int) -> int:
+    """Fork a process that does this work at the other end of a connection, and never returns from it."""
+    with warnings.catch_warnings():
+        # A library may have started threads when it was loaded; they are not there after the fork.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        os.close(handle)
+        return pid
+    try:
+        own.close()
+        end_with_parent()
+        work(RunnerLine(socket.socket(fileno=handle)))
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(FAILED)
+
+
+def _next(wire: RunnerLine) -> Message | None:
+    """The next message without a body, None when the worker is gone."""
+    with suppress(EOFError, OSError):
+        return wire.receive()[0]
+    return None
+
+
+def _launch(wire: RunnerLine, begin: Message) -> None:
+    """Be the launcher of one run."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    adopt_orphans()
+    _surround(begin)
+    store = ArtifactStore(begin["artifacts"], patience_seconds=begin["patience"])
+    functions: dict[str, Function] = {}
+    runners: set[int] = set()
+    with suppress(EOFError, OSError):
+        while True:
+            message, body = wire.receive()
+            if "load" in message:
+                _load(wire, functions, message["load"], body)
+            elif "fork" in message:
+                prints = wire.handles.pop()
+                pid = _fork(partial(serve, prints=prints, functions=functions, store=store), wire, wire.handles.pop())
+                os.close(prints)
+                runners.add(pid)
+                wire.send({"pid": pid})
+            elif "reap" in message:
+                runners.discard(message["reap"])
+                wire.send({"status": os.waitpid(message["reap"], 0)[1]})
+            _bury(runners)
+    kill_all_of(os.getpid(), itself=False)
+    os._exit(0)
+
+
+def _surround(begin: Message) -> None:
+    """Take the run's variables, import path and folder."""
+    variables = begin.get("variables")
+    if variables is not None:
+        os.environ.clear()
+        os.environ.update(variables)
+    if os.environ.get(_BACKEND, _PAGE).startswith(_PAGE):
+        os.environ[_BACKEND] = _PICTURES
+    if (path := begin.get("path")) is not None:
+        sys.path[:] = path
+    os.chdir(begin["folder"])
+    # Functions of a notebook name this module as theirs; what the launcher itself is does not concern them.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+
+
+def _load(wire: RunnerLine, functions: dict[str, Function], wanted: list[Message], body: bytes) -> None:
+    """Load functions, and say of each that it begins. One that cannot be loaded is left to a runner, which says why."""
+    at = 0
+    for each in wanted:
+        blob, at = body[at : at + each["size"]], at + each["size"]
+        wire.send({"loading": each["key"]})
+        with suppress(Exception, SystemExit):
+            key = each["key"]
+            functions[key] = load(blob, name=each["name"], python=each["python"]) if blob else load_reference(key)
+    # What is loaded stays, so runners need not look through it, and share its memory.
+    gc.collect()
+    gc.freeze()
+    wire.send({"loaded": list(functions)})
+
+
+def _bury(runners: set[int]) -> None:
+    """Wait for orphans that have ended here. A runner keeps its number until the worker asks for its end."""
+    with suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if ended.si_pid in runners:
+                return
+            os.waitpid(ended.si_pid, 0)

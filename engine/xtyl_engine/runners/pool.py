@@ -1,0 +1,281 @@
+"""The worker's runners: finds or starts the launcher of a run, has a call made by one of its runners, and ends what takes too
+long. One `Runners` for each worker process; a slot's own thread waits for its call.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from xtyl_engine.errors import PartialFailureError, PermanentError, TransientError, WorkflowException
+from xtyl_engine.runners.launchers import Base, Launcher, LauncherGone, Preparation, Runner, Sink
+from xtyl_engine.runners.patience import Patience
+from xtyl_engine.runners.protocol import Message
+
+IDLE_SECONDS = 30.0
+TIDY_SECONDS = 5.0
+READ_BYTES = 65_536
+# A launcher that ends while it loads is started again without the function it was at.
+MOST_STARTS = 20
+_ERRORS: Mapping[str, type[WorkflowException]] = {
+    "transient": TransientError,
+    "permanent": PermanentError,
+    "partial": PartialFailureError,
+}
+
+
+class RunnerDied(TransientError):
+    """The process in which the function ran has ended."""
+
+    code = "node/died"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One call to be made. `key` names the function among those of its run, `prepare` gives what the run's launcher begins with;
+    `may_start` is called at the last moment, and raises where the call may not begin. What is printed goes to `sink`, how far the
+    function says it is to `progress`."""
+
+    run: str
+    key: str
+    request: Message
+    prepare: Callable[[], Preparation]
+    patience: Patience
+    may_start: Callable[[], None]
+    sink: Sink
+    progress: Callable[[Message], None]
+    waited: Callable[[float], None]
+
+
+@dataclass(eq=False)
+class _Place:
+    """What one run has here."""
+
+    starting: threading.Lock = field(default_factory=threading.Lock)
+    launcher: Launcher | None = None
+    preparation: Preparation | None = None
+    avoid: set[str] = field(default_factory=set)
+    calls: int = 0
+    used: float = 0.0
+
+
+class Runners:
+    """The launchers and runners of one worker process, which has so many slots."""
+
+    def __init__(self, slots: int, environ: Mapping[str, str] = os.environ):
+        self._slots = slots
+        self._environ = environ
+        self._places: dict[str, _Place] = {}
+        self._bases: dict[str, Base] = {}
+        self._changing = threading.Condition()
+        self._is_tidied = False
+
+    def warm(self, python: str = sys.executable) -> None:
+        """Start the base launcher ahead of the first call."""
+        self._base(python)
+
+    def call(self, order: Order) -> tuple[bytes, int | None]:
+        """Have a call made: its output as JSON, and its number of items. Raises the function's error, NodeTimeout, CallStopped,
+        or RunnerDied."""
+        with self._changing:
+            place = self._places.setdefault(order.run, _Place())
+            place.calls += 1
+        try:
+            return self._made(order, place)
+        finally:
+            with self._changing:
+                place.calls -= 1
+                place.used = time.monotonic()
+
+    def _made(self, order: Order, place: _Place) -> tuple[bytes, int | None]:
+        while True:
+            launcher, runner = self._runner(order, place)
+            try:
+                order.patience.check()
+                _refuse(order, place.preparation)
+                order.may_start()
+                order.patience.begin()
+                _begin(order, runner, place.preparation)
+            except OSError:
+                # It ended while it was idle, and has not seen the call.
+                launcher.end(runner)
+                continue
+            except BaseException:
+                launcher.idle.append(runner)
+                raise
+            try:
+                answer, body = _answered(order, runner)
+            except EOFError:
+                _read(order, runner)
+                raise _died(order, launcher.end(runner)) from None
+            except BaseException:
+                launcher.end(runner)
+                raise
+            self._give_back(launcher, runner)
+            if "error" in answer:
+                raise _error(answer["error"])
+            return body, answer["done"]
+
+    def _runner(self, order: Order, place: _Place) -> tuple[Launcher, Runner]:
+        for _ in range(MOST_STARTS):
+            launcher = self._launcher(order, place)
+            with suppress(IndexError):
+                return launcher, launcher.idle.pop()
+            with suppress(LauncherGone):
+                return launcher, launcher.fork()
+        raise RunnerDied("the process that starts functions ends again and again", hint="Look into the worker's log.")
+
+    def _give_back(self, launcher: Launcher, runner: Runner) -> None:
+        launcher.idle.append(runner)
+        if launcher.is_gone:
+            # Closed meanwhile: nothing else would end it.
+            with suppress(IndexError):
+                launcher.idle.pop().close()
+
+    def _launcher(self, order: Order, place: _Place) -> Launcher:
+        """The launcher of a run, started if it has none."""
+        launcher = place.launcher
+        if launcher is not None and not launcher.is_gone:
+            return launcher
+        while not place.starting.acquire(timeout=order.patience.left() + 0.01):
+            order.patience.check()
+        try:
+            if place.launcher is None or place.launcher.is_gone:
+                place.launcher = self._start(order, place)
+            return place.launcher
+        finally:
+            place.starting.release()
+
+    def _start(self, order: Order, place: _Place) -> Launcher:
+        if place.launcher is not None:
+            place.launcher.close()
+        preparation = place.preparation = order.prepare()
+        for _ in range(MOST_STARTS):
+            launcher = self._base(preparation.python).launch(preparation, order.patience)
+            try:
+                launcher.load(preparation, place.avoid, order.patience)
+            except BaseException as error:
+                launcher.close()
+                if not isinstance(error, (LauncherGone, OSError)):
+                    raise
+            else:
+                self._tidy_from_now_on()
+                return launcher
+        raise RunnerDied("functions of this run end the process that loads them", hint="Look into the worker's log.")
+
+    def _base(self, python: str) -> Base:
+        with self._changing:
+            base = self._bases.get(python)
+            if base is None or base.is_closed:
+                base = self._bases[python] = Base(python, self._environ)
+            return base
+
+    def _tidy_from_now_on(self) -> None:
+        with self._changing:
+            if not self._is_tidied:
+                self._is_tidied = True
+                threading.Thread(target=self._tidy, name="xtyl-runners", daemon=True).start()
+
+    def _tidy(self) -> None:
+        """End launchers whose runs have nothing here, until there is none."""
+        while True:
+            with self._changing:
+                self._changing.wait(TIDY_SECONDS)
+                limit = time.monotonic() - IDLE_SECONDS
+                old = [run for run, place in self._places.items() if not place.calls and place.used < limit]
+                ended = [self._places.pop(run) for run in old]
+                if not self._places:
+                    self._is_tidied = False
+            for place in ended:
+                if place.launcher is not None:
+                    place.launcher.close()
+            if not self._is_tidied:
+                return
+
+    def close(self) -> None:
+        """End every launcher and every runner, also those at a call."""
+        with self._changing:
+            places, self._places = list(self._places.values()), {}
+            bases, self._bases = list(self._bases.values()), {}
+            self._changing.notify_all()
+        for place in places:
+            if place.launcher is not None:
+                place.launcher.close()
+        for base in bases:
+            base.close()
+
+
+def _refuse(order: Order, preparation: Preparation | None) -> None:
+    if preparation is not None and (refused := preparation.refused.get(order.key)) is not None:
+        raise refused
+
+
+def _begin(order: Order, runner: Runner, preparation: Preparation | None) -> None:
+    """Send a call to a runner, and with it a function that its launcher could not load."""
+    packed = preparation.packed if preparation is not None and order.key not in runner.knows else ()
+    request, blob = order.request, b""
+    for each in packed:
+        if each.digest == order.key:
+            request, blob = request | {"packed": {"name": each.name, "python": each.python}}, each.blob
+    runner.wire.send(request, blob)
+
+
+def _answered(order: Order, runner: Runner) -> tuple[Message, bytes]:
+    """Wait for the answer to a call. Raises EOFError when the runner has ended."""
+    while True:
+        for handle, _ in runner.poll.poll(1000 * order.patience.left() + 1):
+            if handle == runner.prints:
+                _read(order, runner)
+            else:
+                runner.wire.fill()
+        while (frame := runner.wire.taken()) is not None:
+            message = frame[0]
+            if "progress" in message:
+                order.progress(message)
+            elif "waited" in message:
+                order.patience.extend(message["waited"])
+                order.waited(message["waited"])
+            else:
+                # What was printed before the answer is in the pipe by now.
+                _read(order, runner)
+                return frame
+        order.patience.check()
+
+
+def _read(order: Order, runner: Runner) -> None:
+    with suppress(BlockingIOError):
+        while data := os.read(runner.prints, READ_BYTES):
+            order.sink(data)
+            if len(data) < READ_BYTES:
+                return
+
+
+def _died(order: Order, status: int | None) -> RunnerDied:
+    hint = (
+        "Nothing else was harmed. Look for a crash in a library, or for an end of the process in the function itself."
+    )
+    if status is None:
+        how = "no longer there"
+    elif os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        how = f"ended by {signal.Signals(number).name if number in list(signal.Signals) else f'signal {number}'}"
+        if number == signal.SIGKILL:
+            hint = "Nothing else was harmed. Most often the system ends a process so when memory is short: let a row need less."
+    else:
+        how = f"ended with exit code {os.waitstatus_to_exitcode(status)}"
+    return RunnerDied(f"the process of the function is {how}".replace("is ended", "ended"), hint=hint)
+
+
+def _error(told: Message) -> WorkflowException:
+    """The error of a function, as its runner told it."""
+    kind = _ERRORS.get(told["class"], PermanentError)
+    data = {name: told[name] for name in ("traceback", "raised", "causes") if told.get(name)}
+    if told["retry_after"] is not None and kind is TransientError:
+        data["retry_after"] = told["retry_after"]
+    return kind(told["message"], **data)

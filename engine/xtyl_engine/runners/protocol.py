@@ -1,0 +1,82 @@
+"""What a worker, its launchers and their runners say to each other: frames of a message in JSON and raw bytes behind it, over a
+unix socket, with open files beside them. It knows no message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+PROTOCOL = 1
+Message = dict[str, Any]
+
+_HEAD = struct.Struct("!II")
+_READ_BYTES = 256 * 1024
+_MOST_HANDLES = 8
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class RunnerLine:
+    """One end of a connection. `handles` are the open files that came with the frames, in their order."""
+
+    def __init__(self, connected: socket.socket):
+        self.socket = connected
+        self.handles: list[int] = []
+        self._came = bytearray()
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def send(self, message: Message, body: bytes = b"", handles: Sequence[int] = ()) -> None:
+        """Send one frame. Raises OSError when the other side is gone."""
+        text = _encode(message).encode()
+        head = _HEAD.pack(len(text), len(body))
+        if handles:
+            # One byte carries the files, so that what is left of the frame may be sent in parts.
+            socket.send_fds(self.socket, [head[:1]], handles)
+            head = head[1:]
+        self.socket.sendall(head + text + body)
+
+    def receive(self) -> tuple[Message, bytes]:
+        """Wait for the next frame. Raises EOFError when the other side is gone."""
+        while (frame := self.taken()) is None:
+            self.fill()
+        return frame
+
+    def fill(self) -> None:
+        """Read once from the socket, which blocks unless it is readable. Raises EOFError when the other side is gone."""
+        try:
+            data, handles, _, _ = socket.recv_fds(self.socket, _READ_BYTES, _MOST_HANDLES)
+        except ConnectionError as error:
+            raise EOFError from error
+        for handle in handles:
+            os.set_inheritable(handle, False)
+        self.handles += handles
+        if not data:
+            raise EOFError
+        self._came += data
+
+    def taken(self) -> tuple[Message, bytes] | None:
+        """The next frame of what was read, None while it is not whole."""
+        if len(self._came) < _HEAD.size:
+            return None
+        text, body = _HEAD.unpack_from(self._came)
+        begin, end = _HEAD.size + text, _HEAD.size + text + body
+        if len(self._came) < end:
+            return None
+        message, rest = json.loads(self._came[_HEAD.size : begin]), bytes(self._came[begin:end])
+        del self._came[:end]
+        return message, rest
+
+
+def wire_pair() -> tuple[RunnerLine, socket.socket]:
+    """A connection: this process's end, and the one to hand over."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return RunnerLine(ours), theirs

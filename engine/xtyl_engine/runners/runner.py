@@ -1,0 +1,166 @@
+"""A runner: calls functions, one at a time, in the main thread of its process, and puts back what a call has changed there. Its
+worker decides how long a call may take.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from traceback import walk_tb
+from typing import Any, NoReturn, TextIO
+
+from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
+from xtyl_engine.runners.calling import Function, call
+from xtyl_engine.runners.protocol import Message, RunnerLine
+from xtyl_engine.runners.tracing import within
+from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.error_text import describe_error, type_name
+from xtyl_engine.values.loading import load, load_reference
+from xtyl_engine.values.plain import encode, mend
+
+MOST_FRAMES = 50
+MOST_CAUSES = 5
+# The kernel, short of memory, ends a runner rather than a launcher or the worker.
+_FIRST_TO_GO = "500"
+_DEFAULTS: dict[signal.Signals, Any] = {
+    **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM), signal.SIG_DFL),
+    **dict.fromkeys((signal.SIGCHLD,), signal.SIG_DFL),
+    signal.SIGINT: signal.default_int_handler,
+}
+
+
+def serve(wire: RunnerLine, prints: int, functions: dict[str, Function], store: ArtifactStore) -> NoReturn:
+    """Answer calls until the worker hangs up. What functions print goes to `prints`."""
+    os.setsid()
+    for number in (1, 2):
+        os.dup2(prints, number)
+    os.close(prints)
+    sys.stdout, sys.stderr = _stream(1), _stream(2)
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(_FIRST_TO_GO)
+    # A child that a function forks must not hold the line open when its parent is gone.
+    os.register_at_fork(after_in_child=wire.close)
+    store.on_full = lambda seconds: wire.send({"waited": seconds})
+    _seed()
+    put_back = kept()
+    while True:
+        try:
+            message, blob = wire.receive()
+        except EOFError:
+            os._exit(0)
+        with warnings.catch_warnings():
+            answer, body = _answer(message, blob, functions, store)
+            _flush()
+        wire.send(answer, body)
+        put_back()
+
+
+def _answer(
+    message: Message, blob: bytes, functions: dict[str, Function], store: ArtifactStore
+) -> tuple[Message, bytes]:
+    try:
+        key = message["function"]
+        if key not in functions:
+            functions[key] = load(blob, **message["packed"]) if blob else load_reference(key)
+        with within(message.get("parent")):
+            output, items = call(functions[key], message["arguments"], store)
+        return {"done": items}, encode(output).encode()
+    except BaseException as error:
+        return {"error": told(error)}, b""
+
+
+def told(error: BaseException) -> Message:
+    """An error as it goes to the worker: what it means for the job, and its words."""
+    described = describe_error(error)
+    is_ours = isinstance(error, WorkflowException)
+    return {
+        "class": _class_of(error),
+        "message": described.message if is_ours else mend(f"{described.type}: {described.message}"),
+        "traceback": described.traceback if not isinstance(error, WorkflowException) or _has_trace(error) else None,
+        "causes": _causes(error.__cause__),
+        "retry_after": sane_seconds(getattr(error, "retry_after", None)),
+        "raised": error.data.get("raised") if isinstance(error, WorkflowException) else described.type,
+    }
+
+
+def _causes(error: BaseException | None) -> list[Message]:
+    """The user's exception and its causes: types and places, the last one first."""
+    found: list[Message] = []
+    while error is not None and len(found) < MOST_CAUSES:
+        frames = [(frame.f_globals.get("__name__"), frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
+        places = [(str(name), code.co_filename, code.co_name, line) for name, code, line in frames[-MOST_FRAMES:]]
+        found.append({"type": type_name(error), "frames": places})
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found
+
+
+def _has_trace(error: WorkflowException) -> bool:
+    return bool(error.data.get("traceback"))
+
+
+def _class_of(error: BaseException) -> str:
+    try:
+        return str(ErrorClass(getattr(error, "error_class", ErrorClass.PERMANENT)))
+    except ValueError:
+        return str(ErrorClass.PERMANENT)
+
+
+def kept() -> Callable[[], None]:
+    """Keep what a call may change in the process; what is returned puts it back. Whatever else a function changes, such as the
+    globals of its module, stays in this runner."""
+    folder, variables, path = os.getcwd(), dict(os.environ), list(sys.path)
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    mask = os.umask(0o022)
+    os.umask(mask)
+
+    def put_back() -> None:
+        os.umask(mask)
+        with suppress(OSError):
+            os.chdir(folder)
+        if dict(os.environ) != variables:
+            os.environ.clear()
+            os.environ.update(variables)
+        if sys.path != path:
+            sys.path[:] = path
+        sys.stdin, sys.stdout, sys.stderr = streams
+        socket.setdefaulttimeout(None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in _DEFAULTS.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+        _close_figures()
+
+    return put_back
+
+
+def _close_figures() -> None:
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None and pyplot.get_fignums():
+        pyplot.close("all")
+
+
+def _stream(handle: int) -> TextIO:
+    # Those of the launcher remember that they write to a file.
+    return open(handle, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # The function may have closed or replaced it.
+        with suppress(Exception):
+            stream.flush()
+
+
+def _seed() -> None:
+    """Give this process random numbers of its own: Python does so by itself after a fork, these libraries do not."""
+    numpy: Any = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed()
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.default_generator.seed()
