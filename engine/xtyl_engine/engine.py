@@ -115,7 +115,7 @@ class Engine:
 
     def submit(self, submission: Submission) -> Submitted:
         """Write an execution, or find the one that the same key made before; notify workers of a new one."""
-        self.attendance.ensure()
+        self.attendance.ensure(to_begin=True)
         if self._prepared is not None and self.database.file.now != self._prepared:
             # The home was removed and made anew, or a backup was restored, since this process opened it.
             self.prepare()

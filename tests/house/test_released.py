@@ -31,7 +31,7 @@ from released import (
 )
 from repository import DATA
 from served import serve
-from servers import embedded_home, valkey_server, wait_until
+from servers import embedded_home, presence, valkey_server, wait_until
 from xtyl_engine.database import schema
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import HEAD, ensure_schema, revision
@@ -127,6 +127,22 @@ def test_results_of_a_release_are_found_again(settings: Settings) -> None:
     again = xt.Workflow.from_json(left["finished_flow"]).run(earlier[["word"]]).wait(60)
     assert list(again.jobs()["cached"]) == [True] * 6
     pd.testing.assert_frame_equal(again.frame(), earlier)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_idle_back_end_of_the_release_before_is_replaced(settings: Settings) -> None:
+    """A kernel that was restarted with this release has its run done by this release, though the other one's worker is there."""
+    do_before(
+        settings, "assert xt.Workflow('then').attach('kit', title='x').run().wait(60).state == 'completed'", RELEASED
+    )
+    theirs = presence(settings.home)
+    assert (theirs.state, theirs.schema) == ("ready", "")
+    run = xt.Workflow("now").call("made", lambda word: word + "!", word="{{ word }}").run(word="lamp").wait(60)
+    assert list(run.frame()["made"]) == ["lamp!"]
+    ours = presence(settings.home)
+    assert ours.pid != theirs.pid
+    assert (ours.schema, ours.python) == (HEAD, sys.executable)
+    assert attached("then").state == "completed"
 
 
 MEETING = """

@@ -36,7 +36,7 @@ class DirectBackend:
         try:
             if at_once:
                 # Its worker takes a second to come, in which this process prepares the database and the run.
-                self.engine.attendance.ensure()
+                self.engine.attendance.ensure(to_begin=True)
             self.engine.prepare()
         except BaseException:
             self.close()

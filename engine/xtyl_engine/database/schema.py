@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, func, inspec
 from xtyl_engine.checks import Check, place
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Now
+from xtyl_engine.database.head import HEAD as HEAD
 from xtyl_engine.database.tables import jobs, metadata
 from xtyl_engine.errors import BackendError
 from xtyl_engine.states import JobState
@@ -23,7 +24,6 @@ from xtyl_engine.states import JobState
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0008"
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLE_WAIT_SECONDS = 120.0
 _LOCK = 0x7874796C

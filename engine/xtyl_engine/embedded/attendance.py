@@ -64,10 +64,11 @@ class Attendance:
         self._start: threading.Thread | None = None
         self._failed: FailedStart | None = None
 
-    def ensure(self) -> Connection:
-        """Find the back end, or start it whatever became of it. Raises BackendStartError."""
+    def ensure(self, *, to_begin: bool = False) -> Connection:
+        """Find the back end, or start it whatever became of it; `to_begin` a run, in the place of an idle one of another release.
+        Raises BackendStartError."""
         with self._ensuring:
-            self.connection = client.ensure(self._settings)
+            self.connection = client.ensure(self._settings, to_begin=to_begin)
         self._failed = None
         return self.connection
 

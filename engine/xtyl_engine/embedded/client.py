@@ -18,7 +18,7 @@ from signal import SIGINT
 from typing import Self
 
 from xtyl_engine.embedded.drives import warn_of_network_drive
-from xtyl_engine.embedded.likeness import other_settings, unlike
+from xtyl_engine.embedded.likeness import is_to_be_replaced, other_settings, unlike
 from xtyl_engine.embedded.log_files import open_log, read_tail
 from xtyl_engine.embedded.redis_server import ping, socket_path
 from xtyl_engine.embedded.state_file import (
@@ -64,23 +64,28 @@ class Connection:
     home: Path
 
 
-def ensure(settings: Settings) -> Connection:
-    """Connect to the back end; an embedded one that is not running is started. Cheap when it runs: call it often.
+def ensure(settings: Settings, *, to_begin: bool = False) -> Connection:
+    """Connect to the back end; an embedded one that is not running is started. With `to_begin`, for a run that is about to be
+    written, one of another release is replaced if it has nothing to do. Cheap when it runs: call it often.
 
     Returns when the server answers; the worker may still be starting. Raises BackendStartError.
     """
     if settings.redis_url is not None:
         return connection_at(settings, None)
-    return _connect(settings)
+    return _connect(settings, to_begin=to_begin)
 
 
-def _connect(settings: Settings, *, by_look: bool = False) -> Connection:
+def _connect(settings: Settings, *, by_look: bool = False, to_begin: bool = False) -> Connection:
     prepare_home(settings)
     warn_of_network_drive(settings)
     deadline = time.monotonic() + settings.start_seconds
     with _named(settings):
         _join_clients(settings, deadline)
-        return connection_at(settings, _find_or_start(settings, deadline, by_look))
+        socket = _find_or_start(settings, deadline, by_look)
+        if to_begin and (found := read_presence(settings.home)) and is_to_be_replaced(found, settings):
+            down(settings)
+            socket = _find_or_start(settings, time.monotonic() + settings.start_seconds, by_look)
+        return connection_at(settings, socket)
 
 
 def find(settings: Settings) -> Connection:

@@ -113,7 +113,8 @@ def _back_end(settings: Settings) -> Check:
     return Check(
         name="back end",
         ok=found.running and found.worker == "ready",
-        detail=f"process {found.pid}, server {'answers' if found.running else 'silent'}, worker {found.worker}",
+        detail=f"process {found.pid}, server {'answers' if found.running else 'silent'}, worker {found.worker}, xtyl "
+        f"{found.versions['xtyl']} by {found.versions['python']}",
         hint=f"Wait if it is still starting. Otherwise read the logs in {settings.log_folder}, then run `xtyl down`.",
     )
 

@@ -1,5 +1,6 @@
 """Compares the back end that left a record with the one that this process would start: settings of its worker, Python, release. A
-run that is only looked at must not go on otherwise than it began.
+run that is only looked at must not go on otherwise than it began, and one that is started must not be worked on by a release that
+does not understand it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ import os
 import sys
 
 import xtyl_engine
-from xtyl_engine.embedded.state_file import Presence
+from xtyl_engine.database.head import HEAD
+from xtyl_engine.embedded.state_file import PROTOCOL, Presence
+from xtyl_engine.errors import BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings
 
 
@@ -30,6 +33,34 @@ def unlike(found: Presence, settings: Settings) -> str | None:
         return None
     words = ", ".join(f"{name}={former or 'unset'} (here {here or 'unset'})" for name, (former, here) in theirs.items())
     return f"the back end ended, and ran with {words}; `xtyl up` or the next run starts it with the settings of its process"
+
+
+def is_to_be_replaced(found: Presence, settings: Settings) -> bool:
+    """Whether a back end that runs is of another release and has nothing to do, so that this release may take its place. Raises
+    BackendStartError where it is at work and does not understand this release."""
+    if (found.version, found.schema, found.protocol) == (xtyl_engine.__version__, HEAD, PROTOCOL):
+        return False
+    if not _is_at_work(settings):
+        return True
+    if (found.schema, found.protocol) == (HEAD, PROTOCOL):
+        return False
+    theirs = f"xtyl {found.version} with {f'schema {found.schema}' if found.schema else 'an older schema'}"
+    raise BackendStartError(
+        f"the back end that runs in {settings.home} is of another release, {theirs}, and at work; this is xtyl "
+        f"{xtyl_engine.__version__} with schema {HEAD}",
+        hint="Wait until its runs are over and start this one again. Or end it with `xtyl down`: its runs go on with the back "
+        "end that the next run starts, and nothing is lost.",
+    )
+
+
+def _is_at_work(settings: Settings) -> bool:
+    from xtyl_engine.queries.executions import has_active_work
+
+    try:
+        return has_active_work(settings.database_url)
+    except WorkflowException:
+        # What cannot be read here, or has no tables yet, is worked on by no worker either.
+        return False
 
 
 def _interpreter(python: str) -> tuple[str, str]:

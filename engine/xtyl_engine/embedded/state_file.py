@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import xtyl_engine
+from xtyl_engine.database.head import HEAD
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.atomic_write import write_atomically
 
@@ -35,12 +36,15 @@ LEFT_ALONE = (SupervisorState.STOPPED, SupervisorState.FAILED)
 AT_WORK = (SupervisorState.STARTING, SupervisorState.READY, SupervisorState.STOPPING)
 # The word with which a look launches a supervisor.
 UNLESS_STOPPED = "--unless-stopped"
+# What the release of a kernel and that of a worker must have in common, besides the schema: how functions travel, and what their
+# runs are lent. Releases that wrote none down have 0.
+PROTOCOL = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
     """A supervisor's description of itself. `database` is a digest, `log` the end of the log that explains a failure,
-    `settings` the variables that its worker runs with."""
+    `settings` the variables that its worker runs with, `schema` and `protocol` those of its release."""
 
     pid: int
     state: SupervisorState
@@ -56,6 +60,8 @@ class Presence:
     error: str | None = None
     log: str = field(default="", repr=False)
     settings: dict[str, str] = field(default_factory=dict, repr=False)
+    schema: str = ""
+    protocol: int = 0
 
     @classmethod
     def of_this_process(cls, settings: Settings, state: SupervisorState, socket: str) -> Self:
@@ -68,6 +74,8 @@ class Presence:
             database=settings.database_digest,
             version=xtyl_engine.__version__,
             python=sys.executable,
+            schema=HEAD,
+            protocol=PROTOCOL,
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+import xtyl_engine
 from servers import embedded_home, fake_server, valkey_server, wait_until
 from xtyl_engine.embedded.client import ensure
 from xtyl_engine.embedded.doctor import doctor
@@ -32,10 +35,12 @@ def test_a_fresh_home_is_healthy(settings):
 
 
 def test_a_running_back_end_is_healthy(settings):
-    """A back end whose worker takes notifications is in order."""
+    """A back end whose worker takes notifications is in order; it says which release and which interpreter serve."""
     ensure(settings)
     wait_until(lambda: status(settings).worker == "ready")
-    assert by_name(settings)["back end"].ok
+    found = by_name(settings)["back end"]
+    assert found.ok
+    assert f"xtyl {xtyl_engine.__version__} by {sys.executable}" in found.detail
 
 
 def test_a_bad_home_is_found():
