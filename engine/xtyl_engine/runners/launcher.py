@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import NoReturn
 
 from xtyl_engine.runners.calling import Function
@@ -34,6 +35,10 @@ def main() -> NoReturn:
     wire = RunnerLine(socket.socket(fileno=os.dup(0)))
     _stand_alone(wire)
     wire.send({"protocol": PROTOCOL, "python": PYTHON})
+    # What every packed function names, and what no launcher need look through again.
+    import_module("cloudpickle")
+    gc.collect()
+    gc.freeze()
     # Nothing asks how a launcher ended, so none is waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while (message := _next(wire)) is not None:
