@@ -10,18 +10,20 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from xtyl_engine.errors import TransientError, WorkflowException
+from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
 from xtyl_engine.runners.patience import Patience
 from xtyl_engine.runners.processes import kill_all_of
 from xtyl_engine.runners.protocol import PROTOCOL, Message, RunnerLine, wire_pair
 from xtyl_engine.values.functions import PackedFunction
 
-# What belongs to no run must not be found in the folder in which the worker was started.
-_CODE = "from xtyl_engine.runners.launcher import main; main()"
+# What belongs to no run must not be found in the folder in which the worker was started. A kernel may have found this package on
+# its import path alone.
+_CODE = "import sys; sys.path += sys.argv[1:]; from xtyl_engine.runners.launcher import main; main()"
+INSTALL = "Install xtyl-nb there (`pip install xtyl-nb`, the release that the worker has), then `run.retry()`."
 _TAKEN = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD", "SIGUSR1", "SIGUSR2")
 # A module that takes longer is loaded by each runner for itself.
 LOAD_SECONDS = 60.0
@@ -154,14 +156,15 @@ class Launcher:
 
 
 class Base:
-    """The base launcher of one interpreter. It ends, with all that came of it, when it is closed or its worker ends."""
+    """The base launcher of one interpreter, with the import path of the first run that needs it behind its own. It ends, with all
+    that came of it, when it is closed or its worker ends."""
 
-    def __init__(self, python: str, environ: Mapping[str, str]):
+    def __init__(self, python: str, environ: Mapping[str, str], path: Sequence[str] = ()):
         self._wire, theirs = wire_pair()
         try:
             self._pid = os.posix_spawn(
                 python,
-                [python, "-P", "-c", _CODE],
+                [python, "-P", "-c", _CODE, *path],
                 environ,
                 file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
                 setsigmask=(),
@@ -201,6 +204,12 @@ class Base:
         except (LauncherGone, OSError) as error:
             self.close()
             ours.close()
+            if not self._greeted:
+                # Its first words come after its imports.
+                raise PermanentError(
+                    f"{self._python} cannot run functions: it ends before it can, as it does where this package is not installed",
+                    hint=INSTALL + " The worker's log has its last words.",
+                ) from error
             raise _not_started(self._python, "it has ended") from error
         finally:
             theirs.close()
@@ -209,7 +218,12 @@ class Base:
     def _greet(self, patience: Patience) -> None:
         hello = heard(self._wire, patience, START_SECONDS)
         if hello.get("protocol") != PROTOCOL:
-            raise _not_started(self._python, f"it speaks protocol {hello.get('protocol')} and not {PROTOCOL}")
+            self.close()
+            raise PermanentError(
+                f"{self._python} has another release of this package than the worker: it speaks protocol "
+                f"{hello.get('protocol')} and not {PROTOCOL}",
+                hint=INSTALL,
+            )
         self._greeted = True
 
 

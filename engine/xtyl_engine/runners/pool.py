@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -157,7 +157,7 @@ class Runners:
             place.launcher.close()
         preparation = place.preparation = order.prepare()
         for _ in range(MOST_STARTS):
-            launcher = self._base(preparation.python).launch(preparation, order.patience)
+            launcher = self._base(preparation.python, preparation.path or ()).launch(preparation, order.patience)
             try:
                 launcher.load(preparation, place.avoid, order.patience)
             except BaseException as error:
@@ -169,11 +169,11 @@ class Runners:
                 return launcher
         raise RunnerDied("functions of this run end the process that loads them", hint="Look into the worker's log.")
 
-    def _base(self, python: str) -> Base:
+    def _base(self, python: str, path: Sequence[str] = ()) -> Base:
         with self._changing:
             base = self._bases.get(python)
             if base is None or base.is_closed:
-                base = self._bases[python] = Base(python, self._environ)
+                base = self._bases[python] = Base(python, self._environ, path)
             return base
 
     def _tidy_from_now_on(self) -> None:

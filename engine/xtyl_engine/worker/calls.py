@@ -78,7 +78,7 @@ class FunctionCalls:
             return prints
 
         order = Order(
-            run=claim.execution_id,
+            run=self._place(claim.execution_id),
             key=key,
             request=request,
             prepare=lambda: self._prepared(claim),
@@ -104,6 +104,15 @@ class FunctionCalls:
             known = unpack(packed, key=load_key(self.settings.key_file), execution_id=execution_id)
             self._functions.put((execution_id, key), known, max(len(packed.blob), LEAST_BYTES))
         return known
+
+    def _place(self, execution_id: str) -> str:
+        """Where the calls of a run are made: at another place as soon as its kernel lends it other variables."""
+        if self.kernels is None:
+            return execution_id
+        if not self.kernels.knows(execution_id):
+            with self.reading():
+                self.kernels.surroundings(execution_id)
+        return f"{execution_id} {self.kernels.digest(execution_id)}"
 
     def _key(self, reference: Reference) -> str:
         if isinstance(reference, str) or "reference" in reference:

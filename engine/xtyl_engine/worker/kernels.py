@@ -23,6 +23,7 @@ RUNS = 256
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Borrowed:
     variables: Mapping[str, str]
+    digest: int
     stamp: tuple[int, int]
 
 
@@ -34,6 +35,10 @@ class Kernels:
         self._place = socket_beside(settings.event_url)
         self._surroundings: Recent[str, tuple[Surroundings | None]] = Recent(RUNS)
         self._borrowed: Recent[str, _Borrowed] = Recent(RUNS)
+
+    def knows(self, execution_id: str) -> bool:
+        """Whether the run's surroundings were read before, so that nothing here reads the database."""
+        return self._surroundings.get(execution_id) is not None
 
     def surroundings(self, execution_id: str) -> Surroundings | None:
         """Those of the kernel that started a run; None for runs of a fleet, over HTTP, and of earlier releases. Raises
@@ -48,15 +53,24 @@ class Kernels:
     def variables(self, execution_id: str) -> Mapping[str, str]:
         """The variables that a run's functions and providers find: its kernel's, with this worker's settings of ours; all of them
         this worker's where the kernel lent none. Raises BackendError."""
+        borrowed = self._borrow(execution_id)
+        return os.environ if borrowed is None else borrowed.variables
+
+    def digest(self, execution_id: str) -> int:
+        """A number that is another one as soon as `variables` are other ones. Raises BackendError."""
+        borrowed = self._borrow(execution_id)
+        return 0 if borrowed is None else borrowed.digest
+
+    def _borrow(self, execution_id: str) -> _Borrowed | None:
         if self._place is None or self.surroundings(execution_id) is None:
-            return os.environ
+            return None
         found, now = self._borrowed.get(execution_id), stamp(self._place)
         if found is None or found.stamp != now:
             lent_to_it = get(self._place, execution_id)
             variables = os.environ if lent_to_it is None else with_settings(lent_to_it)
-            found = _Borrowed(variables=variables, stamp=now)
+            found = _Borrowed(variables=variables, digest=hash(frozenset(variables.items())), stamp=now)
             self._borrowed.put(execution_id, found)
-        return found.variables
+        return found
 
     def forget_ended(self) -> None:
         """Have the variables of ended runs forgotten, here and by the supervisor. Raises BackendError, OSError."""
