@@ -343,28 +343,40 @@ def test_functions_of_a_notebook(desk: Desk) -> None:
     ("changes", "code"),
     [
         ({"python": "3.1"}, "function/rejected"),
-        ({"blob": base64.b64encode(b"other").decode()}, "workflow/invalid"),
-        ({"blob": base64.b64encode(b"x" * (11 * 2**20)).decode()}, "workflow/invalid"),
+        ({"blob": base64.b64encode(b"x" * (11 * 2**20)).decode()}, "limit/exceeded"),
         ({"blob": "?"}, "api/invalid"),
         ({"name": "a\0b"}, "api/invalid"),
         ({"name": ""}, "api/invalid"),
     ],
 )
 def test_functions_that_are_refused(lite: Desk, changes: dict[str, Any], code: str) -> None:
-    """Another Python, other bytes than the workflow names, no base64, or a name with NUL is 422, and nothing is written."""
+    """Another Python, too many bytes, no base64, or a name with NUL is 422, and nothing is written."""
     flow, functions = packed(**changes)
     answer = lite.ask("POST", RUNS, json={"workflow": flow, "inputs": {"product": "x"}, "functions": functions})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert lite.ask("GET", RUNS).json()["executions"] == []
 
 
-def test_a_function_that_is_too_large(lite: Desk) -> None:
-    """A function of 11 MB is refused by its size."""
-    blob = b"x" * (11 * 2**20)
-    flow, functions = packed(blob=base64.b64encode(blob).decode())
-    flow["nodes"][0]["config"]["function"]["digest"] = sha256(blob).hexdigest()
+@pytest.mark.parametrize("digest", ["", "0" * 63, "G" * 64, "0" * 65, f"{'0' * 64}\n", 5, None])
+def test_a_digest_of_a_function_is_64_hex_digits(lite: Desk, digest: Any) -> None:
+    """Another one is refused with the node's name: functions of one run are told apart by it, and cached results found."""
+    flow, functions = packed()
+    flow["nodes"][0]["config"]["function"]["digest"] = digest
     answer = lite.ask("POST", RUNS, json={"workflow": flow, "inputs": {"product": "x"}, "functions": functions})
-    assert (answer.status_code, answer.json()["code"]) == (422, "limit/exceeded")
+    assert (answer.status_code, answer.json()["problems"][0]["node"]) == (422, "f")
+
+
+def test_equal_digests_are_equal_code(desk: Desk) -> None:
+    """A client says which code is the same: with `cache`, another blob of the same digest takes the first one's result."""
+    flow, functions = packed()
+    flow["nodes"][0]["config"]["cache"] = True
+    flow["nodes"][0]["config"]["function"]["digest"] = "a" * 64
+    work_off(desk, submit(desk, document=flow, functions=functions))
+    functions["f"]["blob"] = base64.b64encode(cloudpickle.dumps((lambda product: "other", "", ()))).decode()
+    id = submit(desk, document=flow, functions=functions)
+    work_off(desk, id)
+    (job,) = desk.ask("GET", f"{RUNS}/{id}/jobs?outputs=true").json()["jobs"]
+    assert (job["output"], job["cached"]) == ({"value": "Aurora lamp!"}, True)
 
 
 def test_functions_that_are_not_sent_or_not_kept(lite: Desk) -> None:

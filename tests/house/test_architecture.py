@@ -34,7 +34,7 @@ HOMES = {
     "prometheus_client": {"xtyl_engine.telemetry.prometheus"},
     "opentelemetry": {"xtyl_engine.telemetry.otel", "xtyl_engine.runners.tracing"},
     "sentry_sdk": {"xtyl_engine.telemetry.sentry"},
-    "cloudpickle": {"xtyl_engine.values.packing"},
+    "cloudpickle": {"xtyl_engine.values.packing", "xtyl_engine.values.pickler"},
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget.widget"},
     "graphviz": {"xtyl_nb.drawing.draw"},

@@ -17,8 +17,10 @@ from xtyl_engine.queries.views import AttemptLog, JobDetail, JobPage, Overview, 
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.code_digest import code_digest
 from xtyl_engine.values.functions import Functions, PackedFunction, function_name, load_key, not_taken
-from xtyl_engine.values.packing import pack, reference
+from xtyl_engine.values.packing import pack
+from xtyl_engine.values.references import reference
 from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.fork import outlive_forks
@@ -155,7 +157,7 @@ class DirectBackend:
         for node, function in functions.items():
             name = reference(function)
             if name is not None:
-                stored[node] = {"reference": name}
+                stored[node] = {"reference": name, "digest": code_digest(function)}
             elif self._takes_no_functions():
                 raise not_taken("this back end", function_name(function), node=node)
             else:

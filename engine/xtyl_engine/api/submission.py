@@ -5,6 +5,7 @@ reported here, before anything is written; nothing is written here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,6 +19,8 @@ from xtyl_engine.values.functions import PYTHON, PackedFunction, sign
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import find_problems, validate
+
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ def sign_functions(
                 hint=f"Submit from Python {PYTHON}, or put the function in a module that the workers can import.",
             )
     packed = {
-        name: PackedFunction(digest=sha256(each.blob).hexdigest(), name=each.name, python=each.python, blob=each.blob)
+        name: PackedFunction(digest=plan.functions[name]["digest"], name=each.name, python=each.python, blob=each.blob)
         for name, each in given.items()
     }
     return {name: sign(each, key=key, execution_id=execution_id) for name, each in packed.items()}
@@ -134,9 +137,9 @@ def _mismatches(functions: Mapping[str, Any], given: Mapping[str, FunctionBody])
         if name not in given:
             hint = 'Send it in "functions", or write the name of one that the workers can import: package.module:name.'
             yield _problem("bad-parameter", name, "its function is missing", hint)
-        elif digest != sha256(given[name].blob).hexdigest():
-            hint = 'Write {"digest": sha256 of the bytes, "name": ..., "python": ...}.'
-            yield _problem("bad-parameter", name, "`digest` is not that of the function sent", hint)
+        elif not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
+            hint = 'Write {"digest": ..., "name": ..., "python": ...}: 64 hex digits, equal for equal code.'
+            yield _problem("bad-parameter", name, "`digest` is not that of a function", hint)
     for name in given:
         if name not in functions or not _is_packed(functions[name]):
             message = "a function is sent for it, but it names none by digest"

@@ -22,7 +22,8 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Me:
     """The API's answer about the caller and the back end: the token's name, role and project (None for all); whether it takes
-    functions from notebooks, and of which Python; the provider of nodes that name none; its release."""
+    functions from notebooks, and of which Python; the provider of nodes that name none; its release; whether
+    digests of functions are of their code, not of their bytes."""
 
     name: str
     role: str
@@ -31,6 +32,7 @@ class Me:
     python: str
     provider: str | None
     version: str
+    code_digests: bool = False
 
 
 def to_json(value: Any) -> Any:

@@ -7,6 +7,7 @@ Every room may use these modules. They know no workflow, no database and no work
 __all__ = [
     "artifacts",
     "atomic_write",
+    "code_digest",
     "error_text",
     "functions",
     "images",
@@ -18,6 +19,7 @@ __all__ = [
     "prints",
     "progress",
     "recent",
+    "references",
     "surroundings",
     "variables",
 ]

@@ -8,57 +8,38 @@ import io
 import linecache
 import os
 import pickle
+import sys
 import threading
+from collections.abc import Iterable, Mapping
+from functools import cached_property, lru_cache, singledispatch
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NewType
 
 from xtyl_engine.errors import FunctionRejected, with_article
 from xtyl_engine.values.functions import PYTHON, Function, PackedFunction, verify
+from xtyl_engine.values.local_modules import OURS, SourceChanged, check_source
 from xtyl_engine.values.recent import Recent
+from xtyl_engine.values.references import MOVED, resolve
 
-OURS = ("xtyl_engine", "xtyl_nb")
 # Loading imports modules. Threads that enter modules which import each other from different sides find one that is half
 # made, or are told of a deadlock.
 _loading = threading.RLock()
 # Each cell that defines a function is a file of its own; `linecache` never forgets one.
 SOURCE_CHARACTERS = 8 * 1024 * 1024
 _sources: Recent[str, None] = Recent(SOURCE_CHARACTERS)
-# The present names of modules that functions and workflows of an earlier release name.
-MOVED: dict[str, str] = {
-    "xtyl_engine.artifacts": "xtyl_engine.values.artifacts",
-    "xtyl_engine.nodes": "xtyl_engine.nodes.registry",
-    "xtyl_engine.overview": "xtyl_engine.queries.views",
-    "xtyl_engine.plan": "xtyl_engine.workflow.plan",
-    "xtyl_engine.providers": "xtyl_engine.providers.registry",
-    "xtyl_engine.query": "xtyl_engine.queries.views",
-    "xtyl_engine.submit": "xtyl_engine.scheduler.submit",
-    "xtyl_engine.values": "xtyl_engine.values.plain",
-    "xtyl_engine.workflow": "xtyl_engine.workflow.document",
-    "xtyl_nb.briefs": "xtyl_nb.data.briefs",
-    "xtyl_nb.build": "xtyl_nb.workflow.builder",
-    "xtyl_nb.client": "xtyl_nb.backends.connect",
-    "xtyl_nb.direct": "xtyl_nb.backends.direct",
-    "xtyl_nb.frame": "xtyl_nb.frames.results",
-    "xtyl_nb.gallery": "xtyl_nb.drawing.gallery",
-    "xtyl_nb.launch": "xtyl_nb.runs.launch",
-    "xtyl_nb.problems": "xtyl_nb.workflow.errors",
-    "xtyl_nb.remote": "xtyl_nb.backends.remote.backend",
-    "xtyl_nb.run": "xtyl_nb.runs.run",
-    "xtyl_nb.table": "xtyl_nb.frames.result_frame",
-    "xtyl_nb.timeline": "xtyl_nb.drawing.timeline",
-    "xtyl_nb.widget": "xtyl_nb.widget.widget",
-}
 
 
 def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function:
-    """The function. Its signature and Python version are checked before anything is loaded. Raises FunctionRejected."""
+    """The function, in a process that serves many runs. Its signature and Python version are checked before anything is loaded.
+    Raises FunctionRejected."""
     verify(packed, key=key, execution_id=execution_id)
-    return load(packed.blob, name=packed.name, python=packed.python)
+    return load(packed.blob, name=packed.name, python=packed.python, is_alone=False)
 
 
-def load(blob: bytes, *, name: str, python: str) -> Function:
-    """The function of a blob that `verify` has passed: loading runs what it holds. Raises FunctionRejected."""
+def load(blob: bytes, *, name: str, python: str, is_alone: bool = True) -> Function:
+    """The function of a blob that `verify` has passed: loading runs what it holds. In a process that is its run's alone, local
+    modules that it imports when it runs are the kernel's. Raises FunctionRejected."""
     if python != PYTHON:
         raise FunctionRejected(
             f"{name}() was packed by Python {python}, and this worker runs {PYTHON}",
@@ -66,15 +47,70 @@ def load(blob: bytes, *, name: str, python: str) -> Function:
         )
     try:
         with _loading:
-            function, filename, lines = _Unpickler(io.BytesIO(blob)).load()
+            return _loaded(blob, is_alone)
+    except SourceChanged as error:
+        raise FunctionRejected(
+            f"the module {error}, which {name}() imports, is not the one that the notebook had when it was submitted",
+            hint="Submit the workflow again, or put back the file.",
+        ) from error
     except Exception as error:
         raise FunctionRejected(
             f"{name}() cannot be loaded on this worker: {type(error).__name__}: {error}",
             hint="Install on the worker what the function imports.",
         ) from error
-    _remember_source(filename, lines)
+
+
+def _loaded(blob: bytes, is_alone: bool) -> Function:
+    """A blob begins with the function, its file and its lines; an earlier release reads no further. Then come modules that are
+    imported when it runs, digests of those that are imported from their files, and lines of all files."""
+    unpickler = _Unpickler(io.BytesIO(blob))
+    function, filename, lines = unpickler.load()
+    _remember_source(filename, dict(enumerate(lines, 1)))
     _name_file(function, filename)
-    return function  # type: ignore[no-any-return]
+    while True:
+        try:
+            part = unpickler.load()
+        except EOFError:
+            return function  # type: ignore[no-any-return]
+        for name, module in part.get("modules", {}).items() if is_alone else ():
+            sys.modules.setdefault(name, module)
+        for name, digest in part.get("imported", {}).items():
+            check_source(name, digest)
+        for file, numbered in part.get("lines", {}).items():
+            _remember_source(file, numbered)
+
+
+def imported(name: str, digest: str) -> ModuleType:
+    """A module that could not be packed, from its file, if that is the one of the digest."""
+    check_source(name, digest)
+    return import_module(name)
+
+
+def cached_again(function: Function, maxsize: int | None, typed: bool) -> Function:
+    """A function under `functools.cache` or `lru_cache`, its cache empty."""
+    return lru_cache(maxsize, typed)(function)
+
+
+def dispatching_again(function: Function, ways: Iterable[tuple[type, Function]]) -> Function:
+    """A function under `functools.singledispatch`."""
+    made = singledispatch(function)
+    for kind, way in ways:
+        made.register(kind, way)
+    return made
+
+
+def cached_property_again(function: Function, name: str | None) -> Any:
+    """A `functools.cached_property`, with a lock of its own where it has one."""
+    made = cached_property(function)
+    made.attrname = name
+    return made
+
+
+def new_type(name: str, of: Any, module: str) -> Any:
+    """A `typing.NewType`."""
+    made: Any = NewType(name, of)  # type: ignore[misc]
+    made.__module__ = module
+    return made
 
 
 def load_reference(text: str) -> Function:
@@ -94,14 +130,6 @@ def load_reference(text: str) -> Function:
             f"{text!r} is {with_article(type(found).__name__)}, not a function", hint="Name a function."
         )
     return found  # type: ignore[no-any-return]
-
-
-def resolve(module: str, name: str) -> Any:
-    """What a dotted name means in a module, by its present place."""
-    found: Any = import_module(MOVED.get(module, module))
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
 
 
 class _Unpickler(pickle.Unpickler):
@@ -125,10 +153,10 @@ def _import_again(name: str) -> ModuleType:
 
 
 def _name_file(function: Any, filename: str) -> None:
-    """Restore the file name of a function's code, by which a traceback finds its lines: cloudpickle 3.1.3 and later drop
-    it."""
+    """Restore the file name of a function's code, by which a traceback finds its lines, in a blob of an earlier
+    release: cloudpickle 3.1.3 and later drop it."""
     function = getattr(function, "__func__", function)
-    if filename and isinstance(function, FunctionType):
+    if filename and isinstance(function, FunctionType) and function.__code__.co_filename == "<dynamic-code>":
         function.__code__ = _named(function.__code__, filename)
 
 
@@ -137,12 +165,14 @@ def _named(code: CodeType, filename: str) -> CodeType:
     return code.replace(co_filename=filename, co_consts=inner)
 
 
-def _remember_source(filename: str, lines: tuple[str, ...]) -> None:
-    if filename and not os.path.exists(filename):
-        known = linecache.getlines(filename)
-        merged = [new if new.strip() else old for new, old in zip(lines, known, strict=False)]
-        merged += list(lines[len(known) :]) or known[len(lines) :]
-        size = sum(map(len, merged))
-        linecache.cache[filename] = (size, None, merged, filename)
+def _remember_source(filename: str, lines: Mapping[int, str]) -> None:
+    """Let tracebacks quote these lines, by their numbers, of a file that is not here."""
+    if filename and lines and not os.path.exists(filename):
+        known = dict(enumerate(linecache.getlines(filename), 1)) | {
+            at: line for at, line in lines.items() if line.strip()
+        }
+        whole = [known.get(number, "\n") for number in range(1, max([*known, *lines]) + 1)]
+        size = sum(map(len, whole))
+        linecache.cache[filename] = (size, None, whole, filename)
         for forgotten in _sources.put(filename, None, size):
             linecache.cache.pop(forgotten, None)

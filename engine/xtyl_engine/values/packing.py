@@ -1,26 +1,27 @@
-"""Packs a function of the notebook, on the kernel's side: pickled by value with what it uses. A function that a worker can
-import travels as a reference instead.
+"""Packs a function of the notebook, on the kernel's side: pickled by value with what it uses of the notebook and of local
+modules. A local module that cannot be packed is imported where the function runs, if its file there is the same.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
+import io
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
-from types import FunctionType, ModuleType
+from pickle import PicklingError
+from types import ModuleType
 from typing import Any
 
-from xtyl_engine.errors import FunctionRejected, with_article
+from xtyl_engine.values.code_digest import code_digest
+from xtyl_engine.values.freshness import is_fresh
 from xtyl_engine.values.functions import PYTHON, Function, PackedFunction, check_size, function_name, sign
-from xtyl_engine.values.loading import OURS, resolve
+from xtyl_engine.values.local_modules import imported_by, local_modules, source_digest
+from xtyl_engine.values.pickled_names import pickled_names
+from xtyl_engine.values.refusals import edited, unpackable
 
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
+Modules = Mapping[str, ModuleType]
 _packing = threading.RLock()
 
 
@@ -34,119 +35,113 @@ def pack(function: Function, *, key: bytes, execution_id: str) -> PackedFunction
 
 def wrap(function: Function) -> PackedFunction:
     """Pack a function for a back end that signs it. Raises as `pack` does."""
-    blob, name = _pickled(function), function_name(function)
-    check_size(name, blob)
-    return PackedFunction(digest=sha256(blob).hexdigest(), name=name, python=PYTHON, blob=blob)
-
-
-def reference(function: Function) -> str | None:
-    """`module:qualname` if a worker can import the function by it, else None.
-
-    Other functions are packed: those of the notebook, nested ones, and those of modules beside the notebook, which a
-    worker may lack or hold in an older version.
-    """
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "<none>")
-    if not module or module == "__main__" or "<" in name or _is_local(sys.modules.get(module)):
-        return None
-    try:
-        return f"{module}:{name}" if resolve(module, name) is function else None
-    except (ImportError, AttributeError):
-        return None
-
-
-def _is_local(module: ModuleType | None, folder: str | None = None) -> bool:
-    """Whether a module lies in this folder, the notebook's own by default, and is not installed."""
-    file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or (module and module.__name__.partition(".")[0] in OURS):
-        return False
-    return _lies_in(file, folder or os.getcwd())
-
-
-# A kernel holds thousands of modules, and packing a function asks for each of them.
-@cache
-def _lies_in(file: str, folder: str) -> bool:
-    path = Path(file)
-    # The notebook's folder may hold the interpreter and all its packages.
-    is_installed = not _INSTALLED.isdisjoint(path.parts) or any(map(path.is_relative_to, (sys.prefix, sys.base_prefix)))
-    return path.is_relative_to(folder) and not is_installed
-
-
-def _pickled(function: Function) -> bytes:
-    import cloudpickle
-
-    with _local_by_value():
-        try:
-            return bytes(cloudpickle.dumps((function, *_source(function))))
-        except Exception as error:
-            raise _unpackable(function, error) from error
+    name = function_name(function)
+    with _by_value() as local:
+        packing = _Packing(function, local)
+        blob = packing.blob()
+        check_size(name, blob)
+        return PackedFunction(
+            digest=code_digest(function, imported=packing.imported), name=name, python=PYTHON, blob=blob
+        )
 
 
 @contextmanager
-def _local_by_value() -> Iterator[None]:
-    """Inside the block, pack modules beside the notebook by value: a worker cannot import them."""
+def _by_value() -> Iterator[Modules]:
+    """Inside the block, cloudpickle packs local modules by value."""
     import cloudpickle
 
     with _packing:
-        folder = os.getcwd()
-        local = [
-            module
-            for name, module in list(sys.modules.items())
-            if name != "__main__" and getattr(module, "__name__", None) == name and _is_local(module, folder)
-        ]
-        for module in local:
+        local = local_modules()
+        new = [each for name, each in local.items() if name not in cloudpickle.list_registry_pickle_by_value()]
+        for module in new:
             cloudpickle.register_pickle_by_value(module)
         try:
-            yield
+            yield local
         finally:
-            for module in local:
+            for module in new:
                 cloudpickle.unregister_pickle_by_value(module)
 
 
-def _source(function: Function) -> tuple[str, tuple[str, ...]]:
-    """The function's file and its lines up to its end, so that a traceback on a worker can quote them."""
+class _Packing:
+    """Packs one function, and imports what is in the way as far as an import finds the same."""
+
+    def __init__(self, function: Any, local: Modules, imported: Mapping[str, str] | None = None):
+        self.function = function
+        self.local = local
+        self.imported = dict(imported or {})
+        """The modules that are imported where the function runs, with the digests of their sources."""
+
+    def blob(self) -> bytes:
+        """The packed function. Raises FunctionRejected."""
+        while True:
+            met: set[str] = set()
+            try:
+                return self.dumped((self.function, *_source(self.function)), met)
+            except Exception as error:
+                if not (stuck := self._stuck(met)):
+                    raise unpackable(self.function, self.fault, error) from error
+                self._import(stuck)
+
+    def fault(self, value: Any) -> str | None:
+        """Why a value cannot be packed; None for one that can."""
+        try:
+            self.dumped(value, set())
+        except Exception as error:
+            return str(error) or type(error).__name__
+        return None
+
+    def dumped(self, value: Any, met: set[str]) -> bytes:
+        """The value, and what its functions need when they run, as `loading` reads it. `met` gets the local modules."""
+        from xtyl_engine.values.pickler import Pickler, lines_of
+
+        file = io.BytesIO()
+        pickler = Pickler(file, self.local, self.imported, met)
+        pickler.dump(value)
+        done, imported = set[str](), dict(self.imported)
+        while new := pickler.imports - done:
+            done |= new
+            pickler.dump({"modules": {name: self.local[name] for name in sorted(new & self._packed())}})
+            for name in {each for other in new - set(sys.modules) for each in imported_by(other)}:
+                if name in self.local:
+                    pickler.imports.add(name)
+                else:
+                    imported[name] = source_digest(name) or ""
+        pickler.dump({"imported": imported, "lines": lines_of(pickler.codes)})
+        self._check_names(file.getvalue())
+        return file.getvalue()
+
+    def _packed(self) -> set[str]:
+        return set(self.local) - set(self.imported)
+
+    def _check_names(self, blob: bytes) -> None:
+        """Raise PicklingError for something that is packed by a name which leads nowhere else."""
+        for module, name in sorted(pickled_names(blob)):
+            if module == "__main__" or module in self._packed():
+                raise PicklingError(f"{name} can be found by its name in {module} alone")
+
+    def _stuck(self, met: set[str]) -> list[str]:
+        """The modules that cannot be packed even if all others are imported."""
+        others = dict.fromkeys(self.local, "")
+        return [
+            name
+            for name in sorted(met & self._packed())
+            if _Packing(None, self.local, {each: "" for each in others if each != name}).fault(self.local[name])
+            is not None
+            and source_digest(name) is not None
+        ]
+
+    def _import(self, stuck: list[str]) -> None:
+        for name in sorted({each for module in stuck for each in imported_by(module)} - set(self.imported)):
+            if name in self.local and not is_fresh(self.local[name]):
+                raise edited(self.function, self.local[name], self.fault)
+            self.imported[name] = source_digest(name) or ""
+
+
+def _source(function: Any) -> tuple[str, tuple[str, ...]]:
+    """The function's file and its lines up to its end, which a worker of an earlier release quotes in a traceback."""
     try:
         lines, first = inspect.getsourcelines(function)
         filename = inspect.getfile(function)
     except (OSError, TypeError):
         return "", ()
     return filename, ("\n",) * (first - 1) + tuple(lines)
-
-
-def _unpackable(function: Function, error: Exception) -> FunctionRejected:
-    name = function_name(function)
-    for owner, variable, value in _captured(function, set()):
-        if not _can_pickle(value):
-            what = f"`{variable}`, {with_article(type(value).__name__)} that {owner}() captured,"
-            hint = f"Create {variable} inside {owner}(), or pass plain values as arguments."
-            return FunctionRejected(f"{name}() cannot be sent to a worker: {what} cannot be packed", hint=hint)
-    return FunctionRejected(
-        f"{name}() cannot be sent to a worker: {type(error).__name__}: {error}",
-        hint="Write it as a plain function that creates what it needs.",
-    )
-
-
-def _captured(function: Any, seen: set[int]) -> Iterator[tuple[str, str, Any]]:
-    """The variables that a function captures, each with its owner's name; first those of the functions it uses."""
-    function = getattr(function, "__func__", function)
-    if not isinstance(function, FunctionType) or id(function) in seen:
-        return
-    seen.add(id(function))
-    found = inspect.getclosurevars(function)
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is not parameter.empty
-    }
-    for variable, value in {**found.globals, **found.nonlocals, **defaults}.items():
-        yield from _captured(value, seen)
-        yield function.__name__, variable, value
-
-
-def _can_pickle(value: Any) -> bool:
-    import cloudpickle
-
-    try:
-        cloudpickle.dumps(value)
-    except Exception:
-        return False
-    return True

@@ -7,13 +7,11 @@ from dataclasses import replace
 import cloudpickle
 import pytest
 
-from cells import SCORE, in_notebook
+from cells import KEY, SCORE, in_notebook
 from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.values.functions import load_key
 from xtyl_engine.values.loading import unpack
 from xtyl_engine.values.packing import pack
-
-KEY = bytes(range(32))
 
 
 class Bomb:

@@ -1,6 +1,5 @@
 """A function is loaded as it was packed, or by the name under which it can be imported."""
 
-import json.decoder
 import linecache
 import sys
 import traceback
@@ -9,13 +8,11 @@ from types import ModuleType
 import pytest
 
 import xtyl_nb
-from cells import SCORE, in_notebook
+from cells import KEY, SCORE, in_notebook
 from xtyl_engine.errors import FunctionRejected
-from xtyl_engine.values import loading
+from xtyl_engine.values import references
 from xtyl_engine.values.loading import load_reference, unpack
 from xtyl_engine.values.packing import pack
-
-KEY = bytes(range(32))
 
 
 def test_a_notebook_function_comes_back_with_its_helpers():
@@ -49,7 +46,7 @@ def module(monkeypatch):
 
     def make(name, **content):
         made = ModuleType(name)
-        made.__file__ = f"/usr/lib/{name}.py"
+        made.__file__ = f"/lib/site-packages/{name}.py"
         vars(made).update(content)
         for each in content.values():
             each.__module__ = name
@@ -69,14 +66,8 @@ def test_a_function_finds_what_has_moved(module, monkeypatch):
     monkeypatch.delitem(sys.modules, "old_place")
     with pytest.raises(FunctionRejected, match="No module named 'old_place'"):
         unpack(packed, key=KEY, execution_id="e1")
-    monkeypatch.setitem(loading.MOVED, "old_place", "new_place")
+    monkeypatch.setitem(references.MOVED, "old_place", "new_place")
     assert unpack(packed, key=KEY, execution_id="e1")(1) == ["Made", "Made", 1]
-
-
-def test_a_reference_finds_what_has_moved(monkeypatch):
-    """A function of a module that has moved is found by the import path that an earlier release stored."""
-    monkeypatch.setitem(loading.MOVED, "old_place", "json")
-    assert load_reference("old_place:dumps") is json.dumps
 
 
 def test_a_module_that_is_only_mentioned_may_be_gone(module, monkeypatch):

@@ -1,6 +1,5 @@
 """Functions of the notebook are packed with what they use; those that a worker can import are named."""
 
-import json.decoder
 import os
 import sys
 import threading
@@ -8,14 +7,12 @@ from importlib import import_module
 
 import pytest
 
-import xtyl_nb
-from cells import SCORE, in_notebook
+from cells import KEY, SCORE, in_notebook
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
-from xtyl_engine.values import packing
-from xtyl_engine.values.loading import load_reference, unpack
-from xtyl_engine.values.packing import pack, reference
-
-KEY = bytes(range(32))
+from xtyl_engine.values import local_modules
+from xtyl_engine.values.loading import unpack
+from xtyl_engine.values.packing import pack
+from xtyl_engine.values.references import reference
 
 
 def test_equal_source_gives_equal_digests():
@@ -30,9 +27,9 @@ def test_equal_source_gives_equal_digests():
 def test_where_modules_lie_is_looked_up_once():
     """A workflow may hold a thousand functions, and a kernel thousands of modules: the second function costs no path."""
     pack(in_notebook(SCORE, "score"), key=KEY, execution_id="e1")
-    before = packing._lies_in.cache_info()
+    before = local_modules._is_installed.cache_info()
     pack(in_notebook(SCORE.replace("+ 1", "+ 2"), "score"), key=KEY, execution_id="e1")
-    after = packing._lies_in.cache_info()
+    after = local_modules._is_installed.cache_info()
     assert (after.misses, after.hits > before.hits) == (before.misses, True)
 
 
@@ -65,26 +62,6 @@ def test_a_name_is_packed_as_it_can_be_stored():
     packed = pack(function, key=KEY, execution_id="e1")
     assert packed.name == "sc\ufffdre\ufffd"
     assert callable(unpack(packed, key=KEY, execution_id="e1"))
-
-
-def test_importable_functions_have_a_reference():
-    """Installed functions are named by module and qualified name, and found again."""
-    assert reference(json.dumps) == "json:dumps"
-    assert load_reference("json.decoder:JSONDecoder.decode") is json.decoder.JSONDecoder.decode
-
-
-def test_our_own_functions_are_named_by_the_package():
-    """What a workflow or a packed function keeps of them says nothing of the module they are in."""
-    assert reference(xtyl_nb.load_briefs) == "xtyl_nb:load_briefs"
-    assert load_reference("xtyl_nb:load_briefs") is load_reference("xtyl_nb.briefs:load_briefs") is xtyl_nb.load_briefs
-    assert {each.__module__ for each in (xtyl_nb.attach, xtyl_nb.connect, xtyl_nb.runs)} == {"xtyl_nb"}
-
-
-def test_other_functions_have_none():
-    """Lambdas, nested functions, the notebook's own and those of modules beside it have no reference."""
-    assert reference(lambda: 0) is None
-    assert reference(in_notebook(SCORE, "score")) is None
-    assert reference(test_other_functions_have_none) is None
 
 
 def test_a_function_of_a_module_beside_the_notebook_is_packed(tmp_path, monkeypatch):

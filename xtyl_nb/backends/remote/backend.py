@@ -19,8 +19,10 @@ from xtyl_engine.queries.pages import Page
 from xtyl_engine.queries.views import AttemptLog, Execution, JobDetail, JobPage, Overview, Review
 from xtyl_engine.queries.wire import Me, from_json, map_images
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_engine.values.functions import PYTHON, Functions, PackedFunction, not_taken
-from xtyl_engine.values.packing import reference, wrap
+from xtyl_engine.values.code_digest import code_digest
+from xtyl_engine.values.functions import PYTHON, Function, Functions, PackedFunction, not_taken
+from xtyl_engine.values.packing import wrap
+from xtyl_engine.values.references import reference
 from xtyl_engine.workflow.document_io import write_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.aside import aside
@@ -152,19 +154,27 @@ class RemoteBackend:
         self.calls.close()
 
     def _submission(self, plan: Plan, rows: Sequence[Row], functions: Functions) -> dict[str, Any]:
-        packed = {node: wrap(function) for node, function in functions.items() if reference(function) is None}
+        packed = {node: self._wrapped(function) for node, function in functions.items() if reference(function) is None}
         if packed:
             self._refuse_functions(packed)
+        stored = {node: each.stored() for node, each in packed.items()}
+        for node in functions.keys() - packed.keys():
+            stored[node] = {"reference": reference(functions[node]), "digest": code_digest(functions[node])}
         named = {"project_id": self._project} if self._project else {}
         return {
             **named,
-            "workflow": json.loads(write_document(_sendable(plan.document, packed))),
+            "workflow": json.loads(write_document(_sendable(plan.document, stored))),
             "rows": [{"label": row.label, "values": dict(row.values)} for row in rows],
             "functions": {
                 node: {"name": each.name, "python": each.python, "blob": base64.b64encode(each.blob).decode()}
                 for node, each in packed.items()
             },
         }
+
+    def _wrapped(self, function: Function) -> PackedFunction:
+        made = wrap(function)
+        # An API of an earlier release wants the digest of the bytes.
+        return made if self.me.code_digests else replace(made, digest=hashlib.sha256(made.blob).hexdigest())
 
     def _refuse_functions(self, packed: Mapping[str, PackedFunction]) -> None:
         """Refuse a function before anything is sent if the workers would refuse it in every job."""
@@ -196,14 +206,14 @@ def _is_lost(error: BaseException) -> bool:
     return isinstance(error, BackendError) and bool(error.data.get("retryable"))
 
 
-def _sendable(document: Document, packed: Mapping[str, PackedFunction]) -> Document:
-    """The document with each function replaced by the name of the function sent along, and with this notebook's provider."""
+def _sendable(document: Document, functions: Mapping[str, Mapping[str, Any]]) -> Document:
+    """The document with each function as it is stored, and with this notebook's provider."""
     provider = os.environ.get("XTYL_PROVIDER")
 
     def sendable(node: Node) -> Node:
         config = dict(node.config)
-        if node.id in packed:
-            config["function"] = packed[node.id].stored()
+        if node.id in functions:
+            config["function"] = functions[node.id]
         if provider and node.kind.asks_provider and not config.get("provider"):
             config["provider"] = provider
         return replace(node, config=config)

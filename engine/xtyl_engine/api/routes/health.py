@@ -90,5 +90,6 @@ async def me(caller: Reader, app: State) -> Response:
         python=PYTHON,
         provider=service.engine.provider,
         version=xtyl_engine.__version__,
+        code_digests=True,
     )
     return respond(to_json(said))
