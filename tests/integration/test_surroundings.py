@@ -225,41 +225,45 @@ told(flow.run(word="x"))
 
 
 EDITED = """
-import importlib, pathlib
+import importlib
 import edited
-def value():
-    return edited.value()
+flow = xt.Workflow("edited").call("made", lambda: edited.value(), cache=False).call("named", edited.value, after=[])
 def run():
-    told(xt.Workflow("edited").call("made", value).run(word="x"))
+    told(flow.run())
 """
+
+
+def edited(place: Place, value: int) -> str:
+    """Write a package that is installed to be edited, where the back end and the kernels find it; the path to it."""
+    folder = place.settings.home.parent / "theirs"
+    (folder / "edited.py").write_text(f"def value():\n    return {value}  # {'now' * value}")
+    return str(folder)
 
 
 def test_an_edited_module_is_the_new_one_after_a_reload(place: Place) -> None:
     """What the kernel has loaded is what runs: the old one before `importlib.reload`, the new one after it."""
-    place.write("edited.py", "def value():\n    return 6")
+    path = edited(place, 6)
+    code = """
+run()
+with open(edited.__file__, "w") as file:
+    file.write("def value():\\n    return 9  # now")
+importlib.reload(edited)
+run()
+"""
+    assert [made for made, *_ in place.kernel(EDITED + code, "notebooks", PYTHONPATH=path)] == [[6], [9]]
+
+
+def test_an_edited_module_is_the_new_one_after_a_restart(place: Place) -> None:
+    """The kernel that was restarted says 9, and so does its run, in a function of the notebook and in one of the package."""
     code = (
         EDITED
         + """
 run()
-pathlib.Path("edited.py").write_text("def value():\\n    return 9  # now")
-importlib.invalidate_caches()
-importlib.reload(edited)
-assert value() == 9
-run()
+print(json.dumps(flow.run().wait(60).frame()["named"].tolist()))
 """
     )
-    assert [made for made, errors, _ in place.kernel(code)] == [[6], [9]]
-
-
-def test_an_edited_module_is_the_new_one_after_a_restart(place: Place, tmp_path: Path) -> None:
-    """A package that is installed to be edited, imported by the kernel that was restarted: it says 9, and so does the run."""
-    python = other_environment(tmp_path / "venv", {})
-    site = next((tmp_path / "venv").rglob("shared.pth")).parent
-    (site / "editable.pth").write_text(str(place.folder / "src"))
-    theirs = Place(settings=place.settings, folder=place.folder, python=python)
-    for number in (6, 9):
-        place.write("src/edited.py", f"def value():\n    return {number}  # {'now' * number}")
-        assert theirs.made(EDITED + "run()") == number
+    found = [place.kernel(code, "notebooks", PYTHONPATH=edited(place, value)) for value in (6, 9)]
+    assert [(made[0], named) for (made, _, _), named in found] == [(6, [6]), (9, [9])]
 
 
 def test_variables_are_those_of_the_cell(place: Place) -> None:
