@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +20,14 @@ from sqlalchemy import create_engine, inspect, text
 
 import xtyl_nb as xt
 from openai_server import openai_server
-from servers import wait_until
+from servers import embedded_home, presence, wait_until
 from workbench import direct_backend
+from xtyl_engine.embedded.client import ensure
 from xtyl_engine.embedded.doctor import doctor
 from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.embedded.status import status
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.values.variables import get, socket_beside
 from xtyl_engine.worker.command import worker_command
 from xtyl_nb.runs.run import Run
 from xtyl_nb.widget.widget import RunWidget
@@ -194,3 +198,69 @@ def test_no_plan_holds_the_environment(team: Team) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", KEY)
         assert KEY not in flow.to_json() + repr(flow) + flow._repr_html_() + flow.plan().to_csv()
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """An embedded back end that was started before any secret was set."""
+    with embedded_home(tmp_path) as settings:
+        for name, value in settings.to_environ().items():
+            monkeypatch.setenv(name, value)
+        xt.connect()
+        ensure(settings)
+        yield settings
+        xt.connect()
+
+
+def processes_with(words: str, part: str) -> list[str]:
+    """The processes besides this one whose `environ` or `cmdline` holds these words."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(folder.name) != os.getpid() and words.encode() in (folder / part).read_bytes():
+                found.append(folder.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes show their environment in /proc alone")
+def test_what_a_kernel_lends_is_nowhere_but_in_memory(alone: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret of a kernel reaches its functions and its provider, and is in no file, table or log, in no command line or
+    environment of a process, and nowhere in Redis; neither while its run goes on nor after it."""
+    secret = f"canary-{uuid.uuid4().hex}"
+    monkeypatch.setenv("MY_TOKEN", secret)
+    monkeypatch.setenv("OPENAI_API_KEY", secret)
+    flow = (
+        xt.Workflow("lent")
+        .call("own", lambda: os.environ["MY_TOKEN"].partition("-")[0])
+        .generate_copy("line", prompt="{{ own }}", provider="openai", model="bad-key", retry={"attempts": 1})
+        .call("fails", lambda: int(os.environ["MY_TOKEN"].partition("-")[0]), after=[])
+        .review("pick", of="own")
+    )
+    with openai_server() as served:
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        run = flow.run()
+        wait_until(lambda: len(run.reviews()) == 1 and set(run.jobs()["status"]) == {"completed", "failed", "waiting"})
+        assert served.requests[0][2]["authorization"] == f"Bearer {secret}"
+    place = socket_beside(direct_backend().engine.connection.redis_url)
+    assert place is not None
+    assert (get(place, run.id) or {})["MY_TOKEN"] == secret
+    found = presence(alone.home)
+    assert processes_with(str(alone.home), "environ") != []
+    for part in ("environ", "cmdline"):
+        assert processes_with(secret, part) == []
+    with redis.Redis(unix_socket_path=found.socket) as client:
+        dumped = [client.dump(key) for key in client.scan_iter()]
+    assert dumped != []
+    assert secret not in repr(dumped)
+    run.approve("pick", choose=[0])
+    run.wait(60)
+    assert list(run.frame()["own"]) == ["canary"]
+    seen = subprocess.run(
+        ["grep", "-rlaF", secret, str(alone.home), str(place.parent)], capture_output=True, check=False
+    )
+    assert (seen.returncode, seen.stdout) == (1, b"")
+    assert secret not in "".join(shown_of(run))
+
+
+def shown_of(run: Run) -> Iterator[str]:
+    yield from (run.frame().to_csv(), run.jobs().to_csv(), run.events().to_csv(), repr(run.overview()))

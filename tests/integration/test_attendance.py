@@ -29,6 +29,7 @@ from xtyl_engine.embedded.status import status
 from xtyl_engine.engine import Engine
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.locks import exclusive, orphans_lock
+from xtyl_engine.values.variables import get
 from xtyl_nb.backends.direct import DirectBackend
 from xtyl_nb.runs.run import Run
 
@@ -104,6 +105,25 @@ def test_a_look_at_a_run_starts_a_back_end_that_died(look: str, home: Settings, 
     wait_until(is_there)
     run.wait(60)
     assert list(run.frame()["made"]) == list(range(ROWS))
+
+
+def test_a_look_lends_again_what_a_killed_supervisor_had(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program has started the back end anew: the first look of the run's kernel brings its variables back, and one that
+    only attaches does not replace them."""
+    monkeypatch.setenv("MY_KEY", "of the kernel")
+    run = xt.Workflow("lent").generate_copy("line", prompt="x").review("pick", of="line").run()
+    wait_until(lambda: len(run.reviews()) == 1)
+    kill_all(home)
+    with monkeypatch.context() as patch:
+        patch.setenv("MY_KEY", "of another")
+        ensure(home)
+    place = Path(presence(home.home).socket).with_name("keys.sock")
+    assert get(place, run.id) is None
+    wait_until(lambda: run.reviews() is not None and get(place, run.id))
+    monkeypatch.setenv("MY_KEY", "of one that looks")
+    xt.connect()
+    xt.attach(run.id)
+    assert (get(place, run.id) or {})["MY_KEY"] == "of the kernel"
 
 
 def test_a_run_without_a_back_end_says_so(home: Settings, effects: Effects) -> None:
