@@ -281,6 +281,10 @@ def call(
 ) -> Workflow:
     """Call a Python function of yours, even one that is defined in the notebook.
 
+    It runs in a process of its own, with the notebook's packages, modules, folder and
+    variables; on a fleet, with those of the worker. `run.logs()` has what it prints. What it
+    changes in globals does not come back.
+
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
         function: It returns a JSON value, a DataFrame, a PIL image or bytes; a list or a
@@ -290,7 +294,8 @@ def call(
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
             TransientError, ConnectionError and TimeoutError are tried again, no other.
-        timeout: Seconds that an attempt may take; no limit by default.
+        timeout: Seconds that an attempt may take before its process is ended; no limit by
+            default.
         cache: True reuses the value that the same function returned for the same arguments.
         **arguments: The function's keyword arguments. A text is Jinja; one that is an
             expression, such as "{{ price }}", passes the value itself, a stored file as an
