@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_nb.drawing.displayable import Live
 from xtyl_nb.drawing.run_picture import clock
-from xtyl_nb.drawing.words import SIGNS, WORDS, clip, elapsed_seconds, node_state, spans
+from xtyl_nb.drawing.words import SIGNS, WORDS, clip, elapsed_seconds, live_words, node_state, spans
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -87,13 +87,14 @@ def _nodes(overview: Overview, most: int) -> Table:
     for id, node in _most_telling(overview, most):
         state = node_state(node)
         style = STYLES.get(state, "dim")
+        says = " ".join((clip(node.error or live_words(node), 80) or "").split())
         table.add_row(
             Text(f"{SIGNS[state]} {id}", style=style, no_wrap=True, overflow="ellipsis"),
             _bar(node),
             Text(f"{node.done}/{node.total}", justify="right"),
             Text(WORDS[state], style=style),
             Text(_took(node, overview)),
-            Text(" ".join((clip(node.error, 80) or "").split()), style="red", no_wrap=True, overflow="ellipsis"),
+            Text(says, style="red" if node.error else "dim", no_wrap=True, overflow="ellipsis"),
         )
     if len(overview.nodes) > most:
         table.add_row(Text(f"and {len(overview.nodes) - most} more nodes", style="dim"))

@@ -125,8 +125,12 @@ def logs(self: Run, node: str | None = None, *, row: Any = None, item: str | int
         FrameError: The run has no such node, no row has this label, or several have it.
 
     Example:
-        >>> print(run.logs("headline"))
-        nothing was printed
+        >>> def measure(text):
+        ...     print(len(text), "characters")
+        ...     return len(text)
+        >>> sizes = xt.Workflow("sizes").call("size", measure, text="{{ product }}")
+        >>> print(sizes.run(briefs).wait(timeout=60).logs("size", row=1))
+        9 characters
     """
     from xtyl_nb.drawing.logs import Logs
     from xtyl_nb.frames.results import check_node

@@ -104,9 +104,7 @@ def _launch(wire: RunnerLine, begin: Message) -> None:
             if "load" in message:
                 _load(wire, functions, message["load"], body)
             elif "fork" in message:
-                prints = wire.handles.pop()
-                pid = _fork(partial(serve, prints=prints, functions=functions, store=store), wire, wire.handles.pop())
-                os.close(prints)
+                pid = _fork(partial(serve, functions=functions, store=store), wire, wire.handles.pop())
                 runners.add(pid)
                 wire.send({"pid": pid})
             elif "reap" in message:

@@ -28,6 +28,7 @@ _TAKEN = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD", "SIGUSR1", "SIGUS
 # A module that takes longer is loaded by each runner for itself.
 LOAD_SECONDS = 60.0
 START_SECONDS = 60.0
+READ_BYTES = 65_536
 Sink = Callable[[bytes], None]
 
 
@@ -55,18 +56,43 @@ class Preparation:
 class Runner:
     """One runner, as its worker holds it. `knows` are the functions that were loaded when it was forked."""
 
-    def __init__(self, pid: int, wire: RunnerLine, prints: int, knows: frozenset[str]):
+    def __init__(self, pid: int, wire: RunnerLine, knows: frozenset[str]):
         self.pid = pid
         self.wire = wire
-        self.prints = prints
         self.knows = knows
+        self.prints: int | None = None
         self.poll = select.poll()
         self.poll.register(wire.fileno(), select.POLLIN)
-        self.poll.register(prints, select.POLLIN)
+        self._pipes: set[int] = set()
+
+    def listen(self) -> int:
+        """Begin a call: its function prints to a pipe of its own, whose other end this returns. The pipes of former calls stay as
+        long as a process that one has left behind holds them: it may print on."""
+        self.prints, handle = os.pipe()
+        os.set_blocking(self.prints, False)
+        self.poll.register(self.prints, select.POLLIN)
+        self._pipes.add(self.prints)
+        return handle
+
+    def heard(self, pipe: int) -> bytes:
+        """What was printed and not read yet; empty where that is all."""
+        try:
+            data = os.read(pipe, READ_BYTES)
+        except BlockingIOError:
+            return b""
+        if not data:
+            # No process holds it any more.
+            self.poll.unregister(pipe)
+            self._pipes.remove(pipe)
+            os.close(pipe)
+            self.prints = None if self.prints == pipe else self.prints
+        return data
 
     def close(self) -> None:
         self.wire.close()
-        os.close(self.prints)
+        for pipe in self._pipes:
+            os.close(pipe)
+        self._pipes.clear()
 
 
 @dataclass(eq=False)
@@ -103,18 +129,14 @@ class Launcher:
     def fork(self) -> Runner:
         """Fork a runner. Raises LauncherGone."""
         ours, theirs = wire_pair()
-        prints, printed = os.pipe()
-        os.set_blocking(prints, False)
         try:
-            pid = int(self._asked({"fork": True}, (theirs.fileno(), printed))["pid"])
+            pid = int(self._asked({"fork": True}, (theirs.fileno(),))["pid"])
         except LauncherGone:
             ours.close()
-            os.close(prints)
             raise
         finally:
             theirs.close()
-            os.close(printed)
-        return Runner(pid, ours, prints, self.knows)
+        return Runner(pid, ours, self.knows)
 
     def end(self, runner: Runner) -> int | None:
         """End a runner with all that came of it; how it ended, as `os.waitpid` says, or None where that is not known."""

@@ -20,7 +20,8 @@ from xtyl_engine.runners.protocol import Message
 
 IDLE_SECONDS = 30.0
 TIDY_SECONDS = 5.0
-READ_BYTES = 65_536
+# As often as the largest pipe takes to be emptied.
+MOST_READS = 16
 # A launcher that ends while it loads is started again without the function it was at.
 MOST_STARTS = 20
 _ERRORS: Mapping[str, type[WorkflowException]] = {
@@ -115,6 +116,7 @@ class Runners:
                 _read(order, runner)
                 raise _died(order, launcher.end(runner)) from None
             except BaseException:
+                _read(order, runner)
                 launcher.end(runner)
                 raise
             self._give_back(launcher, runner)
@@ -223,17 +225,21 @@ def _begin(order: Order, runner: Runner, preparation: Preparation | None) -> Non
     for each in packed:
         if each.digest == order.key:
             request, blob = request | {"packed": {"name": each.name, "python": each.python}}, each.blob
-    runner.wire.send(request, blob)
+    prints = runner.listen()
+    try:
+        runner.wire.send(request, blob, (prints,))
+    finally:
+        os.close(prints)
 
 
 def _answered(order: Order, runner: Runner) -> tuple[Message, bytes]:
     """Wait for the answer to a call. Raises EOFError when the runner has ended."""
     while True:
         for handle, _ in runner.poll.poll(1000 * order.patience.left() + 1):
-            if handle == runner.prints:
-                _read(order, runner)
-            else:
+            if handle == runner.wire.fileno():
                 runner.wire.fill()
+            elif (data := runner.heard(handle)) and handle == runner.prints:
+                order.sink(data)
         while (frame := runner.wire.taken()) is not None:
             message = frame[0]
             if "progress" in message:
@@ -249,11 +255,11 @@ def _answered(order: Order, runner: Runner) -> tuple[Message, bytes]:
 
 
 def _read(order: Order, runner: Runner) -> None:
-    with suppress(BlockingIOError):
-        while data := os.read(runner.prints, READ_BYTES):
-            order.sink(data)
-            if len(data) < READ_BYTES:
-                return
+    """Read what the pipe holds, and no more: a process that goes on might write for ever."""
+    for _ in range(MOST_READS):
+        if runner.prints is None or not (data := runner.heard(runner.prints)):
+            return
+        order.sink(data)
 
 
 def _died(order: Order, status: int | None) -> RunnerDied:

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ class RunnerLine:
         self.socket = connected
         self.handles: list[int] = []
         self._came = bytearray()
+        self._sending = threading.Lock()
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -38,11 +40,13 @@ class RunnerLine:
         """Send one frame. Raises OSError when the other side is gone."""
         text = _encode(message).encode()
         head = _HEAD.pack(len(text), len(body))
-        if handles:
-            # One byte carries the files, so that what is left of the frame may be sent in parts.
-            socket.send_fds(self.socket, [head[:1]], handles)
-            head = head[1:]
-        self.socket.sendall(head + text + body)
+        # Threads of a function say how far it is, or wait for room on a disk.
+        with self._sending:
+            if handles:
+                # One byte carries the files, so that what is left of the frame may be sent in parts.
+                socket.send_fds(self.socket, [head[:1]], handles)
+                head = head[1:]
+            self.socket.sendall(head + text + body)
 
     def receive(self) -> tuple[Message, bytes]:
         """Wait for the next frame. Raises EOFError when the other side is gone."""

@@ -12,16 +12,18 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from traceback import walk_tb
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
 from xtyl_engine.runners.calling import Function, call
 from xtyl_engine.runners.protocol import Message, RunnerLine
+from xtyl_engine.runners.streams import PrintStreams
 from xtyl_engine.runners.tracing import within
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.error_text import describe_error, type_name
 from xtyl_engine.values.loading import load, load_reference
 from xtyl_engine.values.plain import encode, mend
+from xtyl_engine.values.progress import report_to
 
 MOST_FRAMES = 50
 MOST_CAUSES = 5
@@ -34,28 +36,28 @@ _DEFAULTS: dict[signal.Signals, Any] = {
 }
 
 
-def serve(wire: RunnerLine, prints: int, functions: dict[str, Function], store: ArtifactStore) -> NoReturn:
-    """Answer calls until the worker hangs up. What functions print goes to `prints`."""
+def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore) -> NoReturn:
+    """Answer calls until the worker hangs up. With each comes the pipe to which its function prints."""
     os.setsid()
-    for number in (1, 2):
-        os.dup2(prints, number)
-    os.close(prints)
-    sys.stdout, sys.stderr = _stream(1), _stream(2)
+    streams = PrintStreams()
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_FIRST_TO_GO)
     # A child that a function forks must not hold the line open when its parent is gone.
     os.register_at_fork(after_in_child=wire.close)
     store.on_full = lambda seconds: wire.send({"waited": seconds})
     _seed()
-    put_back = kept()
+    put_back = kept(streams)
     while True:
         try:
             message, blob = wire.receive()
         except EOFError:
             os._exit(0)
+        reporter = report_to(lambda *told: wire.send({"progress": told}), streams.begin(wire.handles.pop()))
+        # As if anew: a warning that another row gave is given again.
         with warnings.catch_warnings():
             answer, body = _answer(message, blob, functions, store)
-            _flush()
+        reporter.end()
+        streams.end()
         wire.send(answer, body)
         put_back()
 
@@ -110,11 +112,11 @@ def _class_of(error: BaseException) -> str:
         return str(ErrorClass.PERMANENT)
 
 
-def kept() -> Callable[[], None]:
+def kept(streams: PrintStreams) -> Callable[[], None]:
     """Keep what a call may change in the process; what is returned puts it back. Whatever else a function changes, such as the
     globals of its module, stays in this runner."""
     folder, variables, path = os.getcwd(), dict(os.environ), list(sys.path)
-    streams = (sys.stdin, sys.stdout, sys.stderr)
+    stdin = sys.stdin
     mask = os.umask(0o022)
     os.umask(mask)
 
@@ -127,7 +129,8 @@ def kept() -> Callable[[], None]:
             os.environ.update(variables)
         if sys.path != path:
             sys.path[:] = path
-        sys.stdin, sys.stdout, sys.stderr = streams
+        sys.stdin = stdin
+        streams.put_back()
         socket.setdefaulttimeout(None)
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in _DEFAULTS.items():
@@ -142,18 +145,6 @@ def _close_figures() -> None:
     pyplot: Any = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None and pyplot.get_fignums():
         pyplot.close("all")
-
-
-def _stream(handle: int) -> TextIO:
-    # Those of the launcher remember that they write to a file.
-    return open(handle, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        # The function may have closed or replaced it.
-        with suppress(Exception):
-            stream.flush()
 
 
 def _seed() -> None:

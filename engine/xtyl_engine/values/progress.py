@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 # A card shows no more; a loop may say it a million times.
 EVERY_SECONDS = 0.2
@@ -38,31 +38,37 @@ def progress(done: float, of: float | None = None) -> None:
         _reporter.say(told)
 
 
-def report_to(tell: Callable[[float, float | None], None] | None) -> Reporter | None:
-    """Tell from now on, at intervals, how far the function is that runs in this process; None tells it to nothing any more."""
+def report_to(tell: Callable[[float, float | None], None], strangers: Collection[int] = ()) -> Reporter:
+    """Tell from now on, at intervals, how far the function is that runs in this process, until the reporter's `end`. What these
+    threads say is not its."""
     global _reporter
-    _reporter = None if tell is None else Reporter(tell)
+    _reporter = Reporter(tell, strangers)
     return _reporter
 
 
 class Reporter:
     """Tells the newest of what was said, a few times a second at most."""
 
-    def __init__(self, tell: Callable[[float, float | None], None]):
+    def __init__(self, tell: Callable[[float, float | None], None], strangers: Collection[int]):
         self._tell = tell
+        self._strangers = strangers
         self._lock = threading.Lock()
         self._unsaid: tuple[float, float | None] | None = None
         self._next = 0.0
 
     def say(self, told: tuple[float, float | None]) -> None:
         """Tell this, or keep it until there is something newer or the end."""
+        if threading.get_ident() in self._strangers:
+            return
         with self._lock:
             self._unsaid = told
             if time.monotonic() >= self._next:
                 self._send()
 
     def end(self) -> None:
-        """Tell what was not told yet."""
+        """Tell what was not told yet, and nothing any more."""
+        global _reporter
+        _reporter = None
         with self._lock:
             if self._unsaid is not None:
                 self._send()

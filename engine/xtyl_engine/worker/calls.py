@@ -25,6 +25,7 @@ from xtyl_engine.telemetry.otel import current_parent
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import PackedFunction, load_key, not_taken, verify
 from xtyl_engine.values.loading import load_reference, unpack
+from xtyl_engine.values.masking import Mask
 from xtyl_engine.values.plain import Encoded
 from xtyl_engine.values.prints import Prints
 from xtyl_engine.values.recent import Recent
@@ -32,6 +33,7 @@ from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
 
+REMEMBERED_MASKS = 1_024
 # Packed bytes of the functions that stay unpacked; a small function takes more memory than its bytes.
 FUNCTIONS_BYTES, LEAST_BYTES = 64 * 1024 * 1024, 16 * 1024
 Reference = Mapping[str, Any] | str
@@ -55,6 +57,8 @@ class FunctionCalls:
     reading: Callable[[], AbstractContextManager[Transaction]]
     may_start: Callable[[Claim], bool]
     cancelled: Callable[[Claim], bool]
+    # Of each run that has a launcher here, what hides the secrets of its kernel.
+    _masks: Recent[str, Mask] = field(default_factory=lambda: Recent(REMEMBERED_MASKS))
     _functions: Recent[tuple[str, str], Callable[..., Any]] = field(default_factory=lambda: Recent(FUNCTIONS_BYTES))
 
     def call(self, claim: Claim, seconds: float | None, reference: Reference, arguments: Mapping[str, Any]) -> Done:
@@ -73,7 +77,7 @@ class FunctionCalls:
 
         def taken() -> Prints:
             nonlocal prints
-            prints = prints or Prints()
+            prints = prints or Prints(self._masks.get(claim.execution_id))
             self.prints.take(claim, prints)
             return prints
 
@@ -138,6 +142,7 @@ class FunctionCalls:
                 packed.append(each)
                 del refused[each.digest]
         surroundings, variables = self._kernel(claim.execution_id)
+        self._masks.put(claim.execution_id, Mask(variables))
         return Preparation(
             python=surroundings.python if surroundings else sys.executable,
             folder=surroundings.folder if surroundings else None,

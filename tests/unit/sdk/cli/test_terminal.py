@@ -51,6 +51,13 @@ def test_a_terminal_shows_every_node_with_bar_and_counts() -> None:
     assert "completed" in line
 
 
+def test_a_running_step_says_what_it_prints() -> None:
+    """How far its jobs are, and the last line; markup in it is text."""
+    running = {"score": node_overview(running=2, printed="[bold]epoch 3", progress_done=3.0, progress_of=20.0)}
+    text = watched(hasty(overview_of(PLAN, nodes=running), overview_of(PLAN, "completed", nodes=DONE)), terminal=True)
+    assert "3 of 20 · [bold]epoch 3" in text
+
+
 def test_what_waits_is_named() -> None:
     """Reviews are listed with the labels of their rows."""
     waiting = overview_of(PLAN, nodes=WAITING, reviews=(review_of([]),), waiting_for="a person")
