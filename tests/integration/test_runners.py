@@ -113,6 +113,25 @@ def test_what_a_function_changes_in_its_process_is_put_back():
         assert found == expected | {name: found[name] for name in found if not name.startswith("value.")}
 
 
+def test_what_functions_import_when_they_run_is_loaded_once() -> None:
+    """An installed module is there already in each process that calls a function or its helper with an import of it."""
+
+    def helper() -> bool:
+        was_there = "colorsys" in sys.modules
+        import colorsys
+
+        return was_there and bool(colorsys)
+
+    def work(n: int) -> bool:
+        was_there = "wave" in sys.modules
+        import wave
+
+        return was_there and bool(wave) and helper()
+
+    run = xt.Workflow("ahead").call("work", work, n="{{ n }}").run(pd.DataFrame({"n": range(8)}))
+    assert run.wait(60).frame()["work"].tolist() == [True] * 8
+
+
 def test_each_runner_has_random_numbers_of_its_own():
     """Processes that were forked from one, which had loaded numpy, do not draw the same numbers."""
 

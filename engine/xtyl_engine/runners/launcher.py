@@ -24,6 +24,8 @@ from xtyl_engine.runners.runner import serve
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import PYTHON
 from xtyl_engine.values.loading import load, load_reference
+from xtyl_engine.values.local_modules import source_digest
+from xtyl_engine.values.uses import all_imports
 
 FAILED = 70
 # A picture is never shown in a window, and what draws into a notebook's page draws nothing here.
@@ -139,10 +141,20 @@ def _load(wire: RunnerLine, functions: dict[str, Function], wanted: list[Message
         with suppress(Exception, SystemExit):
             key = each["key"]
             functions[key] = load(blob, name=each["name"], python=each["python"]) if blob else load_reference(key)
+            _import_ahead(functions[key])
     # What is loaded stays, so runners need not look through it, and share its memory.
     gc.collect()
     gc.freeze()
     wire.send({"loaded": list(functions)})
+
+
+def _import_ahead(function: Function) -> None:
+    """Import the installed modules that a function imports when it runs: here once, and not in each runner. Local ones are left
+    to the call, which checks that they are the kernel's."""
+    for name in sorted(all_imports(function)):
+        with suppress(Exception, SystemExit):
+            if source_digest(name) is None:
+                import_module(name)
 
 
 def _bury(runners: set[int]) -> None:

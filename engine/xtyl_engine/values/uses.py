@@ -63,6 +63,21 @@ def imports(function: FunctionType) -> set[str]:
     return found.union(*map(parents, found))
 
 
+def all_imports(function: Any) -> set[str]:
+    """Those of a function, of what it wraps, and of the functions that these use."""
+    found, seen, new = set[str](), set[int](), [function]
+    while new:
+        each = new.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        new += [getattr(each, name) for name in ("__wrapped__", "__func__", "func") if hasattr(each, name)]
+        if isinstance(each, FunctionType):
+            found |= imports(each)
+            new += variables(each).values()
+    return found
+
+
 @lru_cache(maxsize=4096)
 def _imports(code: CodeType) -> frozenset[str]:
     found: set[str] = set()
