@@ -269,7 +269,7 @@ def parallel(
 def call(
     self: Workflow,
     id: str,
-    function: Callable[..., Any],
+    function: Callable[..., Any] | str,
     /,
     *,
     over: str | None = None,
