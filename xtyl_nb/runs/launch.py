@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xtyl_nb.backends.connect import backend
@@ -16,7 +18,7 @@ from xtyl_nb.runs.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from xtyl_engine.workflow.document import Document
+    from xtyl_engine.workflow.document import Document, Node
     from xtyl_engine.workflow.plan import Plan
 
 ATTACH_SECONDS = 15.0
@@ -29,7 +31,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
     from xtyl_engine.workflow.checks.wording import list_names
     from xtyl_nb.frames.inputs import read_inputs
 
-    plan = _validated(document, frame, inputs)
+    plan = _validated(_with_versions(document), frame, inputs)
     if unread := [name for name in inputs if name not in plan.inputs]:
         subject = f"Input {list_names(unread)} is" if len(unread) == 1 else f"Inputs {list_names(unread)} are"
         hint = f"Write {{{{ {unread[0]} }}}} where it is wanted, or leave it out."
@@ -104,6 +106,21 @@ def runs(limit: int = 100) -> pd.DataFrame:
     from xtyl_nb.frames.results import runs_frame
 
     return runs_frame(backend().queries.executions(limit))
+
+
+def _with_versions(document: Document) -> Document:
+    """The document with the versions that this kernel has of what functions depend on. A name that it lacks is for `validate`."""
+    from xtyl_engine.values.versions import versions
+
+    def found(node: Node) -> Node:
+        depends = node.config.get("depends") if node.kind.takes_function else None
+        if not isinstance(depends, (list, tuple)):
+            return node
+        with suppress(ValueError, TypeError):
+            return replace(node, config={**node.config, "depends": versions(depends)})
+        return node
+
+    return replace(document, nodes=tuple(map(found, document.nodes)))
 
 
 def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Plan:

@@ -277,6 +277,7 @@ def call(
     retry: int | Mapping[str, Any] | Retry | None = None,
     timeout: float | None = None,
     cache: bool | None = None,
+    depends: Iterable[str] | None = None,
     **arguments: Any,
 ) -> Workflow:
     """Call a Python function of yours, even one that is defined in the notebook.
@@ -294,9 +295,9 @@ def call(
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
             TransientError, ConnectionError and TimeoutError are tried again, no other.
-        timeout: Seconds that an attempt may take before its process is ended; no limit by
-            default.
-        cache: True reuses the value that the same function returned for the same arguments.
+        timeout: Seconds that an attempt may take before its process is ended; no limit by default.
+        cache: True reuses the value of the same code, helpers and values, for the same arguments.
+        depends: Installed packages or modules whose versions count too, by name: ["pandas"].
         **arguments: The function's keyword arguments. A text is Jinja; one that is an
             expression, such as "{{ price }}", passes the value itself, a stored file as an
             object with `path`, `open()` and `read()`.
@@ -313,7 +314,7 @@ def call(
         >>> flow.call("length", length, text="{{ headline.text }}", over="headline")
         Workflow('launch', 3 nodes)
     """
-    config = _given(function=function, arguments=arguments or None, over=over)
+    config = _given(function=function, arguments=arguments or None, over=over, depends=depends or None)
     return self._add("call", id, config | _tried(retry, timeout, cache), after)
 
 

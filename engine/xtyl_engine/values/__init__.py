@@ -22,4 +22,5 @@ __all__ = [
     "references",
     "surroundings",
     "variables",
+    "versions",
 ]

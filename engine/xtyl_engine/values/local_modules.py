@@ -133,6 +133,8 @@ def _digest(text: str) -> str:
 
 def _find(name: str) -> ModuleSpec | None:
     """The spec of a module, as an import finds it. `importlib.util.find_spec` imports its packages."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return None
     path, spec = None, None
     for end in [place for place, sign in enumerate(f"{name}.") if sign == "."]:
         for finder in sys.meta_path:

@@ -1,13 +1,18 @@
 """The call node: a user's function, its return values, and its errors."""
 
+import json
+from hashlib import sha256
+
 import pandas as pd
 import pytest
 from PIL import Image
 
 from xtyl_engine.errors import ErrorClass, PartialFailureError, PermanentError, TransientError, ValueNotPlain
 from xtyl_engine.nodes.registry import configure, node_type
+from xtyl_engine.queries.result_cache import cache_key
 from xtyl_engine.values.artifacts import Artifact
 from xtyl_engine.values.error_text import describe_error
+from xtyl_engine.workflow.plan import PlanNode, Reading
 from xtyl_nb.testing import make_context
 
 
@@ -143,3 +148,31 @@ def test_a_result_that_cannot_be_stored_is_named(call):
 
     with pytest.raises(ValueNotPlain, match=r'the result of shades\(\)\["a"\]'):
         call(shades)
+
+
+def key_of(**config):
+    """The cache key of a call with this config."""
+    kind = node_type("call")
+    given = {"function": "json:dumps", "cache": True, **config}
+    plan = make_plan_node(given)
+    return cache_key(kind, plan, configure(kind, given), "0", "", {})
+
+
+def make_plan_node(config):
+    return PlanNode(id="step", type="call", config=config, axes=("$rows",), reads=Reading(), depth=0)
+
+
+def test_nothing_to_depend_on_leaves_the_cache_key_alone():
+    """Results that an earlier release cached are found: a key has no word of `depends` where it is empty."""
+    facts = {"function": "json:dumps", "arguments": {}}
+    before = sha256(json.dumps(["call", facts, 0], sort_keys=True).encode()).hexdigest()
+    assert key_of() == key_of(depends=[]) == before
+
+
+def test_versions_of_what_it_depends_on_are_in_the_cache_key(monkeypatch):
+    """A new version ends the cache; one that the kernel has written down counts instead of the worker's."""
+    first = key_of(depends=["pandas"])
+    assert key_of(depends={"pandas": pd.__version__}) == first
+    monkeypatch.setattr("xtyl_engine.values.versions.version", lambda name: "99")
+    assert key_of(depends=["pandas"]) not in (first, key_of())
+    assert key_of(depends={"pandas": pd.__version__}) == first
