@@ -10,6 +10,7 @@ from typing import Any
 
 from xtyl_engine.database.connection import Database
 from xtyl_engine.engine import Engine
+from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.pages import Listing, Page
@@ -81,7 +82,7 @@ class DirectBackend:
             shape=shape,
             functions=packed,
             max_parallel=self.settings.max_parallel,
-            surroundings=self._surroundings(),
+            surroundings=self._surroundings(functions, id),
         )
         if named is not None:
             named(id)
@@ -140,9 +141,16 @@ class DirectBackend:
         """Close every connection; runs go on."""
         self.engine.close()
 
-    def _surroundings(self) -> Surroundings | None:
-        """What its functions find again; nothing where other machines' workers run them."""
-        return Surroundings.of_this_process() if self.settings.redis_url is None else None
+    def _surroundings(self, functions: Functions, id: str) -> str | None:
+        """What a run finds again of this process; nothing where other machines' workers run it."""
+        if self.settings.redis_url is not None:
+            return None
+        try:
+            return Surroundings.of_this_process().signed(load_key(self.settings.key_file), id)
+        except FunctionRejected:
+            if functions:
+                raise
+            return None
 
     def _takes_no_functions(self) -> bool:
         """Whether this process knows that the workers reject a notebook's functions. The workers of a shared back end have

@@ -21,8 +21,6 @@ from xtyl_engine.values.variables import ANSWER_SECONDS, MOST_BYTES, check_peer,
 log = logging.getLogger("xtyl.supervisor")
 CAPACITY_BYTES = 64 * 1024 * 1024
 LONGEST_MESSAGE = 2 * MOST_BYTES
-# A submission is not written yet when its variables come, and a run that is resumed has still ended.
-FRESH_SECONDS = 30.0
 PAUSE_SECONDS = 0.1
 _LISTENERS = 32
 
@@ -39,9 +37,8 @@ class Variables:
     """The variables lent to runs, and the socket at which they come and go. The one used longest ago is forgotten when there are
     too many."""
 
-    def __init__(self, *, capacity: int = CAPACITY_BYTES, fresh_seconds: float = FRESH_SECONDS):
+    def __init__(self, *, capacity: int = CAPACITY_BYTES):
         self._capacity = capacity
-        self._fresh_seconds = fresh_seconds
         self._loans: OrderedDict[str, Loan] = OrderedDict()
         self._texts: dict[bytes, bytes] = {}
         self._listener: socket.socket | None = None
@@ -82,7 +79,7 @@ class Variables:
                 return self._get(run)
             case {"lent": _}:
                 now = time.monotonic()
-                return [run for run, loan in self._loans.items() if now - loan.came >= self._fresh_seconds]
+                return {run: now - loan.came for run, loan in self._loans.items()}
             case {"drop": list(runs)}:
                 for run in runs:
                     self._drop(run)

@@ -15,7 +15,6 @@ from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import unspill
-from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.workflow.plan import Plan, PlanNode, head, place_of, shared_axes
 from xtyl_engine.workflow.templating.sandbox import SKIPPED, Output
 
@@ -27,10 +26,10 @@ def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:
     return {} if found is None else json.loads(found[0])
 
 
-def read_surroundings(transaction: Transaction, execution_id: str) -> Surroundings | None:
-    """What of its kernel the functions of a run find again; None for runs of a fleet, over HTTP, and of earlier releases."""
+def read_surroundings(transaction: Transaction, execution_id: str) -> str | None:
+    """What of its kernel a run finds again, signed; None for runs of a fleet, over HTTP, and of earlier releases."""
     (found,) = transaction.row(sql.SURROUNDINGS, {"execution_id": execution_id}) or (None,)
-    return None if found is None else Surroundings.of_json(found)
+    return None if found is None else str(found)
 
 
 def read_upstream(transaction: Transaction, plan: Plan, claim: Claim, store: ArtifactStore) -> dict[str, Any]:

@@ -33,7 +33,6 @@ from xtyl_engine.scheduler.templates import keep_version
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.values.functions import PackedFunction, check_size
 from xtyl_engine.values.plain import mend
-from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.workflow.plan import Plan
 
 MAX_JOBS = 1_000_000
@@ -63,7 +62,7 @@ class Row:
 class Submission:
     """The request for an execution. `shape` describes the frame (index names, dtypes), so that the results can become one;
     `functions` are signed for `id`. Of submissions with the same `key` in a project the first counts; `digest` tells whether a
-    later one asks for the same. `by` names the person, if known; `surroundings` are its kernel's, where workers run beside it."""
+    later one asks for the same. `by` names the person, if known; `surroundings` are its kernel's, signed for `id`."""
 
     id: str
     plan: Plan
@@ -75,7 +74,7 @@ class Submission:
     key: str | None = None
     digest: str | None = None
     by: str = ""
-    surroundings: Surroundings | None = None
+    surroundings: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +212,7 @@ def _write(transaction: Transaction, submission: Submission, jobs: int, batch: B
             "submission_digest": submission.digest,
             "counted": 1,
             "unfinished": None,
-            "surroundings": submission.surroundings and submission.surroundings.to_json(),
+            "surroundings": submission.surroundings,
         },
     )
     add_nodes(transaction, submission.id, initial_counts(submission.plan, len(submission.rows)))

@@ -1,14 +1,18 @@
 """What of a kernel its functions find again in another process: the interpreter, the folder, and where modules are looked for. It
-is stored with the run, so it holds no variable: these may be secrets.
+is stored with the run, so it holds no variable: these may be secrets. It says what a worker executes, so it is signed for its
+run, as functions are.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Self
+from hashlib import sha256
+from typing import Any, Self
 
 from xtyl_engine.errors import FunctionRejected
 
@@ -35,15 +39,24 @@ class Surroundings:
         path = tuple(os.path.abspath(each) for each in sys.path if isinstance(each, str))
         return cls(python=sys.executable, folder=folder, path=path)
 
-    def to_json(self) -> str:
-        """As it is stored: ASCII, whatever bytes are in a path."""
-        return json.dumps(asdict(self))
+    def signed(self, key: bytes, execution_id: str) -> str:
+        """As they are stored with this run: ASCII, whatever bytes are in a path."""
+        return json.dumps({**asdict(self), "signature": _sign(key, execution_id, asdict(self))})
 
     @classmethod
-    def of_json(cls, text: str) -> Self:
-        """What `to_json` wrote, here or in another release."""
-        found = json.loads(text)
-        return cls(python=found["python"], folder=found["folder"], path=tuple(found["path"]))
+    def verified(cls, text: str, key: bytes, execution_id: str) -> Self:
+        """What `signed` wrote, here or in another release. Raises FunctionRejected for what it has not written for this run."""
+        try:
+            found = json.loads(text)
+            signature = str(found.pop("signature"))
+            if hmac.compare_digest(signature.encode(), _sign(key, execution_id, found).encode()):
+                return cls(python=found["python"], folder=found["folder"], path=tuple(found["path"]))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            pass
+        raise FunctionRejected(
+            "what is stored of this run's kernel was not stored for this run with this project's key",
+            hint="Submit the workflow again from a notebook that shares the worker's XTYL_HOME.",
+        )
 
     def check(self) -> None:
         """Raise FunctionRejected where the interpreter or the folder is not there."""
@@ -57,3 +70,8 @@ class Surroundings:
                 f"the folder of the notebook that started this run is gone: {self.folder}",
                 hint="Put it back, then `run.retry()`; or run the workflow anew from a folder that is there.",
             )
+
+
+def _sign(key: bytes, execution_id: str, facts: Mapping[str, Any]) -> str:
+    said = json.dumps(["surroundings", execution_id, facts], sort_keys=True)
+    return hmac.new(key, said.encode(), sha256).hexdigest()

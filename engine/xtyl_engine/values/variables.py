@@ -87,13 +87,13 @@ def stamp(place: Path) -> tuple[int, int]:
     return found.st_ino, found.st_mtime_ns
 
 
-def lent(place: Path) -> list[str]:
-    """The runs that variables are lent to, without those of the last moments; none if there is no answer."""
+def lent(place: Path) -> dict[str, float]:
+    """The runs that variables are lent to, each with the seconds since then; none if there is no answer."""
     try:
         found = ask(place, {"lent": True})
     except OSError:
-        return []
-    return [str(run) for run in found]
+        return {}
+    return {str(run): float(seconds) for run, seconds in found.items()}
 
 
 def drop(place: Path, runs: Iterable[str]) -> None:

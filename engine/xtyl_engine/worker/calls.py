@@ -115,7 +115,7 @@ class FunctionCalls:
             return execution_id
         if not self.kernels.knows(execution_id):
             with self.reading():
-                self.kernels.surroundings(execution_id)
+                self.kernels.digest(execution_id)
         return f"{execution_id} {self.kernels.digest(execution_id)}"
 
     def _key(self, reference: Reference) -> str:

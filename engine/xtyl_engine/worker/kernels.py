@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.queries.job_inputs import read_surroundings
 from xtyl_engine.settings import Settings
 from xtyl_engine.states import ExecutionState
+from xtyl_engine.values.functions import load_key
 from xtyl_engine.values.recent import Recent
 from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.values.variables import drop, get, lent, socket_beside, stamp, with_settings
@@ -30,24 +33,32 @@ class _Borrowed:
 class Kernels:
     """What one worker process knows of the kernels of its runs. Threads may share it."""
 
+    # A run that is resumed has ended still when its variables come, and one that is submitted is not written yet.
+    ended_seconds, unwritten_seconds = 30.0, 3600.0
+
     def __init__(self, database: Database, settings: Settings):
         self._database = database
+        self._key_file = settings.key_file
         self._place = socket_beside(settings.event_url)
-        self._surroundings: Recent[str, tuple[Surroundings | None]] = Recent(RUNS)
+        self._stored: Recent[str, tuple[str | None]] = Recent(RUNS)
         self._borrowed: Recent[str, _Borrowed] = Recent(RUNS)
 
     def knows(self, execution_id: str) -> bool:
-        """Whether the run's surroundings were read before, so that nothing here reads the database."""
-        return self._surroundings.get(execution_id) is not None
+        """Whether what is stored of the run's kernel was read before, so that nothing here reads the database."""
+        return self._stored.get(execution_id) is not None
 
     def surroundings(self, execution_id: str) -> Surroundings | None:
         """Those of the kernel that started a run; None for runs of a fleet, over HTTP, and of earlier releases. Raises
-        BackendError."""
-        known = self._surroundings.get(execution_id)
+        BackendError, and FunctionRejected for what is not signed."""
+        stored = self._read(execution_id)
+        return None if stored is None else Surroundings.verified(stored, load_key(self._key_file), execution_id)
+
+    def _read(self, execution_id: str) -> str | None:
+        known = self._stored.get(execution_id)
         if known is None:
             with self._database.read() as transaction:
                 known = (read_surroundings(transaction, execution_id),)
-            self._surroundings.put(execution_id, known)
+            self._stored.put(execution_id, known)
         return known[0]
 
     def variables(self, execution_id: str) -> Mapping[str, str]:
@@ -62,7 +73,7 @@ class Kernels:
         return 0 if borrowed is None else borrowed.digest
 
     def _borrow(self, execution_id: str) -> _Borrowed | None:
-        if self._place is None or self.surroundings(execution_id) is None:
+        if self._place is None or self._read(execution_id) is None:
             return None
         found, now = self._borrowed.get(execution_id), stamp(self._place)
         if found is None or found.stamp != now:
@@ -73,12 +84,18 @@ class Kernels:
         return found
 
     def forget_ended(self) -> None:
-        """Have the variables of ended runs forgotten, here and by the supervisor. Raises BackendError, OSError."""
+        """Have the variables of ended runs forgotten, here and by the supervisor. Raises BackendError."""
         self._borrowed = Recent(RUNS)
         if self._place is None or not (runs := lent(self._place)):
             return
         with self._database.read() as transaction:
             found = {id: transaction.row(sql.STATE, {"execution_id": id}) for id in runs}
-        ended = [id for id, row in found.items() if row is None or ExecutionState(row[0]).is_terminal]
-        if ended:
+        ended = [id for id, row in found.items() if not self._is_needed(row, runs[id])]
+        with suppress(OSError):
             drop(self._place, ended)
+
+    def _is_needed(self, row: tuple[Any, ...] | None, seconds: float) -> bool:
+        """Whether the variables that were lent so long ago serve a run, which stands so in SQL."""
+        if row is None:
+            return seconds < self.unwritten_seconds
+        return not ExecutionState(row[0]).is_terminal or seconds < self.ended_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -11,6 +12,8 @@ import pytest
 
 from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.values.surroundings import Surroundings
+
+KEY = b"0" * 32
 
 
 def test_they_are_absolute(tmp_path, monkeypatch):
@@ -23,10 +26,39 @@ def test_they_are_absolute(tmp_path, monkeypatch):
 
 
 def test_they_come_back_as_stored():
-    """Text of ASCII holds them, whatever bytes are in a path, and fields of a later release do no harm."""
+    """Text of ASCII holds them, whatever bytes are in a path."""
     given = Surroundings(python="/p", folder="/é/\udcff", path=("/\udcff", "/b"))
-    assert given.to_json().isascii()
-    assert Surroundings.of_json(given.to_json().replace("{", '{"later": 1, ', 1)) == given
+    stored = given.signed(KEY, "run")
+    assert stored.isascii()
+    assert Surroundings.verified(stored, KEY, "run") == given
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stored: {**stored, "python": "/evil"},
+        lambda stored: {**stored, "path": ["/evil"]},
+        lambda stored: {**stored, "folder": None},
+        lambda stored: {**stored, "more": 1},
+        lambda stored: {**stored, "signature": "é"},
+        lambda stored: {name: stored[name] for name in stored if name != "signature"},
+        lambda stored: [stored],
+        lambda stored: 7,
+    ],
+)
+def test_what_was_not_signed_is_refused(change):
+    """Who can write to the database does not choose what a worker executes."""
+    stored = json.loads(Surroundings(python="/p", folder="/", path=()).signed(KEY, "run"))
+    with pytest.raises(FunctionRejected, match="was not stored for this run with this project's key"):
+        Surroundings.verified(json.dumps(change(stored)), KEY, "run")
+
+
+def test_a_signature_is_for_one_run_and_one_key():
+    """Those of another run, or of another home, are refused, and so is text that is no JSON."""
+    stored = Surroundings(python="/p", folder="/", path=()).signed(KEY, "run")
+    for text, key, run in ((stored, KEY, "other"), (stored, b"1" * 32, "run"), ("{", KEY, "run")):
+        with pytest.raises(FunctionRejected):
+            Surroundings.verified(text, key, run)
 
 
 def test_a_folder_that_is_gone_is_refused_before_the_run(tmp_path, monkeypatch):
