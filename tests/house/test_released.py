@@ -231,6 +231,17 @@ def test_a_notebook_is_told_that_the_api_is_of_the_release_before(settings: Sett
     assert str(raised.value.hint).startswith("The back end's API is of an older release. Update it; `xtyl doctor`")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_api_of_the_release_before_takes_a_function_of_today(settings: Settings) -> None:
+    """It knows functions by the digest of their bytes, and its workers load what is packed today."""
+    put_back(RELEASED, settings)
+    start = [sys.executable, "-P", "-c", "from xtyl_nb.cli import main; main()"]
+    with serve(settings, start=start, environ=environ_before(settings, RELEASED)) as served:
+        xt.connect(served.url, token=served.token)
+        run = xt.Workflow("far").call("loud", lambda word: word.upper(), word="{{ word }}").run([{"word": "lamp"}])
+        assert run.wait(60).state == "completed"
+
+
 OPENED = """
 import json, pandas as pd
 frame = pd.read_pickle("{path}")
