@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -110,8 +111,9 @@ def _connected(key: str, address: str | None) -> OpenAI:
         from openai import OpenAI
     except ImportError:
         raise PermanentError(
-            "the openai provider needs the openai package, which is not installed here",
-            hint='Install it where the worker runs: pip install "xtyl-nb[openai]".',
+            f"the openai provider needs the openai package, which the Python of this run's worker lacks: {sys.executable}",
+            hint='Install it there: pip install "xtyl-nb[openai]". Or end the back end with `xtyl down`, if your notebook\'s own '
+            "Python has it: the next run starts it with that.",
         ) from None
     with _lock:
         if (key, address) not in _clients:
