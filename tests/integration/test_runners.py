@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +71,7 @@ def test_each_row_has_its_own_pictures_of_pyplot():
         plt.gcf().set_facecolor((n / 50, 0, 0))
         buffer = io.BytesIO()
         plt.savefig(buffer, format="png", facecolor=plt.gcf().get_facecolor())
-        return {"red": Image.open(buffer).convert("RGB").getpixel((1, 1))[0], "open": len(plt.get_fignums())}
+        return {"red": Image.open(buffer).convert("RGB").tobytes()[0], "open": len(plt.get_fignums())}
 
     run = xt.Workflow("drawn").call("made", draw, n="{{ n }}").run(rows(48)).wait(120)
     assert list(run.frame()["error"].dropna()) == []
@@ -110,7 +112,7 @@ def test_what_a_function_changes_in_its_process_is_put_back():
     expected = before.iloc[0].to_dict()
     assert expected["value.alarm"]
     for found in (*spoiled.outputs("seen").to_dict("records"), *after.to_dict("records")):
-        assert found == expected | {name: found[name] for name in found if not name.startswith("value.")}
+        assert found == expected | {name: found[name] for name in found if not str(name).startswith("value.")}
 
 
 def test_what_functions_import_when_they_run_is_loaded_once() -> None:
@@ -253,6 +255,9 @@ def test_a_worker_that_is_killed_takes_its_functions_along(home, effects):
     assert run.state == "completed"
 
 
+BAD: Any = "deadly:anything"
+
+
 def test_a_module_that_ends_the_process_when_it_is_loaded_harms_no_other_step(home, tmp_path, monkeypatch):
     """The step that needs it fails and says how its process ended; other steps of the run complete."""
     package = tmp_path / "package"
@@ -261,11 +266,9 @@ def test_a_module_that_ends_the_process_when_it_is_loaded_harms_no_other_step(ho
     monkeypatch.syspath_prepend(package)
 
     def unlucky():
-        import deadly
+        return importlib.import_module("deadly")
 
-        return deadly
-
-    flow = xt.Workflow("loading").call("good", lambda: 1).call("bad", "deadly:anything", after=[], retry=1)
+    flow = xt.Workflow("loading").call("good", lambda: 1).call("bad", BAD, after=[], retry=1)
     run = flow.call("unlucky", unlucky, after=[], retry=1).run().wait(60)
     jobs = run.jobs().set_index("node")
     assert dict(jobs["status"]) == {"good": "completed", "bad": "failed", "unlucky": "failed"}
