@@ -63,6 +63,17 @@ def memory_bytes(cgroups: Path = CGROUPS) -> int:
     return min([physical, *(limit for limit in limits if limit)])
 
 
+def memory_available(cgroups: Path = CGROUPS, processes: Path = PROCESSES) -> int | None:
+    """How much memory this process and those that share its limit may still take; None where that is not known."""
+    words = _text(processes / "meminfo").partition("MemAvailable:")[2].split()
+    free = [int(words[0]) * 1024] if words else []
+    if limit := _number(cgroups / "memory.max"):
+        # Files that were read are given up for what needs the room.
+        files = _text(cgroups / "memory.stat").partition("inactive_file ")[2].split()
+        free.append(limit - (_number(cgroups / "memory.current") or 0) + (int(files[0]) if files else 0))
+    return min(free, default=None)
+
+
 def _granted(cgroups: Path) -> float | None:
     """The processors that a container is granted, as a quota of time per period; None without a limit."""
     quota, _, period = _text(cgroups / "cpu.max").partition(" ")

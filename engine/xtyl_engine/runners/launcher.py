@@ -34,7 +34,7 @@ _BACKEND, _PICTURES, _PAGE = "MPLBACKEND", "Agg", "module://"
 
 def main() -> NoReturn:
     """Be the base launcher: its connection is its standard input."""
-    wire = RunnerLine(socket.socket(fileno=os.dup(0)))
+    wire = RunnerLine(socket.socket(fileno=os.dup(0)), takes_handles=True)
     _stand_alone(wire)
     wire.send({"protocol": PROTOCOL, "python": PYTHON})
     # What every packed function names, and what no launcher need look through again.
@@ -77,7 +77,7 @@ def _fork(work: Callable[[RunnerLine], None], own: RunnerLine, handle: int) -> i
     try:
         own.close()
         end_with_parent()
-        work(RunnerLine(socket.socket(fileno=handle)))
+        work(RunnerLine(socket.socket(fileno=handle), takes_handles=True))
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

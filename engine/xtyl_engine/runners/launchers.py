@@ -61,6 +61,8 @@ class Runner:
         self.wire = wire
         self.knows = knows
         self.prints: int | None = None
+        # What it had computed when it was last heard of, and since when it is idle.
+        self.computed = self.idle_since = 0.0
         self.poll = select.poll()
         self.poll.register(wire.fileno(), select.POLLIN)
         self._pipes: set[int] = set()
@@ -104,6 +106,8 @@ class Launcher:
     knows: frozenset[str] = frozenset()
     idle: deque[Runner] = field(default_factory=deque)
     is_gone: bool = False
+    # Held while a runner is forked: what waits for it may find another idle by then.
+    forking: threading.Lock = field(default_factory=threading.Lock)
     _speaking: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self, preparation: Preparation, avoid: set[str], patience: Patience) -> None:

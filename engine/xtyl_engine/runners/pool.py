@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from xtyl_engine.errors import PartialFailureError, PermanentError, TransientError, WorkflowException
+from xtyl_engine.runners.admission import Admission, Flight
 from xtyl_engine.runners.launchers import Base, Launcher, LauncherGone, Preparation, Runner, Sink
 from xtyl_engine.runners.patience import Patience
 from xtyl_engine.runners.protocol import Message
@@ -75,6 +76,8 @@ class Runners:
         self._places: dict[str, _Place] = {}
         self._bases: dict[str, Base] = {}
         self._changing = threading.Condition()
+        self._living = 0
+        self._admission = Admission(on_short=self._shed)
         self._is_tidied = False
 
     def warm(self, python: str = sys.executable) -> None:
@@ -95,50 +98,97 @@ class Runners:
                 place.used = time.monotonic()
 
     def _made(self, order: Order, place: _Place) -> tuple[bytes, int | None]:
+        with self._admission.entered(order.key, order.patience) as flight:
+            launcher, runner = self._begun(order, place, flight)
+            try:
+                answer, body = _answered(order, runner)
+            except EOFError:
+                _read(order, runner)
+                raise _died(self._end(launcher, runner)) from None
+            except BaseException:
+                _read(order, runner)
+                self._end(launcher, runner)
+                raise
+            runner.computed = answer["computed"]
+            self._admission.ended(flight, runner.computed, answer["memory"])
+        self._give_back(launcher, runner)
+        if "error" in answer:
+            raise _error(answer["error"])
+        return body, answer["done"]
+
+    def _begun(self, order: Order, place: _Place, flight: Flight) -> tuple[Launcher, Runner]:
+        """A runner that has the call."""
         while True:
             launcher, runner = self._runner(order, place)
             try:
                 order.patience.check()
                 _refuse(order, place.preparation)
                 order.may_start()
-                order.patience.begin()
-                _begin(order, runner, place.preparation)
-            except OSError:
-                # It ended while it was idle, and has not seen the call.
-                launcher.end(runner)
-                continue
             except BaseException:
-                launcher.idle.append(runner)
+                self._give_back(launcher, runner)
                 raise
+            order.patience.begin()
+            flight.pid, flight.computed, flight.began = runner.pid, runner.computed, time.monotonic()
             try:
-                answer, body = _answered(order, runner)
-            except EOFError:
-                _read(order, runner)
-                raise _died(order, launcher.end(runner)) from None
-            except BaseException:
-                _read(order, runner)
-                launcher.end(runner)
-                raise
-            self._give_back(launcher, runner)
-            if "error" in answer:
-                raise _error(answer["error"])
-            return body, answer["done"]
+                _begin(order, runner, place.preparation)
+                return launcher, runner
+            except BaseException as error:
+                self._end(launcher, runner)
+                # A runner that ended while it was idle has not seen the call.
+                if not isinstance(error, ConnectionError):
+                    raise
 
     def _runner(self, order: Order, place: _Place) -> tuple[Launcher, Runner]:
         for _ in range(MOST_STARTS):
             launcher = self._launcher(order, place)
             with suppress(IndexError):
                 return launcher, launcher.idle.pop()
-            with suppress(LauncherGone):
-                return launcher, launcher.fork()
+            with launcher.forking, suppress(LauncherGone):
+                return launcher, launcher.idle.pop() if launcher.idle else self._fork(launcher)
         raise RunnerDied("the process that starts functions ends again and again", hint="Look into the worker's log.")
 
+    def _fork(self, launcher: Launcher) -> Runner:
+        """One runner more; those that are idle for other runs end for it, when there are more than slots."""
+        with self._changing:
+            self._living += 1
+            if self._living > self._slots:
+                self._changing.notify()
+        try:
+            return launcher.fork()
+        except BaseException:
+            self._count(-1)
+            raise
+
+    def _end(self, launcher: Launcher, runner: Runner) -> int | None:
+        self._count(-1)
+        return launcher.end(runner)
+
+    def _dismiss(self, launcher: Launcher) -> bool:
+        """End the runner of a launcher that has been idle longest, if there is one."""
+        try:
+            runner = launcher.idle.popleft()
+        except IndexError:
+            return False
+        self._count(-1)
+        launcher.dismiss(runner)
+        return True
+
+    def _count(self, more: int) -> None:
+        with self._changing:
+            self._living += more
+
     def _give_back(self, launcher: Launcher, runner: Runner) -> None:
+        runner.idle_since = time.monotonic()
         launcher.idle.append(runner)
         if launcher.is_gone:
             # Closed meanwhile: nothing else would end it.
-            with suppress(IndexError):
-                launcher.idle.pop().close()
+            self._dismiss(launcher)
+
+    def _shed(self) -> None:
+        """Memory is short: end what only waits for calls."""
+        for place in list(self._places.values()):
+            while place.launcher is not None and self._dismiss(place.launcher):
+                pass
 
     def _launcher(self, order: Order, place: _Place) -> Launcher:
         """The launcher of a run, started if it has none."""
@@ -192,13 +242,22 @@ class Runners:
                 limit = time.monotonic() - IDLE_SECONDS
                 old = [run for run, place in self._places.items() if not place.calls and place.used < limit]
                 ended = [self._places.pop(run) for run in old]
+                kept = [place.launcher for place in self._places.values() if place.launcher is not None]
                 if not self._places:
                     self._is_tidied = False
             for place in ended:
-                if place.launcher is not None:
-                    place.launcher.close()
+                self._close(place)
+            for launcher in kept:
+                with suppress(IndexError):
+                    while launcher.idle[0].idle_since < limit or self._living > self._slots:
+                        self._dismiss(launcher)
             if not self._is_tidied:
                 return
+
+    def _close(self, place: _Place) -> None:
+        if place.launcher is not None:
+            self._count(-len(place.launcher.idle))
+            place.launcher.close()
 
     def close(self) -> None:
         """End every launcher and every runner, also those at a call."""
@@ -207,8 +266,7 @@ class Runners:
             bases, self._bases = list(self._bases.values()), {}
             self._changing.notify_all()
         for place in places:
-            if place.launcher is not None:
-                place.launcher.close()
+            self._close(place)
         for base in bases:
             base.close()
 
@@ -248,8 +306,7 @@ def _answered(order: Order, runner: Runner) -> tuple[Message, bytes]:
                 order.patience.extend(message["waited"])
                 order.waited(message["waited"])
             else:
-                # What was printed before the answer is in the pipe by now.
-                _read(order, runner)
+                # What was printed before the answer was readable when it was, and is read.
                 return frame
         order.patience.check()
 
@@ -262,7 +319,7 @@ def _read(order: Order, runner: Runner) -> None:
         order.sink(data)
 
 
-def _died(order: Order, status: int | None) -> RunnerDied:
+def _died(status: int | None) -> RunnerDied:
     hint = (
         "Nothing else was harmed. Look for a crash in a library, or for an end of the process in the function itself."
     )

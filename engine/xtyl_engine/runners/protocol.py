@@ -22,10 +22,11 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class RunnerLine:
-    """One end of a connection. `handles` are the open files that came with the frames, in their order."""
+    """One end of a connection. `handles` are the open files that came with the frames, in their order, if it takes any."""
 
-    def __init__(self, connected: socket.socket):
+    def __init__(self, connected: socket.socket, *, takes_handles: bool = False):
         self.socket = connected
+        self._takes_handles = takes_handles
         self.handles: list[int] = []
         self._came = bytearray()
         self._sending = threading.Lock()
@@ -57,15 +58,19 @@ class RunnerLine:
     def fill(self) -> None:
         """Read once from the socket, which blocks unless it is readable. Raises EOFError when the other side is gone."""
         try:
-            data, handles, _, _ = socket.recv_fds(self.socket, _READ_BYTES, _MOST_HANDLES)
+            data = self._with_handles() if self._takes_handles else self.socket.recv(_READ_BYTES)
         except ConnectionError as error:
             raise EOFError from error
-        for handle in handles:
-            os.set_inheritable(handle, False)
-        self.handles += handles
         if not data:
             raise EOFError
         self._came += data
+
+    def _with_handles(self) -> bytes:
+        data, handles, _, _ = socket.recv_fds(self.socket, _READ_BYTES, _MOST_HANDLES)
+        for handle in handles:
+            os.set_inheritable(handle, False)
+        self.handles += handles
+        return data
 
     def taken(self) -> tuple[Message, bytes] | None:
         """The next frame of what was read, None while it is not whole."""
@@ -75,7 +80,7 @@ class RunnerLine:
         begin, end = _HEAD.size + text, _HEAD.size + text + body
         if len(self._came) < end:
             return None
-        message, rest = json.loads(self._came[_HEAD.size : begin]), bytes(self._came[begin:end])
+        message, rest = json.loads(self._came[_HEAD.size : begin].decode()), bytes(self._came[begin:end])
         del self._came[:end]
         return message, rest
 

@@ -5,6 +5,7 @@ worker decides how long a call may take.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -46,7 +47,7 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
     os.register_at_fork(after_in_child=wire.close)
     store.on_full = lambda seconds: wire.send({"waited": seconds})
     _seed()
-    put_back = kept(streams)
+    put_back, memory = kept(streams), _most_memory()
     while True:
         try:
             message, blob = wire.receive()
@@ -58,7 +59,7 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
             answer, body = _answer(message, blob, functions, store)
         reporter.end()
         streams.end()
-        wire.send(answer, body)
+        wire.send(answer | {"computed": sum(os.times()[:4]), "memory": _most_memory() - memory}, body)
         put_back()
 
 
@@ -139,6 +140,11 @@ def kept(streams: PrintStreams) -> Callable[[], None]:
         _close_figures()
 
     return put_back
+
+
+def _most_memory() -> int:
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def _close_figures() -> None:
