@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 import xtyl_nb as xt
 from backend import QUICK, Effects
 from fleet import fleet
-from servers import kill, valkey_server, wait_until
+from servers import is_gone, kill, valkey_server, wait_until
 from xtyl_engine.scheduler.routing import HEAVY_QUEUE, QUEUE
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.worker.health import examine
@@ -133,21 +133,44 @@ def test_a_process_that_is_killed_is_replaced_and_its_job_done(routed: Settings,
         wait_until(lambda: workers.deaths == 1)
 
 
+def test_functions_leave_a_pool_of_processes_as_it_is(routed: Settings, effects: Effects) -> None:
+    """One that ends its process, and one that outlives its time, cost their own rows alone; nothing of them is left."""
+
+    def work(n: int) -> int:
+        effects.note(os.getpid())
+        if n == 0:
+            os._exit(3)
+        if n == 1:
+            threading.Event().wait(300)
+        return n
+
+    flow = xt.Workflow("alone").call("work", work, n="{{ n }}", timeout=1.0, retry=1)
+    with fleet(routed, "prefork") as workers:
+        run = flow.run([{"n": n} for n in range(6)]).wait(60)
+        errors = dict(run.frame()["error"].dropna())
+        assert set(errors) == {0, 1}
+        assert "exit code 3" in errors[0]
+        assert "no result after 1 s" in errors[1]
+        assert [outcome for _, _, outcome in attempts(routed, run)].count("completed") == 4
+        assert workers.deaths == 0
+    wait_until(lambda: all(is_gone(int(pid)) for pid in effects.lines()))
+
+
 @ON_SQLITE
 def test_a_process_that_has_grown_is_replaced(routed: Settings) -> None:
     """With a memory limit that every process exceeds, each notification gets a new process."""
-    flow = xt.Workflow("grown").call("who", lambda word: os.getpid(), word="{{ word }}")
+    flow = xt.Workflow("grown").call("shout", lambda word: word.upper(), word="{{ word }}")
     with fleet(replace(routed, child_megabytes=1), "prefork"):
-        pids = [flow.run(word=word).wait(60).frame()["who"].iloc[0] for word in ("one", "two", "three")]
-    assert len(set(pids)) == 3
+        runs = [flow.run(word=word).wait(60) for word in ("one", "two", "three")]
+    assert len({pid for run in runs for _, pid, _ in attempts(routed, run)}) == 3
 
 
 @ON_SQLITE
 def test_the_parent_of_processes_opens_no_database(routed: Settings) -> None:
     """The main process of a pool opens no database: its children would share the connection, and SQLite's locks."""
-    flow = xt.Workflow("open").call("who", lambda word: os.getpid(), word="{{ word }}")
+    flow = xt.Workflow("open").call("shout", lambda word: word.upper(), word="{{ word }}")
     with fleet(routed, "prefork") as workers:
-        pid = flow.run(word="hat").wait(60).frame()["who"].iloc[0]
+        [(_, pid, _)] = attempts(routed, flow.run(word="hat").wait(60))
         assert parent(pid) == workers.pid
         assert opened(pid, "/xtyl.db")
         assert not opened(workers.pid, "/xtyl.db")

@@ -26,9 +26,11 @@ class Patience:
         self._deadline = float("inf")
         self._look = time.monotonic() + LOOK_SECONDS
         self._told: float | None = None
+        self._has_begun = False
 
     def begin(self) -> None:
         """Let the time begin: the function is about to be called."""
+        self._has_begun = True
         if self._seconds is not None:
             self._deadline = time.monotonic() + self._seconds
 
@@ -41,7 +43,8 @@ class Patience:
         return max(0.0, min(self._look, self._deadline) - time.monotonic())
 
     def check(self) -> None:
-        """Raise NodeTimeout when the time is over, CallStopped when the run was stopped and the grace is over."""
+        """Raise NodeTimeout when the time is over, CallStopped when the run was stopped: once the grace is over, or at
+        once where nothing has begun."""
         now = time.monotonic()
         if now >= self._deadline:
             raise NodeTimeout(
@@ -52,7 +55,7 @@ class Patience:
         self._look = now + LOOK_SECONDS
         if not self._cancelled():
             self._told = None
-        elif self._told is None:
+        elif self._told is None and self._has_begun:
             self._told = now
-        elif now >= self._told + GRACE_SECONDS:
+        elif self._told is None or now >= self._told + GRACE_SECONDS:
             raise CallStopped("ended, because its run was stopped")

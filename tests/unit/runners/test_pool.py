@@ -1,0 +1,192 @@
+"""Calls made by real launchers and runners, without a worker: what comes back, what is waited for, what is left."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers import is_gone, wait_until
+from xtyl_engine.errors import FunctionRejected, NodeTimeout, PartialFailureError, PermanentError, TransientError
+from xtyl_engine.runners.launchers import Preparation
+from xtyl_engine.runners.patience import Patience
+from xtyl_engine.runners.pool import Order, RunnerDied, Runners
+from xtyl_engine.values.functions import PackedFunction
+from xtyl_engine.values.packing import wrap
+
+
+@pytest.fixture
+def runners() -> Iterator[Runners]:
+    made = Runners(4)
+    yield made
+    made.close()
+
+
+class Caller:
+    """Has functions called as a worker does; keeps what they print."""
+
+    def __init__(self, runners: Runners, folder: Path):
+        self.printed = b""
+        self.told: list[Any] = []
+        self._runners = runners
+        self._folder = folder
+
+    def order(self, function: Callable[..., Any] | str, run: str = "run", **given: Any) -> Order:
+        packed: list[PackedFunction] = [] if isinstance(function, str) else [wrap(function)]
+        key = function if isinstance(function, str) else packed[0].digest
+        arguments = given.pop("arguments", {})
+        preparation = Preparation(
+            python=sys.executable,
+            artifacts=str(self._folder),
+            packed=tuple(packed),
+            references=(key,) if isinstance(function, str) else (),
+            refused=given.pop("refused", {}),
+        )
+        return Order(
+            run=run,
+            key=key,
+            request={"function": key, "arguments": arguments},
+            prepare=lambda: preparation,
+            patience=given.pop("patience", Patience(given.pop("seconds", None), lambda: False)),
+            may_start=given.pop("may_start", lambda: None),
+            sink=self._print,
+            progress=self.told.append,
+            waited=self.told.append,
+        )
+
+    def call(self, function: Callable[..., Any] | str, run: str = "run", **given: Any) -> tuple[bytes, int | None]:
+        return self._runners.call(self.order(function, run, **given))
+
+    def _print(self, data: bytes) -> None:
+        self.printed += data
+
+
+@pytest.fixture
+def caller(runners: Runners, tmp_path: Path) -> Caller:
+    return Caller(runners, tmp_path / "artifacts")
+
+
+def test_a_call_gives_its_output_as_json(caller: Caller) -> None:
+    """A value, or items with their number; what it printed came before."""
+
+    def speak(word: str) -> str:
+        sys.stdout.write(f"said {word}\n")
+        return word.upper()
+
+    assert caller.call(speak, arguments={"word": "é"}) == ('{"value":"É"}'.encode(), None)
+    assert caller.printed == "said é\n".encode()
+    assert caller.call(lambda: [1, 2], "another") == (b'{"items":[1,2]}', 2)
+
+
+ERRORS = {
+    "own": (lambda: 1 / 0, PermanentError, "raised ZeroDivisionError"),
+    "transient": (lambda: _raise(ConnectionError("gone")), TransientError, "ConnectionError: gone"),
+    "partial": (lambda: _raise(PartialFailureError("look")), PartialFailureError, "look"),
+    "exit": (lambda: sys.exit(3), PermanentError, "SystemExit: 3"),
+    "died": (lambda: os._exit(3), RunnerDied, "exit code 3"),
+}
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_keeps_its_class_and_words(caller: Caller, kind: str) -> None:
+    """What it means for the job, and what happened; the next call is made as ever."""
+    function, error, words = ERRORS[kind]
+    with pytest.raises(error, match=words):
+        caller.call(function)
+    assert caller.call(lambda: 1, "another")[0] == b'{"value":1}'
+
+
+def test_when_to_come_back_is_told(caller: Caller) -> None:
+    """The seconds of a transient error come along."""
+    with pytest.raises(TransientError) as caught:
+        caller.call(lambda: _raise(TransientError("busy", retry_after=7)))
+    assert caught.value.retry_after == 7
+
+
+def test_a_time_limit_ends_the_process(caller: Caller, tmp_path: Path) -> None:
+    """It counts from the call itself; what the function had printed is there."""
+    path = str(tmp_path / "pid")
+
+    def hang() -> None:
+        Path(path).write_text(str(os.getpid()))
+        sys.stdout.write("begun\n")
+        time.sleep(3600)
+
+    with pytest.raises(NodeTimeout, match="no result after 1 s"):
+        caller.call(hang, seconds=1.0)
+    assert is_gone(int(Path(path).read_text()))
+    assert caller.printed == b"begun\n"
+
+
+def test_what_may_not_start_is_not_called(caller: Caller, tmp_path: Path) -> None:
+    """The error of the last look is raised, and the runner serves the next call."""
+    path = str(tmp_path / "called")
+    with pytest.raises(PermanentError, match="no longer"):
+        caller.call(lambda: Path(path).touch(), may_start=lambda: _raise(PermanentError("no longer")))
+    assert caller.call(lambda: Path(path).exists(), "another")[0] == b'{"value":false}'
+
+
+def test_a_refused_function_is_not_loaded(caller: Caller) -> None:
+    """Its error is raised when it is called."""
+    with pytest.raises(FunctionRejected, match="not signed"):
+        caller.call("os:getpid", refused={"os:getpid": FunctionRejected("not signed")})
+
+
+def test_calls_one_after_the_other_share_a_runner(caller: Caller) -> None:
+    """It is the same process, for one run; another run has another."""
+    first, again = caller.call("os:getpid"), caller.call("os:getpid")
+    other = caller.call("os:getpid", "another")
+    assert first == again != other
+
+
+def test_a_runner_that_was_killed_while_idle_is_replaced(caller: Caller) -> None:
+    """The next call does not fail for it."""
+    pid = int(caller.call("os:getpid")[0].partition(b":")[2].rstrip(b"}"))
+    os.kill(pid, 9)
+    wait_until(lambda: is_gone(pid) or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+    assert caller.call("os:getpid")[0] != f'{{"value":{pid}}}'.encode()
+
+
+def test_calls_of_many_threads_are_made_at_once(caller: Caller) -> None:
+    """Each has a runner of its own while they last."""
+    found: set[bytes] = set()
+
+    def slow() -> int:
+        time.sleep(0.3)
+        return os.getpid()
+
+    caller.call(slow)
+    threads = [threading.Thread(target=lambda: found.add(caller.call(slow)[0])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+
+
+def test_nothing_is_left_when_the_pool_is_closed(runners: Runners, caller: Caller) -> None:
+    """Launchers and runners end, also one at a call."""
+    pid = int(caller.call("os:getppid")[0].partition(b":")[2].rstrip(b"}"))
+    runners.close()
+    wait_until(lambda: is_gone(pid))
+
+
+def test_a_function_finds_nothing_of_the_worker(caller: Caller) -> None:
+    """Its standard input is empty, and it has only files of its own."""
+
+    def seen() -> list[Any]:
+        names = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd") if int(name) > 2]
+        opened = [os.readlink(name) for name in names if os.path.lexists(name)]
+        return [sys.stdin.read(), [each for each in opened if not each.startswith("socket:")]]
+
+    assert caller.call(seen)[0] == b'{"items":["",[]]}'
