@@ -14,6 +14,7 @@ from pickle import PicklingError
 from types import ModuleType
 from typing import Any
 
+from xtyl_engine.errors import LimitExceeded
 from xtyl_engine.values.code_digest import code_digest
 from xtyl_engine.values.freshness import is_fresh
 from xtyl_engine.values.functions import PYTHON, Function, PackedFunction, check_size, function_name, sign
@@ -39,7 +40,6 @@ def wrap(function: Function) -> PackedFunction:
     with _by_value() as local:
         packing = _Packing(function, local)
         blob = packing.blob()
-        check_size(name, blob)
         return PackedFunction(
             digest=code_digest(function, imported=packing.imported), name=name, python=PYTHON, blob=blob
         )
@@ -78,9 +78,12 @@ class _Packing:
             try:
                 return self.dumped((self.function, *_source(self.function)), met)
             except Exception as error:
-                if not (stuck := self._stuck(met)):
+                if stuck := self._stuck(met):
+                    self._import(stuck)
+                elif isinstance(error, LimitExceeded):
+                    raise
+                else:
                     raise unpackable(self.function, self.fault, error) from error
-                self._import(stuck)
 
     def fault(self, value: Any) -> str | None:
         """Why a value cannot be packed; None for one that can."""
@@ -107,8 +110,10 @@ class _Packing:
                 else:
                     imported[name] = source_digest(name) or ""
         pickler.dump({"imported": imported, "lines": lines_of(pickler.codes)})
-        self._check_names(file.getvalue())
-        return file.getvalue()
+        blob = file.getvalue()
+        check_size(function_name(self.function), blob)
+        self._check_names(blob)
+        return blob
 
     def _packed(self) -> set[str]:
         return set(self.local) - set(self.imported)

@@ -124,6 +124,13 @@ def test_a_module_with_a_lock_is_imported(way: str, src: Path) -> None:
     assert "No module named 'pricing'" in (missing.refused or missing.raised or "")
 
 
+def test_a_module_that_is_too_large_is_imported(src: Path) -> None:
+    """A module that holds a large table goes by its file, as one that cannot be packed."""
+    (src / "pricing.py").write_text('DATA = b"x" * 11_000_000\ndef total(x):\n    return x * len(DATA)\n')
+    (sent,) = pack_in_kernels([[CALLS]], path=[src])
+    assert call_in_runner(sent, path=[src], x=2).result == 22_000_000
+
+
 def test_only_the_module_that_cannot_be_packed_is_imported(src: Path) -> None:
     """Modules that use one with a lock go by value all the same, and those that it uses are checked with it."""
     (src / "locked.py").write_text(f"from rates import RATE\n{LOCKED.replace('* 2', '* RATE')}")
