@@ -146,7 +146,8 @@ class Engine:
         events = getattr(self._controls, action)(id, *place, **said)
         if action not in HOLDS:
             self.attendance.ensure()
-            self.lend(id, replace=action in TAKES_OVER)
+            # It may have been started just now.
+            self.offer(id, replace=action in TAKES_OVER)
         self._tell(id, events)
 
     def lend(self, id: str, *, replace: bool = True, patience: float = PATIENCE_SECONDS) -> None:
@@ -157,15 +158,17 @@ class Engine:
             put(place, id, variables_of(), replace=replace, patience=patience)
             self._lent.put(id, id)
 
-    def offer(self, id: str, *, replace: bool = False) -> None:
-        """Lend as `lend` does, where the back end is there to take it."""
+    def offer(self, id: str, *, replace: bool = False) -> bool:
+        """Lend as `lend` does, if the back end is there to take it."""
         with suppress(WorkflowException):
             self.lend(id, replace=replace, patience=0.0)
+            return True
+        return False
 
     def _lend_again(self) -> None:
         """A supervisor that was killed has taken along what it was lent."""
-        for id in self._lent.kept():
-            self.offer(id)
+        # One that is frozen takes nothing, and holds up a read once.
+        all(self.offer(id) for id in self._lent.kept())
 
     def changed(self, id: str, after: int, timeout: float) -> bool:
         """Block until there is an event newer than number `after`, or for `timeout` seconds; returns whether there is one."""
