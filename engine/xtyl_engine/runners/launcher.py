@@ -56,6 +56,7 @@ def _stand_alone(wire: RunnerLine) -> None:
         os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
+    os.close(nothing)
     own = wire.fileno()
     os.closerange(3, own)
     os.closerange(own + 1, own + 4096)
