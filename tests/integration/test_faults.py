@@ -16,7 +16,7 @@ import redis
 
 import xtyl_nb as xt
 from backend import QUICK, wait_ready
-from offering import node_types_of
+from poison import poison_offered
 from servers import embedded_home, is_gone, kill, line_of, presence, wait_until
 from xtyl_engine.embedded.client import check, ensure
 from xtyl_engine.embedded.status import status
@@ -186,47 +186,10 @@ def test_the_run_survives_the_server_s_death(home, effects):
     assert (run.jobs()["attempts"] == 1).all()
 
 
-POISON = """
-import ctypes
-import os
-import time
-from xtyl_engine.nodes.base import Done, NodeConfig, NodeType
-
-class Poison(NodeConfig):
-    notes: str
-    word: str
-    row: int | str
-    bad: list[int]
-    how: str
-    seconds: float = 0.05
-
-def run(config, context):
-    handle = os.open(config.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.write(handle, f"{config.word} {config.row}\\n".encode())
-    os.close(handle)
-    time.sleep(config.seconds)
-    if config.row in config.bad:
-        end(config.how)
-    return Done(output={"value": config.row})
-
-def end(how):
-    if how == "leave":
-        os._exit(0)
-    elif how == "crash":
-        ctypes.string_at(0)
-    else:
-        os.kill(os.getpid(), int(how))
-
-NODE_TYPE = NodeType(name="poison", config=Poison, run=run, fields=lambda config: ("value",), rendered=("row",))
-"""
-
-
 @pytest.fixture
-def poison(tmp_path, monkeypatch):
+def poison(tmp_path):
     """A node type of another package, whose handler runs in the worker and may end it, is found here and by the worker."""
-    folder = tmp_path / "package"
-    monkeypatch.setenv("PYTHONPATH", str(folder))
-    with node_types_of(folder, {"poison": "poisonous:NODE_TYPE"}, poisonous=POISON):
+    with poison_offered(tmp_path / "package"):
         yield
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from random import Random
 
 import pandas as pd
@@ -139,8 +140,8 @@ def send_bad_hints(place: Place, draw: Random) -> None:
 
 
 def run_poison_beside(place: Place, draw: Random) -> None:
-    """Another run has two rows whose function ends the worker that executes them; it comes to its end, without these rows."""
-    beside = _poisonous(POISON_ROWS).run(pd.DataFrame({"row": range(6)}))
+    """Another run has two rows whose step ends the worker that executes them; it comes to its end, without these rows."""
+    beside = _poisonous(POISON_ROWS, place.log.with_name("poison")).run(pd.DataFrame({"row": range(6)}))
     wait_until(lambda: beside.state in ("completed", "failed"))
     jobs = beside.jobs()
     found = {state: tuple(jobs.row[jobs.status == state]) for state in ("completed", "quarantined")}
@@ -297,17 +298,10 @@ def _freeze(place: Place, draw: Random, seconds: float) -> None:
         os.killpg(group, signal.SIGCONT)
 
 
-def _poisonous(rows: tuple[int, ...]) -> xt.Workflow:
-    """A workflow whose function is sent along: workers cannot import this module."""
-
-    def die(row: int) -> int:
-        import os
-
-        if row in rows:
-            os._exit(1)
-        return row
-
-    return xt.Workflow("beside").call("die", die, row="{{ row }}")
+def _poisonous(rows: tuple[int, ...], notes: Path) -> xt.Workflow:
+    """A workflow whose step runs in the worker, and ends it at these rows."""
+    given = {"notes": str(notes), "word": "row", "row": "{{ row }}", "bad": list(rows), "how": "leave", "seconds": 0.0}
+    return xt.Workflow("beside").node("poison", "die", **given)
 
 
 def _children(pid: int) -> list[int]:

@@ -22,6 +22,7 @@ from chaos.kernel import Kernel
 from chaos.proxy import Proxy, proxy_loop
 from fleet import Fleet
 from moved_clock import MovedClock
+from poison import poison_offered
 from servers import wait_until
 from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.settings import Settings, load_settings, prepare_home
@@ -180,15 +181,17 @@ def moved_clock(folder: Path) -> Iterator[MovedClock]:
 
 @contextlib.contextmanager
 def client_environment(settings: Settings, port: int) -> Iterator[None]:
-    """Point this process at the back end and its provider: the kernel signs with the home's key, workers call this port."""
-    before = dict(os.environ)
+    """Point this process at the back end and its provider: the kernel signs with the home's key, workers call this port.
+    All of them find the node type `poison`."""
     asked = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": CANARY}
-    os.environ |= settings.to_environ() | asked
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ |= before
+    with poison_offered(settings.home.parent / "package"):
+        before = dict(os.environ)
+        os.environ |= settings.to_environ() | asked
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ |= before
 
 
 def _way(loop: asyncio.AbstractEventLoop, settings: Settings, short: Path, number: int) -> Way:
