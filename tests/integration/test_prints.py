@@ -162,6 +162,12 @@ def leaves_a_child(name: str) -> int:
     return os.getpid()
 
 
+def leaves_a_grandchild(name: str) -> int:
+    loop = "(for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo late words; sleep 0.2; done) &"
+    subprocess.run(["sh", "-c", loop], check=True)
+    return os.getpid()
+
+
 def leaves_a_thread(name: str) -> int:
     def murmur() -> None:
         for _ in range(60):
@@ -181,7 +187,7 @@ def listens(name: str, before: int) -> bool:
     return before == os.getpid()
 
 
-@pytest.mark.parametrize("leaves", [leaves_a_child, leaves_a_thread])
+@pytest.mark.parametrize("leaves", [leaves_a_child, leaves_a_grandchild, leaves_a_thread])
 def test_what_a_row_leaves_behind_prints_nothing_into_the_next(leaves: Any) -> None:
     """A process or thread that goes on when its call is over is not heard in the next call of the same runner, nor does it harm
     it."""

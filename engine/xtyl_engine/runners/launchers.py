@@ -63,38 +63,58 @@ class Runner:
         self.prints: int | None = None
         # What it had computed when it was last heard of, and since when it is idle.
         self.computed = self.idle_since = 0.0
+        self.may_print_on = False
         self.poll = select.poll()
         self.poll.register(wire.fileno(), select.POLLIN)
-        self._pipes: set[int] = set()
+        self._former: set[int] = set()
 
-    def listen(self) -> int:
-        """Begin a call: its function prints to a pipe of its own, whose other end this returns. The pipes of former calls stay as
-        long as a process that one has left behind holds them: it may print on."""
+    def listen(self) -> int | None:
+        """Begin a call. Returns the end of a new pipe to which its function prints; None where it is that of the call before,
+        which has left no process behind."""
+        if self.prints is not None:
+            if not self.may_print_on:
+                self.heard()
+                return None
+            self.poll.unregister(self.prints)
+            self._former.add(self.prints)
+        self.drop()
         self.prints, handle = os.pipe()
         os.set_blocking(self.prints, False)
         self.poll.register(self.prints, select.POLLIN)
-        self._pipes.add(self.prints)
+        self.may_print_on = False
         return handle
 
-    def heard(self, pipe: int) -> bytes:
+    def heard(self) -> bytes:
         """What was printed and not read yet; empty where that is all."""
-        try:
-            data = os.read(pipe, READ_BYTES)
-        except BlockingIOError:
-            return b""
-        if not data:
-            # No process holds it any more.
-            self.poll.unregister(pipe)
-            self._pipes.remove(pipe)
-            os.close(pipe)
-            self.prints = None if self.prints == pipe else self.prints
-        return data
+        data = b"" if self.prints is None else _read(self.prints)
+        if data is None and self.prints is not None:
+            # The function has closed its outputs.
+            self.poll.unregister(self.prints)
+            os.close(self.prints)
+            self.prints = None
+        return data or b""
+
+    def drop(self) -> None:
+        """Read and drop what a process prints that a former call has left behind: it would wait for a reader for ever. A pipe
+        that none holds any more is closed."""
+        for pipe in tuple(self._former):
+            if _read(pipe) is None:
+                self._former.remove(pipe)
+                os.close(pipe)
 
     def close(self) -> None:
         self.wire.close()
-        for pipe in self._pipes:
+        for pipe in (*self._former, *([] if self.prints is None else [self.prints])):
             os.close(pipe)
-        self._pipes.clear()
+        self._former, self.prints = set(), None
+
+
+def _read(pipe: int) -> bytes | None:
+    """What is in a pipe; None if no process can write into it any more."""
+    try:
+        return os.read(pipe, READ_BYTES) or None
+    except BlockingIOError:
+        return b""
 
 
 @dataclass(eq=False)

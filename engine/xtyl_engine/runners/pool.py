@@ -285,9 +285,10 @@ def _begin(order: Order, runner: Runner, preparation: Preparation | None) -> Non
             request, blob = request | {"packed": {"name": each.name, "python": each.python}}, each.blob
     prints = runner.listen()
     try:
-        runner.wire.send(request, blob, (prints,))
+        runner.wire.send(request, blob, () if prints is None else (prints,))
     finally:
-        os.close(prints)
+        if prints is not None:
+            os.close(prints)
 
 
 def _answered(order: Order, runner: Runner) -> tuple[Message, bytes]:
@@ -296,8 +297,9 @@ def _answered(order: Order, runner: Runner) -> tuple[Message, bytes]:
         for handle, _ in runner.poll.poll(1000 * order.patience.left() + 1):
             if handle == runner.wire.fileno():
                 runner.wire.fill()
-            elif (data := runner.heard(handle)) and handle == runner.prints:
+            elif data := runner.heard():
                 order.sink(data)
+        runner.drop()
         while (frame := runner.wire.taken()) is not None:
             message = frame[0]
             if "progress" in message:
@@ -307,6 +309,7 @@ def _answered(order: Order, runner: Runner) -> tuple[Message, bytes]:
                 order.waited(message["waited"])
             else:
                 # What was printed before the answer was readable when it was, and is read.
+                runner.may_print_on = message["left"]
                 return frame
         order.patience.check()
 
@@ -314,7 +317,7 @@ def _answered(order: Order, runner: Runner) -> tuple[Message, bytes]:
 def _read(order: Order, runner: Runner) -> None:
     """Read what the pipe holds, and no more: a process that goes on might write for ever."""
     for _ in range(MOST_READS):
-        if runner.prints is None or not (data := runner.heard(runner.prints)):
+        if not (data := runner.heard()):
             return
         order.sink(data)
 

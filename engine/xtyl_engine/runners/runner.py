@@ -38,7 +38,7 @@ _DEFAULTS: dict[signal.Signals, Any] = {
 
 
 def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore) -> NoReturn:
-    """Answer calls until the worker hangs up. With each comes the pipe to which its function prints."""
+    """Answer calls until the worker hangs up. With one comes the pipe to which its function prints, and those after it."""
     os.setsid()
     streams = PrintStreams()
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
@@ -53,13 +53,15 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
             message, blob = wire.receive()
         except EOFError:
             os._exit(0)
-        reporter = report_to(lambda *told: wire.send({"progress": told}), streams.begin(wire.handles.pop()))
+        reporter = report_to(
+            lambda *told: wire.send({"progress": told}), streams.begin(wire.handles.pop() if wire.handles else None)
+        )
         # As if anew: a warning that another row gave is given again.
         with warnings.catch_warnings():
             answer, body = _answer(message, blob, functions, store)
         reporter.end()
-        streams.end()
-        wire.send(answer | {"computed": sum(os.times()[:4]), "memory": _most_memory() - memory}, body)
+        computed, memory_more = sum(os.times()[:4]), _most_memory() - memory
+        wire.send(answer | {"left": streams.end(), "computed": computed, "memory": memory_more}, body)
         put_back()
 
 
