@@ -24,7 +24,10 @@ def unpackable(function: Function, fault: Fault, error: Exception) -> FunctionRe
             what = (
                 f"`{variable}`, {with_article(type(value).__name__)} that {owner} captured, cannot be packed: {reason}"
             )
-            hint = f"Create {variable} inside {owner}, or pass plain values as arguments."
+            if owner.endswith("()"):
+                hint = f"Create {variable} inside {owner}, or pass plain values as arguments."
+            else:
+                hint = f"Put {owner} into a module beside the notebook: it is imported where the function runs."
             return FunctionRejected(f"{name}() cannot be sent to a worker: {what[:_MAX_REASON]}", hint=hint)
     return FunctionRejected(
         f"{name}() cannot be sent to a worker: {type(error).__name__}: {str(error)[:_MAX_REASON]}",
@@ -72,4 +75,4 @@ def _held(value: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(value, ModuleType):
         return f"the module {value.__name__}", {}
     is_own = getattr(type(value), "__module__", None) == "__main__"
-    return f"a {type(value).__name__}", dict(vars(value)) if is_own and hasattr(value, "__dict__") else {}
+    return f"an object of {type(value).__name__}", dict(vars(value)) if is_own and hasattr(value, "__dict__") else {}

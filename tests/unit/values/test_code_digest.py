@@ -96,7 +96,9 @@ def digests() -> dict[str, str]:
     for name, (old, new) in OTHER.items():
         assert old in CELL
         cells[name] = [CELL.replace(old, new)]
-    return {name: sent.digest for name, sent in zip(cells, pack_in_kernels(list(cells.values())), strict=True)}
+    (again,) = pack_in_kernels([cells.pop("again")])
+    sent = pack_in_kernels(list(cells.values()))
+    return {"again": again.digest} | {name: each.digest for name, each in zip(cells, sent, strict=True)}
 
 
 @pytest.mark.parametrize("change", SAME)
@@ -145,17 +147,50 @@ KINDS = {
     "lambda in a dict": "ways = {{'a': lambda x: x + {A}}}\ndef step(x):\n    return ways['a'](x)",
     "decorated": "import functools\ndef by(n):\n    def outer(f):\n        @functools.wraps(f)\n        def inner(**k):\n"
     "            return f(**k) * n\n        return inner\n    return outer\n@by({A})\ndef step(x):\n    return x",
+    "attrs": "import attrs\n@attrs.define\nclass R:\n    y: int = {A}\ndef step(x):\n    return R().y",
+    "total ordering": "import functools\n@functools.total_ordering\nclass R:\n    y = {A}\n    def __lt__(self, o):\n"
+    "        return self.y < o.y\n    def __eq__(self, o):\n        return self.y == o.y\ndef step(x):\n    return R() <= R()",
+    "partial method": "from functools import partialmethod\nclass R:\n    def of(self, x, y):\n        return x + y\n"
+    "    more = partialmethod(of, y={A})\ndef step(x):\n    return R().more(x)",
+    "cached property": "from functools import cached_property\nclass R:\n    @cached_property\n    def y(self):\n"
+    "        return {A}\ndef step(x):\n    return R().y",
+    "abstract class": "from abc import ABC, abstractmethod\nclass B(ABC):\n    @abstractmethod\n    def y(self): ...\n"
+    "class R(B):\n    def y(self):\n        return {A}\ndef step(x):\n    return R().y()",
+    "generic class": "from typing import Generic, TypeVar\nT = TypeVar('T')\nclass R(Generic[T]):\n    y = {A}\n"
+    "def step(x):\n    return R[int].y",
+    "type hints": "from typing import Annotated, Literal\nfrom pydantic import BaseModel, Field\nclass R(BaseModel):\n"
+    "    y: Annotated[int, Field(le={A})] = 1\n    z: Literal['a', 'b'] = 'a'\ndef step(x):\n    return R().y",
+    "namespace": "from types import SimpleNamespace\nys = SimpleNamespace(a={A}, b={{'x', 'y', 'z'}})\n"
+    "def step(x):\n    return ys",
+    "getter": "from operator import itemgetter\nys = itemgetter({A})\ndef step(x):\n    return ys(x)",
+    "numbers": "from decimal import Decimal\nfrom datetime import date\nfrom pathlib import Path\n"
+    "ys = [Decimal({A}), date(2026, 1, {A}), Path('a/{A}')]\ndef step(x):\n    return ys",
+    "random state": "import random\nys = random.Random({A})\ndef step(x):\n    return ys.random()",
+    "async": "async def of(x):\n    return x + {A}\nasync def step(x):\n    return await of(x)",
+    "set of texts": "ys = {{'a', 'b', 'c', 'd', 'e', '{A}'}}\ndef step(x):\n    return x in ys",
+    "set in a test": "def step(x):\n    return x in {{'a', 'b', 'c', 'd', 'e', 'f', '{A}'}}",
+    "metaclass": "class M(type):\n    def y(cls):\n        return {A}\nclass R(metaclass=M):\n    pass\n"
+    "def step(x):\n    return R.y()",
+    "subclass hook": "class B:\n    def __init_subclass__(cls, y=0):\n        cls.y = y\nclass R(B, y={A}):\n    pass\n"
+    "def step(x):\n    return R.y",
+    "flag": "from enum import Flag, auto\nclass F(Flag):\n    A = {A}\n    B = auto()\n"
+    "def step(x, f=F.A | F.B):\n    return f.value",
+    "typed dict": "from typing import TypedDict\nclass R(TypedDict):\n    y{A}: int\ndef step(x):\n    return R()",
+    "alchemy": "from sqlalchemy import Integer\nfrom sqlalchemy.types import TypeDecorator\nclass R(TypeDecorator):\n"
+    "    impl = Integer\n    y = {A}\ndef step(x):\n    return R.y",
 }
 
 
 @pytest.fixture(scope="module")
 def of_kinds() -> dict[str, list[str]]:
     """Three digests of each kind: with 7, in another kernel and place with 7, and with 8."""
-    cells = []
-    for source in KINDS.values():
-        cells += [[source.format(A=7)], ["before = 1", "# Note.\n\n" + source.format(A=7)], [source.format(A=8)]]
-    found = [sent.digest for sent in pack_in_kernels(cells)]
-    return {kind: found[3 * place : 3 * place + 3] for place, kind in enumerate(KINDS)}
+    ways = ["{}", "before = 1\n# Note.\n\n{}", "{}"]
+    # Each in a process of its own, whose hashes of texts are its own.
+    found = [
+        pack_in_kernels([[way.format(source.format(A=number))] for source in KINDS.values()])
+        for way, number in zip(ways, (7, 7, 8), strict=True)
+    ]
+    return {kind: [sent.digest for sent in each] for kind, *each in zip(KINDS, *found, strict=True)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -287,6 +287,12 @@ def test_what_cannot_go_is_refused_by_name(kind):
     assert "\n  " in (refused.refused or "")
 
 
+def test_what_a_class_holds_can_be_put_into_a_module():
+    """Nothing can be created inside a class; a module with such a class is imported where the function runs."""
+    (refused,) = pack_in_kernels([[REFUSED["lock in a class"][0]]])
+    assert "Put Rates into a module beside the notebook" in (refused.refused or "")
+
+
 def test_an_error_in_a_helper_of_another_cell_shows_its_line():
     """A traceback quotes each cell that it passes through, classes and caches too."""
     cells = [
