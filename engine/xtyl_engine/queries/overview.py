@@ -47,7 +47,8 @@ _REVIEWS = (
 
 class Overviews:
     """Reads overviews of executions. Remembers each node's latest results until another of its jobs completes. `missing` says
-    what this process knows to be missing for work to go on."""
+    what this process knows to be missing for work to go on; with `sees_worker` it looks for the worker itself, and a lease that
+    ran out does not mean that it is gone: the clock may have moved, the disk may be full."""
 
     def __init__(
         self,
@@ -56,12 +57,14 @@ class Overviews:
         rates: ClaimPolicy,
         missing: Callable[[], str | None] = no_op,
         silent_seconds: float = 60.0,
+        sees_worker: bool = False,
     ):
         self._queries = queries
         self._store = store
         self._rates = rates
         self._missing = missing
         self._silent_seconds = silent_seconds
+        self._sees_worker = sees_worker
         self._lease: tuple[float, float] | None = None
         self._seen: dict[tuple[str, str, tuple[int, ...]], dict[str, Any]] = {}
         self._scanned: dict[str, tuple[int, Mapping[str, NodeCounts]]] = {}
@@ -238,13 +241,14 @@ class Overviews:
         lease, now = transaction.row(_LAST_LEASE) or (None, None)
         if lease is None:
             return None
-        if lease < now - UNSWEPT_SECONDS:
+        if not self._sees_worker and lease < now - UNSWEPT_SECONDS:
             return "a worker: the leases of its running jobs ran out, and no worker has put them back"
         moment, known = time.monotonic(), self._lease
         self._lease = known = known if known is not None and known[0] == lease else (lease, moment)
         if moment - known[1] < self._silent_seconds:
             return None
-        return f"a worker: the leases of its running jobs were not renewed for {self._silent_seconds:g} s"
+        advice = "; `xtyl doctor` looks for the cause" if self._sees_worker else ""
+        return f"a worker: the leases of its running jobs were not renewed for {self._silent_seconds:g} s{advice}"
 
     def _limit(self, transaction: Transaction, plan: Plan, ready: list[str]) -> str | None:
         shut = next_start(transaction, plan, ready, self._rates)
