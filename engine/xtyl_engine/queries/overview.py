@@ -19,7 +19,7 @@ from xtyl_engine.database.tables import jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
-from xtyl_engine.queries.executions import Queries, no_op
+from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, next_start
 from xtyl_engine.scheduler.routing import awaited
@@ -45,17 +45,22 @@ _REVIEWS = (
 )
 
 
+def none_missing(is_begun: bool) -> None:
+    """Nothing is known to be missing; the default."""
+
+
 class Overviews:
     """Reads overviews of executions. Remembers each node's latest results until another of its jobs completes. `missing` says
-    what this process knows to be missing for work to go on; with `sees_worker` it looks for the worker itself, and a lease that
-    ran out does not mean that it is gone: the clock may have moved, the disk may be full."""
+    what this process knows to be missing for work to go on, and is told whether all that is left to do `is_begun`. With
+    `sees_worker` it looks for the worker itself, and a lease that ran out does not mean that it is gone: the clock may have
+    moved, the disk may be full."""
 
     def __init__(
         self,
         queries: Queries,
         store: ArtifactStore,
         rates: ClaimPolicy,
-        missing: Callable[[], str | None] = no_op,
+        missing: Callable[[bool], str | None] = none_missing,
         silent_seconds: float = 60.0,
         sees_worker: bool = False,
     ):
@@ -216,7 +221,8 @@ class Overviews:
         if execution.state is ExecutionState.PAUSED:
             return "paused: `run.resume()` goes on"
         sums = {state: sum(node.counts.get(state, 0) for node in nodes.values()) for state in JobState}
-        if (sums[JobState.RUNNING] or sums[JobState.READY]) and (missing := self._missing()):
+        is_begun = not sums[JobState.READY]
+        if (sums[JobState.RUNNING] or not is_begun) and (missing := self._missing(is_begun)):
             return missing
         if sums[JobState.RUNNING]:
             return self._unattended(transaction)

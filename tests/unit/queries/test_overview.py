@@ -8,8 +8,7 @@ from engine_driver import Driver
 from plans import chain
 from servers import wait_until
 from xtyl_engine.database.connection import Database
-from xtyl_engine.queries.executions import no_op
-from xtyl_engine.queries.overview import Overviews
+from xtyl_engine.queries.overview import Overviews, none_missing
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy
 from xtyl_engine.values.artifacts import ArtifactStore
 
@@ -19,7 +18,7 @@ def test_a_worker_that_is_seen_is_not_missing_for_a_lease(database: Database, tm
     driver = Driver(database, lease_seconds=0.1)
     id = driver.submit(chain(1))
     assert driver.claim(id)
-    facts = driver.queries, ArtifactStore(tmp_path), ClaimPolicy(), no_op
+    facts = driver.queries, ArtifactStore(tmp_path), ClaimPolicy(), none_missing
     distant, seeing, soon = Overviews(*facts), Overviews(*facts, 60.0, True), Overviews(*facts, 0.2, True)
     wait_until(lambda: "ran out" in (distant.overview(id).waiting_for or ""))
     assert seeing.overview(id).waiting_for is None
