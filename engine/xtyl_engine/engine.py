@@ -84,7 +84,8 @@ class Engine:
         self.store = ArtifactStore(self.settings.artifacts_folder)
         self.queries = Queries(self.database, self.plans, self.attendance.look)
         silent = self.settings.silent_seconds
-        self.overviews = Overviews(self.queries, self.store, self._rates, self.attendance.look, silent)
+        sees = self.settings.redis_url is None
+        self.overviews = Overviews(self.queries, self.store, self._rates, self.attendance.look, silent, sees)
         self.job_details = JobDetails(self.queries, self.store)
         self._controls = Controls(self.database, self.plans, self.store)
         self._prepared: tuple[int, int] | None = None

@@ -148,7 +148,7 @@ class Database:
         self.engine = _make_engine(url, self.is_sqlite, pool_size)
         file = self.engine.url.database if self.is_sqlite else None
         is_file = bool(file) and file != ":memory:"
-        self.file = OpenedFile(Path(str(file)) if is_file else None)
+        self.file = OpenedFile(str(file) if is_file else None)
         event.listen(self.engine, "connect", self.file.note)
         self._gate = f"{file}-turn" if is_file else None
         # The lock file for rows without an execution, unseen until that is written last; `steps` holds it.

@@ -5,7 +5,6 @@ anew or a backup that is restored, what this process writes to it would be seen 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from xtyl_engine.errors import BackendError
@@ -14,7 +13,7 @@ from xtyl_engine.errors import BackendError
 class OpenedFile:
     """A path, and what tells the file that was opened there from others; without a path no file is ever replaced."""
 
-    def __init__(self, path: Path | None):
+    def __init__(self, path: str | None):
         self._path = path
         self.known: tuple[int, int] | None = None
 

@@ -74,14 +74,14 @@ SAVE_EXECUTION = (
     update(executions)
     .where(_E.id == B("execution_id"))
     .values(
-        **{
-            name: B(name) for name in ("state", "epoch", "total", "done", "failed", "sequence", "counted", "unfinished")
-        },
+        **{name: B(name) for name in ("epoch", "total", "done", "failed", "sequence", "counted", "unfinished")},
         error=func.nullif(func.coalesce(type_coerce(B("error"), Text), _E.error), ""),
         started=func.coalesce(_E.started, B("started", type_=_E.started.type)),
         finished=B("finished", type_=_E.finished.type),
     )
 )
+# Apart, because SQLite writes the index of states anew for each state that it is given, even the same one.
+SAVE_STATE = SAVE_EXECUTION.values(state=B("state"))
 
 ADD_EVENTS = insert(events)
 ADD_JOBS = insert(jobs).values({name: B(name) for name in ("execution_id", "node", "item", "state", "pending", "live")})

@@ -1,6 +1,6 @@
 """Tells those who look at runs whether a worker of the embedded back end is there to go on with them, and starts the back end
-where it died. It does not start one that was stopped, that gave up, or that ran with other settings. The workers of a shared back
-end are known by their leases alone, see `queries.overview`.
+where it died or ended idle. It does not start one that was stopped, that gave up, or that ran with other settings. The workers
+of a shared back end are known by their leases alone, see `queries.overview`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xtyl_engine.embedded import client
 from xtyl_engine.embedded.client import Connection
 from xtyl_engine.embedded.likeness import unlike
 from xtyl_engine.embedded.redis_server import has_worker
-from xtyl_engine.embedded.state_file import Presence, SupervisorState, read_presence
+from xtyl_engine.embedded.state_file import Presence, SupervisorState, is_unwanted, read_end, read_presence
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.locks import holder, supervisor_lock
@@ -27,6 +27,8 @@ LOOK_SECONDS = 1.0
 ANSWER_SECONDS = 0.25
 STARTING = "a worker: the back end is starting"
 START = "`xtyl up` or the next run starts it"
+ENDING = "a worker: the back end is ending, and begins nothing more"
+STOPPING = f"a worker: the back end is being stopped, and begins nothing more; {START}"
 # Looks come many times a second, and a start that fails may take a while each time.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
 
@@ -49,9 +51,9 @@ def do_nothing() -> None:
 
 
 class Attendance:
-    """The look of one process at its back end. With `starts`, a look starts the back end in the background if it died; `on_other`
-    is called when a look finds another supervisor than the last. `connection` has its addresses as last seen: the socket of an
-    embedded one may move. Safe to share between threads."""
+    """The look of one process at its back end. With `starts`, a look starts the back end in the background if it died or ended
+    idle, and keeps one that lives from ending idle; `on_other` is called when a look finds another supervisor than the last.
+    `connection` has its addresses as last seen: the socket of an embedded one may move. Safe to share between threads."""
 
     def __init__(self, settings: Settings, *, starts: bool, on_other: Callable[[], None] = do_nothing):
         self._settings = settings
@@ -78,22 +80,23 @@ class Attendance:
         with self._ensuring:
             client.check(self._settings)
 
-    def look(self) -> str | None:
-        """What is missing for work to go on, in words; None where a worker is there. It never blocks for long, and a worker that
-        was seen is not looked for again within a second: call it with every read."""
+    def look(self, is_begun: bool = False) -> str | None:
+        """What is missing for work to go on, in words; None where a worker is there. Work that is begun misses nothing while a
+        back end ends. It never blocks for long, and a worker that was seen is not looked for again within a second: call it with
+        every read."""
         if self._settings.redis_url is not None or time.monotonic() - self._seen_at < LOOK_SECONDS:
             return None
         with self._looking:
             missing = self._missing()
             if missing is None:
                 self._seen_at = time.monotonic()
-            return missing
+            return None if is_begun and missing in (ENDING, STOPPING) else missing
 
     def _missing(self) -> str | None:
         home = self._settings.home
-        pid, found = holder(supervisor_lock(home)), read_presence(home)
-        if pid is not None:
-            return self._attended(pid, found)
+        if (pid := holder(supervisor_lock(home))) is not None:
+            return self._attended(pid, read_presence(home))
+        found = read_end(home)
         if found is not None and found.state is SupervisorState.FAILED:
             return f"a worker: the back end failed: {found.error}; {START} again"
         if found is not None and found.state is SupervisorState.STOPPED:
@@ -116,8 +119,14 @@ class Attendance:
         if self._seen != found.started:
             self._seen = found.started
             self._on_other()
+        if self._starts:
+            client.stay(self._settings)
         if has_worker(Path(found.socket), ANSWER_SECONDS):
             return None
+        if is_unwanted(self._settings.home):
+            return STOPPING
+        if found.state is SupervisorState.STOPPING:
+            return ENDING
         again = f"; restarts so far: {found.restarts}, and `xtyl doctor` looks for the cause" if found.restarts else ""
         return f"{STARTING}{again}"
 

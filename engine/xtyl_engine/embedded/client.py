@@ -26,6 +26,8 @@ from xtyl_engine.embedded.state_file import (
     UNLESS_STOPPED,
     Presence,
     SupervisorState,
+    note_unwanted,
+    read_end,
     read_presence,
     write_presence,
 )
@@ -44,6 +46,8 @@ from xtyl_engine.values.locks import (
 
 POLL_SECONDS = 0.005
 MOST_STARTS = 3
+# More than the supervisor and the reaper give a worker beside the time for its jobs.
+END_SECONDS = 10.0
 DOCTOR = "Run `xtyl doctor`; it looks for the cause."
 # The shell ends at once, so the supervisor is not a child of the notebook: it leaves no zombie there, and it survives when a
 # kernel is ended with all its children. It keeps the shell's output open, which shows when it ends.
@@ -110,13 +114,16 @@ def connection_at(settings: Settings, socket: str | None) -> Connection:
 
 
 def check(settings: Settings) -> None:
-    """Check that a back end still runs, and start it again if it was killed.
+    """Check that a back end still runs, and start it again if it was killed or ended idle. This process is a client from then on.
 
     Raises BackendStartError if it failed, was stopped, or ran with other settings than this process has.
     """
-    if settings.redis_url is not None or holder(supervisor_lock(settings.home)) is not None:
+    if settings.redis_url is not None:
         return
-    _leave_alone(read_presence(settings.home), settings)
+    if holder(supervisor_lock(settings.home)) is not None:
+        stay(settings)
+        return
+    _leave_alone(read_end(settings.home), settings)
     _connect(settings, by_look=True)
 
 
@@ -131,19 +138,34 @@ def _leave_alone(presence: Presence | None, settings: Settings) -> None:
         )
 
 
-def down(settings: Settings, timeout: float = 40.0) -> bool:
+def stay(settings: Settings) -> None:
+    """Count this process as a client from now on, so that the back end does not end idle. It does not wait: where a back end is
+    just ending, or another thread joins, nothing is done."""
+    joining = _joining
+    if joining.acquire(blocking=False):
+        try:
+            _join(settings.home)
+        finally:
+            joining.release()
+
+
+def down(settings: Settings, timeout: float | None = None) -> bool:
     """Stop the embedded back end of this home and keep its runs; False if there is none. Nothing but a run or an explicit start
-    starts it after that.
+    starts it after that, also if it dies while it ends. The `timeout` is the time that its running jobs get, and some more.
 
     Raises BackendError if it does not end in time.
     """
-    path, deadline = supervisor_lock(settings.home), time.monotonic() + timeout
+    path, seconds = supervisor_lock(settings.home), end_seconds(settings) if timeout is None else timeout
+    deadline = time.monotonic() + seconds
     asked: set[int] = set()
     while not _note_stopped(settings):
         pid = holder(path)
         if pid == 0:
             message, hint = _elsewhere(settings.home)
             raise BackendError(message, hint=hint)
+        if pid is not None:
+            # Each time: a supervisor that has just begun removes what was there before.
+            note_unwanted(settings.home)
         if pid is not None and pid not in asked:
             asked.add(pid)
             with suppress(ProcessLookupError):
@@ -151,11 +173,18 @@ def down(settings: Settings, timeout: float = 40.0) -> bool:
                 os.kill(pid, SIGINT)
         if time.monotonic() > deadline:
             raise BackendError(
-                f"the embedded back end (process {pid}) is still ending after {timeout:g} s",
-                hint=f"Wait for the running job, or end it at once with `kill -9 {pid}`: no finished job is lost.",
+                f"the embedded back end (process {pid}) is still ending after {seconds:g} s",
+                hint=f"Run `xtyl down` again to wait on, or end it with `kill -9 {pid}`: it stays stopped, its worker ends "
+                "after XTYL_SHUTDOWN_SECONDS, and no finished job is lost.",
             )
         time.sleep(POLL_SECONDS)
-    return _await_orphans(settings, deadline) or bool(asked)
+    return _await_orphans(settings, time.monotonic() + seconds) or bool(asked)
+
+
+def end_seconds(settings: Settings) -> float:
+    """The time that an orderly end may take: what running jobs get, by the settings here or of the back end, and some more."""
+    found = read_presence(settings.home)
+    return max(settings.shutdown_seconds, found.shutdown_seconds if found else 0.0) + END_SECONDS
 
 
 @contextmanager
@@ -210,21 +239,27 @@ def _no_socket(home: Path) -> str:
 
 def _join_clients(settings: Settings, deadline: float) -> None:
     """Count this process as a client until it ends. If a supervisor is ending, wait for it first."""
-    path = clients_lock(settings.home)
     with _joining:
-        known = _joined.get(settings.home)
-        if known is not None and is_same_file(known, path):
-            return
-        while (handle := shared(path)) is None:
+        while not _join(settings.home):
             if time.monotonic() > deadline:
                 raise BackendStartError(
                     f"an embedded back end in {settings.home} has been ending for {settings.start_seconds:g} s",
                     hint="Try again in a moment. " + DOCTOR,
                 )
             time.sleep(POLL_SECONDS)
-        if known is not None:
-            os.close(known)
-        _joined[settings.home] = handle
+
+
+def _join(home: Path) -> bool:
+    """Share the clients' lock, unless this process does; False while a supervisor holds it. Called with `_joining` held."""
+    known, path = _joined.get(home), clients_lock(home)
+    if known is not None and is_same_file(known, path):
+        return True
+    if (handle := shared(path)) is None:
+        return False
+    if known is not None:
+        os.close(known)
+    _joined[home] = handle
+    return True
 
 
 def _leave_clients() -> None:
@@ -252,7 +287,7 @@ def _find_or_start(settings: Settings, deadline: float, by_look: bool) -> str:
                     return presence.socket
             elif started is None or started.has_ended():
                 if by_look:
-                    _leave_alone(presence, settings)
+                    _leave_alone(read_end(settings.home), settings)
                 elif started is not None and presence is not None:
                     started.raise_if_ended(presence)
                 if starts == MOST_STARTS:

@@ -10,7 +10,7 @@ import sys
 
 import xtyl_engine
 from xtyl_engine.database.head import HEAD
-from xtyl_engine.embedded.state_file import PROTOCOL, Presence
+from xtyl_engine.embedded.state_file import PROTOCOL, Presence, SupervisorState
 from xtyl_engine.errors import BackendStartError, WorkflowException
 from xtyl_engine.settings import Settings
 
@@ -22,7 +22,10 @@ def other_settings(found: Presence, settings: Settings) -> dict[str, str]:
 
 
 def unlike(found: Presence, settings: Settings) -> str | None:
-    """Why this process leaves the start of a back end that died to others, in words; None where it would start the same."""
+    """Why this process leaves the start of a back end that died to others, in words; None where it would start the same, or where
+    nothing was left that could go on otherwise: it ended without work."""
+    if found.state is SupervisorState.IDLE:
+        return None
     wanted = settings.to_worker()
     theirs = {name: (value, wanted[name]) for name, value in other_settings(found, settings).items()}
     if _interpreter(found.python) != _interpreter(sys.executable):

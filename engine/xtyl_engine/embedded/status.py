@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xtyl_engine
 from xtyl_engine.embedded.redis_server import has_worker, ping
-from xtyl_engine.embedded.state_file import AT_WORK, Presence, SupervisorState, read_presence
+from xtyl_engine.embedded.state_file import AT_WORK, Presence, SupervisorState, read_end, read_presence
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.locks import clients_lock, exclusive, holder, supervisor_lock
 
@@ -35,7 +35,7 @@ class BackendStatus:
 def status(settings: Settings) -> BackendStatus:
     """The state of the embedded back end of this home."""
     pid = holder(supervisor_lock(settings.home))
-    found = read_presence(settings.home)
+    found = read_end(settings.home) if pid is None else read_presence(settings.home)
     here = found if pid is not None and found is not None and found.pid == pid else None
     socket = Path(here.socket) if here else None
     is_ready = socket is not None and has_worker(socket)

@@ -26,6 +26,9 @@ from xtyl_engine.embedded.state_file import (
     UNLESS_STOPPED,
     Presence,
     SupervisorState,
+    forget_unwanted,
+    note_unwanted,
+    read_end,
     read_presence,
     write_presence,
 )
@@ -64,6 +67,7 @@ class Supervisor:
         self._unknowns = 0
         presence = Presence.of_this_process(settings, SupervisorState.STARTING, str(self._socket))
         self._presence = replace(presence, settings=settings.to_worker())
+        forget_unwanted(settings.home)
         self._say()
 
     def run(self) -> int:
@@ -126,8 +130,8 @@ class Supervisor:
         with exclusive(clients_lock(self._settings.home)) as is_unused:
             if is_unused and not self._has_work():
                 log.info("this back end is not needed: no client, no work")
-                # Where the database could not be asked, there may be work: a look at it starts a back end again.
-                self._end(SupervisorState.ENDED if self._unknowns else SupervisorState.STOPPED)
+                # Where the database could not be asked, there may be work, which is to go on as it began.
+                self._end(SupervisorState.ENDED if self._unknowns else SupervisorState.IDLE)
                 return True
         self._last_client = time.monotonic() - max(0.0, self._settings.idle_seconds - ASK_SECONDS)
         return False
@@ -189,6 +193,8 @@ class Supervisor:
         return self._end(SupervisorState.FAILED, error=str(error), tail=tail)
 
     def _end(self, state: SupervisorState, *, error: str | None = None, tail: str = "") -> int:
+        if state is SupervisorState.STOPPED and self._is_home():
+            note_unwanted(self._settings.home)
         self._say(SupervisorState.STOPPING)
         self._worker.end(self._soft_seconds)
         self._server.end(0)
@@ -200,7 +206,7 @@ class Supervisor:
                 self._socket.with_name(NAME).unlink(missing_ok=True)
                 self._socket.parent.rmdir()
         # `down` may have come while it ended for another reason.
-        if state is SupervisorState.ENDED and self._asked(0) is SupervisorState.STOPPED:
+        if state is not SupervisorState.FAILED and self._asked(0) is SupervisorState.STOPPED:
             state = SupervisorState.STOPPED
         self._say(state, error=error, tail=tail)
         os.close(self._lock)
@@ -254,7 +260,7 @@ def main() -> int:
     alarm = _catch_signals()
     if (lock := acquire(supervisor_lock(settings.home))) is None:
         return 0
-    found = read_presence(settings.home) if UNLESS_STOPPED in sys.argv else None
+    found = read_end(settings.home) if UNLESS_STOPPED in sys.argv else None
     return 0 if found is not None and found.state in LEFT_ALONE else Supervisor(settings, lock, alarm).run()
 
 

@@ -19,7 +19,7 @@ from xtyl_engine.database.tables import attempt_logs, jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
-from xtyl_engine.queries.executions import Queries, no_op
+from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, next_start
 from xtyl_engine.scheduler.routing import awaited
@@ -61,23 +61,31 @@ _REVIEWS = (
 )
 
 
+def none_missing(is_begun: bool) -> None:
+    """Nothing is known to be missing; the default."""
+
+
 class Overviews:
     """Reads overviews of executions. Remembers each node's latest results until another of its jobs completes. `missing` says
-    what this process knows to be missing for work to go on."""
+    what this process knows to be missing for work to go on, and is told whether all that is left to do `is_begun`. With
+    `sees_worker` it looks for the worker itself, and a lease that ran out does not mean that it is gone: the clock may have
+    moved, the disk may be full."""
 
     def __init__(
         self,
         queries: Queries,
         store: ArtifactStore,
         rates: ClaimPolicy,
-        missing: Callable[[], str | None] = no_op,
+        missing: Callable[[bool], str | None] = none_missing,
         silent_seconds: float = 60.0,
+        sees_worker: bool = False,
     ):
         self._queries = queries
         self._store = store
         self._rates = rates
         self._missing = missing
         self._silent_seconds = silent_seconds
+        self._sees_worker = sees_worker
         self._lease: tuple[float, float] | None = None
         self._seen: dict[tuple[str, str, tuple[int, ...]], dict[str, Any]] = {}
         self._scanned: dict[str, tuple[int, Mapping[str, NodeCounts]]] = {}
@@ -231,7 +239,8 @@ class Overviews:
         if execution.state is ExecutionState.PAUSED:
             return "paused: `run.resume()` goes on"
         sums = {state: sum(node.counts.get(state, 0) for node in nodes.values()) for state in JobState}
-        if (sums[JobState.RUNNING] or sums[JobState.READY]) and (missing := self._missing()):
+        is_begun = not sums[JobState.READY]
+        if (sums[JobState.RUNNING] or not is_begun) and (missing := self._missing(is_begun)):
             return missing
         if sums[JobState.RUNNING]:
             return self._unattended(transaction)
@@ -256,13 +265,14 @@ class Overviews:
         lease, now = transaction.row(_LAST_LEASE) or (None, None)
         if lease is None:
             return None
-        if lease < now - UNSWEPT_SECONDS:
+        if not self._sees_worker and lease < now - UNSWEPT_SECONDS:
             return "a worker: the leases of its running jobs ran out, and no worker has put them back"
         moment, known = time.monotonic(), self._lease
         self._lease = known = known if known is not None and known[0] == lease else (lease, moment)
         if moment - known[1] < self._silent_seconds:
             return None
-        return f"a worker: the leases of its running jobs were not renewed for {self._silent_seconds:g} s"
+        advice = "; `xtyl doctor` looks for the cause" if self._sees_worker else ""
+        return f"a worker: the leases of its running jobs were not renewed for {self._silent_seconds:g} s{advice}"
 
     def _limit(self, transaction: Transaction, plan: Plan, ready: list[str]) -> str | None:
         shut = next_start(transaction, plan, ready, self._rates)

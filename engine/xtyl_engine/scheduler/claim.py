@@ -4,6 +4,7 @@ decides how many jobs, and which; the guard of the transition decides whether a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +36,14 @@ class Grant:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimant:
     """The process that claims: `owner` names it in leases, `asked` is when it asked, in seconds since its machine's boot, and
-    `at_work` is what it executes besides."""
+    `at_work` tells what it executes besides."""
 
     owner: str
     lease_seconds: float
     beat_seconds: float
     asked: float
     isolation: Isolation
-    at_work: AtWork
+    at_work: Callable[[], AtWork]
 
 
 def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claimant) -> Grant:

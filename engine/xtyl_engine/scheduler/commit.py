@@ -9,7 +9,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 
 from xtyl_engine.database.connection import Database, Transaction, may_pass
@@ -175,8 +174,8 @@ class Recorder:
             lease_seconds=self.lease_seconds,
             beat_seconds=self.beat_seconds,
             asked=since_boot(),
-            isolation=copy(self.isolation),
-            at_work=self._at_work_besides(requests),
+            isolation=Isolation(**vars(self.isolation)),
+            at_work=lambda: self._at_work_besides(requests),
         )
         executions = {id: LockedExecution(transaction, id, self.load) for id in ids}
         outcomes = {id: [o for r in requests for o in r.outcomes if o.claim.execution_id == id] for id in ids}

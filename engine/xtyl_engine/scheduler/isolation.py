@@ -46,12 +46,12 @@ class Isolation:
     _asked: float = 0.0
     _rests_until: float = 0.0
 
-    def bars(self, locked: LockedExecution, owner: str, at_work: AtWork) -> bool:
+    def bars(self, locked: LockedExecution, owner: str, at_work: Callable[[], AtWork]) -> bool:
         """Whether nothing of an execution may be claimed, for a suspect runs here, or one of another execution is to."""
         if not self._execution_id:
             return False
         if self._is_running:
-            is_over = self._suspect not in at_work.attempts and not _holds(locked, owner, sql.SUSPECT_HELD)
+            is_over = self._suspect not in at_work().attempts and not _holds(locked, owner, sql.SUSPECT_HELD)
         else:
             is_over = self._is_forgotten()
         if is_over:
@@ -62,7 +62,7 @@ class Isolation:
         return is_other or self._is_running
 
     def admitted(
-        self, locked: LockedExecution, owner: str, at_work: AtWork, found: list[tuple[Any, ...]]
+        self, locked: LockedExecution, owner: str, at_work: Callable[[], AtWork], found: list[tuple[Any, ...]]
     ) -> list[tuple[Any, ...]]:
         """Of an execution's ready jobs, those that may be claimed now: one suspect by itself, or others."""
         self.is_alone = False
@@ -76,8 +76,9 @@ class Isolation:
         self._asked = self.clock()
         if not self._execution_id:
             self._execution_id, self._began = locked.id, self._asked
-        self._is_running = not at_work.attempts and not _holds(locked, owner, sql.HELD)
-        self.is_alone = self._is_running and not at_work.left_behind
+        attempts, left_behind = at_work()
+        self._is_running = not attempts and not _holds(locked, owner, sql.HELD)
+        self.is_alone = self._is_running and not left_behind
         id, _, _, attempt, *_ = suspects[0]
         self._suspect = (id, attempt + 1)
         return suspects[:1] if self._is_running else []

@@ -31,7 +31,7 @@ class LockedExecution:
         if found is None:
             raise RunNotFound.of(execution_id)
         (
-            state,
+            self._stored,
             self.epoch,
             self.total,
             self.done,
@@ -45,7 +45,7 @@ class LockedExecution:
         ) = found
         self.transaction = transaction
         self.id = execution_id
-        self.state = ExecutionState(state)
+        self.state = ExecutionState(self._stored)
         self.max_parallel: int | None = limit
         # What is left of a control that goes on in steps; until it is done, the execution does not end by itself.
         self.unfinished: str | None = rest
@@ -89,7 +89,7 @@ class LockedExecution:
             self.changes.save(self.transaction, self.id, self.now)
             self._counted = self.sequence
         self.transaction.run(
-            sql.SAVE_EXECUTION,
+            sql.SAVE_EXECUTION if self.state == self._stored else sql.SAVE_STATE,
             {
                 "execution_id": self.id,
                 "state": str(self.state),

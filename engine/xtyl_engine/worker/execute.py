@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("xtyl")
 Trace = Callable[[Claim, Callable[[Claim], Outcome]], Outcome]
 UNREAD_SECONDS = 1.0
+# Until the job's own is read.
+USUAL_RETRY = Retry()
 COUNT_ITEMS = "Return Done(items=len(...)), the length of the list under the output's `items`."
 
 
@@ -110,7 +112,7 @@ class Executor:
         return came[0] if came else self._outcome(claim)
 
     def _outcome(self, claim: Claim) -> Outcome:
-        retry, asks_provider = Retry(), False
+        retry, asks_provider = USUAL_RETRY, False
         try:
             if (late := self._late(claim)) is not None:
                 return late

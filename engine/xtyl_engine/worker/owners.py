@@ -89,6 +89,8 @@ class Owners:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if (handle := acquire(made)) is not None:
                 os.write(handle, f"{self.pid} {process_start(self.pid)} {process_space()}".encode())
+                if self._handle is not None:
+                    os.close(self._handle)
                 self._handle = handle
                 # Under its name it is locked from the first moment: the others never take it for one left behind.
                 made.rename(self._path(self._word))

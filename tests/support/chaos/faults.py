@@ -300,7 +300,7 @@ def _freeze(place: Place, draw: Random, seconds: float) -> None:
 
 def _poisonous(rows: tuple[int, ...], notes: Path) -> xt.Workflow:
     """A workflow whose step runs in the worker, and ends it at these rows."""
-    given = {"notes": str(notes), "word": "row", "row": "{{ row }}", "bad": list(rows), "how": "leave", "seconds": 0.0}
+    given: dict[str, Any] = {"notes": str(notes), "word": "row", "row": "{{ row }}", "bad": list(rows), "how": "leave", "seconds": 0.0}
     return xt.Workflow("beside").node("poison", "die", **given)
 
 

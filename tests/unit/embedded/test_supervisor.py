@@ -103,7 +103,7 @@ def test_it_stays_for_a_client_and_ends_without(settings):
     client.kill()
     client.communicate()
     wait_until(lambda: status(settings).pid is None)
-    assert presence(settings.home).state is SupervisorState.STOPPED
+    assert presence(settings.home).state is SupervisorState.IDLE
     assert is_gone(found.worker_pid)
     assert is_gone(found.server_pid)
     assert not os.path.exists(os.path.dirname(found.socket))

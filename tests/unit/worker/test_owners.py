@@ -48,6 +48,17 @@ def lock_of(home: Path, name: str) -> Path:
     return home / "owners" / f"{name.split(':')[2]}.lock"
 
 
+def test_a_lock_made_anew_leaves_no_handle_open(tmp_path: Path) -> None:
+    """However often its file is removed, a process has one handle of its lock."""
+    owners = Owners(tmp_path)
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(3):
+        lock_of(tmp_path, owners.name).unlink()
+        owners.keep()
+    assert lock_of(tmp_path, owners.name).exists()
+    assert len(os.listdir("/dev/fd")) == before
+
+
 def test_a_process_that_reads_its_lock_lives(tmp_path: Path, start: Start) -> None:
     """A step that reads the files of its home gives the lock up: its pid says that it lives, and the next beat takes it again."""
     owners, other = Owners(tmp_path), start(tmp_path)
