@@ -84,8 +84,9 @@ class Runners:
         self._is_tidied = False
 
     def warm(self, python: str = sys.executable) -> None:
-        """Start the base launcher ahead of the first call."""
-        self._base(python)
+        """Start the base launcher ahead of the first call, which says why where it cannot be started."""
+        with suppress(TransientError):
+            self._base(python)
 
     def call(self, order: Order) -> tuple[bytes, int | None]:
         """Have a call made: its output as JSON, and its number of items. Raises the function's error, NodeTimeout, CallStopped,
