@@ -133,6 +133,30 @@ def test_a_process_that_is_killed_is_replaced_and_its_job_done(routed: Settings,
         wait_until(lambda: workers.deaths == 1)
 
 
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_prints_outlive_the_process_that_ran_the_job(routed: Settings, effects: Effects, pool: str) -> None:
+    """What a lost attempt printed up to a second before its worker was killed is kept, and the next attempt has its own."""
+
+    def work(word: str) -> str:
+        effects.note(word)
+        number = len(effects.lines())
+        sys.stdout.write(f"begun {number}\n")
+        xt.progress(number, 2)
+        if number == 1:
+            threading.Event().wait(300)
+        return word
+
+    with fleet(replace(routed, heavy=""), pool):
+        run = xt.Workflow("lost").call("work", work, word="{{ word }}").run(word="hat")
+        wait_until(lambda: str(run.logs("work")) == "begun 1")
+        [(_, pid, _)] = attempts(routed, run)
+        kill(pid)
+        assert run.wait(60).state == "completed"
+        logs = run.logs("work")
+    told = [(log.number, log.outcome, log.text, log.done, log.of) for log in logs]
+    assert told == [(1, "lost", "begun 1", 1.0, 2.0), (2, "completed", "begun 2", 2.0, 2.0)]
+
+
 def test_functions_leave_a_pool_of_processes_as_it_is(routed: Settings, effects: Effects) -> None:
     """One that ends its process, and one that outlives its time, cost their own rows alone; nothing of them is left."""
 

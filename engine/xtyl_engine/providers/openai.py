@@ -16,6 +16,7 @@ from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError, Work
 from xtyl_engine.limits import MAX_IMAGE_BYTES
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
 from xtyl_engine.providers.openai_errors import read_status
+from xtyl_engine.providers.registry import CUSTOMARY
 
 if TYPE_CHECKING:
     import openai
@@ -26,7 +27,8 @@ IMAGE_MODEL = "gpt-image-1"
 
 
 class OpenAIProvider:
-    """Text by chat completions and images by generations, at `OPENAI_BASE_URL` with `OPENAI_API_KEY`."""
+    """Text by chat completions and images by generations, at `OPENAI_BASE_URL` with `OPENAI_API_KEY`; also with
+    `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`, where these are set."""
 
     name = "openai"
 
@@ -74,19 +76,22 @@ class OpenAIProvider:
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
-        key = self._environment.get("OPENAI_API_KEY", "").strip()
-        if not key:
+        key = self._set("OPENAI_API_KEY")
+        if key is None:
             raise PermanentError(
                 "the openai provider has no key",
                 hint="Set OPENAI_API_KEY (any text for a local server) in the notebook, or where the workers of a shared back "
                 "end run; then `run.retry()`. Or use provider='offline'.",
             )
-        address = self._environment.get("OPENAI_BASE_URL", "").strip() or None
+        address = self._set("OPENAI_BASE_URL") or CUSTOMARY[self.name]
         try:
-            yield _connected(key, address)
+            yield _connected(key, address, self._set("OPENAI_ORG_ID"), self._set("OPENAI_PROJECT_ID"))
         except Exception as error:
             # `from None`: the SDK's own error can quote the request with the key in it.
-            raise _translated(error, key, address or "https://api.openai.com/v1") from None
+            raise _translated(error, key, address) from None
+
+    def _set(self, variable: str) -> str | None:
+        return self._environment.get(variable, "").strip() or None
 
     def _usage(self, answer: Any, model: str) -> Usage:
         usage = getattr(answer, "usage", None)
@@ -99,14 +104,14 @@ class OpenAIProvider:
         )
 
 
-_clients: dict[tuple[str, str | None], OpenAI] = {}
+_clients: dict[tuple[str | None, ...], OpenAI] = {}
 # The servers and models that ask for `max_completion_tokens`; kept here because each job has a new provider.
 _respelt: set[tuple[str, str]] = set()
 _lock = threading.Lock()
 
 
-def _connected(key: str, address: str | None) -> OpenAI:
-    """One client per server and key: making one takes tens of milliseconds, and it pools connections."""
+def _connected(key: str, address: str, organization: str | None, project: str | None) -> OpenAI:
+    """One client per server, key and account: making one takes tens of milliseconds, and it pools connections."""
     try:
         from openai import OpenAI
     except ImportError:
@@ -115,11 +120,15 @@ def _connected(key: str, address: str | None) -> OpenAI:
             hint='Install it there: pip install "xtyl-nb[openai]". Or end the back end with `xtyl down`, if your notebook\'s own '
             "Python has it: the next run starts it with that.",
         ) from None
+    place = (key, address, organization, project)
     with _lock:
-        if (key, address) not in _clients:
+        if place not in _clients:
             # The engine retries, visibly and with a bound, so the SDK must not.
-            _clients[key, address] = OpenAI(api_key=key, base_url=address, max_retries=0)
-        return _clients[key, address]
+            made = OpenAI(api_key=key, base_url=address, max_retries=0)
+            # What is not given, the SDK takes from this process's environment, which need not be that of the run's kernel.
+            made.organization, made.project = organization, project
+            _clients[place] = made
+        return _clients[place]
 
 
 def _completed(client: OpenAI, limit: int | None, *, model: str, **facts: Any) -> Any:

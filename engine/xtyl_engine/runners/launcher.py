@@ -114,6 +114,8 @@ def _launch(wire: RunnerLine, begin: Message) -> None:
                 runners.discard(message["reap"])
                 wire.send({"status": os.waitpid(message["reap"], 0)[1]})
             _bury(runners)
+    for pid in runners:
+        kill_all_of(pid)
     kill_all_of(os.getpid(), itself=False)
     os._exit(0)
 
@@ -160,7 +162,8 @@ def _import_ahead(function: Function) -> None:
 
 def _bury(runners: set[int]) -> None:
     """Wait for orphans that have ended here. A runner keeps its number until the worker asks for its end."""
-    with suppress(ChildProcessError):
+    # Where there is no such call, no orphans come here either.
+    with suppress(ChildProcessError, AttributeError):
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
             if ended.si_pid in runners:
                 return

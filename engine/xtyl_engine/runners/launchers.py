@@ -123,9 +123,11 @@ class Launcher:
 
     wire: RunnerLine
     scratch: str | None
+    _pid: int
     knows: frozenset[str] = frozenset()
     idle: deque[Runner] = field(default_factory=deque)
     is_gone: bool = False
+    _is_loading: bool = False
     # Held while a runner is forked: what waits for it may find another idle by then.
     forking: threading.Lock = field(default_factory=threading.Lock)
     _speaking: threading.Lock = field(default_factory=threading.Lock)
@@ -137,6 +139,7 @@ class Launcher:
             {"key": each.digest, "name": each.name, "python": each.python, "size": len(each.blob)} for each in packed
         ]
         wanted += [{"key": key, "size": 0} for key in preparation.references if key not in avoid]
+        self._is_loading = True
         self.wire.send({"load": wanted}, b"".join(each.blob for each in packed))
         at = ""
         try:
@@ -144,6 +147,7 @@ class Launcher:
                 message = heard(self.wire, patience, LOAD_SECONDS)
                 if "loaded" in message:
                     self.knows = frozenset(message["loaded"])
+                    self._is_loading = False
                     return
                 at = message["loading"]
         except LauncherGone:
@@ -195,6 +199,10 @@ class Launcher:
         with self._speaking:
             self.is_gone = True
             self.wire.close()
+        if self._is_loading:
+            # A module that does not return keeps it from seeing that.
+            with suppress(OSError):
+                os.kill(self._pid, signal.SIGKILL)
         while self.idle:
             self.idle.pop().close()
         if self.scratch is not None:
@@ -246,7 +254,7 @@ class Base:
                 if not self._greeted:
                     self._greet(patience)
                 self._wire.send(begin, handles=(theirs.fileno(),))
-                heard(self._wire, patience, START_SECONDS)
+                pid = int(heard(self._wire, patience, START_SECONDS)["pid"])
         except (LauncherGone, OSError) as error:
             self.close()
             ours.close()
@@ -259,7 +267,7 @@ class Base:
             raise _not_started(self._python, "it has ended") from error
         finally:
             theirs.close()
-        return Launcher(ours, scratch)
+        return Launcher(ours, scratch, pid)
 
     def _greet(self, patience: Patience) -> None:
         hello = heard(self._wire, patience, START_SECONDS)

@@ -25,6 +25,8 @@ TIDY_SECONDS = 5.0
 MOST_READS = 16
 # A launcher that ends while it loads is started again without the function it was at.
 MOST_STARTS = 20
+# On macOS a process that has loaded libraries cannot be forked safely: there each runner loads by itself.
+LOADS_AHEAD = sys.platform != "darwin"
 _ERRORS: Mapping[str, type[WorkflowException]] = {
     "transient": TransientError,
     "permanent": PermanentError,
@@ -70,8 +72,9 @@ class _Place:
 class Runners:
     """The launchers and runners of one worker process, which has so many slots."""
 
-    def __init__(self, slots: int, environ: Mapping[str, str] = os.environ):
+    def __init__(self, slots: int, environ: Mapping[str, str] = os.environ, *, loads_ahead: bool = LOADS_AHEAD):
         self._slots = slots
+        self._loads_ahead = loads_ahead
         self._environ = environ
         self._places: dict[str, _Place] = {}
         self._bases: dict[str, Base] = {}
@@ -81,8 +84,9 @@ class Runners:
         self._is_tidied = False
 
     def warm(self, python: str = sys.executable) -> None:
-        """Start the base launcher ahead of the first call."""
-        self._base(python)
+        """Start the base launcher ahead of the first call, which says why where it cannot be started."""
+        with suppress(TransientError):
+            self._base(python)
 
     def call(self, order: Order) -> tuple[bytes, int | None]:
         """Have a call made: its output as JSON, and its number of items. Raises the function's error, NodeTimeout, CallStopped,
@@ -211,7 +215,8 @@ class Runners:
         for _ in range(MOST_STARTS):
             launcher = self._base(preparation.python, preparation.path or ()).launch(preparation, order.patience)
             try:
-                launcher.load(preparation, place.avoid, order.patience)
+                if self._loads_ahead:
+                    launcher.load(preparation, place.avoid, order.patience)
             except BaseException as error:
                 launcher.close()
                 if not isinstance(error, (LauncherGone, OSError)):

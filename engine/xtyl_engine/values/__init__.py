@@ -12,6 +12,7 @@ __all__ = [
     "functions",
     "images",
     "loading",
+    "local_modules",
     "locks",
     "masking",
     "packing",
@@ -21,6 +22,7 @@ __all__ = [
     "recent",
     "references",
     "surroundings",
+    "uses",
     "variables",
     "versions",
 ]

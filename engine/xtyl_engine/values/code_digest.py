@@ -24,9 +24,28 @@ _EMPTY = {"EXTENDED_ARG", "NOP", "PUSH_NULL"}
 _SAME = {"LOAD_METHOD": "LOAD_ATTR"}
 # What the body of a class notes of its place and its words.
 _NOTES = {"__doc__", "__firstlineno__", "__static_attributes__"}
-# Of the names that Python and libraries give a class, those that say what was written.
-_WRITTEN = {"__slots__", "__annotations__", "__match_args__", "__dataclass_fields__", "__pydantic_fields__"}
-_FUNCTIONS = (FunctionType, classmethod, staticmethod, property)
+# What Python and pydantic note of classes and modules: places, words, and what they made of what was written.
+_PLACES = {
+    *(
+        "__abstractmethods__",
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations_cache__",
+        "__builtins__",
+        "__cached__",
+    ),
+    *(
+        "__dict__",
+        "__file__",
+        "__loader__",
+        "__module__",
+        "__name__",
+        "__orig_bases__",
+        "__package__",
+        "__parameters__",
+    ),
+    *("__path__", "__signature__", "__spec__", "__warningregistry__", "__weakref__", "_abc_impl", *_NOTES),
+}
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 
 
@@ -160,13 +179,17 @@ class _CodeWalk:
             sources = {each: self.imported.get(each) or source_digest(each) for each in imported_by(name)}
             self.named(f"source of {name}", sources)
         elif is_local(module):
-            self.named(f"module {name}", {key: value for key, value in vars(module).items() if key[:2] != "__"})
+            self.named(f"module {name}", {key: value for key, value in vars(module).items() if key not in _PLACES})
         else:
             self.feed("module", name)
 
     def instance(self, value: Any) -> None:
         """By the way in which it is pickled."""
-        found: Any = _reduced(value)
+        try:
+            found: Any = _reduced(value)
+        except TypeError:
+            # A part of Python's own in a class: what was packed beside it can be taken apart.
+            found = f"{type(value).__name__} {getattr(value, '__qualname__', '')}"
         if isinstance(found, str):
             self.feed("name", found)
             return
@@ -200,10 +223,8 @@ def _operations(code: CodeType) -> Iterator[tuple[object, ...]]:
 
 
 def _is_written(name: str, value: Any) -> bool:
-    if isinstance(value, (MemberDescriptorType, GetSetDescriptorType)) or name == "_abc_impl":
-        return False
-    is_ours = not (name.startswith("__") and name.endswith("__"))
-    return is_ours or name in _WRITTEN or isinstance(value, _FUNCTIONS)
+    is_made = isinstance(value, (MemberDescriptorType, GetSetDescriptorType)) or name.startswith("__pydantic_")
+    return name == "__pydantic_fields__" or not (is_made or name in _PLACES)
 
 
 def _home(value: Any) -> str | None:

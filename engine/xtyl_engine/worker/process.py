@@ -80,7 +80,9 @@ class Process:
         self.sweeper.start()
         self.keeper = keep_house(settings, self.database, lambda ids: forget_streams(settings.event_url, ids))
         threading.Thread(target=self._await_end, name="xtyl-end", daemon=True).start()
-        self.runners.warm()
+        if settings.pool != PREFORK:
+            # A process of a pool may never be asked for a call.
+            self.runners.warm()
 
     def _slots(self, app: Celery, settings: Settings, recorder: Recorder, executor: Executor) -> Slots:
         route = recorder.rates.route

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pandas as pd
 import redis
@@ -300,7 +301,14 @@ def _freeze(place: Place, draw: Random, seconds: float) -> None:
 
 def _poisonous(rows: tuple[int, ...], notes: Path) -> xt.Workflow:
     """A workflow whose step runs in the worker, and ends it at these rows."""
-    given: dict[str, Any] = {"notes": str(notes), "word": "row", "row": "{{ row }}", "bad": list(rows), "how": "leave", "seconds": 0.0}
+    given: dict[str, Any] = {
+        "notes": str(notes),
+        "word": "row",
+        "row": "{{ row }}",
+        "bad": list(rows),
+        "how": "leave",
+        "seconds": 0.0,
+    }
     return xt.Workflow("beside").node("poison", "die", **given)
 
 

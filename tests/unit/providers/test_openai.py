@@ -36,6 +36,21 @@ def provider(server):
     return get_provider("openai", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.url})
 
 
+def test_only_the_given_environment_counts(provider, server, monkeypatch):
+    """The SDK would read this process's variables too, which may be those of another kernel: its server, its account."""
+    provider.write(TextRequest(prompt="Hello", model="m"))
+    for name, value in (("BASE_URL", server.url), ("ORG_ID", "org-worker"), ("PROJECT_ID", "proj-worker")):
+        monkeypatch.setenv(f"OPENAI_{name}", value)
+    ours = {"OPENAI_API_KEY": f"{KEY}-other", "OPENAI_BASE_URL": server.url}
+    get_provider("openai", ours).write(TextRequest(prompt="Hello", model="m"))
+    get_provider("openai", {**ours, "OPENAI_ORG_ID": "org-kernel"}).write(TextRequest(prompt="Hello", model="m"))
+    sent = [headers for _, _, headers in server.requests]
+    assert [headers.get("openai-organization") for headers in sent] == [None, None, "org-kernel"]
+    assert [headers.get("openai-project") for headers in sent] == [None] * 3
+    get_provider("openai", {"OPENAI_API_KEY": f"{KEY}-far"})
+    assert str(list(module._clients.values())[-1].base_url) == "https://api.openai.com/v1/"
+
+
 def failure(action):
     with pytest.raises((TransientError, PermanentError)) as caught:
         action()

@@ -15,15 +15,16 @@ import pytest
 from servers import is_gone, wait_until
 from xtyl_engine.errors import FunctionRejected, NodeTimeout, PartialFailureError, PermanentError, TransientError
 from xtyl_engine.runners.launchers import Preparation
-from xtyl_engine.runners.patience import Patience
+from xtyl_engine.runners.patience import CallStopped, Patience
 from xtyl_engine.runners.pool import Order, RunnerDied, Runners
 from xtyl_engine.values.functions import PackedFunction
 from xtyl_engine.values.packing import wrap
 
 
-@pytest.fixture
-def runners() -> Iterator[Runners]:
-    made = Runners(4)
+@pytest.fixture(params=[True, False], ids=["loaded ahead", "loaded by runners"])
+def runners(request: pytest.FixtureRequest) -> Iterator[Runners]:
+    """The second way is that of macOS."""
+    made = Runners(4, loads_ahead=request.param)
     yield made
     made.close()
 
@@ -172,6 +173,20 @@ def test_calls_of_many_threads_are_made_at_once(caller: Caller) -> None:
     for thread in threads:
         thread.join()
     assert len(found) == 4
+
+
+def test_a_module_that_does_not_return_holds_up_its_call_alone(caller: Caller, tmp_path: Path) -> None:
+    """A call whose run is stopped while the module is loaded ends, and so does the process that loads it."""
+    path = str(tmp_path / "pid")
+
+    class Hanging:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return exec, (f"import os, time; open({path!r}, 'w').write(str(os.getpid())); time.sleep(3600)",)
+
+    hanging = Hanging()
+    with pytest.raises((CallStopped, NodeTimeout)):
+        caller.call(lambda: hanging, patience=Patience(1.0, lambda: os.path.exists(path)))
+    wait_until(lambda: is_gone(int(Path(path).read_text())))
 
 
 def test_nothing_is_left_when_the_pool_is_closed(runners: Runners, caller: Caller) -> None:

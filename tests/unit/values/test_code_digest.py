@@ -147,6 +147,9 @@ KINDS = {
     "lambda in a dict": "ways = {{'a': lambda x: x + {A}}}\ndef step(x):\n    return ways['a'](x)",
     "decorated": "import functools\ndef by(n):\n    def outer(f):\n        @functools.wraps(f)\n        def inner(**k):\n"
     "            return f(**k) * n\n        return inner\n    return outer\n@by({A})\ndef step(x):\n    return x",
+    "name with underscores": "class R:\n    __table__ = {A}\ndef step(x):\n    return R.__table__",
+    "protocol": "from typing import Protocol\nclass P(Protocol):\n    def y(self): ...\nclass R(P):\n    def y(self):\n"
+    "        return {A}\ndef step(x):\n    return R().y()",
     "attrs": "import attrs\n@attrs.define\nclass R:\n    y: int = {A}\ndef step(x):\n    return R().y",
     "total ordering": "import functools\n@functools.total_ordering\nclass R:\n    y = {A}\n    def __lt__(self, o):\n"
     "        return self.y < o.y\n    def __eq__(self, o):\n        return self.y == o.y\ndef step(x):\n    return R() <= R()",
@@ -200,7 +203,7 @@ def test_each_kind_of_thing_counts(kind: str, of_kinds: dict[str, list[str]]) ->
     assert first == again != other
 
 
-PRICING = 'RATE = 2\ndef total(x):\n    """Words."""\n    return x * RATE\n'
+PRICING = '__version__ = "1"\nRATE = 2\ndef total(x):\n    """Words."""\n    return x * RATE\n'
 LOCKED = f"import threading\nfrom rates import PLUS\nLOCK = threading.Lock()\n{PRICING[:-1]} + PLUS if LOCK else 0\n"
 WAYS = {
     "imported": "import pricing\ndef step(x):\n    return pricing.total(x)",
@@ -227,6 +230,9 @@ def test_a_module_counts(way: str, source: str, tmp_path: Path) -> None:
     (tmp_path / "pricing.py").write_text(source.replace("RATE = 2", "RATE = 30"))
     changed = digest()
     assert changed != first
+    if way == "imported":
+        (tmp_path / "pricing.py").write_text(source.replace('"1"', '"2"'))
+        assert digest() not in (first, changed)
     if source == LOCKED:
         (tmp_path / "rates.py").write_text("PLUS = 10\n")
         assert digest() not in (first, changed)
