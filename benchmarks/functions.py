@@ -2,7 +2,7 @@
 
 `--against FOLDER` measures the same by turns with the environment of another checkout, `FOLDER/.venv`, so that both are of one
 sitting: the machine is as busy for one as for the other. Each measures in a process of its own, on an embedded back end of its
-own with 16 slots. Functions are defined here, as in a notebook's cell. Medians; times in seconds.
+own with 16 slots, or `XTYL_SLOTS` of them. Functions are defined here, as in a notebook's cell. Medians; times in seconds.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def answer() -> None:
     """Take the figures that standard input names, one a line, and say each as a line of JSON."""
     with tempfile.TemporaryDirectory(prefix="xf") as folder:
         os.environ["XTYL_HOME"] = folder
-        os.environ["XTYL_SLOTS"] = str(SLOTS)
+        os.environ.setdefault("XTYL_SLOTS", str(SLOTS))
         try:
             for line in sys.stdin:
                 name = line.strip()
@@ -315,7 +315,7 @@ def main() -> None:
     theirs = Measured(str(options.against / ".venv/bin/python")) if options.against else None
     try:
         print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}; medians of {runs}")
-        print(f"{ours.take('versions')}; {SLOTS} slots", end="\n\n")
+        print(f"{ours.take('versions')}; {os.environ.get('XTYL_SLOTS', SLOTS)} slots", end="\n\n")
         if names := [name for name in FIGURES if name in parts]:
             print_figures(ours, theirs, names, runs)
         if "memory" in parts:

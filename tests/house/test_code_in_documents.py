@@ -67,6 +67,7 @@ NOT_HERE = {
     "python benchmarks/recovery.py": "measures for minutes",
     "python benchmarks/fairness.py": "measures for minutes",
     "python benchmarks/listeners.py": "measures for minutes",
+    "python benchmarks/functions.py": "measures for minutes",
     "python benchmarks/load.py": "measures for an hour",
     "python benchmarks/load.py --part hundred": "measures for minutes",
 }
