@@ -158,18 +158,23 @@ class DirectBackend:
         is_said = self.settings.redis_url is None or bool(os.environ.get("XTYL_ACCEPT_FUNCTIONS"))
         return is_said and not self.settings.accept_functions
 
-    def _pack(self, functions: Functions, id: str) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
+    def _pack(self, functions: Functions, run: str) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
         """The functions as their nodes name them, and those that are packed and sent along."""
         stored: dict[str, dict[str, Any]] = {}
         packed = {}
+        # Steps of one function, which is packed once.
+        first: dict[int, str] = {}
         for node, function in functions.items():
+            if (same := first.setdefault(id(function), node)) != node:
+                stored[node] = stored[same]
+                continue
             name = reference(function)
             if name is not None:
                 stored[node] = {"reference": name, "digest": code_digest(function)}
             elif self._takes_no_functions():
                 raise not_taken("this back end", function_name(function), node=node)
             else:
-                made = pack(function, key=load_key(self.settings.key_file), execution_id=id)
+                made = pack(function, key=load_key(self.settings.key_file), execution_id=run)
                 packed[made.digest] = made
                 stored[node] = made.stored()
         return stored, list(packed.values())
