@@ -134,6 +134,32 @@ def test_what_functions_import_when_they_run_is_loaded_once() -> None:
     assert run.wait(60).frame()["work"].tolist() == [True] * 8
 
 
+def test_a_kernel_s_runs_share_what_they_import(home, effects, tmp_path, monkeypatch) -> None:
+    """An installed module is imported once for the runs of a kernel, and once more when its variables have changed, on which what
+    the module does may depend."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    (site / "slow_to_come.py").write_text(
+        f"import os\nwith open({effects.path!r}, 'a') as file:\n    file.write('x\\n')\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+
+    def work(n: int) -> bool:
+        import slow_to_come  # type: ignore[import-not-found]
+
+        return bool(slow_to_come)
+
+    flow = xt.Workflow("shared").call("work", work, n="{{ n }}")
+    assert flow.run(rows(4)).wait(60).state == "completed"
+    # The run's own, and the one from which those that follow begin.
+    wait_until(lambda: len(effects.lines()) == 2)
+    assert flow.run(rows(4)).wait(60).state == "completed"
+    assert len(effects.lines()) == 2
+    monkeypatch.setenv("SLOW_TO_COME", "changed")
+    assert flow.run(rows(4)).wait(60).state == "completed"
+    wait_until(lambda: len(effects.lines()) == 4)
+
+
 def test_each_runner_has_random_numbers_of_its_own():
     """Processes that were forked from one, which had loaded numpy, do not draw the same numbers."""
 

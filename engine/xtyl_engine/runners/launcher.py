@@ -1,5 +1,6 @@
-"""The process that forks runners. The base launcher is executed by a worker, stays as it is, and forks one launcher for each run;
-that one takes the run's surroundings, loads its functions and forks its runners. No launcher ever calls a function.
+"""The process that forks runners. The base launcher is executed by a worker, and forks one for each kernel, which takes its
+surroundings and imports what its runs have needed; that one forks a launcher for each run, which loads the run's functions and
+forks its runners. No launcher ever calls a function.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from xtyl_engine.runners.runner import serve
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.functions import PYTHON
 from xtyl_engine.values.loading import load, load_reference
-from xtyl_engine.values.local_modules import source_digest
+from xtyl_engine.values.local_modules import is_local, source_digest
 from xtyl_engine.values.uses import all_imports
 
 FAILED = 70
@@ -41,13 +42,35 @@ def main() -> NoReturn:
     import_module("cloudpickle")
     gc.collect()
     gc.freeze()
+    _serve_runs(wire)
+
+
+def _serve_runs(wire: RunnerLine) -> NoReturn:
+    """Fork a launcher for each run, or for each kernel, and import what their functions turned out to need."""
     # Nothing asks how a launcher ended, so none is waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while (message := _next(wire)) is not None:
-        handle = wire.handles.pop(0)
-        wire.send({"pid": _fork(lambda other: _launch(other, message), wire, handle)})
+        if "import" in message:
+            _import(message["import"])
+            continue
+        work = _stay if "stays" in message else _launch
+        wire.send({"pid": _fork(partial(work, begin=message), wire, wire.handles.pop(0))})
     kill_all_of(os.getpid(), itself=False)
     os._exit(0)
+
+
+def _stay(wire: RunnerLine, begin: Message) -> None:
+    """Be the launcher of one kernel."""
+    _surround(begin)
+    _serve_runs(wire)
+
+
+def _import(names: list[str]) -> None:
+    for name in names:
+        with suppress(Exception, SystemExit):
+            import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 def _stand_alone(wire: RunnerLine) -> None:
@@ -97,6 +120,7 @@ def _launch(wire: RunnerLine, begin: Message) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     adopt_orphans()
+    known = frozenset(sys.modules)
     _surround(begin)
     store = ArtifactStore(begin["artifacts"], patience_seconds=begin["patience"])
     functions: dict[str, Function] = {}
@@ -106,6 +130,7 @@ def _launch(wire: RunnerLine, begin: Message) -> None:
             message, body = wire.receive()
             if "load" in message:
                 _load(wire, functions, message["load"], body)
+                wire.send({"loaded": list(functions), "modules": _installed_since(known)})
             elif "fork" in message:
                 pid = _fork(partial(serve, functions=functions, store=store), wire, wire.handles.pop())
                 runners.add(pid)
@@ -130,7 +155,8 @@ def _surround(begin: Message) -> None:
         os.environ[_BACKEND] = _PICTURES
     if (path := begin.get("path")) is not None:
         sys.path[:] = path
-    os.chdir(begin["folder"])
+    if (folder := begin.get("folder")) is not None:
+        os.chdir(folder)
     # Functions of a notebook name this module as theirs; what the launcher itself is does not concern them.
     sys.modules["__main__"] = types.ModuleType("__main__")
 
@@ -148,7 +174,11 @@ def _load(wire: RunnerLine, functions: dict[str, Function], wanted: list[Message
     # What is loaded stays, so runners need not look through it, and share its memory.
     gc.collect()
     gc.freeze()
-    wire.send({"loaded": list(functions)})
+
+
+def _installed_since(known: frozenset[str]) -> list[str]:
+    """The installed modules that were loaded meanwhile, in their order. Only these mean the same to every run of a kernel."""
+    return [name for name, module in list(sys.modules.items()) if name not in known and not is_local(module)]
 
 
 def _import_ahead(function: Function) -> None:

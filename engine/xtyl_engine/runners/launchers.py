@@ -6,28 +6,20 @@ import os
 import select
 import shutil
 import signal
-import tempfile
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
+from xtyl_engine.errors import WorkflowException
 from xtyl_engine.runners.patience import Patience
 from xtyl_engine.runners.processes import kill_all_of
-from xtyl_engine.runners.protocol import PROTOCOL, Message, RunnerLine, wire_pair
+from xtyl_engine.runners.protocol import Message, RunnerLine, wire_pair
 from xtyl_engine.values.functions import PackedFunction
 
-# What belongs to no run must not be found in the folder in which the worker was started. A kernel may have found this package on
-# its import path alone.
-_CODE = "import sys; sys.path += sys.argv[1:]; from xtyl_engine.runners.launcher import main; main()"
-INSTALL = "Install xtyl-nb there (`pip install xtyl-nb`, the release that the worker has), then `run.retry()`."
-_TAKEN = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD", "SIGUSR1", "SIGUSR2")
 # A module that takes longer is loaded by each runner for itself.
 LOAD_SECONDS = 60.0
-START_SECONDS = 60.0
 READ_BYTES = 65_536
 Sink = Callable[[bytes], None]
 
@@ -125,6 +117,8 @@ class Launcher:
     scratch: str | None
     _pid: int
     knows: frozenset[str] = frozenset()
+    # The installed modules that its functions needed, and that those it was forked from had not loaded.
+    modules: Sequence[str] = ()
     idle: deque[Runner] = field(default_factory=deque)
     is_gone: bool = False
     _is_loading: bool = False
@@ -146,7 +140,7 @@ class Launcher:
             while True:
                 message = heard(self.wire, patience, LOAD_SECONDS)
                 if "loaded" in message:
-                    self.knows = frozenset(message["loaded"])
+                    self.knows, self.modules = frozenset(message["loaded"]), message["modules"]
                     self._is_loading = False
                     return
                 at = message["loading"]
@@ -209,78 +203,6 @@ class Launcher:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-class Base:
-    """The base launcher of one interpreter, with the import path of the first run that needs it behind its own. It ends, with all
-    that came of it, when it is closed or its worker ends."""
-
-    def __init__(self, python: str, environ: Mapping[str, str], path: Sequence[str] = ()):
-        self._wire, theirs = wire_pair()
-        try:
-            self._pid = os.posix_spawn(
-                python,
-                [python, "-P", "-c", _CODE, *path],
-                environ,
-                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
-                setsigmask=(),
-                setsigdef=[getattr(signal, name) for name in _TAKEN],
-            )
-        except OSError as error:
-            self._wire.close()
-            raise _not_started(python, str(error.strerror)) from error
-        finally:
-            theirs.close()
-        self._speaking = threading.Lock()
-        self.close = weakref.finalize(self, _end, self._wire, self._pid)
-        self._python = python
-        self._greeted = False
-
-    @property
-    def is_closed(self) -> bool:
-        return not self.close.alive
-
-    def launch(self, preparation: Preparation, patience: Patience) -> Launcher:
-        """Fork a launcher for a run. Raises TransientError where there is no base any more."""
-        ours, theirs = wire_pair()
-        scratch = tempfile.mkdtemp(prefix="xtyl-") if preparation.folder is None else None
-        begin = {
-            "folder": preparation.folder or scratch,
-            "path": preparation.path,
-            "variables": None if preparation.variables is None else dict(preparation.variables),
-            "artifacts": preparation.artifacts,
-            "patience": preparation.patience,
-        }
-        try:
-            with self._speaking:
-                if not self._greeted:
-                    self._greet(patience)
-                self._wire.send(begin, handles=(theirs.fileno(),))
-                pid = int(heard(self._wire, patience, START_SECONDS)["pid"])
-        except (LauncherGone, OSError) as error:
-            self.close()
-            ours.close()
-            if not self._greeted:
-                # Its first words come after its imports.
-                raise PermanentError(
-                    f"{self._python} cannot run functions: it ends before it can, as it does where this package is not installed",
-                    hint=INSTALL + " The worker's log has its last words.",
-                ) from error
-            raise _not_started(self._python, "it has ended") from error
-        finally:
-            theirs.close()
-        return Launcher(ours, scratch, pid)
-
-    def _greet(self, patience: Patience) -> None:
-        hello = heard(self._wire, patience, START_SECONDS)
-        if hello.get("protocol") != PROTOCOL:
-            self.close()
-            raise PermanentError(
-                f"{self._python} has another release of this package than the worker: it speaks protocol "
-                f"{hello.get('protocol')} and not {PROTOCOL}",
-                hint=INSTALL,
-            )
-        self._greeted = True
-
-
 def heard(wire: RunnerLine, patience: Patience, seconds: float) -> Message:
     """The next message of a launcher. Raises LauncherGone when it has ended or says nothing for so long, and as Patience does."""
     left = seconds
@@ -295,16 +217,3 @@ def heard(wire: RunnerLine, patience: Patience, seconds: float) -> Message:
             raise LauncherGone
         patience.check()
     return frame[0]
-
-
-def _not_started(python: str, why: str) -> TransientError:
-    return TransientError(
-        f"the process for functions did not start with {python}: {why}",
-        hint="Look into the worker's log for its last words.",
-    )
-
-
-def _end(wire: RunnerLine, pid: int) -> None:
-    wire.close()
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)

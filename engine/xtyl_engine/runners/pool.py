@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 
 from xtyl_engine.errors import PartialFailureError, PermanentError, TransientError, WorkflowException
 from xtyl_engine.runners.admission import Admission, Flight
-from xtyl_engine.runners.launchers import Base, Launcher, LauncherGone, Preparation, Runner, Sink
+from xtyl_engine.runners.launchers import Launcher, LauncherGone, Preparation, Runner, Sink
 from xtyl_engine.runners.patience import Patience
 from xtyl_engine.runners.protocol import Message
+from xtyl_engine.runners.stems import Stem
 
 IDLE_SECONDS = 30.0
+# A kernel runs its cells again after a while; then what they import is still there.
+STEM_SECONDS, MOST_STEMS = 600.0, 4
 TIDY_SECONDS = 5.0
 # As often as the largest pipe takes to be emptied.
 MOST_READS = 16
@@ -62,6 +65,7 @@ class _Place:
     """What one run has here."""
 
     starting: threading.Lock = field(default_factory=threading.Lock)
+    stem: Stem | None = None
     launcher: Launcher | None = None
     preparation: Preparation | None = None
     avoid: set[str] = field(default_factory=set)
@@ -77,7 +81,9 @@ class Runners:
         self._loads_ahead = loads_ahead
         self._environ = environ
         self._places: dict[str, _Place] = {}
-        self._bases: dict[str, Base] = {}
+        self._bases: dict[str, Stem] = {}
+        self._stems: dict[object, Stem] = {}
+        self._branching = threading.Lock()
         self._changing = threading.Condition()
         self._living = 0
         self._admission = Admission(on_short=self._shed)
@@ -213,7 +219,8 @@ class Runners:
             place.launcher.close()
         preparation = place.preparation = order.prepare()
         for _ in range(MOST_STARTS):
-            launcher = self._base(preparation.python, preparation.path or ()).launch(preparation, order.patience)
+            stem = place.stem = self._stem(preparation, order.patience)
+            launcher = stem.launch(preparation, order.patience)
             try:
                 if self._loads_ahead:
                     launcher.load(preparation, place.avoid, order.patience)
@@ -223,15 +230,40 @@ class Runners:
                     raise
             else:
                 self._tidy_from_now_on()
+                if launcher.modules:
+                    stem.learn(launcher.modules)
                 return launcher
         raise RunnerDied("functions of this run end the process that loads them", hint="Look into the worker's log.")
 
-    def _base(self, python: str, path: Sequence[str] = ()) -> Base:
+    def _stem(self, preparation: Preparation, patience: Patience) -> Stem:
+        """What the launcher of a run is forked from. Runs of one kernel share it, those with the variables and import
+        path of the worker the base."""
+        base = self._base(preparation.python, preparation.path or ())
+        if preparation.path is None and preparation.variables is None:
+            return base
+        key = preparation.python, preparation.path, tuple(sorted((preparation.variables or {}).items()))
+        with self._branching:
+            stem = self._stems.get(key)
+            if stem is None or stem.is_closed:
+                self._drop_stems(STEM_SECONDS, MOST_STEMS)
+                stem = self._stems[key] = base.branch(preparation, patience)
+            return stem
+
+    def _base(self, python: str, path: Sequence[str] = ()) -> Stem:
         with self._changing:
             base = self._bases.get(python)
             if base is None or base.is_closed:
-                base = self._bases[python] = Base(python, self._environ, path)
+                base = self._bases[python] = Stem.executed(python, self._environ, path)
             return base
+
+    def _drop_stems(self, seconds: float, most: int) -> None:
+        """End those of kernels that no run is from: not used for so long, or the oldest where there are too many."""
+        in_use = {id(place.stem) for place in list(self._places.values())}
+        unused = [(key, stem) for key, stem in self._stems.items() if id(stem) not in in_use]
+        limit = time.monotonic() - seconds
+        for place, (key, stem) in enumerate(sorted(unused, key=lambda each: each[1].used)):
+            if stem.used < limit or len(unused) - place > most:
+                self._stems.pop(key).close()
 
     def _tidy_from_now_on(self) -> None:
         with self._changing:
@@ -240,7 +272,7 @@ class Runners:
                 threading.Thread(target=self._tidy, name="xtyl-runners", daemon=True).start()
 
     def _tidy(self) -> None:
-        """End launchers whose runs have nothing here, until there is none."""
+        """End launchers of runs that have nothing here, and of kernels that start none, until there is none."""
         while True:
             with self._changing:
                 self._changing.wait(TIDY_SECONDS)
@@ -248,10 +280,12 @@ class Runners:
                 old = [run for run, place in self._places.items() if not place.calls and place.used < limit]
                 ended = [self._places.pop(run) for run in old]
                 kept = [place.launcher for place in self._places.values() if place.launcher is not None]
-                if not self._places:
+                if not self._places and not self._stems:
                     self._is_tidied = False
             for place in ended:
                 self._close(place)
+            with self._branching:
+                self._drop_stems(STEM_SECONDS, MOST_STEMS)
             for launcher in kept:
                 with suppress(IndexError):
                     while launcher.idle[0].idle_since < limit or self._living > self._slots:
@@ -268,12 +302,13 @@ class Runners:
         """End every launcher and every runner, also those at a call."""
         with self._changing:
             places, self._places = list(self._places.values()), {}
-            bases, self._bases = list(self._bases.values()), {}
+            stems, self._stems = [*self._stems.values(), *self._bases.values()], {}
+            self._bases = {}
             self._changing.notify_all()
         for place in places:
             self._close(place)
-        for base in bases:
-            base.close()
+        for stem in stems:
+            stem.close()
 
 
 def _refuse(order: Order, preparation: Preparation | None) -> None:

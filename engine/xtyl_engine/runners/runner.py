@@ -119,6 +119,9 @@ def kept(streams: PrintStreams) -> Callable[[], None]:
     """Keep what a call may change in the process; what is returned puts it back. Whatever else a function changes, such as the
     globals of its module, stays in this runner."""
     folder, variables, path = os.getcwd(), dict(os.environ), list(sys.path)
+    # Through its own face each variable is decoded: 40 us for each call.
+    held: dict[Any, Any] = vars(os.environ)["_data"]
+    as_held = dict(held)
     stdin = sys.stdin
     mask = os.umask(0o022)
     os.umask(mask)
@@ -127,7 +130,7 @@ def kept(streams: PrintStreams) -> Callable[[], None]:
         os.umask(mask)
         with suppress(OSError):
             os.chdir(folder)
-        if dict(os.environ) != variables:
+        if held != as_held:
             os.environ.clear()
             os.environ.update(variables)
         if sys.path != path:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from xtyl_engine.errors import PermanentError, TransientError
-from xtyl_engine.runners.launchers import Base, Preparation
+from xtyl_engine.runners.launchers import Preparation
 from xtyl_engine.runners.patience import Patience
+from xtyl_engine.runners.stems import Stem
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def bare(tmp_path: Path) -> str:
 
 
 def launch(python: str, folder: Path, path: tuple[str, ...]) -> None:
-    base = Base(python, os.environ, path)
+    base = Stem.executed(python, os.environ, path)
     try:
         preparation = Preparation(python=python, folder=str(folder), path=path, artifacts=str(folder))
         base.launch(preparation, Patience(60.0, lambda: False)).close()
