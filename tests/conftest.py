@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,11 @@ settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The URL of a real PostgreSQL, started for this session."""
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+    # Not in pytest's folder: the server of a root session runs as another user, and each further session of pytest, such as those
+    # that tests start, closes that folder to all others. The server then crashes at its next look at its data.
+    with tempfile.TemporaryDirectory(prefix="xtyl-pg-") as folder, postgres_server(Path(folder) / "data") as url:
         yield url
 
 
