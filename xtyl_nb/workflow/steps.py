@@ -295,8 +295,8 @@ def call(
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
             TransientError, ConnectionError and TimeoutError are tried again, no other.
-        timeout: Seconds that an attempt may take before its process is ended; no limit by default.
-        cache: True reuses the value of the same code, helpers and values, for the same arguments.
+        timeout: Seconds that an attempt may take before its process is ended; default: none.
+        cache: True reuses the value of the same code, helpers, values and arguments.
         depends: Installed packages or modules whose versions count too, by name: ["pandas"].
         **arguments: The function's keyword arguments. A text is Jinja; one that is an
             expression, such as "{{ price }}", passes the value itself, a stored file as an
