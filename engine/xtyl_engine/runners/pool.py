@@ -78,7 +78,7 @@ class Runners:
 
     def __init__(self, slots: int, environ: Mapping[str, str] = os.environ, *, loads_ahead: bool = LOADS_AHEAD):
         self._slots = slots
-        self._loads_ahead = loads_ahead
+        self.loads_ahead = loads_ahead
         self._environ = environ
         self._places: dict[str, _Place] = {}
         self._bases: dict[str, Stem] = {}
@@ -222,7 +222,7 @@ class Runners:
             stem = place.stem = self._stem(preparation, order.patience)
             launcher = stem.launch(preparation, order.patience)
             try:
-                if self._loads_ahead:
+                if self.loads_ahead:
                     launcher.load(preparation, place.avoid, order.patience)
             except BaseException as error:
                 launcher.close()

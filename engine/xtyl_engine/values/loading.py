@@ -19,6 +19,7 @@ from typing import Any, NewType
 from xtyl_engine.errors import FunctionRejected, with_article
 from xtyl_engine.values.functions import PYTHON, Function, PackedFunction, verify
 from xtyl_engine.values.local_modules import OURS, SourceChanged, check_source
+from xtyl_engine.values.pins import pin
 from xtyl_engine.values.recent import Recent
 from xtyl_engine.values.references import MOVED, resolve
 
@@ -39,7 +40,7 @@ def unpack(packed: PackedFunction, *, key: bytes, execution_id: str) -> Function
 
 def load(blob: bytes, *, name: str, python: str, is_alone: bool = True) -> Function:
     """The function of a blob that `verify` has passed: loading runs what it holds. In a process that is its run's alone, local
-    modules that it imports when it runs are the kernel's. Raises FunctionRejected."""
+    modules that it imports when it runs are the kernel's, and stay so. Raises FunctionRejected."""
     if python != PYTHON:
         raise FunctionRejected(
             f"{name}() was packed by Python {python}, and this worker runs {PYTHON}",
@@ -75,7 +76,7 @@ def _loaded(blob: bytes, is_alone: bool) -> Function:
         for name, module in part.get("modules", {}).items() if is_alone else ():
             sys.modules.setdefault(name, module)
         for name, digest in part.get("imported", {}).items():
-            check_source(name, digest)
+            (pin if is_alone else check_source)(name, digest)
         for file, numbered in part.get("lines", {}).items():
             _remember_source(file, numbered)
 

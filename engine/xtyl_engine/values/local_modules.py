@@ -48,7 +48,7 @@ def local_modules() -> dict[str, ModuleType]:
 def source_digest(name: str) -> str | None:
     """A digest of what an import of a local module would find: of its code without comments and docstrings, or of its
     bytes if it has no source. None for one that is installed or is not there. Nothing is imported."""
-    spec = _find(name)
+    spec = find_module(name)
     if spec is None or spec.origin is None or not isabs(spec.origin) or _is_installed(spec.origin):
         return None
     text = source(name)
@@ -64,7 +64,7 @@ def check_source(name: str, digest: str) -> None:
 
 def source(name: str) -> str | None:
     """The text that an import of a module would read."""
-    spec = _find(name)
+    spec = find_module(name)
     read = getattr(spec.loader, "get_source", None) if spec else None
     try:
         text = read(name) if read else None
@@ -92,7 +92,7 @@ def parents(name: str) -> Iterator[str]:
 
 
 def _imports(name: str) -> Iterator[str]:
-    spec = _find(name)
+    spec = find_module(name)
     package = name if spec and spec.submodule_search_locations is not None else name.rpartition(".")[0]
     for node in ast.walk(_parsed(source(name) or "")):
         if isinstance(node, ast.Import):
@@ -131,7 +131,7 @@ def _digest(text: str) -> str:
     return sha256((ast.dump(tree) if tree.body else text).encode("utf-8", "replace")).hexdigest()
 
 
-def _find(name: str) -> ModuleSpec | None:
+def find_module(name: str) -> ModuleSpec | None:
     """The spec of a module, as an import finds it. `importlib.util.find_spec` imports its packages."""
     if not all(part.isidentifier() for part in name.split(".")):
         return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -44,6 +46,7 @@ class Caller:
         arguments = given.pop("arguments", {})
         preparation = Preparation(
             python=sys.executable,
+            path=given.pop("path", None),
             artifacts=str(self._folder),
             packed=tuple(packed),
             references=(key,) if isinstance(function, str) else (),
@@ -187,6 +190,37 @@ def test_a_module_that_does_not_return_holds_up_its_call_alone(caller: Caller, t
     with pytest.raises((CallStopped, NodeTimeout)):
         caller.call(lambda: hanging, patience=Patience(1.0, lambda: os.path.exists(path)))
     wait_until(lambda: is_gone(int(Path(path).read_text())))
+
+
+def test_a_module_that_only_the_function_imports_is_edited(
+    runners: Runners, caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever process loads the function keeps the module that the kernel had, though none has imported it yet; one that loads
+    it after the edit refuses it by the module's name. Each runner makes the module anew."""
+    module = tmp_path / "prices_within.py"
+    text = "import os\nPID = os.getpid()\nPRICE = 1\n"
+    module.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def price(asked: bool) -> list[Any]:
+        if not asked:
+            return [os.getpid()]
+        import prices_within  # type: ignore[import-not-found]
+
+        return [prices_within.PRICE, os.getpid() == prices_within.PID]
+
+    path = tuple(sys.path)
+    first, second, third = [caller.order(price, arguments={"asked": asked}, path=path) for asked in (False, True, True)]
+    (pid,) = json.loads(runners.call(first)[0])["items"]
+    module.write_text(text.replace("1", "333"))
+    assert json.loads(runners.call(second)[0])["items"] == [1, True]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: is_gone(pid))
+    if runners.loads_ahead:
+        assert json.loads(runners.call(third)[0])["items"] == [1, True]
+    else:
+        with pytest.raises(PermanentError, match=r"the module prices_within, which price\(\) imports"):
+            runners.call(third)
 
 
 def test_nothing_is_left_when_the_pool_is_closed(runners: Runners, caller: Caller) -> None:
