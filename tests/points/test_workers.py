@@ -49,9 +49,9 @@ class Case:
     effects: Path
     database_url: str
 
-    def submit(self, seconds: float = 0.4, **variables: str) -> None:
+    def submit(self, **variables: str) -> None:
         """A kernel that submits, and may die while it does."""
-        command = [sys.executable, str(SUPPORT / "points_client.py"), str(self.effects), str(seconds)]
+        command = [sys.executable, str(SUPPORT / "points_client.py"), str(self.effects)]
         environ = self.settings.child_environ(os.environ) | {"XTYL_ACCEPT_FUNCTIONS": "1"} | variables
         subprocess.run(command, env=environ, stderr=subprocess.DEVNULL, check=False, timeout=60)
 
@@ -111,14 +111,20 @@ def job_name(node: str, item: str) -> str:
 def drive(case: Case, workers: Fleet, crash: str) -> None:
     """Submit a run, bring it to the failpoint, and wait for its end."""
     point = Point(crash.partition("=")[0])
-    # A job that the ending worker gives back, or that its death loses, must be running at that moment.
-    case.submit(seconds=3.0 if point in SHUTDOWNS else 2.0 if point in SWEEPS else 0.4)
-    if point in SWEEPS:
+    if point in SWEEPS | SHUTDOWNS:
+        # A job that the ending worker gives back, or that its death loses, must be running at that moment.
+        held = Path(f"{case.effects}.held")
+        held.touch()
+        case.submit()
         wait_until(case.lines)
-        kill(workers.pid)
-    if point in SHUTDOWNS:
-        wait_until(case.lines)
-        workers.terminate()
+        if point in SWEEPS:
+            kill(workers.pid)
+        else:
+            workers.terminate()
+        wait_until(lambda: case.is_crashed(crash))
+        held.unlink()
+    else:
+        case.submit()
     wait_until(case.is_over)
 
 

@@ -15,8 +15,9 @@ import xtyl_nb as xt
 ROWS = 3
 
 
-def workflow(path: str, seconds: float) -> xt.Workflow:
-    """Each job adds one durable line to the file at `path` when it starts; those of the first step take `seconds`."""
+def workflow(path: str) -> xt.Workflow:
+    """Each job adds one durable line to the file at `path` when it starts; those of the first step last
+    as long as there is a file `path` + ".held"."""
 
     def note(name: str) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -26,7 +27,9 @@ def workflow(path: str, seconds: float) -> xt.Workflow:
 
     def ideas(n: int) -> list[str]:
         note(f"ideas {n}")
-        time.sleep(seconds)
+        time.sleep(0.4)
+        while os.path.exists(f"{path}.held"):
+            time.sleep(0.01)
         return [f"{n}a", f"{n}b"]
 
     def large(idea: str) -> str:
@@ -46,4 +49,4 @@ def workflow(path: str, seconds: float) -> xt.Workflow:
 
 
 if __name__ == "__main__":
-    workflow(sys.argv[1], float(sys.argv[2])).run(pd.DataFrame({"n": range(ROWS)}))
+    workflow(sys.argv[1]).run(pd.DataFrame({"n": range(ROWS)}))
