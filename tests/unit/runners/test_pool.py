@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from servers import is_gone, wait_until
+from servers import PATIENT_SECONDS, is_gone, wait_until
 from xtyl_engine.errors import FunctionRejected, NodeTimeout, PartialFailureError, PermanentError, TransientError
 from xtyl_engine.runners.launchers import Preparation
 from xtyl_engine.runners.patience import CallStopped, Patience
@@ -164,17 +165,25 @@ def test_a_runner_that_was_killed_while_idle_is_replaced(caller: Caller) -> None
 def test_calls_of_many_threads_are_made_at_once(caller: Caller) -> None:
     """Each has a runner of its own while they last."""
     found: set[bytes] = set()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(PATIENT_SECONDS)
+        address = door.getsockname()
 
-    def slow() -> int:
-        time.sleep(0.3)
-        return os.getpid()
+        def meet() -> int:
+            with socket.create_connection(address) as met:
+                met.recv(1)
+            return os.getpid()
 
-    caller.call(slow)
-    threads = [threading.Thread(target=lambda: found.add(caller.call(slow)[0])) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+        for number in (1, 4):
+            calls = [lambda: found.add(caller.call(meet, seconds=PATIENT_SECONDS)[0])] * number
+            threads = [threading.Thread(target=call) for call in calls]
+            for thread in threads:
+                thread.start()
+            # None is let go before all are there.
+            for met in [door.accept()[0] for _ in threads]:
+                met.close()
+            for thread in threads:
+                thread.join()
     assert len(found) == 4
 
 
