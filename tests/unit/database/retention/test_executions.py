@@ -5,6 +5,7 @@ a moment, stays.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -112,13 +113,18 @@ def big(word: str) -> object:
 
 
 def test_an_old_run_goes_with_all_that_was_its_own(bench: Workbench, tidied: Callable[..., Tally]) -> None:
-    """Rows, jobs, attempts, events, decisions, functions, files and live events are gone; a read of it says so."""
+    """Rows, jobs, attempts, what they printed, events, decisions, functions, files and live events are gone; a read says so."""
+
+    def said(word: str) -> str:
+        sys.stdout.write(word)
+        return word
+
     flow = xt.Workflow("old").generate_image("art", prompt="{{ word }}", n=2, **IMAGE).review("pick", of="art")
     flow = flow.conditional(
         "way", when="{{ word == 'lamp' }}", then=lambda flow: flow.call("more", lambda word: word, word="{{ word }}")
     )
     run = bench.done(
-        flow.call("again", lambda word: word, word="{{ word }}"),
+        flow.call("again", said, word="{{ word }}"),
         [{"word": "lamp"}],
     )
     run.approve("pick", choose=[0])
