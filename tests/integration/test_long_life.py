@@ -126,12 +126,18 @@ def test_the_plans_of_past_runs_do_not_fill_a_worker(bench: Workbench) -> None:
 
 
 def test_a_log_stays_small_while_its_worker_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job fills the log of the embedded worker past its limit: it is emptied under the worker, and what a later job writes to
-    the file itself is found at its end."""
+    """What functions write while they are loaded fills the log of the embedded worker past its limit: it is emptied under the
+    worker, and what a later one writes to the file itself is found at its end."""
 
-    def write(text: str, times: int) -> None:
-        for _ in range(times):
-            os.write(2, text.encode())
+    class Noisy:
+        def __init__(self, text: str, times: int):
+            self.words = f"import os\nfor _ in range({times}): os.write(2, {text.encode()!r})"
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return exec, (self.words,)
+
+    def run(noisy: Noisy) -> None:
+        xt.Workflow("noisy").call("write", lambda: noisy).run().wait(timeout=60)
 
     with embedded_home(tmp_path, **QUICK) as settings:
         for name, value in settings.to_environ().items():
@@ -139,10 +145,9 @@ def test_a_log_stays_small_while_its_worker_runs(tmp_path: Path, monkeypatch: py
         ensure(settings)
         wait_ready(settings)
         log = settings.log_folder / "worker.log"
-        noisy = xt.Workflow("noisy").call("write", write, text="{{ text }}", times="{{ times }}")
-        noisy.run(text="x" * 99 + "\n", times=LARGEST // 100 + 1000).wait(timeout=60)
+        run(Noisy("x" * 99 + "\n", LARGEST // 100 + 1000))
         wait_until(lambda: log.stat().st_size < LARGEST)
         assert log.with_name("worker.log.1").stat().st_size == LARGEST
-        noisy.run(text="the last words\n", times=1).wait(timeout=60)
+        run(Noisy("the last words\n", 1))
         assert "the last words" in read_tail(log)
         xt.connect()
