@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from xtyl_engine.errors import PartialFailureError, PermanentError, TransientError, WorkflowException
 from xtyl_engine.runners.admission import Admission, Flight
 from xtyl_engine.runners.launchers import Launcher, LauncherGone, Preparation, Runner, Sink
 from xtyl_engine.runners.patience import Patience
+from xtyl_engine.runners.places import RunPlace, idle_too_long
 from xtyl_engine.runners.protocol import Message
 from xtyl_engine.runners.stems import Stem
 
@@ -60,19 +61,6 @@ class Order:
     waited: Callable[[float], None]
 
 
-@dataclass(eq=False)
-class _Place:
-    """What one run has here."""
-
-    starting: threading.Lock = field(default_factory=threading.Lock)
-    stem: Stem | None = None
-    launcher: Launcher | None = None
-    preparation: Preparation | None = None
-    avoid: set[str] = field(default_factory=set)
-    calls: int = 0
-    used: float = 0.0
-
-
 class Runners:
     """The launchers and runners of one worker process, which has so many slots."""
 
@@ -80,7 +68,7 @@ class Runners:
         self._slots = slots
         self.loads_ahead = loads_ahead
         self._environ = environ
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, RunPlace] = {}
         self._bases: dict[str, Stem] = {}
         self._stems: dict[object, Stem] = {}
         self._branching = threading.Lock()
@@ -98,7 +86,7 @@ class Runners:
         """Have a call made: its output as JSON, and its number of items. Raises the function's error, NodeTimeout, CallStopped,
         or RunnerDied."""
         with self._changing:
-            place = self._places.setdefault(order.run, _Place())
+            place = self._places.setdefault(order.run, RunPlace())
             place.calls += 1
         try:
             return self._made(order, place)
@@ -107,7 +95,7 @@ class Runners:
                 place.calls -= 1
                 place.used = time.monotonic()
 
-    def _made(self, order: Order, place: _Place) -> tuple[bytes, int | None]:
+    def _made(self, order: Order, place: RunPlace) -> tuple[bytes, int | None]:
         with self._admission.entered(order.key, order.patience) as flight:
             launcher, runner = self._begun(order, place, flight)
             try:
@@ -126,7 +114,7 @@ class Runners:
             raise _error(answer["error"])
         return body, answer["done"]
 
-    def _begun(self, order: Order, place: _Place, flight: Flight) -> tuple[Launcher, Runner]:
+    def _begun(self, order: Order, place: RunPlace, flight: Flight) -> tuple[Launcher, Runner]:
         """A runner that has the call."""
         while True:
             launcher, runner = self._runner(order, place)
@@ -148,7 +136,7 @@ class Runners:
                 if not isinstance(error, ConnectionError):
                     raise
 
-    def _runner(self, order: Order, place: _Place) -> tuple[Launcher, Runner]:
+    def _runner(self, order: Order, place: RunPlace) -> tuple[Launcher, Runner]:
         for _ in range(MOST_STARTS):
             launcher = self._launcher(order, place)
             with suppress(IndexError):
@@ -200,7 +188,7 @@ class Runners:
             while place.launcher is not None and self._dismiss(place.launcher):
                 pass
 
-    def _launcher(self, order: Order, place: _Place) -> Launcher:
+    def _launcher(self, order: Order, place: RunPlace) -> Launcher:
         """The launcher of a run, started if it has none."""
         launcher = place.launcher
         if launcher is not None and not launcher.is_gone:
@@ -214,10 +202,10 @@ class Runners:
         finally:
             place.starting.release()
 
-    def _start(self, order: Order, place: _Place) -> Launcher:
+    def _start(self, order: Order, place: RunPlace) -> Launcher:
         if place.launcher is not None:
             place.launcher.close()
-        preparation = place.preparation = order.prepare()
+        preparation = order.prepare()
         for _ in range(MOST_STARTS):
             stem = place.stem = self._stem(preparation, order.patience)
             launcher = stem.launch(preparation, order.patience)
@@ -229,6 +217,7 @@ class Runners:
                 if not isinstance(error, (LauncherGone, OSError)):
                     raise
             else:
+                place.keep(preparation, launcher)
                 self._tidy_from_now_on()
                 if launcher.modules:
                     stem.learn(launcher.modules)
@@ -270,6 +259,7 @@ class Runners:
             if not self._is_tidied:
                 self._is_tidied = True
                 threading.Thread(target=self._tidy, name="xtyl-runners", daemon=True).start()
+            self._changing.notify()
 
     def _tidy(self) -> None:
         """End launchers of runs that have nothing here, and of kernels that start none, until there is none."""
@@ -277,8 +267,7 @@ class Runners:
             with self._changing:
                 self._changing.wait(TIDY_SECONDS)
                 limit = time.monotonic() - IDLE_SECONDS
-                old = [run for run, place in self._places.items() if not place.calls and place.used < limit]
-                ended = [self._places.pop(run) for run in old]
+                ended = [self._places.pop(run) for run in idle_too_long(self._places, limit)]
                 kept = [place.launcher for place in self._places.values() if place.launcher is not None]
                 if not self._places and not self._stems:
                     self._is_tidied = False
@@ -293,7 +282,7 @@ class Runners:
             if not self._is_tidied:
                 return
 
-    def _close(self, place: _Place) -> None:
+    def _close(self, place: RunPlace) -> None:
         if place.launcher is not None:
             self._count(-len(place.launcher.idle))
             place.launcher.close()

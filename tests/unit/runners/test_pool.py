@@ -19,7 +19,8 @@ from servers import PATIENT_SECONDS, is_gone, wait_until
 from xtyl_engine.errors import FunctionRejected, NodeTimeout, PartialFailureError, PermanentError, TransientError
 from xtyl_engine.runners.launchers import Preparation
 from xtyl_engine.runners.patience import CallStopped, Patience
-from xtyl_engine.runners.pool import Order, RunnerDied, Runners
+from xtyl_engine.runners.places import IDLE_BYTES
+from xtyl_engine.runners.pool import IDLE_SECONDS, Order, RunnerDied, Runners
 from xtyl_engine.values.functions import PackedFunction
 from xtyl_engine.values.packing import wrap
 
@@ -185,6 +186,16 @@ def test_calls_of_many_threads_are_made_at_once(caller: Caller) -> None:
             for thread in threads:
                 thread.join()
     assert len(found) == 4
+
+
+def test_the_functions_of_idle_runs_do_not_fill_a_worker(caller: Caller) -> None:
+    """Runs that bring large functions and call nothing any more have theirs ended for those that follow, long before its time."""
+    launchers = []
+    for number in range(9):
+        load = os.urandom(IDLE_BYTES // 8 + 1)
+        launchers.append(int(caller.call(lambda load=load: os.getppid() + 0 * len(load), f"run {number}")[0][9:-1]))
+    wait_until(lambda: is_gone(launchers[0]), IDLE_SECONDS / 2)
+    assert not is_gone(launchers[-1])
 
 
 def test_a_module_that_does_not_return_holds_up_its_call_alone(caller: Caller, tmp_path: Path) -> None:
