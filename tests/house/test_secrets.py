@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import pandas as pd
 import pytest
 import redis
 from sqlalchemy import create_engine, inspect, text
@@ -260,6 +262,54 @@ def test_what_a_kernel_lends_is_nowhere_but_in_memory(alone: Settings, monkeypat
     )
     assert (seen.returncode, seen.stdout) == (1, b"")
     assert secret not in "".join(shown_of(run))
+
+
+def fails_at_last(how: str, place: str) -> None:
+    """End with the key in the error: as it is, in a URL, in a long text just where that is cut, in a cause, as Python writes
+    it, in an error that is tried again, and one that the function has set itself."""
+    key = os.environ["SHOP_KEY"]
+    if how == "busy":
+        raise ConnectionError(f"{place}/v1?key={key}")
+    if how == "quoted":
+        raise ValueError(f"no answer from {place}/v1?k={quote(key, safe='')}")
+    if how == "long":
+        raise ValueError("a" * 970 + key + "b" * 5_000)
+    if how == "cause":
+        raise ValueError("no price") from RuntimeError(f"bad key {key}")
+    if how == "missing":
+        raise KeyError(key)
+    if how == "own":
+        os.environ["OTHER_SECRET"] = key[::-1]
+        del os.environ["SHOP_KEY"]
+        raise xt.TransientError(f"bad keys {key} {key[::-1]}")
+    raise ValueError("bad key " + key)
+
+
+def test_no_error_of_a_function_holds_a_secret(alone: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that quotes a secret of its kernel in what it raises leaves it in no table and no file; the rest of its words
+    are kept."""
+    secret = f"canary/{uuid.uuid4().hex}+\n'end'=="
+    monkeypatch.setenv("SHOP_KEY", secret)
+    ways = pd.DataFrame({"how": ["plain", "busy", "quoted", "long", "cause", "missing", "own"]})
+    flow = xt.Workflow("quotes").call(
+        "asks", fails_at_last, how="{{ how }}", place="http://shop", retry={"attempts": 2, "base_seconds": 0.01}
+    )
+    run = flow.run(ways).wait(60)
+    errors = run.jobs()["error"]
+    assert "raised ValueError: bad key [hidden]" in errors.iloc[0]
+    assert "raised ConnectionError: http://shop/v1?key=[hidden]" in errors.iloc[1]
+    assert "no answer from http://shop/v1?k=[hidden]" in errors.iloc[2]
+    with direct_backend().database.engine.connect() as connection:
+        tables = inspect(connection).get_table_names()
+        rows = [repr(tuple(row)) for name in tables for row in connection.execute(text(f'SELECT * FROM "{name}"'))]
+    kept = "\n".join(rows)
+    assert "bad key [hidden]" in kept
+    traces = "".join(str(run.inspect("asks", row=int(row)).traceback) for row in ways.index)
+    assert "RuntimeError: bad key [hidden]" in traces
+    for part in (secret[8:22], secret[:-12][::-1][:14]):
+        assert part not in kept + traces + "".join(shown_of(run))
+        seen = subprocess.run(["grep", "-rlaF", part, str(alone.home)], capture_output=True, check=False)
+        assert (seen.returncode, seen.stdout) == (1, b"")
 
 
 def shown_of(run: Run) -> Iterator[str]:

@@ -19,12 +19,15 @@ from xtyl_engine.values.plain import is_frame, plain, plain_records
 Function = Callable[..., Any]
 
 
-def call(function: Function, arguments: Mapping[str, Any], store: ArtifactStore) -> tuple[dict[str, Any], int | None]:
+def call(
+    function: Function, arguments: Mapping[str, Any], store: ArtifactStore, hide: Callable[[str], str] = str
+) -> tuple[dict[str, Any], int | None]:
     """Call the function; its output, and how many items it has. A list or a table becomes items, anything else the one `value`.
+    `hide` takes secrets out of the text of an error.
 
     References to stored files arrive as Artifact: `.path`, `.open()`, `.read()`.
     """
-    result = _called(function, {name: opened(value, store) for name, value in arguments.items()})
+    result = _called(function, {name: opened(value, store) for name, value in arguments.items()}, hide)
     where = f"the result of {function_name(function)}()"
     if is_frame(result):
         items = plain_records(result, store, where=where, mends=True)
@@ -45,7 +48,7 @@ def opened(value: Any, store: ArtifactStore) -> Any:
     return [opened(part, store) for part in value] if isinstance(value, list) else value
 
 
-def _called(function: Function, arguments: dict[str, Any]) -> Any:
+def _called(function: Function, arguments: dict[str, Any], hide: Callable[[str], str]) -> Any:
     try:
         result = function(**arguments)
         return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
@@ -53,15 +56,15 @@ def _called(function: Function, arguments: dict[str, Any]) -> Any:
         raise
     except BaseException as error:
         # SystemExit and KeyboardInterrupt in a function end the job, not the process.
-        _raise_for(function, error)
+        _raise_for(function, error, hide)
 
 
 async def _awaited(result: Any) -> Any:
     return await result
 
 
-def _raise_for(function: Function, error: BaseException) -> NoReturn:
-    name, text, trace = function_name(function), describe_error(error), trace_text(error)
+def _raise_for(function: Function, error: BaseException, hide: Callable[[str], str]) -> NoReturn:
+    name, text, trace = function_name(function), describe_error(error, hide), trace_text(error, hide)
     if isinstance(error, TypeError) and error.__traceback__ is not None and error.__traceback__.tb_next is None:
         hint = f"Pass what it takes: {name}{_signature(function)}."
         raise PermanentError(f"{name}() does not take what it was given: {text.message}", hint=hint) from error

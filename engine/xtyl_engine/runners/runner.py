@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from traceback import walk_tb
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from xtyl_engine.runners.tracing import within
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.error_text import describe_error, type_name
 from xtyl_engine.values.loading import load, load_reference
+from xtyl_engine.values.masking import Mask
 from xtyl_engine.values.plain import encode, mend
 from xtyl_engine.values.progress import report_to
 
@@ -47,7 +49,7 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
     os.register_at_fork(after_in_child=wire.close)
     store.on_full = lambda seconds: wire.send({"waited": seconds})
     _seed()
-    put_back, memory = kept(streams), _most_memory()
+    put_back, memory, hide = kept(streams), _most_memory(), partial(_hidden, dict(os.environ))
     while True:
         try:
             message, blob = wire.receive()
@@ -58,7 +60,7 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
         )
         # As if anew: a warning that another row gave is given again.
         with warnings.catch_warnings():
-            answer, body = _answer(message, blob, functions, store)
+            answer, body = _answer(message, blob, functions, store, hide)
         reporter.end()
         computed, memory_more = sum(os.times()[:4]), _most_memory() - memory
         wire.send(answer | {"left": streams.end(), "computed": computed, "memory": memory_more}, body)
@@ -66,22 +68,27 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
 
 
 def _answer(
-    message: Message, blob: bytes, functions: dict[str, Function], store: ArtifactStore
+    message: Message, blob: bytes, functions: dict[str, Function], store: ArtifactStore, hide: Callable[[str], str]
 ) -> tuple[Message, bytes]:
     try:
         key = message["function"]
         if key not in functions:
             functions[key] = load(blob, **message["packed"]) if blob else load_reference(key)
         with within(message.get("parent")):
-            output, items = call(functions[key], message["arguments"], store)
+            output, items = call(functions[key], message["arguments"], store, hide)
         return {"done": items}, encode(output).encode()
     except BaseException as error:
-        return {"error": told(error)}, b""
+        return {"error": told(error, hide)}, b""
 
 
-def told(error: BaseException) -> Message:
-    """An error as it goes to the worker: what it means for the job, and its words."""
-    described = describe_error(error)
+def _hidden(lent: Mapping[str, str], text: str) -> str:
+    """The text of an error without secrets: those of the run's variables, and those that its function has set since."""
+    return Mask(os.environ).hide(Mask(lent).hide(text))
+
+
+def told(error: BaseException, hide: Callable[[str], str]) -> Message:
+    """An error as it goes to the worker: what it means for the job, and its words without secrets."""
+    described = describe_error(error, hide)
     is_ours = isinstance(error, WorkflowException)
     return {
         "class": _class_of(error),

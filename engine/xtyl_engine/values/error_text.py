@@ -5,6 +5,7 @@ error raised while it is described is caught. Storing the text is for the caller
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +27,17 @@ class ErrorText:
     traceback: str
 
 
-def describe_error(error: BaseException) -> ErrorText:
-    """An exception as text that can be stored anywhere: capped, valid Unicode, without our own frames.
+def describe_error(error: BaseException, hide: Callable[[str], str] = str) -> ErrorText:
+    """An exception as text that can be stored anywhere: capped, valid Unicode, without our own frames, and without what `hide`
+    takes out of a text.
 
     An error that wraps a user's exception holds the traceback of that exception under `data["traceback"]`.
     """
     kept = error.data.get("traceback") if isinstance(error, WorkflowException) else None
     return ErrorText(
         type=type_name(error),
-        message=_clean(_message(error), MAX_MESSAGE),
-        traceback=_clean(kept if isinstance(kept, str) else trace_text(error), MAX_TRACEBACK),
+        message=_clean(hide(_message(error)), MAX_MESSAGE),
+        traceback=_clean(hide(kept), MAX_TRACEBACK) if isinstance(kept, str) else trace_text(error, hide),
     )
 
 
@@ -46,12 +48,13 @@ def type_name(error: BaseException) -> str:
     return type(error).__qualname__ if bare else f"{module}.{type(error).__qualname__}"
 
 
-def trace_text(error: BaseException) -> str:
-    """The traceback of an exception and its causes: the user's frames, without ours."""
+def trace_text(error: BaseException, hide: Callable[[str], str] = str) -> str:
+    """The traceback of an exception and its causes: the user's frames, without ours. What `hide` takes out of a text is taken out
+    before it is cut, which might cut a secret."""
     try:
         trace = traceback.TracebackException.from_exception(error, compact=True)
         _trim(trace)
-        return _clean("".join(trace.format()), MAX_TRACEBACK)
+        return _clean(hide("".join(trace.format())), MAX_TRACEBACK)
     except Exception as problem:
         return f"{type_name(error)}: its traceback cannot be shown, {type(problem).__name__} was raised by it\n"
 

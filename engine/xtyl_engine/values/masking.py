@@ -5,7 +5,8 @@ names say that they are secret. It keeps no text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, quote_plus
 
 HIDDEN = "[hidden]"
 # A shorter value, such as `false`, stands in many texts and is no secret.
@@ -43,7 +44,8 @@ class Mask:
     def __init__(self, variables: Mapping[str, str] | None = None):
         secret = [value for name, value in (variables or {}).items() if _VARIABLES.search(name)]
         # A key of several lines is hidden line by line too: only some of them may be kept.
-        values = {part.strip() for value in secret for part in (value, *value.splitlines())}
+        parts = {part.strip() for value in secret for part in (value, *value.splitlines())}
+        values = {form for part in parts for form in _written(part)}
         self._values = sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)
         self._found = re.compile("|".join(map(re.escape, self._values))) if self._values else None
 
@@ -55,6 +57,16 @@ class Mask:
         """The text without the first characters of a secret value at its very end: the rest of it may follow."""
         lengths = (len(begun) for value in self._values if (begun := _beginning(value, text)))
         return text[: len(text) - max(lengths, default=0)]
+
+
+def _written(value: str) -> Iterator[str]:
+    """A value as it stands in texts: as it is, in a URL, and as Python writes it, alone or in a list."""
+    yield from (value, repr(value)[1:-1], repr(f"{value}'\"")[1:-4])
+    yield from (
+        quote(value, errors="replace"),
+        quote(value, safe="", errors="replace"),
+        quote_plus(value, errors="replace"),
+    )
 
 
 def _beginning(value: str, text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from xtyl_engine.values.masking import HIDDEN, Mask, hide, names_secret
@@ -61,6 +63,15 @@ def test_values_of_secret_variables_are_hidden() -> None:
     for value in ("false", "qwertz-layout", "/home/ana-lives-here"):
         assert mask.hide(value) == value
     assert mask.hide("api_key=abc") == f"api_key={HIDDEN}"
+
+
+def test_a_value_is_hidden_as_urls_and_python_write_it() -> None:
+    """Encoded for a URL, and in quotes with its special characters escaped."""
+    value = "two words/+'='\n\\"
+    mask = Mask({"A_KEY": value})
+    written = (quote(value), quote(value, safe=""), quote_plus(value), str([value]), repr(f'"{value}"'))
+    for each in written:
+        assert "words" not in mask.hide(f"before {each} after")
 
 
 def test_the_beginning_of_a_secret_is_not_shown_before_its_end() -> None:
