@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Callable
@@ -55,8 +56,7 @@ def _serve_runs(wire: RunnerLine) -> NoReturn:
             continue
         work = _stay if "stays" in message else _launch
         wire.send({"pid": _fork(partial(work, begin=message), wire, wire.handles.pop(0))})
-    kill_all_of(os.getpid(), itself=False)
-    os._exit(0)
+    _end()
 
 
 def _stay(wire: RunnerLine, begin: Message) -> None:
@@ -141,8 +141,7 @@ def _launch(wire: RunnerLine, begin: Message) -> None:
             _bury(runners)
     for pid in runners:
         kill_all_of(pid)
-    kill_all_of(os.getpid(), itself=False)
-    os._exit(0)
+    _end()
 
 
 def _surround(begin: Message) -> None:
@@ -162,8 +161,9 @@ def _surround(begin: Message) -> None:
 
 
 def _load(wire: RunnerLine, functions: dict[str, Function], wanted: list[Message], body: bytes) -> None:
-    """Load functions, and say of each that it begins. One that cannot be loaded is left to a runner, which says why."""
-    at = 0
+    """Load functions, and say of each that it begins. One that cannot be loaded is left to a runner, which says why; so is one
+    whose modules hold what forked processes must not share, after the end of this launcher."""
+    at, held = 0, _held()
     for each in wanted:
         blob, at = body[at : at + each["size"]], at + each["size"]
         wire.send({"loading": each["key"]})
@@ -171,9 +171,31 @@ def _load(wire: RunnerLine, functions: dict[str, Function], wanted: list[Message
             key = each["key"]
             functions[key] = load(blob, name=each["name"], python=each["python"]) if blob else load_reference(key)
             _import_ahead(functions[key])
+        if _held() - held:
+            # What nothing refers to any more is closed so.
+            gc.collect()
+            if _held() - held:
+                _end()
     # What is loaded stays, so runners need not look through it, and share its memory.
     gc.collect()
     gc.freeze()
+
+
+def _held() -> set[object]:
+    """The open files and the threads of Python: forked processes would share the former, and wait for the latter."""
+    found: set[object] = set(threading.enumerate())
+    for number in map(int, os.listdir("/dev/fd")):
+        # One was open for the listing alone.
+        with suppress(OSError):
+            file = os.fstat(number)
+            found.add((number, file.st_dev, file.st_ino))
+    return found
+
+
+def _end() -> NoReturn:
+    """End with all that came of this process."""
+    kill_all_of(os.getpid(), itself=False)
+    os._exit(0)
 
 
 def _installed_since(known: frozenset[str]) -> list[str]:

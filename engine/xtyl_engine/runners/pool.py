@@ -27,8 +27,9 @@ STEM_SECONDS, MOST_STEMS = 600.0, 4
 TIDY_SECONDS = 5.0
 # As often as the largest pipe takes to be emptied.
 MOST_READS = 16
-# A launcher that ends while it loads is started again without the function it was at.
 MOST_STARTS = 20
+# A launcher that ends while it loads is started again without the function it was at; in the end each runner loads for itself.
+MOST_LOADS = 19
 # On macOS a process that has loaded libraries cannot be forked safely: there each runner loads by itself.
 LOADS_AHEAD = sys.platform != "darwin"
 _ERRORS: Mapping[str, type[WorkflowException]] = {
@@ -206,23 +207,24 @@ class Runners:
         if place.launcher is not None:
             place.launcher.close()
         preparation = order.prepare()
-        for _ in range(MOST_STARTS):
+        loads_left = MOST_LOADS if self.loads_ahead else 0
+        while True:
             stem = place.stem = self._stem(preparation, order.patience)
             launcher = stem.launch(preparation, order.patience)
             try:
-                if self.loads_ahead:
+                if loads_left:
                     launcher.load(preparation, place.avoid, order.patience)
             except BaseException as error:
                 launcher.close()
                 if not isinstance(error, (LauncherGone, OSError)):
                     raise
+                loads_left -= 1
             else:
                 place.keep(preparation, launcher)
                 self._tidy_from_now_on()
                 if launcher.modules:
                     stem.learn(launcher.modules)
                 return launcher
-        raise RunnerDied("functions of this run end the process that loads them", hint="Look into the worker's log.")
 
     def _stem(self, preparation: Preparation, patience: Patience) -> Stem:
         """What the launcher of a run is forked from. Runs of one kernel share it, those with the variables and import

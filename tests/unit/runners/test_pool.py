@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,18 @@ def test_a_module_that_only_the_function_imports_is_edited(
     else:
         with pytest.raises(PermanentError, match=r"the module prices_within, which price\(\) imports"):
             runners.call(third)
+
+
+def test_many_functions_whose_modules_hold_a_connection_are_called(runners: Runners, tmp_path: Path) -> None:
+    """However many of a run's functions have to be left to its runners."""
+    names = [f"holds_one_{number}" for number in range(22)]
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("import socket\nours = socket.socketpair()\ndef ask(): return 1\n")
+    references = tuple(f"{name}:ask" for name in names)
+    caller = Caller(runners, tmp_path / "artifacts")
+    order = caller.order(references[-1])
+    held = replace(order.prepare(), references=references, path=(*sys.path, str(tmp_path)))
+    assert runners.call(replace(order, prepare=lambda: held))[0] == b'{"value":1}'
 
 
 def test_nothing_is_left_when_the_pool_is_closed(runners: Runners, caller: Caller) -> None:
