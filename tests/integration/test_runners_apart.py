@@ -10,6 +10,7 @@ import pytest
 
 import xtyl_nb as xt
 from backend import QUICK, wait_ready
+from cells import in_notebook
 from servers import embedded_home
 from xtyl_engine.embedded.client import ensure
 
@@ -111,3 +112,30 @@ def test_what_a_module_opens_when_it_is_imported_is_each_runner_s_own(home, tmp_
     for what in MODULES:
         assert list(run.outputs(what)["value"]) == list(range(50))
         assert list(run.outputs(f"{what}_through")["value"]) == list(range(50))
+
+
+CELL = """
+import random
+import time
+
+import numpy as np
+
+generator, old, plain = np.random.default_rng(7), np.random.RandomState(7), random.Random(7)
+
+
+def draw():
+    return [float(generator.random()), float(old.random_sample()), plain.random()]
+
+
+def drawn(n):
+    time.sleep(0.05)
+    return dict(zip("abc", draw()))
+"""
+
+
+def test_each_runner_draws_numbers_of_its_own_from_the_notebook_s_generators(home) -> None:
+    """Those that a cell made and a helper uses, of numpy and of Python."""
+    run = xt.Workflow("drawn").call("made", in_notebook(CELL, "drawn"), n="{{ n }}").run(pd.DataFrame({"n": range(24)}))
+    assert list(run.wait(60).frame()["error"].dropna()) == []
+    found = run.outputs("made")
+    assert [found[f"value.{name}"].nunique() for name in "abc"] == [24] * 3

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
 from xtyl_engine.runners.calling import Function, call
 from xtyl_engine.runners.protocol import Message, RunnerLine
+from xtyl_engine.runners.randomness import renew, seed
 from xtyl_engine.runners.streams import PrintStreams
 from xtyl_engine.runners.tracing import within
 from xtyl_engine.values.artifacts import ArtifactStore
@@ -48,7 +49,9 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
     # A child that a function forks must not hold the line open when its parent is gone.
     os.register_at_fork(after_in_child=wire.close)
     store.on_full = lambda seconds: wire.send({"waited": seconds})
-    _seed()
+    seed()
+    for function in functions.values():
+        renew(function)
     put_back, memory, hide = kept(streams), _most_memory(), partial(_hidden, dict(os.environ))
     while True:
         try:
@@ -74,6 +77,7 @@ def _answer(
         key = message["function"]
         if key not in functions:
             functions[key] = load(blob, **message["packed"]) if blob else load_reference(key)
+            renew(functions[key])
         with within(message.get("parent")):
             output, items = call(functions[key], message["arguments"], store, hide)
         return {"done": items}, encode(output).encode()
@@ -163,13 +167,3 @@ def _close_figures() -> None:
     pyplot: Any = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None and pyplot.get_fignums():
         pyplot.close("all")
-
-
-def _seed() -> None:
-    """Give this process random numbers of its own: Python does so by itself after a fork, these libraries do not."""
-    numpy: Any = sys.modules.get("numpy.random")
-    if numpy is not None:
-        numpy.seed()
-    torch: Any = sys.modules.get("torch")
-    if torch is not None:
-        torch.default_generator.seed()

@@ -5,12 +5,13 @@ that it imports when it runs.
 from __future__ import annotations
 
 import dis
+from collections.abc import Iterator
 from functools import lru_cache
 from inspect import CO_OPTIMIZED
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from xtyl_engine.values.local_modules import absolute, parents
+from xtyl_engine.values.local_modules import absolute, is_local, parents
 
 _GLOBAL = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"}
 
@@ -65,17 +66,28 @@ def imports(function: FunctionType) -> set[str]:
 
 def all_imports(function: Any) -> set[str]:
     """Those of a function, of what it wraps, and of the functions that these use."""
-    found, seen, new = set[str](), set[int](), [function]
+    return set().union(*(imports(each) for each in used(function) if isinstance(each, FunctionType)))
+
+
+def used(function: Any) -> Iterator[Any]:
+    """A function, what it wraps, what these read from outside of them, and so on: also the data of modules that are not
+    installed, and the notebook's classes with their methods."""
+    seen, new = set[int](), [function]
     while new:
         each = new.pop()
         if id(each) in seen:
             continue
         seen.add(id(each))
+        yield each
         new += [getattr(each, name) for name in ("__wrapped__", "__func__", "func") if hasattr(each, name)]
         if isinstance(each, FunctionType):
-            found |= imports(each)
-            new += variables(each).values()
-    return found
+            new += [*variables(each).values(), *defaults(each).values()]
+        elif isinstance(each, type) and each.__module__ == "__main__":
+            new += vars(each).values()
+        elif isinstance(each, ModuleType) and is_local(each):
+            new += [value for value in vars(each).values() if not callable(value) and not isinstance(value, ModuleType)]
+        elif type(each).__module__ == "__main__":
+            new += [type(each), *getattr(each, "__dict__", {}).values()]
 
 
 @lru_cache(maxsize=4096)
