@@ -359,6 +359,9 @@ def _died(status: int | None) -> RunnerDied:
     )
     if status is None:
         how = "no longer there"
+        hint = (
+            "The process that had started it has ended too, by a kill from outside or by a function: look who ends it."
+        )
     elif os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         how = f"ended by {signal.Signals(number).name if number in list(signal.Signals) else f'signal {number}'}"
