@@ -8,6 +8,7 @@ import pytest
 
 from notebook_scripts import START
 from page import run_cell, save
+from servers import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +37,13 @@ def test_notebook_7_keeps_the_end_of_a_run_and_what_was_begun_over_a_reload(lab:
     page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()
     run_cell(page, 0)
     page.locator(".xtyl .pick input").nth(1).check()
-    save(page)
+
+    def is_saved() -> bool:
+        # This page has no mark of what is not saved yet, so the file says it.
+        save(page)
+        return "vnd.jupyter.widget-view" in (lab.folder / "kept.ipynb").read_text()
+
+    wait_until(is_saved)
     page.reload()
     page.wait_for_selector(".xtyl .pill.running")
     assert page.locator(".xtyl .pick input").nth(1).is_checked()
