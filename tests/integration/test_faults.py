@@ -15,25 +15,20 @@ import pytest
 import redis
 
 import xtyl_nb as xt
-from backend import QUICK, wait_ready
+from own_back_end import own_back_end
 from poison import poison_offered
-from servers import embedded_home, is_gone, kill, line_of, presence, wait_until
-from xtyl_engine.embedded.client import check, ensure
+from servers import is_gone, kill, line_of, presence, wait_until
+from xtyl_engine.embedded.client import check
 from xtyl_engine.embedded.status import status
 
 ROWS = 12
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path):
     """A back end for this test alone, which may be harmed."""
-    with embedded_home(tmp_path, **{**QUICK, "XTYL_SLOTS": "3"}) as settings:
-        for name, value in settings.to_environ().items():
-            monkeypatch.setenv(name, value)
-        ensure(settings)
-        wait_ready(settings)
+    with own_back_end(tmp_path, XTYL_SLOTS="3") as settings:
         yield settings
-        xt.connect()
 
 
 def working(effects):

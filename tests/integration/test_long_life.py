@@ -16,12 +16,11 @@ import pytest
 from sqlalchemy import select
 
 import xtyl_nb as xt
-from backend import QUICK, wait_ready
-from servers import embedded_home, wait_until
+from own_back_end import own_back_end
+from servers import wait_until
 from workbench import Workbench, workbench
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import executions
-from xtyl_engine.embedded.client import ensure
 from xtyl_engine.embedded.log_files import LARGEST, read_tail
 from xtyl_engine.values.loading import unpack
 from xtyl_engine.values.packing import pack
@@ -125,7 +124,7 @@ def test_the_plans_of_past_runs_do_not_fill_a_worker(bench: Workbench) -> None:
         assert bench.executor.plans.load(transaction, plans[0]).name == "large"
 
 
-def test_a_log_stays_small_while_its_worker_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_stays_small_while_its_worker_runs(tmp_path: Path) -> None:
     """What functions write while they are loaded fills the log of the embedded worker past its limit: it is emptied under the
     worker, and what a later one writes to the file itself is found at its end."""
 
@@ -139,11 +138,7 @@ def test_a_log_stays_small_while_its_worker_runs(tmp_path: Path, monkeypatch: py
     def run(noisy: Noisy) -> None:
         xt.Workflow("noisy").call("write", lambda: noisy).run().wait(timeout=60)
 
-    with embedded_home(tmp_path, **QUICK) as settings:
-        for name, value in settings.to_environ().items():
-            monkeypatch.setenv(name, value)
-        ensure(settings)
-        wait_ready(settings)
+    with own_back_end(tmp_path) as settings:
         log = settings.log_folder / "worker.log"
         run(Noisy("x" * 99 + "\n", LARGEST // 100 + 1000))
         wait_until(lambda: log.stat().st_size < LARGEST)

@@ -19,23 +19,18 @@ import pandas as pd
 import pytest
 
 import xtyl_nb as xt
-from backend import QUICK, wait_ready
-from servers import embedded_home, is_gone, kill, presence, wait_until
-from xtyl_engine.embedded.client import check, ensure
+from own_back_end import own_back_end
+from servers import is_gone, kill, presence, wait_until
+from xtyl_engine.embedded.client import check
 
 SLOTS = 4
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path):
     """A back end for this test alone."""
-    with embedded_home(tmp_path, **{**QUICK, "XTYL_SLOTS": str(SLOTS)}) as settings:
-        for name, value in settings.to_environ().items():
-            monkeypatch.setenv(name, value)
-        ensure(settings)
-        wait_ready(settings)
+    with own_back_end(tmp_path, XTYL_SLOTS=str(SLOTS)) as settings:
         yield settings
-        xt.connect()
 
 
 def rows(count):

@@ -9,22 +9,15 @@ import pandas as pd
 import pytest
 
 import xtyl_nb as xt
-from backend import QUICK, wait_ready
 from cells import in_notebook
-from servers import embedded_home
-from xtyl_engine.embedded.client import ensure
+from own_back_end import own_back_end
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path):
     """A back end for this test alone."""
-    with embedded_home(tmp_path, **{**QUICK, "XTYL_SLOTS": "4"}) as settings:
-        for name, value in settings.to_environ().items():
-            monkeypatch.setenv(name, value)
-        ensure(settings)
-        wait_ready(settings)
+    with own_back_end(tmp_path, XTYL_SLOTS="4") as settings:
         yield settings
-        xt.connect()
 
 
 ECHO = """

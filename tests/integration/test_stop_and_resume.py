@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 import xtyl_nb as xt
-from backend import QUICK, wait_ready
-from servers import embedded_home, wait_until
-from xtyl_engine.embedded.client import ensure
+from own_back_end import own_back_end
+from servers import wait_until
 
 ROWS = 3
 
@@ -19,14 +18,8 @@ ROWS = 3
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A back end with a slot for each row."""
-    folder = tmp_path_factory.mktemp("home")
-    with embedded_home(folder, **{**QUICK, "XTYL_SLOTS": str(ROWS)}) as settings, pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.to_environ().items():
-            patch.setenv(name, value)
-        ensure(settings)
-        wait_ready(settings)
+    with own_back_end(tmp_path_factory.mktemp("home"), XTYL_SLOTS=str(ROWS)) as settings:
         yield settings
-    xt.connect()
 
 
 @pytest.mark.parametrize("comes", ["before the resume", "after the resume", "long after the resume"])
