@@ -1,10 +1,13 @@
-"""What the operating system says of the machine: which boot this is, how long ago it was, and how many processors and how much
-memory this process may use, by the limits of its container. It measures only; others decide what to make of it.
+"""What the operating system says of the machine: which boot this is, how long ago it was, how many processors and how much memory
+this process may use, by the limits of its container, and who is at the other end of a socket. It measures only; others decide
+what to make of it.
 """
 
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -46,6 +49,22 @@ def process_start(pid: int) -> str:
         state, *fields = _text(PROCESSES / f"{pid}/stat").rpartition(")")[2].split() or [""]
         start = fields[18] if fields else ""
     return "" if state[:1] in ("Z", "X") else "-".join(start.split())
+
+
+def peer_process(connection: socket.socket) -> int:
+    """The pid of the process at the other end of a unix socket; for a listener's connection, of the one that listens."""
+    if sys.platform == "darwin":
+        # SOL_LOCAL and LOCAL_PEERPID, which the socket module does not name.
+        return _of_peer(connection, 0, 2, "i")[0]
+    return _of_peer(connection, socket.SOL_SOCKET, socket.SO_PEERCRED, "3i")[0]
+
+
+def peer_user(connection: socket.socket) -> int:
+    """The user of the process at the other end of a unix socket."""
+    if sys.platform == "darwin":
+        # SOL_LOCAL and LOCAL_PEERCRED, which has 76 bytes; a version comes first, then the user.
+        return _of_peer(connection, 0, 1, "2I68x")[1]
+    return _of_peer(connection, socket.SOL_SOCKET, socket.SO_PEERCRED, "3i")[1]
 
 
 def processors(cgroups: Path = CGROUPS) -> int:
@@ -92,6 +111,10 @@ def _text(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def _of_peer(connection: socket.socket, level: int, option: int, form: str) -> tuple[int, ...]:
+    return struct.unpack(form, connection.getsockopt(level, option, struct.calcsize(form)))
 
 
 def _asked(*command: str) -> str:

@@ -10,9 +10,7 @@ import os
 import re
 import socket as sockets
 import stat
-import struct
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +18,7 @@ from signal import SIGKILL
 from typing import IO
 
 from xtyl_engine.errors import BackendStartError
+from xtyl_engine.machine import peer_process
 
 NAMES = ("valkey-server", "redis-server")
 OLDEST = (6, 2)
@@ -138,7 +137,7 @@ def end_stray(socket: Path) -> None:
     """End a server that a killed supervisor left on this socket. The kernel names the listener's pid; none is guessed."""
     try:
         with _connected(socket, 1.0) as connection:
-            pid = _peer(connection)
+            pid = peer_process(connection)
             if pid > 0:
                 os.kill(pid, SIGKILL)
                 # The connection breaks when the process is gone.
@@ -156,13 +155,6 @@ def _connected(socket: Path, seconds: float) -> sockets.socket:
         connection.close()
         raise
     return connection
-
-
-def _peer(connection: sockets.socket) -> int:
-    if sys.platform == "darwin":
-        # SOL_LOCAL and LOCAL_PEERPID, which the socket module does not name.
-        return int(struct.unpack("i", connection.getsockopt(0, 2, 4))[0])
-    return int(struct.unpack("3i", connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12))[0])
 
 
 def _on_path(environ: Mapping[str, str]) -> Iterator[Path]:

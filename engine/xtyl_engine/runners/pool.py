@@ -227,16 +227,13 @@ class Runners:
                 return launcher
 
     def _stem(self, preparation: Preparation, patience: Patience) -> Stem:
-        """What the launcher of a run is forked from. Runs of one kernel share it, those with the variables and import
-        path of the worker the base."""
+        """What the launcher of a run is forked from; runs of one kernel share it, and those with the worker's own variables."""
         base = self._base(preparation.python, preparation.path or ())
-        if preparation.path is None and preparation.variables is None:
-            return base
         key = preparation.python, preparation.path, tuple(sorted((preparation.variables or {}).items()))
         with self._branching:
             stem = self._stems.get(key)
             if stem is None or stem.is_closed:
-                self._drop_stems(STEM_SECONDS, MOST_STEMS)
+                self._drop_stems()
                 stem = self._stems[key] = base.branch(preparation, patience)
             return stem
 
@@ -247,13 +244,13 @@ class Runners:
                 base = self._bases[python] = Stem.executed(python, self._environ, path)
             return base
 
-    def _drop_stems(self, seconds: float, most: int) -> None:
+    def _drop_stems(self) -> None:
         """End those of kernels that no run is from: not used for so long, or the oldest where there are too many."""
         in_use = {id(place.stem) for place in list(self._places.values())}
         unused = [(key, stem) for key, stem in self._stems.items() if id(stem) not in in_use]
-        limit = time.monotonic() - seconds
+        limit = time.monotonic() - STEM_SECONDS
         for place, (key, stem) in enumerate(sorted(unused, key=lambda each: each[1].used)):
-            if stem.used < limit or len(unused) - place > most:
+            if stem.used < limit or len(unused) - place > MOST_STEMS:
                 self._stems.pop(key).close()
 
     def _tidy_from_now_on(self) -> None:
@@ -276,7 +273,7 @@ class Runners:
             for place in ended:
                 self._close(place)
             with self._branching:
-                self._drop_stems(STEM_SECONDS, MOST_STEMS)
+                self._drop_stems()
             for launcher in kept:
                 with suppress(IndexError):
                     while launcher.idle[0].idle_since < limit or self._living > self._slots:
@@ -354,22 +351,20 @@ def _read(order: Order, runner: Runner) -> None:
 
 
 def _died(status: int | None) -> RunnerDied:
-    hint = (
-        "Nothing else was harmed. Look for a crash in a library, or for an end of the process in the function itself."
-    )
+    cause = "Look for a crash in a library, or for an end of the process in the function itself."
     if status is None:
-        how = "no longer there"
         hint = (
             "The process that had started it has ended too, by a kill from outside or by a function: look who ends it."
         )
-    elif os.WIFSIGNALED(status):
+        return RunnerDied("the process of the function is no longer there", hint=hint)
+    if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        how = f"ended by {signal.Signals(number).name if number in list(signal.Signals) else f'signal {number}'}"
+        how = f"by {signal.Signals(number).name if number in list(signal.Signals) else f'signal {number}'}"
         if number == signal.SIGKILL:
-            hint = "Nothing else was harmed. Most often the system ends a process so when memory is short: let a row need less."
+            cause = "Most often the system ends a process so when memory is short: let a row need less."
     else:
-        how = f"ended with exit code {os.waitstatus_to_exitcode(status)}"
-    return RunnerDied(f"the process of the function is {how}".replace("is ended", "ended"), hint=hint)
+        how = f"with exit code {os.waitstatus_to_exitcode(status)}"
+    return RunnerDied(f"the process of the function ended {how}", hint=f"Nothing else was harmed. {cause}")
 
 
 def _error(told: Message) -> WorkflowException:

@@ -33,9 +33,9 @@ MOST_FRAMES = 50
 MOST_CAUSES = 5
 # The kernel, short of memory, ends a runner rather than a launcher or the worker.
 _FIRST_TO_GO = "500"
+_SYSTEMS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGCHLD)
 _DEFAULTS: dict[signal.Signals, Any] = {
-    **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM), signal.SIG_DFL),
-    **dict.fromkeys((signal.SIGCHLD,), signal.SIG_DFL),
+    **dict.fromkeys(_SYSTEMS, signal.SIG_DFL),
     signal.SIGINT: signal.default_int_handler,
 }
 

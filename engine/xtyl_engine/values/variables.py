@@ -8,13 +8,13 @@ import json
 import os
 import socket
 import struct
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from xtyl_engine.errors import BackendError, LimitExceeded
+from xtyl_engine.machine import peer_user
 
 # Shorter than the name of the server's socket, whose length was checked.
 NAME = "keys.sock"
@@ -140,12 +140,5 @@ def _read(connection: socket.socket, count: int) -> bytes:
 
 def check_peer(connection: socket.socket) -> None:
     """Raise PermissionError unless the process at the other end belongs to the user of this one."""
-    if (uid := _peer_uid(connection)) != os.geteuid():
+    if (uid := peer_user(connection)) != os.geteuid():
         raise PermissionError(f"the other side belongs to user {uid}")
-
-
-def _peer_uid(connection: socket.socket) -> int:
-    if sys.platform == "darwin":
-        # SOL_LOCAL and LOCAL_PEERCRED, which the socket module does not name; a version comes first, then the user.
-        return int(struct.unpack_from("II", connection.getsockopt(0, 1, 76))[1])
-    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
