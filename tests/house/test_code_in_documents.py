@@ -65,6 +65,7 @@ NOT_HERE = {
     '.node("fit_image", "story", image="{{ photo.image }}", size="1080x1920")': "test_its_readme_runs_and_others_can_look",
     "python benchmarks/figures.py": "measures for minutes",
     "python benchmarks/recovery.py": "measures for minutes",
+    "python benchmarks/recover.py --rounds 30": "measures for minutes",
     "python benchmarks/fairness.py": "measures for minutes",
     "python benchmarks/listeners.py": "measures for minutes",
     "python benchmarks/functions.py": "measures for minutes",

@@ -18,7 +18,8 @@ STARTS = text(
     "SELECT a.started FROM job_attempts a JOIN agent_jobs j ON j.id = a.job_id"
     " WHERE j.execution_id = :id AND j.node = 'draft' ORDER BY a.started"
 )
-COUNT, PER_SECOND = 14, 4
+# So many that they are far from done when the machine is slow to do the plain function beside them.
+COUNT, PER_SECOND = 400, 4
 
 
 @pytest.fixture
@@ -52,9 +53,9 @@ def test_a_rate_is_kept_over_all_workers_while_other_work_goes_on(limited: Setti
     quick = xt.Workflow("quick").call("shout", lambda product: product.upper(), product="{{ product }}")
     assert quick.run(product="hat").wait(30).state == "completed"
     assert run.state == "running"
-    assert run.wait(60).state == "completed"
+    wait_until(lambda: len(starts_of(limited, run.id)) >= 3 * PER_SECOND)
+    run.stop()
     starts = starts_of(limited, run.id)
-    assert len(starts) == COUNT
     for place, first in enumerate(starts):
-        for later in range(place, COUNT):
+        for later in range(place, len(starts)):
             assert later - place + 1 <= PER_SECOND * (1 + starts[later] - first) + 0.01
