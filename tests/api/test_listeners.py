@@ -87,10 +87,24 @@ def test_a_run_that_is_over_is_told_from_anywhere(served: Served) -> None:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-accel-buffering"] == "no"
         assert list(frames(answer.iter_lines())) == [*((str(each["sequence"]), each) for each in listed), done]
-    for after, given, first in ((2, {}, 3), (0, {"Last-Event-ID": "4"}, 5), (None, {"Last-Event-ID": "999"}, last + 1)):
+    for after, given, first in ((2, {}, 3), (0, {"Last-Event-ID": "4"}, 5), (last, {}, last + 1), (999, {}, last + 1)):
         with served.listening(id, after, **given) as answer:
             names = [name for name, _ in frames(answer.iter_lines())]
         assert names == [*map(str, range(first, last + 1)), "done"]
+
+
+def test_a_listener_that_has_everything_is_told_to_stay_away(served: Served) -> None:
+    """Back with the last number, or one beyond, it gets 204 and holds no place; while the run goes on it listens."""
+    id = served.teller.submit()
+    last = served.teller.tell(id, times=2)
+    with served.listening(id, 0, **{"Last-Event-ID": str(last)}) as answer:
+        assert answer.status_code == 200
+        last = served.teller.tell(id, EventKind.COMPLETED)
+        assert [name for name, _ in frames(answer.iter_lines())] == [str(last), "done"]
+    for given in (last, last + 1):
+        with served.listening(id, 0, **{"Last-Event-ID": str(given)}) as answer:
+            assert (answer.status_code, answer.read()) == (204, b"")
+    wait_until(lambda: len(served.hub) == 0)
 
 
 def test_what_cannot_be_listened_to_is_refused(served: Served) -> None:

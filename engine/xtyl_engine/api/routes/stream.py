@@ -23,6 +23,8 @@ STALL_SECONDS = 30.0
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 WORDS = """Events as they happen, each a frame with its number as `id` and an Event as `data`; then `event: done` with `state` and
 `sequence`. `event: error` with a problem ends it too. Comments keep it alive."""
+TOLD_ALL = """The execution is over and the listener, as its `Last-Event-ID` says, has had every event: an EventSource that gets
+this does not come back."""
 FRAME = {
     "type": "object",
     "required": ["data"],
@@ -34,6 +36,7 @@ FRAME = {
 }
 TOLD: dict[int | str, dict[str, Any]] = {
     200: {"description": WORDS, "content": {"text/event-stream": {"schema": FRAME}}},
+    204: {"description": TOLD_ALL},
     **declared(*ALWAYS),
 }
 router = APIRouter(prefix="/api/workflows/executions/{id}", tags=["executions"])
@@ -83,9 +86,13 @@ async def stream(
         Header(ge=0, alias="Last-Event-ID", description="The same number, as a browser sends it; it takes precedence."),
     ] = None,
 ) -> Response:
-    """The events of the execution as they happen, until it is over."""
+    """The events of the execution as they happen, until it is over. One that comes back after its end gets 204."""
     await app.pools.run(lambda: app.service.reader.of(caller.scope, id))
     feed = await app.hub.open(
         id, after if last is None else last, credential=caller.token, still_valid=caller.still_valid
     )
+    if last is not None and feed.is_told(last):
+        # A browser comes back for ever after an answer with 200, and only this one ends that.
+        app.hub.leave(feed)
+        return Response(status_code=204, headers=HEADERS)
     return EventStream(app.hub, feed)

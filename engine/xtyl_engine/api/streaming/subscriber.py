@@ -62,6 +62,10 @@ class Feed:
             self._news = asyncio.get_running_loop().create_future()
             await self._news
 
+    def is_told(self, sequence: int) -> bool:
+        """Whether the execution is over, and its last event has no higher number than this."""
+        return self.channel.end is not None and self.channel.end[1] <= sequence
+
     def wake(self) -> None:
         """Wake it: there may be something to send."""
         if self._news is not None and not self._news.done():
@@ -103,10 +107,8 @@ class Feed:
         if frames := self.channel.after(self.cursor):
             self._sending_since = frames[0].time
             return self._give(frames)
-        if self.channel.end is not None and self.channel.end[1] == self.cursor:
-            state, sequence = self.channel.end
-            self.end()
-            return named_frame("done", {"state": str(state), "sequence": sequence})
+        if done := self._done():
+            return done
         return KEEP_ALIVE if time.monotonic() - self._spoke >= KEEP_ALIVE_SECONDS else b""
 
     async def _replay(self) -> bytes:
@@ -120,8 +122,17 @@ class Feed:
         return self._give(page.frames) if page.frames else b""
 
     def _give(self, frames: Sequence[Frame]) -> bytes:
+        """These events, and `done` with the last of them: a listener that has the last number is not told again."""
         self.cursor = frames[-1].sequence
-        return b"".join(frame.text for frame in frames)
+        return b"".join(frame.text for frame in frames) + self._done()
+
+    def _done(self) -> bytes:
+        """The last frame, which ends the feed, once every event is given; before that nothing."""
+        if self.is_over or self.channel.end is None or self.channel.end[1] != self.cursor:
+            return b""
+        state, sequence = self.channel.end
+        self.end()
+        return named_frame("done", {"state": str(state), "sequence": sequence})
 
     def _observe(self) -> None:
         """Note the time from recording to sending of the bytes that were given last."""
