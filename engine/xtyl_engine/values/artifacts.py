@@ -162,8 +162,9 @@ class ArtifactStore:
         return self.save(data, media_type, width=width, height=height, **facts)
 
     def save_picture(self, picture: Image) -> dict[str, Any]:
-        """Store a PIL image as PNG."""
-        return self.save(encode_png(picture), "image/png", width=picture.width, height=picture.height)
+        """Store a PIL image as PNG, upright and with the same values. Raises what `encode_png` raises."""
+        data, width, height = encode_png(picture)
+        return self.save(data, "image/png", width=width, height=height)
 
     def scaled(self, reference: Mapping[str, Any], size: int) -> tuple[bytes, str]:
         """A stored image, no side longer than `size` pixels, and its media type.

@@ -1,11 +1,12 @@
 """Images: recognise, check, encode and scale them. Files are not trusted: bytes and pixels are counted before decoding,
 and a decoder's errors are translated here. Storing images is for `artifacts`.
+
+A picture of Pillow's becomes a PNG with the same values: 16 bits stay 16 bits, and what has no place in a PNG is refused.
 """
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +22,22 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 # The sides, in pixels, to which an image may be scaled on demand.
 LEAST_SIDE, MOST_SIDE = 16, 2048
 QUALITY = 82
+MOST_GREY = 2**16 - 1
+ORIENTATION = 0x0112
+# What PNG has no mode for, and the mode that holds the same colours.
+_CONVERTED = {
+    "CMYK": "RGB",
+    "HSV": "RGB",
+    "La": "LA",
+    "PA": "RGBA",
+    "RGBX": "RGB",
+    "RGBa": "RGBA",
+    "YCbCr": "RGB",
+}
 
 
 class ImageRefused(PermanentError, ValueError):
-    """The bytes are not a whole PNG, JPEG or WEBP image."""
+    """The bytes are not a whole PNG, JPEG or WEBP image; or a picture is none that PNG can hold."""
 
     code = "artifact/image"
 
@@ -45,6 +58,11 @@ def check_image(data: bytes) -> tuple[str, int, int]:
 
     Raises LimitExceeded, before decoding, for an image that is too large, ImageRefused for anything but a whole image.
     """
+    if len(data) > MAX_IMAGE_BYTES:
+        raise LimitExceeded(
+            f"the image has {len(data):,} bytes, more than the {MAX_IMAGE_BYTES:,} allowed",
+            hint="Make it smaller, or save it as JPEG or WEBP.",
+        )
     with _opened(io.BytesIO(data)) as (image, media_type):
         image.load()
         return media_type, *image.size
@@ -65,14 +83,78 @@ def open_image(data: bytes) -> Image:
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
-def encode_png(picture: Image) -> bytes:
-    """A PIL image as PNG, its mode converted where PNG has none."""
+def encode_png(picture: Image) -> tuple[bytes, int, int]:
+    """A PIL image as PNG, upright, its width and its height: of an animation the frame that it stands at.
+
+    Raises LimitExceeded for too many pixels, ImageRefused for one without pixels or whose values PNG cannot hold.
+    """
     check_pixels(*picture.size)
-    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-        picture = picture.convert("RGB")
+    try:
+        picture.load()
+    except Exception as error:
+        # Pillow opens files late, and then raises nearly anything.
+        raise ImageRefused(
+            "the picture is not read yet, and its file is closed or damaged",
+            hint="Call `picture.load()` while its file is open.",
+        ) from error
+    if not picture.width * picture.height:
+        raise ImageRefused(
+            f"the picture is empty: {picture.width} x {picture.height} pixels", hint="Return None instead."
+        )
+    made = _with_png_mode(_upright(picture))
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
+    # A profile tells of the colours in the mode that it was made for.
+    profile = made.info.get("icc_profile") if picture.mode not in ("CMYK", "LAB") else None
+    made.save(buffer, "PNG", compress_level=4, icc_profile=profile)
+    return buffer.getvalue(), *made.size
+
+
+def _with_png_mode(picture: Image) -> Image:
+    mode = picture.mode
+    if mode == "F":
+        return _of_floats(picture)
+    if mode == "I" or mode.startswith("I;16"):
+        picture = picture.convert("I") if mode != "I" else picture
+        least, most = picture.getextrema()
+        if least < 0 or most > MOST_GREY:  # type: ignore[operator]
+            raise ImageRefused(
+                f"the picture holds values from {least} to {most}, and a grey one has them from 0 to {MOST_GREY}",
+                hint="Scale them, for example with `picture.point(lambda value: value * factor)`.",
+            )
+        return picture.convert("I;16")
+    if mode == "LAB":
+        raise ImageRefused(
+            "the picture is in LAB colours, which PNG does not have", hint="Convert it with PIL.ImageCms to sRGB."
+        )
+    return picture.convert(_CONVERTED[mode]) if mode in _CONVERTED else picture
+
+
+def _of_floats(picture: Image) -> Image:
+    """Floats from 0 to 1 as 16 bits."""
+    from PIL.Image import Resampling
+
+    least, most = picture.getextrema()
+    # The extrema pass over NaN, a mean does not.
+    mean = picture.resize((1, 1), Resampling.BOX).getpixel((0, 0))
+    if not (least >= 0 and most <= 1 and mean == mean):  # type: ignore[operator]
+        values = "NaN" if mean != mean else f"values from {least:g} to {most:g}"
+        raise ImageRefused(
+            f"the picture holds {values}, and one of floats has values from 0 to 1",
+            hint='Divide by the largest, or take picture.convert("L") for values from 0 to 255.',
+        )
+    return picture.point(lambda value: value * MOST_GREY + 0.5).convert("I").convert("I;16")
+
+
+def _upright(image: Image) -> Image:
+    """The image as its EXIF data says that it is to be seen."""
+    from PIL import ImageOps
+
+    try:
+        turned = image.getexif().get(ORIENTATION, 1) != 1
+    except Exception:
+        # EXIF data that nothing can read say nothing.
+        return image
+    return ImageOps.exif_transpose(image) if turned else image
 
 
 def scale_image(path: str | Path, size: int, *, optimize: bool = False) -> tuple[bytes, str]:
@@ -85,12 +167,27 @@ def scale_image(path: str | Path, size: int, *, optimize: bool = False) -> tuple
     words = "Ask for it without `size`.", "Run the step that made it again."
     with open(path, "rb") as file, _opened(file, *words) as (image, _):
         image.draft("RGB", (size, size))
-        image.thumbnail((size, size))
+        image = _upright(_thumbnail(image, size))
         is_transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa")
         kind, mode = ("PNG", "RGBA") if is_transparent else ("JPEG", "RGB")
         buffer = io.BytesIO()
         image.convert(mode).save(buffer, kind, quality=QUALITY, optimize=optimize)
         return buffer.getvalue(), f"image/{kind.lower()}"
+
+
+def _thumbnail(image: Image, size: int) -> Image:
+    if image.mode.startswith("I"):
+        # Converted by itself, Pillow takes every value above 255 for white; and it cannot reduce these modes in steps.
+        image.thumbnail((size, size), reducing_gap=None)
+        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        # The transparent grey is one of 16 bits.
+        image.info.pop("transparency", None)
+        return image
+    if image.mode in ("1", "P"):
+        # Of these Pillow takes every so many pixels, which makes a raster of dots into noise.
+        image = image.convert("L" if image.mode == "1" else "RGBA" if "transparency" in image.info else "RGB")
+    image.thumbnail((size, size))
+    return image
 
 
 @contextmanager
@@ -101,12 +198,6 @@ def _opened(
     `otherwise` is the hint for an image that may not be opened, `repair` for a damaged one."""
     from PIL import Image
 
-    if (size := file.seek(0, os.SEEK_END)) > MAX_IMAGE_BYTES:
-        raise LimitExceeded(
-            f"the image has {size:,} bytes, more than the {MAX_IMAGE_BYTES:,} allowed",
-            hint=otherwise or "Make it smaller, or save it as JPEG or WEBP.",
-        )
-    file.seek(0)
     media_type = sniff_image(file.read(12))
     if media_type is None:
         raise ImageRefused(

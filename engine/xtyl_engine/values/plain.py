@@ -17,7 +17,7 @@ from typing import Any
 from xtyl_engine.errors import LimitExceeded, ValueNotPlain, with_article
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VALUE_PARTS
 from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore
-from xtyl_engine.values.images import sniff_image
+from xtyl_engine.values.images import ImageRefused, sniff_image
 
 # Made once: `json.dumps` makes an encoder for each call.
 _compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
@@ -135,6 +135,8 @@ class _Walk:
             return self.unusual(value, path)
         except (ValueNotPlain, LimitExceeded):
             raise
+        except ImageRefused as error:
+            raise self.refused(path, value, f"cannot be stored: {error.message}", error.hint or "") from error
         except Exception as error:
             # A hostile or broken type may raise from any method, its repr included.
             raise self.refused(path, value, f"raised {type(error).__name__} when it was read") from None
