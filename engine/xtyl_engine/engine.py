@@ -21,6 +21,7 @@ from xtyl_engine.embedded.client import Connection
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import arm
+from xtyl_engine.functions.variables import PATIENCE_SECONDS, put, socket_beside, variables_of
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast, forecast
 from xtyl_engine.queries.job_detail import JobDetails
@@ -32,7 +33,6 @@ from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.recent import Recent
-from xtyl_engine.values.variables import PATIENCE_SECONDS, put, socket_beside, variables_of
 from xtyl_engine.workflow.default_provider import name_provider
 from xtyl_engine.workflow.plan import Plan
 

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import text
 
 from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
+from xtyl_engine.functions.packed_function import PYTHON
 from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview
 from xtyl_engine.queries.wire import from_json
-from xtyl_engine.values.functions import PYTHON
 
 
 def test_a_submission_becomes_an_execution(desk: Desk) -> None:

@@ -20,7 +20,7 @@ from xtyl_engine.nodes import registry as node_registry
 from xtyl_engine.providers import registry as provider_registry
 
 PACKAGES = {"xtyl_nb": ROOT / "xtyl_nb", "xtyl_engine": ROOT / "engine" / "xtyl_engine"}
-MOST_ENTRIES = {"xtyl_nb": 14, "xtyl_engine": 26}
+MOST_ENTRIES = {"xtyl_nb": 14, "xtyl_engine": 27}
 
 HOMES = {
     "celery": {"xtyl_engine.broker.celery_app", "xtyl_engine.worker.task", "xtyl_engine.worker.process"},
@@ -34,7 +34,7 @@ HOMES = {
     "prometheus_client": {"xtyl_engine.telemetry.prometheus"},
     "opentelemetry": {"xtyl_engine.telemetry.otel", "xtyl_engine.runners.tracing"},
     "sentry_sdk": {"xtyl_engine.telemetry.sentry"},
-    "cloudpickle": {"xtyl_engine.values.packing", "xtyl_engine.values.pickler"},
+    "cloudpickle": {"xtyl_engine.functions.packing", "xtyl_engine.functions.pickler"},
     "openai": {"xtyl_engine.providers.openai"},
     "anywidget": {"xtyl_nb.widget.widget"},
     "graphviz": {"xtyl_nb.drawing.draw"},

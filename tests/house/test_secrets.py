@@ -28,8 +28,8 @@ from xtyl_engine.embedded.client import ensure
 from xtyl_engine.embedded.doctor import doctor
 from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.embedded.status import status
+from xtyl_engine.functions.variables import get, socket_beside
 from xtyl_engine.settings import Settings, load_settings, prepare_home
-from xtyl_engine.values.variables import get, socket_beside
 from xtyl_engine.worker.command import worker_command
 from xtyl_nb.runs.run import Run
 from xtyl_nb.widget.widget import RunWidget

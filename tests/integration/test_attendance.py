@@ -27,9 +27,9 @@ from xtyl_engine.embedded.redis_server import ping
 from xtyl_engine.embedded.state_file import SupervisorState, write_presence
 from xtyl_engine.embedded.status import status
 from xtyl_engine.engine import Engine
+from xtyl_engine.functions.variables import get
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.locks import exclusive, orphans_lock
-from xtyl_engine.values.variables import get
 from xtyl_nb.backends.direct import DirectBackend
 from xtyl_nb.runs.run import Run
 

@@ -16,7 +16,7 @@ import pytest
 
 import xtyl_nb as xt
 from cells import in_notebook
-from xtyl_engine.values.code_digest import code_digest
+from xtyl_engine.functions.code_digest import code_digest
 from xtyl_nb.backends.connect import backend
 
 pytestmark = pytest.mark.usefixtures("either")
@@ -65,7 +65,7 @@ def test_the_cache_follows_versions(result: Callable[..., tuple[Any, bool]], mon
     assert result(function, depends=["pandas"]) == (2, False)
     assert result(function, depends=["pandas"]) == (2, True)
     assert result(function) == (2, False)
-    monkeypatch.setattr("xtyl_engine.values.versions.version", lambda name: "99")
+    monkeypatch.setattr("xtyl_engine.functions.versions.version", lambda name: "99")
     assert result(function, depends=["pandas"]) == (2, False)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import xtyl_nb as xt
 from servers import wait_until
-from xtyl_engine.values.functions import PYTHON
+from xtyl_engine.functions.packed_function import PYTHON
 
 pytestmark = pytest.mark.usefixtures("either")
 BRIEFS = pd.DataFrame({"product": ["Aurora lamp", "Tidal mug"], "tone": ["playful", "calm"]}, index=["lamp", "mug"])

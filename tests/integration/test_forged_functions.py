@@ -17,10 +17,10 @@ import pytest
 import xtyl_nb as xt
 from servers import valkey_server
 from workbench import direct_backend
+from xtyl_engine.functions.packed_function import PackedFunction, load_key, sign
+from xtyl_engine.functions.packing import pack
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_engine.values.functions import PackedFunction, load_key, sign
-from xtyl_engine.values.packing import pack
 from xtyl_engine.worker.command import worker_command
 from xtyl_engine.workflow.validate import validate
 from xtyl_nb.runs.run import Run

@@ -22,8 +22,8 @@ from workbench import Workbench, workbench
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import executions
 from xtyl_engine.embedded.log_files import LARGEST, read_tail
-from xtyl_engine.values.loading import unpack
-from xtyl_engine.values.packing import pack
+from xtyl_engine.functions.loading import unpack
+from xtyl_engine.functions.packing import pack
 from xtyl_engine.workflow.templating.render import is_expression, read_names
 
 MEGABYTE = 2**20

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from xtyl_engine.errors import FunctionRejected
-from xtyl_engine.values.functions import PackedFunction, verify
-from xtyl_engine.values.loading import load
+from xtyl_engine.functions.loading import load
+from xtyl_engine.functions.packed_function import PackedFunction, verify
 
 KEY = bytes(range(32))
 RUN = "e1"
@@ -120,7 +120,7 @@ def _answer(told: Any) -> None:
 
 
 def _packed(cells: Sequence[str], name: str) -> Any:
-    from xtyl_engine.values.packing import pack
+    from xtyl_engine.functions.packing import pack
 
     main = sys.modules["__main__"].__dict__
     try:

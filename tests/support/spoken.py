@@ -22,6 +22,7 @@ from xtyl_engine.broker.redis_client import stream_key
 from xtyl_engine.database.tables import metadata
 from xtyl_engine.embedded.state_file import Presence
 from xtyl_engine.events import EventKind
+from xtyl_engine.functions.packing import pack
 from xtyl_engine.nodes import registry as node_registry
 from xtyl_engine.providers import registry as provider_registry
 from xtyl_engine.scheduler import routing
@@ -29,7 +30,6 @@ from xtyl_engine.settings import Settings, variable
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.telemetry.prometheus import API, BACKUP, WORKER
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.packing import pack
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import validate

@@ -11,6 +11,11 @@ from typing import Any
 from xtyl_engine.database.connection import Database
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.functions.code_digest import code_digest
+from xtyl_engine.functions.packed_function import Functions, PackedFunction, function_name, load_key, not_taken
+from xtyl_engine.functions.packing import pack
+from xtyl_engine.functions.references import reference
+from xtyl_engine.functions.surroundings import Surroundings
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.pages import Listing, Page
@@ -18,11 +23,6 @@ from xtyl_engine.queries.views import AttemptLog, JobDetail, JobPage, Overview, 
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.code_digest import code_digest
-from xtyl_engine.values.functions import Functions, PackedFunction, function_name, load_key, not_taken
-from xtyl_engine.values.packing import pack
-from xtyl_engine.values.references import reference
-from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.fork import outlive_forks
 

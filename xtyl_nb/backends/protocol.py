@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from xtyl_engine.events import Event
+    from xtyl_engine.functions.packed_function import Functions
     from xtyl_engine.queries.executions import Snapshot
     from xtyl_engine.queries.forecast import NodeForecast
     from xtyl_engine.queries.pages import Page
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.states import ExecutionState, JobState
     from xtyl_engine.values.artifacts import ArtifactStore
-    from xtyl_engine.values.functions import Functions
     from xtyl_engine.workflow.plan import Plan
 
 

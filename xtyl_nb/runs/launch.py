@@ -110,7 +110,7 @@ def runs(limit: int = 100) -> pd.DataFrame:
 
 def _with_versions(document: Document) -> Document:
     """The document with the versions that this kernel has of what functions depend on. A name that it lacks is for `validate`."""
-    from xtyl_engine.values.versions import versions
+    from xtyl_engine.functions.versions import versions
 
     def found(node: Node) -> Node:
         depends = node.config.get("depends") if node.kind.takes_function else None

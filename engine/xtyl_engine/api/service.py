@@ -16,13 +16,13 @@ from xtyl_engine.api.submission import Asked, check_portable, read_submission, s
 from xtyl_engine.api.uploads import Receipts, deposit
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
+from xtyl_engine.functions.packed_function import PackedFunction, load_key
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.views import Execution
 from xtyl_engine.scheduler.rules import count_initial_jobs
 from xtyl_engine.scheduler.submit import Submission, new_execution_id
 from xtyl_engine.scheduler.templates import Template
 from xtyl_engine.settings import Settings
-from xtyl_engine.values.functions import PackedFunction, load_key
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import validate

@@ -13,9 +13,9 @@ from typing import Any
 
 from xtyl_engine.api.request_models import FunctionBody, SubmissionBody
 from xtyl_engine.errors import FunctionRejected, LimitExceeded, Problem, WorkflowError
+from xtyl_engine.functions.packed_function import PYTHON, PackedFunction, sign
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.scheduler.submit import Row
-from xtyl_engine.values.functions import PYTHON, PackedFunction, sign
 from xtyl_engine.workflow.document import parse_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import find_problems, validate

@@ -70,7 +70,7 @@ executions = sa.Table(
     sa.Column("counted", sa.Integer, nullable=False, server_default="0"),
     # What is left of a control that goes on in steps, and how far it is: `scheduler.long_control` reads and writes it.
     sa.Column("unfinished", sa.Text),
-    # What of the kernel its functions find again: `values.surroundings` writes and reads it.
+    # What of the kernel its functions find again: `functions.surroundings` writes and reads it.
     sa.Column("surroundings", sa.Text),
     sa.Index("executions_unfinished", "id", **_where("unfinished IS NOT NULL")),
     sa.Index("executions_by_state", "state", "created"),

@@ -34,9 +34,9 @@ from xtyl_engine.embedded.state_file import (
 )
 from xtyl_engine.embedded.variables import Variables
 from xtyl_engine.errors import BackendStartError, WorkflowException
+from xtyl_engine.functions.variables import NAME
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.values.locks import acquire, clients_lock, exclusive, is_same_file, orphans_lock, supervisor_lock
-from xtyl_engine.values.variables import NAME
 from xtyl_engine.worker.command import RETIRE, worker_command
 from xtyl_engine.worker.first_claim import forget_claims, has_claimed
 

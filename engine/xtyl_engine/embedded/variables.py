@@ -1,5 +1,5 @@
 """Keeps the variables that kernels lend to their runs, in the memory of the supervisor and nowhere else. The way there and
-back is `values.variables`.
+back is `functions.variables`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xtyl_engine.values.variables import ANSWER_SECONDS, MOST_BYTES, check_peer, receive, send
+from xtyl_engine.functions.variables import ANSWER_SECONDS, MOST_BYTES, check_peer, receive, send
 
 log = logging.getLogger("xtyl.supervisor")
 CAPACITY_BYTES = 64 * 1024 * 1024

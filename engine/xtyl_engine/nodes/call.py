@@ -1,5 +1,5 @@
 """The node that runs the user's own Python function, in a process of its own. Calling it is for `runners`, packing it for
-`values.packing`.
+`functions.packing`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
+from xtyl_engine.functions.versions import versions
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType
-from xtyl_engine.values.versions import versions
 
 
 def _check_function(value: Any) -> Any:

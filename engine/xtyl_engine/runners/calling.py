@@ -1,5 +1,5 @@
 """One call of a user's function: its arguments with their files opened, its result as plain JSON, its error in the user's own
-words and frames, without the engine's. Packing functions is for `values.functions`.
+words and frames, without the engine's. Packing functions is for `functions.packed_function`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
+from xtyl_engine.functions.packed_function import function_name
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.error_text import describe_error, trace_text
-from xtyl_engine.values.functions import function_name
 from xtyl_engine.values.plain import is_frame, plain, plain_records
 
 Function = Callable[..., Any]

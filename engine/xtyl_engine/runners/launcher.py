@@ -19,15 +19,15 @@ from functools import partial
 from importlib import import_module
 from typing import NoReturn
 
+from xtyl_engine.functions.loading import load, load_reference
+from xtyl_engine.functions.local_modules import is_local, source_digest
+from xtyl_engine.functions.packed_function import PYTHON
+from xtyl_engine.functions.uses import all_imports
 from xtyl_engine.runners.calling import Function
 from xtyl_engine.runners.processes import adopt_orphans, end_with_parent, kill_all_of
 from xtyl_engine.runners.protocol import PROTOCOL, Message, RunnerLine
 from xtyl_engine.runners.runner import serve
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.functions import PYTHON
-from xtyl_engine.values.loading import load, load_reference
-from xtyl_engine.values.local_modules import is_local, source_digest
-from xtyl_engine.values.uses import all_imports
 
 FAILED = 70
 # A picture is never shown in a window, and what draws into a notebook's page draws nothing here.

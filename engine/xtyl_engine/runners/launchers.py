@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_engine.functions.packed_function import PackedFunction
 from xtyl_engine.runners.patience import Patience
 from xtyl_engine.runners.processes import kill_all_of
 from xtyl_engine.runners.protocol import Message, RunnerLine, wire_pair
-from xtyl_engine.values.functions import PackedFunction
 
 # A module that takes longer is loaded by each runner for itself.
 LOAD_SECONDS = 60.0

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from xtyl_engine.values.uses import used
+from xtyl_engine.functions.uses import used
 
 
 def seed() -> None:

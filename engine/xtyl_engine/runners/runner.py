@@ -17,6 +17,7 @@ from traceback import walk_tb
 from typing import Any, NoReturn
 
 from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
+from xtyl_engine.functions.loading import load, load_reference
 from xtyl_engine.runners.calling import Function, call
 from xtyl_engine.runners.protocol import Message, RunnerLine
 from xtyl_engine.runners.randomness import renew, seed
@@ -24,7 +25,6 @@ from xtyl_engine.runners.streams import PrintStreams
 from xtyl_engine.runners.tracing import within
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.error_text import describe_error, type_name
-from xtyl_engine.values.loading import load, load_reference
 from xtyl_engine.values.masking import Mask
 from xtyl_engine.values.plain import encode, mend
 from xtyl_engine.values.progress import report_to

@@ -24,6 +24,7 @@ from xtyl_engine.database.tables import rows as all_rows
 from xtyl_engine.errors import BackendError, KeyReused, LimitExceeded
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, failpoint
+from xtyl_engine.functions.packed_function import PackedFunction, check_size
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.scheduler.beginning import Batch, Beginning
 from xtyl_engine.scheduler.locked_execution import event_row
@@ -31,7 +32,6 @@ from xtyl_engine.scheduler.node_changes import add_nodes
 from xtyl_engine.scheduler.rules import count_initial_jobs, initial_counts
 from xtyl_engine.scheduler.templates import keep_version
 from xtyl_engine.states import ExecutionState
-from xtyl_engine.values.functions import PackedFunction, check_size
 from xtyl_engine.values.plain import mend
 from xtyl_engine.workflow.plan import Plan
 

@@ -14,6 +14,9 @@ from typing import Any
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.functions.loading import load_reference, unpack
+from xtyl_engine.functions.packed_function import PackedFunction, load_key, not_taken, verify
+from xtyl_engine.functions.surroundings import Surroundings
 from xtyl_engine.nodes.base import Done
 from xtyl_engine.runners.launchers import Preparation
 from xtyl_engine.runners.patience import Patience
@@ -23,13 +26,10 @@ from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.settings import Settings
 from xtyl_engine.telemetry.otel import current_parent
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.functions import PackedFunction, load_key, not_taken, verify
-from xtyl_engine.values.loading import load_reference, unpack
 from xtyl_engine.values.masking import Mask
 from xtyl_engine.values.plain import Encoded
 from xtyl_engine.values.prints import Prints
 from xtyl_engine.values.recent import Recent
-from xtyl_engine.values.surroundings import Surroundings
 from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
 

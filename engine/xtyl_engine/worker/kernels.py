@@ -12,13 +12,13 @@ from typing import Any
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
+from xtyl_engine.functions.packed_function import load_key
+from xtyl_engine.functions.surroundings import Surroundings
+from xtyl_engine.functions.variables import drop, get, lent, socket_beside, stamp, with_settings
 from xtyl_engine.queries.job_inputs import read_surroundings
 from xtyl_engine.settings import Settings
 from xtyl_engine.states import ExecutionState
-from xtyl_engine.values.functions import load_key
 from xtyl_engine.values.recent import Recent
-from xtyl_engine.values.surroundings import Surroundings
-from xtyl_engine.values.variables import drop, get, lent, socket_beside, stamp, with_settings
 
 RUNS = 256
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xtyl_engine.errors import Problem, WorkflowError, with_article
-from xtyl_engine.values.references import reference
+from xtyl_engine.functions.references import reference
 from xtyl_engine.workflow.document import Document, Node, parse_document
 
 

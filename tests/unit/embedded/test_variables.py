@@ -13,8 +13,8 @@ import pytest
 from servers import wait_until
 from xtyl_engine.embedded.variables import LONGEST_MESSAGE, Variables
 from xtyl_engine.errors import BackendError, LimitExceeded
-from xtyl_engine.values import variables as way
-from xtyl_engine.values.variables import drop, get, lent, put, socket_beside, variables_of, with_settings
+from xtyl_engine.functions import variables as way
+from xtyl_engine.functions.variables import drop, get, lent, put, socket_beside, variables_of, with_settings
 
 
 @pytest.fixture

@@ -173,6 +173,6 @@ def test_versions_of_what_it_depends_on_are_in_the_cache_key(monkeypatch):
     """A new version ends the cache; one that the kernel has written down counts instead of the worker's."""
     first = key_of(depends=["pandas"])
     assert key_of(depends={"pandas": pd.__version__}) == first
-    monkeypatch.setattr("xtyl_engine.values.versions.version", lambda name: "99")
+    monkeypatch.setattr("xtyl_engine.functions.versions.version", lambda name: "99")
     assert key_of(depends=["pandas"]) not in (first, key_of())
     assert key_of(depends={"pandas": pd.__version__}) == first

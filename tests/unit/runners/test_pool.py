@@ -18,12 +18,12 @@ import pytest
 
 from servers import PATIENT_SECONDS, is_gone, wait_until
 from xtyl_engine.errors import FunctionRejected, NodeTimeout, PartialFailureError, PermanentError, TransientError
+from xtyl_engine.functions.packed_function import PackedFunction
+from xtyl_engine.functions.packing import wrap
 from xtyl_engine.runners.launchers import Preparation
 from xtyl_engine.runners.patience import CallStopped, Patience
 from xtyl_engine.runners.places import IDLE_BYTES
 from xtyl_engine.runners.pool import IDLE_SECONDS, Order, RunnerDied, Runners
-from xtyl_engine.values.functions import PackedFunction
-from xtyl_engine.values.packing import wrap
 
 
 @pytest.fixture(params=[True, False], ids=["loaded ahead", "loaded by runners"])

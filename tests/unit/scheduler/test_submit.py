@@ -16,12 +16,12 @@ from xtyl_engine.database.tables import executions, jobs
 from xtyl_engine.database.tables import rows as rows_table
 from xtyl_engine.errors import BackendError, KeyReused, LimitExceeded
 from xtyl_engine.failpoints import arm
+from xtyl_engine.functions.packed_function import PackedFunction
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.job_inputs import read_surroundings
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.submit import AT_ONCE, Row, Submission, new_execution_id, submit
-from xtyl_engine.values.functions import PackedFunction
 
 
 @pytest.fixture

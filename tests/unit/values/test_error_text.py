@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from xtyl_engine.errors import PermanentError
+from xtyl_engine.functions.loading import load_reference
 from xtyl_engine.values.error_text import MAX_MESSAGE, MAX_TRACEBACK, describe_error
-from xtyl_engine.values.loading import load_reference
 
 
 class Mute(Exception):

@@ -15,14 +15,14 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import executions
 from xtyl_engine.embedded.variables import Variables
 from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.functions.packed_function import load_key
+from xtyl_engine.functions.surroundings import Surroundings
+from xtyl_engine.functions.variables import get, put
 from xtyl_engine.scheduler.control import Controls
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id, submit
 from xtyl_engine.settings import Settings, load_settings
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.functions import load_key
-from xtyl_engine.values.surroundings import Surroundings
-from xtyl_engine.values.variables import get, put
 from xtyl_engine.worker.kernels import Kernels
 
 HERE = Surroundings(python="/venv/bin/python", folder="/folder", path=("/src",))

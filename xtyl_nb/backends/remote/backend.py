@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from xtyl_engine.errors import BackendError, FunctionRejected
+from xtyl_engine.functions.code_digest import code_digest
+from xtyl_engine.functions.packed_function import PYTHON, Function, Functions, PackedFunction, not_taken
+from xtyl_engine.functions.packing import wrap
+from xtyl_engine.functions.references import reference
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.pages import Page
 from xtyl_engine.queries.views import AttemptLog, Execution, JobDetail, JobPage, Overview, Review
 from xtyl_engine.queries.wire import Me, from_json, map_images
 from xtyl_engine.settings import load_settings, prepare_home
-from xtyl_engine.values.code_digest import code_digest
-from xtyl_engine.values.functions import PYTHON, Function, Functions, PackedFunction, not_taken
-from xtyl_engine.values.packing import wrap
-from xtyl_engine.values.references import reference
 from xtyl_engine.workflow.document_io import write_document
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.aside import aside

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import xtyl_engine
 from xtyl_engine.checks import Check, examined
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.values.functions import PYTHON
+from xtyl_engine.functions.packed_function import PYTHON
 from xtyl_nb.backends.remote.backend import RemoteBackend
 
 

@@ -20,8 +20,8 @@ from xtyl_engine.api.response_models import Status
 from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.broker.redis_client import check_broker
 from xtyl_engine.errors import BackendError
+from xtyl_engine.functions.packed_function import PYTHON
 from xtyl_engine.queries.wire import Me, to_json
-from xtyl_engine.values.functions import PYTHON
 
 log = logging.getLogger("xtyl")
 KEEP_SECONDS = 1.0

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
-from xtyl_engine.values.functions import PYTHON
-from xtyl_engine.values.local_modules import source_digest
+from xtyl_engine.functions.local_modules import source_digest
+from xtyl_engine.functions.packed_function import PYTHON
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:

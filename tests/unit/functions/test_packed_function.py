@@ -9,9 +9,9 @@ import pytest
 
 from cells import KEY, SCORE, in_notebook
 from xtyl_engine.errors import FunctionRejected
-from xtyl_engine.values.functions import load_key
-from xtyl_engine.values.loading import unpack
-from xtyl_engine.values.packing import pack
+from xtyl_engine.functions.loading import unpack
+from xtyl_engine.functions.packed_function import load_key
+from xtyl_engine.functions.packing import pack
 
 
 class Bomb:

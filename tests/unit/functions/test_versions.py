@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from xtyl_engine.values.functions import PYTHON
-from xtyl_engine.values.versions import versions
+from xtyl_engine.functions.packed_function import PYTHON
+from xtyl_engine.functions.versions import versions
 
 
 def test_distributions_and_modules_have_versions() -> None:

@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import CodeType, ModuleType
 
-from xtyl_engine.values.local_modules import SourceChanged, check_source, find_module
+from xtyl_engine.functions.local_modules import SourceChanged, check_source, find_module
 
 
 def pin(name: str, digest: str) -> None:

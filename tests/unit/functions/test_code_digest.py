@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cells import in_notebook, pack_in_kernels
-from xtyl_engine.values.code_digest import code_digest
+from xtyl_engine.functions.code_digest import code_digest
 
 CELL = '''
 import functools, json
@@ -277,5 +277,5 @@ def written(value: object) -> str:
 def test_another_python_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Code of another minor version of Python is other code."""
     before = code_digest(json.dumps)
-    monkeypatch.setattr("xtyl_engine.values.code_digest.PYTHON", "3.99")
+    monkeypatch.setattr("xtyl_engine.functions.code_digest.PYTHON", "3.99")
     assert code_digest(json.dumps) != before

@@ -14,8 +14,8 @@ from typing import Any, NewType, ParamSpec, TypeVarTuple
 
 import cloudpickle
 
-from xtyl_engine.values import loading, uses
-from xtyl_engine.values.references import finds, reference
+from xtyl_engine.functions import loading, uses
+from xtyl_engine.functions.references import finds, reference
 
 Parts = tuple[Callable[..., Any], tuple[Any, ...]]
 

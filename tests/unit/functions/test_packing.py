@@ -9,10 +9,10 @@ import pytest
 
 from cells import KEY, SCORE, in_notebook
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
-from xtyl_engine.values import local_modules
-from xtyl_engine.values.loading import unpack
-from xtyl_engine.values.packing import pack
-from xtyl_engine.values.references import reference
+from xtyl_engine.functions import local_modules
+from xtyl_engine.functions.loading import unpack
+from xtyl_engine.functions.packing import pack
+from xtyl_engine.functions.references import reference
 
 
 def test_equal_source_gives_equal_digests():

@@ -176,7 +176,7 @@ def test_what_was_registered_by_the_user_stays_so(src: Path) -> None:
     """Packing leaves cloudpickle's own list of modules as it was."""
     (src / "pricing.py").write_text(PRICING)
     cell = (
-        "import cloudpickle, pricing\nfrom xtyl_engine.values.packing import wrap\n"
+        "import cloudpickle, pricing\nfrom xtyl_engine.functions.packing import wrap\n"
         "cloudpickle.register_pickle_by_value(pricing)\nwrap(pricing.total)\n"
         "def step(x):\n    return found\nfound = sorted(cloudpickle.list_registry_pickle_by_value())"
     )

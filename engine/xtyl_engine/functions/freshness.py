@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from xtyl_engine.values.code_digest import same_code
-from xtyl_engine.values.local_modules import source
+from xtyl_engine.functions.code_digest import same_code
+from xtyl_engine.functions.local_modules import source
 
 
 def is_fresh(module: ModuleType) -> bool:

@@ -17,11 +17,11 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NewType
 
 from xtyl_engine.errors import FunctionRejected, with_article
-from xtyl_engine.values.functions import PYTHON, Function, PackedFunction, verify
-from xtyl_engine.values.local_modules import OURS, SourceChanged, check_source
-from xtyl_engine.values.pins import pin
+from xtyl_engine.functions.local_modules import OURS, SourceChanged, check_source
+from xtyl_engine.functions.packed_function import PYTHON, Function, PackedFunction, verify
+from xtyl_engine.functions.pins import pin
+from xtyl_engine.functions.references import MOVED, resolve
 from xtyl_engine.values.recent import Recent
-from xtyl_engine.values.references import MOVED, resolve
 
 # Loading imports modules. Threads that enter modules which import each other from different sides find one that is half
 # made, or are told of a deadlock.

@@ -10,9 +10,9 @@ import pytest
 import xtyl_nb
 from cells import KEY, SCORE, in_notebook
 from xtyl_engine.errors import FunctionRejected
-from xtyl_engine.values import references
-from xtyl_engine.values.loading import load_reference, unpack
-from xtyl_engine.values.packing import pack
+from xtyl_engine.functions import references
+from xtyl_engine.functions.loading import load_reference, unpack
+from xtyl_engine.functions.packing import pack
 
 
 def test_a_notebook_function_comes_back_with_its_helpers():
@@ -33,7 +33,7 @@ def test_a_traceback_quotes_the_cell():
 
 def test_another_python_is_rejected_before_loading(monkeypatch):
     """A function of another Python version is refused, and both versions are named."""
-    monkeypatch.setattr("xtyl_engine.values.packing.PYTHON", "3.10")
+    monkeypatch.setattr("xtyl_engine.functions.packing.PYTHON", "3.10")
     packed = pack(in_notebook(SCORE, "score"), key=KEY, execution_id="e1")
     monkeypatch.undo()
     with pytest.raises(FunctionRejected, match=r"packed by Python 3\.10, and this worker runs 3\."):

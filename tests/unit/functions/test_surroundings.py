@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xtyl_engine.errors import FunctionRejected
-from xtyl_engine.values.surroundings import Surroundings
+from xtyl_engine.functions.surroundings import Surroundings
 
 KEY = b"0" * 32
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from xtyl_engine.values.freshness import is_fresh
+from xtyl_engine.functions.freshness import is_fresh
 
 SOURCE = '''
 import functools

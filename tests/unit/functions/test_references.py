@@ -4,9 +4,9 @@ import json.decoder
 
 import xtyl_nb
 from cells import SCORE, in_notebook
-from xtyl_engine.values import references
-from xtyl_engine.values.loading import load_reference
-from xtyl_engine.values.references import reference
+from xtyl_engine.functions import loading, references
+from xtyl_engine.functions.loading import load_reference
+from xtyl_engine.functions.references import reference
 
 
 def test_importable_functions_have_a_reference():
@@ -33,3 +33,10 @@ def test_a_reference_finds_what_has_moved(monkeypatch):
     """A function of a module that has moved is found by the import path that an earlier release stored."""
     monkeypatch.setitem(references.MOVED, "old_place", "json")
     assert load_reference("old_place:dumps") is json.dumps
+
+
+def test_what_caches_and_packed_functions_name_of_ours_keeps_its_name():
+    """A cached helper has the key that it had while this module stood elsewhere, and is loaded by that name too."""
+    stored = "xtyl_engine.values.loading:cached_again"
+    assert reference(loading.cached_again) == stored
+    assert load_reference(stored) is loading.cached_again

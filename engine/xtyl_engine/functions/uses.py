@@ -11,7 +11,7 @@ from inspect import CO_OPTIMIZED
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from xtyl_engine.values.local_modules import absolute, is_local, parents
+from xtyl_engine.functions.local_modules import absolute, is_local, parents
 
 _GLOBAL = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"}
 

@@ -8,9 +8,9 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from xtyl_engine.errors import FunctionRejected, with_article
-from xtyl_engine.values import uses
-from xtyl_engine.values.functions import Function, function_name
-from xtyl_engine.values.references import reference
+from xtyl_engine.functions import uses
+from xtyl_engine.functions.packed_function import Function, function_name
+from xtyl_engine.functions.references import reference
 
 Fault = Callable[[Any], str | None]
 _MAX_REASON = 200

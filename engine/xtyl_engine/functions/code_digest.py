@@ -13,10 +13,10 @@ from hashlib import sha256
 from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
-from xtyl_engine.values import uses
-from xtyl_engine.values.functions import PYTHON
-from xtyl_engine.values.local_modules import imported_by, is_local, source_digest
-from xtyl_engine.values.references import finds, reference
+from xtyl_engine.functions import uses
+from xtyl_engine.functions.local_modules import imported_by, is_local, source_digest
+from xtyl_engine.functions.packed_function import PYTHON
+from xtyl_engine.functions.references import finds, reference
 
 Reduce = Callable[[Any], Any]
 _HAS_DOCSTRING = getattr(inspect, "CO_HAS_DOCSTRING", 0)
@@ -234,13 +234,13 @@ def _home(value: Any) -> str | None:
 
 
 def _rebuilt(value: Any) -> Any:
-    from xtyl_engine.values.pickler import rebuilt
+    from xtyl_engine.functions.pickler import rebuilt
 
     return rebuilt(value)
 
 
 def _reduced(value: Any) -> Any:
-    from xtyl_engine.values.pickler import Pickler
+    from xtyl_engine.functions.pickler import Pickler
 
     reduce: Reduce | None = Pickler.dispatch_table.get(type(value))
     return reduce(value) if reduce else value.__reduce_ex__(4)

@@ -15,12 +15,12 @@ from types import ModuleType
 from typing import Any
 
 from xtyl_engine.errors import LimitExceeded
-from xtyl_engine.values.code_digest import code_digest
-from xtyl_engine.values.freshness import is_fresh
-from xtyl_engine.values.functions import PYTHON, Function, PackedFunction, check_size, function_name, sign
-from xtyl_engine.values.local_modules import imported_by, local_modules, source_digest
-from xtyl_engine.values.pickled_names import pickled_names
-from xtyl_engine.values.refusals import edited, unpackable
+from xtyl_engine.functions.code_digest import code_digest
+from xtyl_engine.functions.freshness import is_fresh
+from xtyl_engine.functions.local_modules import imported_by, local_modules, source_digest
+from xtyl_engine.functions.packed_function import PYTHON, Function, PackedFunction, check_size, function_name, sign
+from xtyl_engine.functions.pickled_names import pickled_names
+from xtyl_engine.functions.refusals import edited, unpackable
 
 Modules = Mapping[str, ModuleType]
 _packing = threading.RLock()
@@ -95,7 +95,7 @@ class _Packing:
 
     def dumped(self, value: Any, met: set[str]) -> bytes:
         """The value, and what its functions need when they run, as `loading` reads it. `met` gets the local modules."""
-        from xtyl_engine.values.pickler import Pickler, lines_of
+        from xtyl_engine.functions.pickler import Pickler, lines_of
 
         file = io.BytesIO()
         pickler = Pickler(file, self.local, self.imported, met)

@@ -13,7 +13,7 @@ import numpy
 import pytest
 
 import xtyl_engine
-from xtyl_engine.values.local_modules import (
+from xtyl_engine.functions.local_modules import (
     SourceChanged,
     check_source,
     imported_by,

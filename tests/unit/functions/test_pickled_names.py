@@ -14,7 +14,7 @@ import cloudpickle
 import numpy as np
 import pandas as pd
 
-from xtyl_engine.values.pickled_names import pickled_names
+from xtyl_engine.functions.pickled_names import pickled_names
 
 
 class Trap:

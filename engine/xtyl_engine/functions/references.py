@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from xtyl_engine.values.local_modules import is_local
+from xtyl_engine.functions.local_modules import is_local
 
 # The present names of modules that functions and workflows of an earlier release name.
 MOVED: dict[str, str] = {
@@ -18,6 +18,8 @@ MOVED: dict[str, str] = {
     "xtyl_engine.query": "xtyl_engine.queries.views",
     "xtyl_engine.submit": "xtyl_engine.scheduler.submit",
     "xtyl_engine.values": "xtyl_engine.values.plain",
+    "xtyl_engine.values.functions": "xtyl_engine.functions.packed_function",
+    "xtyl_engine.values.loading": "xtyl_engine.functions.loading",
     "xtyl_engine.workflow": "xtyl_engine.workflow.document",
     "xtyl_nb.briefs": "xtyl_nb.data.briefs",
     "xtyl_nb.build": "xtyl_nb.workflow.builder",
@@ -33,6 +35,8 @@ MOVED: dict[str, str] = {
     "xtyl_nb.timeline": "xtyl_nb.drawing.timeline",
     "xtyl_nb.widget": "xtyl_nb.widget.widget",
 }
+# Keys of caches hold these under the names that they had first.
+_NAMED = {"xtyl_engine.functions.loading": "xtyl_engine.values.loading"}
 
 
 def reference(function: Any) -> str | None:
@@ -44,7 +48,7 @@ def reference(function: Any) -> str | None:
     module = getattr(function, "__module__", None)
     if not isinstance(module, str) or module in ("", "__main__") or is_local(sys.modules.get(module)):
         return None
-    return f"{module}:{function.__qualname__}" if finds(module, function) else None
+    return f"{_NAMED.get(module, module)}:{function.__qualname__}" if finds(module, function) else None
 
 
 def finds(module: str, obj: Any) -> bool:
