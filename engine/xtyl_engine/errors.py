@@ -1,9 +1,11 @@
 """Every error a user can meet, in one tree. Each carries a code, data, and a message in one order: what, where, why, what
-to do now. A node's errors also say whether a retry makes sense; when to retry is decided elsewhere.
+to do now. A node's errors also say whether a retry makes sense; when to retry is decided elsewhere. Here too is what any text
+from outside becomes before it is printed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +14,11 @@ from traceback import walk_tb
 from typing import Any
 
 MAX_RETRY_AFTER = 3600.0
+# What acts on a terminal: controls but tab and newline, the second set of them (C1), marks that reorder what stands around them,
+# other ends of lines; and halves of characters, which no output can encode.
+_ACTING = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff\ufff9-\ufffb\U000e0001]"
+)
 
 
 class ErrorClass(StrEnum):
@@ -39,7 +46,7 @@ class WorkflowException(Exception):
         where = f"[{self.node}] " if self.node else ""
         advice = f"\n  {self.hint}" if self.hint else ""
         # The text is stored and printed anywhere, and a user's own words in it may hold any character.
-        return f"{where}{self.message}{advice}".encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        return visible(f"{where}{self.message}{advice}")
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback: the message, and the line of the user's code that led here."""
@@ -158,6 +165,22 @@ class BackendStartError(BackendError):
     """The embedded back end did not start."""
 
     code = "backend/start"
+
+
+def visible(text: object) -> str:
+    """The text of a value, safe for a terminal: a character that would move the cursor, colour, hide or reorder other text is
+    shown as Python writes it, `\\x1b`. Lines and tabs stay."""
+    return _ACTING.sub(_written, str(text).replace("\r\n", "\n"))
+
+
+def visible_line(text: object) -> str:
+    """The same on one line, for a cell of a table: no text can begin a line of its own."""
+    return " ".join(visible(text).split())
+
+
+def _written(found: re.Match[str]) -> str:
+    is_no_text = found[0] == "\0" or "\ud800" <= found[0] <= "\udfff"
+    return "\ufffd" if is_no_text else found[0].encode("unicode_escape").decode()
 
 
 def sane_seconds(seconds: object) -> float | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from xtyl_nb.cli.maintenance import age, report, settings_of_home
+from xtyl_nb.cli.screen import say
 
 if TYPE_CHECKING:
     from xtyl_engine.embedded.backup import Copied
@@ -48,7 +49,7 @@ def restore(folder: Path) -> None:
 
     settings = settings_of_home()
     source = next((each.path for each in reversed(backups(folder.absolute()))), folder.absolute())
-    click.echo(f"Restoring {source}")
+    say(f"Restoring {source}")
     _tell_copied("Restored", put_back(settings, source), settings.home)
 
 
@@ -95,10 +96,10 @@ def _measured(settings: Settings, folder: Path) -> Callable[[], None]:
 
 
 def _tell_copied(done: str, copied: Copied, where: Path) -> None:
-    click.echo(f"{done} the database and {copied.files:,} files ({copied.bytes / 1e6:,.1f} MB): {where}")
+    say(f"{done} the database and {copied.files:,} files ({copied.bytes / 1e6:,.1f} MB): {where}")
     if copied.missing:
         names = ", ".join(copied.missing[:SHOWN]) + (", …" if len(copied.missing) > SHOWN else "")
-        click.echo(f"{len(copied.missing):,} files were missing already: {names}", err=True)
+        say(f"{len(copied.missing):,} files were missing already: {names}", err=True)
         sys.exit(1)
 
 

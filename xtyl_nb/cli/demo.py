@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_nb.cli.screen import screen
 from xtyl_nb.cli.terminal import watch
 from xtyl_nb.data.briefs import load_briefs
 from xtyl_nb.workflow.builder import Workflow
@@ -41,7 +41,7 @@ def run_demo(folder: Path, rows: int | None = None) -> bool:
         raise WorkflowException(
             f"the folder {folder} cannot be made: {error.strerror}", hint="Name another folder with --folder."
         ) from error
-    console = Console()
+    console = screen()
     briefs = load_briefs(rows)
     console.print(
         f"[bold]summer-launch[/bold] over {len(briefs)} briefs: 3 headlines, 3 posters, a pick and a kit for each."

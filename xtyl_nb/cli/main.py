@@ -13,6 +13,7 @@ import click
 from xtyl_engine.errors import WorkflowException
 from xtyl_nb.cli.backups import BACKUPS
 from xtyl_nb.cli.maintenance import COMMANDS, report, settings_of_home, show_capacity
+from xtyl_nb.cli.screen import say
 from xtyl_nb.cli.serve import DOORS
 
 
@@ -23,7 +24,7 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except WorkflowException as error:
-            click.echo(f"{error.code}: {error}", err=True)
+            say(f"{error.code}: {error}", err=True)
             sys.exit(1)
 
 
@@ -58,7 +59,7 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
 
     command = lab_command(folder.resolve(), options)
     copy_notebooks(folder)
-    click.echo(f"Your notebooks are in {folder.resolve()}.")
+    say(f"Your notebooks are in {folder.resolve()}.")
     sys.stdout.flush()
     os.execv(command[0], command)
 
@@ -79,7 +80,7 @@ def down() -> None:
     """Stop the embedded back end; runs are kept and go on at the next start."""
     from xtyl_engine.embedded.client import down as end
 
-    click.echo("The back end has ended." if end(settings_of_home()) else "No back end was running.")
+    say("The back end has ended." if end(settings_of_home()) else "No back end was running.")
 
 
 @main.command()
@@ -125,7 +126,7 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
     settings = load_settings({**os.environ, **{name: value for name, value in given.items() if value}})
     if check:
         report(examine(settings))
-    click.echo(describe(settings))
+    say(describe(settings))
     sys.stdout.flush()
     command = worker_command(settings, is_watched=True)
     os.execve(command[0], command, {**os.environ, **settings.to_environ()})
@@ -150,7 +151,7 @@ def migrate(target: str | None) -> None:
             ensure_schema(database)
         else:
             change_schema(database, target, partial(lives, settings.home))
-        click.echo(f"The database has schema {revision(database)}.")
+        say(f"The database has schema {revision(database)}.")
 
 
 @main.command()
@@ -162,7 +163,7 @@ def runs(limit: int) -> None:
 
     only_look()
     table = list_runs(limit)
-    click.echo(
+    say(
         "No runs yet."
         if table.empty
         else table[["name", "state", "rows", "done", "jobs", "failed", "created"]].to_string()
@@ -188,7 +189,7 @@ def _control(action: str, words: str) -> click.Command:
 
         found = attach(run)
         getattr(found, action)()
-        click.echo(f"{run} is {found.state}.")
+        say(f"{run} is {found.state}.")
 
     return main.command(name=action, help=words)(control)
 
@@ -210,4 +211,4 @@ def _print_status(found: Any) -> None:
     import dataclasses
 
     for name, value in dataclasses.asdict(found).items():
-        click.echo(f"{name.replace('_', ' '):>16}: {value}")
+        say(f"{name.replace('_', ' '):>16}: {value}")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from xtyl_nb.cli.screen import progress, say
+
 if TYPE_CHECKING:
     from xtyl_engine.checks import Check
     from xtyl_engine.database.connection import Database
@@ -35,7 +37,7 @@ def settings_of_home() -> Settings:
 
     settings = load_settings()
     if os.environ.get("XTYL_URL", "").strip():
-        click.echo(f"XTYL_URL is set; this command works on the home {settings.home}, not on that address.", err=True)
+        say(f"XTYL_URL is set; this command works on the home {settings.home}, not on that address.", err=True)
     return settings
 
 
@@ -59,21 +61,21 @@ def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
     broker = _broker(settings)
     with _open(settings) as database:
         if dry_run:
-            click.echo(f"Would remove {foresee(database, settings.artifacts_folder, retention)}.")
+            say(f"Would remove {foresee(database, settings.artifacts_folder, retention)}.")
             return
         tally = None
         try:
             forget = (lambda ids: forget_streams(broker, ids)) if broker else (lambda ids: None)
             for tally in tidy(database, settings.artifacts_folder, retention, forget):
-                _progress(f"{tally}")
+                progress(f"{tally}")
         except KeyboardInterrupt:
-            _progress("")
-            click.echo(f"Interrupted. Removed {tally or 'nothing'}; all else is whole, and the next prune continues.")
+            progress("")
+            say(f"Interrupted. Removed {tally or 'nothing'}; all else is whole, and the next prune continues.")
             sys.exit(130)
-    _progress("")
-    click.echo(f"Removed {tally}.")
+    progress("")
+    say(f"Removed {tally}.")
     if tally and tally.jobs:
-        click.echo("Their cached results are gone too. The same prompts will run, and be billed, again.")
+        say("Their cached results are gone too. The same prompts will run, and be billed, again.")
 
 
 def show_capacity(settings: Settings) -> None:
@@ -81,16 +83,16 @@ def show_capacity(settings: Settings) -> None:
     from xtyl_nb.cli.capacity import measure
 
     for name, words in measure(settings):
-        click.echo(f"{name:>16}: {words}")
+        say(f"{name:>16}: {words}")
 
 
 def report(checks: Iterable[Check]) -> NoReturn:
     """Print checks and end: with 0 if all is well, else with 1."""
     checks = list(checks)
     for check in checks:
-        click.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.detail}")
+        say(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.detail}")
         if not check.ok and check.hint:
-            click.echo(f"     {check.hint}")
+            say(f"     {check.hint}")
     sys.exit(0 if all(check.ok for check in checks) else 1)
 
 
@@ -114,12 +116,6 @@ def _broker(settings: Settings) -> str | None:
         return settings.event_url
     socket = status(settings).socket
     return f"unix://{socket}" if socket is not None else None
-
-
-def _progress(words: str) -> None:
-    """Replace the line of progress, if standard error is a terminal."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{words}", nl=False, err=True)
 
 
 COMMANDS = (prune,)

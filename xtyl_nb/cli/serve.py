@@ -10,6 +10,7 @@ import click
 
 from xtyl_engine.api.tokens import MAX_DAYS, Role, Token, TokenFile
 from xtyl_nb.cli.maintenance import settings_of_home
+from xtyl_nb.cli.screen import say
 
 
 @click.command()
@@ -26,7 +27,7 @@ def api(host: str, port: int) -> None:
             f"the HTTP API needs {error.name}, which is not installed here",
             hint="Run `pip install 'xtyl-nb[server]'`.",
         ) from error
-    click.echo(f"xtyl api: http://{f'[{host}]' if ':' in host else host}:{port}")
+    say(f"xtyl api: http://{f'[{host}]' if ':' in host else host}:{port}")
     serve(load_settings(), host, port)
 
 
@@ -48,14 +49,14 @@ def token() -> None:
 )
 def create(name: str, role: str, project: str, days: int | None) -> None:
     """Make a token and show it, once only."""
-    click.echo(_tokens().create(name, Role(role), None if project == "*" else project, days=days))
+    say(_tokens().create(name, Role(role), None if project == "*" else project, days=days))
 
 
 @token.command(name="list")
 def list_tokens() -> None:
     """List the tokens; their secrets are not stored."""
     found = _tokens().tokens()
-    click.echo("\n".join(map(_described, found)) if found else "No tokens yet.")
+    say("\n".join(map(_described, found)) if found else "No tokens yet.")
 
 
 @token.command()
@@ -63,7 +64,7 @@ def list_tokens() -> None:
 def remove(name: str) -> None:
     """Remove a token; it is refused at once, and its open streams end within seconds."""
     _tokens().remove(name)
-    click.echo(f"The token {name!r} is gone.")
+    say(f"The token {name!r} is gone.")
 
 
 def _tokens() -> TokenFile:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xtyl_engine.errors import visible, visible_line
 from xtyl_engine.queries.views import NodeOverview, Overview
+from xtyl_nb.cli.screen import screen
 from xtyl_nb.drawing.displayable import Live
 from xtyl_nb.drawing.run_picture import clock
 from xtyl_nb.drawing.words import SIGNS, WORDS, clip, elapsed_seconds, live_words, node_state, spans
@@ -28,9 +30,7 @@ def watch(live: Live, console: Console | None = None) -> Overview:
 
     Ctrl-C ends the display, not the run.
     """
-    from rich.console import Console
-
-    console = console or Console()
+    console = console or screen()
     try:
         return _watch_screen(live, console) if console.is_terminal else _watch_lines(live, console)
     except KeyboardInterrupt:
@@ -60,10 +60,12 @@ def _picture(overview: Overview, height: int) -> Group:
 
     parts: list[Table | Text] = [_title(overview), _nodes(overview, max(4, min(MOST_LINES, height - 6)))]
     if overview.waiting_for and not overview.state.is_terminal:
-        parts.append(Text(f"waits for {overview.waiting_for}", style="yellow"))
-    parts += [Text(f"  {review.node}: {review.label}", style="yellow") for review in overview.reviews[:5]]
+        parts.append(Text(visible_line(f"waits for {overview.waiting_for}"), style="yellow"))
+    parts += [
+        Text(f"  {visible_line(f'{review.node}: {review.label}')}", style="yellow") for review in overview.reviews[:5]
+    ]
     if overview.error:
-        parts.append(Text(overview.error, style="red"))
+        parts.append(Text(visible(overview.error), style="red"))
     return Group(*parts)
 
 
@@ -72,7 +74,7 @@ def _title(overview: Overview) -> Text:
 
     state = overview.state.value
     return Text.assemble(
-        (overview.name, "bold"),
+        (visible_line(overview.name), "bold"),
         "  ",
         (f"{SIGNS[state]} {state}", STYLES.get(state, "")),
         f"  {overview.done} / {overview.total}  {clock(elapsed_seconds(overview))}",
@@ -87,7 +89,7 @@ def _nodes(overview: Overview, most: int) -> Table:
     for id, node in _most_telling(overview, most):
         state = node_state(node)
         style = STYLES.get(state, "dim")
-        says = " ".join((clip(node.error or live_words(node), 80) or "").split())
+        says = visible_line(clip(node.error or live_words(node), 80) or "")
         table.add_row(
             Text(f"{SIGNS[state]} {id}", style=style, no_wrap=True, overflow="ellipsis"),
             _bar(node),
@@ -162,4 +164,4 @@ def _node_line(id: str, node: NodeOverview) -> str:
 
 
 def _print(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(line), markup=False, highlight=False, soft_wrap=True)

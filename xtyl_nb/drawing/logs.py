@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from xtyl_engine.errors import visible
 from xtyl_engine.queries.views import AttemptLog
 from xtyl_nb.drawing.run_picture import FONT, INK, LINE, NO_MATHS, PAPER, SOFT, WASH
 from xtyl_nb.drawing.words import progress
@@ -49,7 +50,7 @@ class Logs:
         return iter(self.attempts)
 
     def __str__(self) -> str:
-        return self.text if self.attempts else "nothing was printed"
+        return visible(self.text) if self.attempts else "nothing was printed"
 
     def __repr__(self) -> str:
         return f"Logs({len(self)} attempt{'' if len(self) == 1 else 's'})"

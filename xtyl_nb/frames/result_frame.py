@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pandas as pd
 
+from xtyl_engine.errors import visible
 from xtyl_nb.drawing.thumbnail import thumbnail
 
 MOST_ITEMS = 6
@@ -44,6 +45,9 @@ class ResultFrame(pd.DataFrame):
     @property
     def _constructor(self) -> type[pd.DataFrame]:
         return ResultFrame
+
+    def __repr__(self) -> str:
+        return visible(super().__repr__())
 
     def _repr_html_(self) -> str | None:
         stand_ins = _StandIns(self.images_from)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from xtyl_engine.errors import visible
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.values.masking import HIDDEN, hide, names_secret
 
@@ -89,17 +90,17 @@ def keep_journal(settings: Settings) -> None:
 
 
 def _without_secrets(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: _hidden(value) for name, value in line.items()}
+    return {visible(name): _hidden(value) for name, value in line.items()}
 
 
 def _hidden(value: Any) -> Any:
     if isinstance(value, str):
-        return hide(value)
+        return visible(hide(value))
     if isinstance(value, Mapping):
-        return {name: HIDDEN if names_secret(name) else _hidden(part) for name, part in value.items()}
+        return {visible(name): HIDDEN if names_secret(name) else _hidden(part) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_hidden(part) for part in value]
-    return value if value is None or isinstance(value, int | float) else hide(repr(value))
+    return value if value is None or isinstance(value, int | float) else visible(hide(repr(value)))
 
 
 def _as_text(logger: Any, method: str, line: MutableMapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -139,3 +140,17 @@ def test_secrets_are_hidden_wherever_they_stand(own_logging, capsys):
     said = capsys.readouterr().err
     assert "hunter2" not in said
     assert said.count(HIDDEN) == 3
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_no_line_acts_on_a_terminal(own_logging, capsys, form):
+    """What a text from outside would do is in sight, wherever in the line it stands."""
+    keep_journal(load_settings({"XTYL_LOG_FORMAT": form}))
+    with about_execution("e-1", name="\x9b31m", words="\u202e", **{"\x1b[2J": "x"}):
+        try:
+            raise ValueError("\x1b]0;owned\a")
+        except ValueError:
+            logging.getLogger("x").exception("\x1b]0;owned\a")
+    said = capsys.readouterr().err
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", said)
+    assert r"\x1b]0;owned\x07" in said.replace("\\\\", "\\")

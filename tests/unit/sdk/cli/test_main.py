@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -162,3 +167,34 @@ def test_a_command_about_the_home_says_so(
     assert "XTYL_URL" not in said.stdout
     monkeypatch.delenv("XTYL_URL")
     assert "XTYL_URL" not in xtyl(*words).output
+
+
+def in_a_terminal(*words: str) -> str:
+    """What `xtyl` writes to a terminal of its own, standard error too."""
+    ours, theirs = pty.openpty()
+    command = [str(Path(sys.executable).with_name("xtyl")), *words]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}):
+        os.close(theirs)
+        said = b""
+        # The end of a terminal is an error for who reads it.
+        with suppress(OSError):
+            while part := os.read(ours, 65536):
+                said += part
+    os.close(ours)
+    return said.decode()
+
+
+def refuse(cell: str) -> str:
+    sys.stdout.write(cell)
+    raise ValueError(cell)
+
+
+def test_no_cell_acts_on_the_terminal(xtyl: Callable[..., Result]) -> None:
+    """Labels, prints and errors that hold escape sequences are shown, and neither title, colour nor order is theirs."""
+    attack = "\x1b]0;owned\a\x9b31m\u202edetupmoc"
+    flow = xt.Workflow("w").call("lay", refuse, cell="{{ cell }}")
+    run = flow.run(pd.DataFrame({"cell": [attack]}, index=[attack])).wait(60)
+    said = [in_a_terminal(*words) for words in (("show", run.id), ("runs",))]
+    for each in (*said, str(run.logs()), repr(run.frame()), repr(run)):
+        assert not re.search("\x1b]|[\a\x9b\u202e]", each), each
+    assert r"\x1b]0;owned\x07" in said[0]
