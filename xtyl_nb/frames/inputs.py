@@ -10,6 +10,7 @@ import pandas as pd
 from xtyl_engine.errors import FrameError, with_article
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.cells import cells
 from xtyl_engine.values.plain import plain
 from xtyl_nb.frames.dtypes import describe_shape
 
@@ -22,7 +23,8 @@ def read_inputs(frame: Any, inputs: Mapping[str, Any], store: ArtifactStore) -> 
     table = _checked(frame, inputs)
     constants = plain(dict(inputs), store, where="inputs")
     columns = {
-        name: [_cell_in(cell, store, name, place) for place, cell in enumerate(table[name])] for name in map(str, table)
+        name: [_cell_in(cell, store, name, place) for place, cell in enumerate(cells(table[name]))]
+        for name in map(str, table)
     }
     rows = [
         Row(label=_label(label), values={**{name: cells[place] for name, cells in columns.items()}, **constants})

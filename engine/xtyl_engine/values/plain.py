@@ -17,6 +17,7 @@ from typing import Any
 from xtyl_engine.errors import LimitExceeded, ValueNotPlain, with_article
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VALUE_PARTS
 from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore
+from xtyl_engine.values.cells import cells, exact, shortest
 from xtyl_engine.values.images import ImageRefused, sniff_image
 
 # Made once: `json.dumps` makes an encoder for each call.
@@ -30,7 +31,6 @@ _HINTS = {
     "ndarray": "Use value.tolist(), or PIL.Image.fromarray(value) for a picture.",
     "Series": "Use value.tolist().",
     **dict.fromkeys(("timedelta", "Timedelta"), "Use value.total_seconds()."),
-    "Decimal": "Use float(value) or str(value).",
     "Fraction": "Use float(value).",
     "complex": "Use [value.real, value.imag].",
     **dict.fromkeys(("UUID", "Interval", "Period"), "Use str(value)."),
@@ -165,6 +165,12 @@ class _Walk:
         name = "NaN" if value != value else "infinite"
         raise self.refused(path, value, f"is {name}", "Use None for a missing number.")
 
+    def decimal(self, value: Any, path: Place) -> int | float:
+        number = exact(value) if value.is_finite() else self.number(float(value), path)
+        if number is None:
+            raise self.refused(path, value, "has more digits than a number that is stored", "Use str(value).")
+        return number
+
     def container(self, value: Any, path: Place) -> Any:
         self.parts += len(value)
         if self.parts > MAX_VALUE_PARTS:
@@ -225,6 +231,10 @@ class _Walk:
     def foreign(self, value: Any, path: Place) -> Any:
         if _is_instance_of(value, "numpy", "datetime64"):
             return str(value)
+        if _is_instance_of(value, "numpy", "floating"):
+            return self.number(shortest(value), path)
+        if _is_instance_of(value, "decimal", "Decimal"):
+            return self.decimal(value, path)
         if _is_instance_of(value, "numpy", "generic") and type(value.item()) is not type(value):
             return self.visit(value.item(), path)
         if _is_instance_of(value, "PIL.Image", "Image"):
@@ -246,7 +256,7 @@ class _Walk:
             double = next(name for name in columns if columns.count(name) > 1)
             raise self.refused(path, frame, f"has the column {double!r} twice", "Rename one of them.")
         self.parts += len(columns) * len(frame)
-        rows = zip(*(frame.iloc[:, place].tolist() for place in range(len(columns))), strict=True)
+        rows = zip(*(cells(frame.iloc[:, place]) for place in range(len(columns))), strict=True)
         return columns, [
             {name: self.cell(cell, (*path, row, name)) for name, cell in zip(columns, cells, strict=True)}
             for row, cells in enumerate(rows)

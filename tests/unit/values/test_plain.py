@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,12 @@ AWARE = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
         ({"a": {"b": []}}, {"a": {"b": []}}),
         (np.int64(3), 3),
         (np.float32(0.5), 0.5),
+        (np.float32(19.9), 19.9),
+        (np.float16(0.1), 0.1),
+        (np.longdouble(19.5), 19.5),
+        (Decimal("19.90"), 19.9),
+        (Decimal("3"), 3),
+        (Decimal("1E+5"), 100_000),
         (np.bool_(True), True),
         (np.str_("x"), "x"),
         (np.datetime64("2026-05-01T12:00"), "2026-05-01T12:00"),
@@ -102,6 +109,10 @@ def test_plain_values_pass(store, value, expected):
         ([float("-inf")], "result[0]", "None"),
         (2**63, "result", "str(value)"),
         (10**400, "result", "str(value)"),
+        (Decimal("0.1234567890123456789"), "result", "str(value)"),
+        (Decimal("1E+999999999"), "result", "str(value)"),
+        (Decimal("NaN"), "result", "None"),
+        (np.float32("inf"), "result", "None"),
         (["\ud800"], "result[0]", "replace"),
         ("a\0b", "result", "NUL"),
         ({"\ud800": 1}, "result", "replace"),
