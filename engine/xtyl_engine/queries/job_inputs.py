@@ -16,7 +16,8 @@ from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import Plan, PlanNode, head, place_of, shared_axes
-from xtyl_engine.workflow.templating.sandbox import SKIPPED, Output
+from xtyl_engine.workflow.templating.sandbox import Output
+from xtyl_engine.workflow.templating.skipped import SKIPPED
 
 
 def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:

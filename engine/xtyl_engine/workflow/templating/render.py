@@ -15,15 +15,11 @@ from xtyl_engine.errors import LimitExceeded, RenderError, WorkflowException
 from xtyl_engine.limits import MAX_PROMPT_BYTES, MAX_VALUE_DEPTH
 from xtyl_engine.nodes.base import NodeType
 from xtyl_engine.values.recent import remembers_texts
+from xtyl_engine.workflow.templating.effort import EffortMeter, check_size
+from xtyl_engine.workflow.templating.metering import METER
 from xtyl_engine.workflow.templating.names import Names, collect_uses
-from xtyl_engine.workflow.templating.sandbox import (
-    METER,
-    SKIPPED,
-    CountedLoops,
-    EffortMeter,
-    Sandbox,
-    check_size,
-)
+from xtyl_engine.workflow.templating.sandbox import CountedLoops, Sandbox
+from xtyl_engine.workflow.templating.skipped import SKIPPED
 
 T = TypeVar("T")
 _RESULT = "value"
@@ -66,15 +62,15 @@ def iterate_texts(value: Any, depth: int = 0) -> Iterator[str]:
             yield from iterate_texts(part, depth + 1)
 
 
-def render(value: Any, context: Mapping[str, Any]) -> Any:
-    """A config value with its Jinja rendered, in texts inside lists and dicts too.
+def render(value: Any, context: Mapping[str, Any], meter: EffortMeter | None = None) -> Any:
+    """A config value with its Jinja rendered, in texts inside lists and dicts too; values that share a `meter` share one budget.
 
     A text that is exactly one expression gives the value of that expression, None for a skipped node's. Raises
     RenderError for missing names and fields, LimitExceeded for a result too large or an effort too long.
     """
     if isinstance(value, str) and not is_jinja(value):
         return value
-    return _rendered(value, {**context, METER: EffortMeter()}, 0)
+    return _rendered(value, {**context, METER: meter or EffortMeter()}, 0)
 
 
 def _rendered(value: Any, names: dict[str, Any], depth: int) -> Any:
@@ -187,5 +183,6 @@ def _check_depth(depth: int) -> None:
 
 
 def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """A node's config for one job: its Jinja rendered with the names that the job can read."""
-    return {name: render(value, names) if name in kind.rendered else value for name, value in config.items()}
+    """A node's config for one job: its Jinja rendered with the names that the job can read, under one budget."""
+    meter = EffortMeter()
+    return {name: render(value, names, meter) if name in kind.rendered else value for name, value in config.items()}

@@ -8,7 +8,8 @@ import pytest
 
 from xtyl_engine.errors import LimitExceeded, RenderError
 from xtyl_engine.workflow.templating.render import is_expression, iterate_texts, read_names, render
-from xtyl_engine.workflow.templating.sandbox import SKIPPED, Output
+from xtyl_engine.workflow.templating.sandbox import Output
+from xtyl_engine.workflow.templating.skipped import SKIPPED
 
 HEADLINES = [Output({"text": "Glow {{ on }}"}, main="text"), Output({"text": "Shine"}, main="text")]
 CONTEXT = {"headline": HEADLINES, "one": HEADLINES[1], "gone": SKIPPED, "tone": "calm", "cost": 3, "value": [4]}
@@ -36,6 +37,12 @@ def paths(text):
         ("{{ missing|default('none') }}", "none"),
         ("{{ one.note|default('-') }} {{ one.note is defined }}", "- False"),
         ("{{ [1, 2, 3]|sum }}", 6),
+        ("{% for h in headline %}{% set t = h.text.upper() %}{{ t }};{% endfor %}", "GLOW {{ ON }};SHINE;"),
+        ("{{ tone[1:3] }}{{ gone[1:] }}", "al"),
+        ("{{ tone.replace('c', 'p').split('l') }}", ["pa", "m"]),
+        ("{{ headline|join('+', attribute='text') }}", "Glow {{ on }}+Shine"),
+        ("{{ ['a', 'b', 'c']|batch(2, '-')|list }}", [["a", "b"], ["c", "-"]]),
+        ("{{ 'ab'|join('-') }}{{ 2.567|round(1) }}", "a-b2.6"),
         ("{{ one|tojson }}", '{"text": "Shine"}'),
         ("no braces", "no braces"),
     ],
