@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.functions.by_name import put_in_place
 from xtyl_engine.functions.loading import load
 from xtyl_engine.functions.packed_function import PackedFunction, verify
 
@@ -108,6 +109,7 @@ def runner() -> None:
         packed = _read(given["packed"])
         verify(packed, key=KEY, execution_id=RUN)
         function = load(packed.blob, name=packed.name, python=packed.python)
+        put_in_place(function)
         _answer({"result": function(**given["arguments"])})
     except FunctionRejected as error:
         _answer({"refused": str(error)})

@@ -5,6 +5,7 @@ Other rooms may use `packing` in the kernel, `loading` where functions run, and 
 """
 
 __all__ = [
+    "by_name",
     "code_digest",
     "loading",
     "local_modules",

@@ -17,6 +17,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, NewType
 
 from xtyl_engine.errors import FunctionRejected, with_article
+from xtyl_engine.functions.by_name import bring
 from xtyl_engine.functions.local_modules import OURS, SourceChanged, check_source
 from xtyl_engine.functions.packed_function import PYTHON, Function, PackedFunction, verify
 from xtyl_engine.functions.pins import pin
@@ -63,7 +64,7 @@ def load(blob: bytes, *, name: str, python: str, is_alone: bool = True) -> Funct
 
 def _loaded(blob: bytes, is_alone: bool) -> Function:
     """A blob begins with the function, its file and its lines; an earlier release reads no further. Then come modules that are
-    imported when it runs, digests of those that are imported from their files, and lines of all files."""
+    imported when it runs, digests of those that are imported from their files, lines of all files, and what goes by a name."""
     unpickler = _Unpickler(io.BytesIO(blob))
     function, filename, lines = unpickler.load()
     _remember_source(filename, dict(enumerate(lines, 1)))
@@ -79,6 +80,8 @@ def _loaded(blob: bytes, is_alone: bool) -> Function:
             (pin if is_alone else check_source)(name, digest)
         for file, numbered in part.get("lines", {}).items():
             _remember_source(file, numbered)
+        if is_alone and "named" in part:
+            bring(function, part["named"])
 
 
 def imported(name: str, digest: str) -> ModuleType:

@@ -109,7 +109,7 @@ class _Packing:
                     pickler.imports.add(name)
                 else:
                     imported[name] = source_digest(name) or ""
-        pickler.dump({"imported": imported, "lines": lines_of(pickler.codes)})
+        pickler.dump({"imported": imported, "lines": lines_of(pickler.codes), "named": pickler.named})
         blob = file.getvalue()
         check_size(function_name(self.function), blob)
         self._check_names(blob)

@@ -22,12 +22,14 @@ Parts = tuple[Callable[..., Any], tuple[Any, ...]]
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Packs a function and what it uses. `imported` are the local modules to be imported where it runs, with the digests of
-    their sources; `local` are all of them; `met` gets the names of those met. It keeps what functions import when they run."""
+    their sources; `local` are all of them; `met` gets the names of those met. It keeps what functions import when they run, and
+    what by value has a name here, by its module and that name."""
 
     def __init__(self, file: io.BytesIO, local: Mapping[str, ModuleType], imported: Mapping[str, str], met: set[str]):
         super().__init__(file)
         self._met = met
         self.imports: set[str] = set()
+        self.named: dict[str, dict[str, Any]] = {}
         self.codes: list[CodeType] = []
         self._local = local
         self._imported = imported
@@ -42,6 +44,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self._met.add(module)
             if module in self._imported and (is_module or finds(module, obj)):
                 return self._imported_part(module, obj)
+        if isinstance(module, str) and not is_module and self._is_named(module, obj):
+            self.named.setdefault(module, {})[obj.__qualname__] = obj
         if isinstance(obj, CodeType):
             return self._code(obj)
         if (parts := rebuilt(obj)) is not None:
@@ -52,6 +56,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             # cloudpickle leaves out what the body of a class reads.
             found[2][1]["__globals__"].update(uses.read_globals(obj))
         return found
+
+    def _is_named(self, module: str, obj: Any) -> bool:
+        """Whether an object that goes by value has a name of its own here. What stands in a class is found through it."""
+        is_ours = module == "__main__" or module in self._local
+        return is_ours and finds(module, obj) and "." not in obj.__qualname__
 
     def _imported_part(self, module: str, obj: Any) -> Parts:
         if isinstance(obj, ModuleType):

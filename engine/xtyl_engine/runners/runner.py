@@ -17,6 +17,7 @@ from traceback import walk_tb
 from typing import Any, NoReturn
 
 from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
+from xtyl_engine.functions.by_name import put_in_place
 from xtyl_engine.functions.loading import load, load_reference
 from xtyl_engine.runners.calling import Function, call
 from xtyl_engine.runners.protocol import Message, RunnerLine
@@ -78,6 +79,7 @@ def _answer(
         if key not in functions:
             functions[key] = load(blob, **message["packed"]) if blob else load_reference(key)
             renew(functions[key])
+        put_in_place(functions[key])
         with within(message.get("parent")):
             output, items = call(functions[key], message["arguments"], store, hide)
         return {"done": items}, encode(output).encode()

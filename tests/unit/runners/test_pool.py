@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -91,6 +92,18 @@ def test_a_call_gives_its_output_as_json(caller: Caller) -> None:
     assert caller.call(lambda: [1, 2], "another") == (b'{"items":[1,2]}', 2)
 
 
+POOLED = """
+import multiprocessing
+
+
+def squared(n):
+    return n * n
+
+
+def pooled():
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(squared, [3])
+"""
 ERRORS = {
     "own": (lambda: 1 / 0, PermanentError, "raised ZeroDivisionError"),
     "transient": (lambda: _raise(ConnectionError("gone")), TransientError, "ConnectionError: gone"),
@@ -118,6 +131,14 @@ def test_when_to_come_back_is_told(caller: Caller) -> None:
     with pytest.raises(TransientError) as caught:
         caller.call(lambda: _raise(TransientError("busy", retry_after=7)))
     assert caught.value.retry_after == 7
+
+
+def test_child_processes_find_functions_of_a_cell(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool of processes is given a helper of the cell; the next call is made as ever."""
+    cell = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", cell)
+    exec(POOLED, vars(cell))
+    assert caller.call(cell.pooled)[0] == caller.call(cell.pooled)[0] == b'{"value":9}'
 
 
 def test_a_time_limit_ends_the_process(caller: Caller, tmp_path: Path) -> None:
