@@ -1,6 +1,6 @@
 """The process that forks runners. The base launcher is executed by a worker, and forks one for each kernel, which takes its
-surroundings and imports what its runs have needed; that one forks a launcher for each run, which loads the run's functions and
-forks its runners. No launcher ever calls a function.
+surroundings and imports what its runs have needed; that one forks launchers of runs, which load functions and fork runners for
+the runs that have the same ones. No launcher ever calls a function.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -47,7 +47,7 @@ def main() -> NoReturn:
 
 
 def _serve_runs(wire: RunnerLine) -> NoReturn:
-    """Fork a launcher for each run, or for each kernel, and import what their functions turned out to need."""
+    """Fork launchers for runs, or for each kernel, and import what their functions turned out to need."""
     # Nothing asks how a launcher ended, so none is waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while (message := _next(wire)) is not None:
@@ -129,19 +129,22 @@ def _launch(wire: RunnerLine, begin: Message) -> None:
         while True:
             message, body = wire.receive()
             if "load" in message:
-                _load(wire, functions, message["load"], body)
-                wire.send({"loaded": list(functions), "modules": _installed_since(known)})
+                lasts = _load(wire, functions, message["load"], body)
+                new = [(name, each) for name, each in list(sys.modules.items()) if name not in known]
+                # Only these mean the same to every run of a kernel.
+                installed = [name for name, module in new if not is_local(module)]
+                lasts = lasts and len(installed) == len(new)
+                wire.send({"loaded": list(functions), "modules": installed, "lasts": lasts})
             elif "fork" in message:
-                pid = _fork(partial(serve, functions=functions, store=store), wire, wire.handles.pop())
+                calls = partial(serve, functions=functions, store=store, folder=message["fork"])
+                pid = _fork(calls, wire, wire.handles.pop())
                 runners.add(pid)
                 wire.send({"pid": pid})
             elif "reap" in message:
                 runners.discard(message["reap"])
                 wire.send({"status": os.waitpid(message["reap"], 0)[1]})
             _bury(runners)
-    for pid in runners:
-        kill_all_of(pid)
-    _end()
+    _end(runners)
 
 
 def _surround(begin: Message) -> None:
@@ -160,17 +163,20 @@ def _surround(begin: Message) -> None:
     sys.modules["__main__"] = types.ModuleType("__main__")
 
 
-def _load(wire: RunnerLine, functions: dict[str, Function], wanted: list[Message], body: bytes) -> None:
-    """Load functions, and say of each that it begins. One that cannot be loaded is left to a runner, which says why; so is one
-    whose modules hold what forked processes must not share, after the end of this launcher."""
-    at, held = 0, _held()
+def _load(wire: RunnerLine, functions: dict[str, Function], wanted: list[Message], body: bytes) -> bool:
+    """Load functions, and say of each that it begins. Returns whether all are, and import no local module when they run.
+
+    One that cannot be loaded is left to a runner, which says why; so is one whose modules hold what forked processes must not
+    share, after the end of this launcher.
+    """
+    at, held, lasting = 0, _held(), 0
     for each in wanted:
         blob, at = body[at : at + each["size"]], at + each["size"]
         wire.send({"loading": each["key"]})
         with suppress(Exception, SystemExit):
             key = each["key"]
             functions[key] = load(blob, name=each["name"], python=each["python"]) if blob else load_reference(key)
-            _import_ahead(functions[key])
+            lasting += _import_ahead(functions[key])
         if _held() - held:
             # What nothing refers to any more is closed so.
             gc.collect()
@@ -179,6 +185,7 @@ def _load(wire: RunnerLine, functions: dict[str, Function], wanted: list[Message
     # What is loaded stays, so runners need not look through it, and share its memory.
     gc.collect()
     gc.freeze()
+    return lasting == len(wanted)
 
 
 def _held() -> set[object]:
@@ -192,24 +199,31 @@ def _held() -> set[object]:
     return found
 
 
-def _end() -> NoReturn:
+def _end(runners: Iterable[int] = ()) -> NoReturn:
     """End with all that came of this process."""
-    kill_all_of(os.getpid(), itself=False)
+    for pid in runners:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    # To look for more takes milliseconds, and mostly there is nothing.
+    with suppress(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        kill_all_of(os.getpid(), itself=False)
     os._exit(0)
 
 
-def _installed_since(known: frozenset[str]) -> list[str]:
-    """The installed modules that were loaded meanwhile, in their order. Only these mean the same to every run of a kernel."""
-    return [name for name, module in list(sys.modules.items()) if name not in known and not is_local(module)]
-
-
-def _import_ahead(function: Function) -> None:
+def _import_ahead(function: Function) -> bool:
     """Import the installed modules that a function imports when it runs: here once, and not in each runner. Local ones are left
-    to the call, which checks that they are the kernel's."""
-    for name in sorted(all_imports(function)):
+    to the call, which checks that they are the kernel's. Returns whether there are none of these."""
+    names, installed = sorted(all_imports(function)), 0
+    for name in names:
         with suppress(Exception, SystemExit):
             if source_digest(name) is None:
+                installed += 1
                 import_module(name)
+    return installed == len(names)
 
 
 def _bury(runners: set[int]) -> None:

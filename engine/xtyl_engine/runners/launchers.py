@@ -7,10 +7,10 @@ import select
 import shutil
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.functions.packed_function import PackedFunction
@@ -44,14 +44,21 @@ class Preparation:
     references: tuple[str, ...] = ()
     refused: Mapping[str, WorkflowException] = field(default_factory=dict)
 
+    def loaded(self) -> object:
+        """What its launcher holds: where this is equal, runs may share one. Whether they may is known once it is loaded."""
+        functions = frozenset((each.digest, each.name, each.python, sha256(each.blob).digest()) for each in self.packed)
+        variables = None if self.variables is None else frozenset(self.variables.items())
+        facts = self.python, self.folder, self.path, variables, self.artifacts, self.patience
+        return *facts, functions, frozenset(self.references)
+
 
 class Runner:
-    """One runner, as its worker holds it. `knows` are the functions that were loaded when it was forked."""
+    """One runner, as its worker holds it."""
 
-    def __init__(self, pid: int, wire: RunnerLine, knows: frozenset[str]):
+    def __init__(self, pid: int, wire: RunnerLine, launcher: Launcher):
         self.pid = pid
         self.wire = wire
-        self.knows = knows
+        self.launcher = launcher
         self.prints: int | None = None
         # What it had computed when it was last heard of, and since when it is idle.
         self.computed = self.idle_since = 0.0
@@ -111,7 +118,7 @@ def _read(pipe: int) -> bytes | None:
 
 @dataclass(eq=False)
 class Launcher:
-    """The launcher of one run, as its worker holds it. Its runners are idle here, or at a call."""
+    """A launcher that loads the functions of runs, as its worker holds it. `knows` are those that it has loaded."""
 
     wire: RunnerLine
     scratch: str | None
@@ -119,11 +126,10 @@ class Launcher:
     knows: frozenset[str] = frozenset()
     # The installed modules that its functions needed, and that those it was forked from had not loaded.
     modules: Sequence[str] = ()
-    idle: deque[Runner] = field(default_factory=deque)
+    # Whether a run that begins later would load the same.
+    is_lasting: bool = False
     is_gone: bool = False
     _is_loading: bool = False
-    # Held while a runner is forked: what waits for it may find another idle by then.
-    forking: threading.Lock = field(default_factory=threading.Lock)
     _speaking: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self, preparation: Preparation, avoid: set[str], patience: Patience) -> None:
@@ -141,6 +147,7 @@ class Launcher:
                 message = heard(self.wire, patience, LOAD_SECONDS)
                 if "loaded" in message:
                     self.knows, self.modules = frozenset(message["loaded"]), message["modules"]
+                    self.is_lasting = message["lasts"]
                     self._is_loading = False
                     return
                 at = message["loading"]
@@ -148,17 +155,17 @@ class Launcher:
             avoid.add(at)
             raise
 
-    def fork(self) -> Runner:
-        """Fork a runner. Raises LauncherGone."""
+    def fork(self, folder: str | None) -> Runner:
+        """Fork a runner, into a folder of its run's own if there is one. Raises LauncherGone."""
         ours, theirs = wire_pair()
         try:
-            pid = int(self._asked({"fork": True}, (theirs.fileno(),))["pid"])
+            pid = int(self._asked({"fork": folder}, (theirs.fileno(),))["pid"])
         except LauncherGone:
             ours.close()
             raise
         finally:
             theirs.close()
-        return Runner(pid, ours, self.knows)
+        return Runner(pid, ours, self)
 
     def end(self, runner: Runner) -> int | None:
         """End a runner with all that came of it; how it ended, as `os.waitpid` says, or None where that is not known."""
@@ -166,9 +173,10 @@ class Launcher:
         return self._reap(runner)
 
     def dismiss(self, runner: Runner) -> None:
-        """End a runner that is idle."""
-        with suppress(OSError):
-            os.killpg(runner.pid, signal.SIGKILL)
+        """End a runner that is idle; one whose launcher is gone ends with that."""
+        if not self.is_gone:
+            with suppress(OSError):
+                os.killpg(runner.pid, signal.SIGKILL)
         self._reap(runner)
 
     def _reap(self, runner: Runner) -> int | None:
@@ -197,8 +205,6 @@ class Launcher:
             # A module that does not return keeps it from seeing that.
             with suppress(OSError):
                 os.kill(self._pid, signal.SIGKILL)
-        while self.idle:
-            self.idle.pop().close()
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
 

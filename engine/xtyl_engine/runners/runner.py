@@ -41,9 +41,11 @@ _DEFAULTS: dict[signal.Signals, Any] = {
 }
 
 
-def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore) -> NoReturn:
+def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore, folder: str | None) -> NoReturn:
     """Answer calls until the worker hangs up. With one comes the pipe to which its function prints, and those after it."""
     os.setsid()
+    if folder is not None:
+        os.chdir(folder)
     streams = PrintStreams()
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_FIRST_TO_GO)

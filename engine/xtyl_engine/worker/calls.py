@@ -19,8 +19,9 @@ from xtyl_engine.functions.packed_function import PackedFunction, load_key, not_
 from xtyl_engine.functions.surroundings import Surroundings
 from xtyl_engine.nodes.base import Done
 from xtyl_engine.runners.launchers import Preparation
+from xtyl_engine.runners.orders import Order
 from xtyl_engine.runners.patience import Patience
-from xtyl_engine.runners.pool import Order, Runners
+from xtyl_engine.runners.pool import Runners
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.settings import Settings

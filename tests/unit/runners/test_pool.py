@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -22,9 +23,10 @@ from xtyl_engine.errors import FunctionRejected, NodeTimeout, PartialFailureErro
 from xtyl_engine.functions.packed_function import PackedFunction
 from xtyl_engine.functions.packing import wrap
 from xtyl_engine.runners.launchers import Preparation
+from xtyl_engine.runners.orders import Order, RunnerDied
 from xtyl_engine.runners.patience import CallStopped, Patience
 from xtyl_engine.runners.places import IDLE_BYTES
-from xtyl_engine.runners.pool import IDLE_SECONDS, Order, RunnerDied, Runners
+from xtyl_engine.runners.pool import IDLE_SECONDS, Runners
 
 
 @pytest.fixture(params=[True, False], ids=["loaded ahead", "loaded by runners"])
@@ -41,7 +43,7 @@ class Caller:
     def __init__(self, runners: Runners, folder: Path):
         self.printed = b""
         self.told: list[Any] = []
-        self._runners = runners
+        self.runners = runners
         self._folder = folder
 
     def order(self, function: Callable[..., Any] | str, run: str = "run", **given: Any) -> Order:
@@ -69,7 +71,7 @@ class Caller:
         )
 
     def call(self, function: Callable[..., Any] | str, run: str = "run", **given: Any) -> tuple[bytes, int | None]:
-        return self._runners.call(self.order(function, run, **given))
+        return self.runners.call(self.order(function, run, **given))
 
     def _print(self, data: bytes) -> None:
         self.printed += data
@@ -293,3 +295,44 @@ def test_a_function_finds_nothing_of_the_worker(caller: Caller) -> None:
         return [sys.stdin.read(), [each for each in opened if not each.startswith(("socket:", "pipe:", os.devnull))]]
 
     assert caller.call(seen)[0] == b'{"items":["",[]]}'
+
+
+def test_runs_with_the_same_functions_share_a_launcher(caller: Caller) -> None:
+    """Each has runners of its own, which find nothing of what another has changed; a run with another function has another
+    launcher."""
+
+    def seen() -> list[Any]:
+        import json
+
+        met = getattr(json, "met", None)
+        json.met = "someone"  # type: ignore[attr-defined]
+        return [os.getppid(), os.getpid(), met]
+
+    (launcher, one, met), (same, two, met_again) = [
+        json.loads(caller.call(seen, run)[0])["items"] for run in ("one", "two")
+    ]
+    assert (met, met_again) == (None, None)
+    assert one != two
+    assert (launcher == same) is caller.runners.loads_ahead
+    assert json.loads(caller.call("os:getppid", "three")[0])["value"] not in (launcher, same)
+
+
+def test_what_a_run_leaves_behind_goes_before_long(caller: Caller) -> None:
+    """A run that begins after a function has started a process has another launcher, so that the first one can end."""
+
+    def start() -> int:
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        return os.getppid()
+
+    launchers = [json.loads(caller.call(start, run)[0])["value"] for run in ("one", "two")]
+    assert len(set(launchers)) == 2
+
+
+def test_a_module_that_was_edited_between_two_runs_is_the_new_one(caller: Caller, tmp_path: Path) -> None:
+    """A function of a module that is not installed is loaded for each run anew."""
+    module, path = tmp_path / "prices_between.py", (*sys.path, str(tmp_path))
+    found = []
+    for price in (1, 22):
+        module.write_text(f"def price(): return {price}\n")
+        found.append(json.loads(caller.call("prices_between:price", f"run {price}", path=path)[0])["value"])
+    assert found == [1, 22]
