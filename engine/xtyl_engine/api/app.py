@@ -4,6 +4,7 @@ part itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 
 from xtyl_engine.api.auth import AppState, Reader, State, unauthorized
+from xtyl_engine.api.forecasts import Forecasts
 from xtyl_engine.api.middleware import Guard
 from xtyl_engine.api.openapi import describe
 from xtyl_engine.api.parameters import answers
@@ -27,8 +29,11 @@ DESCRIPTION = "/api/openapi.json"
 PARTS = [part.router for part in (health, templates, executions, reads, stream, reviews, files)]
 
 
-def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None) -> FastAPI:
-    """The API of a back end. It closes its connections to the back end when it ends."""
+def make_app(
+    service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None, *, is_warm: bool = False
+) -> FastAPI:
+    """The API of a back end. It closes its connections to the back end when it ends. With `is_warm` its processes for forecasts
+    start with it, else with the first forecast."""
     hub = Broadcaster(
         service.engine.queries,
         service.engine.connection.redis_url,
@@ -39,12 +44,24 @@ def make_app(service: Service, tokens: TokenFile, metrics: ApiMetrics | None = N
     )
     if metrics is not None:
         metrics.ask("xtyl_stream_listeners", lambda: [((), len(hub))])
-    state = AppState(service=service, tokens=tokens, pools=ThreadPools(), hub=hub, metrics=metrics)
+    state = AppState(
+        service=service,
+        tokens=tokens,
+        pools=ThreadPools(),
+        forecasts=Forecasts(service.settings),
+        hub=hub,
+        metrics=metrics,
+    )
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         await hub.start()
+        warming = asyncio.create_task(state.forecasts.warm()) if is_warm else None
         yield
+        if warming is not None:
+            warming.cancel()
+            await asyncio.wait({warming})
+        await state.forecasts.close()
         await hub.close()
         state.pools.close()
         service.engine.close()

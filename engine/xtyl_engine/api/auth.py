@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from xtyl_engine.api.forecasts import Forecasts
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.api.service import Service
 from xtyl_engine.api.streaming.broadcaster import Broadcaster
@@ -32,6 +33,7 @@ class AppState:
     service: Service
     tokens: TokenFile
     pools: ThreadPools
+    forecasts: Forecasts
     hub: Broadcaster
     metrics: ApiMetrics | None = None
 

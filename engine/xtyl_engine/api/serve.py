@@ -45,7 +45,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     if settings.metrics:
         metrics = ApiMetrics()
         metrics.serve(settings.metrics)
-    app = make_app(service, TokenFile(settings.tokens_file), metrics)
+    app = make_app(service, TokenFile(settings.tokens_file), metrics, is_warm=True)
     configuration = uvicorn.Config(
         app,
         host=host,

@@ -41,13 +41,17 @@ class Accepted:
 
 
 class Service:
-    """One back end, as the API offers it. Safe to share between threads; every method may block."""
+    """One back end, as the API offers it; one that only `computes` starts nothing and writes nothing. Safe to share between
+    threads; every method may block."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, *, computes: bool = False):
         self.settings = settings
-        self.engine = Engine(settings, pool_size=POOL_SIZE, patience_seconds=DATABASE_WAIT_SECONDS)
-        # To serve a back end is to have it run: the API is ready once its broker answers.
-        self.engine.attendance.ensure()
+        if computes:
+            self.engine = Engine(settings, starts=False, pool_size=1, patience_seconds=0.0, only_reads=True)
+        else:
+            self.engine = Engine(settings, pool_size=POOL_SIZE, patience_seconds=DATABASE_WAIT_SECONDS)
+            # To serve a back end is to have it run: the API is ready once its broker answers.
+            self.engine.attendance.ensure()
         self.reader = ScopedQueries(self.engine)
         self.receipts = Receipts(lambda: load_key(settings.key_file))
 

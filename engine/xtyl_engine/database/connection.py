@@ -139,9 +139,9 @@ class Transaction:
 
 class Database:
     """A SQLite file in WAL mode or a PostgreSQL database, by SQLAlchemy URL. Safe to share between threads. A write that
-    the database refuses for the moment is retried for `patience_seconds`."""
+    the database refuses for the moment is retried for `patience_seconds`. With `only_reads` the database refuses every write."""
 
-    def __init__(self, url: str, *, pool_size: int = 20, patience_seconds: float = 30.0):
+    def __init__(self, url: str, *, pool_size: int = 20, patience_seconds: float = 30.0, only_reads: bool = False):
         self.url = url
         self.patience_seconds = patience_seconds
         self.is_sqlite = url.startswith("sqlite")
@@ -150,6 +150,8 @@ class Database:
         is_file = bool(file) and file != ":memory:"
         self.file = OpenedFile(str(file) if is_file else None)
         event.listen(self.engine, "connect", self.file.note)
+        if only_reads:
+            event.listen(self.engine, "connect", _only_read_sqlite if self.is_sqlite else _only_read_server)
         self._gate = f"{file}-turn" if is_file else None
         # The lock file for rows without an execution, unseen until that is written last; `steps` holds it.
         self.unseen = Path(f"{file}-unseen") if is_file else None
@@ -349,6 +351,15 @@ def _set(connection: sqlite3.Connection, pragma: str) -> None:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
         time.sleep(0.005)
+
+
+def _only_read_sqlite(connection: sqlite3.Connection, record: Any) -> None:
+    _set(connection, "query_only=on")
+
+
+def _only_read_server(connection: Any, record: Any) -> None:
+    connection.execute("SET default_transaction_read_only = on")
+    connection.commit()
 
 
 def _make_server_engine(url: str, pool_size: int) -> Engine:

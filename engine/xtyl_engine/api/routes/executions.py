@@ -14,7 +14,6 @@ from xtyl_engine.api.thread_pools import respond
 from xtyl_engine.api.tokens import Role
 from xtyl_engine.queries.pages import Page
 from xtyl_engine.queries.views import Execution
-from xtyl_engine.queries.wire import to_json
 
 PREFIX = "/api/workflows"
 router = APIRouter(prefix=PREFIX, tags=["executions"])
@@ -38,12 +37,7 @@ async def forecast(request: Request, caller: Reader, app: State) -> Response:
     """The number of jobs that a submission would run for each node, and how many of them are cached. Nothing is written."""
     # A token that may only read gets a smaller share of the memory for bodies.
     data = await read_body(request, LARGE if caller.token.role.includes(Role.WRITE) else MIDDLE)
-
-    def work() -> Response:
-        nodes = app.service.forecast(caller.scope, parse_as(SubmissionBody, parse(data)))
-        return respond({"nodes": to_json(nodes)})
-
-    return await app.pools.work(work, len(data))
+    return await app.forecasts.ask(caller.scope, data, caller.token.name)
 
 
 @router.get("/executions", responses=answers(Executions))

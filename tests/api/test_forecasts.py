@@ -1,0 +1,96 @@
+"""Forecasts are computed by processes of their own, which the system limits: the API goes on answering, whatever is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from bench import PLAIN, Desk, open_desk, serving
+from xtyl_engine.api.budget import Budget
+from xtyl_engine.api.forecast_child import Limits
+from xtyl_engine.api.forecasts import CHILDREN, WAITING, Forecasts
+from xtyl_engine.api.problems import RequestRefused
+from xtyl_engine.api.service import Service
+from xtyl_engine.errors import BackendError, LimitExceeded
+from xtyl_engine.scheduler.templates import Catalogue
+from xtyl_engine.workflow.document import parse_document
+from xtyl_engine.workflow.validate import validate
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, broker: str) -> Desk:
+    home = tmp_path_factory.mktemp("forecasts")
+    return open_desk(home / "home", f"sqlite:///{home / 'xtyl.db'}", broker)
+
+
+PLACE = "/api/workflows/forecast"
+LONG = "{% for a in many %}{% for b in many %}{% if a == b %}{% endif %}{% endfor %}{% endfor %}"
+
+
+def workflow(prompt: str) -> dict[str, Any]:
+    return {"name": "hostile", "nodes": [{"id": "a", "type": "generate_copy", "config": {"prompt": prompt}}]}
+
+
+def body(prompt: str, rows: int = 1, **values: Any) -> bytes:
+    return json.dumps({"workflow": workflow(prompt), "inputs": [values] * rows}).encode()
+
+
+def test_what_takes_too_long_or_grows_too_large_is_ended(desk: Desk) -> None:
+    """A process that goes over its time is killed, one without memory gives up, and the next forecast has another."""
+
+    async def test() -> None:
+        limits = Limits(seconds=1, bytes=200 * 1024 * 1024)
+        forecasts = Forecasts(desk.settings, limits)
+        try:
+            with pytest.raises(LimitExceeded, match="1 s of a processor"):
+                await forecasts.ask("press", body(LONG, rows=20, many=list(range(1000))), "desk")
+            large = body("{{ text }}", text="x" * 2**20, more=["y" * 30] * 900_000)
+            refused = await forecasts.ask("press", large, "desk")
+            assert (refused.status_code, json.loads(bytes(refused.body))["code"]) == (422, "limit/exceeded")
+            plain = await forecasts.ask(
+                "press", json.dumps({"workflow": PLAIN, "inputs": {"product": "x"}}).encode(), "desk"
+            )
+            assert plain.status_code == 200
+        finally:
+            await forecasts.close()
+
+    asyncio.run(test())
+
+
+def test_more_than_can_wait_are_refused() -> None:
+    """Ten places at a time, half of them for one token; a further request is told to come again, and places come back."""
+    places = Budget(CHILDREN + WAITING, of="forecasts at a time")
+    for holder in ("one", "other"):
+        for _ in range(5):
+            places.take(holder, 1)
+        with pytest.raises(RequestRefused) as caught:
+            places.take(holder, 1)
+        assert (caught.value.status, caught.value.code) == (503, "api/busy")
+    places.give("one", 1)
+    with pytest.raises(RequestRefused), places.held("other", 1):
+        pass
+    with places.held("third", 1):
+        assert places.total == CHILDREN + WAITING
+    assert places.total == CHILDREN + WAITING - 1
+
+
+def test_a_forecast_cannot_write(desk: Desk) -> None:
+    """The database itself refuses a write from a process for forecasts."""
+    service = Service(desk.settings, computes=True)
+    with pytest.raises(BackendError):
+        Catalogue(service.engine.database).add("press", validate(parse_document(PLAIN)))
+    service.engine.close()
+
+
+def test_what_a_token_that_may_read_can_ask(desk: Desk) -> None:
+    """A hundred bytes that ask for millions of digits cost the caller an answer, and health is told meanwhile."""
+    with serving(desk) as port:
+        headers = {"Authorization": f"Bearer {desk.secrets['press-read']}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
+            answer = client.post(PLACE, content=body("{{ 5|round(-12000000) }}"))
+            assert (answer.status_code, answer.json()["nodes"][0]["jobs"]) == (200, 1)
+            assert client.get("/healthz").status_code == 200
