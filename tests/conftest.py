@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import create_engine, text
 
-from servers import postgres_server
+from servers import empty_schema, postgres_server
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 
@@ -33,18 +31,11 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind."""
+    """An empty database of each kind; of PostgreSQL, an empty schema."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'xtyl.db'}"
         return
-    server = request.getfixturevalue("postgres_url")
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    base, _, query = server.partition("?")
-    yield f"{base.rpartition('/')[0]}/{name}?{query}"
+    yield empty_schema(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

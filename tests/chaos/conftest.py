@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
-from servers import postgres_server
+from servers import empty_database, postgres_server
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +22,4 @@ def frail_server() -> Iterator[str]:
 @pytest.fixture
 def own_postgres(frail_server: str) -> str:
     """The URL of an empty database."""
-    name = f"chaos_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(frail_server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    base, _, query = frail_server.partition("?")
-    return f"{base.rpartition('/')[0]}/{name}?{query}"
+    return empty_database(frail_server)

@@ -31,7 +31,7 @@ from released import (
 )
 from repository import DATA
 from served import serve
-from servers import embedded_home, presence, valkey_server, wait_until
+from servers import embedded_home, empty_database, presence, valkey_server, wait_until
 from xtyl_engine.database import schema
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import HEAD, ensure_schema, revision
@@ -41,6 +41,14 @@ from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_nb.cli.main import main
 
 DUMP = DATA / f"schema-{PREVIOUS}" / "postgres.sql"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind: what a release dumped goes into one of PostgreSQL whole."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'xtyl.db'}"
+    return empty_database(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import create_engine, text
 
 import xtyl_nb as xt
 from backend import QUICK, Effects
 from repository import TESTS
 from served import Served, serve
-from servers import embedded_home, valkey_server
+from servers import embedded_home, empty_database, valkey_server
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.worker.command import worker_command
 
@@ -32,19 +31,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Settings]:
     """PostgreSQL, a broker and one worker, as a team would run them."""
-    server = request.getfixturevalue("postgres_url")
-    name = f"shared_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    base, _, query = server.partition("?")
     home = tmp_path_factory.mktemp("shared") / "home"
     with valkey_server() as broker:
         settings = load_settings(
             {
                 "XTYL_HOME": str(home),
-                "XTYL_DATABASE_URL": f"{base.rpartition('/')[0]}/{name}?{query}",
+                "XTYL_DATABASE_URL": empty_database(request.getfixturevalue("postgres_url")),
                 "XTYL_REDIS_URL": broker,
                 "XTYL_ACCEPT_FUNCTIONS": "1",
                 **QUICK,

@@ -26,7 +26,7 @@ import yaml
 import xtyl_nb as xt
 from fleet import collected
 from repository import ROOT
-from servers import free_port, postgres_program, wait_until
+from servers import empty_database, free_port, postgres_program, wait_until
 from xtyl_engine.embedded.redis_server import find_server
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -110,14 +110,8 @@ def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def elsewhere(moved: dict[str, str], postgres_url: str, tmp_path: Path) -> dict[str, str]:
     """The same addresses, with an empty database and a home that is not there yet."""
-    name = f"restored_{secrets.token_hex(6)}"
-    subprocess.run(
-        [postgres_program("psql"), postgres_url, "-c", f"CREATE DATABASE {name}"], check=True, capture_output=True
-    )
-    base, _, query = postgres_url.partition("?")
     (url,) = (there for there, here in moved.items() if here == postgres_url)
-    made = f"{base.rpartition('/')[0]}/{name}?{query}"
-    return moved | {url: made, "/var/lib/xtyl": str(tmp_path / "elsewhere")}
+    return moved | {url: empty_database(postgres_url), "/var/lib/xtyl": str(tmp_path / "elsewhere")}
 
 
 def asked(port: str, what: str, password: str = PASSWORDS["FLOWER_PASSWORD"]) -> Any:

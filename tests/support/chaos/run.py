@@ -23,10 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sqlalchemy import create_engine, text
-
 from chaos.story import Case, Report, draw_case, play
-from servers import postgres_server
+from servers import execute, postgres_server
 
 KINDS = ["sqlite", "postgres", "embedded"]
 
@@ -46,15 +44,6 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
             "postgres": f"{base.rpartition('/')[0]}/{{name}}?{query}",
             "embedded": "",
         }
-
-
-def execute(url: str, *statements: str) -> None:
-    """Run statements outside any transaction, as making and dropping databases requires."""
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    admin.dispose()
 
 
 def create_database(url: str, name: str, tables: Path, owner: os.stat_result) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import uuid
 from pathlib import Path
 
 import pytest
 
-from servers import postgres_program
+from servers import empty_database, postgres_program
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.postgres_dump import dump, load
 from xtyl_engine.database.schema import ensure_schema, revision
@@ -24,12 +23,7 @@ exit 1
 @pytest.fixture
 def url(postgres_url: str) -> str:
     """An empty database, which asks for no password and gets one."""
-    name = f"dump_{uuid.uuid4().hex[:12]}"
-    subprocess.run(
-        [postgres_program("psql"), postgres_url, "-c", f"CREATE DATABASE {name}"], check=True, capture_output=True
-    )
-    base, _, query = postgres_url.partition("?")
-    return f"{base.rpartition('/')[0]}/{name}?{query}".replace("postgres:@", "postgres:hidden-word@")
+    return empty_database(postgres_url).replace("postgres:@", "postgres:hidden-word@")
 
 
 def test_a_program_that_is_missing_is_named(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

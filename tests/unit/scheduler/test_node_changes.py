@@ -212,7 +212,7 @@ def jobs_read(database: Database) -> int:
         connection.execute(text("SELECT pg_stat_force_next_flush()"))
         connection.commit()
         found = connection.execute(
-            text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'agent_jobs'")
+            text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'agent_jobs'::regclass")
         )
         return int(found.scalar_one())
 

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from click.testing import CliRunner, Result
 import xtyl_nb as xt
 from fleet import fleet
 from repository import ROOT
-from servers import embedded_home, foreign_server, postgres_program, valkey_server, wait_until
+from servers import embedded_home, empty_database, foreign_server, postgres_program, valkey_server, wait_until
 from workbench import Workbench, workbench
 from xtyl_engine.broker.redis_client import check_memory
 from xtyl_engine.database.connection import Database
@@ -173,14 +172,7 @@ def test_a_copy_goes_on_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def empty_databases(request: pytest.FixtureRequest) -> list[str]:
     """Two PostgreSQL databases with nothing in them."""
-    server = request.getfixturevalue("postgres_url")
-    base, _, query = server.partition("?")
-    found = [f"copy_{uuid.uuid4().hex[:12]}" for _ in range(2)]
-    for name in found:
-        subprocess.run(
-            [postgres_program("psql"), server, "-c", f"CREATE DATABASE {name}"], check=True, capture_output=True
-        )
-    return [f"{base.rpartition('/')[0]}/{name}?{query}" for name in found]
+    return [empty_database(request.getfixturevalue("postgres_url")) for _ in range(2)]
 
 
 def follow(name: str, settings: Settings, folder: Path) -> None:
