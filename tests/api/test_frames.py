@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import xtyl_nb as xt
 from bench import open_desk, serving, submit
+from indexes import INDEXES
 from workbench import moving
+from xtyl_engine.workflow.document_io import read_document
+from xtyl_engine.workflow.validate import validate
 from xtyl_nb.backends.remote.backend import RemoteBackend
+from xtyl_nb.frames.inputs import read_inputs
 from xtyl_nb.runs.run import Run
 
 FLOW = {
@@ -38,3 +44,21 @@ def test_a_frame_is_of_one_moment(
     assert list(frame["error"].notna()) == list(frame["status"] == "failed")
     assert list(frame["line"].notna()) == list(frame["status"].isin(["failed", "running"]))
     assert 0 < frame["error"].notna().sum() < 20
+
+
+def test_labels_come_back_over_http(tmp_path: Path, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels that JSON does not have are, in another process's frames, what they were; a missing one is missing."""
+    monkeypatch.setenv("XTYL_HOME", str(tmp_path / "notebook"))
+    desk = open_desk(tmp_path / "home", f"sqlite:///{tmp_path / 'xtyl.db'}", broker)
+    flow = xt.Workflow("echo").attach("kit", title="{{ name }}")
+    plan = validate(read_document(flow.to_json()), columns=["name"])
+    with serving(desk) as port:
+        backend = RemoteBackend(f"http://127.0.0.1:{port}", desk.secrets["press-write"])
+        for name in ("uuids", "dates", "float", "infinite", "mixed", "days", "zone", "tuples", "bins", "more levels"):
+            index = INDEXES[name]
+            rows, shape = read_inputs(pd.DataFrame({"name": "x"}, index=index), {}, backend.store, plan.inputs)
+            run = Run(backend.submit(plan, rows, shape=shape, functions={}), backend)
+            for found in (list(run.frame().index), list(run.jobs()["row"])):
+                assert [(type(each), str(each)) for each in found] == [(type(each), str(each)) for each in index], name
+            assert list(run.frame().index.names) == list(index.names)
+        backend.close()

@@ -92,12 +92,12 @@ def outputs_frame(backend: Backend, id: str, plan: Plan, node: str) -> pd.DataFr
 
 def jobs_frame(backend: Backend, id: str, plan: Plan) -> pd.DataFrame:
     """One row per job."""
-    labels = list(_index(backend, id))
+    labels = _index(backend, id).to_flat_index()
     jobs = backend.queries.jobs(id)
     started, finished = (_times(getattr(job, name) for job in jobs) for name in ("started", "finished"))
     columns = {
         "node": _texts(job.node for job in jobs),
-        "row": [labels[int(job.item.split(".")[0])] for job in jobs],
+        "row": pd.Series(labels.take([int(job.item.split(".")[0]) for job in jobs])),
         "item": _texts(job.item.partition(".")[2] or None for job in jobs),
         "type": _texts(plan.nodes[job.node].type for job in jobs),
         "status": pd.Categorical([str(job.state) for job in jobs], dtype=JOB_STATUS),
@@ -135,10 +135,14 @@ def events_frame(backend: Backend, id: str) -> pd.DataFrame:
 
 def reviews_frame(backend: Backend, id: str, reviews: Iterable[Review]) -> pd.DataFrame:
     """One row per option of every open review."""
-    labels, store = list(_index(backend, id)), backend.store_of(id)
+    labels, store = _index(backend, id).to_flat_index(), backend.store_of(id)
     options = [(review, option) for review in reviews for option in review.options]
-    index = pd.MultiIndex.from_tuples(
-        [(review.node, labels[review.row], option.index) for review, option in options] or [],
+    index = pd.MultiIndex.from_arrays(
+        [
+            _texts(review.node for review, _ in options),
+            labels.take([review.row for review, _ in options]),
+            [option.index for _, option in options],
+        ],
         names=["node", "row", "option"],
     )
     table = pd.DataFrame(

@@ -30,20 +30,23 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
     """Validate against the data, submit, show. Raises WorkflowError, FrameError or BackendError before anything runs."""
     from xtyl_engine.workflow.checks.wording import list_names
     from xtyl_nb.frames.inputs import read_inputs
+    from xtyl_nb.frames.tables import read_table, warn_of_empty
 
-    plan = _validated(_with_versions(document), frame, inputs)
+    table = read_table(frame, inputs)
+    plan = _validated(_with_versions(document), table, inputs)
+    warn_of_empty(table, frame, UPWARD)
     if unread := [name for name in inputs if name not in plan.inputs]:
         subject = f"Input {list_names(unread)} is" if len(unread) == 1 else f"Inputs {list_names(unread)} are"
         hint = f"Write {{{{ {unread[0]} }}}} where it is wanted, or leave it out."
         warnings.warn(f"{subject} not used by any step. {hint}", stacklevel=UPWARD)
     used = backend(to_run=True)
-    rows, shape = read_inputs(frame, inputs, used.store)
+    rows, shape = read_inputs(table, inputs, used.store, plan.inputs)
     functions = {node: function for node, function in plan.functions.items() if callable(function)}
     made = Made(used)
 
     def make() -> Run:
         id = used.submit(plan, rows, shape=shape, functions=functions, named=made.name)
-        run = Run(id, used, frame=frame)
+        run = Run(id, used, frame=None if frame is None else table)
         run.show()
         return run
 
@@ -54,10 +57,13 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
     """For each node its type, the number of its jobs, and of those with a cached result. Runs none of them."""
     from xtyl_nb.frames.inputs import read_inputs
     from xtyl_nb.frames.results import plan_frame
+    from xtyl_nb.frames.tables import read_table, warn_of_empty
 
-    plan = _validated(document, frame, inputs)
+    table = read_table(frame, inputs)
+    plan = _validated(document, table, inputs)
+    warn_of_empty(table, frame, UPWARD)
     used = backend()
-    rows, _ = read_inputs(frame, inputs, used.store)
+    rows, _ = read_inputs(table, inputs, used.store, plan.inputs)
     return plan_frame(plan, used.forecast(plan, rows))
 
 
@@ -123,8 +129,7 @@ def _with_versions(document: Document) -> Document:
     return replace(document, nodes=tuple(map(found, document.nodes)))
 
 
-def _validated(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Plan:
+def _validated(document: Document, table: pd.DataFrame, inputs: Mapping[str, Any]) -> Plan:
     from xtyl_engine.workflow.validate import validate
-    from xtyl_nb.frames.inputs import input_columns
 
-    return validate(document, columns=input_columns(frame, inputs))
+    return validate(document, columns=[*table.columns, *inputs])

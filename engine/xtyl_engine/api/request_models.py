@@ -26,7 +26,7 @@ ProjectName = Annotated[str, Field(pattern=PROJECT, max_length=64)]
 Text = Annotated[str, Field(max_length=MAX_COMMENT_LENGTH)]
 Who = Annotated[str, Field(max_length=100)]
 Scalar = str | int | float | bool | None
-Label = Scalar | list[Scalar]
+Label = Scalar | list[Scalar | list[Scalar]]
 OptionNumber = Annotated[int, Field(ge=0, lt=MAX_ITEMS, strict=True)]
 Values = dict[str, JsonValue]
 
@@ -72,7 +72,7 @@ DataType = str | Categories
 class Index(Body):
     """The levels of a frame's index."""
 
-    names: Annotated[list[Scalar], Field(min_length=1)] = [None]
+    names: Annotated[list[Label], Field(min_length=1)] = [None]
     dtypes: Annotated[list[DataType], Field(min_length=1)] = ["object"]
 
 

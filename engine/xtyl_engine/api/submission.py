@@ -56,12 +56,16 @@ def _read_rows(body: SubmissionBody) -> list[Row]:
     """The given rows; or one for each of a list of inputs; or else one row. Raises LimitExceeded."""
     constants = body.inputs if isinstance(body.inputs, dict) else {}
     if body.rows is not None:
-        given = [(row.label, {**row.values, **constants}) for row in body.rows]
+        # A label that was sent as null is a missing one of a frame's index.
+        given = [
+            (row.label if "label" in row.model_fields_set else place, {**row.values, **constants})
+            for place, row in enumerate(body.rows)
+        ]
     else:
-        given = [(None, values) for values in (body.inputs if isinstance(body.inputs, list) else [constants])]
+        given = list(enumerate(body.inputs if isinstance(body.inputs, list) else [constants]))
     if len(given) > MAX_ROWS:
         raise LimitExceeded(f"{len(given):,} rows; at most {MAX_ROWS:,}", hint="Run the table in parts.")
-    return [Row(label=place if label is None else label, values=values) for place, (label, values) in enumerate(given)]
+    return [Row(label=label, values=values) for label, values in given]
 
 
 def _shared_columns(rows: Sequence[Row]) -> list[str] | None:

@@ -6,18 +6,17 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Iterator, Mapping
-from datetime import date
+from decimal import Decimal
 from enum import Enum
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 from xtyl_engine.errors import LimitExceeded, ValueNotPlain, with_article
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VALUE_PARTS
 from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore
-from xtyl_engine.values.cells import cells, exact, shortest
+from xtyl_engine.values.cells import cells, exact
+from xtyl_engine.values.foreign import is_instance_of, is_missing, simpler
 from xtyl_engine.values.images import ImageRefused, sniff_image
 
 # Made once: `json.dumps` makes an encoder for each call.
@@ -25,16 +24,13 @@ _compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii
 Place = tuple[str | int, ...]
 RESERVED = frozenset({KEY})
 _HINTS = {
-    **dict.fromkeys(("set", "frozenset"), "Use sorted(value) or list(value)."),
+    **dict.fromkeys(("set", "frozenset"), "Use sorted(value, key=str) or list(value)."),
     **dict.fromkeys(("generator", "map", "filter", "zip", "range", "dict_keys", "dict_values"), "Use list(value)."),
     "coroutine": "Await it first.",
     "ndarray": "Use value.tolist(), or PIL.Image.fromarray(value) for a picture.",
-    "Series": "Use value.tolist().",
-    **dict.fromkeys(("timedelta", "Timedelta"), "Use value.total_seconds()."),
     "Fraction": "Use float(value).",
     "complex": "Use [value.real, value.imag].",
-    **dict.fromkeys(("UUID", "Interval", "Period"), "Use str(value)."),
-    "PosixPath": "Use str(value), or value.read_bytes() to keep the file.",
+    **dict.fromkeys(("Axes", "AxesSubplot"), "Use value.figure."),
 }
 _USUAL = "Use text, numbers, lists, dicts, dates, a DataFrame, a PIL image or bytes."
 
@@ -58,7 +54,7 @@ def plain_records(
 
 def is_frame(value: object) -> bool:
     """Whether a value is a DataFrame, without importing pandas."""
-    return _is_instance_of(value, "pandas", "DataFrame")
+    return is_instance_of(value, "pandas", "DataFrame")
 
 
 def encode(value: Any) -> str:
@@ -211,7 +207,7 @@ class _Walk:
             return self.visit(value.value, path)
         if isinstance(value, Artifact):
             return self.visit(dict(value.reference), path)
-        if _is_missing(value):
+        if is_missing(value):
             return None
         # The base type's own conversions, so that a subclass's overrides never run.
         if isinstance(value, str):
@@ -220,28 +216,25 @@ class _Walk:
             return self.integer(int.__int__(value), path)
         if isinstance(value, float):
             return self.number(float.__float__(value), path)
+        if isinstance(value, tuple) and isinstance(names := getattr(value, "_fields", None), tuple):
+            return self.visit(dict(zip(names, value, strict=True)), path)
         if isinstance(value, (dict, list, tuple)):
             return self.container(value, path)
         if isinstance(value, (bytes, bytearray, memoryview)):
             return self.data(bytes(value))
-        if isinstance(value, date):
-            return self.text(value.isoformat(), path)
         return self.foreign(value, path)
 
     def foreign(self, value: Any, path: Place) -> Any:
-        if _is_instance_of(value, "numpy", "datetime64"):
-            return str(value)
-        if _is_instance_of(value, "numpy", "floating"):
-            return self.number(shortest(value), path)
-        if _is_instance_of(value, "decimal", "Decimal"):
+        if is_instance_of(value, "decimal", "Decimal"):
             return self.decimal(value, path)
-        if _is_instance_of(value, "numpy", "generic") and type(value.item()) is not type(value):
-            return self.visit(value.item(), path)
-        if _is_instance_of(value, "PIL.Image", "Image"):
+        if is_instance_of(value, "PIL.Image", "Image"):
             return self.store.save_picture(value)
         if is_frame(value):
             return self.store.save_table(*self.records(value, path))
-        raise self.refused(path, value, "cannot be stored")
+        nearer = simpler(value)
+        if nearer is value:
+            raise self.refused(path, value, "cannot be stored")
+        return self.visit(nearer, path)
 
     def data(self, value: bytes) -> dict[str, Any]:
         return (
@@ -258,8 +251,8 @@ class _Walk:
         self.parts += len(columns) * len(frame)
         rows = zip(*(cells(frame.iloc[:, place]) for place in range(len(columns))), strict=True)
         return columns, [
-            {name: self.cell(cell, (*path, row, name)) for name, cell in zip(columns, cells, strict=True)}
-            for row, cells in enumerate(rows)
+            {name: self.cell(cell, (*path, row, name)) for name, cell in zip(columns, found, strict=True)}
+            for row, found in enumerate(rows)
         ]
 
     def column(self, name: Any, path: Place) -> str:
@@ -267,7 +260,7 @@ class _Walk:
 
     def cell(self, value: Any, path: Place) -> Any:
         # In a table NaN is a missing value of pandas, so it is no mistake there.
-        return None if isinstance(value, float) and value != value else self.visit(value, path)
+        return None if isinstance(value, (float, Decimal)) and value != value else self.visit(value, path)
 
     def place(self, path: Place) -> str:
         shown = [str(part) if isinstance(part, int) else json.dumps(str(part)[:40]) for part in path[:8]]
@@ -277,16 +270,3 @@ class _Walk:
         name = type(value).__name__
         what = what or ("a lambda" if name == "function" and value.__name__ == "<lambda>" else with_article(name))
         return ValueNotPlain(f"{self.place(path)}, {what}, {why}", hint=hint or _HINTS.get(name, _USUAL), type=name)
-
-
-def _is_missing(value: object) -> bool:
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and (value is getattr(pandas, "NA", pandas) or value is getattr(pandas, "NaT", pandas)):
-        return True
-    return _is_instance_of(value, "numpy", "datetime64") and value != value
-
-
-def _is_instance_of(value: object, module: str, name: str) -> bool:
-    home: ModuleType | None = sys.modules.get(module)
-    kind = getattr(home, name, None)
-    return isinstance(kind, type) and isinstance(value, kind)

@@ -141,10 +141,10 @@ def test_wrong_arguments_show_the_signature(call):
 
 
 def test_a_result_that_cannot_be_stored_is_named(call):
-    """A result of sets or generators is refused with the function's name and the place."""
+    """A result of mixed sets or generators is refused with the function's name and the place."""
 
     def shades():
-        return {"a": {1}}
+        return {"a": {1, "x"}}
 
     with pytest.raises(ValueNotPlain, match=r'the result of shades\(\)\["a"\]'):
         call(shades)

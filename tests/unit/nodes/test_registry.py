@@ -251,7 +251,7 @@ def test_attach_gathers(context):
     assert done.output["image"] == image
     assert done.output["raw"]["media_type"] == "application/octet-stream"
     with pytest.raises(ValueNotPlain, match=r"odd"):
-        run_node("attach", here, {"odd": {1, 2}}, assets={"odd": "{{ odd }}"})
+        run_node("attach", here, {"odd": {1, "x"}}, assets={"odd": "{{ odd }}"})
 
 
 @pytest.mark.parametrize(

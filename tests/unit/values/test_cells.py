@@ -40,7 +40,7 @@ def test_a_price_is_told_as_it_is_seen(dtype: str, tmp_path: Path) -> None:
     """In a table of briefs and in a table that a function returns, missing cells beside it."""
     store = ArtifactStore(tmp_path)
     frame = pd.DataFrame({"price": column(dtype, [0.1, None])})
-    rows, _ = read_inputs(frame, {}, store)
+    rows, _ = read_inputs(frame, {}, store, ["price"])
     assert [row.values["price"] for row in rows] == [0.1, None]
     assert plain_records(frame, store) == [{"price": 0.1}, {"price": None}]
 

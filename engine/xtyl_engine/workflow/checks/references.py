@@ -156,6 +156,11 @@ class References:
         candidates = [*(self.known or ()), *self.survey.nodes]
         close = self.suggestions.closest(name, candidates)
         shown = show_name(name)
+        if close is None and self.known is not None and not self.known:
+            hint = f"Give it: flow.run(frame) with a column of this name, or flow.run({shown}=...)."
+            return _problem(
+                "unknown-reference", node, f"nothing gives `{shown}`: it is no step, and there is no table", hint
+            )
         if close in self.survey.nodes or reads_field or (close is None and not self.known):
             otherwise = f'Write a node {shown} before it, or declare it: Workflow(name, inputs=["{shown}"]).'
             hint = f"Did you mean `{close}`?" if close else otherwise

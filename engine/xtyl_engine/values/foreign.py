@@ -1,0 +1,78 @@
+"""Values of the standard library, numpy, pandas and others that are no JSON themselves but have a plain form: numbers, texts,
+lists and dicts of their parts. It imports none of these libraries; a value of one that is not loaded does not exist.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, time, timedelta
+from io import BytesIO
+from pathlib import PurePath
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+from xtyl_engine.values.cells import cells, shortest
+
+_AS_TEXT = (UUID, PurePath, timedelta)
+_PANDAS_AS_TEXT = ("Period", "Interval", "Timedelta")
+
+
+def is_instance_of(value: object, module: str, name: str) -> bool:
+    """Whether a value is of a class of a module that may not be loaded."""
+    home: ModuleType | None = sys.modules.get(module)
+    kind = getattr(home, name, None)
+    return isinstance(kind, type) and isinstance(value, kind)
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is NA or NaT, of pandas or numpy."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and (value is getattr(pandas, "NA", pandas) or value is getattr(pandas, "NaT", pandas)):
+        return True
+    return is_instance_of(value, "numpy", "datetime64") and value != value
+
+
+def simpler(value: Any) -> Any:
+    """The value one step nearer to plain JSON; itself where there is no such step."""
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, _AS_TEXT) or any(is_instance_of(value, "pandas", name) for name in _PANDAS_AS_TEXT):
+        return str(value)
+    if isinstance(value, (set, frozenset)):
+        return _sorted(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(getattr(type(value), "model_fields", None), Mapping):
+        return dict(value)
+    if is_instance_of(value, "numpy", "datetime64"):
+        return str(value)
+    if is_instance_of(value, "numpy", "generic"):
+        return _scalar(value)
+    if is_instance_of(value, "pandas", "Series") or is_instance_of(value, "pandas", "Index"):
+        return [None if is_missing(cell) or cell != cell else cell for cell in cells(value)]
+    if is_instance_of(value, "matplotlib.figure", "Figure"):
+        return _drawn(value)
+    return value
+
+
+def _sorted(value: set[Any] | frozenset[Any]) -> Any:
+    try:
+        return sorted(value)
+    except TypeError:
+        return value
+
+
+def _scalar(value: Any) -> Any:
+    if is_instance_of(value, "numpy", "floating"):
+        return shortest(value)
+    plain = value.item()
+    return value if type(plain) is type(value) else plain
+
+
+def _drawn(figure: Any) -> bytes:
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png")
+    return drawn.getvalue()
