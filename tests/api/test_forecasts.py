@@ -12,7 +12,7 @@ import pytest
 from bench import PLAIN, Desk, open_desk, serving
 from xtyl_engine.api.budget import Budget
 from xtyl_engine.api.forecast_child import Limits
-from xtyl_engine.api.forecasts import CHILDREN, WAITING, Forecasts
+from xtyl_engine.api.forecasts import CHILDREN, WAITING, Forecaster
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.api.service import Service
 from xtyl_engine.errors import BackendError, LimitExceeded
@@ -44,7 +44,7 @@ def test_what_takes_too_long_or_grows_too_large_is_ended(desk: Desk) -> None:
 
     async def test() -> None:
         limits = Limits(seconds=1, bytes=200 * 1024 * 1024)
-        forecasts = Forecasts(desk.settings, limits)
+        forecasts = Forecaster(desk.settings, limits)
         try:
             with pytest.raises(LimitExceeded, match="1 s of a processor"):
                 await forecasts.ask("press", body(LONG, rows=20, many=list(range(1000))), "desk")

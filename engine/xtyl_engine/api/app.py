@@ -4,7 +4,6 @@ part itself.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 
 from xtyl_engine.api.auth import AppState, Reader, State, unauthorized
-from xtyl_engine.api.forecasts import Forecasts
+from xtyl_engine.api.forecasts import Forecaster
 from xtyl_engine.api.middleware import Guard
 from xtyl_engine.api.openapi import describe
 from xtyl_engine.api.parameters import answers
@@ -44,23 +43,15 @@ def make_app(
     )
     if metrics is not None:
         metrics.ask("xtyl_stream_listeners", lambda: [((), len(hub))])
-    state = AppState(
-        service=service,
-        tokens=tokens,
-        pools=ThreadPools(),
-        forecasts=Forecasts(service.settings),
-        hub=hub,
-        metrics=metrics,
-    )
+    pools, forecasts = ThreadPools(), Forecaster(service.settings)
+    state = AppState(service=service, tokens=tokens, pools=pools, forecasts=forecasts, hub=hub, metrics=metrics)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         await hub.start()
-        warming = asyncio.create_task(state.forecasts.warm()) if is_warm else None
+        if is_warm:
+            state.forecasts.warm()
         yield
-        if warming is not None:
-            warming.cancel()
-            await asyncio.wait({warming})
         await state.forecasts.close()
         await hub.close()
         state.pools.close()

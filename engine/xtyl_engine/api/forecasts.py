@@ -26,7 +26,7 @@ AS_USUAL = Limits()
 COMMAND = (sys.executable, "-P", "-m", "xtyl_engine.api.forecast_child")
 
 
-class Forecasts:
+class Forecaster:
     """Takes at most two forecasts at a time, one of a large body, and lets eight wait; half of these places for one token."""
 
     def __init__(self, settings: Settings, limits: Limits = AS_USUAL):
@@ -36,12 +36,11 @@ class Forecasts:
         self._turns = asyncio.Semaphore(CHILDREN)
         self._large = asyncio.Lock()
         self._idle: list[asyncio.subprocess.Process] = []
+        self._warming: asyncio.Task[None] | None = None
 
-    async def warm(self) -> None:
+    def warm(self) -> None:
         """Start processes ahead of the first forecast."""
-        with suppress(BackendError):
-            while len(self._idle) < CHILDREN:
-                self._idle.append(await self._started())
+        self._warming = asyncio.create_task(self._warm())
 
     async def ask(self, scope: str | None, data: bytes, holder: str) -> Response:
         """The forecast for a submission's body, or its problem. Raises RequestRefused where too many wait already, LimitExceeded
@@ -54,8 +53,16 @@ class Forecasts:
 
     async def close(self) -> None:
         """End all processes."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait({self._warming})
         while self._idle:
             await _end(self._idle.pop())
+
+    async def _warm(self) -> None:
+        with suppress(BackendError):
+            while len(self._idle) < CHILDREN:
+                self._idle.append(await self._started())
 
     async def _taken(self, scope: str | None, data: bytes) -> Response:
         async with self._turns:

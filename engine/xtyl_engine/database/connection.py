@@ -22,6 +22,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 from sqlalchemy.types import Float
 
+from xtyl_engine.database.only_reads import refuse_writes
 from xtyl_engine.database.opened_file import OpenedFile
 from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
@@ -151,7 +152,7 @@ class Database:
         self.file = OpenedFile(str(file) if is_file else None)
         event.listen(self.engine, "connect", self.file.note)
         if only_reads:
-            event.listen(self.engine, "connect", _only_read_sqlite if self.is_sqlite else _only_read_server)
+            refuse_writes(self.engine)
         self._gate = f"{file}-turn" if is_file else None
         # The lock file for rows without an execution, unseen until that is written last; `steps` holds it.
         self.unseen = Path(f"{file}-unseen") if is_file else None
@@ -351,15 +352,6 @@ def _set(connection: sqlite3.Connection, pragma: str) -> None:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
         time.sleep(0.005)
-
-
-def _only_read_sqlite(connection: sqlite3.Connection, record: Any) -> None:
-    _set(connection, "query_only=on")
-
-
-def _only_read_server(connection: Any, record: Any) -> None:
-    connection.execute("SET default_transaction_read_only = on")
-    connection.commit()
 
 
 def _make_server_engine(url: str, pool_size: int) -> Engine:
