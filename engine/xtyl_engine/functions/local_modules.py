@@ -5,9 +5,10 @@ may lack them or hold other versions. Here: which they are, and a digest of the 
 from __future__ import annotations
 
 import ast
+import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.machinery import ModuleSpec
@@ -16,6 +17,7 @@ from os.path import isabs
 from pathlib import Path
 from types import ModuleType
 
+Find = Callable[[str, Sequence[str] | None], ModuleSpec | None]
 OURS = ("xtyl_engine", "xtyl_nb")
 _SITES = frozenset({"site-packages", "dist-packages"})
 _STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -135,11 +137,12 @@ def find_module(name: str) -> ModuleSpec | None:
     """The spec of a module, as an import finds it. `importlib.util.find_spec` imports its packages."""
     if not all(part.isidentifier() for part in name.split(".")):
         return None
-    path, spec = None, None
+    path: Sequence[str] | None = None
+    spec: ModuleSpec | None = None
     for end in [place for place, sign in enumerate(f"{name}.") if sign == "."]:
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
-            if find is not None and (spec := find(name[:end], path)) is not None:
+            if find is not None and (spec := _found(find, name[:end], path)) is not None:
                 break
         else:
             return None
@@ -149,10 +152,22 @@ def find_module(name: str) -> ModuleSpec | None:
     return spec
 
 
+def _found(find: Find, name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    try:
+        return find(name, path)
+    except (KeyError, AttributeError):
+        # A package without `__init__.py` asks the one around it for its folders, and that is not imported.
+        spec = ModuleSpec(name, None, is_package=True)
+        places = (os.path.join(entry, name.rpartition(".")[2]) for entry in path or ())
+        spec.submodule_search_locations = [place for place in places if os.path.isdir(place)]
+        return spec
+
+
 def _search_path(module: ModuleType | None) -> list[str]:
     try:
         return list(getattr(module, "__path__", ()))
-    except TypeError:
+    except (TypeError, KeyError):
+        # A package without `__init__.py` asks the one around it, which may be gone.
         return []
 
 

@@ -46,6 +46,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return self._imported_part(module, obj)
         if isinstance(module, str) and not is_module and self._is_named(module, obj):
             self.named.setdefault(module, {})[obj.__qualname__] = obj
+        if is_module and obj.__name__ in self._local:
+            self._within_its_package(obj)
         if isinstance(obj, CodeType):
             return self._code(obj)
         if (parts := rebuilt(obj)) is not None:
@@ -61,6 +63,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Whether an object that goes by value has a name of its own here. What stands in a class is found through it."""
         is_ours = module == "__main__" or module in self._local
         return is_ours and finds(module, obj) and "." not in obj.__qualname__
+
+    def _within_its_package(self, module: ModuleType) -> None:
+        """A package that is imported where the function runs holds modules of it that went by value."""
+        package, _, own = module.__name__.rpartition(".")
+        if package in self._local and getattr(self._local[package], own, None) is module:
+            self.named.setdefault(package, {})[own] = module
 
     def _imported_part(self, module: str, obj: Any) -> Parts:
         if isinstance(obj, ModuleType):

@@ -67,6 +67,20 @@ def test_a_digest_of_source(src: Path) -> None:
         check_source("beside_me", str(found[0]))
 
 
+def test_a_package_without_init_in_another_is_found(src: Path) -> None:
+    """Its modules have digests though nothing of it is imported; one whose outer package is gone is local still."""
+    (src / "shop" / "parts").mkdir(parents=True)
+    (src / "shop" / "parts" / "pricing.py").write_text("RATE = 2")
+    assert source_digest("shop.parts.pricing") is not None
+    assert list(imported_by("shop.parts.pricing")) == ["shop.parts.pricing"]
+    assert source_digest("shop.other.pricing") is None
+    assert "shop" not in sys.modules
+    parts = import_module("shop.parts")
+    del sys.modules["shop"]
+    parts.__file__ = str(src / "shop" / "parts")
+    assert is_local(parts)
+
+
 def test_a_file_that_cannot_be_parsed_has_a_digest(src: Path) -> None:
     """Its text counts, so that a repair is seen."""
     found = []

@@ -75,6 +75,33 @@ def test_a_namespace_package_goes_along(src: Path) -> None:
     assert call_in_runner(sent, x=3).result == 6
 
 
+IN_PACKAGES = {
+    "imported": "import shop.parts.pricing, shop.parts.locked\ndef step(x):\n"
+    "    return shop.parts.pricing.total(x) + shop.parts.locked.total(x)",
+    "within": "import shop.parts.pricing, shop.parts.locked\ndef step(x):\n"
+    "    import shop.parts.pricing\n    from shop.parts.locked import total\n"
+    "    return shop.parts.pricing.total(x) + total(x)",
+    "within alone": "def step(x):\n    import shop.parts.pricing\n    from shop.parts.locked import total\n"
+    "    return shop.parts.pricing.total(x) + total(x)",
+    "of a lambda": "from shop.parts.locked import double\nfrom shop.parts import pricing\ndef step(x):\n"
+    "    return double(x) + pricing.total(x)",
+}
+
+
+@pytest.mark.parametrize("has_init", [True, False], ids=["with __init__", "without __init__"])
+@pytest.mark.parametrize("way", IN_PACKAGES)
+def test_modules_of_one_package_go_either_way(way: str, has_init: bool, src: Path) -> None:
+    """One by value and one by its file are both found in their package, which is a folder in a folder."""
+    (src / "shop" / "parts").mkdir(parents=True)
+    if has_init:
+        (src / "shop" / "__init__.py").write_text("")
+        (src / "shop" / "parts" / "__init__.py").write_text("")
+    (src / "shop" / "parts" / "pricing.py").write_text(PRICING)
+    (src / "shop" / "parts" / "locked.py").write_text(f"{LOCKED}\ndouble = lambda x: total(x)\n")
+    (sent,) = pack_in_kernels([[IN_PACKAGES[way]]], path=[src])
+    assert call_in_runner(sent, path=[src], x=3).result == 12
+
+
 def test_a_module_that_only_the_kernel_has_goes_along() -> None:
     """A module without a file, made in a cell, travels as what it holds."""
     cell = "import sys, types\nmade = types.ModuleType('made')\nexec('def total(x): return 2 * x', made.__dict__)\n"
