@@ -201,16 +201,21 @@ def timeline(self: Run) -> Timeline:
 
 
 def save(self: Run, folder: str | Path) -> list[Path]:
-    """Write the outputs of the attach nodes, or else of the last nodes, into a folder.
+    """Write the assets of the attach nodes, or else what the last nodes made, into a folder.
+
+    Of a run that goes on, what there is so far; nothing for failed and rejected rows. Called
+    again for the rest, it uses the same names and writes nothing anew that is there.
 
     Args:
         folder: The target; it gets one folder per row.
 
     Returns:
-        The written paths: texts as .txt, images and other files unchanged.
+        The paths of all files, each once: texts as .txt, tables as .csv, other values as .json,
+        images and other files unchanged, those inside a list, dict or table beside it.
 
     Raises:
-        OSError: The folder cannot be written.
+        SaveRefused: The folder cannot be written, or a file in it that the user made or edited
+            would be lost; an OSError. Every file that is there is whole.
 
     Example:
         >>> paths = run.save("results")
