@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from bench import PLAIN, Desk, open_desk, serving
-from xtyl_engine.api.budget import Budget
+from xtyl_engine.api.allowance import Allowance
 from xtyl_engine.api.forecast_child import Limits
 from xtyl_engine.api.forecasts import CHILDREN, WAITING, Forecaster
 from xtyl_engine.api.problems import RequestRefused
@@ -63,7 +63,7 @@ def test_what_takes_too_long_or_grows_too_large_is_ended(desk: Desk) -> None:
 
 def test_more_than_can_wait_are_refused() -> None:
     """Ten places at a time, half of them for one token; a further request is told to come again, and places come back."""
-    places = Budget(CHILDREN + WAITING, of="forecasts at a time")
+    places = Allowance(CHILDREN + WAITING, of="forecasts at a time")
     for holder in ("one", "other"):
         for _ in range(5):
             places.take(holder, 1)

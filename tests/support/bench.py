@@ -95,7 +95,13 @@ def serving(desk: Desk) -> Iterator[int]:
     """The desk's app behind a real server; yields its port."""
     app: Any = desk.client.app
     configuration = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=10)
-    server = Server(configuration, app.state.ours.hub)
+    with serving_app(Server(configuration, app.state.ours.hub)) as port:
+        yield port
+
+
+@contextmanager
+def serving_app(server: uvicorn.Server) -> Iterator[int]:
+    """A server at work; yields its port."""
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -19,6 +19,7 @@ LARGE = 64 * 1024 * 1024
 MIDDLE = 4 * 1024 * 1024
 SMALL = 1024 * 1024
 DEADLINE_SECONDS = 60.0
+SILENT_SECONDS = 15.0
 LEAST_BYTES_PER_SECOND = 100_000
 # Parsed values are larger than their text, and copied while they are checked. As measured, a comma (one value) costs up to 100
 # bytes and a bracket (one object or list) up to 600: 400 MB at most, and 100,000 rows of eight columns fit.
@@ -29,27 +30,32 @@ MAX_DEPTH = MAX_VALUE_DEPTH + 16
 
 
 async def read_body(
-    request: Request, limit: int = SMALL, seconds: float = DEADLINE_SECONDS, rate: float = LEAST_BYTES_PER_SECOND
+    request: Request,
+    limit: int = SMALL,
+    seconds: float = DEADLINE_SECONDS,
+    rate: float = LEAST_BYTES_PER_SECOND,
+    silence: float = SILENT_SECONDS,
 ) -> bytes:
-    """The whole body. Raises RequestRefused once it is longer than `limit` bytes, or arrives slower than `rate` bytes a second
-    for longer than `seconds`."""
+    """The whole body. Raises RequestRefused once it is longer than `limit` bytes, arrives slower than `rate` bytes a second for
+    longer than `seconds`, or stops for longer than `silence` seconds."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         _too_large(limit)
     parts, size = [], 0
     try:
-        async with asyncio.timeout(seconds) as patience:
-            began = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with asyncio.timeout(min(seconds, silence)) as patience:
             async for part in request.stream():
                 size += len(part)
                 if size > limit:
                     _too_large(limit)
                 parts.append(part)
                 # Each byte received extends the deadline: a large body on a slow line is no attack.
-                patience.reschedule(began + seconds + size / rate)
+                patience.reschedule(min(began + seconds + size / rate, clock() + silence))
     except TimeoutError:
         raise RequestRefused(
-            f"only {size:,} bytes of the body arrived in {seconds + size / rate:,.0f} s",
+            f"only {size:,} bytes of the body arrived in {clock() - began:,.0f} s",
             status=408,
             code="api/slow-body",
             hint=f"Send it again, at {rate / 1000:,.0f} kB a second or faster.",

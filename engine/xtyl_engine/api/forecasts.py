@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import Response
 
-from xtyl_engine.api.budget import Budget
+from xtyl_engine.api.allowance import Allowance
 from xtyl_engine.api.forecast_child import LENGTH, Limits, framed
 from xtyl_engine.api.problems import answer
 from xtyl_engine.api.thread_pools import LARGE_BYTES, WORK_SECONDS, respond
@@ -32,7 +32,7 @@ class Forecaster:
     def __init__(self, settings: Settings, limits: Limits = AS_USUAL):
         self._settings = settings
         self._limits = limits
-        self._places = Budget(CHILDREN + WAITING, of="forecasts at a time")
+        self._places = Allowance(CHILDREN + WAITING, of="forecasts at a time")
         self._turns = asyncio.Semaphore(CHILDREN)
         self._large = asyncio.Lock()
         self._idle: list[asyncio.subprocess.Process] = []

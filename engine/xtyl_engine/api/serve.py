@@ -9,6 +9,7 @@ import socket
 import uvicorn
 
 from xtyl_engine.api.app import make_app
+from xtyl_engine.api.patience import PatientProtocol
 from xtyl_engine.api.service import Service
 from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.api.tokens import TokenFile
@@ -56,6 +57,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
         server_header=False,
         date_header=True,
         proxy_headers=False,
+        http=PatientProtocol,
+        ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=END_SECONDS,
     )

@@ -13,7 +13,7 @@ from xtyl_engine.api.problems import RequestRefused
 BUSY = "api/busy"
 
 
-class Budget:
+class Allowance:
     """An amount that may be held. One holder has at most half of it."""
 
     def __init__(self, most: int, *, of: str):
