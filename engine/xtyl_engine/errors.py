@@ -125,6 +125,18 @@ class RunNotFound(WorkflowException, LookupError):
         return cls(f"no run has the id {execution_id!r}", hint="`xt.runs()` lists the runs of this back end.")
 
 
+class RunAmbiguous(WorkflowException, LookupError):
+    """The beginning of an id is that of several runs."""
+
+    code = "run/ambiguous"
+
+    @classmethod
+    def of(cls, text: str, ids: Sequence[str], *, is_all: bool) -> RunAmbiguous:
+        """Several runs, of which some ids, or all, are named."""
+        names = "\n".join(f"  {id}" for id in (*ids, *(() if is_all else ("…",))))
+        return cls(f"more than one run begins with {text!r}:\n{names}", hint="Write more of the id.")
+
+
 class TemplateNotFound(WorkflowException, LookupError):
     """No template has this id or name."""
 

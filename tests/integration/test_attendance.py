@@ -314,14 +314,21 @@ def xtyl(home: Settings, *words: str) -> subprocess.Popen[str]:
 
 
 def test_commands_that_only_look_start_nothing(home: Settings, effects: Effects) -> None:
-    """`xtyl runs`, `status`, `show` and `doctor` leave a dead back end dead; `show` says what the run waits for."""
+    """`xtyl runs`, `status`, `show` and `doctor` leave a dead back end dead, and return; each of the first three says in words
+    that no worker is there."""
     run = begun(home, effects)
     kill_all(home)
-    for words in (("runs",), ("status",), ("doctor",)):
+    for words, expected in (
+        (("runs",), "waits for a worker"),
+        (("runs", "--json"), '"waiting_for": "a worker: the back end does not run'),
+        (("status",), "no worker is there"),
+        (("doctor",), "ok   python"),
+        (("show", run.id), "waits for a worker: the back end does not run; `xtyl up` or the next run starts it"),
+    ):
         with xtyl(home, *words) as command:
             said, _ = command.communicate(timeout=60)
-            assert said
-    with xtyl(home, "show", run.id) as command:
+            assert expected in said
+    with xtyl(home, "show", "--follow", run.id) as command:
         assert "running, waits for a worker: the back end does not run" in line_of(command)
         command.kill()
     assert status(home).pid is None

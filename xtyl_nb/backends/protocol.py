@@ -25,7 +25,11 @@ class Reads(Protocol):
 
     def execution(self, execution_id: str) -> Execution: ...
 
-    def executions(self, limit: int = 100) -> list[Execution]: ...
+    def executions(
+        self, limit: int = 100, *, state: ExecutionState | None = None, name: str = "", prefix: str = ""
+    ) -> list[Execution]:
+        """The latest executions, newest first: those in a state, with a name that has this text in it, with an id that begins
+        so."""
 
     def sequence(self, execution_id: str) -> tuple[int, ExecutionState]: ...
 

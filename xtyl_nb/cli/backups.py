@@ -29,7 +29,7 @@ SHOWN = 5
 @click.option("--keep", type=click.IntRange(1, 1000), default=7, show_default=True, help="With --every: how many stay.")
 @click.option("--check", is_flag=True, help="With --every: report whether backups are made on time, then exit.")
 def backup(folder: Path, every: float | None, keep: int, check: bool) -> None:
-    """Copy the back end of the XTYL_ variables, which may be running, into a new FOLDER."""
+    """Copy the back end, once or day by day. It may be running; FOLDER is new."""
     folder = folder.absolute()
     if every is not None:
         _keep(folder, every, keep, check)
@@ -43,7 +43,7 @@ def backup(folder: Path, every: float | None, keep: int, check: bool) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def restore(folder: Path) -> None:
-    """Restore the backup in FOLDER, or the newest of those in it, where there is no back end yet."""
+    """Restore a backup where there is no back end yet. It is the one in FOLDER, or the newest of those in it."""
     from xtyl_engine.embedded.backup import restore as put_back
     from xtyl_engine.embedded.backup_folder import backups
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from xtyl_engine.errors import WorkflowException
+from xtyl_nb.cli.progress import watch
 from xtyl_nb.cli.screen import screen
-from xtyl_nb.cli.terminal import watch
 from xtyl_nb.data.briefs import load_briefs
 from xtyl_nb.workflow.builder import Workflow
 

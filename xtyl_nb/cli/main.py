@@ -1,5 +1,5 @@
-"""The `xtyl` command: runs the demo, starts and stops the back end, shows and controls runs, without a notebook. The commands of
-operators are in `maintenance`, `backups` and `serve`.
+"""The `xtyl` command: runs the demo, starts and stops the back end, controls runs, without a notebook. The commands that show are
+in `look`, those of operators in `maintenance`, `backups` and `serve`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import click
 
 from xtyl_engine.errors import WorkflowException
 from xtyl_nb.cli.backups import BACKUPS
-from xtyl_nb.cli.maintenance import COMMANDS, report, settings_of_home, show_capacity
+from xtyl_nb.cli.help import ENDING, Help
+from xtyl_nb.cli.look import LOOKS, named, print_figures
+from xtyl_nb.cli.maintenance import COMMANDS, report, settings_of_home
 from xtyl_nb.cli.screen import say
 from xtyl_nb.cli.serve import DOORS
 
 
-class Commands(click.Group):
-    """A group of commands that prints this project's errors without a traceback."""
+class Commands(Help):
+    """The commands, which print this project's errors without a traceback, and end with 130 at Ctrl-C."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -26,19 +28,30 @@ class Commands(click.Group):
         except WorkflowException as error:
             say(f"{error.code}: {error}", err=True)
             sys.exit(1)
+        except KeyboardInterrupt:
+            say("Interrupted.", err=True)
+            sys.exit(130)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    epilog=ENDING,
+)
 @click.version_option(package_name="xtyl-nb")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Creative workflows: build a graph, see it run, lose nothing."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
 
 
 @main.command()
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default="xtyl-demo", show_default=True)
 @click.option("--rows", type=click.IntRange(1, 24), default=None, help="The number of briefs; all 24 by default.")
 def demo(folder: Path, rows: int | None) -> None:
-    """Run the launch workflow over the shipped briefs and write its images."""
+    """Run a whole workflow over the shipped briefs. Its images are written to a folder."""
     from xtyl_nb.cli.demo import run_demo
 
     sys.exit(0 if run_demo(folder, rows) else 1)
@@ -48,7 +61,7 @@ def demo(folder: Path, rows: int | None) -> None:
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default="xtyl-notebooks", show_default=True)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[JUPYTER_OPTIONS]...")
 def lab(folder: Path, options: tuple[str, ...]) -> None:
-    """Copy the notebooks to a folder of yours and open the first in JupyterLab, until Ctrl-C.
+    """Open the notebooks in JupyterLab, until Ctrl-C. They are copied to a folder of yours.
 
     A notebook that exists in the folder stays as it is. JUPYTER_OPTIONS go to JupyterLab: --no-browser, --port=9000,
     --allow-root.
@@ -68,36 +81,24 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
 def up() -> None:
     """Start the embedded back end, or find it running."""
     from xtyl_engine.embedded.client import ensure
-    from xtyl_engine.embedded.status import status
+    from xtyl_nb.cli.status import look
 
     settings = settings_of_home()
     ensure(settings)
-    _print_status(status(settings))
+    print_figures(look(settings).figures)
 
 
 @main.command()
 def down() -> None:
-    """Stop the embedded back end; runs are kept and go on at the next start."""
+    """Stop the embedded back end. Runs are kept and go on at the next start."""
     from xtyl_engine.embedded.client import down as end
 
     say("The back end has ended." if end(settings_of_home()) else "No back end was running.")
 
 
 @main.command()
-def status() -> None:
-    """Show which parts of the embedded back end run, or how full a shared one is."""
-    from xtyl_engine.embedded.status import status as look
-
-    settings = settings_of_home()
-    if settings.redis_url is not None:
-        show_capacity(settings)
-    else:
-        _print_status(look(settings))
-
-
-@main.command()
 def doctor() -> None:
-    """Check everything that a run needs, and say how to mend each fault."""
+    """Check everything that a run needs. Each fault comes with its cure."""
     import os
 
     from xtyl_engine.embedded.doctor import doctor as examine
@@ -115,7 +116,7 @@ def doctor() -> None:
 @click.option("--pool", type=click.Choice(["threads", "prefork"]), default=None, help="XTYL_POOL by default.")
 @click.option("--check", is_flag=True, help="Report whether a worker of this host is alive and can work, then exit.")
 def worker(slots: int | None, pool: str | None, check: bool) -> None:
-    """Run a worker for the back end that the XTYL_ variables name, until it is stopped."""
+    """Run a worker, until it is stopped. It works for the back end that the XTYL_ variables name."""
     import os
 
     from xtyl_engine.settings import load_settings
@@ -135,7 +136,7 @@ def worker(slots: int | None, pool: str | None, check: bool) -> None:
 @main.command()
 @click.option("--to", "target", help="The target schema, such as 0002; the newest by default.")
 def migrate(target: str | None) -> None:
-    """Create or upgrade the tables of the database that the XTYL_ variables name, or downgrade them for an older release."""
+    """Create or upgrade the tables of the database. The XTYL_ variables name it; --to downgrades it for an older release."""
     from contextlib import closing
     from functools import partial
 
@@ -154,44 +155,14 @@ def migrate(target: str | None) -> None:
         say(f"The database has schema {revision(database)}.")
 
 
-@main.command()
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-def runs(limit: int) -> None:
-    """List the latest runs."""
-    from xtyl_nb.backends.connect import only_look
-    from xtyl_nb.runs.launch import runs as list_runs
-
-    only_look()
-    table = list_runs(limit)
-    say(
-        "No runs yet."
-        if table.empty
-        else table[["name", "state", "rows", "done", "jobs", "failed", "created"]].to_string()
-    )
-
-
-@main.command()
-@click.argument("run")
-def show(run: str) -> None:
-    """Watch a run's progress."""
-    from xtyl_nb.backends.connect import only_look
-    from xtyl_nb.cli.terminal import watch
-    from xtyl_nb.runs.launch import attach
-
-    only_look()
-    watch(attach(run))
-
-
 def _control(action: str, words: str) -> click.Command:
     @click.argument("run")
     def control(run: str) -> None:
-        from xtyl_nb.runs.launch import attach
-
-        found = attach(run)
+        found = named(run)
         getattr(found, action)()
-        say(f"{run} is {found.state}.")
+        say(f"{found.id} is {found.state}.")
 
-    return main.command(name=action, help=words)(control)
+    return main.command(name=action, help=f"{words}\n\nRUN is an id, the beginning of one, or `latest`.")(control)
 
 
 for _action, _words in (
@@ -203,12 +174,5 @@ for _action, _words in (
     _control(_action, _words)
 
 
-for _command in (*COMMANDS, *BACKUPS, *DOORS):
+for _command in (*LOOKS, *COMMANDS, *BACKUPS, *DOORS):
     main.add_command(_command)
-
-
-def _print_status(found: Any) -> None:
-    import dataclasses
-
-    for name, value in dataclasses.asdict(found).items():
-        say(f"{name.replace('_', ' '):>16}: {value}")

@@ -1,5 +1,5 @@
-"""Commands for the operator of a back end: remove old runs, show how full it is; and what such commands share. `main` adds them
-to the `xtyl` command.
+"""A command for the operator of a back end, which removes old runs, and what such commands share. `main` adds it to the `xtyl`
+command.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def settings_of_home() -> Settings:
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 @click.option("--keep-failed", is_flag=True, help="Keep failed runs of any age.")
 def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
-    """Remove old runs that have ended, and the files that are no longer referred to."""
+    """Remove old runs that have ended. The files that are no longer referred to go too."""
     from xtyl_engine.broker.live_events import forget_streams
     from xtyl_engine.database.retention.executions import Retention
     from xtyl_engine.database.retention.keeper import DAY_SECONDS, foresee, tidy
@@ -76,14 +76,6 @@ def prune(older_than: float | None, dry_run: bool, keep_failed: bool) -> None:
     say(f"Removed {tally}.")
     if tally and tally.jobs:
         say("Their cached results are gone too. The same prompts will run, and be billed, again.")
-
-
-def show_capacity(settings: Settings) -> None:
-    """Print how full a shared back end is."""
-    from xtyl_nb.cli.capacity import measure
-
-    for name, words in measure(settings):
-        say(f"{name:>16}: {words}")
 
 
 def report(checks: Iterable[Check]) -> NoReturn:

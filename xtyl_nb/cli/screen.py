@@ -4,6 +4,7 @@ terminal: `say` prints lines, `screen` is a console of rich's for pictures and t
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ def progress(words: str) -> None:
 
 
 def screen(**options: Any) -> Console:
-    """A console that shows what of any text would act on a terminal; its own colours and moves are its own."""
+    """A console that shows what of any text would act on a terminal; its own colours and moves are its own. It has no colours,
+    and no other styles, where NO_COLOR is set."""
     from collections.abc import Iterable
 
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -38,4 +40,6 @@ def screen(**options: Any) -> Console:
             for segment in super().render(renderable, options):
                 yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
+    if os.environ.get("NO_COLOR"):
+        options["color_system"] = None
     return Screen(**options)

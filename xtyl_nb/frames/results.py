@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pandas as pd
 
@@ -173,17 +173,32 @@ def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:
     return ResultFrame(table)
 
 
-def runs_frame(executions: Iterable[Execution]) -> pd.DataFrame:
+class ListedRun(Protocol):
+    """A run of a list: its execution, and where it stands."""
+
+    @property
+    def execution(self) -> Execution: ...
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def waiting_for(self) -> str | None: ...
+
+
+def runs_frame(listed: Iterable[ListedRun]) -> pd.DataFrame:
     """Past executions, newest first."""
-    found = list(executions)
+    standings = list(listed)
+    found = [each.execution for each in standings]
     created, finished = (_times(getattr(each, name) for each in found) for name in ("created", "finished"))
     columns = {
         "name": _texts(each.name for each in found),
         "state": _texts(str(each.state) for each in found),
         "rows": pd.array([each.rows for each in found], dtype="Int64"),
         "jobs": pd.array([each.total for each in found], dtype="Int64"),
-        "done": pd.array([each.done for each in found], dtype="Int64"),
+        "done": pd.array([each.done for each in standings], dtype="Int64"),
         "failed": pd.array([each.failed for each in found], dtype="Int64"),
+        "waiting_for": _texts(each.waiting_for for each in standings),
         "created": created,
         "finished": finished,
     }

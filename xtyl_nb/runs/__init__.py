@@ -1,6 +1,6 @@
 """The user's handle on one execution: launches, watches, decides and saves it.
 
-Workflows start a run by `launch`; users get the names of `run` and `launch` from the package.
+Workflows start a run by `launch`, commands find them by `listing`; users get the names of `run` and `launch` from the package.
 """
 
-__all__ = ["launch", "run"]
+__all__ = ["launch", "listing", "run"]

@@ -10,8 +10,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from xtyl_engine.errors import RunNotFound
 from xtyl_nb.backends.connect import backend
 from xtyl_nb.backends.retrying import patiently
+from xtyl_nb.runs.listing import listed, not_found
 from xtyl_nb.runs.made import Made
 from xtyl_nb.runs.run import Run
 
@@ -85,7 +87,10 @@ def attach(run_id: str) -> Run:
         Run('launch')
     """
     used = backend()
-    found = patiently(lambda: used.queries.execution(run_id), ATTACH_SECONDS)
+    try:
+        found = patiently(lambda: used.queries.execution(run_id), ATTACH_SECONDS)
+    except RunNotFound:
+        raise not_found(used, run_id) from None
     if not found.state.is_terminal:
         used.lend(run_id)
     return Run(run_id, used)
@@ -99,7 +104,8 @@ def runs(limit: int = 100) -> pd.DataFrame:
 
     Returns:
         A DataFrame indexed by `run` (the id, for `attach`): `name`, `state`, the numbers of
-        `rows` and `jobs`, of jobs `done` and `failed`, `created` and `finished` (UTC).
+        `rows` and `jobs`, of jobs `done` and `failed`, what it is `waiting_for` in words (a
+        person, a retry, a worker; missing while it runs), `created` and `finished` (UTC).
 
     Raises:
         BackendError: The back end cannot be reached.
@@ -111,7 +117,7 @@ def runs(limit: int = 100) -> pd.DataFrame:
     """
     from xtyl_nb.frames.results import runs_frame
 
-    return runs_frame(backend().queries.executions(limit))
+    return runs_frame(listed(backend(), limit))
 
 
 def _with_versions(document: Document) -> Document:

@@ -28,7 +28,17 @@ EXECUTION = select(
     _E.error, _E.created, _E.started, _E.finished, _E.project,
 )  # fmt: skip
 _ONE = EXECUTION.where(_E.id == sql.B("execution_id"))
-_ALL = EXECUTION.order_by(_E.created.desc(), _E.id).limit(sql.B("limit"))
+_IN_STATE = _E.state == sql.B("state")
+_BEGINS = func.substr(_E.id, 1, sql.B("length")) == sql.B("prefix")
+# By whether a state and the beginning of an id are given.
+_ALL = {
+    (state, prefix): EXECUTION.where(*[each for each, given in ((_IN_STATE, state), (_BEGINS, prefix)) if given])
+    .order_by(_E.created.desc(), _E.id)
+    .limit(sql.B("limit"))
+    for state in (False, True)
+    for prefix in (False, True)
+}
+MOST = 1_000_000
 _SEQUENCE = select(_E.sequence, _E.state).where(_E.id == sql.B("execution_id"))
 # Always this many parameters, so that the statement is compiled once; unused ids are empty.
 _MANY = 100
@@ -113,6 +123,11 @@ _JOB_FIELDS = tuple(each.name for each in fields(Job))
 _RESULT_FIELDS = tuple(each.name for each in fields(Result))
 
 
+def has_text(name: str, text: str) -> bool:
+    """Whether a name has this text in it, in whatever case."""
+    return text.casefold() in name.casefold()
+
+
 class Queries:
     """Reads one database. `attend` is called with each read of an execution that workers may go on with."""
 
@@ -128,10 +143,17 @@ class Queries:
         self._seen(found.state)
         return found
 
-    def executions(self, limit: int = 100) -> list[Execution]:
-        """The latest executions, newest first."""
+    def executions(
+        self, limit: int = 100, *, state: ExecutionState | None = None, name: str = "", prefix: str = ""
+    ) -> list[Execution]:
+        """The latest executions, newest first: those in a state, with a name that has this text in it in whatever case, with an
+        id that begins so."""
+        # A database knows fewer letters that are the same in another case.
+        most = MOST if name else limit
+        given = {"limit": most, "state": state and str(state), "prefix": prefix, "length": len(prefix)}
         with self.database.read() as transaction:
-            found = [read_execution(row) for row in transaction.rows(_ALL, {"limit": limit})]
+            found = [read_execution(row) for row in transaction.rows(_ALL[bool(state), bool(prefix)], given)]
+        found = [each for each in found if has_text(each.name, name)][: max(0, limit)]
         for state in {each.state for each in found}:
             self._seen(state)
         return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
-from xtyl_engine.queries.executions import JobGroup, Result, Snapshot
+from xtyl_engine.queries.executions import JobGroup, Result, Snapshot, has_text
 from xtyl_engine.queries.views import Execution, Job, shared
 from xtyl_engine.queries.wire import from_json
 from xtyl_engine.scheduler.submit import Row
@@ -33,10 +33,16 @@ class RemoteQueries:
         """Raises RunNotFound."""
         return from_json(Execution, self._calls.get(*at(execution_id)))
 
-    def executions(self, limit: int = 100) -> list[Execution]:
-        """The latest executions, newest first."""
-        found = self._all(*EXECUTIONS, limit=min(PAGE, limit), project_id=self._project)
-        return [from_json(Execution, each) for each in islice(found, max(0, limit))]
+    def executions(
+        self, limit: int = 100, *, state: ExecutionState | None = None, name: str = "", prefix: str = ""
+    ) -> list[Execution]:
+        """The latest executions, newest first: those in a state, with a name that has this text in it in whatever case, with an
+        id that begins so."""
+        size = PAGE if name or prefix else min(PAGE, limit)
+        listed = self._all(*EXECUTIONS, limit=size, project_id=self._project, state=state and str(state))
+        found = (from_json(Execution, each) for each in listed)
+        wanted = (each for each in found if has_text(each.name, name) and each.id.startswith(prefix))
+        return list(islice(wanted, max(0, limit)))
 
     def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
         """The number of the last event, and the state."""

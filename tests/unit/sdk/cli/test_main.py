@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -119,14 +120,22 @@ def test_runs_are_listed_shown_and_controlled(xtyl: Callable[..., Result]) -> No
 
 
 def test_the_back_end_is_started_examined_and_ended(xtyl: Callable[..., Result]) -> None:
-    """up, status, doctor and down report their findings; a second down finds nothing."""
-    assert "running: True" in xtyl("up").output
-    assert "running: True" in xtyl("status").output
+    """up, status, doctor and down report their findings in words; a second down finds nothing."""
+    assert "back end: running (process " in xtyl("up").output
+    found = xtyl("status").output
+    assert "back end: running (process " in found
+    assert "worker: ready (process " in found
+    assert "{" not in found
+    told = json.loads(xtyl("status", "--json").stdout)
+    assert (told["kind"], told["running"], told["worker"]) == ("embedded", True, "ready")
     doctor = xtyl("doctor")
     assert "sqlite" in doctor.output
     assert xtyl("down").output == "The back end has ended.\n"
     assert xtyl("down").output == "No back end was running.\n"
-    assert "running: False" in xtyl("status").output
+    found = xtyl("status").output
+    assert "back end: was stopped; `xtyl up` or the next run starts it\n" in found
+    assert "worker: no worker is there\n" in found
+    assert json.loads(xtyl("status", "--json").stdout)["running"] is False
 
 
 def test_a_wrong_setting_is_named(xtyl: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -32,7 +33,14 @@ from xtyl_nb.cli.main import main
 
 DOCUMENTS = [
     ROOT / name
-    for name in ("README.md", "docs/operations.md", "docs/capacity.md", "docs/decisions.md", "engine/README.md")
+    for name in (
+        "README.md",
+        "docs/commands.md",
+        "docs/operations.md",
+        "docs/capacity.md",
+        "docs/decisions.md",
+        "engine/README.md",
+    )
 ]
 MOVED = (
     xt.Workflow("moved")
@@ -116,6 +124,8 @@ def test_a_shared_back_end_says_how_full_it_is(
     assert "broker memory: not known" in found
     assert re.search(r"database size: [\d.]+ MB\n", found)
     assert "runs: 1 completed\n" in found
+    told = json.loads(xtyl("status", "--json").output)
+    assert (told["kind"], told["runs"], told["broker"]["streams"]) == ("shared", {"completed": 1}, 1)
     with broker("--maxmemory", "100mb") as settings:
         monkeypatch.setenv("XTYL_REDIS_URL", str(settings.redis_url))
         assert re.search(

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from scripted_run import ScriptedRun, node_overview, overview_of, review_of, summer_plan
 from xtyl_engine.queries.views import Overview
-from xtyl_nb.cli.terminal import watch
+from xtyl_nb.cli.progress import watch
 
 PLAN = summer_plan()
 DONE = {id: node_overview(completed=2) for id in PLAN.nodes}
