@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,6 +24,7 @@ _making = threading.Lock()
 PREFORK = "prefork"
 WORKER_SETTINGS = (
     "accept_functions",
+    "functions",
     "slots",
     "lease_seconds",
     "beat_seconds",
@@ -32,6 +34,10 @@ WORKER_SETTINGS = (
     "rates",
 )
 BROKER_SCHEMES = ("redis://", "rediss://", "unix://", "redis+socket://")
+
+
+# A module, or a package with all its modules, and a function's dotted name; `*` stands for all that are public.
+_FUNCTIONS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(\.\*:\*|:\*|:[^\W\d]\w*(\.[^\W\d]\w*)*)")
 
 
 class SettingsError(WorkflowException, ValueError):
@@ -49,6 +55,7 @@ class Settings:
     redis_url: str | None = field(default=None, repr=False)
     provider: str = "offline"
     accept_functions: bool = False
+    functions: str = ""
     slots: int = 16
     pool: str = "threads"
     heavy: str = ""
@@ -78,6 +85,11 @@ class Settings:
     def writes_json(self) -> bool:
         """Whether log lines are JSON: on a shared back end, unless the setting says otherwise."""
         return self.log_format == "json" or (not self.log_format and self.redis_url is not None)
+
+    @property
+    def opened_functions(self) -> str:
+        """The functions that a workflow may name by their import path: all, `*`, where it may bring functions of its own."""
+        return self.functions or ("*" if self.accept_functions else "")
 
     @property
     def heavy_types(self) -> frozenset[str]:
@@ -254,6 +266,16 @@ def _names(name: str, text: str) -> str:
     return " ".join(found)
 
 
+def _functions(name: str, text: str) -> str:
+    found = sorted(set(text.replace(",", " ").split()))
+    if found != ["*"] and not all(_FUNCTIONS.fullmatch(each) for each in found):
+        allowed = (
+            "package.module:function, package.module:* or package.*:*, with commas between them; or * alone, for all"
+        )
+        _refuse(name, text, allowed)
+    return " ".join(found)
+
+
 def _one_of(*allowed: str) -> Callable[[str, str], str]:
     def read(name: str, text: str) -> str:
         found = {each.lower(): each for each in allowed}.get(text.lower())
@@ -332,6 +354,7 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "redis_url": _broker,
     "provider": _text,
     "accept_functions": _switch,
+    "functions": _functions,
     "slots": _whole(1024),
     "pool": _one_of("threads", PREFORK),
     "heavy": _names,

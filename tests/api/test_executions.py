@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ import cloudpickle
 import pytest
 from sqlalchemy import text
 
-from bench import FLOW, PLAIN, RUNS, Desk, submit, work_off
+from bench import FLOW, PLAIN, RUNS, Desk, open_desk, submit, work_off
 from xtyl_engine.functions.packed_function import PYTHON
 from xtyl_engine.queries.views import Execution, JobDetail, JobPage, Overview
 from xtyl_engine.queries.wire import from_json
@@ -377,6 +378,34 @@ def test_equal_digests_are_equal_code(desk: Desk) -> None:
     work_off(desk, id)
     (job,) = desk.ask("GET", f"{RUNS}/{id}/jobs?outputs=true").json()["jobs"]
     assert (job["output"], job["cached"]) == ({"value": "Aurora lamp!"}, True)
+
+
+def test_functions_by_name_that_are_not_opened(tmp_path: Path, broker: str) -> None:
+    """A token that may write names no code of its choice: a submission, a forecast and a template that do are refused with
+    the variable that the operator sets, and so is a template that was kept before the list changed."""
+    database = f"sqlite:///{tmp_path / 'xtyl.db'}"
+    ways = ("posixpath:basename", "subprocess:getoutput", {"reference": "posixpath:os.system", "digest": "a" * 64})
+    nodes = [
+        {"id": f"f{at}", "type": "call", "config": {"function": way, "arguments": {"p": "a"}}}
+        for at, way in enumerate(ways)
+    ]
+    opened = {"XTYL_ACCEPT_FUNCTIONS": "0", "XTYL_FUNCTIONS": "posixpath:*"}
+    lite = open_desk(tmp_path / "home", database, broker, **opened)
+    with lite.client:
+        for path in (RUNS, "/api/workflows/forecast", "/api/workflows/templates"):
+            answer = lite.ask("POST", path, json={"workflow": {"name": "w", "nodes": nodes}})
+            assert answer.status_code == 422
+            told = [(each["code"], each["node"]) for each in answer.json()["problems"]]
+            assert told == [("workflow/function-not-open", "f1"), ("workflow/function-not-open", "f2")]
+            assert all("XTYL_FUNCTIONS" in each["hint"] for each in answer.json()["problems"])
+        flow = {"name": "kept", "nodes": nodes[:1]}
+        kept = lite.ask("POST", "/api/workflows/templates", json={"workflow": flow}).json()
+        work_off(lite, submit(lite, document=flow))
+    closed = open_desk(tmp_path / "other", database, broker, XTYL_ACCEPT_FUNCTIONS="0")
+    with closed.client:
+        answer = closed.ask("POST", RUNS, json={"template_id": kept["id"]})
+        assert answer.status_code == 422, answer.text
+    assert [each["code"] for each in answer.json()["problems"]] == ["workflow/function-not-open"]
 
 
 def test_functions_that_are_not_sent_or_not_kept(lite: Desk) -> None:

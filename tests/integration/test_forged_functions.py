@@ -119,10 +119,11 @@ def test_the_right_function_runs() -> None:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Iterator[None]:
-    """A shared back end in use, whose worker takes no functions from notebooks."""
+    """A shared back end in use, whose worker takes no functions from notebooks, and those of one module by name."""
     with valkey_server() as redis:
         environ = {"XTYL_HOME": str(tmp_path / "home"), "XTYL_DATABASE_URL": f"sqlite:///{tmp_path}/x.db"}
-        settings = load_settings(environ | {"XTYL_REDIS_URL": redis, "XTYL_SLOTS": "2"})
+        opened = {"XTYL_REDIS_URL": redis, "XTYL_SLOTS": "2", "XTYL_FUNCTIONS": "posixpath:*"}
+        settings = load_settings(environ | opened)
         prepare_home(settings)
         with open(settings.log_folder / "worker.log", "ab") as log:
             worker = subprocess.Popen(
@@ -137,9 +138,32 @@ def shared(tmp_path: Path) -> Iterator[None]:
 
 
 def test_a_shared_worker_takes_no_functions(shared: None) -> None:
-    """A notebook's function is refused by name, with both remedies; a function that the worker can import runs."""
+    """A notebook's function is refused by name, with both remedies; a function that its operator opened runs."""
     flow = xt.Workflow("team").call("own", lambda: 1).call("installed", basename, p="a/b", after=[])
     frame = flow.run().wait(60).frame()
     assert "this worker takes no functions from notebooks: <lambda>" in frame["error"][0]
     assert "XTYL_ACCEPT_FUNCTIONS=1" in frame["error"][0]
     assert frame["installed"][0] == "b"
+
+
+# What a plan names, and what the worker says of it.
+CLOSED = {
+    "subprocess:getoutput": "does not take the function subprocess:getoutput",
+    "posixpath:os.system": "does not take the function posixpath:os.system",
+    "posixpath:_get_sep": "does not take the function posixpath:_get_sep",
+    # Imported by the module that is open.
+    "posixpath:exists": "does not take the function posixpath:exists: it comes from genericpath",
+}
+
+
+def test_a_shared_worker_takes_no_name_that_is_not_opened(shared: None) -> None:
+    """Whatever a stored plan names, by whatever way through the module that is open: the job fails, and says which variable the
+    operator sets."""
+    flow = xt.Workflow("named")
+    for number, name in enumerate(CLOSED):
+        flow = flow.call(f"named{number}", name, path="/", cmd="true", after=[])
+    run = flow.run().wait(60)
+    said = run.jobs().set_index("node")["error"]
+    for number, words in enumerate(CLOSED.values()):
+        assert words in said[f"named{number}"]
+        assert "XTYL_FUNCTIONS" in said[f"named{number}"]

@@ -31,6 +31,16 @@ def test_a_shared_back_end_accepts_no_functions_unless_told(tmp_path):
     assert load_settings(environ | {"XTYL_ACCEPT_FUNCTIONS": "1"}).accept_functions
 
 
+def test_what_names_of_functions_are_open(tmp_path):
+    """All where workflows bring functions of their own, as on the embedded back end; none on a shared one; else those given."""
+    shared = {"XTYL_HOME": str(tmp_path), "XTYL_REDIS_URL": "redis://localhost:6379/0"}
+    assert load_settings({"XTYL_HOME": str(tmp_path)}).opened_functions == "*"
+    assert load_settings(shared | {"XTYL_ACCEPT_FUNCTIONS": "1"}).opened_functions == "*"
+    assert load_settings(shared).opened_functions == ""
+    given = load_settings(shared | {"XTYL_FUNCTIONS": "b.c:D.e, a.*:*,a:*"})
+    assert given.opened_functions == load_settings(given.to_environ()).opened_functions == "a.*:* a:* b.c:D.e"
+
+
 @pytest.mark.parametrize("url", ["redis+socket:///run/x/redis.sock", "unix:///run/x/redis.sock"])
 def test_a_socket_has_a_url_for_each_library(tmp_path, url):
     """Celery and redis-py name a socket differently; either form may be given."""
@@ -79,6 +89,11 @@ BAD = [
     ("XTYL_LEASE_SECONDS", "4"),
     ("XTYL_IDLE_SECONDS", "soon"),
     ("XTYL_ACCEPT_FUNCTIONS", "maybe"),
+    ("XTYL_FUNCTIONS", "package.module"),
+    ("XTYL_FUNCTIONS", "* package:name"),
+    ("XTYL_FUNCTIONS", "*:name"),
+    ("XTYL_FUNCTIONS", "pack*:name"),
+    ("XTYL_FUNCTIONS", "package.*:name"),
     ("XTYL_REDIS_URL", "localhost:6379"),
     ("XTYL_REDIS_URL", "redis://localhost:port"),
     ("XTYL_REDIS_URL", "unix:///run/redis.sock?password=x"),

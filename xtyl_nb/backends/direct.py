@@ -11,6 +11,7 @@ from typing import Any
 from xtyl_engine.database.connection import Database
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.functions.allow_list import check_opened, named
 from xtyl_engine.functions.code_digest import code_digest
 from xtyl_engine.functions.packed_function import Functions, PackedFunction, function_name, load_key, not_taken
 from xtyl_engine.functions.packing import pack
@@ -75,6 +76,7 @@ class DirectBackend:
         the plan's callables by node."""
         id = new_execution_id(plan.name)
         stored, packed = self._pack(functions, id)
+        self._check_named({**plan.functions, **stored})
         submission = Submission(
             id=id,
             plan=self.engine.bind(plan, stored),
@@ -157,6 +159,14 @@ class DirectBackend:
         settings of their own, which count unless the setting is made here."""
         is_said = self.settings.redis_url is None or bool(os.environ.get("XTYL_ACCEPT_FUNCTIONS"))
         return is_said and not self.settings.accept_functions
+
+    def _check_named(self, functions: Mapping[str, Any]) -> None:
+        """Raise FunctionRejected for one whose name the workers do not take, as far as this process knows their setting."""
+        if self.settings.redis_url is not None and not self.settings.functions:
+            return
+        for node, function in functions.items():
+            if (name := named(function)) is not None:
+                check_opened(name, self.settings.opened_functions, who="this back end", node=node)
 
     def _pack(self, functions: Functions, run: str) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
         """The functions as their nodes name them, and those that are packed and sent along."""

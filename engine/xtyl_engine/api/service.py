@@ -12,7 +12,7 @@ from typing import Any
 from xtyl_engine import DEFAULT_PROJECT
 from xtyl_engine.api.request_models import DecisionBody, SubmissionBody
 from xtyl_engine.api.scoped_queries import ScopedQueries
-from xtyl_engine.api.submission import Asked, check_portable, read_submission, sign_functions
+from xtyl_engine.api.submission import Asked, check_functions, check_portable, read_submission, sign_functions
 from xtyl_engine.api.uploads import Receipts, deposit
 from xtyl_engine.engine import Engine
 from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
@@ -97,6 +97,7 @@ class Service:
         project = self.project(scope, asked)
         plan = validate(parse_document(self._own(project, dict(document))))
         check_portable(plan)
+        check_functions(plan, self.settings.opened_functions)
         try:
             return self.reader.catalogue.one(project, plan.digest), False
         except TemplateNotFound:
@@ -121,9 +122,9 @@ class Service:
 
     def _read(self, scope: str | None, body: SubmissionBody) -> tuple[str, Asked]:
         project = self.project(scope, body.project_id)
-        return project, read_submission(
-            body, own=partial(self._own, project), kept=partial(self.reader.plan_asked, project)
-        )
+        asked = read_submission(body, own=partial(self._own, project), kept=partial(self.reader.plan_asked, project))
+        check_functions(asked.plan, self.settings.opened_functions)
+        return project, asked
 
     def _bound(self, asked: Asked, functions: Mapping[str, PackedFunction]) -> Plan:
         stored = {name: each.stored() for name, each in functions.items()}

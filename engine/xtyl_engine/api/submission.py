@@ -13,6 +13,7 @@ from typing import Any
 
 from xtyl_engine.api.request_models import FunctionBody, SubmissionBody
 from xtyl_engine.errors import FunctionRejected, LimitExceeded, Problem, WorkflowError
+from xtyl_engine.functions.allow_list import how_to_open, is_opened, named, not_opened
 from xtyl_engine.functions.packed_function import PYTHON, PackedFunction, sign
 from xtyl_engine.limits import MAX_ROWS
 from xtyl_engine.scheduler.submit import Row
@@ -92,6 +93,19 @@ def check_portable(plan: Plan) -> None:
     )
 
 
+def check_functions(plan: Plan, opened: str) -> None:
+    """Check that a plan names no function that the operator has not opened. Raises WorkflowError."""
+    names = {node: named(function) for node, function in plan.functions.items()}
+    refused = {node: name for node, name in names.items() if name is not None and not is_opened(name, opened)}
+    raise_problems(
+        plan,
+        [
+            _problem("function-not-open", node, not_opened("this back end", name), how_to_open(name))
+            for node, name in refused.items()
+        ],
+    )
+
+
 def sign_functions(
     plan: Plan, given: Mapping[str, FunctionBody], *, key: bytes, execution_id: str, is_allowed: bool
 ) -> dict[str, PackedFunction]:
@@ -128,9 +142,7 @@ def raise_problems(plan: Plan, problems: Sequence[Problem]) -> None:
 
 
 def _is_packed(function: Any) -> bool:
-    return not (
-        isinstance(function, str) or (isinstance(function, Mapping) and isinstance(function.get("reference"), str))
-    )
+    return named(function) is None
 
 
 def _mismatches(functions: Mapping[str, Any], given: Mapping[str, FunctionBody]) -> Any:

@@ -5,6 +5,7 @@ Other rooms may use `packing` in the kernel, `loading` where functions run, and 
 """
 
 __all__ = [
+    "allow_list",
     "by_name",
     "code_digest",
     "loading",

@@ -17,6 +17,7 @@ from traceback import walk_tb
 from typing import Any, NoReturn
 
 from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
+from xtyl_engine.functions.allow_list import check_found
 from xtyl_engine.functions.by_name import put_in_place
 from xtyl_engine.functions.loading import load, load_reference
 from xtyl_engine.runners.calling import Function, call
@@ -81,6 +82,8 @@ def _answer(
         if key not in functions:
             functions[key] = load(blob, **message["packed"]) if blob else load_reference(key)
             renew(functions[key])
+        if "opened" in message:
+            check_found(functions[key], key, message["opened"])
         put_in_place(functions[key])
         with within(message.get("parent")):
             output, items = call(functions[key], message["arguments"], store, hide)

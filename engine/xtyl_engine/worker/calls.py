@@ -14,6 +14,7 @@ from typing import Any
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.errors import FunctionRejected
+from xtyl_engine.functions.allow_list import check_found, check_opened, is_opened, named
 from xtyl_engine.functions.loading import load_reference, unpack
 from xtyl_engine.functions.packed_function import PackedFunction, load_key, not_taken, verify
 from xtyl_engine.functions.surroundings import Surroundings
@@ -67,6 +68,8 @@ class FunctionCalls:
         key = self._key(reference)
 
         request: dict[str, Any] = {"function": key, "arguments": arguments}
+        if _is_importable(reference):
+            request["opened"] = self.settings.opened_functions
         if (parent := current_parent()) is not None:
             request["parent"] = parent
 
@@ -100,7 +103,9 @@ class FunctionCalls:
         """A function itself, for a node type of another package that calls it in the worker."""
         key = self._key(reference)
         if _is_importable(reference):
-            return load_reference(key)
+            function = load_reference(key)
+            check_found(function, key, self.settings.opened_functions)
+            return function
         known = self._functions.get((execution_id, key))
         if known is None:
             (packed,) = self._packed(execution_id, [key]) or (None,)
@@ -121,7 +126,9 @@ class FunctionCalls:
 
     def _key(self, reference: Reference) -> str:
         if isinstance(reference, str) or "reference" in reference:
-            return reference if isinstance(reference, str) else str(reference["reference"])
+            name = reference if isinstance(reference, str) else str(reference["reference"])
+            check_opened(name, self.settings.opened_functions)
+            return name
         if not self.settings.accept_functions:
             raise not_taken("this worker", str(reference.get("name")))
         return str(reference["digest"])
@@ -130,7 +137,8 @@ class FunctionCalls:
         """What the launcher of a run begins with. A function whose signature is wrong is refused when it is called."""
         plan = self.plans.known(claim.template_id)
         wanted: list[Reference] = list(plan.functions.values()) if plan is not None else []
-        references = {self._key(each): None for each in wanted if each and _is_importable(each)}
+        names = dict.fromkeys(map(named, wanted))
+        references = [name for name in names if name and is_opened(name, self.settings.opened_functions)]
         digests = {each["digest"]: None for each in wanted if isinstance(each, Mapping) and not _is_importable(each)}
         packed: list[PackedFunction] = []
         refused = {digest: _not_submitted() for digest in digests}

@@ -184,10 +184,14 @@ def test_functions_are_refused_where_they_are_not_accepted(bench: Workbench) -> 
 
 
 def test_a_function_that_no_worker_takes_is_not_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the notebook has the workers' setting, a run with a function of its own is refused at once, by step and name;
-    a function that the workers can import is submitted."""
+    """If the notebook has the workers' settings, a run with a function of its own is refused at once, by step and name, and so is
+    one that names a function that is not open; a function that is open is submitted."""
     monkeypatch.setenv("XTYL_ACCEPT_FUNCTIONS", "0")
-    with workbench(tmp_path, XTYL_ACCEPT_FUNCTIONS="0") as bench:
+    monkeypatch.setenv("XTYL_FUNCTIONS", "posixpath:*")
+    with workbench(tmp_path, XTYL_ACCEPT_FUNCTIONS="0", XTYL_FUNCTIONS="posixpath:*") as bench:
+        with pytest.raises(FunctionRejected, match="does not take the function subprocess:getoutput") as caught:
+            call("subprocess:getoutput", cmd="true").run()
+        assert caught.value.node == "made"
         with pytest.raises(FunctionRejected, match="takes no functions from notebooks: wrong") as caught:
             call(wrong).run()
         assert caught.value.node == "made"
