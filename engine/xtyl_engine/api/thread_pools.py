@@ -19,7 +19,7 @@ from xtyl_engine.queries.wire import name_images, to_json
 
 T = TypeVar("T")
 log = logging.getLogger("xtyl")
-LOOKS, WORKS = 16, 8
+LOOKS, WORKS, PICTURES = 16, 8, 2
 START_SECONDS = 3.0
 READ_SECONDS = 20.0
 WORK_SECONDS = 60.0
@@ -33,6 +33,7 @@ class ThreadPools:
     def __init__(self) -> None:
         self._looks = ThreadPoolExecutor(LOOKS, thread_name_prefix="xtyl-look")
         self._works = ThreadPoolExecutor(WORKS, thread_name_prefix="xtyl-work")
+        self._pictures = ThreadPoolExecutor(PICTURES, thread_name_prefix="xtyl-picture")
         self._large = ThreadPoolExecutor(1, thread_name_prefix="xtyl-large")
 
     async def look(self, work: Callable[[], Any], *, headers: Mapping[str, str] | None = None) -> Response:
@@ -52,6 +53,11 @@ class ThreadPools:
         """Run short work and return its result. Raises BackendError if it is not done in time."""
         return await _waited(self._looks.submit(_readable, work), START_SECONDS, READ_SECONDS)
 
+    async def picture(self, work: Callable[[], T]) -> T:
+        """Scale an image and return it: a decoder at work must not keep other reads waiting. Raises BackendError if it is
+        not done in time."""
+        return await _waited(self._pictures.submit(_readable, work), READ_SECONDS, READ_SECONDS)
+
     async def work(self, work: Callable[[], T], size: int = 0) -> T:
         """Run long work on a body of `size` bytes and return its result. Raises BackendError if it is not done in time; it may
         still finish later."""
@@ -61,7 +67,7 @@ class ThreadPools:
 
     def close(self) -> None:
         """Begin no more work, without waiting for running work."""
-        for pool in (self._looks, self._works, self._large):
+        for pool in (self._looks, self._works, self._pictures, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
 

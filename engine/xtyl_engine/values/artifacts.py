@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -22,7 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.values.atomic_write import write_atomically
-from xtyl_engine.values.images import check_image, encode_png, open_image, scale_image
+from xtyl_engine.values.images import check_image, encode_png, open_image
+from xtyl_engine.values.thumbnails import scaled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -172,7 +172,7 @@ class ArtifactStore:
         Raises ArtifactError for a missing file, and what `scale_image` raises."""
         path = self.path(reference)
         with _translated(path):
-            return _scaled(path, size)
+            return scaled(path, size)
 
     def save_table(self, columns: list[str], records: list[dict[str, Any]]) -> dict[str, Any]:
         """Store a table of plain values, readable without pandas."""
@@ -216,10 +216,6 @@ class Artifact:
         if self.media_type == JSON:
             return json.loads(data)
         return data.decode() if self.media_type.startswith("text/") else data
-
-
-# A stored file never changes, so a scaled copy stays right and is kept for a while.
-_scaled = lru_cache(maxsize=256)(scale_image)
 
 
 @contextmanager

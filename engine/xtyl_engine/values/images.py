@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from xtyl_engine.errors import LimitExceeded, PermanentError
 from xtyl_engine.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from xtyl_engine.values.pixels import TURNS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -209,7 +210,8 @@ def _opened(
         with Image.open(file, formats=[media_type.removeprefix("image/").upper()]) as image:
             check_pixels(*image.size, otherwise or "Make it smaller.")
             unread = "pixels"
-            yield image, media_type
+            with TURNS.held(image.width * image.height):
+                yield image, media_type
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LimitExceeded(
             f"the image has more than the {MAX_IMAGE_PIXELS:,} pixels allowed", hint=otherwise or "Make it smaller."

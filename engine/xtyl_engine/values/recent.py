@@ -53,9 +53,9 @@ class Recent(Generic[K, V]):
         return dropped
 
 
-def remembers_texts(capacity: int, at_least: int) -> Callable[[Callable[[str], V]], Callable[[str], V]]:
-    """Make a function of one text remember its values, for texts of `capacity` characters in all; a short text counts as
-    `at_least`. An error is not remembered."""
+def remembers_texts(capacity: int, weigh: Callable[[str], int]) -> Callable[[Callable[[str], V]], Callable[[str], V]]:
+    """Make a function of one text remember its values, up to `capacity` in the sum of what `weigh` says of their texts.
+    Neither an error is remembered, nor what weighs more than a quarter of all."""
 
     def decorate(made: Callable[[str], V]) -> Callable[[str], V]:
         known: Recent[str, tuple[V]] = Recent(capacity)
@@ -65,7 +65,8 @@ def remembers_texts(capacity: int, at_least: int) -> Callable[[Callable[[str], V
             found = known.get(text)
             if found is None:
                 found = (made(text),)
-                known.put(text, found, max(len(text), at_least))
+                if (weight := weigh(text)) <= capacity // 4:
+                    known.put(text, found, weight)
             return found[0]
 
         return look_up

@@ -39,7 +39,7 @@ def test_a_text_is_read_once_and_an_error_each_time() -> None:
     """Values of texts are remembered, None among them; an error is raised again by the function itself."""
     seen: list[str] = []
 
-    @remembers_texts(100, 1)
+    @remembers_texts(100, len)
     def read(text: str) -> None:
         seen.append(text)
         if text == "bad":
@@ -52,3 +52,17 @@ def test_a_text_is_read_once_and_an_error_each_time() -> None:
             with pytest.raises(ValueError, match="bad"):
                 read(text)
     assert seen == ["good", "bad", "bad"]
+
+
+def test_a_heavy_text_is_not_remembered() -> None:
+    """A text that weighs more than a quarter of all is read each time, and drops nothing else."""
+    seen: list[str] = []
+
+    @remembers_texts(100, len)
+    def read(text: str) -> int:
+        seen.append(text)
+        return len(text)
+
+    for text in ("light", "heavy" * 10, "heavy" * 10, "light"):
+        assert read(text) == len(text)
+    assert seen == ["light", "heavy" * 10, "heavy" * 10]

@@ -66,7 +66,8 @@ async def store(
 @router.get("/workflows/executions/{id}/artifacts/{name}", responses=SENT, response_class=Response)
 async def file(id: Id, name: FileName, caller: Reader, app: State, size: Size = None) -> Response:
     """A file that the execution refers to."""
-    found = await app.pools.run(lambda: app.service.reader.of(caller.scope, id).file(name, size))
+    run = app.pools.run if size is None else app.pools.picture
+    found = await run(lambda: app.service.reader.of(caller.scope, id).file(name, size))
     shown = "inline" if found.media_type.startswith("image/") else "attachment"
     headers = {"Content-Disposition": f'{shown}; filename="{found.name}"'}
     return Response(found.data, 200, headers, found.media_type)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from sys import getsizeof
 from typing import Any, TypeVar
 
 from jinja2 import Template, Undefined, nodes
@@ -24,7 +25,8 @@ from xtyl_engine.workflow.templating.skipped import SKIPPED
 T = TypeVar("T")
 _RESULT = "value"
 # Each run may bring texts of its own, of up to a megabyte.
-KEPT_CHARACTERS, SHORT = 16 * 1024 * 1024, 1024
+KEPT_BYTES, COMPILED_BYTES = 16 * 1024 * 1024, 32 * 1024 * 1024
+SHORT = 1024
 _environment = Sandbox()
 
 
@@ -33,19 +35,33 @@ def is_jinja(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
-@remembers_texts(KEPT_CHARACTERS, SHORT)
+def _weight(text: str) -> int:
+    """The bytes of a text and of the names in it, as measured: at most 800 for each `{{`, less for each part of a list."""
+    return max(getsizeof(text) + 400 * text.count("{") + 100 * text.count(","), SHORT)
+
+
+def _compiled_weight(text: str) -> int:
+    """The bytes of a text and of its code, which takes four times the text and some 600 for each `{{` of its own."""
+    return max(3 * getsizeof(text) + _weight(text), 4 * SHORT)
+
+
 def read_names(text: str) -> Names:
     """The names that a text reads. Raises RenderError, with the line, for a syntax error or a construct not allowed."""
-    if not is_jinja(text):
-        return Names()
+    return _names(text) if is_jinja(text) else Names()
+
+
+@remembers_texts(KEPT_BYTES, _weight)
+def _names(text: str) -> Names:
     return _guarded(text, lambda: collect_uses(_parsed(text)))
 
 
-@remembers_texts(KEPT_CHARACTERS, SHORT)
 def is_expression(text: str) -> bool:
     """Whether a text is exactly one `{{ ... }}`, which gives a value and not a text."""
-    if not (text.lstrip().startswith("{{") and text.rstrip().endswith("}}")):
-        return False
+    return text.lstrip().startswith("{{") and text.rstrip().endswith("}}") and _is_one(text)
+
+
+@remembers_texts(KEPT_BYTES, _weight)
+def _is_one(text: str) -> bool:
     try:
         return _expression(_guarded(text, lambda: _parsed(text))) is not None
     except RenderError:
@@ -123,7 +139,7 @@ def _joined(pieces: Iterator[str]) -> str:
     return text
 
 
-@remembers_texts(KEPT_CHARACTERS, 4 * SHORT)
+@remembers_texts(COMPILED_BYTES, _compiled_weight)
 def _compiled(text: str) -> tuple[Template, bool]:
     """The compiled Jinja, and whether it gives a value."""
 

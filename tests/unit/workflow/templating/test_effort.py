@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from xtyl_engine.errors import LimitExceeded, RenderError
 from xtyl_engine.nodes.registry import node_type
 from xtyl_engine.workflow.templating.effort import MAX_STEPS, EffortMeter
-from xtyl_engine.workflow.templating.render import read_names, render, rendered
+from xtyl_engine.workflow.templating.render import KEPT_BYTES, is_expression, read_names, render, rendered
 from xtyl_engine.workflow.templating.sandbox import FILTERS, MAX_TOKENS, METHODS, TESTS
 
 HOSTILE = Path(__file__).parents[3] / "support" / "hostile_jinja.py"
@@ -103,3 +105,21 @@ def test_every_operation_ends_on_hostile_values() -> None:
         assert name in tried
     unrefused = [jinja for jinja, ends in found.items() if "{% for" in jinja and not ends.get("budget")]
     assert unrefused == []
+
+
+@pytest.mark.parametrize(
+    "filler", ["x" * 2**20, "\U0001f600" * 2**20 + "{{ a }}", "{{ 5|round(-12000000) " + " " * 900_000]
+)
+def test_large_texts_are_not_kept(filler: str) -> None:
+    """However many large texts come, refused ones among them, no more than the bound of one cache is kept."""
+    tracemalloc.start()
+    try:
+        for number in range(40):
+            text = f"{number}{filler}"
+            with suppress(RenderError, LimitExceeded):
+                read_names(text)
+            is_expression(text)
+        del text
+        assert tracemalloc.get_traced_memory()[0] < KEPT_BYTES + 2**20
+    finally:
+        tracemalloc.stop()
