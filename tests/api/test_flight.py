@@ -15,7 +15,7 @@ from starlette.types import Message
 
 from bench import serving_app
 from xtyl_engine.api.bodies import read_body
-from xtyl_engine.api.flight import CHUNK, Flight
+from xtyl_engine.api.flight import CHUNK, InFlight
 from xtyl_engine.api.patience import PatientProtocol
 from xtyl_engine.api.problems import RequestRefused
 
@@ -52,7 +52,7 @@ def test_half_sent_bodies_are_bounded_together() -> None:
         except RequestRefused as error:
             refused.append((holder, error.status, error.code))
 
-    flight = Flight(app, body_bytes=10_000)
+    flight = InFlight(app, body_bytes=10_000)
 
     async def test() -> None:
         sent = [asyncio.create_task(sends(holder)) for holder in ["one"] * 40 + ["other"] * 3]
@@ -82,7 +82,7 @@ def test_answers_are_bounded_together() -> None:
         sent.append(message)
 
     async def test() -> None:
-        flight = Flight(app, answer_bytes=9 * CHUNK)
+        flight = InFlight(app, answer_bytes=9 * CHUNK)
         first = asyncio.create_task(flight(of("one"), silent, slowly))
         while not flight.answers.total:
             await asyncio.sleep(0)
@@ -112,7 +112,7 @@ def test_an_answer_that_nobody_reads_ends(caplog: pytest.LogCaptureFixture) -> N
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
-    flight = Flight(app, stall_seconds=0.01)
+    flight = InFlight(app, stall_seconds=0.01)
     with caplog.at_level("WARNING"):
         asyncio.run(flight(of("one"), silent, never))
     assert "took nothing of its answer" in caplog.text

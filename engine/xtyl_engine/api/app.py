@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 
 from xtyl_engine.api.auth import AppState, Reader, State, unauthorized
-from xtyl_engine.api.flight import Flight
+from xtyl_engine.api.flight import InFlight
 from xtyl_engine.api.forecasts import Forecaster
 from xtyl_engine.api.middleware import Guard
 from xtyl_engine.api.openapi import describe
@@ -72,7 +72,7 @@ def make_app(
         described.update(described or describe(app))
         return respond(described)
 
-    app.add_middleware(Flight)
+    app.add_middleware(InFlight)
     hosts, origins = service.settings.api_hosts.split(), service.settings.api_origins.split()
     app.add_middleware(Guard, hosts=hosts, origins=origins, metrics=metrics)
     return app

@@ -20,7 +20,7 @@ CHUNK = 256 * 1024
 STALL_SECONDS = 30.0
 
 
-class Flight:
+class InFlight:
     """An ASGI app around another. A request holds its body until it is answered, and its answer until that is sent."""
 
     def __init__(
