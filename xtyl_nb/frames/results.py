@@ -13,7 +13,7 @@ import pandas as pd
 from xtyl_engine.errors import FrameError, closest_name
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.states import FATAL, End, JobState
-from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.values.artifacts import ArtifactStore, is_artifact, with_references
 from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import ROWS, Plan, place_of, reading_order
 from xtyl_nb.frames.dtypes import columns_again, index_again
@@ -245,7 +245,7 @@ def _cell(value: Any, store: ArtifactStore) -> Any:
     if is_artifact(value):
         return str(store.path(value))
     if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(with_references(value, lambda each: str(store.path(each))), ensure_ascii=False)
     return [_cell(each, store) for each in value] if isinstance(value, list) else value
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from xtyl_engine.queries.views import NodeOverview, Overview, Review
 from xtyl_engine.states import JobState
+from xtyl_engine.values.artifacts import is_artifact, kind_of_file, with_references
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
 from xtyl_nb.drawing.folding import Fold
@@ -134,9 +135,10 @@ def asked_lines(config: Mapping[str, Any], length: int = TEXT_SHOWN) -> list[lis
         elif name == "retry" and isinstance(value, Mapping):
             # These are the allowed attempts; the panel uses the plain word for those that were made.
             lines.append([name, ", ".join(f"{key.replace('_', ' ')} {each}" for key, each in value.items())])
-        elif isinstance(value, Mapping):
+        elif isinstance(value, Mapping) and not is_artifact(value):
             lines += asked_lines(value, length)
         elif value is not None and value not in ("", [], ()):
+            value = with_references(value, kind_of_file)
             words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             lines.append([name, clip(words, length) or ""])
     return lines

@@ -24,7 +24,7 @@ from xtyl_engine.queries.overview import label_of
 from xtyl_engine.queries.views import Attempt, Decision, Job, JobDetail, JobPage, shared
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
-from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
+from xtyl_engine.values.artifacts import ArtifactStore, is_artifact, kind_of_file, with_references
 from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import Plan, PlanNode
 from xtyl_engine.workflow.templating.render import rendered
@@ -121,8 +121,9 @@ class JobDetails:
         images = tuple(self._images(value))
         if isinstance(main, str):
             return main, images
-        nothing = main is None or is_artifact(main)
-        return (None if nothing else json.dumps(main, ensure_ascii=False, indent=1, default=str)), images
+        if main is None or is_artifact(main):
+            return None, images
+        return json.dumps(with_references(main, kind_of_file), ensure_ascii=False, indent=1, default=str), images
 
     def _images(self, value: Any) -> list[str]:
         if is_artifact(value):

@@ -187,9 +187,8 @@ class Overviews:
         if is_artifact(value):
             is_image = str(value.get("media_type", "")).startswith("image/")
             return str(self._store.path(value)) if is_image else None
-        if isinstance(value, Mapping):
-            return next((image for each in value.values() if (image := self._image(each))), None)
-        return None
+        parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+        return next((image for each in parts if (image := self._image(each))), None)
 
     def _text(self, value: Any) -> str | None:
         if isinstance(value, str):

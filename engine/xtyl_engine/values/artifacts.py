@@ -68,6 +68,20 @@ def references(value: object) -> Iterator[Mapping[str, Any]]:
             yield from references(part)
 
 
+def with_references(value: Any, change: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """A plain value with each reference inside it changed: a hash says nothing to people."""
+    if is_artifact(value):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {name: with_references(part, change) for name, part in value.items()}
+    return [with_references(part, change) for part in value] if isinstance(value, list) else value
+
+
+def kind_of_file(reference: Mapping[str, Any]) -> str:
+    """What stands for a stored file in a text."""
+    return str(reference.get("media_type") or "file")
+
+
 class ArtifactStore:
     """Files under one folder, private to its owner, each written whole or not at all. On a full disk a write is tried again
     for `patience_seconds`: a worker holds paid results, any other process fails at once. `waited_seconds` has the total wait

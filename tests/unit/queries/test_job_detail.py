@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 import xtyl_nb as xt
 from workbench import Workbench, workbench
@@ -47,6 +49,20 @@ def test_what_a_job_was_asked_is_filled_in(bench: Workbench) -> None:
     loud = run.inspect("loud")
     assert loud.asked["arguments"]["text"] == run.outputs("line")["text"]["x", 1]
     assert loud.text == str(loud.asked["arguments"]["text"]).upper()
+
+
+def test_pictures_inside_values_are_shown(bench: Workbench) -> None:
+    """A list of pictures has one on its card; the text of a value says what files it holds, and no hash."""
+
+    def views(kind: str) -> object:
+        view = Image.new("RGB", (2, 2))
+        return [view, view] if kind == "Aurora" else {"name": "x", "views": {"front": view, "raw": b"a"}}
+
+    run = bench.done(xt.Workflow("views").call("made", views, kind="{{ name }}"), BRIEFS)
+    assert [len(node.images) for node in run.overview().nodes.values()] == [2]
+    assert len(run.inspect("made", row="x").images) == 2
+    text = run.inspect("made", row="y").text
+    assert json.loads(text or "") == {"name": "x", "views": {"front": "image/png", "raw": "application/octet-stream"}}
 
 
 def test_a_failed_job_has_its_error_its_traceback_and_its_attempts(bench: Workbench) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 import xtyl_nb as xt
 from scripted_run import draw_image
@@ -83,6 +85,21 @@ def test_no_cell_holds_bytes_or_a_dict(bench: Workbench) -> None:
     outputs = run.outputs("made")
     assert outputs["value.text"]["x"] == "A"
     assert Path(run.frame()["raw"]["x"]).read_bytes() == b"\x00"
+
+
+def test_a_picture_deep_in_a_value_is_a_path_too(bench: Workbench) -> None:
+    """No cell shows the hash of a file: not of one in a dict, nor in a dict in a list."""
+
+    def views(kind: str) -> object:
+        view = {"front": Image.new("RGB", (2, 2))}
+        return {"name": "x", "views": view} if kind == "a" else [{"views": view}]
+
+    run = bench.done(xt.Workflow("views").call("made", views, kind="{{ name }}"), BRIEFS)
+    whole, (item,) = run.frame()["made"]
+    path = json.loads(whole)["views"]["front"]
+    assert Path(path).read_bytes().startswith(b"\x89PNG")
+    assert json.loads(item) == {"views": {"front": path}}
+    assert "$artifact" not in run.frame().to_csv() + run.outputs("made").to_csv()
 
 
 def test_frames_are_copies(bench: Workbench) -> None:

@@ -455,6 +455,13 @@ def test_what_may_be_tried_again_is_told_from_what_was() -> None:
     assert asked == [["prompt", "Hi"], ["retry", "attempts 5, base seconds 2.0"], ["text", "a"]]
 
 
+def test_a_file_among_the_parameters_is_told_by_its_kind() -> None:
+    """The panel of a job shows no hash where a parameter is a stored file, or holds some."""
+    file = {"$artifact": "0" * 64, "media_type": "image/png", "size": 5}
+    asked = asked_lines({"arguments": {"photo": file, "more": [file]}, "assets": {"spec": {"front": file}}})
+    assert asked == [["photo", "image/png"], ["more", '["image/png"]'], ["front", "image/png"]]
+
+
 def test_a_pause_between_jobs_is_no_work() -> None:
     """Waiting for a person in between does not count; simultaneous work counts once; running work grows."""
     apart = node_overview(completed=2, started=100.0, finished=4_000.0, worked=3.0)
