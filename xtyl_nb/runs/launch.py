@@ -5,7 +5,7 @@ way back to a run, `attach`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from xtyl_nb.runs.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
+    from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.workflow.document import Document, Node
     from xtyl_engine.workflow.plan import Plan
 
@@ -43,6 +44,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
         warnings.warn(f"{subject} not used by any step. {hint}", stacklevel=UPWARD)
     used = backend(to_run=True)
     rows, shape = read_inputs(table, inputs, used.store, plan.inputs)
+    _look_over(plan, table, rows)
     functions = {node: function for node, function in plan.functions.items() if callable(function)}
     made = Made(used)
 
@@ -66,6 +68,7 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
     warn_of_empty(table, frame, UPWARD)
     used = backend()
     rows, _ = read_inputs(table, inputs, used.store, plan.inputs)
+    _look_over(plan, table, rows)
     return plan_frame(plan, used.forecast(plan, rows))
 
 
@@ -133,6 +136,18 @@ def _with_versions(document: Document) -> Document:
         return node
 
     return replace(document, nodes=tuple(map(found, document.nodes)))
+
+
+def _look_over(plan: Plan, table: pd.DataFrame, rows: Sequence[Row]) -> None:
+    """Warn of what the plan's texts make of the rows and is probably not meant. Raises WorkflowError for files in texts."""
+    from xtyl_engine.errors import WorkflowError
+    from xtyl_engine.workflow.checks.rows import find_doubts, find_row_problems, texts_of
+
+    texts, values, labels = texts_of(plan), [row.values for row in rows], table.index.tolist()
+    if problems := tuple(find_row_problems(plan, texts, values, labels)):
+        raise WorkflowError(problems, workflow=plan.name, document=plan.document)
+    for doubt in find_doubts(plan, texts, values, labels, [*table.columns, *plan.inputs]):
+        warnings.warn(doubt, stacklevel=UPWARD + 1)
 
 
 def _validated(document: Document, table: pd.DataFrame, inputs: Mapping[str, Any]) -> Plan:

@@ -159,6 +159,12 @@ class NodeType:
     """The height of its card in the graph, in pixels."""
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """Those of the rendered parameters that are text, whatever is rendered into them."""
+        fields = self.config.model_fields
+        return tuple(each for each in self.rendered if each in fields and fields[each].annotation in (str, str | None))
+
+    @property
     def asks_provider(self) -> bool:
         """Whether the node calls a provider: the one that its parameter `provider` names, or the default."""
         return "provider" in self.config.model_fields

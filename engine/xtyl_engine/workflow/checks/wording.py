@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
@@ -10,6 +11,10 @@ from xtyl_engine.errors import with_article
 
 MAX_SHOWN = 60
 MAX_COMPARISONS = 50_000
+
+_WORDS = """and block call caller elif else endfor endif false False filter for if import in is kwargs loop macro none None not or
+recursive self set super true True varargs"""
+WORDS = frozenset(_WORDS.split())
 
 _short = reprlib.Repr()
 _short.maxlevel = 2
@@ -22,6 +27,13 @@ def show_name(name: str) -> str:
     if name.isprintable() and len(name) <= MAX_SHOWN:
         return name
     return f"{ascii(name[:MAX_SHOWN])[1:-1]}{'...' if len(name) > MAX_SHOWN else ''}"
+
+
+def spelled(name: str) -> str:
+    """How Jinja reads a column: by its name, or by `row["..."]` where the name is no word of Jinja's."""
+    if name.isidentifier() and name not in WORDS:
+        return name
+    return f"row[{json.dumps(name, ensure_ascii=False)}]"
 
 
 def show_value(value: object) -> str:

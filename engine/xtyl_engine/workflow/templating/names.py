@@ -94,7 +94,7 @@ def _uses(node: nodes.Node, scope: Scope, *, optional: bool = False) -> Iterator
         yield from _loop(node, scope)
     elif isinstance(node, nodes.Assign):
         yield from _uses(node.node, scope)
-        _bind(node.target, _path(node.node, scope), scope)
+        bind(node.target, path_of(node.node, scope), scope)
     elif isinstance(node, (nodes.Filter, nodes.Test)) and node.name in ("default", "d", "defined", "undefined"):
         for child in node.iter_child_nodes():
             yield from _uses(child, scope, optional=child is node.node or optional)
@@ -108,7 +108,7 @@ def _uses(node: nodes.Node, scope: Scope, *, optional: bool = False) -> Iterator
 
 
 def _read(node: nodes.Expr, scope: Scope, optional: bool) -> Iterator[Use]:
-    if path := _path(node, scope):
+    if path := path_of(node, scope):
         yield Use(path=path, line=node.lineno or 1, optional=optional)
     base: nodes.Node = node
     while isinstance(base, (nodes.Getattr, nodes.Getitem)):
@@ -121,9 +121,9 @@ def _read(node: nodes.Expr, scope: Scope, optional: bool) -> Iterator[Use]:
 
 def _loop(node: nodes.For, scope: Scope) -> Iterator[Use]:
     yield from _uses(node.iter, scope)
-    path = _path(node.iter, scope)
+    path = path_of(node.iter, scope)
     inner: Scope = {**scope, "loop": None}
-    _bind(node.target, (*path, ANY) if path else None, inner)
+    bind(node.target, (*path, ANY) if path else None, inner)
     if path:
         yield Use(path=(*path, ANY), line=node.lineno or 1)
     yield from _body([node.test] if node.test else [], inner)
@@ -131,14 +131,15 @@ def _loop(node: nodes.For, scope: Scope) -> Iterator[Use]:
     yield from _body(node.else_, dict(scope))
 
 
-def _bind(target: nodes.Node, path: Path | None, scope: Scope) -> None:
+def bind(target: nodes.Node, path: Path | None, scope: Scope) -> None:
+    """Note what the names of a `for` or `set` stand for."""
     names: Mapping[str, Path | None] = (
         {target.name: path} if isinstance(target, nodes.Name) else {n.name: None for n in target.find_all(nodes.Name)}
     )
     scope.update(names)
 
 
-def _path(node: nodes.Node, scope: Scope) -> Path | None:
+def path_of(node: nodes.Node, scope: Scope) -> Path | None:
     """The path that a chain of fields and positions reads, None if it does not start with a free name."""
     steps: list[str | int] = []
     while isinstance(node, (nodes.Getattr, nodes.Getitem)):

@@ -19,6 +19,7 @@ from xtyl_engine.values.recent import remembers_texts
 from xtyl_engine.workflow.templating.effort import EffortMeter, check_size
 from xtyl_engine.workflow.templating.metering import METER
 from xtyl_engine.workflow.templating.names import Names, collect_uses
+from xtyl_engine.workflow.templating.printed import Printed, collect_printed
 from xtyl_engine.workflow.templating.sandbox import CountedLoops, Sandbox
 from xtyl_engine.workflow.templating.skipped import SKIPPED
 
@@ -53,6 +54,13 @@ def read_names(text: str) -> Names:
 @remembers_texts(KEPT_BYTES, _weight)
 def _names(text: str) -> Names:
     return _guarded(text, lambda: collect_uses(_parsed(text)))
+
+
+def read_printed(text: str) -> Printed:
+    """What a text tells as it stands. Raises RenderError for a text that cannot be read."""
+    if not is_jinja(text):
+        return Printed(words=(text,))
+    return _guarded(text, lambda: collect_printed(_parsed(text)))
 
 
 def is_expression(text: str) -> bool:

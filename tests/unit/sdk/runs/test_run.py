@@ -81,6 +81,24 @@ def test_a_keyword_that_nothing_reads_is_told(bench: Workbench) -> None:
     bench.done(flow, product="Lamp")
 
 
+def test_what_a_text_probably_does_not_mean_is_told(bench: Workbench) -> None:
+    """By `plan` and once by `run`, at the user's own line; the run is not refused. A file in a text is, before anything runs."""
+    flow = xt.Workflow("doubts").generate_copy("line", prompt="Line for {{ product }} by {maker}!")
+    briefs = [{"product": "Lamp", "maker": "Aurora"}, {"product": "", "maker": "Tidal"}]
+    for told_by in (flow.plan, flow.run):
+        with pytest.warns(UserWarning, match="line: `prompt`") as told:
+            told_by(briefs)
+        braces, empty = (str(each.message) for each in told)
+        assert braces.startswith("line: `prompt` has `{maker}`, which is sent as it stands. Write `{{ maker }}`")
+        assert empty.startswith(
+            "line: `prompt` reads `product`, which is empty in 1 of 2 rows, the first 1: 'Line for  by"
+        )
+        assert {each.filename for each in told} == {__file__}
+    with pytest.raises(xt.WorkflowError, match="`prompt`: product is a stored file in row 0"):
+        flow.run(product=b"bytes")
+    assert len(xt.runs()) == 1
+
+
 def test_progress_counts_what_is_over(bench: Workbench) -> None:
     """Each completed job moves it, and a decision completes it."""
     run = bench.work(FLOW.run(name="x"), 1)
