@@ -36,6 +36,8 @@ VALUES: tuple[Any, ...] = (
 ARGUMENTS: tuple[Any, ...] = ("b" * BIG, "a." * (BIG // 2), list(range(BIG)), 10**9, -(10**9), 9**5000, 0, "a")
 CALLS = ("", "(p)", "(2, p)", "('a', p)", "(attribute=p)")
 OPERATORS = ("+", "-", "*", "/", "//", "%", "**", "~", "==", "<", "in", "and")
+# A form is written in the Jinja itself.
+FORMS = ("'{} {}'.format(v, p)", "'{:>999}{}'.format(v, p)", "'%s %s'|format(v, p)", "'%999s%s' % (v, p)", "'%s' % v")
 SLICES = ("v[p:]", "v[:p]", "v[::-1]")
 LOOP = "{% for i in many %}{% for j in many %}{% set x = IT %}{% endfor %}{% endfor %}"
 TEXTS = ("{{ IT }}", LOOP)
@@ -43,11 +45,17 @@ TEXTS = ("{{ IT }}", LOOP)
 
 def expressions() -> Iterator[str]:
     """Each operation on `v`, with `p` as its argument."""
-    yield from (f"v|{name}{call}" for name, call in product(FILTERS, CALLS))
+    yield from (f"v|{name}{call}" for name, call in product(FILTERS, CALLS) if name != "format")
     for name in (each for each in TESTS if each.isalpha()):
         yield f"v is {name}" if name != "in" else "v is in(p)"
         yield f"[v, v]|select('{name}', p)|list"
-    yield from (f"v.{name}{call or '()'}" for kind in METHODS.values() for name, call in product(kind, CALLS[:4]))
+    yield from (
+        f"v.{name}{call or '()'}"
+        for kind in METHODS.values()
+        for name, call in product(kind, CALLS[:4])
+        if name != "format"
+    )
+    yield from FORMS
     yield from (f"v {operator} p" for operator in OPERATORS)
     yield from (f"p {operator} v" for operator in OPERATORS)
     yield from SLICES

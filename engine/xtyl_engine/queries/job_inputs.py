@@ -16,8 +16,8 @@ from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import Plan, PlanNode, head, place_of, shared_axes
-from xtyl_engine.workflow.templating.sandbox import Output
 from xtyl_engine.workflow.templating.skipped import SKIPPED
+from xtyl_engine.workflow.templating.texts import Output
 
 
 def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:
@@ -91,8 +91,24 @@ def visible(source: PlanNode, state: str, output: str | None, place: int | None,
         return SKIPPED
     value = unspill(output, store)
     kind = node_type(source.type)
-    if kind.expands and "items" in value:
-        return value["items"] if place is None else value["items"][place]
+    if kind.waits:
+        value = _with_outputs(value)
+    if kind.expands and isinstance(items := value.get("items"), list):
+        items = [_as_output(item, value.get("of")) for item in items]
+        return items if place is None else items[place]
     if kind.main is not None and kind.fields(source.config) is None:
-        return value[kind.main]
+        return _as_output(value[kind.main])
     return Output(value, main=kind.main)
+
+
+def _as_output(value: Any, of: str | None = None) -> Any:
+    """What a function returned, or an option that was chosen, for which its text stands, or that of the node `of`."""
+    if not isinstance(value, dict):
+        return value
+    if of in value:
+        return Output(_with_outputs(value), main=of)
+    return Output(value, main="text") if isinstance(value.get("text"), str) else value
+
+
+def _with_outputs(option: dict[str, Any]) -> dict[str, Any]:
+    return {name: _as_output(value) for name, value in option.items()}

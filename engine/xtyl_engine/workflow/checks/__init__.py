@@ -1,6 +1,6 @@
 """The problems that a document can have, one module per kind; `validate` runs every check.
 
-Others use only `wording`, which shows names and their closest matches in messages.
+Others use `rows`, which needs a table besides, and `wording`, which shows names and their closest matches in messages.
 """
 
-__all__ = ["parameters", "references", "structure", "wording"]
+__all__ = ["parameters", "references", "rows", "structure", "wording"]

@@ -1,5 +1,5 @@
-"""What the texts of a plan make of the rows of a table, before anything runs. A file, or a method that is not called, is a problem;
-an empty cell, or a name in another language's braces, is told and refused nowhere. All other checks need no rows.
+"""What the texts of a plan make of the rows of a table, before anything runs. A file, or a method not called, is a problem; an
+empty cell, or a name in the braces of another language, is told and refused nowhere. All other checks need no rows.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from xtyl_engine.values.artifacts import references
 from xtyl_engine.workflow.checks.wording import show_name, show_value, spelled
 from xtyl_engine.workflow.plan import Plan, PlanNode
 from xtyl_engine.workflow.templating.names import Path
-from xtyl_engine.workflow.templating.printed import Printed
-from xtyl_engine.workflow.templating.render import is_expression, iterate_texts, read_printed, render
+from xtyl_engine.workflow.templating.render import is_expression, iterate_texts, read_verbatim, render
 from xtyl_engine.workflow.templating.sandbox import METHODS
+from xtyl_engine.workflow.templating.verbatim import Verbatim
 
 # What `astype(str)` makes of a missing value.
 MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
@@ -35,16 +35,16 @@ _END_OF_NAME = re.compile(r"[.!:\[]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Wording:
     """One text of a plan that is told to a provider or delivered, and what it tells as it stands."""
 
     node: PlanNode
     parameter: str
     text: str
-    printed: Printed
+    verbatim: Verbatim
 
 
-def texts_of(plan: Plan) -> list[Text]:
+def texts_of(plan: Plan) -> list[Wording]:
     """The texts of a plan. An argument of a function is the function's own business."""
     found = []
     for node in plan.nodes.values():
@@ -54,17 +54,17 @@ def texts_of(plan: Plan) -> list[Text]:
                 continue
             for text in iterate_texts(node.config.get(parameter)):
                 if parameter in kind.texts or not is_expression(text):
-                    printed = read_printed(text)
-                    found.append(Text(node=node, parameter=parameter, text=text, printed=printed))
+                    verbatim = read_verbatim(text)
+                    found.append(Wording(node=node, parameter=parameter, text=text, verbatim=verbatim))
     return found
 
 
 def find_row_problems(
-    plan: Plan, texts: Sequence[Text], rows: Sequence[Mapping[str, Any]], labels: Sequence[Any]
+    plan: Plan, texts: Sequence[Wording], rows: Sequence[Mapping[str, Any]], labels: Sequence[Any]
 ) -> Iterator[Problem]:
     """The files in texts, and the methods of texts that are not called."""
     for text in texts:
-        for path in text.printed.paths:
+        for path in text.verbatim.paths:
             if path[0] in plan.nodes:
                 continue
             for row, label in zip(rows, labels, strict=True):
@@ -78,20 +78,20 @@ def find_row_problems(
 
 
 def find_doubts(
-    plan: Plan, texts: Sequence[Text], rows: Sequence[Mapping[str, Any]], labels: Sequence[Any], names: Collection[str]
+    plan: Plan, texts: Sequence[Wording], rows: Sequence[Mapping[str, Any]], labels: Sequence[Any], names: Collection[str]
 ) -> Iterator[str]:
     """What is probably not meant, each once: names that are not rendered, cells that are empty. `names` are all columns."""
     known = {*names, *plan.nodes}
     told: set[tuple[str, str]] = set()
     for text in texts:
         where = f"{show_name(text.node.id)}: `{text.parameter}`"
-        for words in text.printed.words:
+        for words in text.verbatim.words:
             for written, name in _placeholders(words, known, text.text):
                 if (text.node.id, written) not in told:
                     told.add((text.node.id, written))
                     right = f"Write `{{{{ {name} }}}}` to put in its value."
                     yield f"{where} has `{written}`, which is sent as it stands. {right}"
-        for path in text.printed.paths:
+        for path in text.verbatim.paths:
             column = str(path[0])
             if column not in plan.nodes and (text.node.id, column) not in told:
                 told.add((text.node.id, column))
@@ -99,7 +99,7 @@ def find_doubts(
 
 
 def _odd_cells(
-    text: Text,
+    text: Wording,
     path: Path,
     where: str,
     rows: Sequence[Mapping[str, Any]],
@@ -128,7 +128,7 @@ def _odd_cells(
                 return
 
 
-def _told(text: Text, row: Mapping[str, Any]) -> str:
+def _told(text: Wording, row: Mapping[str, Any]) -> str:
     """What a row makes of a text, where the row alone decides it."""
     try:
         told = render(text.text, {"row": row, **row})
@@ -187,7 +187,7 @@ def _shown(path: Path) -> str:
     )
 
 
-def _problem(text: Text, message: str, hint: str = "") -> Problem:
+def _problem(text: Wording, message: str, hint: str = "") -> Problem:
     hint = hint or "Read a column of words, or give the file to a parameter that takes files."
     return Problem(
         code="workflow/template", node=show_name(text.node.id), message=f"`{text.parameter}`: {message}", hint=hint

@@ -4,7 +4,6 @@ environment that offers them in `sandbox`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
 from itertools import islice
 from typing import Any
@@ -17,20 +16,36 @@ from jinja2.runtime import Context
 from jinja2.tests import TESTS as DEFAULT_TESTS
 
 from xtyl_engine.workflow.templating.effort import MAX_STEPS, EffortMeter, check_bits, check_size, steps_of
+from xtyl_engine.workflow.templating.formats import Braces, date, number, percent
 from xtyl_engine.workflow.templating.skipped import SKIPPED
+from xtyl_engine.workflow.templating.texts import json_of, text_of
 
 METER = "$meter"
 MAX_DIGITS = 400
+MAX_INDENT = 16
 _ITERATE = "batch groupby join list map max min reject rejectattr select selectattr slice sort sum unique"
 _SHALLOW = (
     """batch count d default first items join last length list map reject rejectattr reverse select selectattr slice"""
 )
+_TEXTUAL = """capitalize center e escape forceescape indent lower replace safe striptags title trim truncate upper wordcount
+wordwrap"""
+# They work on the text of their value, whatever it is.
+TEXTUAL = frozenset(_TEXTUAL.split())
 # They go through a text letter by letter, and an argument of theirs may be a path of many fields.
 ITERATE = frozenset(_ITERATE.split())
 # They look at nothing below the parts of a value; every other filter may look at all of it.
 SHALLOW = frozenset(_SHALLOW.split())
 # As measured, these take so many times longer for a part, or for 64 bytes, than the others.
-SLOW = {"title": 16, "wordcount": 8, "sort": 4, "groupby": 4, "dictsort": 4, "unique": 4}
+SLOW = {
+    "title": 16,
+    "wordcount": 8,
+    "wordwrap": 64,
+    "urlencode": 16,
+    "sort": 4,
+    "groupby": 4,
+    "dictsort": 4,
+    "unique": 4,
+}
 LETTERS_OF_A_STEP = 4
 
 
@@ -38,12 +53,13 @@ def metered_filter(name: str) -> Callable[..., Any]:
     """A filter of jinja2 that counts what it reads and makes, and gives lists in place of generators."""
     filtered: Any = OWN.get(name) or DEFAULT_FILTERS[name]
     wanted = getattr(filtered, "jinja_pass_arg", None)
+    is_textual = name in TEXTUAL
     is_shallow, iterates, factor = name in SHALLOW, name in ITERATE, SLOW.get(name, 1)
 
     @pass_context
     def run(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
         if value is SKIPPED:
-            return _filter_skipped(name, args)
+            return _filter_skipped(name, args, kwargs)
         meter: EffortMeter = context[METER]
         before = meter.left
         if is_shallow:
@@ -56,6 +72,7 @@ def metered_filter(name: str) -> Callable[..., Any]:
             _count_arguments(meter, value, (*args, *kwargs.values()), iterates)
         first = {"context": context, "eval_context": context.eval_ctx, "environment": context.environment}
         passed = (first[wanted.name],) if wanted else ()
+        value = text_of(value) if is_textual else value
         return tame(meter, filtered(*passed, value, *args, **kwargs))
 
     return run
@@ -92,11 +109,16 @@ def call_method(context: Context, method: Any, args: tuple[Any, ...], kwargs: di
         return tame(meter, _joined(context[METER], owner, *args, **kwargs))
     if name == "replace":
         return tame(meter, _replace(context, owner, *args, **kwargs))
+    if name == "format":
+        return tame(meter, Braces(context.environment.getitem).vformat(owner, args, kwargs))
     return tame(meter, method(*args, **kwargs))
 
 
 def tame(meter: EffortMeter, result: Any) -> Any:
     """A result as a plain value, counted. Raises jinja2's UndefinedError for a part that is missing."""
+    if isinstance(result, str):
+        # jinja2's own text would escape what is added to it.
+        result = str.__str__(result)
     if isinstance(result, (Iterator, ItemsView, KeysView, ValuesView)):
         result = list(islice(result, min(MAX_STEPS, meter.left + 1)))
     if isinstance(result, list):
@@ -131,9 +153,9 @@ def _count_arguments(meter: EffortMeter, value: Any, args: Iterable[Any], iterat
             meter.spend(steps_of(value) * steps_of(each))
 
 
-def _filter_skipped(name: str, args: tuple[Any, ...]) -> Any:
+def _filter_skipped(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if name in ("default", "d"):
-        return args[0] if args else ""
+        return args[0] if args else kwargs.get("default_value", "")
     return {"count": 0, "length": 0, "list": []}.get(name, SKIPPED)
 
 
@@ -141,7 +163,7 @@ def _filter_skipped(name: str, args: tuple[Any, ...]) -> Any:
 def _join(context: Context, value: Any, d: Any = "", attribute: str | int | None = None) -> str:
     """The texts of the parts, with `d` between them."""
     parts = value if attribute is None else map(make_attrgetter(context.environment, attribute), value)
-    return _joined(context[METER], str(d), parts)
+    return _joined(context[METER], text_of(d), parts)
 
 
 def _joined(meter: EffortMeter, between: str, parts: Any) -> str:
@@ -150,7 +172,7 @@ def _joined(meter: EffortMeter, between: str, parts: Any) -> str:
     check_size(length)
     length += sum(map(len, parts)) if isinstance(parts, str) else sum(map(meter.look, parts))
     check_size(length)
-    return between.join(map(str, parts))
+    return between.join(map(text_of, parts))
 
 
 @pass_context
@@ -163,16 +185,55 @@ def _replace(context: Context, s: Any, old: Any, new: Any, count: int = -1) -> s
 
 
 @pass_context
-def _to_json(context: Context, value: Any) -> str:
-    """JSON text, with its letters unescaped."""
+def _to_json(context: Context, value: Any, indent: int | None = None) -> str:
+    """JSON text, with its letters unescaped; with `indent`, in lines."""
     check_size(context[METER].look(value))
-    return json.dumps(value, ensure_ascii=False, default=str)
+    if indent is None:
+        return json_of(value)
+    if not isinstance(indent, int) or not 0 <= indent <= MAX_INDENT:
+        raise SecurityError(f"`tojson` indents by {MAX_INDENT} at most")
+    # Each part may stand on a line of its own, indented by its depth.
+    check_size(context[METER].look(value) * (1 + indent))
+    return json_of(value, indent=indent)
 
 
 @pass_context
 def _to_text(context: Context, value: Any) -> str:
     check_size(context[METER].look(value))
-    return str(value)
+    return text_of(value)
+
+
+def _center(value: str, width: int = 80) -> str:
+    check_size(width)
+    return value.center(width)
+
+
+def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    check_size((s.count("\n") + 1) * (len(width) if isinstance(width, str) else width))
+    return DEFAULT_FILTERS["indent"](s, width, first, blank)  # type: ignore[no-any-return]
+
+
+@pass_context
+def _wrap(context: Context, s: str, width: int = 79, *form: Any, wrapstring: str | None = None, **more: Any) -> str:
+    width = max(width, 1)
+    wrapstring = form[1] if len(form) > 1 else wrapstring
+    check_size((len(s) // width + s.count("\n")) * len(wrapstring or " "))
+    # A long word is copied for each line that it fills.
+    context[METER].spend(steps_of(s) * (1 + len(s) // width))
+    form = (form[0] if form else more.pop("break_long_words", True), wrapstring, *form[2:])
+    return DEFAULT_FILTERS["wordwrap"](context.environment, s, width, *form, **more)  # type: ignore[no-any-return]
+
+
+@pass_context
+def _strip_tags(context: Context, value: str) -> str:
+    context[METER].spend(steps_of(value) * value.count("<"))
+    return DEFAULT_FILTERS["striptags"](value)  # type: ignore[no-any-return]
+
+
+@pass_context
+def _format(context: Context, value: str, *args: Any, **kwargs: Any) -> str:
+    named = args[0] if len(args) == 1 and isinstance(args[0], dict) else kwargs
+    return percent(value, args, named)
 
 
 def _round(value: Any, precision: int = 0, method: Any = "common") -> Any:
@@ -193,7 +254,7 @@ def _batch(context: Context, value: Any, linecount: int, fill_with: Any = None) 
 def _slice(context: Context, value: Any, slices: int, fill_with: Any = None) -> Iterator[Any]:
     check_size(slices)
     context[METER].spend(slices)
-    return DEFAULT_FILTERS["slice"](value, slices, fill_with)  # type: ignore[no-any-return]
+    return DEFAULT_FILTERS["slice"](context.eval_ctx, value, slices, fill_with)  # type: ignore[no-any-return]
 
 
 @pass_context
@@ -213,6 +274,14 @@ OWN: dict[str, Callable[..., Any]] = {
     "batch": _batch,
     "slice": _slice,
     "sum": _sum,
+    "center": _center,
+    "indent": _indent,
+    "wordwrap": _wrap,
+    "striptags": _strip_tags,
+    "format": _format,
+    "number": number,
+    "date": date,
+    "safe": str,
 }
 
 
@@ -220,7 +289,7 @@ def operate(meter: EffortMeter, operator: str, left: Any, right: Any) -> None:
     """Count an operation before it is done. Raises LimitExceeded where its result would be too large."""
     steps = steps_of(left) + steps_of(right)
     if operator == "%" and isinstance(left, str):
-        raise SecurityError("`%` does not format text here; write {{ ... }}")
+        raise SecurityError("`%` formats only a text that is written there, such as '%.2f' % price")
     if operator == "+" and isinstance(left, (str, list, tuple)) and isinstance(right, (str, list, tuple)):
         check_size(len(left) + len(right))
     elif operator == "*":

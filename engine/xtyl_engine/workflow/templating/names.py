@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
@@ -24,6 +25,13 @@ ALLOWED = (
     nodes.Concat, nodes.Call,
 )  # fmt: skip
 RESERVED = frozenset({"self", "super", "caller", "varargs", "kwargs"})
+# Of what Jinja has besides.
+LEFT_OUT = {
+    "attr": "because it reads more than fields: write `name.field`",
+    "pprint": "because it writes Python and not JSON: use `tojson(indent=2)`",
+    "random": "because the same step would make another text each time",
+    **dict.fromkeys(("urlize", "xmlattr"), "because it writes HTML"),
+}
 CALLABLE = frozenset().union(*METHODS.values())
 
 
@@ -68,7 +76,10 @@ def _objection(node: nodes.Node) -> str | None:
     if not isinstance(node, ALLOWED):
         return f"`{type(node).__name__.lower()}` is not allowed; use if, for, set and filters"
     if isinstance(node, nodes.Filter) and node.name not in FILTERS:
-        return f"there is no filter `{node.name}`; there are {', '.join(FILTERS)}"
+        reason = LEFT_OUT.get(node.name)
+        return f"there is no filter `{node.name}`{f', {reason}' if reason else ''}; there are {', '.join(FILTERS)}"
+    if _is_format(node) is False:
+        return "only a text that is written there formats, such as '{:.2f}'.format(price)"
     if isinstance(node, nodes.Test) and node.name not in TESTS:
         return f"there is no test `{node.name}`; there are {', '.join(TESTS)}"
     if isinstance(node, nodes.For) and node.recursive:
@@ -80,6 +91,17 @@ def _objection(node: nodes.Node) -> str | None:
     if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
         return f"`{node.attr}` is private"
     return None
+
+
+def _is_format(node: nodes.Node) -> bool | None:
+    """Whether the form that a node fills in is written in the Jinja itself; None for a node that fills in none. A form from a
+    table or a model would choose what it reads."""
+    form: Any = None
+    if isinstance(node, nodes.Filter) and node.name == "format":
+        form = node.node
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr == "format":
+        form = node.node.node
+    return None if form is None else isinstance(form, nodes.Const) and isinstance(form.value, str)
 
 
 def _body(body: list[nodes.Node], scope: Scope) -> Iterator[Use]:

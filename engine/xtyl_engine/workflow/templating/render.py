@@ -19,9 +19,10 @@ from xtyl_engine.values.recent import remembers_texts
 from xtyl_engine.workflow.templating.effort import EffortMeter, check_size
 from xtyl_engine.workflow.templating.metering import METER
 from xtyl_engine.workflow.templating.names import Names, collect_uses
-from xtyl_engine.workflow.templating.printed import Printed, collect_printed
 from xtyl_engine.workflow.templating.sandbox import CountedLoops, Sandbox
 from xtyl_engine.workflow.templating.skipped import SKIPPED
+from xtyl_engine.workflow.templating.texts import told
+from xtyl_engine.workflow.templating.verbatim import Verbatim, collect_verbatim
 
 T = TypeVar("T")
 _RESULT = "value"
@@ -56,11 +57,11 @@ def _names(text: str) -> Names:
     return _guarded(text, lambda: collect_uses(_parsed(text)))
 
 
-def read_printed(text: str) -> Printed:
+def read_verbatim(text: str) -> Verbatim:
     """What a text tells as it stands. Raises RenderError for a text that cannot be read."""
     if not is_jinja(text):
-        return Printed(words=(text,))
-    return _guarded(text, lambda: collect_printed(_parsed(text)))
+        return Verbatim(words=(text,))
+    return _guarded(text, lambda: collect_verbatim(_parsed(text)))
 
 
 def is_expression(text: str) -> bool:
@@ -115,12 +116,15 @@ def _filled(text: str, names: dict[str, Any]) -> Any:
         if is_value:
             return _evaluated(compiled, context)
         return _joined(compiled.root_render_func(context))
+    except RenderError as error:
+        raise _wrong(text, error.message, hint=error.hint) from error
     except WorkflowException:
         raise
     except UndefinedError as error:
-        raise _wrong(
-            text, str(error), hint="Check the spelling, or give it a value: `{{ name|default('') }}`."
-        ) from error
+        hint = (
+            None if "not called" in str(error) else "Check the spelling, or give it a value: `{{ name|default('') }}`."
+        )
+        raise _wrong(text, str(error), hint=hint) from error
     except Exception as error:
         raise _wrong(text, f"{type(error).__name__}: {error}"[:500]) from error
 
@@ -209,4 +213,12 @@ def _check_depth(depth: int) -> None:
 def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
     """A node's config for one job: its Jinja rendered with the names that the job can read, under one budget."""
     meter = EffortMeter()
-    return {name: render(value, names, meter) if name in kind.rendered else value for name, value in config.items()}
+    values = {name: render(value, names, meter) if name in kind.rendered else value for name, value in config.items()}
+    return values | {name: _as_words(name, values[name]) for name in kind.texts if name in values}
+
+
+def _as_words(name: str, value: Any) -> Any:
+    try:
+        return told(value)
+    except RenderError as error:
+        raise RenderError(f"`{name}`: {error.message}", hint=error.hint) from error

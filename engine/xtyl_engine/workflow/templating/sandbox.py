@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from types import MappingProxyType
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, nodes, pass_context
@@ -27,18 +26,19 @@ from xtyl_engine.workflow.templating.metering import (
     refuse_missing,
     tame,
 )
-from xtyl_engine.workflow.templating.skipped import SKIPPED, Skipped
+from xtyl_engine.workflow.templating.skipped import SKIPPED
+from xtyl_engine.workflow.templating.texts import Output, text_of
 
 MAX_TOKENS = 20_000
 # A step of a loop is so many parts of its parsed body.
 PARTS_OF_A_STEP = 4
 
-_FILTERS = """abs batch capitalize count d default dictsort first float groupby int items join last length list lower
-map max min reject rejectattr replace reverse round select selectattr slice sort string sum title tojson trim truncate
-unique upper wordcount"""
+_FILTERS = """abs batch capitalize center count d date default dictsort e escape filesizeformat first float forceescape format
+groupby indent int items join last length list lower map max min number reject rejectattr replace reverse round safe select
+selectattr slice sort string striptags sum title tojson trim truncate unique upper urlencode wordcount wordwrap"""
 _TESTS = """boolean defined divisibleby eq equalto even false float ge greaterthan gt in integer iterable le lessthan
 lower lt mapping ne none number odd sequence string true undefined upper == != > >= < <="""
-_TEXT_METHODS = """capitalize count endswith find isdigit join lower lstrip removeprefix removesuffix replace rstrip
+_TEXT_METHODS = """capitalize count endswith find format isdigit join lower lstrip removeprefix removesuffix replace rstrip
 split splitlines startswith strip title upper"""
 FILTERS = tuple(_FILTERS.split())
 TESTS = tuple(_TESTS.split())
@@ -46,29 +46,6 @@ METHODS: Mapping[type, frozenset[str]] = {
     str: frozenset(_TEXT_METHODS.split()),
     dict: frozenset({"items", "keys", "values", "get"}),
 }
-
-
-class Output(dict[str, Any]):
-    """A node's output as Jinja sees it: its fields, and the name of the field that stands for it in text, `main`."""
-
-    __slots__ = ("main",)
-
-    def __init__(self, fields: Mapping[str, Any] = MappingProxyType({}), *, main: str | None = None):
-        super().__init__(fields)
-        self.main = main
-
-    @property
-    def standing(self) -> Any:
-        """The value that stands for the output: the main field, or for a review the chosen option."""
-        if self.main is not None and self.main in self:
-            return self[self.main]
-        chosen = self.get(self.get("of", ""), self)
-        if not isinstance(chosen, dict):
-            return chosen
-        return next((chosen[name] for name in ("text", "value", "items") if name in chosen), dict(chosen))
-
-    def __str__(self) -> str:
-        return str(self.standing)
 
 
 @pass_context
@@ -118,18 +95,21 @@ def _concatenated(context: Context, parts: list[Any]) -> str:
 
 @pass_context
 def print_value(context: Context, value: Any) -> str:
-    """The text of a value in Jinja: empty for None and for a skipped output, one line each for a list of outputs."""
-    if isinstance(value, str):
-        return str(value)
-    if value is None:
-        return ""
+    """The text of a value in Jinja."""
     if isinstance(value, (dict, list, tuple)):
         check_size(context[METER].look(value))
-        if isinstance(value, Output):
-            return str(print_value(context, value.standing))
-        if isinstance(value, list) and value and all(isinstance(part, (Output, Skipped)) for part in value):
-            return "\n".join(print_value(context, part) for part in value if part)
-    return str(value)
+    return text_of(value)
+
+
+@pass_context
+def _called(context: Context, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    """What a method of a text or of a dict gives. No method is ever a value: one that is not called does not exist."""
+    refuse_missing(owner)
+    if owner is SKIPPED:
+        return SKIPPED
+    if not any(isinstance(owner, kind) and name in names for kind, names in METHODS.items()):
+        refuse_missing(missing(owner, name))
+    return call_method(context, getattr(owner, name), args, kwargs)
 
 
 class CountedLoops(NodeTransformer):
@@ -158,6 +138,23 @@ class CountedLoops(NodeTransformer):
         self.generic_visit(node)
         return _filtered(nodes.List(list(node.nodes), lineno=node.lineno), "$concatenated")
 
+    def visit_Mod(self, node: nodes.Mod) -> nodes.Expr:
+        self.generic_visit(node)
+        if not (isinstance(node.left, nodes.Const) and isinstance(node.left.value, str)):
+            return node
+        # Its parts are values each; any other value is one.
+        right: Any = node.right
+        is_tuple = isinstance(right, nodes.Filter) and isinstance(right.node, nodes.Tuple)
+        return _filtered(node.left, "format", *(right.node.items if is_tuple else [right]))
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Filter:
+        self.generic_visit(node)
+        method: Any = node.node
+        given = [nodes.Const(method.attr, lineno=node.lineno), *node.args]
+        return nodes.Filter(
+            method.node, "$called", given, node.kwargs, node.dyn_args, node.dyn_kwargs, lineno=node.lineno
+        )
+
     def visit_List(self, node: nodes.List | nodes.Dict) -> nodes.Filter:
         self.generic_visit(node)
         return _filtered(node, "$built")
@@ -184,6 +181,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals.clear()
         self.filters = {name: metered_filter(name) for name in FILTERS}
         counting: dict[str, Callable[..., Any]] = {"$looped": _looped, "$sliced": _sliced, "$built": _built}
+        counting |= {"$called": _called}
         self.filters |= counting | {"$compared": _compared, "$concatenated": _concatenated}
         self.tests = {name: metered_test(name) for name in TESTS}
 
@@ -193,12 +191,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return obj[attribute]
         if obj is SKIPPED:
             return SKIPPED
-        for kind, names in METHODS.items():
-            if isinstance(obj, kind) and attribute in names:
-                return getattr(obj, attribute)
         if isinstance(obj, LoopContext) and not attribute.startswith("_") and attribute not in ("cycle", "changed"):
             return getattr(obj, attribute)
-        return self._missing(obj, attribute)
+        return missing(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """An item of a list, a part of a text, a field."""
@@ -208,23 +203,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             try:
                 return obj[argument]
             except (TypeError, LookupError):
-                return self._missing(obj, argument)
-        return self._missing(obj, argument)
-
-    def is_safe_callable(self, obj: Any) -> bool:
-        """Whether it is one of the bound methods that `getattr` returns."""
-        owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
-        return any(isinstance(owner, kind) and name in names for kind, names in METHODS.items())
+                return missing(obj, argument)
+        return missing(obj, argument)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of text or of a dict."""
-        if not self.is_safe_callable(obj):
-            if isinstance(obj, Skipped):
-                return SKIPPED
-            raise SecurityError("Jinja may call only methods of text")
-        # jinja2 passes on the variables of loops, which only its own callables read.
-        given = {name: value for name, value in kwargs.items() if name not in ("_loop_vars", "_block_vars")}
-        return call_method(context, obj, args, given)
+        """Refused: methods are called by `$called`, and nothing else can be."""
+        raise SecurityError("Jinja may call only methods of text")
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Do an operation, counted before it is done."""
@@ -234,13 +218,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _tokenize(self, source: str, name: str | None, filename: str | None = None, state: str | None = None) -> Any:
         return TokenStream(_counted(super()._tokenize(source, name, filename, state)), name, filename)
 
-    def _missing(self, obj: Any, name: Any) -> Undefined:
-        if isinstance(obj, Undefined):
-            return obj
-        fields = ", ".join(map(_shown, islice(obj, 20))) if isinstance(obj, dict) and len(obj) < 50 else ""
-        known = f"; it has {fields}"[:300] if fields else ""
-        what = "an output" if isinstance(obj, Output) else with_article(type(obj).__name__)
-        return StrictUndefined(f"there is no {_shown(name)!r} in {what}{known}", name=_shown(name))
+
+def missing(obj: Any, name: Any) -> Undefined:
+    """What stands for a field that is not there; it raises when it is used, saying what is."""
+    if isinstance(obj, Undefined):
+        return obj
+    shown, what = _shown(name), "an output" if isinstance(obj, Output) else with_article(type(obj).__name__)
+    if any(isinstance(obj, kind) and name in names for kind, names in METHODS.items()):
+        what = "text" if isinstance(obj, str) else what
+        return StrictUndefined(f"`{shown}` is a method of {what}, and is not called: write `{shown}()`", name=shown)
+    fields = ", ".join(map(_shown, islice(obj, 20))) if isinstance(obj, dict) and len(obj) < 50 else ""
+    known = f"; it has {fields}"[:300] if fields else ""
+    return StrictUndefined(f"there is no {shown!r} in {what}{known}", name=shown)
 
 
 def _shown(name: Any) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from xtyl_engine.errors import LimitExceeded, RenderError
 from xtyl_engine.workflow.templating.render import is_expression, iterate_texts, read_names, render
-from xtyl_engine.workflow.templating.sandbox import Output
 from xtyl_engine.workflow.templating.skipped import SKIPPED
+from xtyl_engine.workflow.templating.texts import Output
 
 HEADLINES = [Output({"text": "Glow {{ on }}"}, main="text"), Output({"text": "Shine"}, main="text")]
 CONTEXT = {"headline": HEADLINES, "one": HEADLINES[1], "gone": SKIPPED, "tone": "calm", "cost": 3, "value": [4]}
@@ -124,7 +124,7 @@ def test_is_strict(jinja, words):
         "{{ headline.append(1) }}",
         "{{ tone.format(1) }}",
         "{{ tone.format_map }}",
-        "{{ '%s' % tone }}",
+        "{{ tone % 1 }}",
         "{{ '{0.__class__}'.format(tone) }}",
         "{{ self }}",
         "{{ range(3) }}",

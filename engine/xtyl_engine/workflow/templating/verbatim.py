@@ -18,18 +18,18 @@ TELLING = frozenset(_TELLING.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Printed:
+class Verbatim:
     """The words of a text, and the paths of the values that go into it."""
 
     words: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
 
 
-def collect_printed(tree: nodes.Template) -> Printed:
+def collect_verbatim(tree: nodes.Template) -> Verbatim:
     """What parsed Jinja tells as it stands."""
     asked = {name.name for name in _asked(tree)}
     paths = dict.fromkeys(path for path in _body(tree.body, {}) if path[0] not in asked)
-    return Printed(words=tuple(each.data for each in tree.find_all(nodes.TemplateData)), paths=tuple(paths))
+    return Verbatim(words=tuple(each.data for each in tree.find_all(nodes.TemplateData)), paths=tuple(paths))
 
 
 def _asked(tree: nodes.Template) -> Iterator[nodes.Name]:
