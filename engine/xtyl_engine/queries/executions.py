@@ -71,12 +71,12 @@ _GROUPS = (
     .group_by(_J.node, _J.state, _J.because, _ERROR)
 )
 _A, _L = attempts.c, attempt_logs.c
-_ATTEMPTS = (
+ATTEMPTS = (
     select(_A.number, _A.because, _A.started, _A.finished, _A.outcome, _A.error)
     .where(_A.job_id == sql.B("job_id"))
     .order_by(_A.number)
 )
-_PRINTS = select(_L.number, _L.text, _L.done, _L.of).where(_L.job_id == sql.B("job_id"))
+PRINTS = select(_L.number, _L.text, _L.done, _L.of).where(_L.job_id == sql.B("job_id"))
 # Mostly the first that is looked at is due.
 _DUE = select(_J.id).where(sql.OF_EXECUTION, sql.job_in(JobState.READY), _J.due <= Now()).limit(1)
 
@@ -139,8 +139,8 @@ class Queries:
     def execution(self, execution_id: str) -> Execution:
         """The execution with this id. Raises RunNotFound."""
         with self.database.read() as transaction:
-            found = self._execution(transaction, execution_id)
-        self._seen(found.state)
+            found = self.execution_in(transaction, execution_id)
+        self.seen(found.state)
         return found
 
     def executions(
@@ -155,7 +155,7 @@ class Queries:
             found = [read_execution(row) for row in transaction.rows(_ALL[bool(state), bool(prefix)], given)]
         found = [each for each in found if has_text(each.name, name)][: max(0, limit)]
         for state in {each.state for each in found}:
-            self._seen(state)
+            self.seen(state)
         return found
 
     def sequence(self, execution_id: str) -> tuple[int, ExecutionState]:
@@ -164,15 +164,15 @@ class Queries:
             found = transaction.row(_SEQUENCE, {"execution_id": execution_id})
         if found is None:
             raise RunNotFound.of(execution_id)
-        self._seen(state := ExecutionState(found[1]))
+        self.seen(state := ExecutionState(found[1]))
         return int(found[0]), state
 
     def plan(self, execution_id: str) -> Plan:
         """The plan of the execution. Raises RunNotFound."""
         with self.database.read() as transaction:
-            execution = self._execution(transaction, execution_id)
+            execution = self.execution_in(transaction, execution_id)
             plan = self.plans.load(transaction, execution.template_id)
-        self._seen(execution.state)
+        self.seen(execution.state)
         return plan
 
     def rows(self, execution_id: str) -> list[tuple[Any, dict[str, Any]]]:
@@ -199,10 +199,10 @@ class Queries:
     def snapshot(self, execution_id: str, *, rows: bool = True) -> Snapshot:
         """The execution with all its jobs, and with its rows if `rows`, at one moment. Raises RunNotFound."""
         with self.database.read(is_snapshot=True) as transaction:
-            execution = self._execution(transaction, execution_id)
+            execution = self.execution_in(transaction, execution_id)
             values = self._rows(transaction, execution_id) if rows else []
             found = transaction.rows(_RESULTS, {"execution_id": execution_id})
-        self._seen(execution.state)
+        self.seen(execution.state)
         results = [Result(**dict(zip(_RESULT_FIELDS, row, strict=True)) | {"state": JobState(row[2])}) for row in found]
         return Snapshot(execution=execution, rows=values, results=results)
 
@@ -218,14 +218,7 @@ class Queries:
     def attempts(self, job_id: int) -> list[tuple[Any, ...]]:
         """Number, reason, started, finished, outcome and error of each attempt at a job."""
         with self.database.read() as transaction:
-            return transaction.rows(_ATTEMPTS, {"job_id": job_id})
-
-    def prints(self, job_id: int) -> dict[int, tuple[str, float | None, float | None]]:
-        """By number of the attempt what it printed, and how far it said it was; without the silent ones."""
-        with self.database.read() as transaction:
-            return {
-                number: (text, done, of) for number, text, done, of in transaction.rows(_PRINTS, {"job_id": job_id})
-            }
+            return transaction.rows(ATTEMPTS, {"job_id": job_id})
 
     def events(self, execution_id: str, after: int = 0, limit: int = 1_000_000) -> list[Event]:
         """The events with a sequence number greater than `after`, in order, without a gap."""
@@ -251,18 +244,20 @@ class Queries:
                 asked = {f"id{place}": some[place] if place < len(some) else "" for place in range(_MANY)}
                 found += transaction.rows(_STANDINGS, asked)
         for state in {ExecutionState(state) for *_, state in found}:
-            self._seen(state)
+            self.seen(state)
         return {id: (int(sequence), ExecutionState(state)) for id, sequence, state in found}
 
     def retry_or_worker(self, transaction: Transaction, execution_id: str) -> str:
         """What ready jobs wait for, in words: a worker, or a retry if all are due later."""
         return "a retry" if transaction.row(_DUE, {"execution_id": execution_id}) is None else "a worker"
 
-    def _seen(self, state: ExecutionState) -> None:
+    def seen(self, state: ExecutionState) -> None:
+        """See to the workers of an execution that was found in this state."""
         if state in (ExecutionState.PENDING, ExecutionState.RUNNING):
             self._attend()
 
-    def _execution(self, transaction: Transaction, execution_id: str) -> Execution:
+    def execution_in(self, transaction: Transaction, execution_id: str) -> Execution:
+        """The execution as a transaction sees it. Raises RunNotFound."""
         found = transaction.row(_ONE, {"execution_id": execution_id})
         if found is None:
             raise RunNotFound.of(execution_id)

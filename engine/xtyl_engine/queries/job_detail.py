@@ -17,7 +17,7 @@ from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import RunNotFound, WorkflowException, closest_name
 from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import text_of
-from xtyl_engine.queries.executions import JOB_COLUMNS, Queries, read_job
+from xtyl_engine.queries.executions import ATTEMPTS, JOB_COLUMNS, PRINTS, Queries, read_job
 from xtyl_engine.queries.files import INNER
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.overview import label_of
@@ -60,7 +60,7 @@ class JobDetails:
         start = max(0, start)
         at = {"execution_id": execution_id, "node": node, "start": start, "count": min(count, MAX_PAGE)}
         plan = self._plan(execution_id, node)
-        with self._queries.database.read() as transaction:
+        with self._queries.database.read(is_snapshot=True) as transaction:
             (total,) = transaction.row(_COUNT[with_images], at) or (0,)
             found = [read_job(row) for row in transaction.rows(_PAGE[with_images], at)]
             details = tuple(self._detail(transaction, execution_id, plan.nodes[node], job) for job in found)
@@ -69,7 +69,7 @@ class JobDetails:
     def job(self, execution_id: str, node: str, item: str) -> JobDetail:
         """One job with its config, attempts and decision. Raises RunNotFound."""
         plan = self._plan(execution_id, node)
-        with self._queries.database.read() as transaction:
+        with self._queries.database.read(is_snapshot=True) as transaction:
             row = transaction.row(_JOB, {"execution_id": execution_id, "node": node, "item": item})
             if row is None:
                 raise RunNotFound(f"{node} has no job {item!r} in this run", hint="List its jobs with `run.jobs()`.")
@@ -77,8 +77,9 @@ class JobDetails:
             asked = self._asked(transaction, execution_id, plan, job) if job.attempts else {}
             detail = self._detail(transaction, execution_id, plan.nodes[node], job, asked)
             decision = _decision(transaction.row(_DECISION, {"job_id": job.id}), self._store)
-        prints = self._queries.prints(job.id)
-        attempts = tuple(Attempt(*each, *prints.get(each[0], ())) for each in self._queries.attempts(job.id))
+            at = {"job_id": job.id}
+            prints = {number: rest for number, *rest in transaction.rows(PRINTS, at)}
+            attempts = tuple(Attempt(*each, *prints.get(each[0], ())) for each in transaction.rows(ATTEMPTS, at))
         return replace(detail, attempts=attempts, decision=decision)
 
     def _plan(self, execution_id: str, node: str) -> Plan:

@@ -92,8 +92,8 @@ class Overviews:
 
     def overview(self, execution_id: str) -> Overview:
         """The overview of one execution. Raises RunNotFound."""
-        execution = self._queries.execution(execution_id)
-        with self._queries.database.read() as transaction:
+        with self._queries.database.read(is_snapshot=True) as transaction:
+            execution = self._queries.execution_in(transaction, execution_id)
             plan = self._queries.plans.load(transaction, execution.template_id)
             now, counted = self._counted(transaction, execution)
             nodes = {
@@ -104,6 +104,7 @@ class Overviews:
             is_waiting = any(node.counts.get(JobState.WAITING) for node in nodes.values())
             reviews = self._reviews(transaction, execution_id, 0, MAX_REVIEWS) if is_waiting else ()
             waiting_for = self._waits(transaction, plan, execution, nodes)
+        self._queries.seen(execution.state)
         stopped = sum(node.counts.get(JobState.STOPPED, 0) for node in nodes.values())
         known = shared(execution, Overview) | {"done": max(0, execution.done - stopped)}
         return Overview(**known, now=now, waiting_for=waiting_for, nodes=nodes, reviews=reviews)

@@ -20,6 +20,8 @@ from xtyl_engine.workflow.plan import Plan
 
 # Made once: `json.dumps` makes an encoder for each call.
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
+# What an execution was paused or failed for does not count in these.
+_MADE_GOOD = (ExecutionState.RUNNING, ExecutionState.COMPLETED)
 
 
 class LockedExecution:
@@ -79,6 +81,9 @@ class LockedExecution:
         if self.state not in transition.sources:
             return False
         self.state = ExecutionState(transition.target)
+        if self.state in _MADE_GOOD:
+            # None would keep the stored error.
+            self.error = ""
         return True
 
     def save(self) -> None:

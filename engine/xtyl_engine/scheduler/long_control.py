@@ -118,8 +118,6 @@ def reopen(locked: LockedExecution, *, found: Found, stride: Stride, load: Load,
         found = find(locked.transaction, locked.id, load)
     if locked.make("reopen"):
         locked.epoch += 1
-    # None would keep the stored error.
-    locked.error = ""
     locked.note(EventKind.REOPENED, jobs=len(found.places), **said)
     locked.unfinished = str(Left(REOPEN, locked.sequence)) if len(found.places) > stride.at_once else None
     if locked.unfinished is None:

@@ -64,6 +64,7 @@ def test_lists_of_unknown_length_are_not_guessed(bench: Workbench) -> None:
 
 
 def test_an_empty_table_has_no_jobs(bench: Workbench) -> None:
-    """No rows, no jobs, and no error."""
+    """No rows, no jobs, no error, and a warning that says so."""
     flow = xt.Workflow("empty").generate_copy("line", prompt="{{ name }}")
-    assert counts(flow, BRIEFS.head(0)) == {"line": (0, 0, 0)}
+    with pytest.warns(UserWarning, match="The table has no rows"):
+        assert counts(flow, BRIEFS.head(0)) == {"line": (0, 0, 0)}

@@ -444,8 +444,19 @@ def test_a_partial_failure_pauses_for_a_person(driver: Driver) -> None:
     (claim,) = driver.claim(id)
     driver.record(id, failed(claim, ErrorClass.PARTIAL))
     assert driver.state(id) == "paused"
+    assert driver.queries.execution(id).error is not None
     driver.controls.resume(id)
+    assert driver.queries.execution(id).error is None
     assert driver.drain(id) == [("n0", "0")]
+
+
+def test_a_run_that_completes_in_a_pause_has_no_error(driver: Driver) -> None:
+    """What it paused for is made good by the job's other attempt: a completed run says nothing of it."""
+    id = driver.submit(chain(1))
+    (claim,) = driver.claim(id)
+    driver.record(id, failed(claim, ErrorClass.PARTIAL))
+    driver.record(id, completed(claim))
+    assert (driver.state(id), driver.queries.execution(id).error) == ("completed", None)
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,17 @@ def test_a_frame_is_of_one_moment(tmp_path: Path, database_url: str) -> None:
                 frame = again.frame()
             assert list(frame["error"].notna()) == list(frame["status"] == "failed")
             assert 0 < frame["error"].notna().sum() < 8
+
+
+def test_an_overview_is_of_one_moment(tmp_path: Path, database_url: str) -> None:
+    """Even if a job ends between any two reads, the run's own numbers are those of its nodes; so are a job's attempts those of
+    its state."""
+    with workbench(tmp_path, XTYL_DATABASE_URL=database_url) as bench:
+        run = xt.Workflow("even").attach("kit", title="{{ name }}").run(pd.DataFrame({"name": list("abcdefgh")}))
+        with moving(bench.backend.database, bench.settings, run.id):
+            seen = [run.overview() for _ in range(3)]
+            jobs = [run.inspect("kit", row=row) for row in range(8)]
+    assert [each.done for each in seen] == [each.nodes["kit"].done for each in seen]
+    assert [[attempt.outcome for attempt in job.attempts] for job in jobs if job.state == "completed"] != []
+    for job in jobs:
+        assert [attempt.outcome for attempt in job.attempts] == ["completed"] * (job.state == "completed")
