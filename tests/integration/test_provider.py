@@ -66,6 +66,22 @@ def test_texts_and_images_come_with_model_and_usage(openai):
     assert len(set(keys)) == len(keys) == 4
 
 
+def test_a_cut_text_is_no_success_in_silence(openai):
+    """Its output says so, its job has a warning, the card counts it; also where the text is taken from the cache."""
+    flow = copy("cut", n=2)
+    for run in (flow.run(name="you").wait(60), flow.run(name="you").wait(60)):
+        assert run.state == "completed"
+        assert list(run.outputs("line")["finish"]) == ["length"] * 2
+        assert (
+            run.inspect("line", item=1).warning == "The text was cut at max_tokens: raise it, or ask for a shorter one."
+        )
+        assert run.overview().nodes["line"].said == "2 cut at max_tokens · Light that"
+    assert list(run.jobs()["cached"]) == [True, True]
+    whole = copy("m").run(name="you").wait(60)
+    assert list(whole.outputs("line")["finish"]) == ["stop"]
+    assert (whole.inspect("line").warning, whole.overview().nodes["line"].cut) == (None, 0)
+
+
 @pytest.mark.parametrize(
     ("model", "requests", "error_class", "words"),
     [

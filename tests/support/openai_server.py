@@ -44,6 +44,7 @@ BODIES = {
     "empty-text": '{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":""}}]}',
     "no-room": '{"choices":[{"index":0,"finish_reason":"length","message":{"role":"assistant","content":null}}]}',
     "filtered": '{"choices":[{"index":0,"finish_reason":"content_filter","message":{"content":"half"}}]}',
+    "cut": '{"choices":[{"index":0,"finish_reason":"length","message":{"content":"Light that"}}]}',
     "refused": '{"choices":[{"index":0,"finish_reason":"stop","message":{"content":null,"refusal":"I cannot"}}]}',
     "half-json": '{"choices":[{"index":0,"mess',
     "list": "[1,2]",

@@ -120,6 +120,7 @@ def _together(overviews: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
         busy_until=max((node.busy_until for node in nodes if node.busy_until is not None), default=None),
         printed=next((node.printed for node in reversed(nodes) if node.printed), None),
         text=next((node.text for node in reversed(nodes) if node.text), None),
+        cut=sum(node.cut for node in nodes),
         images=tuple(image for node in nodes for image in node.images[:1])[:MOST_IMAGES],
         error=next((f"{id}: {node.error}" for id, node in overviews if node.error), None),
     )

@@ -161,7 +161,7 @@ def _card(
     line = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
     shown = "".join(f'<img alt="" src="{uri}" style="{_THUMB}">' for uri in images)
     said = "" if state == "completed" else WORDS[state]
-    words = node.error or branch_counts(node) or ("" if images else node.text or said)
+    words = node.error or branch_counts(node) or ("" if images else node.said or said)
     above = f"margin-top:{1 if is_low else 3}px"
     below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;{above}">{one_line(words, 90)}</div>'
     return (
@@ -214,7 +214,7 @@ def _row(name: str, node: NodeOverview) -> str:
         f"{node.done} / {node.total}",
         str(failed or ""),
         took,
-        one_line(node.error or node.text or "", 120),
+        one_line(node.error or node.said or "", 120),
     )
     *short, last = (f'<td style="{_CELL}">{cell}</td>' for cell in cells)
     return "<tr>" + "".join(cell.replace(_CELL, f"{_CELL};white-space:nowrap") for cell in short) + last + "</tr>"

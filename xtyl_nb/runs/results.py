@@ -52,7 +52,7 @@ def outputs(self: Run, node: str) -> pd.DataFrame:
 
     Example:
         >>> run.outputs("headline").columns.to_list()
-        ['text', 'provider', 'model', 'tokens', 'cost']
+        ['text', 'provider', 'model', 'tokens', 'cost', 'finish']
         >>> run.outputs("headline").index.to_list()
         [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     """

@@ -35,6 +35,7 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
         "text": clip(job.text, TEXT_SHOWN),
         "images": _images(job.images[:IMAGES_SHOWN], LARGE_PIXELS),
         **{name: getattr(job, name) for name in ("cached", "provider", "model", "tokens", "cost", "error_class")},
+        "warning": job.warning,
         "error": clip(job.error, TEXT_SHOWN),
         "traceback": clip(job.traceback, TEXT_SHOWN),
         "attempts": [

@@ -177,7 +177,7 @@ def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> J
         "exact": node.is_exact,
         "says": clip(live_words(node), LINE_SHOWN),
         "said_at": node.printed_at,
-        "text": clip(node.text),
+        "text": clip(node.said),
         "images": [image for image in images if image],
         "error": clip(node.error),
         "waits": waits,

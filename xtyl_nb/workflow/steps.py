@@ -52,7 +52,8 @@ def generate_copy(
         cache: False asks again; otherwise a text made from the same parameters is reused.
 
     Returns:
-        A new Workflow. Its output: `text`, `provider`, `model`, `tokens`, `cost` (US dollars).
+        A new Workflow. Its output: `text`, `provider`, `model`, `tokens`, `cost` (US dollars), `finish`
+        (why the text ends: "length" where `max_tokens` cut it, which the card says too).
 
     Raises:
         TypeError: `id` is not text, or `after` is not a list of ids.

@@ -11,7 +11,7 @@ from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import TextRequest
 from xtyl_engine.values.plain import mend
 
-FIELDS = ("text", "provider", "model", "tokens", "cost")
+FIELDS = ("text", "provider", "model", "tokens", "cost", "finish")
 
 
 class GenerateCopy(NodeConfig):
@@ -43,7 +43,14 @@ def run(config: GenerateCopy, context: Context) -> Done:
         )
     )
     usage = plain_usage(result.usage) or Usage(provider="", model="")
-    output = (mend(result.text), usage.provider, usage.model, usage.tokens, usage.cost)
+    output = (
+        mend(result.text),
+        usage.provider,
+        usage.model,
+        usage.tokens,
+        usage.cost,
+        result.finish and mend(result.finish),
+    )
     return Done(output=dict(zip(FIELDS, output, strict=True)), usage=usage)
 
 

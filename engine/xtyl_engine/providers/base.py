@@ -36,10 +36,11 @@ class TextRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextResult:
-    """A text and its usage."""
+    """A text and its usage. `finish` says why it ends, in the provider's word: `length` where a limit cut it."""
 
     text: str
     usage: Usage
+    finish: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

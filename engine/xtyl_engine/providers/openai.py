@@ -55,7 +55,8 @@ class OpenAIProvider:
                 extra_headers=_headers(request.key),
                 **{name: value for name, value in optional.items() if value is not None},
             )
-        return TextResult(text=_text(answer), usage=self._usage(answer, model))
+        text, finish = _text(answer)
+        return TextResult(text=text, usage=self._usage(answer, model), finish=finish)
 
     def draw(self, request: ImageRequest) -> ImageResult:
         """One generated image, requested as data: a link is refused, not followed."""
@@ -191,7 +192,8 @@ def _headers(key: str) -> dict[str, str]:
     return {"Idempotency-Key": key} if key else {}
 
 
-def _text(answer: Any) -> str:
+def _text(answer: Any) -> tuple[str, str | None]:
+    """The text, and why it ends."""
     choices = getattr(answer, "choices", None)
     if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
         raise _malformed("it holds no message")
@@ -203,7 +205,7 @@ def _text(answer: Any) -> str:
         if reason == "length":
             raise PermanentError("the model used up max_tokens before it wrote anything", hint="Raise `max_tokens`.")
         raise _malformed("its message is empty")
-    return message.content.strip()
+    return message.content.strip(), reason if isinstance(reason, str) else None
 
 
 def _image(answer: Any) -> bytes:

@@ -20,7 +20,7 @@ from xtyl_engine.nodes.review import text_of
 from xtyl_engine.queries.executions import ATTEMPTS, JOB_COLUMNS, PRINTS, Queries, read_job
 from xtyl_engine.queries.files import INNER
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
-from xtyl_engine.queries.overview import label_of
+from xtyl_engine.queries.overview import CUT, label_of
 from xtyl_engine.queries.views import Attempt, Decision, Job, JobDetail, JobPage, shared
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
@@ -30,6 +30,7 @@ from xtyl_engine.workflow.plan import Plan, PlanNode
 from xtyl_engine.workflow.templating.render import rendered
 
 MAX_PAGE = 200
+CUT_WORDS = "The text was cut at max_tokens: raise it, or ask for a shorter one."
 _J = jobs.c
 _URGENT = case((sql.job_in(JobState.FAILED, JobState.QUARANTINED), 0), (sql.job_in(JobState.WAITING), 1), else_=2)
 # An output names its images, or a file that may hold some: a step of fifty thousand texts need not be read to know it has none.
@@ -105,10 +106,19 @@ class JobDetails:
         self, transaction: Transaction, id: str, node: PlanNode, job: Job, asked: Mapping[str, Any] | None = None
     ) -> JobDetail:
         text, images = self._shown(node, job.output)
+        is_cut = job.state is JobState.COMPLETED and CUT in (job.output or "")
         # Of its attempts a job knows only how many there were.
         known = shared(job, JobDetail) | {"attempts": ()}
         label = label_of(transaction, id, job.item) or job.item
-        return JobDetail(**known, label=label, attempts_made=job.attempts, text=text, images=images, asked=asked or {})
+        return JobDetail(
+            **known,
+            label=label,
+            attempts_made=job.attempts,
+            text=text,
+            images=images,
+            asked=asked or {},
+            warning=CUT_WORDS if is_cut else None,
+        )
 
     def _shown(self, node: PlanNode, output: str | None) -> tuple[str | None, tuple[str, ...]]:
         """An output as text, and the paths of the images in it."""

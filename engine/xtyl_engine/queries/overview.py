@@ -31,12 +31,16 @@ from xtyl_engine.workflow.plan import Plan
 MAX_REVIEWS = 50
 MOST_REVIEWS = 500
 MOST_SCANNED = 100
+MOST_SEEN = 5_000
 UNSWEPT_SECONDS = 3.0
 _J, _L = jobs.c, attempt_logs.c
 LINE_SHOWN = 300
 _LAST_LEASE = select(func.max(_J.lease), Now()).where(sql.job_in(JobState.RUNNING))
 _SUSPECT = select(_J.id).where(sql.job_in(JobState.RUNNING), _J.lost >= sql.SUSPECT_LOST).limit(1)
 _OUTPUT = select(_J.output).where(_J.id == sql.B("job_id"))
+# In the JSON of an output; inside of a text its quotes are escaped.
+CUT = '"finish":"length"'
+_CUT = select(func.count()).where(sql.OF_NODE, sql.job_in(JobState.COMPLETED), _J.output.contains(CUT))
 _ERROR = select(_J.item, _J.error).where(_J.id == sql.B("job_id"))
 # Of the running jobs of an execution: the end of what each printed, the latest last.
 _PRINTED = (
@@ -88,6 +92,7 @@ class Overviews:
         self._sees_worker = sees_worker
         self._lease: tuple[float, float] | None = None
         self._seen: dict[tuple[str, str, tuple[int, ...]], dict[str, Any]] = {}
+        self._cuts: dict[tuple[str, str, tuple[int, ...]], int] = {}
         self._scanned: dict[str, tuple[int, Mapping[str, NodeCounts]]] = {}
 
     def overview(self, execution_id: str) -> Overview:
@@ -159,18 +164,32 @@ class Overviews:
             branches=found.taken,
             **facts,
         )
-        return replace(node, finished=found.finished) if node.is_over else node
+        if not node.is_over:
+            return node
+        return replace(node, finished=found.finished, cut=self._cut(transaction, plan, execution.id, name, found))
+
+    def _cut(self, transaction: Transaction, plan: Plan, id: str, name: str, found: NodeCounts) -> int:
+        """How many texts were cut, of all jobs of a node that is over: they are looked at once."""
+        if "finish" not in (plan.nodes[name].kind.fields(plan.nodes[name].config) or ()) or not found.latest:
+            return 0
+        key = (id, name, found.latest)
+        if key not in self._cuts:
+            if len(self._cuts) > MOST_SEEN:
+                self._cuts.clear()
+            (self._cuts[key],) = transaction.row(_CUT, {"execution_id": id, "node": name}) or (0,)
+        return self._cuts[key]
 
     def _latest(self, transaction: Transaction, plan: Plan, id: str, name: str, found: NodeCounts) -> dict[str, Any]:
         key = (id, name, found.latest)
         if key not in self._seen:
-            if len(self._seen) > 5_000:
+            if len(self._seen) > MOST_SEEN:
                 self._seen.clear()
             outputs = [transaction.row(_OUTPUT, {"job_id": job}) or (None,) for job in found.latest]
             shown = [self._shown(plan, name, output) for (output,) in outputs if output]
             texts = [text for text, _ in shown if text]
             images = [image for _, image in shown if image]
-            self._seen[key] = {"text": texts[0] if texts else None, "images": tuple(images)}
+            cut = sum(CUT in output for (output,) in outputs if output)
+            self._seen[key] = {"text": texts[0] if texts else None, "images": tuple(images), "cut": cut}
         return self._seen[key]
 
     def _shown(self, plan: Plan, name: str, output: str) -> tuple[str | None, str | None]:

@@ -43,7 +43,8 @@ class NodeOverview:
     conditional took each branch. `busy_seconds` are those in which at least one job ran, before `busy_since`, the time since when
     at least one runs; None where none does, or no worker lives. They go on until `busy_until` only: by then a living worker has
     beaten again. `printed` is the last line that a running job printed, at `printed_at`; `progress_done` of `progress_of` are the
-    sums over the running jobs that say how far they are. Clients of the release before read `worked`, which sums the seconds that
+    sums over the running jobs that say how far they are. `cut` is how many texts a limit on tokens cut: of the latest ones, and
+    of all once the node is over. Clients of the release before read `worked`, which sums the seconds that
     jobs ran or waited for a person up to a moment, `at_work`, how many do so now, and `starts`, which has that moment once for
     each."""
 
@@ -64,6 +65,13 @@ class NodeOverview:
     images: tuple[str, ...] = ()
     error: str | None = None
     branches: Mapping[str, int] = field(default_factory=dict)
+    cut: int = 0
+
+    @property
+    def said(self) -> str | None:
+        """The latest text, after the number of texts that were cut."""
+        warning = f"{self.cut} cut at max_tokens" if self.cut else None
+        return " · ".join(part for part in (warning, self.text) if part) or None
 
     @property
     def total(self) -> int:
@@ -178,7 +186,7 @@ class Decision:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetail:
     """One job in detail. `asked` is its config with all its Jinja rendered, `images` are paths; `cost` is in US dollars,
-    times are seconds since the epoch."""
+    times are seconds since the epoch. `warning` says what is wrong with a result all the same."""
 
     node: str
     item: str
@@ -201,6 +209,7 @@ class JobDetail:
     asked: Mapping[str, Any] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     decision: Decision | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

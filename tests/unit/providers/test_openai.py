@@ -77,6 +77,12 @@ def test_text_is_written_with_its_usage(provider, server):
     assert headers["idempotency-key"] == "k/1"
 
 
+@pytest.mark.parametrize(("model", "finish"), [("m", "stop"), ("cut", "length")])
+def test_why_a_text_ends_is_told(provider, model, finish):
+    """A text that the limit on tokens cut is told apart from a whole one."""
+    assert provider.write(TextRequest(prompt="Hello", model=model)).finish == finish
+
+
 @pytest.mark.parametrize("model", RESPELT)
 def test_a_limit_is_respelt_where_a_server_asks_for_that(provider, server, model):
     """The refusal costs one more request, once for a server and a model; the requests differ only in the spelling."""

@@ -138,6 +138,7 @@ function details(wording, choose, ask, enlarge) {
     const last = each.attempts.at(-1);
     line("progress", last?.reached);
     if (last?.printed) list.append(make("dt", "", "printed"), printed(last));
+    line("warning", each.warning, "bad");
     line("error", each.error, "bad");
     if (each.traceback) list.append(make("dt", "", ""), folded("traceback", make("pre", "", each.traceback)));
     line("result", each.text, "result");

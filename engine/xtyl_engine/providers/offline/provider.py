@@ -29,7 +29,9 @@ class OfflineProvider:
         if request.max_tokens is not None:
             text = " ".join(text.split(" ")[: request.max_tokens])
         tokens = sum(len(part.split()) for part in (request.system or "", request.prompt, text))
-        return TextResult(text=text, usage=Usage(provider=self.name, model=model, tokens=tokens, cost=0.0))
+        return TextResult(
+            text=text, usage=Usage(provider=self.name, model=model, tokens=tokens, cost=0.0), finish="stop"
+        )
 
     def draw(self, request: ImageRequest) -> ImageResult:
         """A poster as PNG."""
