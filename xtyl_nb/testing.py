@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from xtyl_engine.errors import PermanentError, WorkflowError, WorkflowException, with_article
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
@@ -229,6 +229,11 @@ def _type_faults(kind: NodeType, offered: str) -> Iterator[str]:
             yield f"its facts ask for a parameter {name}: add it to its config"
     if "after" in parameters:
         yield "it has a parameter `after`: call it otherwise, flow.node takes that one itself"
+    for name, meant in {name: field.annotation for name, field in NodeConfig.model_fields.items()}.items():
+        if kind.config.model_fields[name].annotation not in (meant, *get_args(meant)):
+            yield f"its parameter {name} takes other values than every step's: call it otherwise, the engine reads that one"
+    if "n" in parameters and kind.config.model_fields["n"].annotation is not int:
+        yield "its parameter `n` is no int: call it otherwise, a whole number there makes a list of so many items"
     try:
         inspect.signature(kind.run).bind(None, None)
     except TypeError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from xtyl_engine.nodes.registry import type_facts
 from xtyl_engine.workflow.document import Edge
-from xtyl_engine.workflow.plan import Plan
+from xtyl_engine.workflow.plan import Plan, list_length
 from xtyl_nb.drawing.folding import Fold
 from xtyl_nb.drawing.layout import Card, Layout, arrange
 
@@ -18,8 +18,8 @@ def node_kind(type: str, config: Mapping[str, Any], branch: str | None = None) -
     parts = [f"{branch}: {type}" if branch else type]
     if type_facts(type).waits:
         parts.append(f"choose {config.get('choose', 1)}")
-    elif isinstance(n := config.get("n"), int) and n > 1:
-        parts.append(f"{n} each")
+    elif (length := list_length(config)) > 1:
+        parts.append(f"{length} each")
     if over := config.get("over"):
         parts.append(f"over {over}")
     return " · ".join(parts)

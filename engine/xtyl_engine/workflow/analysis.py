@@ -15,7 +15,7 @@ from xtyl_engine.nodes.base import NodeType
 from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.graph import find_loops, find_upstream, make_graph, order_nodes
-from xtyl_engine.workflow.plan import ROWS, shared_axes
+from xtyl_engine.workflow.plan import ROWS, list_length, shared_axes
 from xtyl_engine.workflow.templating.names import Use
 from xtyl_engine.workflow.templating.render import iterate_texts, read_names
 
@@ -75,8 +75,7 @@ class Survey:
 
     def length(self, id: str) -> int:
         """How many items a node makes for each of its inputs, 1 where the number is not known."""
-        count = self.nodes[id].config.get("n", 1)
-        return count if isinstance(count, int) and count > 1 else 1
+        return list_length(self.nodes[id].config)
 
     @cached_property
     def axes(self) -> Mapping[str, tuple[str, ...]]:
@@ -158,9 +157,9 @@ def all_edges(document: Document) -> tuple[Edge, ...]:
 
 
 def named(node: Node, parameter: str) -> str:
-    """The node that a parameter such as `over` names, empty if none."""
+    """The node that a parameter such as `over` names, empty if none. A type without decisions may mean anything by `of`."""
     value = node.config.get(parameter)
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and (parameter != "of" or node.kind.waits) else ""
 
 
 def _read_texts(node: Node, kind: NodeType | None) -> Texts:

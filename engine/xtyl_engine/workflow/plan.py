@@ -196,7 +196,7 @@ def make_plan(
     """
     written = {node.id: node for node in document.nodes}
     overs = {node.id: node.config["over"] for node in document.nodes if node.config.get("over")}
-    lengths = {node.id: node.config["n"] for node in document.nodes if node.config.get("n", 1) != 1}
+    lengths = {node.id: length for node in document.nodes if (length := list_length(node.config)) > 1}
     expanding = expanders & set(overs.values())
     axes: dict[str, tuple[str, ...]] = {}
     nodes = []
@@ -220,6 +220,13 @@ def make_plan(
         for e in edges
     ]
     return Plan(name=document.name, nodes=_tied(nodes, links), lengths=lengths, inputs=inputs, document=document)
+
+
+def list_length(config: Mapping[str, Any]) -> int:
+    """How many items a node makes for each of its inputs, as its parameter `n` says. One that is no whole number is a word of
+    the type's own."""
+    count = config.get("n", 1)
+    return count if type(count) is int and count > 1 else 1
 
 
 def shared_axes(first: tuple[str, ...], second: tuple[str, ...]) -> int:

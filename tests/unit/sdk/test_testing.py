@@ -45,6 +45,14 @@ class After(Shout):
     after: str = ""
 
 
+class Late(Shout):
+    timeout: str = ""  # type: ignore[assignment]
+
+
+class Counted(Shout):
+    n: str = ""
+
+
 class Named(OfflineProvider):
     """The offline provider under a name of its own."""
 
@@ -130,6 +138,8 @@ def no_fields(config: Mapping[str, Any]) -> tuple[str, ...]:
         ({"name": "shout it"}, "its name is 'shout it'"),
         ({"config": Loose}, "takes any parameter"),
         ({"config": After}, "parameter `after`"),
+        ({"config": Late}, "parameter timeout takes other values"),
+        ({"config": Counted}, "parameter `n` is no int"),
         ({"rendered": ("txt",)}, "`rendered` names txt"),
         ({"expressions": ("times",)}, "`expressions` names times"),
         ({"waits": True}, "ask for a parameter choose"),

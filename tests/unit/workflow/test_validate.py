@@ -278,6 +278,12 @@ def test_what_cannot_be_stored_is_told_once(node, told):
     assert found[0].message.startswith(told)
 
 
+def test_what_call_takes_itself_is_told():
+    """A function's parameter of such a name cannot be passed on."""
+    (found,) = find_problems(document(("f", "call", {"function": lambda timeout: 1, "timeout": 5})))
+    assert "call() takes `timeout` itself" in found.hint
+
+
 def test_async_functions():
     """An async function passes; an async generator does not."""
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from xtyl_engine.errors import LimitExceeded, Problem
-from xtyl_engine.nodes.base import NodeType
+from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.workflow.analysis import Texts
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, show_value
@@ -30,11 +30,15 @@ def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> It
     """The problems of a node's config by itself."""
     wrong = {"function"} if kind.takes_function else set()
     try:
-        kind.config.model_validate(dict(node.config))
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        for detail in _faults(kind.config, node.config):
             if not _is_unrendered(detail, kind):
                 wrong.update(map(str, detail["loc"][:1]))
+                yield _reworded(node, kind, detail, suggestions)
+        # A type may take more, but the engine reads these itself.
+        of_every_node = {name: given for name, given in node.config.items() if name in NodeConfig.model_fields}
+        for detail in _faults(NodeConfig, of_every_node):
+            if str(detail["loc"][0]) not in wrong:
+                wrong.add(str(detail["loc"][0]))
                 yield _reworded(node, kind, detail, suggestions)
     except (TypeError, RecursionError) as error:
         yield _problem(node, f"its parameters cannot be read: {error}", "Use plain names and values.")
@@ -43,6 +47,14 @@ def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> It
     yield from _check_plain(node, kind, wrong)
     if kind.takes_function and callable(node.config.get("function")):
         yield from _check_function(node, suggestions)
+
+
+def _faults(config: type[NodeConfig], given: Mapping[str, Any]) -> Sequence[Any]:
+    try:
+        config.model_validate(dict(given))
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return ()
 
 
 def _check_provider(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
@@ -148,6 +160,8 @@ def _check_arguments(
             yield _problem(node, f"{name}() takes `{key}` by position only", "Remove the `/` from its signature.")
         elif key not in arguments:
             hint = f'Pass it to call(): {key}="{{{{ ... }}}}", or give it a default.'
+            if key == "after" or (key in node.kind.config.model_fields and key not in ("function", "arguments")):
+                hint = f"Give it another name or a default in the function: call() takes `{key}` itself."
             yield _problem(node, f"{name}() needs an argument `{key}`", hint)
 
 
