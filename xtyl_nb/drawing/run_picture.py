@@ -26,8 +26,8 @@ WASH = "background:#f5f7fa;background:var(--jp-layout-color2,#f5f7fa)"
 LINE = "1px solid rgba(125,137,154,0.4)"
 TRACK = "#c9d0da"
 SOFT = "opacity:.78"
-# The width of a notebook beside its file list: a wider picture is squeezed to it, as long as its cards stay readable.
-PAGE_WIDTH, LEAST_SQUEEZE = 840.0, 0.62
+# A picture is drawn as wide as its page lets it, at least this part of its full width: then its cards can still be read.
+LEAST_PART = 0.56
 # A card without room for images.
 LOW = 80
 THUMB_PIXELS = 96
@@ -84,20 +84,17 @@ def _as_of(id: str) -> str:
 
 
 def _stage(plan: Plan, folded: Fold, layout: Layout, nodes: dict[str, NodeOverview]) -> str:
-    left, branches, squeeze = MOST_THUMBS, layout.branches, squeezed(layout)
+    left, branches = MOST_THUMBS, layout.branches
     cards = []
     for id, members in folded.stacks.items():
         images = [uri for path in nodes[id].images[: min(4, left)] if (uri := thumbnail(path, THUMB_PIXELS))]
         left -= len(images)
         kind = card_kind(plan, members, branches.get(id))
         x, y = layout.places[id]
-        place = f"left:{x * squeeze:.0f}px;top:{y:.0f}px;width:{CARD_WIDTH * squeeze:.0f}px"
+        place = card_place(layout, x, y)
         cards.append(_card(plan, members, kind, nodes[id], place, images))
-    size = f"width:{layout.width * squeeze:.0f}px;height:{layout.height:.0f}px"
     image = wires_image(layout, "".join(_wire(wire, nodes) for wire in layout.wires))
-    return (
-        f'<div style="overflow:auto;{WASH}"><div style="position:relative;{size}">{image}{"".join(cards)}</div></div>'
-    )
+    return f'<div style="overflow:auto;{WASH}"><div style="{stage_place(layout)}">{image}{"".join(cards)}</div></div>'
 
 
 def _sheet(exhibits: Sequence[Exhibit]) -> str:
@@ -119,9 +116,17 @@ def _sheet(exhibits: Sequence[Exhibit]) -> str:
     return f'<div style="{place}">{figures}{more}</div>'
 
 
-def squeezed(layout: Layout) -> float:
-    """The factor by which a picture is drawn narrower than its layout."""
-    return min(1.0, max(LEAST_SQUEEZE, PAGE_WIDTH / layout.width))
+def stage_place(layout: Layout) -> str:
+    """The style of what holds a picture: it fits its page, which has the width of a notebook beside its file list, of marimo's
+    column, or of a telephone; one that would become too small to read is wider, and its page scrolls."""
+    least = f"min-width:{layout.width * LEAST_PART:.0f}px;max-width:{layout.width:.0f}px"
+    return f"position:relative;width:100%;{least};height:{layout.height:.0f}px"
+
+
+def card_place(layout: Layout, x: float, y: float) -> str:
+    """The style of a card's place: across it is a part of the picture's width."""
+    left, width = (f"{100 * length / layout.width:.2f}%" for length in (x, CARD_WIDTH))
+    return f"left:{left};top:{y:.0f}px;width:{width}"
 
 
 def wires_image(layout: Layout, wires: str) -> str:
@@ -129,7 +134,7 @@ def wires_image(layout: Layout, wires: str) -> str:
     width, height = f"{layout.width:.0f}", f"{layout.height:.0f}"
     box = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" preserveAspectRatio="none"'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{wires}</svg>'
-    place = f"position:absolute;left:0px;top:0px;max-width:none;width:{layout.width * squeezed(layout):.0f}px;height:{height}px"
+    place = f"position:absolute;left:0px;top:0px;max-width:none;width:100%;height:{height}px"
     source = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
     # Where styles are stripped, wires would stand alone and lead nowhere: there the image has no size.
     return f'<img alt="" width="0" height="0" src="{source}" style="{place}">'

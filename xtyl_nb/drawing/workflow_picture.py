@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document, Edge
 from xtyl_nb.drawing.cards import node_kind
-from xtyl_nb.drawing.layout import CARD_WIDTH, Card, Wire, arrange, rank_levels
-from xtyl_nb.drawing.run_picture import FONT, INK, PAPER, SOFT, WASH, one_line, squeezed, wires_image
+from xtyl_nb.drawing.layout import Card, Wire, arrange, rank_levels
+from xtyl_nb.drawing.run_picture import FONT, INK, PAPER, SOFT, WASH, card_place, one_line, stage_place, wires_image
 from xtyl_nb.drawing.words import COLOURS
 
 CARD_HEIGHT = 54.0
@@ -35,20 +35,18 @@ def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges
     levels = rank_levels((str(place) for place in range(len(document.nodes))), known)
     layout = arrange([Card(id=key, level=level, height=CARD_HEIGHT) for key, level in levels.items()], known)
     faulty = {keys[id] for id in faults if id in keys}
-    branches, squeeze = layout.branches, squeezed(layout)
+    branches = layout.branches
     cards = "".join(
         _card(
             node.id,
             node_kind(node.type, node.config, branches.get(str(place))),
-            (layout.places[str(place)][0] * squeeze, layout.places[str(place)][1]),
-            CARD_WIDTH * squeeze,
+            card_place(layout, *layout.places[str(place)]),
             faults.get(node.id),
         )
         for place, node in enumerate(document.nodes)
     )
     image = wires_image(layout, "".join(_wire(wire, faulty) for wire in layout.wires))
-    box = f"position:relative;width:{layout.width * squeeze:.0f}px;height:{layout.height:.0f}px"
-    stage = f'<div style="{box};{FONT};{INK};{WASH};border-radius:10px">{image}{cards}</div>'
+    stage = f'<div style="{stage_place(layout)};{FONT};{INK};{WASH};border-radius:10px">{image}{cards}</div>'
     return f'<div role="img" aria-label="workflow {one_line(document.name, 200)}">{stage}</div>'
 
 
@@ -59,10 +57,10 @@ def _wire(wire: Wire, faulty: set[str]) -> str:
     return f'<path d="{wire.path}" fill="none" stroke="{colour}" stroke-width="1.5"/><path d="{tip}" fill="{colour}"/>'
 
 
-def _card(id: str, kind: str, place: tuple[float, float], width: float, problem: Problem | None) -> str:
+def _card(id: str, kind: str, place: str, problem: Problem | None) -> str:
     colour = COLOURS["failed" if problem else "pending"]
     box = (
-        f"position:absolute;left:{place[0]:.0f}px;top:{place[1]:.0f}px;width:{width:.0f}px;height:{CARD_HEIGHT:.0f}px;"
+        f"position:absolute;{place};height:{CARD_HEIGHT:.0f}px;"
         f"box-sizing:border-box;overflow:hidden;padding:8px 10px;border:{2 if problem else 1}px solid {colour};"
         f"border-left:3px solid {colour};border-radius:8px;line-height:1.4;text-align:left;{PAPER}"
     )

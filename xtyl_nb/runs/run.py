@@ -286,6 +286,23 @@ class Run:
             yield from page.jobs
             start += len(page.jobs)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """The still picture, for pages that are no Jupyter notebooks; there `_ipython_display_` comes first."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _repr_html_(self) -> str:
+        from xtyl_nb.drawing.run_picture import MOST_EXHIBITS, run_html
+
+        overview = self.overview()
+        exhibits = self._exhibits(MOST_EXHIBITS + 1) if overview.state.is_terminal else []
+        return run_html(self._plan, overview, exhibits)
+
+    def _display_(self) -> Any:
+        """The live graph, for marimo, which asks for it by this name."""
+        from xtyl_nb.widget.widget import RunWidget
+
+        return RunWidget(self)
+
     def _ipython_display_(self) -> None:
         from xtyl_nb.notebook import cell_number, in_notebook
         from xtyl_nb.widget.display import show_line
