@@ -19,6 +19,7 @@ from xtyl_engine.queries.result_cache import cache_key
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.workflow.plan import Plan, PlanNode, head, iterate_items, shared_axes
+from xtyl_engine.workflow.templating.names import ROW
 from xtyl_engine.workflow.templating.render import rendered
 
 _UNKNOWN = object()
@@ -91,8 +92,9 @@ class _Look:
         kind = node.kind
         if kind.waits or kind.takes_function or any(value is _UNKNOWN for value in upstream.values()):
             return _UNKNOWN
+        row = self.rows[int(head(item, 1))]
         try:
-            config = configure(kind, rendered(kind, node.config, {**self.rows[int(head(item, 1))], **upstream}))
+            config = configure(kind, rendered(kind, node.config, {ROW: row, **row, **upstream}))
         except WorkflowException:
             return _UNKNOWN
         key = cache_key(kind, node, config, item, self.provider, self.variables)

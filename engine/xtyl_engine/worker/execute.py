@@ -40,6 +40,7 @@ from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
 from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.plan import Plan, PlanNode
+from xtyl_engine.workflow.templating.names import ROW
 from xtyl_engine.workflow.templating.render import rendered
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ class Executor:
             cancelled=lambda: self._is_cancelled(claim),
             log=log,
         )
-        return node, context, {**row, **upstream}
+        return node, context, {ROW: row, **row, **upstream}
 
     def _variables(self, claim: Claim) -> Mapping[str, str]:
         """The variables with which the job's provider is made: its kernel's, where it lent them."""

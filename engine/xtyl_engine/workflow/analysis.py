@@ -5,8 +5,8 @@ edges that references imply, the lists that each node runs over. Finds no proble
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.graph import find_loops, find_upstream, make_graph, order_nodes
 from xtyl_engine.workflow.plan import ROWS, list_length, shared_axes
-from xtyl_engine.workflow.templating.names import Use
+from xtyl_engine.workflow.templating.names import ROW, Use, of_row
 from xtyl_engine.workflow.templating.render import iterate_texts, read_names
 
 if TYPE_CHECKING:
@@ -138,14 +138,15 @@ class Survey:
         return found
 
 
-def survey(document: Document) -> Survey:
-    """Analyse a document, right or wrong."""
+def survey(document: Document, columns: Collection[str] = ()) -> Survey:
+    """Analyse a document, right or wrong, over a table that has these columns, as far as they are known."""
     nodes: dict[str, Node] = {}
     for node in document.nodes:
         nodes.setdefault(node.id, node)
     known = node_types()
     kinds = {id: node_type(node.type) for id, node in nodes.items() if node.type in known}
-    texts = {id: _read_texts(node, kinds.get(id)) for id, node in nodes.items()}
+    taken = {*nodes, *({ROW} & {*columns, *(document.inputs or ())})}
+    texts = {id: _read_texts(node, kinds.get(id), taken) for id, node in nodes.items()}
     return Survey(
         document=document, nodes=nodes, kinds=kinds, texts=texts, edges=_all_edges(document.edges, nodes, texts)
     )
@@ -162,14 +163,15 @@ def named(node: Node, parameter: str) -> str:
     return value if isinstance(value, str) and (parameter != "of" or node.kind.waits) else ""
 
 
-def _read_texts(node: Node, kind: NodeType | None) -> Texts:
+def _read_texts(node: Node, kind: NodeType | None, taken: Collection[str]) -> Texts:
     uses: dict[Use, None] = {}
     errors = []
     for parameter in kind.rendered if kind else ():
         try:
             for text in iterate_texts(node.config.get(parameter)):
                 try:
-                    uses.update(dict.fromkeys(read_names(text).uses))
+                    found = read_names(text).uses
+                    uses.update(dict.fromkeys(replace(use, path=of_row(use.path, taken)) for use in found))
                 except WorkflowException as error:
                     errors.append(error)
         except WorkflowException as error:

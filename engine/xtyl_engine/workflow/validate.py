@@ -42,8 +42,8 @@ def _examined(
 ) -> tuple[tuple[Problem, ...], Survey | None]:
     if unreadable := tuple(structure.check_size(document)):
         return unreadable, None
-    read = survey(document)
     given = None if columns is None and not defined else (*(columns or ()), *defined)
+    read = survey(document, given or ())
     found = _check_all(read, given, Suggestions())
     places = {show_name(node.id): place for place, node in reversed(list(enumerate(document.nodes)))}
     unique = dict.fromkeys(found)

@@ -10,10 +10,10 @@ from math import prod
 from xtyl_engine.errors import Problem, with_article
 from xtyl_engine.nodes.base import DECISION_FIELDS
 from xtyl_engine.workflow.analysis import MAX_AXES, NODE_PARAMETERS, Survey, named
-from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
+from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, spelled
 from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.plan import ROWS, shared_axes
-from xtyl_engine.workflow.templating.names import Path, Use
+from xtyl_engine.workflow.templating.names import ROW, Path, Use
 
 
 class References:
@@ -153,6 +153,9 @@ class References:
         name, reads_field = str(use.path[0]), any(isinstance(step, str) for step in use.path[1:])
         if use.optional or (name in self.known if self.known is not None else not reads_field):
             return None
+        if name == ROW:
+            hint = f'Name a column: `{{{{ {ROW}["product name"] }}}}`.'
+            return _problem("missing-column", node, f"`{ROW}` reads one column by its name, in quotes", hint)
         candidates = [*(self.known or ()), *self.survey.nodes]
         close = self.suggestions.closest(name, candidates)
         shown = show_name(name)
@@ -165,7 +168,8 @@ class References:
             otherwise = f'Write a node {shown} before it, or declare it: Workflow(name, inputs=["{shown}"]).'
             hint = f"Did you mean `{close}`?" if close else otherwise
             return _problem("unknown-reference", node, f"`{shown}` is no node and no input", hint)
-        hint = f"Did you mean `{close}`?" if close else f"Use one of the inputs: {list_names(self.known or ())}."
+        written = f"{{{{ {spelled(close)} }}}}" if close and spelled(close) != close else close
+        hint = f"Did you mean `{written}`?" if close else f"Use one of the inputs: {list_names(self.known or ())}."
         return _problem("missing-column", node, f"there is no column or input `{shown}`", hint)
 
 

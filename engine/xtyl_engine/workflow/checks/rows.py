@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xtyl_engine.errors import Problem, WorkflowException
 from xtyl_engine.values.artifacts import references
 from xtyl_engine.workflow.checks.wording import show_name, show_value, spelled
 from xtyl_engine.workflow.plan import Plan, PlanNode
-from xtyl_engine.workflow.templating.names import Path
+from xtyl_engine.workflow.templating.names import ROW, Path, of_row
 from xtyl_engine.workflow.templating.render import is_expression, iterate_texts, read_verbatim, render
 from xtyl_engine.workflow.templating.sandbox import METHODS
 from xtyl_engine.workflow.templating.verbatim import Verbatim
@@ -47,6 +47,7 @@ class Wording:
 def texts_of(plan: Plan) -> list[Wording]:
     """The texts of a plan. An argument of a function is the function's own business."""
     found = []
+    taken = {*plan.nodes, *({ROW} & set(plan.inputs))}
     for node in plan.nodes.values():
         kind = node.kind
         for parameter in () if kind.takes_function else kind.rendered:
@@ -55,6 +56,7 @@ def texts_of(plan: Plan) -> list[Wording]:
             for text in iterate_texts(node.config.get(parameter)):
                 if parameter in kind.texts or not is_expression(text):
                     verbatim = read_verbatim(text)
+                    verbatim = replace(verbatim, paths=tuple(of_row(path, taken) for path in verbatim.paths))
                     found.append(Wording(node=node, parameter=parameter, text=text, verbatim=verbatim))
     return found
 
@@ -78,7 +80,11 @@ def find_row_problems(
 
 
 def find_doubts(
-    plan: Plan, texts: Sequence[Wording], rows: Sequence[Mapping[str, Any]], labels: Sequence[Any], names: Collection[str]
+    plan: Plan,
+    texts: Sequence[Wording],
+    rows: Sequence[Mapping[str, Any]],
+    labels: Sequence[Any],
+    names: Collection[str],
 ) -> Iterator[str]:
     """What is probably not meant, each once: names that are not rendered, cells that are empty. `names` are all columns."""
     known = {*names, *plan.nodes}
@@ -131,7 +137,7 @@ def _odd_cells(
 def _told(text: Wording, row: Mapping[str, Any]) -> str:
     """What a row makes of a text, where the row alone decides it."""
     try:
-        told = render(text.text, {"row": row, **row})
+        told = render(text.text, {ROW: row, **row})
     except WorkflowException:
         return ""
     return f": {show_value(told)}" if isinstance(told, str) else ""

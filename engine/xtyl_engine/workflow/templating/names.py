@@ -4,7 +4,7 @@ are traced to what they stand for. Rendering is in `render`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ Path = tuple[str | int, ...]
 Scope = dict[str, Path | None]
 
 ANY = -1
+ROW = "row"
 ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Name, nodes.Const,
     nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair, nodes.Keyword, nodes.Getattr, nodes.Getitem, nodes.Slice,
@@ -61,6 +62,12 @@ def collect_uses(tree: nodes.Template) -> Names:
     """The names that Jinja reads. Raises jinja2's TemplateSyntaxError for a construct that is not allowed."""
     _check_allowed(tree)
     return Names(uses=tuple(dict.fromkeys(_body(tree.body, {}))))
+
+
+def of_row(path: Path, taken: Collection[str]) -> Path:
+    """The path without `row`, which reads a column of any name: `row["product name"]`. What is called so is itself."""
+    reads_column = path[0] == ROW and ROW not in taken and len(path) > 1 and isinstance(path[1], str)
+    return path[1:] if reads_column and path[1] not in taken else path
 
 
 def _check_allowed(tree: nodes.Template) -> None:
