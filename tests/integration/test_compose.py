@@ -31,7 +31,10 @@ from xtyl_engine.embedded.redis_server import find_server
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
-PASSWORDS = {name: secrets.token_hex(12) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "FLOWER_PASSWORD")}
+PASSWORDS = {name: secrets.token_hex(12) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD")}
+PASSWORDS["FLOWER_PASSWORD"] = f"{secrets.token_hex(6)},{secrets.token_hex(6)}"
+# The rest of the .env file.
+GIVEN = PASSWORDS | {"XTYL_FUNCTIONS": "html:*"}
 KINDS = {"threads", "prefork"}
 # Services that end by themselves, and whether Docker starts them again when they fail.
 ONCE = {"migrate": "on-failure", "restore": "no"}
@@ -45,10 +48,10 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
 
 
 def filled(text: str) -> str:
-    """A value as Compose reads it, with the passwords of a .env file."""
+    """A value as Compose reads it, with the values of a .env file."""
 
     def value(found: re.Match[str]) -> str:
-        return PASSWORDS.get(found[1], "" if ":?" in found[0] else found[2] or "")
+        return GIVEN.get(found[1], "" if ":?" in found[0] else found[2] or "")
 
     return _VARIABLE.sub(value, text).replace("$$", "$")
 
@@ -92,6 +95,7 @@ def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     broker, metrics, flower, api = free_port(), free_port(), free_port(), free_port()
     password = PASSWORDS["POSTGRES_PASSWORD"]
     (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "flower.py").write_text(filled(COMPOSE["configs"]["flower"]["content"]))
     return {
         f"postgresql://xtyl:{password}@postgres:5432/xtyl": postgres_url,
         "@redis:6379": f"@127.0.0.1:{broker}",
@@ -104,6 +108,7 @@ def moved(postgres_url: str, tmp_path: Path) -> dict[str, str]:
         "/var/lib/xtyl": str(tmp_path / "home"),
         "/var/backups/xtyl": str(tmp_path / "backups"),
         "valkey-server": str(find_server()),
+        "/etc/flower.py": str(tmp_path / "flower.py"),
     }
 
 
@@ -209,7 +214,7 @@ def test_the_services_run_a_workflow_together(
     port = moved["@redis:6379"].rpartition(":")[2]
     with ExitStack() as stack:
         broker = started("redis", moved, "--port", port, "--bind", "127.0.0.1")
-        stack.enter_context(running(broker, environment("redis", moved), tmp_path))
+        server = stack.enter_context(running(broker, environment("redis", moved), tmp_path))
         migrated = subprocess.run(
             started("migrate", moved), env=environment("migrate", moved), capture_output=True, text=True, check=True
         )
@@ -244,10 +249,18 @@ def test_the_services_run_a_workflow_together(
         for name in ("worker", "worker-heavy", "api"):
             check = [moved_to(word, moved) for word in SERVICES[name]["healthcheck"]["test"][1:]]
             subprocess.run(check, env=environment(name, moved), cwd=tmp_path, capture_output=True, check=True)
-        shown = [Path(f"/proc/{process.pid}/cmdline").read_bytes().decode() for process in processes]
+        shown = [Path(f"/proc/{process.pid}/cmdline").read_bytes().decode() for process in (server, *processes)]
         assert not [password for password in PASSWORDS.values() if any(password in line for line in shown)]
-        with pytest.raises(urllib.error.HTTPError, match="401"):
-            asked(flower, "workers", "wrong")
+        commands = [word for service in SERVICES.values() for word in service.get("command", [])]
+        assert not [word for word in commands if "PASSWORD}" in word or "PASSWORD:" in word]
+        for wrong in ("wrong", *PASSWORDS["FLOWER_PASSWORD"].split(",")):
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                asked(flower, "workers", wrong)
+        assert httpx.get(f"http://127.0.0.1:{flower}/metrics", trust_env=False).status_code == 401
+        told = httpx.get(
+            f"http://127.0.0.1:{flower}/metrics", auth=("flower", PASSWORDS["FLOWER_PASSWORD"]), trust_env=False
+        )
+        assert "flower_" in told.text
         check_backup(moved, elsewhere, run, tmp_path)
 
 
