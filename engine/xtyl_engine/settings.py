@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from errno import EACCES
 from pathlib import Path
+from stat import S_ISVTX
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -179,21 +180,38 @@ def prepare_home(settings: Settings) -> None:
     """Make the home folder and SQLite's database file, readable by their owner only. Raises SettingsError."""
     home = settings.home
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings.log_folder.mkdir(mode=0o700, exist_ok=True)
+        make_folder(home)
+        _check_private(home)
+        make_folder(settings.log_folder)
         if settings.database_url == f"sqlite:///{home}/xtyl.db":
             _make_private(home / "xtyl.db")
-        found = home.stat()
     except OSError as error:
+        said = f"the home folder {home} cannot be used: {error.strerror}"
+        raise SettingsError(said, hint="Set XTYL_HOME to a folder you can write to.") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lacks above it, for their owner only: `mkdir` leaves the latter to the umask."""
+    for each in (*reversed(folder.parents), folder):
+        if not each.is_dir():
+            each.mkdir(mode=0o700, exist_ok=True)
+
+
+def _check_private(home: Path) -> None:
+    """Refuse a home in which others may write, or which they may exchange for another. A list of rights shows in the group's."""
+    found = home.stat()
+    writers = "all users" if found.st_mode & 0o002 else "its group"
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise SettingsError(
-            f"the home folder {home} cannot be used: {error.strerror}",
-            hint="Set XTYL_HOME to a folder you can write to.",
-        ) from error
-    if found.st_uid != os.geteuid() or found.st_mode & 0o002:
-        raise SettingsError(
-            f"the home folder {home} belongs to another user or is writable by all users",
+            f"the home folder {home} belongs to another user or is writable by {writers}",
             hint=f"Make it yours (`chmod 700 {home}`) or set XTYL_HOME to another folder.",
         )
+    for folder in home.parents:
+        if (mode := folder.stat().st_mode) & 0o002 and not mode & S_ISVTX:
+            raise SettingsError(
+                f"all users may write in {folder}, and so put another folder in the place of the home folder {home}",
+                hint=f"End that (`chmod o-w {folder}`) or set XTYL_HOME to another folder.",
+            )
 
 
 def _make_private(path: Path) -> None:

@@ -23,7 +23,7 @@ from xtyl_engine.settings import Settings
 
 OTHER = """
 import sys
-if "xtyl_engine.embedded.supervisor" in sys.orig_argv or "celery" in sys.orig_argv:
+if "xtyl_engine.embedded.supervisor" in sys.orig_argv or "xtyl_engine.worker.begin" in sys.orig_argv:
     import xtyl_engine, xtyl_engine.database.head
     xtyl_engine.__version__ = "0.0.9"
     xtyl_engine.database.head.HEAD = {schema!r}

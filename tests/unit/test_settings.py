@@ -177,3 +177,37 @@ def test_a_home_anybody_can_write_to_is_refused(tmp_path):
     os.chmod(tmp_path, 0o777)
     with pytest.raises(SettingsError, match="belongs to another user or is writable by all users"):
         prepare_home(load_settings({"XTYL_HOME": str(tmp_path)}))
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o720, 0o2775])
+def test_a_home_its_group_can_write_to_is_refused(tmp_path, mode):
+    """It is refused before anything is made in it, and the error says how to mend it. A list of rights shows in these too."""
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(mode)
+    with pytest.raises(SettingsError, match="writable by its group") as caught:
+        prepare_home(load_settings({"XTYL_HOME": str(home)}))
+    assert f"chmod 700 {home}" in str(caught.value)
+    assert list(home.iterdir()) == []
+
+
+def test_a_home_that_all_may_exchange_is_refused(tmp_path):
+    """Above it all users may write, unless that folder keeps each one's files his own, as /tmp does."""
+    above = tmp_path / "above"
+    (above / "home").mkdir(parents=True, mode=0o700)
+    above.chmod(0o777)
+    settings = load_settings({"XTYL_HOME": str(above / "home")})
+    with pytest.raises(SettingsError, match="put another folder in the place of the home"):
+        prepare_home(settings)
+    above.chmod(0o1777)
+    prepare_home(settings)
+
+
+def test_folders_above_a_home_are_private(tmp_path):
+    """Those that are made on the way to it are its owner's alone, under a umask that forbids nothing."""
+    before = os.umask(0)
+    try:
+        prepare_home(load_settings({"XTYL_HOME": str(tmp_path / "deep" / "er" / "home")}))
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o077) for path in tmp_path.rglob("*")} == {"0o0"}

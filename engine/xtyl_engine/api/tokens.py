@@ -20,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from xtyl_engine.errors import BackendError, WorkflowException
+from xtyl_engine.settings import make_folder
 from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.locks import no_locks
 
@@ -136,7 +137,7 @@ class TokenFile:
         return not token.is_expired
 
     def _change(self, work: Callable[[list[Token]], list[Token]]) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         with _alone(self._path.with_name(f"{self._path.name}.lock")):
             tokens = list(_read(self._path)) if self._path.exists() else []
             _write(self._path, work(tokens))

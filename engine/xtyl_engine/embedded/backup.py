@@ -18,7 +18,7 @@ from xtyl_engine.database.retention.files import digest_of, files_in, missing
 from xtyl_engine.database.schema import revision
 from xtyl_engine.errors import BackendError
 from xtyl_engine.server_hints import SQLITE, remedy
-from xtyl_engine.settings import Settings, prepare_home
+from xtyl_engine.settings import Settings, make_folder, prepare_home
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.locks import holder, supervisor_lock
@@ -56,7 +56,7 @@ def back_up(settings: Settings, target: Path, earlier: Path | None = None) -> Co
         raise BackupError(
             f"the folder {target} is not empty", hint="Name a new folder: each backup needs one of its own."
         )
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(target)
     copied = target / _database_name(settings)
     # Files that the database refers to must be there whatever retention removes meanwhile. It removes old ones only, and those
     # are taken before the database is; newer ones after it.
@@ -160,7 +160,7 @@ def _copy_database(source: Path, target: Path) -> None:
 def _copy_files(source: Path, target: Path, earlier: Path | None = None, also_bytes: int = 0) -> None:
     """Give the files of a store a name in another one. A stored file never changes, so on the same disk a hard link is enough.
     The others are copied, if they and as many bytes more fit on the disk."""
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(target)
     stored = [path.relative_to(source) for path in files_in(source) if digest_of(path)]
     left = [name for name in stored if not _is_linked(name, source, target, earlier)]
     needed = also_bytes
@@ -183,7 +183,7 @@ def _is_linked(name: Path, source: Path, target: Path, earlier: Path | None) -> 
     made = target / name
     if made.exists():
         return True
-    made.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(made.parent)
     for store in (earlier / ARTIFACTS if earlier else None, source):
         with suppress(OSError):
             if store and (store / name).stat().st_size == (source / name).stat().st_size:
@@ -195,6 +195,7 @@ def _is_linked(name: Path, source: Path, target: Path, earlier: Path | None) -> 
 def _copy_whole(source: Path, target: Path) -> None:
     """Copy a file whole or not at all: half of one would pass for the file ever after."""
     partial = target.with_name(f".{target.name}.partial")
+    partial.touch(mode=0o600)
     shutil.copy2(source, partial)
     partial.replace(target)
 

@@ -19,6 +19,7 @@ from typing import NoReturn
 from xtyl_engine.checks import Check
 from xtyl_engine.embedded.backup import BackupError, Copied
 from xtyl_engine.errors import WorkflowException
+from xtyl_engine.settings import make_folder
 from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.locks import acquire, holder
 
@@ -148,7 +149,7 @@ def examine_backups(folder: Path, every: float) -> tuple[Check, ...]:
 def _take_charge(folder: Path) -> None:
     """Make this process the only one that keeps the folder."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         lock = acquire(folder / LOCK)
     except OSError as error:
         raise BackupError(

@@ -8,6 +8,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from xtyl_engine.settings import make_folder
+
 LARGEST = 5 * 1024 * 1024
 TAIL_LINES = 20
 CHUNK = 1024 * 1024
@@ -19,7 +21,7 @@ def open_log(path: Path) -> int:
         if path.stat().st_size > LARGEST:
             os.replace(path, _older(path))
     except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from xtyl_engine.errors import FunctionRejected, LimitExceeded
 from xtyl_engine.limits import MAX_FUNCTION_BYTES
+from xtyl_engine.settings import make_folder
 from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.plain import mend
 
@@ -81,7 +82,7 @@ def load_key(path: str | os.PathLike[str]) -> bytes:
     """The back end's signing key, made on first use with mode 0600; processes that race agree on one key."""
     path = Path(path)
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         # Another process may be first; then its key counts.
         with suppress(FileExistsError):
             write_atomically(path, secrets.token_bytes(KEY_BYTES), durable=True, only_new=True)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.failpoints import Point, failpoint
+from xtyl_engine.settings import make_folder
 from xtyl_engine.values.atomic_write import write_atomically
 from xtyl_engine.values.images import check_image, encode_png, open_image
 from xtyl_engine.values.thumbnails import scaled
@@ -259,6 +260,6 @@ def _freshen(path: Path) -> float | None:
 
 def _write_durably(path: Path, data: bytes) -> None:
     for folder in (path.parent.parent.parent, path.parent.parent, path.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
     write_atomically(path, data, durable=True, before_renaming=lambda: failpoint(Point.ARTIFACT_WRITTEN))
     failpoint(Point.ARTIFACT_KEPT)

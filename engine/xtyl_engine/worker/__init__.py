@@ -1,7 +1,7 @@
 """A worker process: Celery's task, slots that execute jobs, sweeps, a heartbeat, and a health check.
 
-`celery -A xtyl_engine.worker.task` runs it. Other rooms may use `command` for its command line, `first_claim` for whether it has
-worked, `health` for its check and `owners` for whether the process of an owner lives, and nothing else.
+`begin` begins it. Other rooms may use `command` for its command line, `first_claim` for whether it has worked, `health` for its
+check and `owners` for whether the process of an owner lives, and nothing else.
 """
 
 from typing import Any

@@ -19,8 +19,8 @@ LEAST_MEGABYTES = 256
 def worker_command(settings: Settings, *, is_watched: bool = False) -> list[str]:
     """The command line of a worker; its settings are in its environment. With `is_watched` it reports itself and its
     notifications to Celery's monitors, at three small messages for each, under a name that is unique on its host."""
-    # -P: a celery.py in the current folder must not shadow the real one.
-    start = [sys.executable, "-P", "-m", "celery", "-A", "xtyl_engine.worker.task", "worker"]
+    # -P: Python files in the current folder must shadow nothing. Nor does `begin` import from there, as Celery does for -A.
+    start = [sys.executable, "-P", "-m", "xtyl_engine.worker.begin", "worker"]
     pool = ["--pool", settings.pool, "--concurrency", str(settings.slots), "--loglevel", "INFO"]
     if settings.pool == PREFORK:
         # A process ends between two notifications, and so frees memory that users' functions leak.

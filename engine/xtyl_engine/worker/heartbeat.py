@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xtyl_engine.machine import boot_id
+from xtyl_engine.settings import make_folder
 from xtyl_engine.values.atomic_write import write_atomically
 
 FORGOTTEN_SECONDS = 86_400.0
@@ -28,7 +29,7 @@ class Heartbeat:
         self._boot = boot_id()
         self._swept = _now()
         with suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             _tidy(self._folder)
         self.note("beat")
 

@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from xtyl_engine.machine import boot_id, process_space, process_start
+from xtyl_engine.settings import make_folder
 from xtyl_engine.values.locks import acquire, acquire_again, holder, is_same_file
 
 log = logging.getLogger("xtyl")
@@ -86,7 +87,7 @@ class Owners:
         """Take this process's lock, to be let go by the kernel when it ends; False where that is not possible."""
         made = self._folder / f".{self._word}"
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             if (handle := acquire(made)) is not None:
                 os.write(handle, f"{self.pid} {process_start(self.pid)} {process_space()}".encode())
                 if self._handle is not None:

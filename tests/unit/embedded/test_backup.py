@@ -11,7 +11,9 @@ from servers import postgres_program
 from workbench import workbench
 from xtyl_engine.database.retention.files import files_in
 from xtyl_engine.embedded.backup import BackupError, back_up, restore
+from xtyl_engine.functions.packed_function import load_key
 from xtyl_engine.settings import Settings, load_settings, prepare_home
+from xtyl_engine.values.artifacts import ArtifactStore
 
 
 def home(folder: Path) -> Settings:
@@ -27,6 +29,22 @@ def test_a_home_that_was_never_used_is_copied_and_restored(tmp_path: Path) -> No
     done = restore(load_settings({"XTYL_HOME": str(tmp_path / "two")}), tmp_path / "copy")
     assert (done.files, done.missing) == (0, ())
     assert (tmp_path / "two" / "xtyl.db").is_file()
+
+
+def test_copies_are_private_under_any_umask(tmp_path: Path) -> None:
+    """Every file and folder of a home, of its backup and of what is restored, with the folders on the way there."""
+    before = os.umask(0)
+    try:
+        settings = home(tmp_path / "deep" / "one")
+        ArtifactStore(settings.artifacts_folder).save(b"x", "text/plain")
+        load_key(settings.key_file)
+        back_up(settings, tmp_path / "far" / "copy")
+        restore(load_settings({"XTYL_HOME": str(tmp_path / "other" / "two")}), tmp_path / "far" / "copy")
+    finally:
+        os.umask(before)
+    found = {path: path.stat().st_mode & 0o077 for path in tmp_path.rglob("*")}
+    assert {path.name for path in found} >= {"xtyl.db", "key", "artifacts"}
+    assert [path for path, mode in found.items() if mode] == []
 
 
 def test_a_file_that_stays_takes_no_room_again(tmp_path: Path) -> None:
