@@ -42,8 +42,9 @@ class Decisions:
         position = row_position if row is None else self.position(row)
         return item if item is not None or position is None else str(position)
 
-    def position(self, row: Any) -> int:
-        """The position of the row with this label. Raises FrameError unless there is exactly one."""
+    def position(self, row: Any, otherwise: str = "or row_position=") -> int:
+        """The position of the row with this label. Raises FrameError unless there is exactly one; `otherwise` says what else to
+        give."""
         from xtyl_nb.frames.inputs import same_label
 
         labels = [label for label, _ in self.backend.queries.rows(self.id)]
@@ -52,7 +53,7 @@ class Decisions:
             words = "no row" if not found else f"{len(found)} rows"
             shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
             raise FrameError(
-                f"{words} with the label {row!r}", hint=f"Give a label of this run ({shown}), or row_position=."
+                f"{words} with the label {row!r}", hint=f"Give a label of this run ({shown}), {otherwise}."
             )
         return found[0]
 
@@ -186,6 +187,9 @@ def reject(
     """
     place = self._decisions.place(node, row, row_position, item)
     words = written("reason", reason) or ""
+    if not words.strip():
+        hint = 'Say why, in a word: reason="off brand". It stands in the results of the rows that it ends.'
+        raise DecisionRefused("the reason is empty", hint=hint)
 
     def decide(item: str) -> None:
         self._backend.decide(self.id, "reject", node, item, reason=words, by=person())

@@ -143,7 +143,8 @@ def logs(self: Run, node: str | None = None, *, row: Any = None, item: str | int
 
 
 def _position(run: Run, row: Any, item: str | int | None) -> str:
-    position = str(0 if row is None else run._decisions.position(row))
+    advice = 'or name the job by its place in the table: item="1" is the second row'
+    position = str(0 if row is None else run._decisions.position(row, advice))
     if item is None:
         return position
     return f"{position}.{item}" if row is not None or isinstance(item, int) else item

@@ -295,6 +295,8 @@ class Workflow:
         )
 
     def _add(self, type: str, id: str, config: dict[str, Any], after: Iterable[str] | None) -> Workflow:
+        from xtyl_engine.values.foreign import unwrapped
+
         for what, given in (("id", id), ("type", type)):
             if not isinstance(given, str):
                 raise TypeError(f"a node's {what} is text, not {with_article(given.__class__.__name__)}")
@@ -303,7 +305,7 @@ class Workflow:
         after = None if after is None else tuple(after) if isinstance(after, Iterable) else (after,)
         if wrong := [each for each in after or () if not isinstance(each, str)]:
             raise TypeError(f"after is a list of ids, as text: after=[{wrong[0]!r}]")
-        node = Node(id=id, type=type, config=config)
+        node = Node(id=id, type=type, config={name: unwrapped(value) for name, value in config.items()})
         if after is None:
             after = self._after if self._joins or not self._reads_any(node) else ()
         edges = (

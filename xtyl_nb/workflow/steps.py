@@ -381,9 +381,13 @@ def _opened(type: str, config: dict[str, Any]) -> tuple[dict[str, Branch], bool]
 
 def _given(**config: Any) -> dict[str, Any]:
     """The parameters that differ from their defaults, so that a default gives the same document written out or omitted."""
+    from xtyl_engine.values.foreign import unwrapped
+
+    # A missing value of pandas is neither equal to a default nor unequal.
+    own = {name: unwrapped(value) for name, value in config.items()}
     return {
         name: value
-        for name, value in config.items()
+        for name, value in own.items()
         if value is not None and (name not in _DEFAULTS or value != _DEFAULTS[name])
     }
 

@@ -35,6 +35,20 @@ def is_missing(value: object) -> bool:
     return is_instance_of(value, "numpy", "datetime64") and value != value
 
 
+def unwrapped(value: Any) -> Any:
+    """A value with each scalar of numpy or pandas in it as Python's own; all else, also in lists and dicts, as it is."""
+    if type(value) is dict:
+        return {name: unwrapped(part) for name, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(unwrapped(part) for part in value)
+    if is_missing(value):
+        return None
+    if is_instance_of(value, "numpy", "generic") or is_instance_of(value, "pandas", "Timestamp"):
+        nearer = simpler(value)
+        return nearer if nearer is value or type(nearer) in (str, int, float, bool) else value
+    return value
+
+
 def simpler(value: Any) -> Any:
     """The value one step nearer to plain JSON; itself where there is no such step."""
     if isinstance(value, (date, time)):

@@ -416,3 +416,12 @@ def test_tells_causes_and_not_what_follows_from_them():
         starts=("a",),
     )  # fmt: skip
     assert only(by_hand).code == "workflow/unknown-type"
+
+
+def test_words_say_what_to_do_about_ids_and_verbs():
+    """An id that results use is to be another name, and a workflow without nodes may have lost what a verb returned."""
+    for id in ("choice", "status", "items"):
+        (problem,) = find_problems(document((id, "generate_copy", {"prompt": "x"})))
+        assert f"`my_{id}`" in problem.hint
+    (empty,) = find_problems(document())
+    assert "flow = flow.generate_copy" in empty.hint

@@ -27,7 +27,10 @@ def check_size(document: Document) -> Iterator[Problem]:
     """Problems that end the checks: a document with no nodes, or with far too many nodes or edges."""
     if not document.nodes:
         yield _problem(
-            "empty", None, "the workflow has no nodes", 'Add one, such as .generate_copy("headline", prompt=...).'
+            "empty",
+            None,
+            "the workflow has no nodes",
+            'Add one, and keep what the verb returns: flow = flow.generate_copy("headline", prompt=...).',
         )
     for count, most, what in ((len(document.nodes), MAX_NODES, "nodes"), (len(document.edges), MAX_EDGES, "edges")):
         if count > most:
@@ -53,6 +56,8 @@ def check_ids(document: Document) -> Iterator[Problem]:
     for node in document.nodes:
         if reason := _objection(node.id):
             hint = f"Use letters, digits and underscores, at most {MAX_ID_LENGTH}, such as `headline` or `hero_image`."
+            if node.id in RESULT_WORDS:
+                hint = f"Choose another, such as `my_{node.id}`: outputs or frames have a field of this name."
             yield _problem("bad-id", node.id, f"the id `{show_name(node.id)}` {reason}", hint)
         alike = unicodedata.normalize("NFKC", node.id).casefold()
         if node.id in exact:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import redis
 
@@ -141,6 +142,29 @@ def test_a_decision_that_never_comes_is_refused(bench: Workbench) -> None:
         run.approve("pick", choose=[0])
     with pytest.raises(xt.DecisionRefused, match="there is no review 'line'"):
         run.reject("line", reason="no")
+
+
+def test_a_rejection_has_a_reason(bench: Workbench) -> None:
+    """One without words is refused, says how to give one, and decides nothing."""
+    run = bench.done(FLOW, name="x")
+    for reason in ("", " \n"):
+        with pytest.raises(xt.DecisionRefused, match="the reason is empty") as refused:
+            run.reject("pick", reason=reason)
+        assert 'reason="' in str(refused.value.hint)
+    assert len(run.reviews()) == 2
+
+
+def test_a_job_of_a_label_that_occurs_twice_is_named_by_its_place(bench: Workbench) -> None:
+    """The error of `inspect` and `logs` names an argument that they take."""
+    run = bench.done(
+        xt.Workflow("twice").attach("kit", title="{{ name }}"), pd.DataFrame({"name": ["a", "b"]}, index=[7, 7])
+    )
+    for look in (run.inspect, run.logs):
+        with pytest.raises(xt.FrameError, match="2 rows with the label 7") as refused:
+            look("kit", row=7)
+        assert 'item="1" is the second row' in str(refused.value.hint)
+        assert "row_position" not in str(refused.value.hint)
+    assert run.inspect("kit", item="1").asked["assets"] == {"title": "b"}
 
 
 def test_a_run_without_reviews_has_nothing_to_decide(bench: Workbench) -> None:

@@ -8,6 +8,8 @@ import sys
 from fnmatch import fnmatch
 
 import networkx
+import numpy as np
+import pandas as pd
 import pytest
 
 from xtyl_engine.errors import WorkflowError
@@ -299,6 +301,27 @@ def test_no_document(source):
     with pytest.raises(WorkflowError) as caught:
         Workflow.from_json(source)
     assert caught.value.problems[0].code == "workflow/document"
+
+
+def test_scalars_of_numpy_and_pandas_are_numbers_and_texts():
+    """Wherever they stand in a workflow's parameters they make the document that Python's own make."""
+
+    def flow(whole, part, no, text, nothing):
+        return (
+            Workflow("numbers")
+            .generate_copy("line", prompt=text, n=whole, seed=whole, temperature=part, cache=no, max_tokens=nothing)
+            .generate_image("poster", prompt="x", seed=nothing, retry={"attempts": whole, "base_seconds": part})
+            .call("sized", max, key=[whole, {"part": part}], default=(no, nothing))
+            .node("attach", "kit", assets={"count": whole, "when": nothing})
+            .validate()
+        )
+
+    own = flow(2, 0.1, False, "{{ product }}", None)
+    for nothing in (pd.NA, pd.NaT, np.datetime64("NaT")):
+        given = flow(np.int64(2), np.float32(0.1), np.bool_(False), np.str_("{{ product }}"), nothing)
+        assert given.to_json() == own.to_json()
+    when = Workflow("when").attach("kit", day=pd.Timestamp("2026-05-01")).validate().to_json()
+    assert json.loads(when)["nodes"][0]["config"]["assets"] == {"day": "2026-05-01T00:00:00"}
 
 
 def test_repr():
