@@ -49,6 +49,7 @@ class ScopedExecution:
         self.job_page = partial(engine.job_details.page, id)
         self.states = partial(engine.queries.job_groups, id)
         self.rows = partial(listing.rows, id)
+        self.longest_row = partial(listing.longest_row, id)
         self.logs = partial(listing.logs, id)
         self.jobs = partial(listing.jobs, id)
         self.events = partial(listing.events, id)

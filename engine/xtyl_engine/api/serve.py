@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import resource
 import socket
+from contextlib import suppress
 
 import uvicorn
 
@@ -21,6 +23,9 @@ log = logging.getLogger("xtyl")
 END_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
 MOST_FILES = 65_536
+# Of glibc's malloc.h.
+MMAP_THRESHOLD, ARENA_MAX = -3, -8
+LARGE_BUFFER, ARENAS = 256 * 1024, 4
 
 
 class Server(uvicorn.Server):
@@ -40,6 +45,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     prepare_home(settings)
     keep_journal(settings)
     allow_many_files()
+    give_memory_back()
     service = Service(settings)
     service.engine.prepare()
     metrics = None
@@ -63,6 +69,15 @@ def serve(settings: Settings, host: str, port: int) -> None:
         timeout_graceful_shutdown=END_SECONDS,
     )
     Server(configuration, app.state.ours.hub).run()
+
+
+def give_memory_back() -> None:
+    """Let the C library give large buffers back to the system when they are freed: by itself it keeps those of up to 32 MB, in as
+    many places as there are threads."""
+    with suppress(OSError, AttributeError):
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(MMAP_THRESHOLD, LARGE_BUFFER)
+        set_option(ARENA_MAX, ARENAS)
 
 
 def allow_many_files() -> None:

@@ -1,5 +1,5 @@
-"""Two pools of threads for work that blocks, one for reads and one for longer work, so that neither an unreachable database nor
-a large submission delays the rest. Work that does not begin or end in time is answered with 503.
+"""Pools of threads for work that blocks: for reads, for longer work, for images, and for what is large, so that neither an
+unreachable database nor a large submission delays the rest. Work that does not begin or end in time is answered with 503.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from fastapi import Response
 
 from xtyl_engine.errors import BackendError, WorkflowException
-from xtyl_engine.queries.pages import Page
+from xtyl_engine.queries.pages import PAGE_CHARACTERS, Page
 from xtyl_engine.queries.wire import name_images, to_json
 
 T = TypeVar("T")
@@ -27,8 +27,8 @@ LARGE_BYTES = 1024 * 1024
 
 
 class ThreadPools:
-    """Two pools of threads with a deadline for each, and one thread for large bodies, so that only one of them at a time is in
-    memory as values."""
+    """Pools of threads with a deadline for each, and one thread for large bodies and rows, so that only one of them at a time is
+    in memory as values."""
 
     def __init__(self) -> None:
         self._looks = ThreadPoolExecutor(LOOKS, thread_name_prefix="xtyl-look")
@@ -40,13 +40,16 @@ class ThreadPools:
         """Answer with the result of a read, as JSON."""
         return await self.run(lambda: respond(work(), 200, headers))
 
-    async def page(self, name: str, read: Callable[[], Page[Any]]) -> Response:
-        """Answer with the page that a read returns, its items under this name."""
+    async def page(self, name: str, read: Callable[[], Page[Any]], longest: int = 0) -> Response:
+        """Answer with the page that a read returns, its items under this name. Pages with items of up to a body's size are made
+        one at a time."""
 
         def listed() -> dict[str, Any]:
             page = read()
             return {name: to_json([name_images(each) for each in page.items]), "next": page.next}
 
+        if longest > PAGE_CHARACTERS:
+            return await self.work(lambda: respond(listed()), longest)
         return await self.look(listed)
 
     async def run(self, work: Callable[[], T]) -> T:

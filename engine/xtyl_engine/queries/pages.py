@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Text, and_, null, or_, select, tuple_
+from sqlalchemy import Text, and_, func, null, or_, select, tuple_
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
@@ -65,6 +65,8 @@ _ROWS = (
     .order_by(rows.c.position)
     .limit(sql.B("limit"))
 )
+_READ = _ROWS.subquery()
+_LONGEST = select(func.max(func.length(_READ.c["values"])))
 # Of all jobs, of those of a node, of those at an item and under it, or both.
 _LOGS = {
     (by_node, by_item): select(_L.job_id, _J.node, _J.item, _L.number, _A.outcome, _L.text, _L.done, _L.of)
@@ -169,6 +171,13 @@ class Listing:
             place=lambda last: {"after": last[0]},
         )
         return Page(items=tuple(row for _, row in found.items), next=found.next)
+
+    def longest_row(self, execution_id: str, *, after: str | None, limit: int) -> int:
+        """The characters of the longest row that `rows` would read: as long as a body, at most. Raises CursorRefused."""
+        at = {"execution_id": execution_id, "after": number(after, -1), "limit": limit}
+        with self._database.read() as transaction:
+            found = transaction.row(_LONGEST, at)
+        return int(found[0] or 0) if found else 0
 
     def events(self, execution_id: str, *, after: str | None, limit: int) -> Page[Event]:
         """The events in order; the cursor is the number of the last one. Raises CursorRefused."""

@@ -39,7 +39,9 @@ async def plan(id: Id, caller: Reader, app: State) -> Response:
 @router.get("/rows", responses=answers(Rows))
 async def rows(id: Id, caller: Reader, app: State, after: After = None, limit: Limit = 100) -> Response:
     """The rows of the execution."""
-    return await app.pools.page("rows", lambda: app.service.reader.of(caller.scope, id).rows(after=after, limit=limit))
+    found = await app.pools.run(lambda: app.service.reader.of(caller.scope, id))
+    size = await app.pools.run(lambda: found.longest_row(after=after, limit=limit))
+    return await app.pools.page("rows", lambda: found.rows(after=after, limit=limit), size)
 
 
 @router.get("/states", responses=answers(States))
