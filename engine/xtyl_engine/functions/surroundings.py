@@ -19,11 +19,13 @@ from xtyl_engine.errors import FunctionRejected
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """The path of an interpreter, its working folder, and its `sys.path`, each absolute."""
+    """The path of an interpreter, its working folder, and its `sys.path`, each absolute; and what its new files do not allow,
+    None where an earlier release stored nothing of it."""
 
     python: str
     folder: str
     path: tuple[str, ...]
+    umask: int | None = None
 
     @classmethod
     def of_this_process(cls) -> Self:
@@ -37,7 +39,7 @@ class Surroundings:
             ) from error
         # An empty entry is the working folder; what is no text, Python passes by.
         path = tuple(os.path.abspath(each) for each in sys.path if isinstance(each, str))
-        return cls(python=sys.executable, folder=folder, path=path)
+        return cls(python=sys.executable, folder=folder, path=path, umask=_umask())
 
     def signed(self, key: bytes, execution_id: str) -> str:
         """As they are stored with this run: ASCII, whatever bytes are in a path."""
@@ -50,7 +52,8 @@ class Surroundings:
             found = json.loads(text)
             signature = str(found.pop("signature"))
             if hmac.compare_digest(signature.encode(), _sign(key, execution_id, found).encode()):
-                return cls(python=found["python"], folder=found["folder"], path=tuple(found["path"]))
+                path, umask = tuple(found["path"]), found.get("umask")
+                return cls(python=found["python"], folder=found["folder"], path=path, umask=umask)
         except (ValueError, TypeError, KeyError, AttributeError):
             pass
         raise FunctionRejected(
@@ -70,6 +73,13 @@ class Surroundings:
                 f"the folder of the notebook that started this run is gone: {self.folder}",
                 hint="Put it back, then `run.retry()`; or run the workflow anew from a folder that is there.",
             )
+
+
+def _umask() -> int:
+    """This process's. Nothing but a change of it says what it is, and a file that a thread makes meanwhile is private."""
+    now = os.umask(0o077)
+    os.umask(now)
+    return now
 
 
 def _sign(key: bytes, execution_id: str, facts: Mapping[str, Any]) -> str:

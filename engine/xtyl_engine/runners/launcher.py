@@ -148,7 +148,7 @@ def _launch(wire: RunnerLine, begin: Message) -> None:
 
 
 def _surround(begin: Message) -> None:
-    """Take the run's variables, import path and folder."""
+    """Take the run's variables, import path, folder and umask."""
     variables = begin.get("variables")
     if variables is not None:
         os.environ.clear()
@@ -159,6 +159,8 @@ def _surround(begin: Message) -> None:
         sys.path[:] = path
     if (folder := begin.get("folder")) is not None:
         os.chdir(folder)
+    if (umask := begin.get("umask")) is not None:
+        os.umask(umask)
     # Functions of a notebook name this module as theirs; what the launcher itself is does not concern them.
     sys.modules["__main__"] = types.ModuleType("__main__")
 

@@ -31,12 +31,13 @@ class LauncherGone(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """What the launcher of a run begins with: where its functions run, and the functions, verified. `folder` is None for an empty
-    one of its own, `path` and `variables` None for the worker's. Functions that are
+    one of its own, `path`, `umask` and `variables` None for the worker's. Functions that are
     `refused` raise that error when they are called."""
 
     python: str
     folder: str | None = None
     path: tuple[str, ...] | None = None
+    umask: int | None = None
     variables: Mapping[str, str] | None = None
     artifacts: str
     patience: float = 0.0
@@ -48,7 +49,7 @@ class Preparation:
         """What its launcher holds: where this is equal, runs may share one. Whether they may is known once it is loaded."""
         functions = frozenset((each.digest, each.name, each.python, sha256(each.blob).digest()) for each in self.packed)
         variables = None if self.variables is None else frozenset(self.variables.items())
-        facts = self.python, self.folder, self.path, variables, self.artifacts, self.patience
+        facts = self.python, self.folder, self.path, self.umask, variables, self.artifacts, self.patience
         return *facts, functions, frozenset(self.references)
 
 

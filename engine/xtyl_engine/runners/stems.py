@@ -72,6 +72,7 @@ class Stem:
         begin = {
             "folder": preparation.folder or scratch,
             "path": preparation.path,
+            "umask": preparation.umask,
             "variables": _plain(preparation.variables),
             "artifacts": preparation.artifacts,
             "patience": preparation.patience,

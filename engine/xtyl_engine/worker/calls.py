@@ -156,6 +156,7 @@ class FunctionCalls:
             python=surroundings.python if surroundings else sys.executable,
             folder=surroundings.folder if surroundings else None,
             path=surroundings.path if surroundings else None,
+            umask=surroundings.umask if surroundings else None,
             variables=variables,
             artifacts=str(self.store.folder),
             patience=self.store.patience_seconds,

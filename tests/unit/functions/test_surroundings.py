@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import sys
@@ -27,7 +28,7 @@ def test_they_are_absolute(tmp_path, monkeypatch):
 
 def test_they_come_back_as_stored():
     """Text of ASCII holds them, whatever bytes are in a path."""
-    given = Surroundings(python="/p", folder="/é/\udcff", path=("/\udcff", "/b"))
+    given = Surroundings(python="/p", folder="/é/\udcff", path=("/\udcff", "/b"), umask=0o027)
     stored = given.signed(KEY, "run")
     assert stored.isascii()
     assert Surroundings.verified(stored, KEY, "run") == given
@@ -51,6 +52,20 @@ def test_what_was_not_signed_is_refused(change):
     stored = json.loads(Surroundings(python="/p", folder="/", path=()).signed(KEY, "run"))
     with pytest.raises(FunctionRejected, match="was not stored for this run with this project's key"):
         Surroundings.verified(json.dumps(change(stored)), KEY, "run")
+
+
+def test_the_umask_is_taken_and_left_as_it_is():
+    """It is this process's; what an earlier release stored has none."""
+    before = os.umask(0o027)
+    try:
+        assert Surroundings.of_this_process().umask == 0o027
+        assert os.umask(before) == 0o027
+    finally:
+        os.umask(before)
+    facts = {"python": "/p", "folder": "/", "path": []}
+    said = json.dumps(["surroundings", "run", facts], sort_keys=True).encode()
+    stored = json.dumps({**facts, "signature": hmac.new(KEY, said, "sha256").hexdigest()})
+    assert Surroundings.verified(stored, KEY, "run").umask is None
 
 
 def test_a_signature_is_for_one_run_and_one_key():

@@ -53,6 +53,7 @@ class Caller:
         preparation = Preparation(
             python=sys.executable,
             path=given.pop("path", None),
+            umask=given.pop("umask", None),
             artifacts=str(self._folder),
             packed=tuple(packed),
             references=(key,) if isinstance(function, str) else (),
@@ -141,6 +142,19 @@ def test_child_processes_find_functions_of_a_cell(caller: Caller, monkeypatch: p
     monkeypatch.setitem(sys.modules, "__main__", cell)
     exec(POOLED, vars(cell))
     assert caller.call(cell.pooled)[0] == caller.call(cell.pooled)[0] == b'{"value":9}'
+
+
+def test_a_file_is_as_open_as_one_of_the_kernel(caller: Caller, tmp_path: Path) -> None:
+    """A function makes it with the umask of its run, also after a call that changed it."""
+    folder = str(tmp_path)
+
+    def write(name: str) -> int:
+        Path(folder, name).touch()
+        os.umask(0)
+        return Path(folder, name).stat().st_mode & 0o777
+
+    for name in ("first", "second"):
+        assert caller.call(write, umask=0o027, arguments={"name": name})[0] == b'{"value":416}'
 
 
 def test_a_time_limit_ends_the_process(caller: Caller, tmp_path: Path) -> None:
