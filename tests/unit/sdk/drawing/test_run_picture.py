@@ -15,6 +15,7 @@ from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_nb.drawing.run_picture import Exhibit, clock, lasted, run_html
 from xtyl_nb.drawing.workflow_picture import workflow_html
+from xtyl_nb.widget.state import describe
 
 HOSTILE = "<script>alert(1)</script>\" onload='x' &amp; \x00\x1b"
 
@@ -121,6 +122,14 @@ def test_a_run_shows_state_counts_times_and_errors() -> None:
         "0:41",
     ):
         assert words in page.text
+
+
+def test_a_card_counts_texts_that_were_cut() -> None:
+    """The number stands before the latest text, drawn as a picture and sent to the widget."""
+    plan = summer_plan()
+    overview = overview_of(plan, nodes={"headline": node_overview(completed=6, text="Light that", cut=3)})
+    assert "3 cut at max_tokens · Light that" in Page(run_html(plan, overview)).text
+    assert "3 cut at max_tokens · Light that" in str(describe(overview))
 
 
 def test_hostile_texts_stay_texts(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_single_values_are_one_row(bench: Workbench, row: Any) -> None:
 def test_whole_numbers_of_other_libraries_stay_whole(bench: Workbench) -> None:
     """A missing value beside them makes no fractions of them."""
     table = pl.DataFrame({"name": ["ann", "bo"], "count": [3, None]})
-    run = bench.done(xt.Workflow("count").attach("kit", title="{{ name }} {{ count }}"), table)
+    run = bench.done(xt.Workflow("count").attach("kit", title="{{ name }} {% if count %}{{ count }}{% endif %}"), table)
     assert list(run.frame()["kit"]) == ["ann 3", "bo "]
 
 
