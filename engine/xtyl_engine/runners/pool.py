@@ -58,7 +58,9 @@ class Runners:
         """Have a call made: its output as JSON, and its number of items. Raises the function's error, NodeTimeout, CallStopped,
         or RunnerDied."""
         with self._changing:
-            place = self._places.setdefault(order.run, RunPlace())
+            place = self._places.get(order.run)
+            if place is None:
+                place = self._places[order.run] = RunPlace()
             place.calls += 1
         try:
             return self._made(order, place)

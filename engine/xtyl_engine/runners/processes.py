@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 PROCESSES = Path("/proc")
@@ -31,7 +32,13 @@ def end_with_parent() -> None:
 def _control(option: int, value: int) -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+            _libc().prctl(option, value, 0, 0, 0)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    """Found once, by a launcher: each process that it forks needs it at once."""
+    return ctypes.CDLL(None)
 
 
 def kill_all_of(pid: int, *, itself: bool = True) -> None:

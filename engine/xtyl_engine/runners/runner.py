@@ -35,6 +35,8 @@ MOST_FRAMES = 50
 MOST_CAUSES = 5
 # The kernel, short of memory, ends a runner rather than a launcher or the worker.
 _FIRST_TO_GO = "500"
+# `signal.getsignal` makes an enum of each answer, which takes as long as all the rest of putting back.
+_getsignal: Callable[[int], Any] = vars(signal)["_signal"].getsignal
 _SYSTEMS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGCHLD)
 _DEFAULTS: dict[signal.Signals, Any] = {
     **dict.fromkeys(_SYSTEMS, signal.SIG_DFL),
@@ -69,8 +71,9 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
         with warnings.catch_warnings():
             answer, body = _answer(message, blob, functions, store, hide)
         reporter.end()
-        computed, memory_more = sum(os.times()[:4]), _most_memory() - memory
-        wire.send(answer | {"left": streams.end(), "computed": computed, "memory": memory_more}, body)
+        answer["left"] = streams.end()
+        answer["computed"], answer["memory"] = sum(os.times()[:4]), _most_memory() - memory
+        wire.send(answer, body)
         put_back()
 
 
@@ -158,7 +161,7 @@ def kept(streams: PrintStreams) -> Callable[[], None]:
         socket.setdefaulttimeout(None)
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in _DEFAULTS.items():
-            if signal.getsignal(number) is not handler:
+            if _getsignal(number) != handler:
                 signal.signal(number, handler)
         _close_figures()
 

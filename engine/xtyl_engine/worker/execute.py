@@ -234,7 +234,7 @@ class Executor:
             return Released(claim=claim, because="released")
         work = kind.run
         failpoint(Point.EFFECT_BEFORE)
-        if kind.runs_apart:
+        if kind.runs_apart and config.timeout is not None:
             context = replace(context, call=partial(self._calls.call, claim, config.timeout))
         seconds = None if kind.runs_apart else config.timeout
         done = work(config, context) if seconds is None else self._within(seconds, work, config, context)
