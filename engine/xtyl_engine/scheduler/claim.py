@@ -19,6 +19,9 @@ from xtyl_engine.scheduler.routing import Route
 from xtyl_engine.states import ExecutionState
 
 PEEK = 16
+# So many jobs a slot may have at a time, if each is over almost at once.
+HANDFUL = 8
+Quick = Callable[[str], bool]
 OPEN_TO_CLAIMS = (ExecutionState.PENDING, ExecutionState.RUNNING)
 
 
@@ -46,8 +49,10 @@ class Claimant:
     at_work: Callable[[], AtWork]
 
 
-def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claimant) -> Grant:
-    """Claim up to `want` ready jobs."""
+def claim_jobs(
+    locked: LockedExecution, gate: Gate, want: int, claimant: Claimant, spare: int = 0, is_quick: Quick | None = None
+) -> Grant:
+    """Claim up to `want` ready jobs, and up to `spare` more if all of them are of nodes that are quick."""
     room = _room(locked, want)
     if room <= 0:
         return Grant()
@@ -57,6 +62,8 @@ def claim_jobs(locked: LockedExecution, gate: Gate, want: int, claimant: Claiman
     found = locked.transaction.rows(READY_OPEN if asked_for["shut"] else sql.READY, asked_for)
     admitted = claimant.isolation.admitted(locked, claimant.owner, claimant.at_work, found)
     taken = _admitted(admitted, gate, want)
+    if is_quick is not None and len(taken) == want and locked.max_parallel is None:
+        taken = _with_spare(admitted, taken, gate, spare, is_quick)
     if taken:
         locked.make("start")
         if claimant.isolation.is_alone:
@@ -102,6 +109,15 @@ def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple
         if output is not None or gate.admit(node):
             taken.append(row)
     return taken
+
+
+def _with_spare(
+    found: list[tuple[Any, ...]], taken: list[tuple[Any, ...]], gate: Gate, spare: int, is_quick: Quick
+) -> list[tuple[Any, ...]]:
+    """The jobs that are taken, and those after them that slots may have besides; none that needs a permit."""
+    ids = {row[0] for row in taken}
+    both = taken + [row for row in found if row[0] not in ids][:spare]
+    return both if all(row[1] not in gate.keys and is_quick(row[1]) for row in both) else taken
 
 
 def _claims(

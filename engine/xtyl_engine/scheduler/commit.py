@@ -18,7 +18,7 @@ from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.machine import since_boot
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.apply_outcomes import accept, mine
-from xtyl_engine.scheduler.claim import OPEN_TO_CLAIMS, Claimant, Grant, claim_jobs, is_ready_elsewhere
+from xtyl_engine.scheduler.claim import HANDFUL, OPEN_TO_CLAIMS, Claimant, Grant, Quick, claim_jobs, is_ready_elsewhere
 from xtyl_engine.scheduler.isolation import AtWork, Isolation
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Completed, Failed, Failure, Outcome, Waiting
@@ -35,6 +35,7 @@ class _Request:
     outcomes: Sequence[Outcome]
     execution_id: str
     want: int
+    is_quick: Quick | None = None
     grant: Grant | None = None
     error: BaseException | None = None
 
@@ -55,10 +56,11 @@ class Recorder:
     _queue: deque[_Request] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def record(self, outcomes: Sequence[Outcome], execution_id: str, want: int) -> Grant:
-        """Commit outcomes and claim up to `want` ready jobs of the execution. Raises BackendError when the database
+    def record(self, outcomes: Sequence[Outcome], execution_id: str, want: int, is_quick: Quick | None = None) -> Grant:
+        """Commit outcomes and claim up to `want` ready jobs of the execution; several more where `is_quick` says of their nodes
+        that each job is over almost at once. Raises BackendError when the database
         cannot be reached for a long while; the outcomes may be handed in again."""
-        request = _Request(outcomes, execution_id, want)
+        request = _Request(outcomes, execution_id, want, is_quick)
         self._queue.append(request)
         with self._lock:
             if request.grant is None and request.error is None:
@@ -216,11 +218,14 @@ class Recorder:
             if not asking:
                 continue
             want = sum(requests[place].want for place in asking)
-            grant = claim_jobs(locked, permits.gate(id), want, claimant)
+            # Where one slot asks alone: together slots share a commit anyway.
+            (first, *others) = (requests[place] for place in asking)
+            spare = 0 if others else HANDFUL - 1
+            grant = claim_jobs(locked, permits.gate(id), want, claimant, spare, first.is_quick)
             failpoint(Point.CLAIM_WRITTEN)
             queue = deque(grant.claims)
             for place in asking:
-                granted = tuple(queue.popleft() for _ in range(min(requests[place].want, len(queue))))
+                granted = tuple(queue.popleft() for _ in range(min(requests[place].want + spare, len(queue))))
                 grants[place] = Grant(granted, grant.more, grant.wait_seconds)
         return grants
 

@@ -158,16 +158,21 @@ class Executor:
         plan = self.plans.known(claim.template_id)
         return plan.nodes[claim.node].type if plan else ""
 
-    def pace_key(self, claim: Claim) -> str:
-        """Jobs with the same key should take about the same time: one type, and for calls one function."""
-        plan = self.plans.known(claim.template_id)
+    def pace_key(self, template_id: str, name: str) -> str:
+        """Jobs of nodes with the same key should take about the same time: one type, and for calls one function."""
+        plan = self.plans.known(template_id)
         if plan is None:
             return ""
-        node = plan.nodes[claim.node]
+        node = plan.nodes[name]
         function = node.config.get("function")
         if function is not None:
             return f"{node.type} {sorted(function.items()) if isinstance(function, Mapping) else function}"
         return f"{node.type} {node.config.get('provider')} {node.config.get('model')}"
+
+    def runs_apart(self, template_id: str, name: str) -> bool:
+        """Whether a node's work is done in another process; False while its plan is not loaded here."""
+        plan = self.plans.known(template_id)
+        return plan is not None and plan.nodes[name].kind.runs_apart
 
     def _read(self, claim: Claim) -> tuple[PlanNode, Context, dict[str, Any]]:
         plan = self.plans.known(claim.template_id) or self._load(claim)

@@ -9,14 +9,15 @@ import logging
 import threading
 import time
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from xtyl_engine.database.connection import may_pass
 from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
-from xtyl_engine.scheduler.claim import Grant
+from xtyl_engine.scheduler.claim import Grant, Quick
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.isolation import AtWork
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
@@ -28,6 +29,8 @@ from xtyl_engine.worker.timer import Alarm
 
 log = logging.getLogger("xtyl")
 QUICK_SECONDS = 0.002
+# For so long a slot goes on with claims that it has, until it records; later they are given back.
+HANDFUL_SECONDS, LATE_SECONDS = 0.005, 0.5
 # Each run brings functions of its own, and with them their paces.
 REMEMBERED_PACES = 4096
 FORGET_NOTIFICATION_SECONDS = 1.0
@@ -57,6 +60,15 @@ def deal(lacking: Mapping[str, int], count: int, last: str) -> list[str]:
 
 
 @dataclass(eq=False)
+class Handful:
+    """Claims that a slot executes one after the other, and the outcomes that it has not recorded yet."""
+
+    began: float
+    left: deque[Claim]
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+@dataclass(eq=False)
 class Slots:
     """The slots of one process, `count` of them. `notify` asks all workers of this kind for a slot for an execution,
     `forward` asks the workers that claim the other node types; `others` counts the free slots of sibling processes;
@@ -77,6 +89,7 @@ class Slots:
     # Executions that may start something and have no slot here, in the order of their turns.
     _waiting: dict[str, None] = field(default_factory=dict)
     _held: dict[tuple[int, int], Claim] = field(default_factory=dict)
+    _handfuls: set[Handful] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _served: str = ""
     _has_claimed: bool = False
@@ -199,22 +212,28 @@ class Slots:
     def _work(self, execution_id: str) -> int:
         deadline = time.monotonic() + self.slice_seconds
         outcomes: list[Outcome] = []
-        done, want = 0, int(not self.closing)
+        left: tuple[Claim, ...] = ()
+        done, is_quick = 0, None
         while True:
-            grant = self._record(outcomes, execution_id, want)
+            grant = self._record(outcomes, execution_id, int(not self.closing and not left), is_quick)
             self._forward(grant, execution_id)
-            if not grant.claims:
+            claims = left or grant.claims
+            if not claims:
                 if grant.wait_seconds is not None:
                     self._alarm.set(execution_id, grant.wait_seconds)
                 self._pass_on()
                 return done
             # Python runs one thread at a time, so for quick jobs more slots would only compete for the interpreter. If one
             # turns out slow, the next sweep asks for more slots.
-            if grant.more and not all(self._is_quick(claim) for claim in grant.claims):
+            are_quick = all(self._is_quick(claim.template_id, claim.node) for claim in claims)
+            if grant.more and not are_quick:
                 self.ask(execution_id, grant.more)
-            outcomes = self._execute_all(grant.claims)
+            is_quick = partial(self._is_quick_call, claims[0].template_id) if are_quick else None
+            outcomes, left = self._execute_all(claims)
             done += len(outcomes)
-            if self.closing or time.monotonic() > deadline:
+            if self.closing:
+                outcomes += [Released(claim=claim, because="released") for claim in left]
+            if self.closing or (time.monotonic() > deadline and not left):
                 self._forward(self._record(outcomes, execution_id, 0), execution_id)
                 self._pass_on(execution_id)
                 return done
@@ -223,12 +242,12 @@ class Slots:
         if grant.elsewhere:
             self.forward(execution_id)
 
-    def _record(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
+    def _record(self, outcomes: list[Outcome], execution_id: str, want: int, is_quick: Quick | None = None) -> Grant:
         """Record outcomes, and update the held claims: the sweeper renews the leases of these and no others."""
         granted: tuple[Claim, ...] = ()
         began = time.monotonic()
         try:
-            grant = self._insist(outcomes, execution_id, want)
+            grant = self._insist(outcomes, execution_id, want, is_quick)
             granted = grant.claims
             if outcomes:
                 self.meter.recorded(execution_id, len(outcomes), time.monotonic() - began)
@@ -243,13 +262,13 @@ class Slots:
         failpoint(Point.CLAIM_COMMITTED)
         return grant
 
-    def _insist(self, outcomes: list[Outcome], execution_id: str, want: int) -> Grant:
+    def _insist(self, outcomes: list[Outcome], execution_id: str, want: int, is_quick: Quick | None) -> Grant:
         """Commit, and keep trying while the database is away or its disk full: results are paid for. A database that refuses
         everything, and not only for the moment, is tried for a minute only: it blocks the slot."""
         began = time.monotonic()
         while True:
             try:
-                return self.recorder.record(outcomes, execution_id, want)
+                return self.recorder.record(outcomes, execution_id, want, is_quick)
             except BackendError as error:
                 patience = HOLD_SECONDS if may_pass(error) else HOLD_ODD_SECONDS
                 if not outcomes or time.monotonic() > began + patience:
@@ -258,15 +277,49 @@ class Slots:
             time.sleep(RECORD_AGAIN_SECONDS)
             self.meter.held_up("database", RECORD_AGAIN_SECONDS)
 
-    def _execute_all(self, claims: tuple[Claim, ...]) -> list[Outcome]:
+    def _execute_all(self, claims: tuple[Claim, ...]) -> tuple[list[Outcome], tuple[Claim, ...]]:
+        """Execute claims, while that is as quick as they are said to be; the outcomes, and the claims that are left."""
+        handful = Handful(time.monotonic(), deque(claims))
+        with self._lock:
+            self._handfuls.add(handful)
         try:
-            return [self._execute(claim) for claim in claims]
+            while (claim := self._next(handful)) is not None:
+                outcome = self._execute(claim)
+                with self._lock:
+                    handful.outcomes.append(outcome)
         except BaseException:
             # Their outcomes will never be recorded: stop renewing their leases, so that other workers take the jobs.
             with self._lock:
                 for claim in claims:
                     self._held.pop(claim.attempt, None)
             raise
+        finally:
+            with self._lock:
+                self._handfuls.discard(handful)
+        return handful.outcomes, tuple(handful.left)
+
+    def _next(self, handful: Handful) -> Claim | None:
+        with self._lock:
+            if not handful.left or (handful.outcomes and time.monotonic() > handful.began + HANDFUL_SECONDS):
+                return None
+            return handful.left.popleft()
+
+    def relieve(self) -> None:
+        """Where a job takes long that was said to be quick, record what its slot has done before, and give back what it has
+        claimed besides."""
+        late = time.monotonic() - LATE_SECONDS
+        with self._lock:
+            handfuls = [handful for handful in self._handfuls if handful.began < late]
+        for handful in handfuls:
+            with self._lock:
+                # Its slot hands in the rest itself, if it is over by now.
+                taken = handful in self._handfuls
+                outcomes = [*handful.outcomes, *(Released(claim=claim, because="released") for claim in handful.left)]
+                if taken:
+                    handful.outcomes = []
+                    handful.left.clear()
+            if taken and outcomes:
+                self._record(outcomes, outcomes[0].claim.execution_id, 0)
 
     def _execute(self, claim: Claim) -> Outcome:
         began = time.monotonic()
@@ -276,11 +329,14 @@ class Slots:
             self._learn(claim, time.monotonic() - began)
         return outcome
 
-    def _is_quick(self, claim: Claim) -> bool:
-        pace = self._pace.get(self.executor.pace_key(claim))
+    def _is_quick(self, template_id: str, node: str) -> bool:
+        pace = self._pace.get(self.executor.pace_key(template_id, node))
         return pace is not None and pace < QUICK_SECONDS
 
+    def _is_quick_call(self, template_id: str, node: str) -> bool:
+        return self.executor.runs_apart(template_id, node) and self._is_quick(template_id, node)
+
     def _learn(self, claim: Claim, seconds: float) -> None:
-        key = self.executor.pace_key(claim)
+        key = self.executor.pace_key(claim.template_id, claim.node)
         known = self._pace.get(key)
         self._pace.put(key, seconds if known is None else 0.8 * known + 0.2 * seconds)

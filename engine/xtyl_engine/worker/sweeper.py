@@ -116,6 +116,7 @@ class Sweeper:
         self._go_on_with_controls()
         self._note_stopped()
         self._mind_clock()
+        self.slots.relieve()
         self._share_slots()
         if time.monotonic() > self._mend_at:
             mend_counts(self.database, self.load)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from sqlalchemy import text
 from engine_driver import Driver, completed, retrying
 from plans import chain, fan
 from scripted_run import plan_of
-from servers import wait_until
+from servers import PATIENT_SECONDS, wait_until
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.rates import parse_rates
+from xtyl_engine.scheduler.claim import HANDFUL
 from xtyl_engine.scheduler.outcomes import Claim, Outcome
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy
 from xtyl_engine.settings import load_settings
@@ -287,3 +289,74 @@ def test_a_run_whose_rate_allows_a_start_waits_for_a_slot(driver: Driver) -> Non
         return limited in hints
 
     wait_until(is_asked_for)
+
+
+class Counting(Answering):
+    """Counts the claims that its slots hold while it answers, and waits at one job, if it is told to."""
+
+    held: list[int]
+    slots: Slots
+    at: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.held, self.has_come, self.may_go = [], threading.Event(), threading.Event()
+
+    def execute(self, claim: Claim) -> Outcome:
+        self.held.append(len(self.slots.held()))
+        if claim.item == self.at and not self.has_come.is_set():
+            self.has_come.set()
+            assert self.may_go.wait(PATIENT_SECONDS)
+        return super().execute(claim)
+
+
+def counted(driver: Driver) -> Counting:
+    """An executor that knows its calls to be quick."""
+    slots = slots_of(driver, [])
+    settings, store = slots.executor.settings, slots.executor.store
+    made = Counting(settings, driver.database, driver.plans, store, driver.recorder.may_start)
+    made.ran, made.slots, slots.executor = [], slots, made
+    slots.advance(driver.submit(chain(1), 20))
+    made.held.clear()
+    return made
+
+
+def test_calls_that_are_over_at_once_are_claimed_together(driver: Driver) -> None:
+    """Several with one commit, and each is done once."""
+    executor = counted(driver)
+    id = driver.submit(chain(1), 40)
+    assert executor.slots.advance(id) == 40
+    assert max(executor.held) == HANDFUL
+    assert executor.ran[20:] == ["n0"] * 40
+
+
+@pytest.mark.parametrize("limit", ["rate", "max_parallel", "slow"])
+def test_what_is_limited_is_claimed_one_by_one(driver: Driver, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that needs a permit, one of a run that says how many may run, and one that is not known to be quick."""
+    executor = counted(driver)
+    if limit == "rate":
+        driver.recorder.rates = ClaimPolicy(parse_rates("call=1000/s"))
+    if limit == "slow":
+        monkeypatch.setattr("xtyl_engine.worker.slots.QUICK_SECONDS", 0.0)
+    executor.slots.advance(driver.submit(chain(1), 20, max_parallel=9 if limit == "max_parallel" else None))
+    assert set(executor.held) == {1}
+
+
+def test_what_is_claimed_behind_a_job_that_hangs_is_given_back(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done before it is recorded, and another slot does the rest, while it goes on."""
+    monkeypatch.setattr("xtyl_engine.worker.slots.LATE_SECONDS", -1.0)
+    executor = counted(driver)
+    executor.at = "12"
+    id = driver.submit(chain(1), 40)
+    slot = threading.Thread(target=executor.slots.advance, args=(id,))
+    slot.start()
+    assert executor.has_come.wait(PATIENT_SECONDS)
+    held = len(executor.slots.held())
+    executor.slots.relieve()
+    assert (held > 1, len(executor.slots.held())) == (True, 1)
+    executor.slots.advance(id)
+    assert {item for (_, item), job in driver.jobs(id).items() if job.state == "running"} == {"12"}
+    executor.may_go.set()
+    slot.join()
+    assert driver.state(id) == "completed"
+    assert sorted(executor.ran[20:]) == ["n0"] * 40
