@@ -299,9 +299,9 @@ class Run:
 
     def _display_(self) -> Any:
         """The live graph, for marimo, which asks for it by this name."""
-        from xtyl_nb.widget.widget import RunWidget
+        from xtyl_nb.widget.display import live_widget
 
-        return RunWidget(self)
+        return live_widget(self)
 
     def _ipython_display_(self) -> None:
         from xtyl_nb.notebook import cell_number, in_notebook

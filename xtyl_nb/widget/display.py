@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xtyl_nb.notebook import in_notebook
 
@@ -24,6 +24,13 @@ def show_run(run: Live) -> None:
         from xtyl_nb.widget.widget import show
 
         show(run)
+
+
+def live_widget(run: Live) -> Any:
+    """The live graph as a widget, for a page that shows it by itself."""
+    from xtyl_nb.widget.widget import RunWidget
+
+    return RunWidget(run)
 
 
 def settle_widgets(run_id: str) -> None:
