@@ -97,6 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(400, json.dumps({"error": RESPELT[model]}))
         elif model in BODIES:
             self._answer(200, BODIES[model])
+        elif model.startswith("echo"):
+            self._answer(200, json.dumps(self._echo(model)))
         elif model == "hang":
             self.served.release.wait()
         elif model == "web-page":
@@ -107,6 +109,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, json.dumps(_completion(body)))
         else:
             self._answer(200, json.dumps({"data": [{"b64_json": _png(*map(int, body["size"].split("x")))}]}))
+
+    def _echo(self, model: str) -> dict[str, Any]:
+        """An answer that quotes the key wherever it can."""
+        key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        said = {"content": f"by {key}"} if model == "echo" else {"content": None, "refusal": f"not with {key}"}
+        return {"model": f"m {key}", "choices": [{"index": 0, "finish_reason": "stop", "message": said}]}
 
     def _refuse(self, status: int, message: str, code: str | None, headers: dict[str, str]) -> None:
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")

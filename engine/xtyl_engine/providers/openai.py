@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError, WorkflowException
 from xtyl_engine.limits import MAX_IMAGE_BYTES
@@ -89,7 +90,7 @@ class OpenAIProvider:
             yield _connected(key, address, self._set("OPENAI_ORG_ID"), self._set("OPENAI_PROJECT_ID"))
         except Exception as error:
             # `from None`: the SDK's own error can quote the request with the key in it.
-            raise _translated(error, key, address) from None
+            raise _translated(error, key, _place(address)) from None
 
     def _set(self, variable: str) -> str | None:
         return self._environment.get(variable, "").strip() or None
@@ -179,6 +180,15 @@ def _translated(error: Exception, secret: str, address: str) -> WorkflowExceptio
     return PermanentError(
         f"the openai provider failed: {type(error).__name__}: {str(error).replace(secret, '***')[:300]}"
     )
+
+
+def _place(address: str) -> str:
+    """A server's address without a password in it."""
+    try:
+        parts = urlsplit(address)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    except ValueError:
+        return "the server of OPENAI_BASE_URL"
 
 
 def _words(error: Any, secret: str) -> str:

@@ -5,8 +5,10 @@ names say that they are secret. It keeps no text.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote, quote_plus
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 HIDDEN = "[hidden]"
 # A shorter value, such as `false`, stands in many texts and is no secret.
@@ -42,7 +44,9 @@ class Mask:
     """Hides what `hide` does, and the values of those of these variables that are secret by their names."""
 
     def __init__(self, variables: Mapping[str, str] | None = None):
-        secret = [value for name, value in (variables or {}).items() if _VARIABLES.search(name)]
+        given = (variables or {}).items()
+        secret = [value for name, value in given if _VARIABLES.search(name)]
+        secret += [part for _, value in given if "://" in value for part in _in_url(value)]
         # A key of several lines is hidden line by line too: only some of them may be kept.
         parts = {part.strip() for value in secret for part in (value, *value.splitlines())}
         values = {form for part in parts for form in _written(part)}
@@ -53,10 +57,32 @@ class Mask:
         """The text without secrets."""
         return hide(text if self._found is None else self._found.sub(HIDDEN, text))
 
+    def hide_in(self, value: Any) -> Any:
+        """A plain value without the values of secret variables, in any text of it. What only has the form of one stays."""
+        if isinstance(value, str):
+            return value if self._found is None else self._found.sub(HIDDEN, value)
+        if isinstance(value, dict):
+            return {name: self.hide_in(part) for name, part in value.items()}
+        return [self.hide_in(part) for part in value] if isinstance(value, list) else value
+
     def without_beginning(self, text: str) -> str:
         """The text without the first characters of a secret value at its very end: the rest of it may follow."""
         lengths = (len(begun) for value in self._values if (begun := _beginning(value, text)))
         return text[: len(text) - max(lengths, default=0)]
+
+
+def _in_url(text: str) -> Iterator[str]:
+    """The passwords and keys of a URL: what stands before its host, and the values after `?`, as they are and as they mean."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return
+    _, _, password = parts.netloc.rpartition("@")[0].rpartition(":")
+    if password:
+        # As a client sends it on.
+        yield b64encode(unquote(parts.netloc.rpartition("@")[0]).encode()).decode()
+    for part in (password, *(value for _, value in parse_qsl(parts.query))):
+        yield from (part, unquote(part))
 
 
 def _written(value: str) -> Iterator[str]:

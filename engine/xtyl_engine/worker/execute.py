@@ -22,7 +22,7 @@ from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ITEMS
-from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Usage, Wait
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.registry import get_provider
@@ -34,6 +34,7 @@ from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.telemetry.log_lines import about, harmless
 from xtyl_engine.values.artifacts import ArtifactStore
+from xtyl_engine.values.masking import Mask
 from xtyl_engine.values.plain import Encoded, encode, mend, plain, spill, unspill
 from xtyl_engine.worker.calls import FunctionCalls, NotStarted
 from xtyl_engine.worker.kernels import Kernels
@@ -113,7 +114,7 @@ class Executor:
         return came[0] if came else self._outcome(claim)
 
     def _outcome(self, claim: Claim) -> Outcome:
-        retry, asks_provider = USUAL_RETRY, False
+        retry, asks_provider, mask = USUAL_RETRY, False, Mask()
         try:
             if (late := self._late(claim)) is not None:
                 return late
@@ -123,15 +124,17 @@ class Executor:
             config = configure(kind, rendered(kind, node.config, names))
             retry = config.retry
             variables = self._variables(claim) if kind.asks_provider else {}
+            mask = Mask(variables)
             key = cache_key(kind, node, config, claim.item, self.settings.provider, variables)
-            return self._cached(claim, key) or self._run(kind, config, context, claim, node, key)
+            return self._cached(claim, key) or self._run(kind, config, context, claim, node, key, mask)
         except NotStarted:
             return Released(claim=claim, because="released")
         except _Unread as error:
             log.warning("given back, its inputs could not be read: %s", error)
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
-            outcome = outcome_of(claim, retry, error, asks_provider, was_told=claim.attempt in self._told)
+            hide = mask.hide if asks_provider else str
+            outcome = outcome_of(claim, retry, error, asks_provider, was_told=claim.attempt in self._told, hide=hide)
             if self.on_failure is not None and isinstance(outcome, Failed):
                 with harmless("reporting a failure"):
                     self.on_failure(claim, self.type_of(claim), error, outcome.failure)
@@ -230,7 +233,14 @@ class Executor:
             return self.plans.load(transaction, claim.template_id)
 
     def _run(
-        self, kind: NodeType, config: NodeConfig, context: Context, claim: Claim, node: PlanNode, key: str | None
+        self,
+        kind: NodeType,
+        config: NodeConfig,
+        context: Context,
+        claim: Claim,
+        node: PlanNode,
+        key: str | None,
+        mask: Mask,
     ) -> Outcome:
         if kind.asks_provider:
             # Importing a provider's client may take a second, so do it before the last check and not between check and effect.
@@ -244,7 +254,7 @@ class Executor:
         seconds = None if kind.runs_apart else config.timeout
         done = work(config, context) if seconds is None else self._within(seconds, work, config, context)
         failpoint(Point.EFFECT_DONE)
-        output = spill(_encoded(done, self.store), self.store)
+        output = spill(_encoded(done, self.store, mask), self.store)
         if isinstance(done, Wait):
             if not kind.waits:
                 # It would wait for ever: only a node whose type says that it waits can be decided.
@@ -255,7 +265,7 @@ class Executor:
             output=output,
             items=_item_count(node, done) if node.expands else None,
             branch=None if done.branch is None else mend(str(done.branch)),
-            usage=plain_usage(done.usage),
+            usage=_usage(done, mask),
             cache_key=key,
         )
 
@@ -338,12 +348,17 @@ def _item_count(node: PlanNode, done: Done) -> int:
     return count
 
 
-def _encoded(done: Done | Wait, store: ArtifactStore) -> str:
-    """The output as JSON, unless a runner has made it that. Handlers of other packages may put into it what JSON lacks, such as a
-    number of numpy."""
+def _usage(done: Done, mask: Mask) -> Usage | None:
+    found = plain_usage(done.usage)
+    return found and replace(found, provider=mask.hide(found.provider), model=mask.hide(found.model))
+
+
+def _encoded(done: Done | Wait, store: ArtifactStore, mask: Mask) -> str:
+    """The output as JSON, unless a runner has made it that; what a provider answered is without its secrets. Handlers of other
+    packages may put into it what JSON lacks, such as a number of numpy."""
     if isinstance(done.output, Encoded):
         return done.output.text
     try:
-        return encode(dict(done.output))
+        return encode(mask.hide_in(dict(done.output)))
     except (TypeError, ValueError, RecursionError):
-        return encode(plain(dict(done.output), store, where="the output", mends=True))
+        return encode(mask.hide_in(plain(dict(done.output), store, where="the output", mends=True)))

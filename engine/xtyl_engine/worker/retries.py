@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable
 
 from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
 from xtyl_engine.nodes.base import Retry
@@ -19,11 +20,17 @@ MAX_TOLD = 50
 
 
 def outcome_of(
-    claim: Claim, retry: Retry, error: BaseException, asks_provider: bool, *, was_told: bool = False
+    claim: Claim,
+    retry: Retry,
+    error: BaseException,
+    asks_provider: bool,
+    *,
+    was_told: bool = False,
+    hide: Callable[[str], str] = str,
 ) -> Outcome:
     """What an exception of a handler makes of its claim: another try after a while, or a failed job. A handler that `was_told`
-    that its run is stopped did not fail: its job is given back."""
-    outcome = _judged(claim, retry, error, asks_provider)
+    that its run is stopped did not fail: its job is given back. `hide` takes secrets out of what it says."""
+    outcome = _judged(claim, retry, error, asks_provider, hide)
     if was_told:
         log.info("given back, its run was stopped: %s", outcome.failure.message)
         return Released(claim=claim, because="stopped", may_have_started=True, failure=outcome.failure)
@@ -34,16 +41,20 @@ def outcome_of(
     return outcome
 
 
-def _judged(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Failed | Retrying:
+def _judged(
+    claim: Claim, retry: Retry, error: BaseException, asks_provider: bool, hide: Callable[[str], str]
+) -> Failed | Retrying:
     try:
-        return _ended(claim, retry, error, asks_provider)
+        return _ended(claim, retry, error, asks_provider, hide)
     except Exception as broken:
         message = mend(f"{type(error).__name__} (its message could not be read: {type(broken).__name__})")
         return Failed(claim=claim, failure=Failure(error_class=ErrorClass.PERMANENT, message=message))
 
 
-def _ended(claim: Claim, retry: Retry, error: BaseException, asks_provider: bool) -> Failed | Retrying:
-    described = describe_error(error)
+def _ended(
+    claim: Claim, retry: Retry, error: BaseException, asks_provider: bool, hide: Callable[[str], str]
+) -> Failed | Retrying:
+    described = describe_error(error, hide)
     error_class = _class_of(error)
     is_ours = isinstance(error, WorkflowException)
     has_trace = not isinstance(error, WorkflowException) or bool(error.data.get("traceback"))

@@ -18,6 +18,7 @@ from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.values.error_text import describe_error
 
 KEY = "sk-canary-0123456789"
+ONCE = {"attempts": 1}
 
 
 @pytest.fixture(scope="module")
@@ -257,3 +258,38 @@ def test_a_missing_package_is_named(provider, monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     error = failure(lambda: provider.write(TextRequest(prompt="Hello", model="m")))
     assert 'pip install "xtyl-nb[openai]"' in str(error)
+
+
+def test_what_a_server_says_of_the_key_is_not_kept(server, tmp_path, monkeypatch):
+    """Neither in its text, nor as its model's name, nor in its refusal; nor is a password in its address."""
+    monkeypatch.setenv("OPENAI_API_KEY", "canary0123456789")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    with workbench(tmp_path) as bench:
+        flow = (
+            xt.Workflow("asks")
+            .generate_copy("said", prompt="Hi", provider="openai", model="echo")
+            .generate_copy("refused", prompt="Hi", provider="openai", model="echo-refusal", after=[])
+        )
+        run = bench.done(flow)
+        jobs = run.jobs().set_index("node")
+        assert (run.outputs("said")["text"][0], jobs["model"]["said"]) == ("by [hidden]", "m [hidden]")
+        assert "refused to write this: not with [hidden]" in jobs["error"]["refused"]
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url.replace("://", "://me:canary%2F987654@"))
+        assert bench.done(flow).outputs("said")["text"][0] == "by Basic [hidden]"
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://me:canary%2F987654@127.0.0.1:9/v1?sig=canary-sig")
+        error = bench.done(xt.Workflow("far").generate_copy("far", prompt="Hi", provider="openai", retry=ONCE)).jobs()
+        assert "http://127.0.0.1:9/v1 cannot be reached" in error["error"][0]
+        assert not [path for path in tmp_path.rglob("xtyl.db*") if b"canary" in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://me:canary@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?key=canary", "http://[canary"]
+)
+def test_no_error_names_a_password_of_the_address(address):
+    """Of a provider's own errors too, which others than the engine may raise."""
+    error = failure(
+        lambda: get_provider("openai", {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": address}).write(
+            TextRequest(prompt="x")
+        )
+    )
+    assert "canary" not in str(error)
