@@ -29,10 +29,10 @@ NODE_PARAMETERS = ("over", "of")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
-    """What the Jinja texts of one node read, and the errors of those that cannot be read."""
+    """What the Jinja texts of one node read, and the errors of those that cannot be read, each with its parameter."""
 
     uses: tuple[Use, ...] = ()
-    errors: tuple[WorkflowException, ...] = ()
+    errors: tuple[tuple[str, WorkflowException], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +173,9 @@ def _read_texts(node: Node, kind: NodeType | None, taken: Collection[str]) -> Te
                     found = read_names(text).uses
                     uses.update(dict.fromkeys(replace(use, path=of_row(use.path, taken)) for use in found))
                 except WorkflowException as error:
-                    errors.append(error)
+                    errors.append((parameter, error))
         except WorkflowException as error:
-            errors.append(error)
+            errors.append((parameter, error))
     return Texts(uses=tuple(uses), errors=tuple(errors))
 
 

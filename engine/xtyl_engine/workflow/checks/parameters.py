@@ -82,10 +82,10 @@ def _check_plain(node: Node, kind: NodeType, told: Collection[str]) -> Iterator[
 
 def check_jinja(node: Node, texts: Texts) -> Iterator[Problem]:
     """The problems of a node's Jinja by itself."""
-    for error in texts.errors:
+    for parameter, error in texts.errors:
         hint = error.hint or "Write Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`."
         code = "workflow/too-large" if isinstance(error, LimitExceeded) else "workflow/template"
-        yield Problem(code=code, node=show_name(node.id), message=error.message, hint=hint)
+        yield Problem(code=code, node=show_name(node.id), message=f"`{parameter}`: {error.message}", hint=hint)
     for name in node.kind.expressions:
         given = node.config.get(name)
         if isinstance(given, str) and not texts.errors and not is_expression(given):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from sys import getsizeof
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ from xtyl_engine.workflow.templating.verbatim import Verbatim, collect_verbatim
 
 T = TypeVar("T")
 _RESULT = "value"
+SHOWN = 80
+# An object's first name, or an object in an object, where Jinja's expression begins.
+_JSON_BRACES = re.compile(r"""\{\{\s*(?:"[^"]*"|'[^']*'|\w+)\s*:|\{\{\s*\{|\{\{\s*\}\}""")
 # Each run may bring texts of its own, of up to a megabyte.
 KEPT_BYTES, COMPILED_BYTES = 16 * 1024 * 1024, 32 * 1024 * 1024
 SHORT = 1024
@@ -192,7 +196,7 @@ def _guarded(text: str, work: Callable[[], T]) -> T:
     except TemplateSyntaxError as error:
         # jinja2 calls any text a template; here that is a stored plan.
         message = (error.message or "not Jinja").replace("end of template", "end of text")
-        raise _wrong(text, message, line=error.lineno) from error
+        raise _wrong(text, message, line=error.lineno, hint=_braces_hint(text)) from error
     except (RecursionError, MemoryError) as error:
         raise _wrong(text, "it is nested too deep") from error
     except (SyntaxError, ValueError, OverflowError) as error:
@@ -200,9 +204,24 @@ def _guarded(text: str, work: Callable[[], T]) -> T:
 
 
 def _wrong(text: str, message: str, *, line: int | None = None, hint: str | None = None) -> RenderError:
-    shown = text if len(text) <= 80 else f"{text[:77]}..."
-    where = f" (line {line})" if line else ""
-    return RenderError(f"{message}{where}, in the text {shown!r}", hint=hint, line=line, template=shown)
+    shown = text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    lines = text.splitlines()
+    if line is None or line > len(lines) or len(text) <= SHOWN:
+        place = f"{f' (line {line})' if line else ''}, in the text {shown!r}"
+    else:
+        place = f" (line {line}), in the line {lines[line - 1].strip()[:SHOWN]!r}"
+    return RenderError(f"{message}{place}", hint=hint, line=line, template=shown)
+
+
+def _braces_hint(text: str) -> str | None:
+    """What to do where braces of JSON are read as Jinja's: an example of it in a prompt is written down as it is."""
+    found = _JSON_BRACES.search(text)
+    if found is None:
+        return None
+    example = f"{found.group().strip()[:30]}..."
+    return (
+        f"Braces of JSON stand between `{{% raw %}}` and `{{% endraw %}}`: write `{{% raw %}}{example}{{% endraw %}}`."
+    )
 
 
 def _check_depth(depth: int) -> None:

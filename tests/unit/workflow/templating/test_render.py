@@ -271,3 +271,29 @@ def test_says_the_line():
 def test_is_expression(text, expected):
     """Exactly one expression, blanks around it left aside, is told from text."""
     assert is_expression(text) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{"title": "..."}}',
+        'Answer as JSON:\n{"ad": {{"title": "...", "hook": "..."}}}',
+        "Answer as {{ title: ... }}",
+        "{{ {{product}} }}",
+        "Answer {{}}",
+    ],
+)
+def test_braces_of_json_are_told(text):
+    """An example of JSON in a prompt is written between `{% raw %}` and `{% endraw %}`, and the hint shows where."""
+    with pytest.raises(RenderError) as caught:
+        read_names(text)
+    assert "between `{% raw %}` and `{% endraw %}`: write `{% raw %}{{" in str(caught.value)
+    assert render(f"{{% raw %}}{text}{{% endraw %}}", {}) == text
+
+
+def test_shows_the_line_of_a_long_text():
+    """Of a text that is too long to be shown, the line that is wrong."""
+    with pytest.raises(RenderError) as caught:
+        read_names("word " * 30 + "\nFor {{ product.title( }} now\n" + "word " * 30)
+    assert "(line 2), in the line 'For {{ product.title( }} now'" in caught.value.message
+    assert caught.value.hint is None
