@@ -14,6 +14,7 @@ from hypothesis import settings
 from servers import empty_schema, postgres_server
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
+from xtyl_engine.embedded.variables import Variables
 
 # How long an example takes, the machine says.
 settings.register_profile("any machine", deadline=None)
@@ -45,6 +46,15 @@ def database(database_url: str) -> Iterator[Database]:
     ensure_schema(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """The socket of a supervisor at which variables come and go."""
+    kept = Variables()
+    kept.listen(tmp_path / "keys.sock")
+    yield tmp_path / "keys.sock"
+    kept.close()
 
 
 @pytest.fixture(autouse=True)

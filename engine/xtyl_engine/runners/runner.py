@@ -10,9 +10,9 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache
 from traceback import walk_tb
 from typing import Any, NoReturn
 
@@ -58,7 +58,7 @@ def serve(wire: RunnerLine, functions: dict[str, Function], store: ArtifactStore
     seed()
     for function in functions.values():
         renew(function)
-    put_back, memory, hide = kept(streams), _most_memory(), partial(_hidden, dict(os.environ))
+    put_back, memory, hide = kept(streams), _most_memory(), _hiding()
     while True:
         try:
             message, blob = wire.receive()
@@ -95,9 +95,16 @@ def _answer(
         return {"error": told(error, hide)}, b""
 
 
-def _hidden(lent: Mapping[str, str], text: str) -> str:
-    """The text of an error without secrets: those of the run's variables, and those that its function has set since."""
-    return Mask(os.environ).hide(Mask(lent).hide(text))
+def _hiding() -> Callable[[str], str]:
+    """What hides secrets in the texts of errors: those of the run's variables, and those that its functions have set since."""
+    lent = dict(os.environ)
+    of_run = cache(lambda: Mask(lent))
+
+    def hide(text: str) -> str:
+        hidden = of_run().hide(text)
+        return hidden if os.environ == lent else Mask(os.environ).hide(hidden)
+
+    return hide
 
 
 def told(error: BaseException, hide: Callable[[str], str]) -> Message:

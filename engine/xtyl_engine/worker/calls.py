@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,10 +119,8 @@ class FunctionCalls:
         """Where the calls of a run are made: at another place as soon as its kernel lends it other variables."""
         if self.kernels is None:
             return execution_id
-        if not self.kernels.knows(execution_id):
-            with self.reading():
-                self.kernels.digest(execution_id)
-        return f"{execution_id} {self.kernels.digest(execution_id)}"
+        with nullcontext() if self.kernels.knows(execution_id) else self.reading():
+            return f"{execution_id} {self.kernels.digest(execution_id)}"
 
     def _key(self, reference: Reference) -> str:
         if isinstance(reference, str) or "reference" in reference:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,6 @@ from xtyl_engine.embedded.variables import LONGEST_MESSAGE, Variables
 from xtyl_engine.errors import BackendError, LimitExceeded
 from xtyl_engine.functions import variables as way
 from xtyl_engine.functions.variables import drop, get, lent, put, socket_beside, variables_of, with_settings
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A socket at which variables come and go."""
-    kept = Variables()
-    kept.listen(tmp_path / "keys.sock")
-    yield tmp_path / "keys.sock"
-    kept.close()
 
 
 def test_they_come_back_as_lent(place: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from sqlalchemy import update
 from plans import chain
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import executions
-from xtyl_engine.embedded.variables import Variables
 from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.functions.packed_function import load_key
 from xtyl_engine.functions.surroundings import Surroundings
@@ -32,15 +30,6 @@ HERE = Surroundings(python="/venv/bin/python", folder="/folder", path=("/src",))
 def settings(tmp_path: Path) -> Settings:
     """Settings of an embedded back end's worker."""
     return load_settings({"XTYL_HOME": str(tmp_path), "XTYL_REDIS_URL": f"unix://{tmp_path}/redis.sock"})
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """The supervisor's socket for variables."""
-    kept = Variables()
-    kept.listen(tmp_path / "keys.sock")
-    yield tmp_path / "keys.sock"
-    kept.close()
 
 
 def submitted(database: Database, settings: Settings, surroundings: Surroundings | None = HERE) -> str:
