@@ -14,6 +14,8 @@ from PIL import Image
 import xtyl_nb as xt
 from servers import wait_until
 from xtyl_engine.functions.packed_function import PYTHON
+from xtyl_engine.states import ExecutionState
+from xtyl_nb.backends.connect import backend
 
 pytestmark = pytest.mark.usefixtures("either")
 BRIEFS = pd.DataFrame({"product": ["Aurora lamp", "Tidal mug"], "tone": ["playful", "calm"]}, index=["lamp", "mug"])
@@ -256,9 +258,18 @@ def test_the_timeline_has_a_bar_for_each_job() -> None:
 
 
 def test_runs_are_listed_and_found_again() -> None:
-    """Runs are listed by id, newest first."""
+    """Runs are listed by id, newest first, and chosen by state, a part of the name, and the beginning of the id."""
     run = drafts(auto="first").run(BRIEFS).wait(60)
     assert xt.runs(5).index[0] == run.id
+    listed = backend().queries.executions
+    found = listed(1, state=run.state, name=run.name[1:].upper(), prefix=run.id[:-1])
+    assert [each.id for each in found] == [run.id]
+    others = [
+        *listed(5, state=ExecutionState.PAUSED),
+        *listed(5, name="no such name"),
+        *listed(5, prefix=run.id[1:]),
+    ]
+    assert run.id not in [each.id for each in others]
     assert xt.attach(run.id).frame().equals(run.frame())
     with pytest.raises(xt.RunNotFound, match="no run has the id"):
         xt.attach("no-such-run-0-0")
