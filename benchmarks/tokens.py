@@ -107,7 +107,12 @@ def kinds(api: Api) -> Iterator[tuple[str, str, str, list[Callable[[], Any]]]]:
     dense = json.dumps({"workflow": {"name": "dense", "nodes": nodes}, "inputs": {"text": "x"}})
     yield "write", f"POST {RUNS}", "2 of 2,000 steps", [lambda: api.ask("write", "POST", RUNS, content=dense)] * 2
     data = png(7000, 11)
-    yield "write", "POST /api/artifacts", "4 images of 49 megapixels", [lambda: upload(api, data)] * 4
+    yield (
+        "write",
+        "POST /api/artifacts",
+        "4 images of 49 megapixels",
+        [lambda: api.ask("write", "POST", "/api/artifacts?media_type=image/png", content=data)] * 4,
+    )
 
 
 def measured(api: Api, kind: list[Callable[[], Any]]) -> str:
@@ -132,11 +137,11 @@ def measured(api: Api, kind: list[Callable[[], Any]]) -> str:
     for each in watchers:
         each.start()
     with ThreadPoolExecutor(len(kind)) as threads:
-        answers = Counter(getattr(found, "status_code", "cut off") for found in threads.map(lambda ask: ask(), kind))
+        answers = Counter(getattr(found, "status_code", "ended") for found in threads.map(lambda ask: ask(), kind))
     over.set()
     for each in watchers:
         each.join()
-    told = ", ".join(f"{count} of {status}" for status, count in answers.items())
+    told = ", ".join(f"{count} x {status}" for status, count in answers.items())
     return f"{told} | {most[0]:.0f} | {most[1]:.0f} | {spent(api.pid) - began:.1f} | {most[2]:.2f}"
 
 

@@ -1,5 +1,5 @@
 """What requests hold at the same time, bounded for all of them together and for one token: bytes, or places. One event loop
-counts; it waits for nobody.
+counts, and never waits.
 """
 
 from __future__ import annotations
