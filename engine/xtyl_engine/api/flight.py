@@ -1,5 +1,5 @@
-"""ASGI middleware that bounds the bytes of bodies and answers in memory, over all connections and for one token, and ends answers
-of which nothing is read. What one body may be is in `bodies`.
+"""ASGI middleware that bounds the bytes of bodies and answers in memory, over all connections and for one token, and ends
+answers of which nothing is read. What one body may be is in `bodies`.
 """
 
 from __future__ import annotations
