@@ -44,7 +44,7 @@ def generate_copy(
         provider: Its name, such as "openai"; by default that of the back end.
         model: By default that of the provider.
         temperature: From 0 to 2; by default that of the model.
-        max_tokens: The most tokens of an answer.
+        max_tokens: The most tokens of an answer; a text that it cuts has `finish` "length".
         seed: Makes texts repeatable; each of `n` texts counts one up from it.
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
@@ -52,8 +52,7 @@ def generate_copy(
         cache: False asks again; otherwise a text made from the same parameters is reused.
 
     Returns:
-        A new Workflow. Its output: `text`, `provider`, `model`, `tokens`, `cost` (US dollars), `finish`
-        (why the text ends: "length" where `max_tokens` cut it, which the card says too).
+        A new Workflow. Its output: `text`, `provider`, `model`, `tokens`, `cost` ($), `finish`.
 
     Raises:
         TypeError: `id` is not text, or `after` is not a list of ids.

@@ -9,6 +9,7 @@ __all__ = [
     "atomic_write",
     "cells",
     "error_text",
+    "foreign",
     "images",
     "locks",
     "masking",
