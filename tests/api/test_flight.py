@@ -1,4 +1,4 @@
-"""Connections hold a bounded number of bytes together, for a bounded time: bodies sent by halves, answers of which nothing is read, and
+"""Connections hold a bounded number of bytes together, for a bounded time: bodies sent by halves, answers that are not read, and
 connections that say nothing end."""
 
 from __future__ import annotations
