@@ -6,6 +6,7 @@ scheduler's.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from bisect import bisect_right
@@ -136,13 +137,14 @@ class Slots:
             return AtWork(tuple(self._held), self.executor.left_behind())
 
     def release(self) -> int:
-        """Give back every held claim, because this process ends; returns how many there were."""
+        """Record what is done and give back every other held claim, because this process ends; returns how many there were."""
         held = self.held()
         self.executor.prints.save_last()
+        known = {outcome.claim.attempt: outcome for taken in self._take_back(math.inf) for outcome in taken}
         for claim in held:
             given_back = Released(claim=claim, because="released", may_have_started=True)
             try:
-                self.recorder.record([given_back], claim.execution_id, 0)
+                self.recorder.record([known.get(claim.attempt, given_back)], claim.execution_id, 0)
             except Exception as error:
                 # The process ends all the same: the lease runs out in its place.
                 log.warning("the job %s %s could not be given back: %s", claim.node, claim.item, error)
@@ -307,19 +309,20 @@ class Slots:
     def relieve(self) -> None:
         """Where a job takes long that was said to be quick, record what its slot has done before, and give back what it has
         claimed besides."""
-        late = time.monotonic() - LATE_SECONDS
+        for outcomes in self._take_back(time.monotonic() - LATE_SECONDS):
+            self._record(outcomes, outcomes[0].claim.execution_id, 0)
+
+    def _take_back(self, late: float) -> list[list[Outcome]]:
+        """Of each handful begun before this time, what is done and not recorded, and what is not begun: its slot has neither then."""
+        found: list[list[Outcome]] = []
         with self._lock:
-            handfuls = [handful for handful in self._handfuls if handful.began < late]
-        for handful in handfuls:
-            with self._lock:
-                # Its slot hands in the rest itself, if it is over by now.
-                taken = handful in self._handfuls
-                outcomes = [*handful.outcomes, *(Released(claim=claim, because="released") for claim in handful.left)]
-                if taken:
-                    handful.outcomes = []
-                    handful.left.clear()
-            if taken and outcomes:
-                self._record(outcomes, outcomes[0].claim.execution_id, 0)
+            for handful in [each for each in self._handfuls if each.began < late]:
+                found.append(
+                    [*handful.outcomes, *(Released(claim=claim, because="released") for claim in handful.left)]
+                )
+                handful.outcomes = []
+                handful.left.clear()
+        return [outcomes for outcomes in found if outcomes]
 
     def _execute(self, claim: Claim) -> Outcome:
         began = time.monotonic()

@@ -360,3 +360,21 @@ def test_what_is_claimed_behind_a_job_that_hangs_is_given_back(driver: Driver, m
     slot.join()
     assert driver.state(id) == "completed"
     assert sorted(executor.ran[20:]) == ["n0"] * 40
+
+
+def test_a_worker_that_ends_keeps_what_it_has_done_before_a_job_that_hangs(driver: Driver) -> None:
+    """It is recorded, though its slot is not free to do so; what is not begun is given back, and begins once."""
+    executor = counted(driver)
+    executor.at = "12"
+    id = driver.submit(chain(1), 40)
+    slot = threading.Thread(target=executor.slots.advance, args=(id,))
+    slot.start()
+    assert executor.has_come.wait(PATIENT_SECONDS)
+    assert executor.slots.release() > 1
+    states = {item: job.state for (_, item), job in driver.jobs(id).items()}
+    assert {item for item, state in states.items() if state == "completed"} == {str(row) for row in range(12)}
+    assert set(states.values()) == {"completed", "ready"}
+    executor.may_go.set()
+    slot.join()
+    assert driver.state(id) == "completed"
+    assert executor.ran[20:] == ["n0"] * 40

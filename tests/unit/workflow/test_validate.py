@@ -86,10 +86,11 @@ def test_finds_with_data(code):
 
 
 def test_documents_every_code():
-    """The first table of docs/problems.md lists exactly the codes that the code can give, and each has a test."""
+    """The first table of docs/problems.md lists exactly the codes that the code beside the API can give, and each has a test."""
     table, _, _ = (ROOT / "docs/problems.md").read_text().partition("\n# Problems of the HTTP API\n")
     written = set(re.findall(r"^\| `workflow/([a-z-]+)`", table, re.MULTILINE))
     sources = [*(ROOT / "engine/xtyl_engine").rglob("*.py"), *(ROOT / "xtyl_nb").rglob("*.py")]
+    sources = [path for path in sources if "api" not in path.parts]
     text = "\n".join(path.read_text() for path in sources)
     given = set(re.findall(r'"workflow/([a-z-]+)"', text)) - {"invalid"}
     given |= set(re.findall(r'(?:_problem|_failed)\(\s*"([a-z-]+)"', text))
