@@ -7,12 +7,13 @@ from __future__ import annotations
 import io
 import json
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from bench import RUNS, Desk, submit, work_off
+from bench import RUNS, Desk, open_desk, submit, work_off
 from xtyl_engine.values.artifacts import JSON, KEY, TABLE
 
 KIT = {"name": "kit", "nodes": [{"id": "kit", "type": "attach", "config": {"assets": {"file": "{{ product }}"}}}]}
@@ -70,6 +71,63 @@ def test_a_name_in_a_text_is_no_reference(lite: Desk) -> None:
     id = submit(lite, document=KIT, inputs=[{"product": f"see {theirs[KEY]}"}])
     work_off(lite, id)
     assert lite.ask("GET", f"{RUNS}/{id}/artifacts/{theirs[KEY]}").status_code == 404
+
+
+REFERENCE = "{'$' ~ 'artifact': product, 'media_type': 'image/png', 'size': 1}"
+MAKING = (
+    "{{ %s }}",
+    "{{ [%s] }}",
+    "{{ {'deep': [1, %s]} }}",
+    "{{ {'a': %s}.get('a') }}",
+    "{{ [%s]|first }}",
+    "{{ {'a': %s}.items()|list }}",
+    "{{ none or %s }}",
+    "{{ {'a': {}}.get('b', %s) }}",
+    "{{ missing|default(%s) }}",
+    "{{ ['$', 'artifact']|join|upper|lower|replace('x', 'y') and %s }}",
+)
+
+
+def test_jinja_makes_no_reference(lite: Desk) -> None:
+    """However Jinja builds a mapping with the key of a reference, its job fails by name, and another project's file stays
+    out of reach; a reference that the row holds is passed on."""
+    mine = store(lite, picture(), "image/png")
+    theirs = store(lite, picture("blue"), "image/png", "shop-write")
+    texts = [way % REFERENCE for way in MAKING]
+    nodes = [{"id": f"n{at}", "type": "attach", "config": {"assets": {"a": text}}} for at, text in enumerate(texts)]
+    own = {"id": "own", "type": "attach", "config": {"assets": {"a": "{{ {'deep': [mine]} }}"}}}
+    inputs = [{"product": theirs[KEY], "mine": mine}]
+    id = submit(lite, document={"name": "w", "nodes": [*nodes, own]}, inputs=inputs)
+    work_off(lite, id)
+    assert lite.ask("GET", f"{RUNS}/{id}/artifacts/{theirs[KEY]}").status_code == 404
+    jobs = {each["node"]: each for each in lite.ask("GET", f"{RUNS}/{id}/jobs").json()["jobs"]}
+    assert {each["state"] for node, each in jobs.items() if node != "own"} == {"failed"}
+    assert jobs["own"]["state"] == "completed"
+    errors = [lite.ask("GET", f"{RUNS}/{id}/jobs/n{at}/0").text for at in range(len(MAKING))]
+    assert all("Jinja makes no reference to a stored file" in each for each in errors)
+    assert lite.ask("GET", f"{RUNS}/{id}/artifacts/{mine[KEY]}").status_code == 200
+
+
+def test_an_opened_function_makes_no_reference(tmp_path: Path, broker: str) -> None:
+    """What a function that the operator has opened reads out of a text of the row is no reference to another project's
+    file; what stood in its arguments is one still."""
+    opened = {"XTYL_ACCEPT_FUNCTIONS": "0", "XTYL_FUNCTIONS": "json:loads copy:copy"}
+    desk = open_desk(tmp_path / "home", f"sqlite:///{tmp_path / 'xtyl.db'}", broker, **opened)
+    with desk.client:
+        mine = store(desk, picture(), "image/png")
+        theirs = store(desk, picture("blue"), "image/png", "shop-write")
+        text = json.dumps({"a": [{name: part for name, part in theirs.items() if name != "receipt"}]})
+        calls = {"read": ("json:loads", {"s": "{{ product }}"}), "own": ("copy:copy", {"x": "{{ mine }}"})}
+        nodes = [
+            {"id": node, "type": "call", "config": {"function": name, "arguments": arguments}}
+            for node, (name, arguments) in calls.items()
+        ]
+        id = submit(desk, document={"name": "w", "nodes": nodes}, inputs=[{"product": text, "mine": mine}])
+        work_off(desk, id)
+        assert desk.ask("GET", f"{RUNS}/{id}/artifacts/{theirs[KEY]}").status_code == 404
+        jobs = desk.ask("GET", f"{RUNS}/{id}/jobs").json()["jobs"]
+        assert {each["node"]: each["state"] for each in jobs} == {"read": "failed", "own": "completed"}
+        assert "its arguments do not hold" in desk.ask("GET", f"{RUNS}/{id}/jobs/read/0").text
 
 
 @pytest.mark.parametrize("change", ["none", "theirs", "forged", "other", "shape"])

@@ -20,19 +20,26 @@ Function = Callable[..., Any]
 
 
 def call(
-    function: Function, arguments: Mapping[str, Any], store: ArtifactStore, hide: Callable[[str], str] = str
+    function: Function,
+    arguments: Mapping[str, Any],
+    store: ArtifactStore,
+    hide: Callable[[str], str] = str,
+    *,
+    is_named: bool = False,
 ) -> tuple[dict[str, Any], int | None]:
     """Call the function; its output, and how many items it has. A list or a table becomes items, anything else the one `value`.
-    `hide` takes secrets out of the text of an error.
+    `hide` takes secrets out of the text of an error. A function that a plan names by its import path is the operator's, who may
+    have opened `json:loads`: a reference that it returns is to a file that its arguments hold.
 
     References to stored files arrive as Artifact: `.path`, `.open()`, `.read()`.
     """
     result = _called(function, {name: opened(value, store) for name, value in arguments.items()}, hide)
     where = f"the result of {function_name(function)}()"
+    files = frozenset(store.digests(dict(arguments))) if is_named else None
     if is_frame(result):
-        items = plain_records(result, store, where=where, mends=True)
+        items = plain_records(result, store, where=where, mends=True, files=files)
     else:
-        value = plain(result, store, where=where, mends=True)
+        value = plain(result, store, where=where, mends=True, files=files)
         if not isinstance(value, list):
             return {"value": value}, None
         items = value

@@ -89,7 +89,7 @@ def _answer(
             check_found(functions[key], key, message["opened"])
         put_in_place(functions[key])
         with within(message.get("parent")):
-            output, items = call(functions[key], message["arguments"], store, hide)
+            output, items = call(functions[key], message["arguments"], store, hide, is_named="opened" in message)
         return {"done": items}, encode(output).encode()
     except BaseException as error:
         return {"error": told(error, hide)}, b""

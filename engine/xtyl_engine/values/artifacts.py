@@ -156,6 +156,13 @@ class ArtifactStore:
         """Keep every file that an output refers to. Return whether all of them exist."""
         return f'"{KEY}"' not in text or all(self.keep(each) for each in references(json.loads(text)))
 
+    def digests(self, value: Any) -> Iterator[str]:
+        """The digest of every file that a plain value refers to, and of those that its tables and JSON files do."""
+        for each in filter(self.knows, references(value)):
+            yield each[KEY]
+            if each.get("media_type") in (JSON, TABLE):
+                yield from self.digests(json.loads(self.read(each)))
+
     def read(self, reference: Mapping[str, Any]) -> bytes:
         """The bytes of a reference. Raises ArtifactError if the file is missing or has changed."""
         path = self.path(reference)

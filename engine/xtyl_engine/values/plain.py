@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import Any
 
 from xtyl_engine.errors import LimitExceeded, ValueNotPlain, with_article
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VALUE_PARTS
-from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore
+from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore, is_artifact
 from xtyl_engine.values.cells import cells, exact
 from xtyl_engine.values.foreign import is_instance_of, is_missing, simpler
 from xtyl_engine.values.images import ImageRefused, sniff_image
@@ -35,21 +35,33 @@ _HINTS = {
 _USUAL = "Use text, numbers, lists, dicts, dates, a DataFrame, a PIL image or bytes."
 
 
-def plain(value: Any, store: ArtifactStore, *, where: str = "result", mends: bool = False) -> Any:
+def plain(
+    value: Any,
+    store: ArtifactStore,
+    *,
+    where: str = "result",
+    mends: bool = False,
+    files: Container[str] | None = None,
+) -> Any:
     """The value as plain JSON; tables, images and bytes inside it are saved and become references. With `mends`, texts are
-    mended where they cannot be stored: a result is paid for.
+    mended where they cannot be stored: a result is paid for. With `files`, a reference is one to a file of these digests.
 
     Raises ValueNotPlain for a part that cannot be stored, with its place such as `result["a"][3]`, its type and what to
     use instead.
     """
-    return _Walk(store, where, mends).visit(value, ())
+    return _Walk(store, where, mends, files).visit(value, ())
 
 
 def plain_records(
-    frame: Any, store: ArtifactStore, *, where: str = "result", mends: bool = False
+    frame: Any,
+    store: ArtifactStore,
+    *,
+    where: str = "result",
+    mends: bool = False,
+    files: Container[str] | None = None,
 ) -> list[dict[str, Any]]:
     """A DataFrame as a list of records of plain values, its named index levels first."""
-    return _Walk(store, where, mends).records(frame, ())[1]
+    return _Walk(store, where, mends, files).records(frame, ())[1]
 
 
 def is_frame(value: object) -> bool:
@@ -108,10 +120,11 @@ def mend(text: str) -> str:
 class _Walk:
     """One pass over one value. Holds the containers around the current part, to find cycles, and counts the parts."""
 
-    def __init__(self, store: ArtifactStore, where: str, mends: bool):
+    def __init__(self, store: ArtifactStore, where: str, mends: bool, files: Container[str] | None):
         self.store = store
         self.where = where
         self.mends = mends
+        self.files = files
         self.inside: set[int] = set()
         self.parts = 0
 
@@ -187,6 +200,9 @@ class _Walk:
         return [self.visit(part, (*path, place)) for place, part in enumerate(value)]
 
     def mapping(self, value: dict[Any, Any], path: Place) -> dict[str, Any]:
+        if self.files is not None and is_artifact(value) and value[KEY] not in self.files:
+            # Also where there is no such file, so that the answer does not tell whether there is.
+            raise self.refused(path, value, "refers to a file that its arguments do not hold", "Pass the file to it.")
         if not RESERVED.isdisjoint(value) and not self.store.keep(value):
             raise self.refused(path, value, f"has the reserved key {KEY!r}", "Rename the key.")
         return {self.key(key, path): self.visit(part, (*path, key)) for key, part in dict.items(value)}

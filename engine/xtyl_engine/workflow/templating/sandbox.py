@@ -15,7 +15,8 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from xtyl_engine.errors import with_article
+from xtyl_engine.errors import RenderError, with_article
+from xtyl_engine.values.artifacts import KEY
 from xtyl_engine.workflow.templating.effort import check_size
 from xtyl_engine.workflow.templating.metering import (
     METER,
@@ -46,6 +47,8 @@ METHODS: Mapping[type, frozenset[str]] = {
     str: frozenset(_TEXT_METHODS.split()),
     dict: frozenset({"items", "keys", "values", "get"}),
 }
+
+REFERENCE_HINT = "Pass on the file by the name that holds it, such as `{{ photo }}`."
 
 
 @pass_context
@@ -82,6 +85,9 @@ def _built(context: Context, value: Any) -> Any:
     for part in value.values() if isinstance(value, dict) else value:
         refuse_missing(part)
     if isinstance(value, dict):
+        if KEY in value:
+            # It could be to any project's file: receipts are checked where a submission writes references out, and not later.
+            raise RenderError("Jinja makes no reference to a stored file", hint=REFERENCE_HINT)
         return {key: None if part is SKIPPED else part for key, part in value.items()}
     return [None if part is SKIPPED else part for part in value]
 
