@@ -155,6 +155,33 @@ def test_a_reference_without_its_receipt_is_refused(lite: Desk, change: str) -> 
         assert (answer.status_code, answer.json()["code"]) == (422, "artifact/receipt")
 
 
+def test_a_receipt_is_for_a_kind_of_file(lite: Desk) -> None:
+    """Bytes that were stored unread are not read as JSON under their receipt, where another project has stored the same
+    as JSON: they may refer to its files."""
+    theirs = store(lite, picture("blue"), "image/png", "shop-write")
+    holding = store(lite, json.dumps({"a": theirs}).encode(), JSON, "shop-write")
+    data = lite.service.engine.store.read(holding)
+    mine = store(lite, data, "text/plain")
+    for media_type in (JSON, TABLE):
+        inputs = [{"product": {**mine, "media_type": media_type}}]
+        answer = lite.ask("POST", RUNS, json={"workflow": KIT, "inputs": inputs})
+        assert (answer.status_code, answer.json()["code"]) == (422, "artifact/receipt")
+
+
+def test_a_reference_in_a_document_is_not_rendered(lite: Desk) -> None:
+    """Jinja in the facts of a stored file stays as it is: it does not make the file another's."""
+    theirs = store(lite, picture("blue"), "image/png", "shop-write")
+    holding = store(lite, json.dumps({"a": theirs}).encode(), JSON, "shop-write")
+    mine = store(lite, lite.service.engine.store.read(holding), "application/octet-stream")
+    asset = {**mine, "media_type": "{{ 'application/json' }}"}
+    document = {"name": "w", "nodes": [{"id": "k", "type": "attach", "config": {"assets": {"a": asset}}}]}
+    id = submit(lite, document=document)
+    work_off(lite, id)
+    assert lite.ask("GET", f"{RUNS}/{id}/artifacts/{theirs[KEY]}").status_code == 404
+    (job,) = lite.ask("GET", f"{RUNS}/{id}/jobs?outputs=true").json()["jobs"]
+    assert job["output"]["a"]["media_type"] == "{{ 'application/json' }}"
+
+
 def test_a_receipt_for_a_file_that_is_gone(lite: Desk) -> None:
     """It is refused before anything is written, not later by a worker."""
     mine = store(lite, picture(), "image/png")

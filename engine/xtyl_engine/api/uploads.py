@@ -79,7 +79,7 @@ class Receipts:
 
     def give(self, project: str, reference: Mapping[str, Any]) -> dict[str, Any]:
         """The reference with its receipt."""
-        return {**reference, FIELD: self._sign(project, str(reference[KEY]))}
+        return {**reference, FIELD: self._sign(project, reference)}
 
     def take(self, project: str, value: Any, is_kept: Callable[[object], bool]) -> Any:
         """A value with the receipts of all its references checked and removed. Raises ReceiptRefused, also for a file that no
@@ -93,7 +93,7 @@ class Receipts:
 
     def _taken(self, project: str, value: dict[str, Any], is_kept: Callable[[object], bool]) -> dict[str, Any]:
         given = value.get(FIELD)
-        right = self._sign(project, str(value[KEY]))
+        right = self._sign(project, value)
         if not (is_artifact(value) and isinstance(given, str) and hmac.compare_digest(given.encode(), right.encode())):
             raise ReceiptRefused(
                 f"the file {str(value[KEY])[:80]!r} was not stored for this project",
@@ -106,6 +106,9 @@ class Receipts:
             )
         return taken
 
-    def _sign(self, project: str, digest: str) -> str:
-        words = json.dumps(["artifact", project, digest]).encode()
-        return hmac.new(self._key(), words, sha256).hexdigest()
+    def _sign(self, project: str, reference: Mapping[str, Any]) -> str:
+        words = ["artifact", project, str(reference[KEY])]
+        if reference.get("media_type") in (JSON, TABLE):
+            # Read for the references in it. The same bytes, stored as another type, were not.
+            words.append("json")
+        return hmac.new(self._key(), json.dumps(words).encode(), sha256).hexdigest()

@@ -313,7 +313,7 @@ class Slots:
             self._record(outcomes, outcomes[0].claim.execution_id, 0)
 
     def _take_back(self, late: float) -> list[list[Outcome]]:
-        """Of each handful begun before this time, what is done and not recorded, and what is not begun; its slot gives them up."""
+        """Of each handful begun before this time, what is done, not recorded, and what is not begun. Its slot gives them up."""
         found: list[list[Outcome]] = []
         with self._lock:
             for handful in [each for each in self._handfuls if each.began < late]:

@@ -16,6 +16,7 @@ from jinja2.runtime import Context
 from xtyl_engine.errors import LimitExceeded, RenderError, WorkflowException
 from xtyl_engine.limits import MAX_PROMPT_BYTES, MAX_VALUE_DEPTH
 from xtyl_engine.nodes.base import NodeType
+from xtyl_engine.values.artifacts import is_artifact
 from xtyl_engine.values.recent import remembers_texts
 from xtyl_engine.workflow.templating.effort import EffortMeter, check_size
 from xtyl_engine.workflow.templating.metering import METER
@@ -82,10 +83,12 @@ def _is_one(text: str) -> bool:
 
 
 def iterate_texts(value: Any, depth: int = 0) -> Iterator[str]:
-    """Every text in a value of lists and dicts. Raises LimitExceeded if they are nested too deep."""
+    """Every text in a value of lists and dicts, but for those of a reference to a stored file. Raises LimitExceeded if they
+    are nested too deep.
+    """
     if isinstance(value, str):
         yield value
-    elif isinstance(value, (list, tuple, dict)):
+    elif isinstance(value, (list, tuple, dict)) and not is_artifact(value):
         _check_depth(depth)
         for part in value.values() if isinstance(value, dict) else value:
             yield from iterate_texts(part, depth + 1)
@@ -105,7 +108,8 @@ def render(value: Any, context: Mapping[str, Any], meter: EffortMeter | None = N
 def _rendered(value: Any, names: dict[str, Any], depth: int) -> Any:
     if isinstance(value, str):
         return _filled(value, names) if is_jinja(value) else value
-    if not isinstance(value, (list, tuple, dict)):
+    if not isinstance(value, (list, tuple, dict)) or is_artifact(value):
+        # A reference is what its receipt was given for, word for word.
         return value
     _check_depth(depth)
     if isinstance(value, dict):
