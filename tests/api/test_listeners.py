@@ -93,8 +93,10 @@ def test_a_run_that_is_over_is_told_from_anywhere(served: Served) -> None:
         assert names == [*map(str, range(first, last + 1)), "done"]
 
 
-def test_a_listener_that_has_everything_is_told_to_stay_away(served: Served) -> None:
-    """Back with the last number, or one beyond, it gets 204 and holds no place; while the run goes on it listens."""
+def test_a_listener_that_has_everything_is_told_to_stay_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back with the last number, or one beyond, it gets 204 and holds no place; while the run goes on it listens, which it is told
+    before anything happens."""
+    monkeypatch.setattr("xtyl_engine.api.streaming.subscriber.KEEP_ALIVE_SECONDS", 3600.0)
     id = served.teller.submit()
     last = served.teller.tell(id, times=2)
     with served.listening(id, 0, **{"Last-Event-ID": str(last)}) as answer:

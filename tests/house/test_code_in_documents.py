@@ -64,6 +64,8 @@ NOT_HERE = {
     "pytest examples/xtyl-stock/tests": "test_its_own_tests_pass runs it",
     '.node("fit_image", "story", image="{{ photo.image }}", size="1080x1920")': "test_its_readme_runs_and_others_can_look",
     "python benchmarks/figures.py": "measures for minutes",
+    "xtyl show latest": "no run is here; test_a_run_is_named_by_a_part_of_its_id shows one",
+    "xtyl show latest --follow": "no run is here to follow",
     "python benchmarks/recovery.py": "measures for minutes",
     "python benchmarks/recover.py --rounds 30": "measures for minutes",
     "python benchmarks/fairness.py": "measures for minutes",

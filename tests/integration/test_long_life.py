@@ -142,7 +142,8 @@ def test_a_log_stays_small_while_its_worker_runs(tmp_path: Path) -> None:
         log = settings.log_folder / "worker.log"
         run(Noisy("x" * 99 + "\n", LARGEST // 100 + 1000))
         wait_until(lambda: log.stat().st_size < LARGEST)
-        assert log.with_name("worker.log.1").stat().st_size == LARGEST
+        # What is written while it is copied is copied too.
+        assert LARGEST <= log.with_name("worker.log.1").stat().st_size <= 2 * LARGEST
         run(Noisy("the last words\n", 1))
         assert "the last words" in read_tail(log)
         xt.connect()

@@ -76,7 +76,11 @@ class _Sender:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = message
+            # A stream begins at once, and says so to a listener who may hear nothing more for long.
+            if any(name == b"content-length" for name, _ in message["headers"]):
+                self._start = message
+            else:
+                await self._send(message)
             return
         body = message.get("body", b"")
         if self._is_refused:
