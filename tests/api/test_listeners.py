@@ -94,8 +94,8 @@ def test_a_run_that_is_over_is_told_from_anywhere(served: Served) -> None:
 
 
 def test_a_listener_that_has_everything_is_told_to_stay_away(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back with the last number, or one beyond, it gets 204 and holds no place; while the run goes on it listens, which it is told
-    before anything happens."""
+    """Back with the last number, or one beyond, it gets 204 and holds no place; while the run goes on it listens, and is
+    told so before anything happens."""
     monkeypatch.setattr("xtyl_engine.api.streaming.subscriber.KEEP_ALIVE_SECONDS", 3600.0)
     id = served.teller.submit()
     last = served.teller.tell(id, times=2)

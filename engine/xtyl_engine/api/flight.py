@@ -76,11 +76,7 @@ class _Sender:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            # A stream begins at once, and says so to a listener who may hear nothing more for long.
-            if any(name == b"content-length" for name, _ in message["headers"]):
-                self._start = message
-            else:
-                await self._send(message)
+            self._start = message
             return
         body = message.get("body", b"")
         if self._is_refused:

@@ -56,6 +56,8 @@ class EventStream(Response):
         gone = asyncio.create_task(self._note_end(receive))
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            # What limits answers holds a start until the first bytes, and a quiet run has none for long.
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
             while (found := await self._feed.next()) is not None:
                 async with asyncio.timeout(STALL_SECONDS):
                     await send({"type": "http.response.body", "body": found, "more_body": True})
