@@ -35,7 +35,8 @@ async def nowhere(message: Message) -> None:
 
 
 def test_half_sent_bodies_are_bounded_together() -> None:
-    """Bodies that never end hold no more than the allowance, half of it with one token; what is over gives its bytes back."""
+    """Bodies that never end hold no more than the allowance, half of it with one token, however the
+    header is spelled; what is over gives its bytes back."""
     let_go = asyncio.Event()
     refused: list[Any] = []
 
@@ -55,10 +56,15 @@ def test_half_sent_bodies_are_bounded_together() -> None:
     flight = InFlight(app, body_bytes=10_000)
 
     async def test() -> None:
-        sent = [asyncio.create_task(sends(holder)) for holder in ["one"] * 40 + ["other"] * 3]
-        while len(refused) < 35:
+        sent = [
+            asyncio.create_task(sends(f"{scheme} {token}"))
+            for scheme, token in [("Bearer", "one"), ("bearer", "one"), ("BEARER", " one")] * 14
+            + [("Bearer", "two")] * 3
+        ]
+        while len(refused) < 37:
             await asyncio.sleep(0)
-        assert (flight.bodies.total, refused) == (8_000, [("one", 503, "api/busy")] * 35)
+        assert flight.bodies.total == 8_000
+        assert {(holder.split()[-1], *told) for holder, *told in refused} == {("one", 503, "api/busy")}
         let_go.set()
         await asyncio.gather(*sent)
         assert flight.bodies.total == 0
@@ -83,14 +89,14 @@ def test_answers_are_bounded_together() -> None:
 
     async def test() -> None:
         flight = InFlight(app, answer_bytes=9 * CHUNK)
-        first = asyncio.create_task(flight(of("one"), silent, slowly))
+        first = asyncio.create_task(flight(of("Bearer one"), silent, slowly))
         while not flight.answers.total:
             await asyncio.sleep(0)
-        await flight(of("one"), silent, keep)
+        await flight(of("Bearer one"), silent, keep)
         assert sent[0]["status"] == 503
         assert sum(message["type"] == "http.response.start" for message in sent) == 1
         sent.clear()
-        await flight(of("other"), silent, keep)
+        await flight(of("Bearer other"), silent, keep)
         assert sent[0]["status"] == 200
         assert b"".join(message["body"] for message in sent[1:]) == b"x" * 4 * CHUNK
         assert [message["more_body"] for message in sent[1:]] == [True, True, True, False]
@@ -114,7 +120,7 @@ def test_an_answer_that_nobody_reads_ends(caplog: pytest.LogCaptureFixture) -> N
 
     flight = InFlight(app, stall_seconds=0.01)
     with caplog.at_level("WARNING"):
-        asyncio.run(flight(of("one"), silent, never))
+        asyncio.run(flight(of("Bearer one"), silent, never))
     assert "took nothing of its answer" in caplog.text
     assert flight.answers.total == 0
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,7 +41,9 @@ class InFlight:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        holder, held = Headers(scope=scope).get("authorization", ""), 0
+        # As the check of tokens reads it, which no body is read before: one token has one name, however its scheme is spelled.
+        _, token = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
+        holder, held = token.strip(), 0
 
         async def receiving() -> Message:
             nonlocal held
