@@ -7,9 +7,10 @@ from __future__ import annotations
 import keyword
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from math import prod
 
-from xtyl_engine.errors import Problem
+from xtyl_engine.errors import Problem, WorkflowException
 from xtyl_engine.limits import MAX_EDGES, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH, MAX_NODES
 from xtyl_engine.nodes.base import DECISION_FIELDS
 from xtyl_engine.workflow.analysis import Survey
@@ -18,13 +19,15 @@ from xtyl_engine.workflow.document import Document, Edge, Node
 from xtyl_engine.workflow.graph import find_downstream, loop_problem
 from xtyl_engine.workflow.plan import shared_axes
 from xtyl_engine.workflow.templating.names import RESERVED
+from xtyl_engine.workflow.templating.render import iterate_texts
+from xtyl_engine.workflow.templating.size import MAX_SIGNS, has_more_signs
 
 JINJA_WORDS = RESERVED | {"loop", "true", "false", "none"}
 RESULT_WORDS = frozenset({*DECISION_FIELDS, "of", "items", "status", "error"})
 
 
 def check_size(document: Document) -> Iterator[Problem]:
-    """Problems that end the checks: a document with no nodes, or with far too many nodes or edges."""
+    """Problems that end the checks: a document with no nodes, with far too many nodes or edges, or with far too much Jinja."""
     if not document.nodes:
         yield _problem(
             "empty",
@@ -36,6 +39,16 @@ def check_size(document: Document) -> Iterator[Problem]:
         if count > most:
             hint = "Run over the rows of a frame, or over a list with `over`, instead of writing a node for each."
             yield _problem("too-large", None, f"{count:,} {what}; {most:,} is the most", hint)
+    if has_more_signs(_texts(document)):
+        hint = "Work values out in a function, or in a column of the frame, and let the texts read them."
+        yield _problem("too-large", None, f"its texts hold more than {MAX_SIGNS:,} words and signs of Jinja", hint)
+
+
+def _texts(document: Document) -> Iterator[str]:
+    for node in document.nodes:
+        # What is nested too deep is a problem of its own.
+        with suppress(WorkflowException):
+            yield from iterate_texts(node.config)
 
 
 def check_name(document: Document) -> Iterator[Problem]:
