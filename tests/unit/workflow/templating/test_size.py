@@ -14,7 +14,7 @@ from xtyl_engine.workflow.validate import validate
 LONG = "{{ " + " and ".join(["a"] * 9_000) + " }}"
 
 
-def test_a_workflow_with_far_too_much_jinja_is_refused_before_it_is_parsed() -> None:
+def test_far_too_much_jinja_is_refused_unparsed() -> None:
     """Texts that are each short enough are too much together; the error says so, and what to do."""
     nodes = [copy(f"n{place}", prompt=LONG.replace(" a ", f" a{place} ")) for place in range(30)]
     with pytest.raises(WorkflowError, match=r"more than 400,000 words and signs of Jinja") as caught:
