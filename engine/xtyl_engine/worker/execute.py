@@ -36,6 +36,7 @@ from xtyl_engine.telemetry.log_lines import about, harmless
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.masking import Mask
 from xtyl_engine.values.plain import Encoded, encode, mend, plain, spill, unspill
+from xtyl_engine.values.recent import Recent
 from xtyl_engine.worker.calls import FunctionCalls, NotStarted
 from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
@@ -53,6 +54,9 @@ Trace = Callable[[Claim, Callable[[Claim], Outcome]], Outcome]
 UNREAD_SECONDS = 1.0
 # Until the job's own is read.
 USUAL_RETRY = Retry()
+NO_SECRETS = Mask()
+# Kernels at work at the same time; each mask takes some 40 us to make.
+REMEMBERED_MASKS = 16
 COUNT_ITEMS = "Return Done(items=len(...)), the length of the list under the output's `items`."
 
 
@@ -80,6 +84,7 @@ class Executor:
     _left_behind: list[threading.Thread] = field(default_factory=list)
     runners: Runners = field(init=False)
     _calls: FunctionCalls = field(init=False)
+    _masks: Recent[frozenset[tuple[str, str]], Mask] = field(default_factory=lambda: Recent(REMEMBERED_MASKS))
 
     def __post_init__(self) -> None:
         self.prints = LivePrints(self.database)
@@ -114,7 +119,7 @@ class Executor:
         return came[0] if came else self._outcome(claim)
 
     def _outcome(self, claim: Claim) -> Outcome:
-        retry, asks_provider, mask = USUAL_RETRY, False, Mask()
+        retry, asks_provider, mask = USUAL_RETRY, False, NO_SECRETS
         try:
             if (late := self._late(claim)) is not None:
                 return late
@@ -124,7 +129,7 @@ class Executor:
             config = configure(kind, rendered(kind, node.config, names))
             retry = config.retry
             variables = self._variables(claim) if kind.asks_provider else {}
-            mask = Mask(variables)
+            mask = self._mask(variables)
             key = cache_key(kind, node, config, claim.item, self.settings.provider, variables)
             return self._cached(claim, key) or self._run(kind, config, context, claim, node, key, mask)
         except NotStarted:
@@ -212,6 +217,14 @@ class Executor:
             return self.kernels.variables(claim.execution_id)
         except BackendError as error:
             raise _Unread(str(error)) from error
+
+    def _mask(self, variables: Mapping[str, str]) -> Mask:
+        """What hides the secrets among these, made once for all jobs of a kernel."""
+        key = frozenset(variables.items())
+        if (mask := self._masks.get(key)) is None:
+            mask = Mask(variables)
+            self._masks.put(key, mask)
+        return mask
 
     def _is_cancelled(self, claim: Claim) -> bool:
         """Whether the run is stopped, as its handler asks. A sweep noted it, and the run may have been resumed since, so SQL is
