@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cache, wraps
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -161,10 +161,15 @@ class NodeType:
     @property
     def texts(self) -> tuple[str, ...]:
         """Those of the rendered parameters that are text, whatever is rendered into them."""
-        fields = self.config.model_fields
-        return tuple(each for each in self.rendered if each in fields and fields[each].annotation in (str, str | None))
+        return _texts(self.config, self.rendered)
 
     @property
     def asks_provider(self) -> bool:
         """Whether the node calls a provider: the one that its parameter `provider` names, or the default."""
         return "provider" in self.config.model_fields
+
+
+@cache
+def _texts(config: type[NodeConfig], rendered: tuple[str, ...]) -> tuple[str, ...]:
+    fields = config.model_fields
+    return tuple(each for each in rendered if each in fields and fields[each].annotation in (str, str | None))

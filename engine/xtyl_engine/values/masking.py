@@ -4,15 +4,21 @@ names say that they are secret. It keeps no text.
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from xtyl_engine.values.recent import Recent
+
 HIDDEN = "[hidden]"
 # A shorter value, such as `false`, stands in many texts and is no secret.
 SHORTEST = 8
+# Kernels at work at the same time; each mask takes some 40 us to make.
+REMEMBERED, ANEW_SECONDS = 16, 1.0
 # Our tokens hold a digit, a capital or a hyphen somewhere; names of settings and metrics, which begin the same way, hold none.
 _SECRETS = re.compile(
     r"""(?P<before>://[^/\s:@'"]*:)[^/\s'"]+(?=@)"""
@@ -69,6 +75,23 @@ class Mask:
         """The text without the first characters of a secret value at its very end: the rest of it may follow."""
         lengths = (len(begun) for value in self._values if (begun := _beginning(value, text)))
         return text[: len(text) - max(lengths, default=0)]
+
+
+class Masks:
+    """The masks of the variables used last, each made once for all who ask with the same mapping. This process's own variables,
+    which any code may set, are looked at anew every second."""
+
+    def __init__(self) -> None:
+        self._made: Recent[int, tuple[Mapping[str, str], Mask, float]] = Recent(REMEMBERED)
+
+    def of(self, variables: Mapping[str, str]) -> Mask:
+        """What hides the secrets among these variables."""
+        made = self._made.get(id(variables))
+        if made is not None and made[0] is variables and (variables is not os.environ or time.monotonic() < made[2]):
+            return made[1]
+        mask = Mask(variables)
+        self._made.put(id(variables), (variables, mask, time.monotonic() + ANEW_SECONDS))
+        return mask
 
 
 def _in_url(text: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine import errors
@@ -34,9 +35,8 @@ from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.telemetry.log_lines import about, harmless
 from xtyl_engine.values.artifacts import ArtifactStore
-from xtyl_engine.values.masking import Mask
+from xtyl_engine.values.masking import Mask, Masks
 from xtyl_engine.values.plain import Encoded, encode, mend, plain, spill, unspill
-from xtyl_engine.values.recent import Recent
 from xtyl_engine.worker.calls import FunctionCalls, NotStarted
 from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
@@ -55,8 +55,7 @@ UNREAD_SECONDS = 1.0
 # Until the job's own is read.
 USUAL_RETRY = Retry()
 NO_SECRETS = Mask()
-# Kernels at work at the same time; each mask takes some 40 us to make.
-REMEMBERED_MASKS = 16
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 COUNT_ITEMS = "Return Done(items=len(...)), the length of the list under the output's `items`."
 
 
@@ -84,7 +83,7 @@ class Executor:
     _left_behind: list[threading.Thread] = field(default_factory=list)
     runners: Runners = field(init=False)
     _calls: FunctionCalls = field(init=False)
-    _masks: Recent[frozenset[tuple[str, str]], Mask] = field(default_factory=lambda: Recent(REMEMBERED_MASKS))
+    _masks: Masks = field(default_factory=Masks)
 
     def __post_init__(self) -> None:
         self.prints = LivePrints(self.database)
@@ -123,13 +122,12 @@ class Executor:
         try:
             if (late := self._late(claim)) is not None:
                 return late
-            node, context, names = self._read(claim)
+            node, context, names, variables = self._read(claim)
             kind = node_type(node.type)
             asks_provider = kind.asks_provider
             config = configure(kind, rendered(kind, node.config, names))
             retry = config.retry
-            variables = self._variables(claim) if kind.asks_provider else {}
-            mask = self._mask(variables)
+            mask = self._masks.of(variables)
             key = cache_key(kind, node, config, claim.item, self.settings.provider, variables)
             return self._cached(claim, key) or self._run(kind, config, context, claim, node, key, mask)
         except NotStarted:
@@ -182,9 +180,11 @@ class Executor:
         plan = self.plans.known(template_id)
         return plan is not None and plan.nodes[name].kind.runs_apart
 
-    def _read(self, claim: Claim) -> tuple[PlanNode, Context, dict[str, Any]]:
+    def _read(self, claim: Claim) -> tuple[PlanNode, Context, dict[str, Any], Mapping[str, str]]:
+        """A job's node, what its handler may know, the names that its texts may read, and the variables of its provider."""
         plan = self.plans.known(claim.template_id) or self._load(claim)
         node = plan.nodes[claim.node]
+        variables = self._variables(claim) if node.kind.asks_provider else NO_VARIABLES
         row: dict[str, Any] = {}
         upstream: dict[str, Any] = {}
         if node.reads.columns or node.reads.nodes:
@@ -201,13 +201,13 @@ class Executor:
             place=place,
             upstream=upstream,
             artifacts=self.store,
-            provider=lambda name: self.provider(name or self.settings.provider, self._variables(claim)),
+            provider=lambda name: self.provider(name or self.settings.provider, variables or self._variables(claim)),
             function=partial(self._calls.function, claim.execution_id),
             call=partial(self._calls.call, claim, None),
             cancelled=lambda: self._is_cancelled(claim),
             log=log,
         )
-        return node, context, {ROW: row, **row, **upstream}
+        return node, context, {ROW: row, **row, **upstream}, variables
 
     def _variables(self, claim: Claim) -> Mapping[str, str]:
         """The variables with which the job's provider is made: its kernel's, where it lent them."""
@@ -217,14 +217,6 @@ class Executor:
             return self.kernels.variables(claim.execution_id)
         except BackendError as error:
             raise _Unread(str(error)) from error
-
-    def _mask(self, variables: Mapping[str, str]) -> Mask:
-        """What hides the secrets among these, made once for all jobs of a kernel."""
-        key = frozenset(variables.items())
-        if (mask := self._masks.get(key)) is None:
-            mask = Mask(variables)
-            self._masks.put(key, mask)
-        return mask
 
     def _is_cancelled(self, claim: Claim) -> bool:
         """Whether the run is stopped, as its handler asks. A sweep noted it, and the run may have been resumed since, so SQL is

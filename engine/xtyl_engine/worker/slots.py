@@ -281,6 +281,16 @@ class Slots:
 
     def _execute_all(self, claims: tuple[Claim, ...]) -> tuple[list[Outcome], tuple[Claim, ...]]:
         """Execute claims, while that is as quick as they are said to be; the outcomes, and the claims that are left."""
+        try:
+            return self._execute_handful(claims) if len(claims) > 1 else ([self._execute(claims[0])], ())
+        except BaseException:
+            # Their outcomes will never be recorded: stop renewing their leases, so that other workers take the jobs.
+            with self._lock:
+                for claim in claims:
+                    self._held.pop(claim.attempt, None)
+            raise
+
+    def _execute_handful(self, claims: tuple[Claim, ...]) -> tuple[list[Outcome], tuple[Claim, ...]]:
         handful = Handful(time.monotonic(), deque(claims))
         with self._lock:
             self._handfuls.add(handful)
@@ -289,12 +299,6 @@ class Slots:
                 outcome = self._execute(claim)
                 with self._lock:
                     handful.outcomes.append(outcome)
-        except BaseException:
-            # Their outcomes will never be recorded: stop renewing their leases, so that other workers take the jobs.
-            with self._lock:
-                for claim in claims:
-                    self._held.pop(claim.attempt, None)
-            raise
         finally:
             with self._lock:
                 self._handfuls.discard(handful)
