@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from collections.abc import Mapping, MutableMapping
+from contextlib import ContextDecorator
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import visible
@@ -17,25 +19,31 @@ from xtyl_engine.values.masking import HIDDEN, hide, names_secret
 if TYPE_CHECKING:
     from xtyl_engine.settings import Settings
 
+_names: ContextVar[Mapping[str, str | int]] = ContextVar("names", default=MappingProxyType({}))
 
-@contextmanager
-def about(claim: Claim) -> Iterator[None]:
+
+class named:
+    """Bind names to each line logged inside, beside those bound around it. A class with one variable, for each job passes it: the
+    context of structlog takes one variable a name, and ten times as long."""
+
+    def __init__(self, **names: str | int):
+        self._bound = names
+
+    def __enter__(self) -> None:
+        self._before = _names.set({**_names.get(), **self._bound})
+
+    def __exit__(self, *raised: object) -> None:
+        _names.reset(self._before)
+
+
+def about(claim: Claim) -> named:
     """Bind a job's names to each line logged inside, also by a user's function."""
-    from structlog.contextvars import bind_contextvars, reset_contextvars
-
-    # `bound_contextvars` reads every variable first, and takes three times as long.
-    bound = bind_contextvars(execution=claim.execution_id, node=claim.node, item=claim.item, attempt=claim.number)
-    try:
-        yield
-    finally:
-        reset_contextvars(**bound)
+    return named(execution=claim.execution_id, node=claim.node, item=claim.item, attempt=claim.number)
 
 
-def about_execution(execution_id: str, **names: str | int) -> AbstractContextManager[None]:
+def about_execution(execution_id: str, **names: str | int) -> named:
     """Bind an execution's id, and other names, to each line logged inside; a request uses it, for example."""
-    from structlog.contextvars import bound_contextvars
-
-    return bound_contextvars(execution=execution_id, **names)
+    return named(execution=execution_id, **names)
 
 
 class harmless(ContextDecorator):
@@ -57,9 +65,7 @@ class harmless(ContextDecorator):
 
 def bound() -> dict[str, Any]:
     """The names bound to a line logged here."""
-    from structlog.contextvars import get_contextvars
-
-    return get_contextvars()
+    return dict(_names.get())
 
 
 def keep_journal(settings: Settings) -> None:
@@ -68,6 +74,7 @@ def keep_journal(settings: Settings) -> None:
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _with_names,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -87,6 +94,12 @@ def keep_journal(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
+
+
+def _with_names(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in _names.get().items():
+        line.setdefault(name, value)
+    return line
 
 
 def _without_secrets(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
