@@ -154,7 +154,10 @@ class RemoteBackend:
         self.calls.close()
 
     def _submission(self, plan: Plan, rows: Sequence[Row], functions: Functions) -> dict[str, Any]:
-        packed = {node: self._wrapped(function) for node, function in functions.items() if reference(function) is None}
+        own = {node: function for node, function in functions.items() if reference(function) is None}
+        # Steps of one function, which is packed once.
+        made = {key: self._wrapped(function) for key, function in {id(each): each for each in own.values()}.items()}
+        packed = {node: made[id(function)] for node, function in own.items()}
         if packed:
             self._refuse_functions(packed)
         stored = {node: each.stored() for node, each in packed.items()}
