@@ -4,12 +4,10 @@ Knows the protocol's statuses and codes, not the requests that led to them.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 from xtyl_engine.errors import PermanentError, TransientError, WorkflowException
+from xtyl_engine.providers.retry_after import retry_after
 
 _CURES = {
     401: "Set OPENAI_API_KEY in the notebook, or where the workers of a shared back end run; then `run.retry()`.",
@@ -20,7 +18,6 @@ _CURES = {
 _BUSY = frozenset({408, 409, 425, 429})
 _EXHAUSTED = ("insufficient_quota", "billing_hard_limit_reached")
 _CONTENT = ("content_policy_violation", "content_filter", "moderation_blocked")
-_MAX_RETRY_AFTER = 3600.0
 
 
 def read_status(status: int, words: str, code: str, headers: Mapping[str, str]) -> WorkflowException:
@@ -35,21 +32,3 @@ def read_status(status: int, words: str, code: str, headers: Mapping[str, str]) 
         return TransientError(f"the server answered {status}: {words}", retry_after=retry_after(headers))
     hint = _CURES.get(status, "Check the parameters of this node.")
     return PermanentError(f"the server answered {status}: {words}", hint=hint)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a server asks to wait, written as seconds or as a date; None without such a header or if it is
-    malformed."""
-    said = headers.get("retry-after")
-    if said is None:
-        return None
-    try:
-        seconds = float(said)
-    except ValueError:
-        try:
-            # Both dates are by the server's clock; this machine's may be wrong.
-            now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
-            seconds = parsedate_to_datetime(said).timestamp() - now
-        except (ValueError, TypeError):
-            return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if math.isfinite(seconds) else None

@@ -13,7 +13,6 @@ from workbench import workbench
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError
 from xtyl_engine.providers import openai as module
 from xtyl_engine.providers.base import ImageRequest, TextRequest
-from xtyl_engine.providers.openai_errors import retry_after
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.values.error_text import describe_error
 
@@ -197,13 +196,6 @@ def test_what_another_try_may_cure_is_transient(provider, server, model, seconds
     assert isinstance(error, TransientError)
     assert error.retry_after == seconds
     assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("year", [2015, 2115])
-def test_a_date_to_come_back_at_is_read_by_the_servers_clock(year):
-    """A clock of this machine that is years off changes nothing: the answer says when it was given."""
-    headers = {"date": f"21 Oct {year} 07:28:00 GMT", "retry-after": f"21 Oct {year} 07:28:40 GMT"}
-    assert retry_after(headers) == 40.0
 
 
 @pytest.mark.parametrize(
