@@ -30,15 +30,24 @@ class ErrorClass(StrEnum):
 
 
 class WorkflowException(Exception):
-    """Something went wrong in a workflow."""
+    """Something went wrong in a workflow. `usage` is what the request that failed had used, a provider's `Usage`."""
 
     code = "xtyl/error"
     error_class = ErrorClass.PERMANENT
 
-    def __init__(self, message: str | None = None, *, hint: str | None = None, node: str | None = None, **data: Any):
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        hint: str | None = None,
+        node: str | None = None,
+        usage: Any = None,
+        **data: Any,
+    ):
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
         self.hint = hint
         self.node = node
+        self.usage = usage
         self.data = data
         super().__init__(self.message)
 

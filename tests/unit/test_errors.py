@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xtyl_engine.errors import WorkflowException, visible, visible_line, with_article
+from xtyl_engine.errors import PermanentError, TransientError, WorkflowException, visible, visible_line, with_article
+from xtyl_engine.providers.base import Usage
 
 
 @pytest.mark.parametrize("noun", ["an int", "an Image", "an ndarray", "a str", "a UUID", "a NoneType"])
@@ -38,3 +39,11 @@ def test_what_acts_is_shown_as_python_writes_it() -> None:
     """Lines, tabs, accents and signs of several characters stay."""
     assert visible("a\x1b[31mb\u202ec\x9b") == r"a\x1b[31mb\u202ec\x9b"
     assert visible("é\tü\r\n👩‍👩‍👧") == "é\tü\n👩‍👩‍👧"
+
+
+def test_an_error_may_say_what_its_request_had_used() -> None:
+    """It is beside the error's data, which describe what went wrong."""
+    used = Usage(provider="p", model="m", input_tokens=5, output_tokens=0)
+    for kind in (TransientError, PermanentError):
+        found = kind("cut", usage=used, where="here")
+        assert (found.usage, found.data, kind("cut").usage) == (used, {"where": "here"}, None)

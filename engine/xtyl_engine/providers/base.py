@@ -10,12 +10,21 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a provider used for one job. `tokens` counts input and output together; `cost` is in US dollars."""
+    """What a provider used for one request. `tokens` counts all of them; `cached_tokens` are those of the input that the provider
+    had cached, `output_tokens` include reasoning and leave out `image_tokens`, those of the output that are an image. What is not
+    known is None. `cost` is in US dollars, and set only by a provider that says itself what it took. `request_id` is the
+    provider's name of the request; `notes` are facts about it for a person, one sentence each, such as what was left out."""
 
     provider: str
     model: str
     tokens: int | None = None
     cost: float | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    image_tokens: int | None = None
+    request_id: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ITEMS
-from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Usage, Wait
+from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.registry import get_provider
@@ -270,7 +270,7 @@ class Executor:
             output=output,
             items=_item_count(node, done) if node.expands else None,
             branch=None if done.branch is None else mend(str(done.branch)),
-            usage=_usage(done, mask),
+            usage=plain_usage(done.usage, mask.hide),
             cache_key=key,
         )
 
@@ -351,11 +351,6 @@ def _item_count(node: PlanNode, done: Done) -> int:
             f"it returned {count:,} items; at most {MAX_ITEMS:,}", hint="Return fewer items, or split the row."
         )
     return count
-
-
-def _usage(done: Done, mask: Mask) -> Usage | None:
-    found = plain_usage(done.usage)
-    return found and replace(found, provider=mask.hide(found.provider), model=mask.hide(found.model))
 
 
 def _encoded(done: Done | Wait, store: ArtifactStore, mask: Mask) -> str:

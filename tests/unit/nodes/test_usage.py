@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import pytest
 
 from xtyl_engine.limits import MAX_NAME_LENGTH
-from xtyl_engine.nodes.usage import MAX_DOLLARS, MAX_TOKENS, plain_usage
+from xtyl_engine.nodes.usage import MAX_DOLLARS, MAX_NOTE_LENGTH, MAX_NOTES, MAX_TOKENS, plain_usage
 from xtyl_engine.providers.base import Usage
 
 
@@ -23,6 +25,8 @@ class Hostile:
 
     def __repr__(self) -> str:
         raise RuntimeError("no")
+
+    __str__ = __repr__
 
 
 def used(**told: Any) -> Usage:
@@ -95,6 +99,72 @@ def test_names_are_texts_of_bearable_length() -> None:
     found = used(provider="a\ud800\0", model="m" * 1_000_000)
     assert (found.provider, len(found.model)) == ("a\ufffd\ufffd", MAX_NAME_LENGTH)
     assert used(provider=7, model=None) == Usage(provider="7", model="")
+
+
+COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "image_tokens")
+
+
+@pytest.mark.parametrize("field", COUNTS)
+@pytest.mark.parametrize(("told", "kept"), [(np.int64(7), 7), (0, 0), (-1, None), ("7", None), (MAX_TOKENS + 1, None)])
+def test_each_count_of_tokens_is_read_as_their_sum_is(field: str, told: Any, kept: int | None) -> None:
+    """Input, cached, output and image tokens are plain whole numbers, or unknown."""
+    found = getattr(used(**{field: told}), field)
+    assert (found, type(found)) == (kept, type(kept))
+
+
+@pytest.mark.parametrize(
+    ("told", "tokens"),
+    [
+        ({"input_tokens": 5, "output_tokens": 3, "cached_tokens": 4}, 8),
+        ({"input_tokens": 5, "image_tokens": 100}, 105),
+        ({"input_tokens": 5, "output_tokens": 3, "tokens": 20}, 20),
+        ({"input_tokens": 5}, None),
+        ({"output_tokens": 5}, None),
+        ({"input_tokens": MAX_TOKENS, "output_tokens": MAX_TOKENS}, MAX_TOKENS),
+    ],
+)
+def test_all_tokens_are_as_told_or_the_sum_of_the_parts(told: dict[str, int], tokens: int | None) -> None:
+    """Cached tokens are a part of the input; a part that is not known makes no sum."""
+    assert used(**told).tokens == tokens
+
+
+def test_more_cached_tokens_than_were_read_are_unknown(caplog: pytest.LogCaptureFixture) -> None:
+    """They would make the rest of the input less than nothing, and its price too."""
+    with caplog.at_level(logging.WARNING, "xtyl"):
+        found = used(input_tokens=5, cached_tokens=6)
+    assert (found.input_tokens, found.cached_tokens) == (5, None)
+    assert "6 cached tokens of 5" in caplog.text
+
+
+class Endless:
+    """Notes without an end."""
+
+    def __iter__(self) -> Iterator[str]:
+        return repeat("n" * 10_000)
+
+
+class Torn:
+    """Notes whose reading fails."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError("no")
+
+
+def test_texts_about_a_request_are_bounded() -> None:
+    """A request's name and its notes are a few short texts, whatever is told; a single text is one note."""
+    assert used(notes=Endless()).notes == ("n" * MAX_NOTE_LENGTH,) * MAX_NOTES
+    assert used(notes="no seed").notes == ("no seed",)
+    assert used(notes=Torn()).notes == used(notes=7).notes == ()
+    assert used(notes=["a\ud800", 7]).notes == ("a\ufffd", "7")
+    assert len(used(request_id="r" * 10_000).request_id or "") == MAX_NAME_LENGTH
+    assert used(request_id="").request_id is used(request_id=Hostile()).request_id is None
+
+
+def test_no_text_of_a_report_holds_a_secret() -> None:
+    """What hides secrets sees every text before it is cut."""
+    told = Usage(provider="k1", model="k2", request_id="k3", notes=("a k4",))
+    found = plain_usage(told, lambda text: text.replace("k", "*"))
+    assert found == Usage(provider="*1", model="*2", request_id="*3", notes=("a *4",))
 
 
 def test_no_usage_stays_none_and_another_class_is_read() -> None:
