@@ -28,7 +28,7 @@ CLOCK_SECONDS = 1e-6
 
 
 @dataclass(slots=True)
-class Budget:
+class Bucket:
     """`tat` is the time by which all taken permits are made up for, never before `now`; `since` is the last time when they all
     were: permits taken before it no longer count. Without a rate any number may start, unless the key is held."""
 
@@ -84,27 +84,27 @@ class Budget:
             transaction.run(_SET, row | {"count": count, "seconds": seconds})
 
 
-def lock_budget(transaction: Transaction, key: str, rate: Rate | None, now: float) -> Budget:
+def lock_bucket(transaction: Transaction, key: str, rate: Rate | None, now: float) -> Bucket:
     """Read a key and lock its row until this transaction ends."""
     found = transaction.row(_ONE_LOCKED, {"key": key})
     if found is None:
         transaction.run(sql.ADD_RATE_LIMIT, {"key": key})
         found = transaction.row(_ONE_LOCKED, {"key": key})
     tat, since, held_until, *_ = found or (0.0, 0.0, 0.0)
-    return Budget(key, rate, now, tat, since, held_until)
+    return Bucket(key, rate, now, tat, since, held_until)
 
 
-def see_budget(transaction: Transaction, key: str, now: float) -> Budget:
+def see_bucket(transaction: Transaction, key: str, now: float) -> Bucket:
     """Read a key with the rate it was last used with, so that a process that claims nothing needs no rates of its own."""
     found = transaction.row(_ONE, {"key": key})
     if found is None:
-        return Budget(key, None, now)
+        return Bucket(key, None, now)
     tat, since, held_until, count, seconds = found
     rate = Rate(key=key, count=count, seconds=seconds) if count else None
-    return Budget(key, rate, now, tat, since, held_until)
+    return Bucket(key, rate, now, tat, since, held_until)
 
 
-def see_limit(transaction: Transaction, key: str, rate: Rate | None, now: float) -> Budget:
+def see_limit(transaction: Transaction, key: str, rate: Rate | None, now: float) -> Bucket:
     """Read a key under this rate, without a lock; without a rate, only how long it is held."""
     tat, since, held_until, *_ = transaction.row(_ONE, {"key": key}) or (0.0, 0.0, 0.0)
-    return Budget(key, rate, now, tat, since, held_until)
+    return Bucket(key, rate, now, tat, since, held_until)

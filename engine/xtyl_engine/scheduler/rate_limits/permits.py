@@ -19,7 +19,7 @@ from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.rates import Rate, parse_rates
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Completed, Outcome, Released, Retrying
-from xtyl_engine.scheduler.rate_limits.bucket import Budget, lock_budget, see_budget, see_limit
+from xtyl_engine.scheduler.rate_limits.bucket import Bucket, lock_bucket, see_bucket, see_limit
 from xtyl_engine.scheduler.routing import Route, read_route
 from xtyl_engine.settings import Settings, SettingsError
 from xtyl_engine.workflow.plan import Plan, PlanNode
@@ -116,31 +116,31 @@ class Permits:
         self._barred = {locked.id: rates.route.barred(locked.plan, locked.template_id) for locked in asking}
         changes = [change for locked, outcome in won for change in _changes(locked, outcome, rates)]
         changed = {change.key for change in changes}
-        self._budgets = {
-            key: lock_budget(transaction, key, rates.by_key.get(key), now)
+        self._buckets = {
+            key: lock_bucket(transaction, key, rates.by_key.get(key), now)
             if key in changed or key in rates.by_key
             else see_limit(transaction, key, None, now)
             for key in sorted(changed.union(*(keys for nodes in self._keys.values() for keys in nodes.values())))
         }
         for change in changes:
-            change.apply(self._budgets[change.key])
+            change.apply(self._buckets[change.key])
 
     def gate(self, execution_id: str) -> Gate:
         """The permits that jobs of one execution need."""
-        return Gate(self._budgets, self._keys[execution_id], self.now, self._barred[execution_id])
+        return Gate(self._buckets, self._keys[execution_id], self.now, self._barred[execution_id])
 
     def save(self) -> None:
         """Write the permits that were taken and given back."""
-        for budget in self._budgets.values():
-            budget.save(self._transaction)
+        for bucket in self._buckets.values():
+            bucket.save(self._transaction)
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The permits that jobs of one execution need, by node, taken from a transaction's budgets. Jobs of `barred` nodes are for
+    """The permits that jobs of one execution need, by node, taken from a transaction's buckets. Jobs of `barred` nodes are for
     other workers."""
 
-    budgets: Mapping[str, Budget]
+    buckets: Mapping[str, Bucket]
     keys: Mapping[str, tuple[str, ...]]
     now: float
     barred: frozenset[str] = frozenset()
@@ -162,7 +162,7 @@ class Gate:
         if self._seconds(node) > 0:
             return False
         for key in self.keys.get(node, ()):
-            self.budgets[key].take()
+            self.buckets[key].take()
         return True
 
     def seconds(self) -> float:
@@ -173,7 +173,7 @@ class Gate:
         return [node for node in self.keys if self._seconds(node) > 0]
 
     def _seconds(self, node: str) -> float:
-        return max((self.budgets[key].seconds for key in self.keys.get(node, ())), default=0.0)
+        return max((self.buckets[key].seconds for key in self.keys.get(node, ())), default=0.0)
 
 
 @dataclass(eq=False)
@@ -183,7 +183,7 @@ class Outlook:
     transaction: Transaction
     policy: ClaimPolicy
     now: float
-    _seen: dict[str, Budget] = field(default_factory=dict)
+    _seen: dict[str, Bucket] = field(default_factory=dict)
 
     def gate(self, plan: Plan, template_id: str) -> Gate:
         """The permits that jobs of an execution of this plan need."""
@@ -201,11 +201,11 @@ class _Change:
     unneeded: float | None = None
     hold_seconds: float = 0.0
 
-    def apply(self, budget: Budget) -> None:
+    def apply(self, bucket: Bucket) -> None:
         if self.unneeded is not None:
-            budget.give_back(self.unneeded)
+            bucket.give_back(self.unneeded)
         if self.hold_seconds:
-            budget.hold(self.hold_seconds)
+            bucket.hold(self.hold_seconds)
 
 
 def _changes(locked: LockedExecution, outcome: Outcome, rates: ClaimPolicy) -> list[_Change]:
@@ -227,6 +227,6 @@ def next_start(
     (now,) = transaction.row(sql.CLOCK) or (0.0,)
     keys = {node: (plan.nodes[node].type, rates.provider_of(plan.nodes[node])) for node in nodes}
     wanted = sorted({key for pair in keys.values() for key in pair if key})
-    seconds = {key: see_budget(transaction, key, now).seconds for key in wanted}
+    seconds = {key: see_bucket(transaction, key, now).seconds for key in wanted}
     soonest = min((max(seconds[key] for key in pair if key) for pair in keys.values()), default=0.0)
     return (tuple(key for key in wanted if seconds[key]), soonest) if soonest > 0 else None
