@@ -15,7 +15,7 @@ from xtyl_engine.providers.base import Provider
 GROUP = "xtyl.providers"
 # What a provider asks where no variable names another server.
 CUSTOMARY = {"openai": "https://api.openai.com/v1"}
-BUILTIN = {"offline": "offline.provider:OfflineProvider", "openai": "openai:OpenAIProvider"}
+BUILTIN = {"offline": "offline.provider:OfflineProvider", "openai": "openai.provider:OpenAIProvider"}
 Environment = Mapping[str, str]
 Factory = Callable[[Environment], Provider]
 

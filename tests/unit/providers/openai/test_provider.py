@@ -11,8 +11,8 @@ import xtyl_nb as xt
 from openai_server import RESPELT, openai_server
 from workbench import workbench
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError
-from xtyl_engine.providers import openai as module
 from xtyl_engine.providers.base import ImageRequest, TextRequest
+from xtyl_engine.providers.openai import provider as module
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.values.error_text import describe_error
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError, WorkflowException
 from xtyl_engine.limits import MAX_IMAGE_BYTES
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
-from xtyl_engine.providers.openai_errors import read_status
+from xtyl_engine.providers.openai.errors import read_status
 from xtyl_engine.providers.registry import CUSTOMARY
 
 if TYPE_CHECKING:
