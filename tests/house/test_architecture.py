@@ -36,11 +36,13 @@ HOMES = {
     "sentry_sdk": {"xtyl_engine.telemetry.sentry"},
     "cloudpickle": {"xtyl_engine.functions.packing", "xtyl_engine.functions.pickler"},
     "openai": {"xtyl_engine.providers.openai"},
+    "any_llm": {"xtyl_engine.providers.vendors.library"},
     "anywidget": {"xtyl_nb.widget.widget"},
     "graphviz": {"xtyl_nb.drawing.draw"},
     "pandas": {"xtyl_nb.frames", "xtyl_nb.data.briefs"},
     "rich": {"xtyl_nb.cli"},
-    "httpx2": {"xtyl_nb.backends.remote.http_client"},
+    "httpx": {"xtyl_engine.providers.vendors.library"},
+    "httpx2": {"xtyl_nb.backends.remote.http_client", "xtyl_engine.providers.vendors.library"},
     "click": {"xtyl_nb.cli"},
     "fastapi": {"xtyl_engine.api"},
     "starlette": {"xtyl_engine.api"},
@@ -57,6 +59,8 @@ HEAVY = [
     "pydantic",
     "jinja2",
     "PIL",
+    "any_llm",
+    "httpx",
     "httpx2",
 ]
 

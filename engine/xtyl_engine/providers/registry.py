@@ -1,21 +1,25 @@
-"""The registry of providers: `offline`, `openai`, and those of other packages under the entry point group
-`xtyl.providers`, each a callable that takes the environment and returns a Provider. One is imported at first use.
+"""The registry of providers: `offline`, `openai`, the vendors of `vendors.table`, and those of other packages under the entry
+point group `xtyl.providers`, each a callable that takes the environment and returns a Provider. One is imported at first use.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 
 from xtyl_engine.errors import PermanentError, closest_name
 from xtyl_engine.providers.base import Provider
+from xtyl_engine.providers.capabilities import UNKNOWN, Capabilities
+from xtyl_engine.providers.vendors.table import BY_NAME, VENDORS, address_variable
 
 GROUP = "xtyl.providers"
 # What a provider asks where no variable names another server.
-CUSTOMARY = {"openai": "https://api.openai.com/v1"}
-BUILTIN = {"offline": "offline.provider:OfflineProvider", "openai": "openai.provider:OpenAIProvider"}
+CUSTOMARY = {"openai": "https://api.openai.com/v1", **{vendor.name: vendor.address for vendor in VENDORS}}
+_VENDOR = "vendors.provider:VendorProvider"
+_OWN = {"offline": "offline.provider:OfflineProvider", "openai": "openai.provider:OpenAIProvider"}
+BUILTIN = {**_OWN, **{vendor.name: _VENDOR for vendor in VENDORS}}
 Environment = Mapping[str, str]
 Factory = Callable[[Environment], Provider]
 
@@ -36,8 +40,7 @@ def get_provider(name: str, environment: Environment = os.environ) -> Provider:
 
 def server_of(name: str, environment: Environment) -> str | None:
     """The server that `<NAME>_BASE_URL` names, if it is another than the provider asks anyway."""
-    variable = f"{name.upper().replace('-', '_')}_BASE_URL"
-    address = environment.get(variable, "").strip().rstrip("/")
+    address = environment.get(address_variable(name), "").strip().rstrip("/")
     return None if address in ("", CUSTOMARY.get(name)) else address
 
 
@@ -52,11 +55,26 @@ def provider_names() -> tuple[str, ...]:
     return tuple(_offered())
 
 
+def split_model(model: str) -> tuple[str | None, str]:
+    """The provider that a model's name begins with, as `anthropic:claude-opus-5-5` does, and the model. A beginning counts only
+    where it is a provider's name: `llama3:8b` is a model."""
+    first, colon, rest = model.partition(":")
+    name = first.strip().lower()
+    return (name, rest.strip()) if colon and name in _offered() else (None, model)
+
+
+def capabilities_of(name: str) -> Capabilities:
+    """What a provider is known to do and not to do; nothing is loaded."""
+    is_vendor = name in BY_NAME and _offered()[name].value.endswith(_VENDOR)
+    return BY_NAME[name].capabilities if is_vendor else UNKNOWN
+
+
 @cache
 def _factory(name: str) -> Factory:
-    if (point := _offered().get(name)) is not None:
-        return _loaded(point)
-    raise _unknown(name)
+    if (point := _offered().get(name)) is None:
+        raise _unknown(name)
+    made = _loaded(point)
+    return partial(made, BY_NAME[name]) if point.value.endswith(_VENDOR) else made
 
 
 def _unknown(name: str) -> UnknownProvider:
@@ -66,12 +84,13 @@ def _unknown(name: str) -> UnknownProvider:
 @cache
 def _offered() -> dict[str, EntryPoint]:
     built_in = {name: EntryPoint(name, f"xtyl_engine.providers.{path}", GROUP) for name, path in BUILTIN.items()}
-    return {**built_in, **{point.name: point for point in entry_points(group=GROUP) if point.name not in BUILTIN}}
+    # A package that offers a vendor's name means to serve it.
+    return {**built_in, **{point.name: point for point in entry_points(group=GROUP) if point.name not in _OWN}}
 
 
-def _loaded(point: EntryPoint) -> Factory:
+def _loaded(point: EntryPoint) -> Callable[..., Provider]:
     try:
-        factory: Factory = point.load()
+        factory: Callable[..., Provider] = point.load()
     except Exception as error:
         raise UnknownProvider(
             f"the provider {point.name!r} cannot be loaded from {point.value}: {type(error).__name__}: {error}",

@@ -1,0 +1,77 @@
+"""The home of any-llm, which knows how each vendor spells a request and an answer. Its clients get their key, address and HTTP
+client from here and nothing from this process's environment; none of them tries again by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xtyl_engine.errors import PermanentError
+from xtyl_engine.providers.vendors import calls
+from xtyl_engine.providers.vendors.table import Vendor
+
+if TYPE_CHECKING:
+    from any_llm import AnyLLM
+
+
+@dataclass(frozen=True, slots=True)
+class VendorClient:
+    """The library's client of one vendor, and the HTTP client beneath it."""
+
+    library: AnyLLM
+    http: Any
+
+    async def complete(self, **facts: Any) -> Any:
+        """One answer to messages."""
+        return await self.library.acompletion(**facts)
+
+    async def aclose(self) -> None:
+        """End its connections."""
+        await self.http.aclose()
+
+
+def connected(vendor: Vendor, key: str, address: str) -> VendorClient:
+    """One client per vendor, key and address. Raises PermanentError if a package is missing."""
+    return calls.pooled((vendor.name, key, address), lambda: _connect(vendor, key, address))
+
+
+def why_missing(vendor: Vendor, package: str) -> tuple[str, str]:
+    """What to say of a package that is not installed: what is wrong, and what to do."""
+    return (
+        f"the {vendor.name} provider needs the package {package}, which this Python lacks: {sys.executable}",
+        f'Install it there: pip install "xtyl-nb[{vendor.extra}]". Or end the back end with `xtyl down`, if your notebook\'s own '
+        "Python has it: the next run starts it with that.",
+    )
+
+
+def _connect(vendor: Vendor, key: str, address: str) -> VendorClient:
+    try:
+        http, wired = _wired(vendor, address)
+        from any_llm import AnyLLM
+    except ImportError:
+        message, hint = why_missing(vendor, vendor.missing() or vendor.packages[0])
+        raise PermanentError(message, hint=hint) from None
+    # Its own classes of errors: without this it warns about those of the vendors' clients.
+    made = AnyLLM.create(vendor.name, api_key=key, api_base=address, unified_exceptions=True, **wired)
+    return VendorClient(made, http)
+
+
+def _wired(vendor: Vendor, address: str) -> tuple[Any, dict[str, Any]]:
+    """The HTTP client beneath, which records what goes over the wire, and how the vendor's library is given it."""
+    http: Any
+    if vendor.wiring == "http_client":
+        import httpx
+
+        http = httpx.AsyncClient(event_hooks=calls.hooks(), timeout=None)
+        return http, {"http_client": http, "max_retries": 0}
+    import httpx2
+
+    http = httpx2.AsyncClient(event_hooks=calls.hooks(), timeout=None)
+    if vendor.wiring == "async_client":
+        # It has no `max_retries`, and tries again only where a `retry_config` says so.
+        return http, {"async_client": http}
+    # Without these two it looks into the environment whether to take Google's other service, and which version.
+    options = {"base_url": address, "api_version": "v1beta", "httpx_async_client": http}
+    return http, {"http_options": options, "vertexai": False, "max_retries": 0}

@@ -1,0 +1,112 @@
+"""The provider of a vendor whose protocol is its own: Anthropic, Google, Mistral. Retries are the engine's; every wait ends;
+key and address come from the environment that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from math import log
+from typing import Any
+
+from xtyl_engine.errors import PermanentError
+from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
+from xtyl_engine.providers.vendors.address import place_of, root_of
+from xtyl_engine.providers.vendors.answers import read_image, read_text, request_id
+from xtyl_engine.providers.vendors.calls import Exchange, wait
+from xtyl_engine.providers.vendors.library import VendorClient, connected
+from xtyl_engine.providers.vendors.refusals import failure, read_json
+from xtyl_engine.providers.vendors.table import Vendor
+
+_RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
+
+
+class VendorProvider:
+    """One vendor, asked with the key and at the address of its variables."""
+
+    def __init__(self, vendor: Vendor, environment: Mapping[str, str]):
+        self.name = vendor.name
+        self._vendor, self._environment = vendor, environment
+        # Connect before a job's effect starts; an error is raised by the call itself.
+        with suppress(Exception):
+            self._client()
+
+    def write(self, request: TextRequest) -> TextResult:
+        """One answer to one prompt."""
+        vendor = self._vendor
+        facts: dict[str, Any] = {}
+        notes: tuple[str, ...] = ()
+        if request.is_seeded and vendor.seed is not None:
+            facts[vendor.seed] = request.seed % 2**31
+        elif request.is_seeded:
+            notes = (f"{vendor.name} takes no seed, so none was sent: texts of one prompt differ by chance.",)
+        if request.temperature is not None:
+            facts["temperature"] = request.temperature
+        if (limit := request.max_tokens or vendor.limit) is not None:
+            facts["max_tokens"] = limit
+        messages = [{"role": "system", "content": request.system}] if request.system else []
+        messages.append({"role": "user", "content": request.prompt})
+        model = self._model(request.model, vendor.text_model)
+        answer, exchange = self._ask(request, model=model, messages=messages, **facts)
+        return read_text(vendor, model, answer, exchange, notes)
+
+    def draw(self, request: ImageRequest) -> ImageResult:
+        """One image, in the shape that comes closest to its size: these vendors take a shape, and no size in pixels."""
+        if not self._vendor.capabilities.draws:
+            raise PermanentError(f"{self.name} makes no images here", hint="Take a provider that does: openai, gemini.")
+        shape = _shape(request.width, request.height)
+        notes = (f"{self.name} draws shapes, not sizes: {request.width}x{request.height} was drawn as {shape}.",)
+        model = self._model(request.model, self._vendor.image_model)
+        answer, exchange = self._ask(
+            request,
+            model=model,
+            messages=[{"role": "user", "content": request.prompt}],
+            response_modalities=["IMAGE"],
+            image_config={"aspect_ratio": shape},
+        )
+        return read_image(self._vendor, model, answer, exchange, notes)
+
+    def _ask(self, request: TextRequest | ImageRequest, **facts: Any) -> tuple[Any, Exchange]:
+        client, secret, place = self._client()
+        exchange, seconds = Exchange(key=request.key), request.timeout_seconds
+        try:
+            return wait(lambda: client.complete(timeout=seconds, **facts), exchange, seconds), exchange
+        except Exception as error:
+            # `from None`: the library's own error can quote the request with the key in it.
+            raised = failure(self._vendor, place, error, exchange, secret)
+        if (id := request_id(exchange, read_json(exchange.body))) is not None:
+            raised.usage = Usage(provider=self.name, model=facts["model"], request_id=id)
+        raise raised from None
+
+    def _model(self, asked: str | None, usual: str | None) -> str:
+        if (model := asked or usual) is None:
+            raise PermanentError(f"{self.name} has no default model", hint="Write `model=`.")
+        return model
+
+    def _client(self) -> tuple[VendorClient, str, str]:
+        """The client, its key, and its server as errors name it."""
+        vendor = self._vendor
+        key = vendor.key(self._environment)
+        if key is None:
+            raise PermanentError(
+                f"the {vendor.name} provider has no key",
+                hint=f"Set {vendor.keys[0]} in the notebook, or where the workers of a shared back end run; then `run.retry()`. "
+                "Or use provider='offline'.",
+            )
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise PermanentError(
+                f"the key in {vendor.keys[0]} holds a character that no key has",
+                hint="Copy it anew: blanks, quotes or dots of a shortened key are often copied along.",
+            )
+        address = root_of(vendor, self._environment.get(vendor.address_variable, ""))
+        return connected(vendor, key, address), key, place_of(address)
+
+
+def _shape(width: int, height: int) -> str:
+    """The ratio that comes closest to a size."""
+
+    def distance(ratio: str) -> float:
+        across, _, down = ratio.partition(":")
+        return abs(log(width / height) - log(int(across) / int(down)))
+
+    return min(_RATIOS, key=distance)

@@ -1,0 +1,95 @@
+"""The vendors of models: the variables that hold their keys and addresses, what must be installed, and what they are known to
+do. One row each; nothing is imported, and no server is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from xtyl_engine.providers.capabilities import UNKNOWN, Capabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """One vendor. `keys` are the variables that may hold its key, the first that is set counts; `address` is its own server.
+    Without a default model, steps have to name one. `seed` is what its protocol calls a seed; `limit` is how many tokens are
+    allowed where a step sets none and the protocol requires a number. `wiring` is how its library takes an HTTP client."""
+
+    name: str
+    keys: tuple[str, ...]
+    address: str
+    extra: str
+    packages: tuple[str, ...]
+    wiring: Literal["http_client", "async_client", "http_options"]
+    text_model: str | None = None
+    image_model: str | None = None
+    seed: str | None = None
+    limit: int | None = None
+    capabilities: Capabilities = UNKNOWN
+
+    @property
+    def address_variable(self) -> str:
+        """The variable that names another server than the vendor's own."""
+        return address_variable(self.name)
+
+    def missing(self) -> str | None:
+        """The first of its packages that this Python lacks."""
+        return next((package for package in self.packages if not _is_installed(package)), None)
+
+    def key(self, environment: Mapping[str, str]) -> str | None:
+        """Its key, from the first of its variables that is set."""
+        return next((key for name in self.keys if (key := environment.get(name, "").strip())), None)
+
+
+def address_variable(name: str) -> str:
+    """The variable that names a provider's server."""
+    return f"{name.upper().replace('-', '_')}_BASE_URL"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+VENDORS = (
+    Vendor(
+        name="anthropic",
+        keys=("ANTHROPIC_API_KEY",),
+        address="https://api.anthropic.com",
+        extra="anthropic",
+        packages=("any_llm", "anthropic"),
+        wiring="http_client",
+        text_model="claude-haiku-4-5",
+        limit=8192,
+        capabilities=Capabilities(draws=False, edits=False, sees=True, structures=True, seeds=False),
+    ),
+    Vendor(
+        name="gemini",
+        keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        address="https://generativelanguage.googleapis.com",
+        extra="gemini",
+        packages=("any_llm", "google.genai"),
+        wiring="http_options",
+        text_model="gemini-3.8-flash",
+        image_model="gemini-3.1-flash-image",
+        seed="seed",
+        capabilities=Capabilities(draws=True, edits=True, sees=True, structures=True, seeds=True),
+    ),
+    Vendor(
+        name="mistral",
+        keys=("MISTRAL_API_KEY",),
+        address="https://api.mistral.ai",
+        extra="mistral",
+        packages=("any_llm", "mistralai"),
+        wiring="async_client",
+        text_model="mistral-small-latest",
+        seed="random_seed",
+        capabilities=Capabilities(draws=False, edits=False, structures=True, seeds=True),
+    ),
+)
+BY_NAME = {vendor.name: vendor for vendor in VENDORS}
