@@ -16,7 +16,7 @@ from xtyl_engine.api.bodies import LARGE, MAX_BRACKETS, MAX_COMMAS, MAX_DEPTH, M
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.api.thread_pools import LARGE_BYTES
 from xtyl_engine.api.thread_pools import ThreadPools as Threads
-from xtyl_engine.queries.pages import PAGE_CHARACTERS, Page
+from xtyl_engine.queries.pages import PAGE_CHARACTERS
 
 DEEP = "[" * (MAX_DEPTH + 5) + "]" * (MAX_DEPTH + 5)
 
@@ -222,8 +222,8 @@ def test_large_bodies_take_turns() -> None:
     assert inside == ["small", "first", "later"]
 
 
-def test_rows_of_a_bodys_size_take_turns(desk: Desk) -> None:
-    """The longest row of a page is known before the page is read, and pages of long ones are made one at a time."""
+def test_the_length_of_rows_is_known_before_they_are_read(desk: Desk) -> None:
+    """The longest row of a page is known before the page is read, and a page ends before a row that is too long for it."""
     id = submit(desk, inputs=[{"product": "x"}, {"product": "y" * (PAGE_CHARACTERS + 1)}])
     found = desk.service.reader.of("press", id)
     assert found.longest_row(after=None, limit=1) < 100
@@ -232,25 +232,6 @@ def test_rows_of_a_bodys_size_take_turns(desk: Desk) -> None:
     assert [len(row["values"]["product"]) for row in read["rows"]] == [1]
     rest = desk.ask("GET", f"{RUNS}/{id}/rows?after={read['next']}").json()
     assert [len(row["values"]["product"]) for row in rest["rows"]] == [PAGE_CHARACTERS + 1]
-    inside: list[str] = []
-
-    async def test() -> None:
-        threads = Threads()
-
-        def noting(name: str) -> Page[Any]:
-            inside.append(name)
-            return Page(items=(), next=None)
-
-        held = threading.Event()
-        large = asyncio.create_task(threads.work(lambda: held.wait(20), LARGE_BYTES + 1))
-        page = asyncio.create_task(threads.page("rows", lambda: noting("first"), PAGE_CHARACTERS + 1))
-        await threads.page("rows", lambda: noting("other"))
-        held.set()
-        await asyncio.gather(large, page)
-        threads.close()
-
-    asyncio.run(test())
-    assert inside == ["other", "first"]
 
 
 def requested(parts: AsyncIterator[dict[str, Any]]) -> Request:

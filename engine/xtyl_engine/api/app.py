@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import FastAPI, Response
 
 from xtyl_engine.api.auth import AppState, Reader, State, unauthorized
+from xtyl_engine.api.bounded import BoundedProcesses
 from xtyl_engine.api.flight import InFlight
-from xtyl_engine.api.forecasts import Forecaster
 from xtyl_engine.api.middleware import Guard
 from xtyl_engine.api.openapi import describe
 from xtyl_engine.api.parameters import answers
@@ -32,8 +32,8 @@ PARTS = [part.router for part in (health, templates, executions, reads, stream, 
 def make_app(
     service: Service, tokens: TokenFile, metrics: ApiMetrics | None = None, *, is_warm: bool = False
 ) -> FastAPI:
-    """The API of a back end. It closes its connections to the back end when it ends. With `is_warm` its processes for forecasts
-    start with it, else with the first forecast."""
+    """The API of a back end. It closes its connections to the back end when it ends. With `is_warm` its bounded processes start
+    with it, else with the first question."""
     hub = Broadcaster(
         service.engine.queries,
         service.engine.connection.redis_url,
@@ -44,16 +44,16 @@ def make_app(
     )
     if metrics is not None:
         metrics.ask("xtyl_stream_listeners", lambda: [((), len(hub))])
-    pools, forecasts = ThreadPools(), Forecaster(service.settings)
-    state = AppState(service=service, tokens=tokens, pools=pools, forecasts=forecasts, hub=hub, metrics=metrics)
+    pools, bounded = ThreadPools(), BoundedProcesses(service.settings)
+    state = AppState(service=service, tokens=tokens, pools=pools, bounded=bounded, hub=hub, metrics=metrics)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         await hub.start()
         if is_warm:
-            state.forecasts.warm()
+            state.bounded.warm()
         yield
-        await state.forecasts.close()
+        await state.bounded.close()
         await hub.close()
         state.pools.close()
         service.engine.close()

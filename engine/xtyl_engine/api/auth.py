@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from xtyl_engine.api.forecasts import Forecaster
+from xtyl_engine.api.bounded import BoundedProcesses
 from xtyl_engine.api.problems import RequestRefused
 from xtyl_engine.api.service import Service
 from xtyl_engine.api.streaming.broadcaster import Broadcaster
@@ -33,7 +33,7 @@ class AppState:
     service: Service
     tokens: TokenFile
     pools: ThreadPools
-    forecasts: Forecaster
+    bounded: BoundedProcesses
     hub: Broadcaster
     metrics: ApiMetrics | None = None
 

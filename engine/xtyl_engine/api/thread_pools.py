@@ -7,14 +7,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from fastapi import Response
 
 from xtyl_engine.errors import BackendError, WorkflowException
-from xtyl_engine.queries.pages import PAGE_CHARACTERS, Page
+from xtyl_engine.queries.pages import Page
 from xtyl_engine.queries.wire import name_images, to_json
 
 T = TypeVar("T")
@@ -27,8 +27,8 @@ LARGE_BYTES = 1024 * 1024
 
 
 class ThreadPools:
-    """Pools of threads with a deadline for each, and one thread for large bodies and rows, so that only one of them at a time is
-    in memory as values."""
+    """Pools of threads with a deadline for each, and one thread for large bodies, so that only one of them at a time is in memory
+    as values."""
 
     def __init__(self) -> None:
         self._looks = ThreadPoolExecutor(LOOKS, thread_name_prefix="xtyl-look")
@@ -40,33 +40,30 @@ class ThreadPools:
         """Answer with the result of a read, as JSON."""
         return await self.run(lambda: respond(work(), 200, headers))
 
-    async def page(self, name: str, read: Callable[[], Page[Any]], longest: int = 0) -> Response:
-        """Answer with the page that a read returns, its items under this name. Pages with items of up to a body's size are made
-        one at a time."""
+    async def page(self, name: str, read: Callable[[], Page[Any]]) -> Response:
+        """Answer with the page that a read returns, its items under this name."""
 
-        def listed() -> dict[str, Any]:
+        def listed() -> Response:
             page = read()
-            return {name: to_json([name_images(each) for each in page.items]), "next": page.next}
+            return respond_page(name, page.items, page.next)
 
-        if longest > PAGE_CHARACTERS:
-            return await self.work(lambda: respond(listed()), longest)
-        return await self.look(listed)
+        return await self.run(listed)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run short work and return its result. Raises BackendError if it is not done in time."""
-        return await _waited(self._looks.submit(_readable, work), START_SECONDS, READ_SECONDS)
+        return await _waited(self._looks.submit(readable, work), START_SECONDS, READ_SECONDS)
 
     async def picture(self, work: Callable[[], T]) -> T:
         """Scale an image and return it: a decoder at work must not keep other reads waiting. Raises BackendError if it is
         not done in time."""
-        return await _waited(self._pictures.submit(_readable, work), READ_SECONDS, READ_SECONDS)
+        return await _waited(self._pictures.submit(readable, work), READ_SECONDS, READ_SECONDS)
 
     async def work(self, work: Callable[[], T], size: int = 0) -> T:
         """Run long work on a body of `size` bytes and return its result. Raises BackendError if it is not done in time; it may
         still finish later."""
         if size > LARGE_BYTES:
-            return await _waited(self._large.submit(_readable, work), WORK_SECONDS, WORK_SECONDS)
-        return await _waited(self._works.submit(_readable, work), START_SECONDS, WORK_SECONDS)
+            return await _waited(self._large.submit(readable, work), WORK_SECONDS, WORK_SECONDS)
+        return await _waited(self._works.submit(readable, work), START_SECONDS, WORK_SECONDS)
 
     def close(self) -> None:
         """Begin no more work, without waiting for running work."""
@@ -77,8 +74,17 @@ class ThreadPools:
 def respond(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """The engine's values as JSON; images by name."""
     value = value if isinstance(value, (dict, list)) else to_json(name_images(value))
-    data = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    return Response(data, status, headers, "application/json")
+    return Response(_written(value), status, headers, "application/json")
+
+
+def respond_page(name: str, items: Iterable[Any], next: str | None) -> Response:
+    """A page of the engine's values as JSON, written one item at a time: other threads get their turn between two of them."""
+    written = b",".join(_written(item if isinstance(item, dict) else to_json(name_images(item))) for item in items)
+    return Response(b'{"%b":[%b],"next":%b}' % (name.encode(), written, _written(next)), 200, None, "application/json")
+
+
+def _written(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 async def _waited(future: Future[T], start_seconds: float, seconds: float) -> T:
@@ -100,7 +106,7 @@ def _forget(late: asyncio.Future[Any]) -> None:
         log.warning("work failed after its request was answered: %s", error)
 
 
-def _readable(work: Callable[[], T]) -> T:
+def readable(work: Callable[[], T]) -> T:
     """Run work and return its result. The request was valid, or was refused before: a value that cannot be read now was stored
     by hand or by another release, so the error is the back end's."""
     try:

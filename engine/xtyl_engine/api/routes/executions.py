@@ -37,7 +37,7 @@ async def forecast(request: Request, caller: Reader, app: State) -> Response:
     """The number of jobs that a submission would run for each node, and how many of them are cached. Nothing is written."""
     # A token that may only read gets a smaller share of the memory for bodies.
     data = await read_body(request, LARGE if caller.token.role.includes(Role.WRITE) else MIDDLE)
-    return await app.forecasts.ask(caller.scope, data, caller.token.name)
+    return await app.bounded.ask(caller.token.name, "forecast", data, scope=caller.scope)
 
 
 @router.get("/executions", responses=answers(Executions))

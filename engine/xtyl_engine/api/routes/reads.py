@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from xtyl_engine.api.auth import Reader, State
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfItem, OfNode, OfState, answers
 from xtyl_engine.api.response_models import AttemptLogs, Events, Jobs, Rows, States
-from xtyl_engine.api.thread_pools import respond
+from xtyl_engine.api.thread_pools import LARGE_BYTES, respond, respond_page
 from xtyl_engine.queries.job_detail import MAX_PAGE
 from xtyl_engine.queries.views import JobDetail, JobPage, Overview
 from xtyl_engine.queries.wire import to_json
@@ -33,7 +33,11 @@ async def overview(id: Id, caller: Reader, app: State) -> Response:
 @router.get("/plan", responses=answers(dict[str, Any]))
 async def plan(id: Id, caller: Reader, app: State) -> Response:
     """The plan of the execution."""
-    return await app.pools.look(lambda: json.loads(app.service.reader.of(caller.scope, id).plan().to_json()))
+
+    def look() -> Response:
+        return Response(app.service.reader.of(caller.scope, id).plan().to_json(), media_type="application/json")
+
+    return await app.pools.run(look)
 
 
 @router.get("/rows", responses=answers(Rows))
@@ -41,7 +45,10 @@ async def rows(id: Id, caller: Reader, app: State, after: After = None, limit: L
     """The rows of the execution."""
     found = await app.pools.run(lambda: app.service.reader.of(caller.scope, id))
     size = await app.pools.run(lambda: found.longest_row(after=after, limit=limit))
-    return await app.pools.page("rows", lambda: found.rows(after=after, limit=limit), size)
+    if size > LARGE_BYTES:
+        asked = {"scope": caller.scope, "id": id, "after": after, "limit": limit}
+        return await app.bounded.ask(caller.token.name, "rows", b"", **asked)
+    return await app.pools.page("rows", lambda: found.rows(after=after, limit=limit))
 
 
 @router.get("/states", responses=answers(States))
@@ -69,20 +76,20 @@ async def jobs(
 ) -> Response:
     """The jobs of the execution, ordered by node and item."""
 
-    def look() -> dict[str, Any]:
+    def look() -> Response:
         page = app.service.reader.of(caller.scope, id).jobs(
             node=node, state=state, outputs=outputs, after=after, limit=limit
         )
         values = [to_json(job) | {"output": job.output and json.loads(job.output)} for job in page.items]
-        return {"jobs": values, "next": page.next}
+        return respond_page("jobs", values, page.next)
 
-    return await app.pools.look(look)
+    return await app.pools.run(look)
 
 
 @router.get("/jobs/{node}/{item}", responses=answers(JobDetail))
 async def job(id: Id, node: Node, item: Item, caller: Reader, app: State) -> Response:
     """One job with all its details."""
-    return await app.pools.look(lambda: app.service.reader.of(caller.scope, id).job(node, item))
+    return await app.bounded.ask(caller.token.name, "job", b"", scope=caller.scope, id=id, node=node, item=item)
 
 
 @router.get("/nodes/{node}/jobs", responses=answers(JobPage))
@@ -96,11 +103,8 @@ async def node_jobs(
     images: Annotated[bool, Query(description="Only jobs whose outputs may hold images.")] = False,
 ) -> Response:
     """Some jobs of a node with their details; failed ones come first, then those that wait for a person."""
-
-    def look() -> JobPage:
-        return app.service.reader.of(caller.scope, id).job_page(node, start, count, with_images=images)
-
-    return await app.pools.look(look)
+    asked = {"scope": caller.scope, "id": id, "node": node, "start": start, "count": count, "images": images}
+    return await app.bounded.ask(caller.token.name, "node_jobs", b"", **asked)
 
 
 @router.get("/logs", responses=answers(AttemptLogs))

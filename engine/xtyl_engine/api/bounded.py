@@ -1,5 +1,5 @@
-"""Forecasts, computed by two processes of their own: what strangers make them compute never holds up the API. A process that the
-system has ended is replaced. The processes' own side is in `forecast_child`.
+"""Answers that strangers can make costly, computed by two processes that the system bounds: they never hold up the API. A process
+that the system has ended is replaced. The processes' own side is in `bounded_child`.
 """
 
 from __future__ import annotations
@@ -9,47 +9,49 @@ import json
 import pickle
 import sys
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Response
 
 from xtyl_engine.api.allowance import Allowance
-from xtyl_engine.api.forecast_child import LENGTH, Limits, framed
+from xtyl_engine.api.bounded_child import LENGTH, Limits, framed
 from xtyl_engine.api.problems import answer
-from xtyl_engine.api.thread_pools import LARGE_BYTES, WORK_SECONDS, respond
+from xtyl_engine.api.thread_pools import LARGE_BYTES, WORK_SECONDS
 from xtyl_engine.errors import BackendError
 from xtyl_engine.settings import Settings
 
 CHILDREN, WAITING = 2, 8
 START_SECONDS = 20.0
 AS_USUAL = Limits()
-COMMAND = (sys.executable, "-P", "-m", "xtyl_engine.api.forecast_child")
+COMMAND = (sys.executable, "-P", "-m", "xtyl_engine.api.bounded_child")
 
 
-class Forecaster:
-    """Takes at most two forecasts at a time, one of a large body, and lets eight wait; half of these places for one token."""
+class BoundedProcesses:
+    """Two answers at a time, one of a large body, while eight more wait; half of these places for one token."""
 
     def __init__(self, settings: Settings, limits: Limits = AS_USUAL):
         self._settings = settings
         self._limits = limits
-        self._places = Allowance(CHILDREN + WAITING, of="forecasts at a time")
+        self._places = Allowance(CHILDREN + WAITING, of="answers at a time that take long")
         self._turns = asyncio.Semaphore(CHILDREN)
         self._large = asyncio.Lock()
         self._idle: list[asyncio.subprocess.Process] = []
         self._warming: asyncio.Task[None] | None = None
 
     def warm(self) -> None:
-        """Start processes ahead of the first forecast."""
+        """Start the processes ahead of the first question."""
         self._warming = asyncio.create_task(self._warm())
 
-    async def ask(self, scope: str | None, data: bytes, holder: str) -> Response:
-        """The forecast for a submission's body, or its problem. Raises RequestRefused where too many wait already, LimitExceeded
-        for one that takes too long or grows too large, BackendError."""
+    async def ask(self, holder: str, of: str, data: bytes, **asked: Any) -> Response:
+        """The answer to a question that `bounded_child` knows, or its problem. Raises RequestRefused where too many wait already,
+        LimitExceeded for an answer that takes too long or grows too large, BackendError."""
+        question = json.dumps({"of": of, **asked}).encode()
         with self._places.held(holder, 1):
             if len(data) <= LARGE_BYTES:
-                return await self._taken(scope, data)
+                return await self._answered(question, data)
             async with self._large:
-                return await self._taken(scope, data)
+                return await self._answered(question, data)
 
     async def close(self) -> None:
         """End all processes."""
@@ -64,17 +66,18 @@ class Forecaster:
             while len(self._idle) < CHILDREN:
                 self._idle.append(await self._started())
 
-    async def _taken(self, scope: str | None, data: bytes) -> Response:
+    async def _answered(self, question: bytes, data: bytes) -> Response:
         async with self._turns:
             while self._idle and self._idle[-1].returncode is not None:
                 self._idle.pop()
             child = self._idle.pop() if self._idle else await self._started()
             try:
                 async with asyncio.timeout(WORK_SECONDS):
-                    found = await _exchanged(child, json.dumps(scope).encode(), data)
+                    found = json.loads(await _exchanged(child, question, data))
+                    body = await _read(child)
             except TimeoutError:
                 await _end(child)
-                raise BackendError(f"a forecast had no answer within {WORK_SECONDS:g} s") from None
+                raise BackendError(f"a bounded process gave no answer within {WORK_SECONDS:g} s") from None
             except (asyncio.IncompleteReadError, ConnectionError):
                 await _end(child)
                 raise self._limits.exceeded() from None
@@ -85,7 +88,9 @@ class Forecaster:
                 await _end(child)
             else:
                 self._idle.append(child)
-        return respond(found["value"]) if "value" in found else answer(found["problem"])
+        if found["status"] != HTTPStatus.OK:
+            return answer(json.loads(body))
+        return Response(body, media_type="application/json")
 
     async def _started(self) -> asyncio.subprocess.Process:
         # In a session of its own: a Ctrl-C is for the API, which ends its children.
@@ -98,19 +103,23 @@ class Forecaster:
         except BaseException as error:
             await _end(child)
             if isinstance(error, (TimeoutError, asyncio.IncompleteReadError, ConnectionError)):
-                raise BackendError("a process for forecasts did not start") from None
+                raise BackendError("a bounded process did not start") from None
             raise
         return child
 
 
-async def _exchanged(child: asyncio.subprocess.Process, *messages: bytes) -> Any:
+async def _exchanged(child: asyncio.subprocess.Process, *messages: bytes) -> bytes:
     assert child.stdin is not None
-    assert child.stdout is not None
     for message in messages:
         child.stdin.write(framed(message))
     await child.stdin.drain()
+    return await _read(child)
+
+
+async def _read(child: asyncio.subprocess.Process) -> bytes:
+    assert child.stdout is not None
     (length,) = LENGTH.unpack(await child.stdout.readexactly(LENGTH.size))
-    return json.loads(await child.stdout.readexactly(length))
+    return await child.stdout.readexactly(length)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
