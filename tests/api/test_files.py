@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from bench import RUNS, Desk, open_desk, submit, work_off
+from xtyl_engine.queries.files import ExecutionFiles
 from xtyl_engine.values.artifacts import JSON, KEY, TABLE
 
 KIT = {"name": "kit", "nodes": [{"id": "kit", "type": "attach", "config": {"assets": {"file": "{{ product }}"}}}]}
@@ -250,3 +252,34 @@ def test_what_cannot_be_scaled(lite: Desk) -> None:
         assert lite.ask("GET", f"{place}/{clear[KEY]}?size={size}").status_code == 422
     for name in ("..%2f..%2fkey", "x", f"{clear[KEY]}.toolong"):
         assert lite.ask("GET", f"{place}/{name}").status_code in (404, 422)
+
+
+def test_a_large_file_is_sent_in_parts(lite: Desk) -> None:
+    """A file of 24 MB is verified and sent without ever being in the API's memory as a whole; one that is damaged is not sent."""
+    data = bytes(24 * 2**20)
+    given = store(lite, data, "application/octet-stream")
+    id = submit(lite, document=KIT, inputs=[{"product": given}])
+    found = lite.service.reader.of("press", id)
+    tracemalloc.start()
+    with found.file(given[KEY], None).content as content:
+        assert content.read(10) == bytes(10)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 * 2**20
+    answer = lite.ask("GET", f"{RUNS}/{id}/artifacts/{given[KEY]}")
+    assert (answer.content == data, answer.headers["content-length"]) == (True, str(len(data)))
+    lite.service.engine.store.path(given).write_bytes(b"other")
+    assert lite.ask("GET", f"{RUNS}/{id}/artifacts/{given[KEY]}").json()["code"] == "artifact/error"
+
+
+def test_what_is_remembered_of_files_is_short(lite: Desk) -> None:
+    """Of a table with 20,000 columns, and of a file whose media type is a megabyte long, a few words are remembered."""
+    columns = [f"c{n}" for n in range(20_000)]
+    table = store(lite, json.dumps({"columns": columns, "records": []}).encode(), TABLE)
+    plain = store(lite, b"plain", "application/x-plain") | {"media_type": "x" * 2**20}
+    id = submit(lite, document=KIT, inputs=[{"product": table, "other": plain}])
+    kept = ExecutionFiles(lite.service.engine.database, lite.service.engine.store)
+    for each in (table, plain):
+        assert kept.find(id, each[KEY])[KEY] == each[KEY]
+        assert len(repr(kept.find(id, each[KEY]))) < 200
+        assert lite.ask("GET", f"{RUNS}/{id}/artifacts/{each[KEY]}").status_code == 200

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from asyncio import Event
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -145,17 +148,28 @@ class HastyProtocol(PatientProtocol):
     header_seconds = 0.05
 
 
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answers at once, and does not end its answer where it is asked to hang."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    if scope["path"] == "/hang":
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        await Event().wait()
+    await send({"type": "http.response.body", "body": b""})
+
+
+def of_at_most(most: int, protocol: type[PatientProtocol]) -> Any:
+    return partial(protocol, most=most)
+
+
 @pytest.mark.parametrize(
     "words", [[b""], [b"GET / HTTP/1.1\r\nHost: loc"], [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HT"]]
 )
 def test_a_connection_without_a_request_ends(words: list[bytes]) -> None:
     """A connection that says nothing, stops within its headers, or does so after an answer, is closed by the server."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    configuration = uvicorn.Config(app, port=0, log_config=None, lifespan="off", http=HastyProtocol, ws="none")
+    configuration = uvicorn.Config(
+        app, port=0, log_config=None, lifespan="off", http=of_at_most(10, HastyProtocol), ws="none"
+    )
     configuration.timeout_keep_alive = 3600
     with serving_app(uvicorn.Server(configuration)) as port, socket.create_connection(("127.0.0.1", port)) as client:
         client.settimeout(20)
@@ -164,3 +178,47 @@ def test_a_connection_without_a_request_ends(words: list[bytes]) -> None:
             assert client.recv(10_000).startswith(b"HTTP/1.1 204")
         client.sendall(words[-1])
         assert client.recv(10_000) == b""
+
+
+def test_connections_are_bounded_together() -> None:
+    """Of more connections than there may be, the one without a request for longest ends, and one that is being answered never
+    does; with all of them at work a new one ends itself."""
+    configuration = uvicorn.Config(
+        app, port=0, log_config=None, lifespan="off", http=of_at_most(4, PatientProtocol), ws="none"
+    )
+    configuration.timeout_keep_alive = 3600
+    configuration.timeout_graceful_shutdown = 0
+    with serving_app(uvicorn.Server(configuration)) as port, ExitStack() as opened:
+
+        def connected(words: bytes) -> socket.socket:
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+            client.sendall(words)
+            return client
+
+        def asks(client: socket.socket, path: str = "/") -> bool:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            return client.recv(10_000).startswith(b"HTTP/1.1 204")
+
+        busy = connected(b"")
+        assert asks(busy, "/hang")
+        idle = connected(b"")
+        assert asks(idle)
+        silent = [connected(b"GET / HT") for _ in range(2)]
+        asked = connected(b"")
+        assert asks(asked)
+        assert closed(idle)
+        assert asks(connected(b""))
+        assert closed(silent[0])
+        assert asks(asked)
+        assert all(asks(connected(b""), "/hang") for _ in range(3))
+        assert closed(connected(b""))
+        busy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            busy.recv(1)
+
+
+def closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
+from io import SEEK_END, BytesIO
+from typing import BinaryIO
 
 from xtyl_engine.api.request_models import SubmissionBody
 from xtyl_engine.database import statements as sql
@@ -21,6 +23,8 @@ from xtyl_engine.values.artifacts import JSON, TABLE, ArtifactError
 from xtyl_engine.values.images import sniff_image
 from xtyl_engine.workflow.plan import Plan
 
+# Enough to tell an image by.
+FIRST_BYTES = 16
 _FILE = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]{1,5})?")
 # Types that a browser shows without running anything; images are recognised by their first bytes.
 SHOWN = {JSON: JSON, TABLE: JSON, "text/csv": "text/csv; charset=utf-8", "text/plain": "text/plain; charset=utf-8"}
@@ -28,11 +32,12 @@ SHOWN = {JSON: JSON, TABLE: JSON, "text/csv": "text/csv; charset=utf-8", "text/p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A stored file, ready to send."""
+    """A stored file, ready to send; its receiver closes it."""
 
     name: str
     media_type: str
-    data: bytes
+    size: int
+    content: BinaryIO
 
 
 class ScopedExecution:
@@ -80,10 +85,17 @@ class ScopedExecution:
         reference = self._kept.find(self.execution.id, parts[1])
         if size is not None:
             data, media_type = self._engine.store.scaled(reference, size)
-            return File(name=f"{parts[1]}-{size}.{media_type.removeprefix('image/')}", media_type=media_type, data=data)
-        data = self._engine.store.read(reference)
-        shown = SHOWN.get(str(reference.get("media_type")), "application/octet-stream")
-        return File(name=self._engine.store.path(reference).name, media_type=sniff_image(data) or shown, data=data)
+            ending = media_type.removeprefix("image/")
+            return File(
+                name=f"{parts[1]}-{size}.{ending}", media_type=media_type, size=len(data), content=BytesIO(data)
+            )
+        content = self._engine.store.open(reference)
+        media_type = sniff_image(content.read(FIRST_BYTES)) or SHOWN.get(
+            str(reference["media_type"]), "application/octet-stream"
+        )
+        length = content.seek(0, SEEK_END)
+        content.seek(0)
+        return File(name=self._engine.store.path(reference).name, media_type=media_type, size=length, content=content)
 
 
 class ScopedQueries:

@@ -7,11 +7,12 @@ import logging
 import resource
 import socket
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
 
 from xtyl_engine.api.app import make_app
-from xtyl_engine.api.patience import PatientProtocol
+from xtyl_engine.api.patience import MOST_HEADER_BYTES, PatientProtocol
 from xtyl_engine.api.service import Service
 from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.api.tokens import TokenFile
@@ -22,6 +23,8 @@ from xtyl_engine.telemetry.prometheus import ApiMetrics
 log = logging.getLogger("xtyl")
 END_SECONDS = 10
 KEEP_ALIVE_SECONDS = 75
+# Connections that are not event streams.
+BESIDES_STREAMS = 1_000
 MOST_FILES = 65_536
 # Of glibc's malloc.h.
 MMAP_THRESHOLD, ARENA_MAX = -3, -8
@@ -63,7 +66,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
         server_header=False,
         date_header=True,
         proxy_headers=False,
-        http=PatientProtocol,
+        http=partial(PatientProtocol, most=settings.api_streams + BESIDES_STREAMS),  # type: ignore[arg-type]
+        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=END_SECONDS,

@@ -5,6 +5,7 @@ results among those. The right to see an execution is the right to see these fil
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
@@ -15,7 +16,7 @@ from sqlalchemy import Text, select
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import decisions, executions, jobs, rows, templates
-from xtyl_engine.values.artifacts import JSON, KEY, TABLE, ArtifactError, ArtifactStore, references
+from xtyl_engine.values.artifacts import JSON, KEY, SUFFIXES, TABLE, ArtifactError, ArtifactStore, references
 from xtyl_engine.values.recent import Recent
 
 REMEMBERED = 10_000
@@ -37,12 +38,14 @@ INNER = 'json"'
 
 
 class ExecutionFiles:
-    """Looks up files of executions, and remembers what it found: an execution refers to its files as long as it exists."""
+    """Looks up files of executions, and remembers what it found, some 10 MB at most: an execution refers to its files as long as
+    it exists."""
 
     def __init__(self, database: Database, store: ArtifactStore):
         self._database = database
         self._store = store
         self._found: Recent[tuple[str, str], Reference] = Recent(REMEMBERED)
+        self._turn = threading.Lock()
         self._inside: Recent[str, Mapping[str, Reference]] = Recent(REMEMBERED)
 
     def find(self, execution_id: str, digest: str) -> Reference:
@@ -52,13 +55,15 @@ class ExecutionFiles:
             return known
         named = (each for each in self._references(execution_id, digest) if each[KEY] == digest)
         inner = (self._within(each).get(digest) for each in self._references(execution_id, INNER))
-        found = next(filter(None, chain(named, inner)), None)
+        # One at a time: what a run refers to may be large.
+        with self._turn:
+            found = next(filter(None, chain(named, inner)), None)
         if found is None:
             raise ArtifactError(
                 f"this run does not refer to a file {digest[:12]}…", hint="Take a file's name from the run's results."
             )
-        self._found.put(key, found)
-        return found
+        self._found.put(key, short := _short(found))
+        return short
 
     def _within(self, reference: Reference) -> Mapping[str, Reference]:
         """Every reference in the file of this one, at any depth."""
@@ -71,9 +76,10 @@ class ExecutionFiles:
         # A missing or damaged file refers to nothing here; an attempt to read it says what is wrong.
         with suppress(ArtifactError, ValueError, RecursionError):
             for inner in references(json.loads(self._store.read(reference))):
-                found[str(inner[KEY])] = inner
+                found[str(inner[KEY])] = _short(inner)
                 found |= self._within(inner)
-        self._inside.put(digest, found, len(found) + 1)
+        if len(found) < REMEMBERED // 4:
+            self._inside.put(digest, found, len(found) + 1)
         return found
 
     def _references(self, execution_id: str, words: str) -> Iterator[Reference]:
@@ -82,3 +88,9 @@ class ExecutionFiles:
             with self._database.read() as transaction:
                 found = transaction.rows(statement, at)
             yield from (each for (text,) in found for each in references(json.loads(text)))
+
+
+def _short(reference: Reference) -> Reference:
+    """What of a reference finds its file: a table's names all its columns, and a word of outside may be of any length."""
+    media_type = reference.get("media_type")
+    return {KEY: reference[KEY], "media_type": media_type if media_type in SUFFIXES else None}

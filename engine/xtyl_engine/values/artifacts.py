@@ -11,12 +11,12 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
 
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.failpoints import Point, failpoint
@@ -168,12 +168,18 @@ class ArtifactStore:
         path = self.path(reference)
         with _translated(path):
             data = path.read_bytes()
-        if sha256(data).hexdigest() != reference[KEY]:
-            raise ArtifactError(
-                f"the artifact {path.name} is damaged: its content no longer matches its name",
-                hint="Delete the file, and run the step that made it again.",
-            )
+        _check_digest(path, sha256(data).hexdigest())
         return data
+
+    def open(self, reference: Mapping[str, Any]) -> BinaryIO:
+        """The file of a reference, at its beginning: verified, and never in memory as a whole. Raises ArtifactError."""
+        path = self.path(reference)
+        with _translated(path), ExitStack() as kept:
+            file = kept.enter_context(path.open("rb"))
+            _check_digest(path, file_digest(file, "sha256").hexdigest())
+            file.seek(0)
+            kept.pop_all()
+        return file
 
     def save_image(self, data: bytes, **facts: Any) -> dict[str, Any]:
         """Store an encoded image after decoding it safely; the reference carries `width` and `height`.
@@ -249,6 +255,14 @@ def _translated(path: Path) -> Iterator[None]:
             f"the artifact {path.name} cannot be read: {error.strerror}",
             hint="Check whether XTYL_HOME/artifacts was moved or cleaned; run the step again to make the file anew.",
         ) from error
+
+
+def _check_digest(path: Path, found: str) -> None:
+    if found != path.stem:
+        raise ArtifactError(
+            f"the artifact {path.name} is damaged: its content no longer matches its name",
+            hint="Delete the file, and run the step that made it again.",
+        )
 
 
 def _freshen(path: Path) -> float | None:

@@ -4,16 +4,18 @@ never a page that a browser would run.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from xtyl_engine.api.auth import Reader, State, Writer
 from xtyl_engine.api.bodies import LARGE, read_body
 from xtyl_engine.api.parameters import Id, Project, answers
 from xtyl_engine.api.problems import declared
 from xtyl_engine.api.response_models import StoredFile
-from xtyl_engine.api.thread_pools import respond
+from xtyl_engine.api.thread_pools import ThreadPools, respond
 from xtyl_engine.values.artifacts import JSON, KEY, TABLE
 from xtyl_engine.values.images import LEAST_SIDE, MOST_SIDE
 
@@ -34,6 +36,8 @@ Size = Annotated[
         description="Images only: the longest side in pixels, to which the image is scaled down.",
     ),
 ]
+# Of a file that is sent, this much at a time is in memory.
+PART_BYTES = 64 * 1024
 BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 SENT: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {"*/*": BYTES}},
@@ -66,8 +70,14 @@ async def store(
 @router.get("/workflows/executions/{id}/artifacts/{name}", responses=SENT, response_class=Response)
 async def file(id: Id, name: FileName, caller: Reader, app: State, size: Size = None) -> Response:
     """A file that the execution refers to."""
-    run = app.pools.run if size is None else app.pools.picture
-    found = await run(lambda: app.service.reader.of(caller.scope, id).file(name, size))
+    # Finding a file may take long too: the pool of images has few threads, and keeps no other read waiting.
+    found = await app.pools.picture(lambda: app.service.reader.of(caller.scope, id).file(name, size))
     shown = "inline" if found.media_type.startswith("image/") else "attachment"
-    headers = {"Content-Disposition": f'{shown}; filename="{found.name}"'}
-    return Response(found.data, 200, headers, found.media_type)
+    headers = {"Content-Disposition": f'{shown}; filename="{found.name}"', "Content-Length": str(found.size)}
+    return StreamingResponse(_parts(app.pools, found.content), 200, headers, found.media_type)
+
+
+async def _parts(pools: ThreadPools, content: BinaryIO) -> AsyncIterator[bytes]:
+    with content:
+        while part := await pools.run(lambda: content.read(PART_BYTES)):
+            yield part
