@@ -30,11 +30,12 @@ from xtyl_engine.scheduler.control import Controls
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
-from xtyl_engine.settings import Settings, load_settings
+from xtyl_engine.settings import Settings, load_settings, variable
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.recent import Recent
-from xtyl_engine.workflow.default_provider import name_provider
+from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.plan import Plan
+from xtyl_engine.workflow.validate import check_models
 
 RECHECK_SECONDS = 1.0
 FIRST_PAUSES_SECONDS = (0.001, 0.002, 0.004, 0.008)
@@ -112,7 +113,18 @@ class Engine:
         """The plan as it is submitted: stored functions in their nodes, and this process's provider in nodes that name none. A
         worker keeps the settings it was started with, and a run must not depend on when that was."""
         configs = {node: {**plan.nodes[node].config, "function": stored} for node, stored in functions.items()}
-        return plan.with_configs(configs | name_provider(plan, self.provider))
+        return self._asking(plan.with_configs(configs))
+
+    def _asking(self, plan: Plan) -> Plan:
+        """The plan with the provider and model of each node written down. Raises WorkflowError where one cannot do its work."""
+        is_embedded = self.settings.redis_url is None
+        settings = load_settings() if is_embedded else None
+        said = {name: os.environ.get(variable(name), "").strip() for name in ("text_model", "image_model")}
+        models = ModelDefaults.of(settings) if settings else ModelDefaults(provider=self.provider or "", **said)
+        asking = plan.with_configs(models.serve_all(plan))
+        # The workers of a shared back end may have packages that are not here.
+        check_models(asking, packages=is_embedded)
+        return asking
 
     def submit(self, submission: Submission) -> Submitted:
         """Write an execution, or find the one that the same key made before; notify workers of a new one."""
@@ -130,7 +142,7 @@ class Engine:
     def forecast(self, plan: Plan, rows: Sequence[Row], project: str = DEFAULT_PROJECT) -> list[NodeForecast]:
         """Per node, how many jobs it would run and how many of them are cached. Writes nothing."""
         return forecast(
-            plan,
+            self._asking(plan),
             [row.values for row in rows],
             database=self.database,
             store=self.store,

@@ -23,17 +23,8 @@ from xtyl_engine.rates import UnreadableRate, parse_rates
 
 _making = threading.Lock()
 PREFORK = "prefork"
-WORKER_SETTINGS = (
-    "accept_functions",
-    "functions",
-    "slots",
-    "lease_seconds",
-    "beat_seconds",
-    "sweep_seconds",
-    "silent_seconds",
-    "slice_seconds",
-    "rates",
-)
+_BEATS = ("lease_seconds", "beat_seconds", "sweep_seconds", "silent_seconds", "slice_seconds")
+WORKER_SETTINGS = ("accept_functions", "functions", "slots", *_BEATS, "rates")
 BROKER_SCHEMES = ("redis://", "rediss://", "unix://", "redis+socket://")
 
 
@@ -55,6 +46,8 @@ class Settings:
     database_url: str = field(repr=False)
     redis_url: str | None = field(default=None, repr=False)
     provider: str = "offline"
+    text_model: str = ""
+    image_model: str = ""
     accept_functions: bool = False
     functions: str = ""
     slots: int = 16
@@ -371,6 +364,8 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "database_url": _database,
     "redis_url": _broker,
     "provider": _text,
+    "text_model": _text,
+    "image_model": _text,
     "accept_functions": _switch,
     "functions": _functions,
     "slots": _whole(1024),

@@ -42,7 +42,7 @@ def generate_copy(
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
         system: Jinja text too, the model's instructions before the prompt.
         provider: Its name, such as "openai"; by default that of the back end.
-        model: By default that of the provider.
+        model: Its name, or provider and name, "gemini:..."; by default that of the provider.
         temperature: From 0 to 2; by default that of the model.
         max_tokens: The most tokens of an answer; a text that it cuts has `finish` "length".
         seed: Makes texts repeatable; each of `n` texts counts one up from it.
@@ -92,7 +92,7 @@ def generate_image(
         over: A step that makes a list: run for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
         provider: Its name, such as "openai"; by default that of the back end.
-        model: By default that of the provider.
+        model: Its name, or provider and name, "gemini:..."; by default that of the provider.
         seed: Makes images repeatable; each of `n` images counts one up from it.
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.

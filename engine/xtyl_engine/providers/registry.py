@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from xtyl_engine.errors import PermanentError, closest_name
 from xtyl_engine.providers.base import Provider
 from xtyl_engine.providers.capabilities import UNKNOWN, Capabilities
-from xtyl_engine.providers.vendors.table import BY_NAME, VENDORS, address_variable
+from xtyl_engine.providers.vendors.table import BY_NAME, VENDORS, address_variable, lacking, why_missing
 
 GROUP = "xtyl.providers"
 # What a provider asks where no variable names another server.
@@ -67,6 +67,19 @@ def capabilities_of(name: str) -> Capabilities:
     """What a provider is known to do and not to do; nothing is loaded."""
     is_vendor = name in BY_NAME and _offered()[name].value.endswith(_VENDOR)
     return BY_NAME[name].capabilities if is_vendor else UNKNOWN
+
+
+def missing_package(name: str) -> tuple[str, str] | None:
+    """What to say where a package that a provider needs is not installed in this Python, and what to do about it; nothing is
+    loaded."""
+    value = _offered()[name].value if name in _offered() else ""
+    if value.endswith(_VENDOR):
+        package, extra = BY_NAME[name].missing(), BY_NAME[name].extra
+    elif value.endswith(_OWN["openai"]):
+        package, extra = lacking(("openai",)), "openai"
+    else:
+        return None
+    return None if package is None else why_missing(name, package, extra)
 
 
 @cache

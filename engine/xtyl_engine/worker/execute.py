@@ -41,6 +41,7 @@ from xtyl_engine.worker.calls import FunctionCalls, NotStarted
 from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
 from xtyl_engine.worker.retries import outcome_of
+from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.plan import Plan, PlanNode
 from xtyl_engine.workflow.templating.names import ROW
 from xtyl_engine.workflow.templating.render import rendered
@@ -125,7 +126,9 @@ class Executor:
             node, context, names, variables = self._read(claim)
             kind = node_type(node.type)
             asks_provider = kind.asks_provider
-            config = configure(kind, rendered(kind, node.config, names))
+            # A template that was kept says as it was kept which provider and model it asks.
+            asked = ModelDefaults.of(self.settings).serve(kind, node.config)
+            config = configure(kind, rendered(kind, asked, names))
             retry = config.retry
             mask = self._masks.of(variables)
             key = cache_key(kind, node, config, claim.item, self.settings.provider, variables)

@@ -10,6 +10,7 @@ from xtyl_engine.errors import Problem, WorkflowError
 from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.workflow.analysis import Survey, survey
 from xtyl_engine.workflow.checks import structure
+from xtyl_engine.workflow.checks.models import check_model, check_package
 from xtyl_engine.workflow.checks.parameters import check_jinja, check_parameters
 from xtyl_engine.workflow.checks.references import References
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
@@ -35,6 +36,18 @@ def find_problems(
 ) -> tuple[Problem, ...]:
     """All problems of a document, in document order; empty if it has none."""
     return _examined(document, columns, defined)[0]
+
+
+def check_models(plan: Plan, *, packages: bool) -> None:
+    """Raise WorkflowError if the provider of a node cannot do its work, now that defaults are written into the plan; with
+    `packages` also if what it needs is not installed in this Python."""
+    problems: list[Problem] = []
+    for node in plan.nodes.values():
+        problems += check_model(node.id, node.kind, node.config, Suggestions())
+        if packages:
+            problems += check_package(node.id, node.kind, node.config)
+    if problems:
+        raise WorkflowError(problems, workflow=show_name(plan.name))
 
 
 def _examined(
@@ -122,4 +135,4 @@ def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-__all__ = ["find_problems", "validate"]
+__all__ = ["check_models", "find_problems", "validate"]

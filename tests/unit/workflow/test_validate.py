@@ -54,10 +54,12 @@ BROKEN = {
     "list-as-item": document(copy("a", n=2), copy("b", "{{ a.text }}")),
     "not-upstream": document(copy("a"), copy("b"), ("r", "review", {"of": "a"}), copy("c", "{{ r.b.text }}")),
     "over-not-list": document(copy("a"), copy("b", over="a")),
+    "provider-cannot": document(("a", "generate_image", {"prompt": "x", "provider": "anthropic"})),
     "review-of-nothing": document(WAYS, copy("a"), ("r", "review", {"of": "way"}), edges=[("way", "a", "then")]),
     "similar-id": document(copy("a"), copy("A")),
     "template": document(copy("a", "{{ 1 + }}")),
     "too-large": document(copy("a", n=5000), copy("b", n=5000, over="a")),
+    "two-providers": document(copy("a", provider="openai", model="gemini:g")),
     "unknown-field": document(copy("a"), copy("b", "{{ a.txt }}")),
     "unknown-provider": document(copy("a", provider="nope")),
     "unknown-reference": document(copy("headline"), copy("b", "{{ headlin.text }}")),
@@ -65,7 +67,7 @@ BROKEN = {
     "unreachable": document(copy("a"), copy("b"), starts=("a",)),
 }
 WITH_DATA = {"missing-column": ["product", "tones"], "column-is-node": ["product", "tone", "poster"]}
-BEFORE_AND_AFTER = {"document", "function-not-portable", "value-not-portable"}
+BEFORE_AND_AFTER = {"document", "function-not-portable", "missing-package", "value-not-portable"}
 
 
 @pytest.mark.parametrize("code", BROKEN)

@@ -22,8 +22,9 @@ from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.pages import Page
 from xtyl_engine.queries.views import AttemptLog, Execution, JobDetail, JobPage, Overview, Review
 from xtyl_engine.queries.wire import Me, from_json, map_images
-from xtyl_engine.settings import load_settings, prepare_home
+from xtyl_engine.settings import load_settings, prepare_home, variable
 from xtyl_engine.workflow.document_io import write_document
+from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.backends.aside import aside
 from xtyl_nb.backends.remote.event_streams import Streams
@@ -210,15 +211,14 @@ def _is_lost(error: BaseException) -> bool:
 
 
 def _sendable(document: Document, functions: Mapping[str, Mapping[str, Any]]) -> Document:
-    """The document with each function as it is stored, and with this notebook's provider."""
-    provider = os.environ.get("XTYL_PROVIDER")
+    """The document with each function as it is stored, and with this notebook's provider and models."""
+    said = {name: os.environ.get(variable(name), "").strip() for name in ("provider", "text_model", "image_model")}
+    models = ModelDefaults(**said)
 
     def sendable(node: Node) -> Node:
         config = dict(node.config)
         if node.id in functions:
             config["function"] = functions[node.id]
-        if provider and node.kind.asks_provider and not config.get("provider"):
-            config["provider"] = provider
-        return replace(node, config=config)
+        return replace(node, config=models.serve(node.kind, config))
 
     return replace(document, nodes=tuple(map(sendable, document.nodes)))

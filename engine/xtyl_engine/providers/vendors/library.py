@@ -4,13 +4,12 @@ client from here and nothing from this process's environment; none of them tries
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers.vendors import calls
-from xtyl_engine.providers.vendors.table import Vendor
+from xtyl_engine.providers.vendors.table import Vendor, why_missing
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -37,21 +36,12 @@ def connected(vendor: Vendor, key: str, address: str) -> VendorClient:
     return calls.pooled((vendor.name, key, address), lambda: _connect(vendor, key, address))
 
 
-def why_missing(vendor: Vendor, package: str) -> tuple[str, str]:
-    """What to say of a package that is not installed: what is wrong, and what to do."""
-    return (
-        f"the {vendor.name} provider needs the package {package}, which this Python lacks: {sys.executable}",
-        f'Install it there: pip install "xtyl-nb[{vendor.extra}]". Or end the back end with `xtyl down`, if your notebook\'s own '
-        "Python has it: the next run starts it with that.",
-    )
-
-
 def _connect(vendor: Vendor, key: str, address: str) -> VendorClient:
     try:
         http, wired = _wired(vendor, address)
         from any_llm import AnyLLM
     except ImportError:
-        message, hint = why_missing(vendor, vendor.missing() or vendor.packages[0])
+        message, hint = why_missing(vendor.name, vendor.missing() or vendor.packages[0], vendor.extra)
         raise PermanentError(message, hint=hint) from None
     # Its own classes of errors: without this it warns about those of the vendors' clients.
     made = AnyLLM.create(vendor.name, api_key=key, api_base=address, unified_exceptions=True, **wired)

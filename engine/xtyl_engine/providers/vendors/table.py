@@ -4,7 +4,8 @@ do. One row each; nothing is imported, and no server is asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
@@ -37,7 +38,7 @@ class Vendor:
 
     def missing(self) -> str | None:
         """The first of its packages that this Python lacks."""
-        return next((package for package in self.packages if not _is_installed(package)), None)
+        return lacking(self.packages)
 
     def key(self, environment: Mapping[str, str]) -> str | None:
         """Its key, from the first of its variables that is set."""
@@ -47,6 +48,20 @@ class Vendor:
 def address_variable(name: str) -> str:
     """The variable that names a provider's server."""
     return f"{name.upper().replace('-', '_')}_BASE_URL"
+
+
+def lacking(packages: Iterable[str]) -> str | None:
+    """The first of these packages that this Python lacks."""
+    return next((package for package in packages if not _is_installed(package)), None)
+
+
+def why_missing(name: str, package: str, extra: str) -> tuple[str, str]:
+    """What to say of a package that a provider lacks: what is wrong, and what to do."""
+    return (
+        f"the {name} provider needs the package {package}, which this Python lacks: {sys.executable}",
+        f'Install it there: pip install "xtyl-nb[{extra}]". Or end the back end with `xtyl down`, if your notebook\'s own Python '
+        "has it: the next run starts it with that.",
+    )
 
 
 def _is_installed(package: str) -> bool:

@@ -22,6 +22,7 @@ from xtyl_engine.scheduler.outcomes import Completed, Outcome, Released, Retryin
 from xtyl_engine.scheduler.rate_limits.bucket import Bucket, lock_bucket, see_bucket, see_limit
 from xtyl_engine.scheduler.routing import Route, read_route
 from xtyl_engine.settings import Settings, SettingsError
+from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.plan import Plan, PlanNode
 
 BETWEEN = "\n"
@@ -51,11 +52,13 @@ def joined(nodes: Collection[str]) -> str:
 
 @dataclass(eq=False)
 class ClaimPolicy:
-    """What one process may start: its rates, and which jobs it claims at all. `provider` serves nodes which name none."""
+    """What one process may start: its rates, and which jobs it claims at all. `provider` serves nodes which name none, as
+    `models` says where there are defaults of these too."""
 
     rates: Iterable[Rate] = ()
     provider: str = ""
     route: Route = field(default_factory=Route)
+    models: ModelDefaults | None = None
     by_key: Mapping[str, Rate] = field(init=False)
     _known: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -66,7 +69,8 @@ class ClaimPolicy:
         """The provider that a node calls, if it calls one."""
         if not node.kind.asks_provider:
             return None
-        return node.config.get("provider") or self.provider or None
+        models = self.models or ModelDefaults(provider=self.provider)
+        return models.serve(node.kind, node.config).get("provider") or None
 
     def keys(self, node: PlanNode) -> tuple[str, ...]:
         """The keys that a job of the node needs permits for: its type if that has a rate, and always its provider, which may ask
@@ -94,7 +98,7 @@ def read_claim_policy(settings: Settings) -> ClaimPolicy:
                 f"XTYL_RATES limits {rate.key!r}, and there is no provider and no node type of that name",
                 hint=closest_name(rate.key, known),
             )
-    return ClaimPolicy(rates, settings.provider, read_route(settings))
+    return ClaimPolicy(rates, settings.provider, read_route(settings), ModelDefaults.of(settings))
 
 
 class Permits:

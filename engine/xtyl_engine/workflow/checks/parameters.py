@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from xtyl_engine.errors import LimitExceeded, Problem
 from xtyl_engine.nodes.base import NodeConfig, NodeType
-from xtyl_engine.providers.registry import provider_names
 from xtyl_engine.workflow.analysis import Texts
+from xtyl_engine.workflow.checks.models import check_model
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, show_value
 from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.templating.render import is_expression, is_jinja
@@ -43,7 +43,7 @@ def check_parameters(node: Node, kind: NodeType, suggestions: Suggestions) -> It
     except (TypeError, RecursionError) as error:
         yield _problem(node, f"its parameters cannot be read: {error}", "Use plain names and values.")
     yield from _check_misplaced(node, kind)
-    yield from _check_provider(node, kind, suggestions)
+    yield from check_model(node.id, kind, node.config, suggestions)
     yield from _check_plain(node, kind, wrong)
     if kind.takes_function and callable(node.config.get("function")):
         yield from _check_function(node, suggestions)
@@ -55,14 +55,6 @@ def _faults(config: type[NodeConfig], given: Mapping[str, Any]) -> Sequence[Any]
     except ValidationError as error:
         return error.errors(include_url=False)
     return ()
-
-
-def _check_provider(node: Node, kind: NodeType, suggestions: Suggestions) -> Iterator[Problem]:
-    name, known = node.config.get("provider"), provider_names()
-    if kind.asks_provider and isinstance(name, str) and name and name not in known:
-        hint = suggestions.hint(name, known, f"Use one of {list_names(known)}.")
-        message = f"there is no provider `{show_name(name)}`"
-        yield Problem(code="workflow/unknown-provider", node=show_name(node.id), message=message, hint=hint)
 
 
 def _check_plain(node: Node, kind: NodeType, told: Collection[str]) -> Iterator[Problem]:
