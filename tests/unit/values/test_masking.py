@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from xtyl_engine.values.masking import HIDDEN, Mask, hide, names_secret
+from xtyl_engine.values.masking import HIDDEN, Mask, Masks, hide, names_secret
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,13 @@ def test_the_beginning_of_a_secret_is_not_shown_before_its_end() -> None:
     assert mask.without_beginning("the key is hunter2-hun") == "the key is "
     assert mask.without_beginning("the key is known") == "the key is known"
     assert Mask().without_beginning("hunter2-hun") == "hunter2-hun"
+
+
+def test_a_mask_is_made_once_and_anew_when_this_process_has_other_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All jobs of a kernel share its mask; a secret that is set in this process is hidden from then on."""
+    masks, lent = Masks(), {"OPENAI_API_KEY": "lent-by-a-kernel"}
+    assert masks.of(lent) is masks.of(lent)
+    first = masks.of(os.environ)
+    assert masks.of(os.environ) is first
+    monkeypatch.setenv("OPENAI_API_KEY", "set-a-moment-later")
+    assert masks.of(os.environ).hide("with set-a-moment-later") == f"with {HIDDEN}"
