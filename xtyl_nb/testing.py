@@ -143,6 +143,7 @@ def run_node(
         >>> run_node("generate_copy", make_context(tmp_path), {"mood": "calm"}, prompt="{{ mood }}")
     """
     kind = node_type(kind) if isinstance(kind, str) else kind
+    config = dict(kind.stored(config))
     if problems := tuple(check_parameters(Node(id="node", type=kind.name, config=config), kind, Suggestions())):
         raise WorkflowError(problems, workflow="test")
     done = kind.run(configure(kind, rendered(kind, config, {**(inputs or {}), **context.upstream})), context)
@@ -239,13 +240,13 @@ def _type_faults(kind: NodeType, offered: str) -> Iterator[str]:
     except TypeError as error:
         yield f"its handler cannot be called as run(config, context): {error}"
     try:
-        fields = kind.fields({})
+        fields, main = kind.fields({}), kind.main_of({})
         tuple(kind.branches({}))
     except Exception as error:
         yield f"`fields` or `branches` raises {error!r} for a config with nothing in it: a workflow may be wrong"
     else:
-        if fields and kind.main is not None and kind.main not in fields:
-            yield f"`main` is {kind.main}: `fields` has {sorted(fields)}"
+        if fields and main is not None and main not in fields:
+            yield f"`main` is {main}: `fields` has {sorted(fields)}"
 
 
 def _provider_faults(provider: Provider, offered: str, writes: bool, draws: bool) -> Iterator[str]:

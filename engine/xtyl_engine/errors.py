@@ -236,6 +236,17 @@ class PermanentError(WorkflowException):
     code = "node/permanent"
 
 
+class AnswerMisfit(PermanentError):
+    """An answer does not fit what its step returns."""
+
+    code = "node/misfit"
+
+    def __init__(self, message: str | None = None, *, answer: str = "", asks_again: bool = False, **data: Any):
+        super().__init__(message, answer=answer, asks_again=asks_again, **data)
+        self.answer = answer
+        self.asks_again = asks_again
+
+
 class PartialFailureError(WorkflowException):
     """A failure that a person should look at: the run pauses until it is resumed."""
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import pandas as pd
 
 from xtyl_engine.errors import FrameError, closest_name
-from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.states import FATAL, End, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact, with_references
 from xtyl_engine.values.plain import unspill
@@ -231,7 +230,7 @@ def _output_index(index: pd.Index[Any], places: list[tuple[int, ...]], depth: in
 
 
 def _main(store: ArtifactStore, plan: Plan, node: str, output: str) -> Any:
-    return _cell(main_value(plan.nodes[node].kind, unspill(output, store)), store)
+    return _cell(plan.main_value(node, unspill(output, store)), store)
 
 
 def _gathered(plan: Plan, node: str, found: list[Any] | None) -> Any:

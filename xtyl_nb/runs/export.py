@@ -87,8 +87,9 @@ def result_files(backend: Backend, id: str, plan: Plan) -> Iterator[tuple[str, R
     digits = max(LEAST_DIGITS, len(str(len(rows) - 1)))
     for job in sorted(jobs, key=reading_order(plan)):
         row, *places = job.item.split(".")
+        node = plan.nodes[job.node]
         folder = _row_name(row.zfill(digits), *rows[int(row)])
-        assets = delivered(plan.nodes[job.node].kind, unspill(str(job.output), store))
+        assets = delivered(node.kind, unspill(str(job.output), store), node.config, plan.main_of)
         for file in files_of(assets, "-".join([names[job.node], *places]), store):
             yield folder, file
 

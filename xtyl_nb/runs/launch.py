@@ -42,6 +42,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
         subject = f"Input {list_names(unread)} is" if len(unread) == 1 else f"Inputs {list_names(unread)} are"
         hint = f"Write {{{{ {unread[0]} }}}} where it is wanted, or leave it out."
         warnings.warn(f"{subject} not used by any step. {hint}", stacklevel=UPWARD)
+    _warn_of_doubts(document)
     used = backend(to_run=True)
     rows, shape = read_inputs(table, inputs, used.store, plan.inputs)
     _look_over(plan, table, rows)
@@ -66,6 +67,7 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
     table = read_table(frame, inputs)
     plan = _validated(document, table, inputs)
     warn_of_empty(table, frame, UPWARD)
+    _warn_of_doubts(document)
     used = backend()
     rows, _ = read_inputs(table, inputs, used.store, plan.inputs)
     _look_over(plan, table, rows)
@@ -136,6 +138,13 @@ def _with_versions(document: Document) -> Document:
         return node
 
     return replace(document, nodes=tuple(map(found, document.nodes)))
+
+
+def _warn_of_doubts(document: Document) -> None:
+    from xtyl_engine.workflow.document import doubts_of
+
+    for doubt in doubts_of(document):
+        warnings.warn(doubt, stacklevel=UPWARD + 1)
 
 
 def _look_over(plan: Plan, table: pd.DataFrame, rows: Sequence[Row]) -> None:

@@ -9,14 +9,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from mimetypes import MimeTypes
+from types import MappingProxyType
 from typing import Any
 
 from xtyl_engine.nodes.base import NodeType
 from xtyl_engine.nodes.registry import main_value
+from xtyl_engine.providers.schemas.fields import fields_of
 from xtyl_engine.values.artifacts import JSON, KEY, SUFFIXES, TABLE, ArtifactStore, is_artifact
 from xtyl_engine.values.images import sniff_image
 from xtyl_engine.values.plain import encode
@@ -57,12 +59,20 @@ class _Table:
     records: list[dict[str, Any]]
 
 
-def delivered(kind: NodeType, output: Mapping[str, Any]) -> Mapping[Any, Any]:
-    """What of an output is saved, by name: every asset, or, under None, the value that stands for it."""
+def delivered(
+    kind: NodeType,
+    output: Mapping[str, Any],
+    config: Mapping[str, Any] = MappingProxyType({}),
+    main_of: Callable[[str], str | None] = lambda node: None,
+) -> Mapping[Any, Any]:
+    """What of an output is saved, by name: every asset, or, under None, the value that stands for it, or all fields of an
+    answer. `main_of` is as for `main_value`."""
     if kind.delivers:
         return output
-    if (kind.main is not None and kind.main in output) or "of" in output:
-        return {None: main_value(kind, output)}
+    if (schema := kind.schema(config)) is not None:
+        return {None: {name: output.get(name) for name in fields_of(schema)}}
+    if ((main := kind.main_of(config)) is not None and main in output) or "of" in output:
+        return {None: main_value(kind, output, config, main_of)}
     return {None: output["items"]} if isinstance(output.get("items"), list) else output
 
 

@@ -47,6 +47,7 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
                 "outcome": attempt.outcome or "running",
                 "error": clip(attempt.error, LINE_SHOWN),
                 "printed": _end(attempt.printed),
+                "answer": clip(attempt.answer, TEXT_SHOWN),
                 "reached": None if attempt.done is None else progress(attempt.done, attempt.of),
             }
             for attempt in job.attempts

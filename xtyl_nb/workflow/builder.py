@@ -4,6 +4,7 @@ and stores a workflow, and finds the place of a new step; the verbs that add a s
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -81,6 +82,8 @@ class Workflow:
     def validate(self) -> Workflow:
         """Check the workflow by itself, without data: references, parameters, cycles, ids.
 
+        Warns of a class in `returns=` whose own validators will not run.
+
         Returns:
             The workflow itself.
 
@@ -97,9 +100,12 @@ class Workflow:
             ...     print(error.problems[0].code, error.problems[0].node)
             workflow/unknown-reference again
         """
+        from xtyl_engine.workflow.document import doubts_of
         from xtyl_engine.workflow.validate import validate
 
         validate(self._document)
+        for doubt in doubts_of(self._document):
+            warnings.warn(doubt, stacklevel=3)
         return self
 
     @readable()

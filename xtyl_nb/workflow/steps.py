@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from xtyl_nb.workflow.parameters import given, told, tried
+
 if TYPE_CHECKING:
     from xtyl_engine.nodes.base import Retry
     from xtyl_nb.workflow.builder import Workflow
 
     Branch = Callable[[Workflow], Workflow]
-
-_DEFAULTS = {"n": 1, "size": "1024x1024", "choose": 1, "edit": False}
 
 
 def generate_copy(
@@ -28,6 +28,7 @@ def generate_copy(
     temperature: float | None = None,
     max_tokens: int | None = None,
     seed: int | None = None,
+    returns: type | Mapping[str, Any] | None = None,
     retry: int | Mapping[str, Any] | Retry | None = None,
     timeout: float | None = None,
     cache: bool | None = None,
@@ -40,12 +41,13 @@ def generate_copy(
         n: The number of texts; more than one makes a list of items.
         over: A step that makes a list: run for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
-        system: Jinja text too, the model's instructions before the prompt.
+        system: Instructions before the prompt, Jinja text too.
         provider: Its name, such as "openai"; by default that of the back end.
         model: Its name, or provider and name, "gemini:..."; by default that of the provider.
         temperature: From 0 to 2; by default that of the model.
         max_tokens: The most tokens of an answer; a text that it cuts has `finish` "length".
         seed: Makes texts repeatable; each of `n` texts counts one up from it.
+        returns: A pydantic class or a JSON Schema: its fields are the output's, no `text`.
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
             {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
         timeout: Seconds that an attempt may take (default 60).
@@ -61,9 +63,7 @@ def generate_copy(
         >>> xt.Workflow("launch").generate_copy("line", prompt="A line for {{ product }}", n=3)
         Workflow('launch', 1 node)
     """
-    text = _given(prompt=prompt, n=n, over=over, system=system, provider=provider, model=model)
-    chosen = _given(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    return self._add("generate_copy", id, text | chosen | _tried(retry, timeout, cache), after)
+    return self._add("generate_copy", *told(locals()))
 
 
 def generate_image(
@@ -110,8 +110,7 @@ def generate_image(
         >>> flow.generate_image("poster", prompt="Poster: {{ headline.text }}", over="headline")
         Workflow('launch', 3 nodes)
     """
-    image = _given(prompt=prompt, n=n, size=size, over=over, provider=provider, model=model, seed=seed)
-    return self._add("generate_image", id, image | _tried(retry, timeout, cache), after)
+    return self._add("generate_image", *told(locals()))
 
 
 def attach(
@@ -149,7 +148,7 @@ def attach(
         >>> flow.attach("kit", title="{{ pick.headline.text }}", product="{{ product }}")
         Workflow('launch', 3 nodes)
     """
-    return self._add("attach", id, _given(assets=assets, over=over) | _tried(retry, timeout, cache), after)
+    return self._add("attach", id, given(assets=assets, over=over) | tried(retry, timeout, cache), after)
 
 
 def review(
@@ -189,7 +188,7 @@ def review(
         >>> copy.review("pick", of="line", choose=2, instructions="Short ones, please.")
         Workflow('launch', 2 nodes)
     """
-    config = _given(of=of, choose=choose, edit=edit, instructions=instructions, auto=auto, over=over)
+    config = given(of=of, choose=choose, edit=edit, instructions=instructions, auto=auto, over=over)
     return self._add("review", id, config, after)
 
 
@@ -232,7 +231,7 @@ def conditional(
     if isinstance(when, str) and "{{" not in when and "{%" not in when:
         when = f"{{{{ {when} }}}}"
     branches = {"then": then} | ({} if otherwise is None else {"otherwise": otherwise})
-    return self._add("conditional", id, _given(when=when, over=over), after)._branch(id, branches)
+    return self._add("conditional", id, given(when=when, over=over), after)._branch(id, branches)
 
 
 def parallel(
@@ -262,7 +261,7 @@ def parallel(
         ... )
         Workflow('launch', 5 nodes)
     """
-    config = _given(branches=list(branches), over=over)
+    config = given(branches=list(branches), over=over)
     return self._add("parallel", id, config, after)._branch(id, branches, joins=True)
 
 
@@ -314,8 +313,8 @@ def call(
         >>> flow.call("length", length, text="{{ headline.text }}", over="headline")
         Workflow('launch', 3 nodes)
     """
-    config = _given(function=function, arguments=arguments or None, over=over, depends=depends or None)
-    return self._add("call", id, config | _tried(retry, timeout, cache), after)
+    config = given(function=function, arguments=arguments or None, over=over, depends=depends or None)
+    return self._add("call", id, config | tried(retry, timeout, cache), after)
 
 
 def node(
@@ -356,9 +355,9 @@ def node(
         >>> flow.node("generate_copy", "slogan", prompt="A slogan for {{ product }}")
         Workflow('launch', 3 nodes)
     """
-    given = {name: value for name, value in config.items() if value is not None}
-    branches, joins = _opened(type, given)
-    return self._add(type, id, given | _tried(retry, timeout, cache), after)._branch(id, branches, joins=joins)
+    values = {name: value for name, value in config.items() if value is not None}
+    branches, joins = _opened(type, values)
+    return self._add(type, id, values | tried(retry, timeout, cache), after)._branch(id, branches, joins=joins)
 
 
 def _opened(type: str, config: dict[str, Any]) -> tuple[dict[str, Branch], bool]:
@@ -376,24 +375,3 @@ def _opened(type: str, config: dict[str, Any]) -> tuple[dict[str, Branch], bool]
     names = functions if "branches" in parameters else [name for name in kind.branches(config) if name in functions]
     found = {name: config.pop(name) for name in dict.fromkeys(names)}
     return found, bool(found) and not kind.exclusive_branches
-
-
-def _given(**config: Any) -> dict[str, Any]:
-    """The parameters that differ from their defaults, so that a default gives the same document written out or omitted."""
-    from xtyl_engine.values.foreign import unwrapped
-
-    # A missing value of pandas is neither equal to a default nor unequal.
-    own = {name: unwrapped(value) for name, value in config.items()}
-    return {
-        name: value
-        for name, value in own.items()
-        if value is not None and (name not in _DEFAULTS or value != _DEFAULTS[name])
-    }
-
-
-def _tried(retry: int | Mapping[str, Any] | Retry | None, timeout: float | None, cache: bool | None) -> dict[str, Any]:
-    if isinstance(retry, int) and not isinstance(retry, bool):
-        retry = {"attempts": retry}
-    elif dump := getattr(retry, "model_dump", None):
-        retry = dump(exclude_unset=True)
-    return _given(retry=retry, timeout=timeout, cache=cache)

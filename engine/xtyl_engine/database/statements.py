@@ -10,7 +10,17 @@ from sqlalchemy import Text, and_, bindparam, func, insert, literal_column, sele
 from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now
-from xtyl_engine.database.tables import attempts, decisions, events, executions, functions, jobs, rows, templates
+from xtyl_engine.database.tables import (
+    attempt_answers,
+    attempts,
+    decisions,
+    events,
+    executions,
+    functions,
+    jobs,
+    rows,
+    templates,
+)
 from xtyl_engine.states import FATAL, JOB_TRANSITIONS, ExecutionState, JobState, Transition
 
 B = bindparam
@@ -98,6 +108,11 @@ KEEP_PRINTS = text("""
     ON CONFLICT (job_id, number) DO UPDATE
     SET text = excluded.text, done = excluded.done, "of" = excluded."of", written = excluded.written
 """)
+KEEP_MISFIT = text("""
+    INSERT INTO attempt_answers (job_id, number, answer, reason)
+    SELECT job_id, number, :answer, :reason FROM job_attempts WHERE job_id = :job_id AND number = :number
+    ON CONFLICT (job_id, number) DO NOTHING
+""")
 ADD_RATE_LIMIT = text("INSERT INTO rate_limits (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
 
 
@@ -146,6 +161,15 @@ ENDED_WITH = select(func.count()).where(
     attempts.c.job_id == B("job_id"),
     attempts.c.error == B("error"),
     attempts.c.number >= func.coalesce(_ANEW.scalar_subquery(), 0),
+)
+
+MISFITS = (
+    select(attempt_answers.c.answer, attempt_answers.c.reason)
+    .where(
+        attempt_answers.c.job_id == B("job_id"),
+        attempt_answers.c.number >= func.coalesce(_ANEW.scalar_subquery(), 0),
+    )
+    .order_by(attempt_answers.c.number)
 )
 
 # On PostgreSQL: an index scan marks dead entries, and the next one passes them by. A bitmap scan reads them all again, in

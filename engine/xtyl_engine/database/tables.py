@@ -183,6 +183,18 @@ attempt_logs = sa.Table(
     sa.Column("written", sa.Float, nullable=False),
 )
 
+# The answer of an attempt that did not fit what its step returns, and what about it does not; no row where one fits.
+attempt_answers = sa.Table(
+    "attempt_answers",
+    metadata,
+    sa.Column(
+        "job_id", Serial, sa.ForeignKey("agent_jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
 events = sa.Table(
     "execution_events",
     metadata,

@@ -6,7 +6,7 @@ that runs in a worker's slot. It raises TransientError, PermanentError or Partia
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from operator import attrgetter
@@ -49,6 +49,14 @@ class NodeConfig(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Misfitting:
+    """An answer of a provider that did not fit what its step `returns`, and what about it does not."""
+
+    answer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """A finished job. `output` is plain JSON; `items` is the length of the list under the output's `items`, if it has one;
     `branch` is the branch that is taken, for a type with exclusive branches."""
@@ -73,7 +81,7 @@ class Context:
     `key` is the same for every attempt at one job: pass it to providers as an idempotency key. `place` is the job's
     position in its node's own list (0 unless `n > 1`). `upstream` holds, per node read, the output or the list of
     outputs, as Jinja sees them. `call` has a function called with keyword arguments, in a process of its own; `function` gives
-    the function itself, to be called in the worker.
+    the function itself, to be called in the worker. `misfits` are the answers of earlier attempts that did not fit, in order.
     """
 
     execution_id: str
@@ -83,6 +91,7 @@ class Context:
     key: str
     place: int = 0
     upstream: Mapping[str, Any] = field(default_factory=dict)
+    misfits: Sequence[Misfitting] = ()
     artifacts: ArtifactStore
     provider: Callable[[str], Provider]
     function: Callable[[Mapping[str, Any]], Callable[..., Any]]
@@ -128,8 +137,14 @@ class NodeType:
     run: Handler
     fields: Callable[[Mapping[str, Any]], Sequence[str] | None] = lambda config: None
     """The output's fields for a config; None where they are not known, as with a user's function."""
-    main: str | None = None
-    """The field that stands for the whole output: in text, in a frame."""
+    main: str | Callable[[Mapping[str, Any]], str | None] | None = None
+    """The field that stands for the whole output: in text, in a frame; or what tells it for a config."""
+    schema: Callable[[Mapping[str, Any]], Mapping[str, Any] | None] = lambda config: None
+    """The JSON Schema that an answer in the output fits, a plain one as `schemas.reading` gives it; None for free text."""
+    stored: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda config: config
+    """A written config as it is stored: without what this process alone knows, such as a class."""
+    doubts: Callable[[Mapping[str, Any]], Iterable[str]] = lambda config: ()
+    """What of a written config is probably not meant, as sentences."""
     rendered: tuple[str, ...] = ()
     """The parameters that are rendered as Jinja for each job, nested values included."""
     expressions: tuple[str, ...] = ()
@@ -157,6 +172,10 @@ class NodeType:
     """The output is a deliverable, which `run.save` writes."""
     card_height: float = 96.0
     """The height of its card in the graph, in pixels."""
+
+    def main_of(self, config: Mapping[str, Any]) -> str | None:
+        """The field that stands for the output of a node with this config."""
+        return self.main(config) if callable(self.main) else self.main
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ each a NodeType. One is imported at first use.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -84,24 +85,34 @@ def configure(kind: NodeType, values: Mapping[str, Any]) -> NodeConfig:
         ) from error
 
 
-def main_value(kind: NodeType, output: Mapping[str, Any]) -> Any:
-    """The value that stands for an output in text and in a frame; for an output with items, the list of their values."""
-    if kind.main is not None and kind.main in output:
-        return output[kind.main]
+def main_value(
+    kind: NodeType,
+    output: Mapping[str, Any],
+    config: Mapping[str, Any] = MappingProxyType({}),
+    main_of: Callable[[str], str | None] = lambda node: None,
+) -> Any:
+    """The value that stands for an output in text and in a frame; for an output with items, the list of their values. `main_of`
+    tells the field that stands for the output of the node that a review is of."""
+    main = kind.main_of(config)
+    if main is not None and main in output:
+        return output[main]
     if not kind.expands:
         return next((part for part in output.values() if isinstance(part, str)), next(iter(output.values()), None))
     reviewed = output.get("of")
     items = output.get("items")
-    return [_standing(item, reviewed) for item in items] if isinstance(items, list) else _standing(output, reviewed)
+    standing = None if reviewed is None else main_of(reviewed)
+    if isinstance(items, list):
+        return [_standing(item, reviewed, standing) for item in items]
+    return _standing(output, reviewed, standing)
 
 
-def _standing(value: Any, reviewed: str | None) -> Any:
-    """The value that stands for one item: itself, or the image, text or value of a node's output."""
+def _standing(value: Any, reviewed: str | None, main: str | None) -> Any:
+    """The value that stands for one item: itself, or the main field, image, text or value of a node's output."""
     if reviewed is not None and isinstance(value, Mapping):
         value = value.get(reviewed)
     if not isinstance(value, Mapping) or is_artifact(value):
         return value
-    return next((value[name] for name in ("image", "text", "value") if name in value), value)
+    return next((value[name] for name in (main, "image", "text", "value") if name in value), value)
 
 
 @cache

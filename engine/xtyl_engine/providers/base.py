@@ -4,8 +4,9 @@ worker gives each its own slot. The providers themselves are found by `registry`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +30,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextRequest:
-    """One text to write. `seed` differs between the items of one node. `is_seeded` says whether to use it: a seed is set, or
-    several texts are made from one prompt. `key` is the idempotency key."""
+    """One text to write; with a `schema`, a plain JSON Schema as `schemas.reading` gives it, the text is JSON that fits it. A
+    provider that knows what to do with one has `takes_schemas = True`; others get it as a part of the prompt. `seed`
+    differs between the items of one node. `is_seeded` says whether to use it: a seed is set, or several texts are made from one
+    prompt. `key` is the idempotency key."""
 
     prompt: str
     system: str | None = None
@@ -39,6 +42,7 @@ class TextRequest:
     max_tokens: int | None = None
     seed: int = 0
     is_seeded: bool = True
+    schema: Mapping[str, Any] | None = None
     key: str = ""
     timeout_seconds: float = 60.0
 

@@ -14,7 +14,7 @@ from sqlalchemy import case, func, literal_column, select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Now, Transaction
-from xtyl_engine.database.tables import attempt_logs, attempts, events, executions, jobs, rows
+from xtyl_engine.database.tables import attempt_answers, attempt_logs, attempts, events, executions, jobs, rows
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.queries.views import Execution, Job, Progress
@@ -76,6 +76,8 @@ ATTEMPTS = (
     .where(_A.job_id == sql.B("job_id"))
     .order_by(_A.number)
 )
+_W = attempt_answers.c
+ANSWERS = select(_W.number, _W.answer).where(_W.job_id == sql.B("job_id"))
 PRINTS = select(_L.number, _L.text, _L.done, _L.of).where(_L.job_id == sql.B("job_id"))
 # Mostly the first that is looked at is due.
 _DUE = select(_J.id).where(sql.OF_EXECUTION, sql.job_in(JobState.READY), _J.due <= Now()).limit(1)

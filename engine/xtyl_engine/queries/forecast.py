@@ -99,7 +99,7 @@ class _Look:
             return _UNKNOWN
         key = cache_key(kind, node, config, item, self.provider, self.variables)
         found = self.look_up(key) if key else None
-        return _UNKNOWN if found is None else visible(node, JobState.COMPLETED, found[0], None, self.store)
+        return _UNKNOWN if found is None else visible(self.plan, node, JobState.COMPLETED, found[0], None, self.store)
 
     def _read(self, source: PlanNode, reader: PlanNode, item: str) -> Any:
         """What the job would read from one node, or `_UNKNOWN` if a part of it is not known."""

@@ -15,9 +15,9 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import RunNotFound, WorkflowException, closest_name
-from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import text_of
-from xtyl_engine.queries.executions import ATTEMPTS, JOB_COLUMNS, PRINTS, Queries, read_job
+from xtyl_engine.providers.schemas.fields import fields_of
+from xtyl_engine.queries.executions import ANSWERS, ATTEMPTS, JOB_COLUMNS, PRINTS, Queries, read_job
 from xtyl_engine.queries.files import INNER
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.overview import CUT, label_of
@@ -26,7 +26,7 @@ from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact, kind_of_file, with_references
 from xtyl_engine.values.plain import unspill
-from xtyl_engine.workflow.plan import Plan, PlanNode
+from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.templating.render import rendered
 
 MAX_PAGE = 200
@@ -64,7 +64,7 @@ class JobDetails:
         with self._queries.database.read(is_snapshot=True) as transaction:
             (total,) = transaction.row(_COUNT[with_images], at) or (0,)
             found = [read_job(row) for row in transaction.rows(_PAGE[with_images], at)]
-            details = tuple(self._detail(transaction, execution_id, plan.nodes[node], job) for job in found)
+            details = tuple(self._detail(transaction, execution_id, plan, job) for job in found)
         return JobPage(total=total, start=start, jobs=details)
 
     def job(self, execution_id: str, node: str, item: str) -> JobDetail:
@@ -76,11 +76,15 @@ class JobDetails:
                 raise RunNotFound(f"{node} has no job {item!r} in this run", hint="List its jobs with `run.jobs()`.")
             job = read_job(row)
             asked = self._asked(transaction, execution_id, plan, job) if job.attempts else {}
-            detail = self._detail(transaction, execution_id, plan.nodes[node], job, asked)
+            detail = self._detail(transaction, execution_id, plan, job, asked)
             decision = _decision(transaction.row(_DECISION, {"job_id": job.id}), self._store)
             at = {"job_id": job.id}
             prints = {number: rest for number, *rest in transaction.rows(PRINTS, at)}
-            attempts = tuple(Attempt(*each, *prints.get(each[0], ())) for each in transaction.rows(ATTEMPTS, at))
+            answers = dict(transaction.rows(ANSWERS, at))
+            attempts = tuple(
+                replace(Attempt(*each, *prints.get(each[0], ())), answer=answers.get(each[0]))
+                for each in transaction.rows(ATTEMPTS, at)
+            )
         return replace(detail, attempts=attempts, decision=decision)
 
     def _plan(self, execution_id: str, node: str) -> Plan:
@@ -103,9 +107,9 @@ class JobDetails:
             return node.config
 
     def _detail(
-        self, transaction: Transaction, id: str, node: PlanNode, job: Job, asked: Mapping[str, Any] | None = None
+        self, transaction: Transaction, id: str, plan: Plan, job: Job, asked: Mapping[str, Any] | None = None
     ) -> JobDetail:
-        text, images = self._shown(node, job.output)
+        text, images = self._shown(plan, job.node, job.output)
         is_cut = job.state is JobState.COMPLETED and CUT in (job.output or "")
         # Of its attempts a job knows only how many there were.
         known = shared(job, JobDetail) | {"attempts": ()}
@@ -120,7 +124,7 @@ class JobDetails:
             warning=CUT_WORDS if is_cut else None,
         )
 
-    def _shown(self, node: PlanNode, output: str | None) -> tuple[str | None, tuple[str, ...]]:
+    def _shown(self, plan: Plan, node: str, output: str | None) -> tuple[str | None, tuple[str, ...]]:
         """An output as text, and the paths of the images in it."""
         if not output:
             return None, ()
@@ -128,7 +132,8 @@ class JobDetails:
             value = unspill(output, self._store)
         except WorkflowException as error:
             return str(error), ()
-        main = main_value(node.kind, value)
+        schema = plan.nodes[node].kind.schema(plan.nodes[node].config)
+        main = plan.main_value(node, value) if schema is None else {name: value.get(name) for name in fields_of(schema)}
         images = tuple(self._images(value))
         if isinstance(main, str):
             return main, images

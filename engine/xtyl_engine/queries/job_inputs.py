@@ -10,6 +10,7 @@ from typing import Any
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
+from xtyl_engine.nodes.base import Misfitting
 from xtyl_engine.nodes.registry import node_type
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
@@ -27,6 +28,12 @@ def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:
     return {} if found is None else json.loads(found[0])
 
 
+def read_misfits(transaction: Transaction, job_id: int) -> list[Misfitting]:
+    """The answers that did not fit since the job was last begun anew, in order."""
+    found = transaction.rows(sql.MISFITS, {"job_id": job_id})
+    return [Misfitting(answer=answer, reason=reason) for answer, reason in found]
+
+
 def read_surroundings(transaction: Transaction, execution_id: str) -> str | None:
     """What of its kernel a run finds again, signed; None for runs of a fleet, over HTTP, and of earlier releases."""
     (found,) = transaction.row(sql.SURROUNDINGS, {"execution_id": execution_id}) or (None,)
@@ -39,28 +46,30 @@ def read_upstream(transaction: Transaction, plan: Plan, claim: Claim, store: Art
     node = plan.nodes[claim.node]
     if node.kind.waits:
         return _read_lineage(transaction, plan, node, claim, store)
-    return {name: _read(transaction, plan.nodes[name], node, claim, store) for name in node.reads.nodes}
+    return {name: _read(transaction, plan, plan.nodes[name], node, claim, store) for name in node.reads.nodes}
 
 
-def _read(transaction: Transaction, source: PlanNode, reader: PlanNode, claim: Claim, store: ArtifactStore) -> Any:
+def _read(
+    transaction: Transaction, plan: Plan, source: PlanNode, reader: PlanNode, claim: Claim, store: ArtifactStore
+) -> Any:
     shared = shared_axes(source.axes, reader.axes)
     if shared < len(source.axes):
-        return [value for _, value in _read_below(transaction, source, claim, shared, store)]
+        return [value for _, value in _read_below(transaction, plan, source, claim, shared, store)]
     at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, shared)}
     state, output = transaction.row(sql.OUTPUT, at) or (JobState.SKIPPED, None)
     place = int(claim.item.split(".")[shared]) if source.expands and source.id in reader.axes else None
-    return visible(source, state, output, place, store)
+    return visible(plan, source, state, output, place, store)
 
 
 def _read_below(
-    transaction: Transaction, source: PlanNode, claim: Claim, level: int, store: ArtifactStore
+    transaction: Transaction, plan: Plan, source: PlanNode, claim: Claim, level: int, store: ArtifactStore
 ) -> Iterator[tuple[str, Any]]:
     """The outputs that a job gathers, in item order, without skipped jobs."""
     at = {"execution_id": claim.execution_id, "node": source.id, "item": head(claim.item, level)}
     found = sorted(transaction.rows(sql.OUTPUTS_BELOW, at), key=lambda row: place_of(row[0]))
     for item, state, output in found:
         if state == JobState.COMPLETED:
-            yield item, visible(source, state, output, None, store)
+            yield item, visible(plan, source, state, output, None, store)
 
 
 def _read_lineage(
@@ -69,8 +78,8 @@ def _read_lineage(
     source = plan.nodes[review.config["of"]]
     shared = shared_axes(source.axes, review.axes)
     if shared == len(source.axes):
-        return {name: _read(transaction, plan.nodes[name], review, claim, store) for name in review.reads.nodes}
-    reviewed = dict(_read_below(transaction, source, claim, shared, store))
+        return {name: _read(transaction, plan, plan.nodes[name], review, claim, store) for name in review.reads.nodes}
+    reviewed = dict(_read_below(transaction, plan, source, claim, shared, store))
     lineage: dict[str, Any] = {source.id: list(reviewed.values())}
     for name in review.reads.nodes:
         other = plan.nodes[name]
@@ -78,37 +87,51 @@ def _read_lineage(
         if name == source.id:
             continue
         if depth <= shared:
-            lineage[name] = [_read(transaction, other, review, claim, store)] * len(reviewed)
+            lineage[name] = [_read(transaction, plan, other, review, claim, store)] * len(reviewed)
         else:
-            found = dict(_read_below(transaction, other, claim, shared, store))
+            found = dict(_read_below(transaction, plan, other, claim, shared, store))
             lineage[name] = [found.get(head(item, depth), SKIPPED) for item in reviewed]
     return lineage
 
 
-def visible(source: PlanNode, state: str, output: str | None, place: int | None, store: ArtifactStore) -> Any:
+def visible(
+    plan: Plan, source: PlanNode, state: str, output: str | None, place: int | None, store: ArtifactStore
+) -> Any:
     """One output as Jinja sees it: SKIPPED where there is none; with `place`, that item of its list."""
     if state != JobState.COMPLETED or output is None:
         return SKIPPED
     value = unspill(output, store)
     kind = node_type(source.type)
+    main = kind.main_of(source.config)
     if kind.waits:
-        value = _with_outputs(value)
+        value = _with_outputs(plan, value)
     if kind.expands and isinstance(items := value.get("items"), list):
-        items = [_as_output(item, value.get("of")) for item in items]
+        items = [_chosen(plan, item, value["of"]) if "of" in value else _as_output(item) for item in items]
         return items if place is None else items[place]
-    if kind.main is not None and kind.fields(source.config) is None:
-        return _as_output(value[kind.main])
-    return Output(value, main=kind.main)
+    if main is not None and kind.fields(source.config) is None:
+        return _as_output(value[main])
+    return Output(value, main=main)
 
 
-def _as_output(value: Any, of: str | None = None) -> Any:
-    """What a function returned, or an option that was chosen, for which its text stands, or that of the node `of`."""
+def _chosen(plan: Plan, option: Any, of: str) -> Any:
+    """An option that was chosen, for which the output of the node that was reviewed stands."""
+    if isinstance(option, dict) and of in option:
+        return Output(_with_outputs(plan, option), main=of)
+    return _as_output(option)
+
+
+def _as_output(value: Any, main: str | None = None) -> Any:
+    """What a function returned, or a node's output in an option, for which its main field stands, or its text."""
     if not isinstance(value, dict):
         return value
-    if of in value:
-        return Output(_with_outputs(value), main=of)
-    return Output(value, main="text") if isinstance(value.get("text"), str) else value
+    main = main if main in value else "text" if isinstance(value.get("text"), str) else None
+    return value if main is None else Output(value, main=main)
 
 
-def _with_outputs(option: dict[str, Any]) -> dict[str, Any]:
-    return {name: _as_output(value) for name, value in option.items()}
+def _with_outputs(plan: Plan, option: dict[str, Any]) -> dict[str, Any]:
+    return {name: _as_output(value, _structured_main(plan, name)) for name, value in option.items()}
+
+
+def _structured_main(plan: Plan, name: str) -> str | None:
+    node = plan.nodes.get(name)
+    return None if node is None or node.kind.schema(node.config) is None else plan.main_of(name)

@@ -17,7 +17,6 @@ from xtyl_engine.database.connection import Now, Transaction
 from xtyl_engine.database.node_counts import NodeCounts, database_time, kept_counts, scanned_counts
 from xtyl_engine.database.tables import attempt_logs, jobs
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.nodes.registry import main_value
 from xtyl_engine.nodes.review import option_text
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
@@ -201,7 +200,7 @@ class Overviews:
         kind = plan.nodes[name].kind
         if kind.branches(plan.nodes[name].config):
             return None, None
-        return self._text(main_value(kind, value)), self._image(value)
+        return self._text(plan.main_value(name, value)), self._image(value)
 
     def _image(self, value: Any) -> str | None:
         if is_artifact(value):

@@ -141,7 +141,7 @@ class Overview:
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One start of a job: why, when, and how it ended; what it printed, and how far it said it was, `done` of `of`. Times are
-    seconds since the epoch."""
+    seconds since the epoch. `answer` is what its provider wrote where that did not fit."""
 
     number: int
     because: str
@@ -152,6 +152,7 @@ class Attempt:
     printed: str | None = None
     done: float | None = None
     of: float | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

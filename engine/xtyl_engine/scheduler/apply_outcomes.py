@@ -12,6 +12,7 @@ from xtyl_engine.errors import ErrorClass
 from xtyl_engine.events import EventKind
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.cascade import settle
+from xtyl_engine.scheduler.keep_misfits import keep_misfits
 from xtyl_engine.scheduler.keep_prints import keep_prints
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
@@ -48,6 +49,7 @@ def accept(locked: LockedExecution, outcomes: Sequence[Outcome], alone: bool) ->
     if ended:
         settle(locked, ended)
     keep_prints(locked, outcomes)
+    keep_misfits(locked, outcomes)
     return won + [outcome for outcome in over if _close(locked, outcome)]
 
 
@@ -189,7 +191,7 @@ def _pause(locked: LockedExecution, outcome: Failed) -> bool:
 def _retry(locked: LockedExecution, outcome: Retrying) -> bool:
     claim = outcome.claim
     due = locked.now + outcome.delay_seconds
-    tries = claim.tries - bool(outcome.hold_seconds)
+    tries = claim.tries - bool(outcome.hold_seconds or outcome.failure.misfit)
     parameters = mine(locked, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
     if not locked.transaction.run(transitions.RETRY, parameters):
         return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xtyl_engine.errors import ErrorClass
+from xtyl_engine.nodes.base import Misfitting
 from xtyl_engine.providers.base import Usage
 from xtyl_engine.values.prints import Printed
 
@@ -40,11 +41,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an attempt failed, as text that is safe to store."""
+    """Why an attempt failed, as text that is safe to store; with the answer that did not fit, if that is why."""
 
     error_class: ErrorClass
     message: str
     traceback: str | None = None
+    misfit: Misfitting | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class Waiting:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
     """The job is tried again after a delay. `hold_seconds` is how long its provider asks for no calls at all; an attempt that
-    ends with such an answer spends nothing of the retry budget."""
+    ends with such an answer spends nothing of the retry budget, and neither does one whose answer did not fit."""
 
     claim: Claim
     failure: Failure

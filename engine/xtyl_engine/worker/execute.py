@@ -9,7 +9,7 @@ import operator
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -23,11 +23,11 @@ from xtyl_engine.database.connection import Database, Transaction
 from xtyl_engine.errors import BackendError
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.limits import MAX_ITEMS
-from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Retry, Wait
+from xtyl_engine.nodes.base import Context, Done, Misfitting, NodeConfig, NodeType, Retry, Wait
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.registry import get_provider
-from xtyl_engine.queries.job_inputs import read_row, read_upstream
+from xtyl_engine.queries.job_inputs import read_misfits, read_row, read_upstream
 from xtyl_engine.queries.result_cache import cache_key, look_up
 from xtyl_engine.runners.pool import Runners
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Waiting
@@ -190,8 +190,11 @@ class Executor:
         variables = self._variables(claim) if node.kind.asks_provider else NO_VARIABLES
         row: dict[str, Any] = {}
         upstream: dict[str, Any] = {}
-        if node.reads.columns or node.reads.nodes:
+        misfits: Sequence[Misfitting] = ()
+        may_misfit = claim.number > 1 and node.kind.schema(node.config) is not None
+        if node.reads.columns or node.reads.nodes or may_misfit:
             with self._reading() as transaction:
+                misfits = read_misfits(transaction, claim.job_id) if may_misfit else ()
                 row = read_row(transaction, claim) if node.reads.columns else row
                 upstream = read_upstream(transaction, plan, claim, self.store)
         place = int(claim.item.rpartition(".")[2]) if claim.node in plan.lengths else 0
@@ -203,6 +206,7 @@ class Executor:
             key=f"{claim.execution_id}/{claim.node}/{claim.item}/{claim.epoch}",
             place=place,
             upstream=upstream,
+            misfits=misfits,
             artifacts=self.store,
             provider=lambda name: self.provider(name or self.settings.provider, variables or self._variables(claim)),
             function=partial(self._calls.function, claim.execution_id),

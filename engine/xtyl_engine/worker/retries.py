@@ -8,8 +8,8 @@ import logging
 import random
 from collections.abc import Callable
 
-from xtyl_engine.errors import ErrorClass, WorkflowException, sane_seconds
-from xtyl_engine.nodes.base import Retry
+from xtyl_engine.errors import AnswerMisfit, ErrorClass, WorkflowException, sane_seconds
+from xtyl_engine.nodes.base import Misfitting, Retry
 from xtyl_engine.scheduler.outcomes import Claim, Failed, Failure, Outcome, Released, Retrying
 from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.values.plain import mend
@@ -17,6 +17,8 @@ from xtyl_engine.values.plain import mend
 log = logging.getLogger("xtyl")
 # How often in all a provider may say when to come back, before that counts as a failed try.
 MAX_TOLD = 50
+# Of an answer that did not fit, so many characters are kept.
+MAX_ANSWER = 100_000
 
 
 def outcome_of(
@@ -62,7 +64,11 @@ def _ended(
         error_class=error_class,
         message=described.message if is_ours else mend(f"{described.type}: {described.message}"),
         traceback=described.traceback if has_trace else None,
+        misfit=_misfit(error, hide),
     )
+    if isinstance(error, AnswerMisfit) and error.asks_again:
+        # At once: the provider is well, and is asked another question.
+        return Retrying(claim=claim, failure=failure, delay_seconds=0.0)
     # Others' errors may bear these names too, with any value.
     told = sane_seconds(getattr(error, "retry_after", None)) or 0.0
     # A provider that says when to come back is busy, not broken, until it has said so `MAX_TOLD` times.
@@ -71,6 +77,13 @@ def _ended(
         return Failed(claim=claim, failure=failure)
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
     return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
+
+
+def _misfit(error: BaseException, hide: Callable[[str], str]) -> Misfitting | None:
+    if not isinstance(error, AnswerMisfit):
+        return None
+    answer, reason = (mend(hide(text))[:MAX_ANSWER] for text in (error.answer, str(error.data.get("reason", ""))))
+    return Misfitting(answer=answer, reason=reason)
 
 
 def _class_of(error: BaseException) -> ErrorClass:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.base import NodeType
 from xtyl_engine.nodes.registry import node_type, node_types
-from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_engine.workflow.document import Document, Edge, Node, as_stored
 from xtyl_engine.workflow.graph import find_loops, find_upstream, make_graph, order_nodes
 from xtyl_engine.workflow.plan import ROWS, list_length, shared_axes
 from xtyl_engine.workflow.templating.names import ROW, Use, of_row
@@ -140,6 +140,7 @@ class Survey:
 
 def survey(document: Document, columns: Collection[str] = ()) -> Survey:
     """Analyse a document, right or wrong, over a table that has these columns, as far as they are known."""
+    document = as_stored(document)
     nodes: dict[str, Node] = {}
     for node in document.nodes:
         nodes.setdefault(node.id, node)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import Problem, WorkflowError
@@ -65,6 +65,18 @@ class Document:
             for edge in self.edges
         ]
         return document
+
+
+def as_stored(document: Document) -> Document:
+    """The document with nothing in it that this process alone knows."""
+    return replace(
+        document, nodes=tuple(replace(node, config=node.kind.stored(node.config)) for node in document.nodes)
+    )
+
+
+def doubts_of(document: Document) -> list[str]:
+    """What its nodes' configs probably do not mean, as sentences, whatever the data."""
+    return [f"{node.id}: {doubt}" for node in document.nodes for doubt in node.kind.doubts(node.config)]
 
 
 def parse_document(source: str | Mapping[str, Any]) -> Document:

@@ -12,12 +12,13 @@ from typing import Any
 
 from xtyl_engine.errors import Problem, WorkflowError, with_article
 from xtyl_engine.functions.references import reference
-from xtyl_engine.workflow.document import Document, Node, parse_document
+from xtyl_engine.workflow.document import Document, Node, as_stored, parse_document
 
 
 def write_document(document: Document) -> str:
-    """The document as JSON text, functions as `module:name`. Raises WorkflowError, naming each node that another program
-    could not read."""
+    """The document as JSON text, functions as `module:name`, classes as their schemas. Raises WorkflowError, naming each node
+    that another program could not read."""
+    document = as_stored(document)
     problems = [problem for node in document.nodes if (problem := _unwritable(node)) is not None]
     if problems:
         raise WorkflowError(problems, workflow=document.name, document=document)

@@ -90,6 +90,18 @@ class Plan:
         nodes = {name: replace(node, config=configs.get(name, node.config)) for name, node in self.nodes.items()}
         return replace(self, nodes=nodes)
 
+    def main_of(self, node: str) -> str | None:
+        """The field that stands for a node's output."""
+        found = self.nodes.get(node)
+        return None if found is None else found.kind.main_of(found.config)
+
+    def main_value(self, node: str, output: Mapping[str, Any]) -> Any:
+        """The value that stands for an output of a node, in text and in a frame."""
+        from xtyl_engine.nodes.registry import main_value
+
+        found = self.nodes[node]
+        return main_value(found.kind, output, found.config, self.main_of)
+
     @cached_property
     def expansions(self) -> Mapping[str, tuple[str, ...]]:
         """Per list-bearing node, the nodes whose jobs its list brings into being."""

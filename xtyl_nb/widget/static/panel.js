@@ -229,6 +229,10 @@ function attempts(all) {
     const line = make("div", "", `${each.number}. ${each.because}, at +${lasted(each.start)}: ${became}`);
     if (each.error) line.append(make("span", "soft", ` · ${each.error}`));
     box.append(line);
+    if (each.answer) {
+      const given = box.appendChild(make("details"));
+      given.append(make("summary", "soft", "the answer, as it came"), make("pre", "", each.answer));
+    }
     // The prints of the last attempt stand above.
     if (each.printed && each !== all.at(-1)) {
       const before = box.appendChild(make("details"));

@@ -17,6 +17,7 @@ from xtyl_engine.database import tables
 from xtyl_engine.database.connection import Database, Now, Transaction
 from xtyl_engine.database.steps import BREATH_SECONDS, is_quiet
 from xtyl_engine.database.tables import (
+    attempt_answers,
     attempt_logs,
     attempts,
     branches,
@@ -45,7 +46,8 @@ _STEP = {
 }
 _STEP_JOBS = select(_J.id).where(sql.AND_OF_EXECUTION, _BETWEEN[jobs])
 # Deleted before the jobs they refer to.
-_ABOUT_JOBS = [delete(table).where(table.c.job_id.in_(_STEP_JOBS)) for table in (attempt_logs, attempts, decisions)]
+_OF_JOBS = (attempt_answers, attempt_logs, attempts, decisions)
+_ABOUT_JOBS = [delete(table).where(table.c.job_id.in_(_STEP_JOBS)) for table in _OF_JOBS]
 _DELETE_SMALL = [delete(table).where(_OF[table]) for table in _SMALL]
 _DELETE_EXECUTION = delete(executions).where(_E.id == sql.B("execution_id"))
 _LEFT_BEHIND = union(*(select(table.c.execution_id).where(table.c.execution_id.not_in(select(_E.id))) for table in _OF))

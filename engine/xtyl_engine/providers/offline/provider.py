@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
+from xtyl_engine.providers.offline.answer import write_answer
 from xtyl_engine.providers.offline.copywriting import write_copy
 
 COPY_MODEL = "offline/copy-1"
@@ -18,6 +19,7 @@ class OfflineProvider:
     """Canned copy and drawn posters, both by seed."""
 
     name = "offline"
+    takes_schemas = True
 
     def __init__(self, environment: Mapping[str, str] | None = None):
         del environment
@@ -25,13 +27,21 @@ class OfflineProvider:
     def write(self, request: TextRequest) -> TextResult:
         """Canned copy. `tokens` counts the words read and written."""
         model = _known(request.model, COPY_MODEL)
-        text = write_copy(request.prompt, request.seed)
+        text, finish = self._text(request), "stop"
         if request.max_tokens is not None:
-            text = " ".join(text.split(" ")[: request.max_tokens])
+            words = text.split(" ")
+            text = " ".join(words[: request.max_tokens])
+            # Half an answer is none; half a text is one that ends early.
+            finish = "length" if request.schema is not None and len(words) > request.max_tokens else finish
         tokens = sum(len(part.split()) for part in (request.system or "", request.prompt, text))
         return TextResult(
-            text=text, usage=Usage(provider=self.name, model=model, tokens=tokens, cost=0.0), finish="stop"
+            text=text, usage=Usage(provider=self.name, model=model, tokens=tokens, cost=0.0), finish=finish
         )
+
+    def _text(self, request: TextRequest) -> str:
+        if request.schema is None:
+            return write_copy(request.prompt, request.seed)
+        return write_answer(request.prompt, request.seed, request.schema)
 
     def draw(self, request: ImageRequest) -> ImageResult:
         """A poster as PNG."""

@@ -33,6 +33,8 @@ class Output(dict[str, Any]):
         if self.main is not None and self.main in self:
             return self[self.main]
         chosen = self.get(self.get("of", ""), self)
+        if isinstance(chosen, Output) and chosen is not self:
+            return chosen.standing
         if not isinstance(chosen, dict):
             return chosen
         return next((chosen[name] for name in ("text", "value", "items") if name in chosen), dict(chosen))
