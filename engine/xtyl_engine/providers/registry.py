@@ -12,14 +12,15 @@ from importlib.metadata import EntryPoint, entry_points
 from xtyl_engine.errors import PermanentError, closest_name
 from xtyl_engine.providers.base import Provider
 from xtyl_engine.providers.capabilities import UNKNOWN, Capabilities
-from xtyl_engine.providers.vendors.table import BY_NAME, VENDORS, address_variable, lacking, why_missing
+from xtyl_engine.providers.vendors.table import BY_NAME, VENDORS, Vendor, address_variable, lacking, why_missing
 
 GROUP = "xtyl.providers"
 # What a provider asks where no variable names another server.
 CUSTOMARY = {"openai": "https://api.openai.com/v1", **{vendor.name: vendor.address for vendor in VENDORS}}
-_VENDOR = "vendors.provider:VendorProvider"
+_VENDOR, _GATEWAY = "vendors.provider:VendorProvider", "vendors.gateway:GatewayProvider"
 _OWN = {"offline": "offline.provider:OfflineProvider", "openai": "openai.provider:OpenAIProvider"}
-BUILTIN = {**_OWN, **{vendor.name: _VENDOR for vendor in VENDORS}}
+_KNOWN = {"offline": Capabilities(draws=True, seeds=True)}
+BUILTIN = {**_OWN, **{vendor.name: _VENDOR if vendor.wiring else _GATEWAY for vendor in VENDORS}}
 Environment = Mapping[str, str]
 Factory = Callable[[Environment], Provider]
 
@@ -63,19 +64,24 @@ def split_model(model: str) -> tuple[str | None, str]:
     return (name, rest.strip()) if colon and name in _offered() else (None, model)
 
 
+def vendor_of(name: str) -> Vendor | None:
+    """The vendor of a provider; None for one that is none, or that another package serves."""
+    point = _offered().get(name)
+    return BY_NAME.get(name) if point is not None and point.value.endswith((_VENDOR, _GATEWAY)) else None
+
+
 def capabilities_of(name: str) -> Capabilities:
     """What a provider is known to do and not to do; nothing is loaded."""
-    is_vendor = name in BY_NAME and _offered()[name].value.endswith(_VENDOR)
-    return BY_NAME[name].capabilities if is_vendor else UNKNOWN
+    vendor = vendor_of(name)
+    return _KNOWN.get(name, UNKNOWN) if vendor is None else vendor.capabilities
 
 
 def missing_package(name: str) -> tuple[str, str] | None:
     """What to say where a package that a provider needs is not installed in this Python, and what to do about it; nothing is
     loaded."""
-    value = _offered()[name].value if name in _offered() else ""
-    if value.endswith(_VENDOR):
-        package, extra = BY_NAME[name].missing(), BY_NAME[name].extra
-    elif value.endswith(_OWN["openai"]):
+    if (vendor := vendor_of(name)) is not None:
+        package, extra = vendor.missing(), vendor.extra
+    elif name in _offered() and _offered()[name].value.endswith(_OWN["openai"]):
         package, extra = lacking(("openai",)), "openai"
     else:
         return None
@@ -87,7 +93,8 @@ def _factory(name: str) -> Factory:
     if (point := _offered().get(name)) is None:
         raise _unknown(name)
     made = _loaded(point)
-    return partial(made, BY_NAME[name]) if point.value.endswith(_VENDOR) else made
+    vendor = vendor_of(name)
+    return made if vendor is None else partial(made, vendor)
 
 
 def _unknown(name: str) -> UnknownProvider:

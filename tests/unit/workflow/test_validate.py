@@ -52,6 +52,7 @@ BROKEN = {
     "empty": document(),
     "item-as-list": document(copy("a"), copy("b", "{{ a[0].text }}")),
     "list-as-item": document(copy("a", n=2), copy("b", "{{ a.text }}")),
+    "no-model": document(copy("a", provider="groq")),
     "not-upstream": document(copy("a"), copy("b"), ("r", "review", {"of": "a"}), copy("c", "{{ r.b.text }}")),
     "over-not-list": document(copy("a"), copy("b", over="a")),
     "provider-cannot": document(("a", "generate_image", {"prompt": "x", "provider": "anthropic"})),

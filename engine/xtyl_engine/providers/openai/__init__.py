@@ -1,11 +1,12 @@
 """The provider for services that speak OpenAI's protocol: OpenAI, Azure, Ollama, vLLM, llama.cpp, gateways.
 
-Only the registry of providers takes anything from here, by the name of the class.
+The registry of providers takes from here by the name of the class; `provider` serves vendors that speak this protocol under
+names of their own.
 """
 
 from typing import Any
 
-__all__ = []  # type: list[str]
+__all__ = ["provider"]
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,7 @@ def _connect(vendor: Vendor, key: str, address: str) -> VendorClient:
         http, wired = _wired(vendor, address)
         from any_llm import AnyLLM
     except ImportError:
-        message, hint = why_missing(vendor.name, vendor.missing() or vendor.packages[0], vendor.extra)
+        message, hint = why_missing(vendor.name, vendor.missing() or vendor.packages, vendor.extra)
         raise PermanentError(message, hint=hint) from None
     # Its own classes of errors: without this it warns about those of the vendors' clients.
     made = AnyLLM.create(vendor.name, api_key=key, api_base=address, unified_exceptions=True, **wired)

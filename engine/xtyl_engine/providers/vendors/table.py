@@ -1,5 +1,5 @@
 """The vendors of models: the variables that hold their keys and addresses, what must be installed, and what they are known to
-do. One row each; nothing is imported, and no server is asked.
+do. One row each, those whose protocol is their own and those that speak OpenAI's; nothing is imported, and no server is asked.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from xtyl_engine.providers.capabilities import UNKNOWN, Capabilities
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
-    """One vendor. `keys` are the variables that may hold its key, the first that is set counts; `address` is its own server.
-    Without a default model, steps have to name one. `seed` is what its protocol calls a seed; `limit` is how many tokens are
-    allowed where a step sets none and the protocol requires a number. `wiring` is how its library takes an HTTP client."""
+    """One vendor. `keys` are the variables that may hold its key, the first that is set counts; a server of one's own needs
+    none. `address` is its own server. Without a default model, steps have to name one. `seed` is what its protocol calls a seed;
+    `limit` is how many tokens are allowed where a step sets none and the protocol requires a number. `wiring` is how its library
+    takes an HTTP client, None for a vendor that speaks OpenAI's protocol."""
 
     name: str
     keys: tuple[str, ...]
     address: str
     extra: str
-    packages: tuple[str, ...]
-    wiring: Literal["http_client", "async_client", "http_options"]
+    packages: str
+    wiring: Literal["http_client", "async_client", "http_options"] | None = None
+    needs_key: bool = True
     text_model: str | None = None
     image_model: str | None = None
     seed: str | None = None
@@ -38,11 +40,12 @@ class Vendor:
 
     def missing(self) -> str | None:
         """The first of its packages that this Python lacks."""
-        return lacking(self.packages)
+        return lacking(self.packages.split())
 
     def key(self, environment: Mapping[str, str]) -> str | None:
         """Its key, from the first of its variables that is set."""
-        return next((key for name in self.keys if (key := environment.get(name, "").strip())), None)
+        found = next((key for name in self.keys if (key := environment.get(name, "").strip())), None)
+        return found if found is not None or self.needs_key else "none"
 
 
 def address_variable(name: str) -> str:
@@ -71,13 +74,17 @@ def _is_installed(package: str) -> bool:
         return False
 
 
+def _like_openai(name: str, key: str, address: str, *, needs_key: bool = True) -> Vendor:
+    return Vendor(name=name, keys=(key,), address=address, extra="openai", packages="openai", needs_key=needs_key)
+
+
 VENDORS = (
     Vendor(
         name="anthropic",
         keys=("ANTHROPIC_API_KEY",),
         address="https://api.anthropic.com",
         extra="anthropic",
-        packages=("any_llm", "anthropic"),
+        packages="any_llm anthropic",
         wiring="http_client",
         text_model="claude-haiku-4-5",
         limit=8192,
@@ -88,7 +95,7 @@ VENDORS = (
         keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         address="https://generativelanguage.googleapis.com",
         extra="gemini",
-        packages=("any_llm", "google.genai"),
+        packages="any_llm google.genai",
         wiring="http_options",
         text_model="gemini-3.8-flash",
         image_model="gemini-3.1-flash-image",
@@ -100,11 +107,32 @@ VENDORS = (
         keys=("MISTRAL_API_KEY",),
         address="https://api.mistral.ai",
         extra="mistral",
-        packages=("any_llm", "mistralai"),
+        packages="any_llm mistralai",
         wiring="async_client",
         text_model="mistral-small-latest",
         seed="random_seed",
         capabilities=Capabilities(draws=False, edits=False, structures=True, seeds=True),
     ),
+    _like_openai("cerebras", "CEREBRAS_API_KEY", "https://api.cerebras.ai/v1"),
+    _like_openai("cohere", "COHERE_API_KEY", "https://api.cohere.ai/compatibility/v1"),
+    _like_openai("dashscope", "DASHSCOPE_API_KEY", "https://dashscope.aliyuncs.com/compatible-mode/v1"),
+    _like_openai("deepinfra", "DEEPINFRA_API_KEY", "https://api.deepinfra.com/v1/openai"),
+    _like_openai("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com"),
+    _like_openai("fireworks", "FIREWORKS_API_KEY", "https://api.fireworks.ai/inference/v1"),
+    _like_openai("groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1"),
+    _like_openai("huggingface", "HF_TOKEN", "https://router.huggingface.co/v1"),
+    _like_openai("llamacpp", "LLAMACPP_API_KEY", "http://127.0.0.1:8080/v1", needs_key=False),
+    _like_openai("lmstudio", "LM_STUDIO_API_KEY", "http://127.0.0.1:1234/v1", needs_key=False),
+    _like_openai("minimax", "MINIMAX_API_KEY", "https://api.minimax.io/v1"),
+    _like_openai("moonshot", "MOONSHOT_API_KEY", "https://api.moonshot.ai/v1"),
+    _like_openai("nebius", "NEBIUS_API_KEY", "https://api.studio.nebius.ai/v1"),
+    _like_openai("ollama", "OLLAMA_API_KEY", "http://127.0.0.1:11434/v1", needs_key=False),
+    _like_openai("openrouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1"),
+    _like_openai("perplexity", "PERPLEXITY_API_KEY", "https://api.perplexity.ai"),
+    _like_openai("sambanova", "SAMBANOVA_API_KEY", "https://api.sambanova.ai/v1"),
+    _like_openai("together", "TOGETHER_API_KEY", "https://api.together.xyz/v1"),
+    _like_openai("vllm", "VLLM_API_KEY", "http://127.0.0.1:8000/v1", needs_key=False),
+    _like_openai("xai", "XAI_API_KEY", "https://api.x.ai/v1"),
+    _like_openai("zai", "ZAI_API_KEY", "https://api.z.ai/api/paas/v4"),
 )
 BY_NAME = {vendor.name: vendor for vendor in VENDORS}

@@ -9,7 +9,7 @@ from typing import Any
 
 from xtyl_engine.errors import Problem
 from xtyl_engine.nodes.base import NodeType
-from xtyl_engine.providers.registry import capabilities_of, missing_package, provider_names, split_model
+from xtyl_engine.providers.registry import capabilities_of, missing_package, provider_names, split_model, vendor_of
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, show_value
 
 
@@ -38,10 +38,14 @@ def check_model(id: str, kind: NodeType, config: Mapping[str, Any], suggestions:
 
 def _check_wants(id: str, kind: NodeType, config: Mapping[str, Any], provider: str) -> Iterator[Problem]:
     """What the step wants and its provider is known not to do."""
-    facts = capabilities_of(provider)
+    facts, vendor = capabilities_of(provider), vendor_of(provider)
+    usual = vendor and (vendor.image_model if kind.makes_images else vendor.text_model)
     if kind.makes_images and facts.draws is False:
-        others = [name for name in provider_names() if capabilities_of(name).draws is not False]
-        yield _problem("provider-cannot", id, f"`{provider}` makes no images here", f"Use one of {list_names(others)}.")
+        others = [name for name in provider_names() if capabilities_of(name).draws]
+        hint = f"Use {list_names(others)}, or `openai` with a server that draws."
+        yield _problem("provider-cannot", id, f"`{provider}` makes no images here", hint)
+    elif vendor is not None and usual is None and "model" in kind.config.model_fields and not config.get("model"):
+        yield _problem("no-model", id, f"`{provider}` has no default model", f'Write model="{provider}:...".')
     if facts.seeds is False and config.get("seed") is not None:
         hint = "Leave `seed` out: the texts of one prompt differ by chance."
         yield _problem("provider-cannot", id, f"`{provider}` takes no seed", hint)

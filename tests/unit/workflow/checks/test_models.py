@@ -23,7 +23,9 @@ def image(id, **config):
         (copy("a", model="anthropic:"), "bad-parameter", "names a provider and no model"),
         (copy("a", provider="antropic"), "unknown-provider", "Did you mean `anthropic`?"),
         (image("a", provider="anthropic"), "provider-cannot", "makes no images here"),
-        (image("a", model="mistral:m"), "provider-cannot", "Use one of"),
+        (image("a", model="mistral:m"), "provider-cannot", "Use `offline`, `gemini`, or `openai`"),
+        (copy("a", provider="groq"), "no-model", 'Write model="groq:...".'),
+        (image("a", provider="ollama"), "no-model", "no default model"),
         (copy("a", provider="anthropic", seed=0), "provider-cannot", "takes no seed"),
     ],
 )
@@ -43,6 +45,7 @@ def test_what_cannot_succeed_is_refused(node, code, words):
         copy("a", provider="anthropic", n=3),
         copy("a", model="gemini:g", seed=4),
         image("a", model="gemini:g"),
+        copy("a", model="ollama:llama3:8b"),
         image("a", provider="openai", model="dall-e-3"),
     ],
 )
