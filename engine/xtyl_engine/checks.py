@@ -10,6 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from xtyl_engine.errors import WorkflowException
 
+IN_PASSWORDS = "in a password write @ : / # ? as %40 %3A %2F %23 %3F"
+_SOCKETS = ("unix", "redis+socket")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
@@ -41,3 +44,17 @@ def place(url: str) -> str:
     host = parts.hostname or parse_qs(parts.query).get("host", ["its socket"])[0]
     port = f":{parts.port}" if parts.port else ""
     return f"{host}{port}{parts.path}"
+
+
+def is_readable(url: str) -> bool:
+    """Whether every library reads the same address in a URL. One that cannot read it, or that takes the end of a password for a
+    host, a port or a database, would quote it in its errors."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    if not parts.netloc and parts.scheme.startswith(_SOCKETS):
+        return True
+    begin, _, _ = parts.netloc.rpartition("@")
+    return "@" not in begin + parts.path + parts.query + parts.fragment

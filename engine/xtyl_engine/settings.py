@@ -17,6 +17,7 @@ from stat import S_ISVTX
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from xtyl_engine.checks import IN_PASSWORDS, is_readable
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.machine import processors
 from xtyl_engine.rates import UnreadableRate, parse_rates
@@ -248,12 +249,8 @@ def _broker(name: str, text: str) -> str:
 
 
 def _addressed(name: str, text: str) -> str:
-    """The URL, once its port can be read. A library that cannot read it would quote it, with the end of a password."""
-    try:
-        _ = urlsplit(text).port
-    except ValueError:
-        allowed = "a URL whose port is a number; in a password write @ : / # ? as %40 %3A %2F %23 %3F"
-        _refuse(name, text.partition("://")[0], allowed)
+    if not is_readable(text):
+        _refuse(name, text.partition("://")[0], f"a URL whose port is a number; {IN_PASSWORDS}")
     return text
 
 

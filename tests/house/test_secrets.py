@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,22 @@ from sqlalchemy import create_engine, inspect, text
 import xtyl_nb as xt
 from openai_server import openai_server
 from servers import embedded_home, presence, wait_until
+from told import told
 from workbench import direct_backend
+from xtyl_engine.broker.celery_app import make_app, notify_workers
+from xtyl_engine.broker.redis_client import read_memory
+from xtyl_engine.database.connection import Database
+from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.embedded.client import ensure
 from xtyl_engine.embedded.doctor import doctor
 from xtyl_engine.embedded.redis_server import find_server
 from xtyl_engine.embedded.status import status
+from xtyl_engine.engine import Engine
+from xtyl_engine.errors import WorkflowException
 from xtyl_engine.functions.variables import get, socket_beside
 from xtyl_engine.settings import Settings, load_settings, prepare_home
 from xtyl_engine.worker.command import worker_command
+from xtyl_engine.worker.health import examine
 from xtyl_nb.runs.run import Run
 from xtyl_nb.widget.widget import RunWidget
 
@@ -314,3 +322,46 @@ def test_no_error_of_a_function_holds_a_secret(alone: Settings, monkeypatch: pyt
 
 def shown_of(run: Run) -> Iterator[str]:
     yield from (run.frame().to_csv(), run.jobs().to_csv(), run.events().to_csv(), repr(run.overview()))
+
+
+SECRET = "Kx7PASSq9"
+GOOD_BROKER, GOOD_DATABASE = "redis://127.0.0.1:9/0", "sqlite:///{home}/xtyl.db"
+
+
+@pytest.mark.parametrize(
+    ("database", "broker"),
+    [
+        (f"postgresql://me:{SECRET}@127.0.0.1:9/db", GOOD_BROKER),
+        (f"postgresql://me@127.0.0.1:9/db?password={SECRET}&sslpassword={SECRET}", GOOD_BROKER),
+        (f"postgresql://me:{SECRET}@127.0.0.1:9/db?nonsense=1", GOOD_BROKER),
+        (GOOD_DATABASE, f"redis://:{SECRET}@127.0.0.1:9/0"),
+        (GOOD_DATABASE, f"redis://:{SECRET}@127.0.0.1:9/0?protocol={SECRET}"),
+        (GOOD_DATABASE, f"redis://:{SECRET}@127.0.0.1:9/0?socket_timeout={SECRET}"),
+        (GOOD_DATABASE, f"unix://:{SECRET}@/none/redis.sock"),
+    ],
+)
+def test_no_driver_quotes_a_password(
+    database: str, broker: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a database or a broker is away or its URL is odd, no check, error, cause, log line or repr of ours holds it."""
+    home = str(tmp_path / "home")
+    settings = load_settings(
+        {"XTYL_HOME": home, "XTYL_DATABASE_URL": database.format(home=home), "XTYL_REDIS_URL": broker}
+    )
+    said = [repr(settings), repr(doctor(settings)), repr(status(settings)), repr(examine(settings))]
+
+    def tried(work: Callable[[], object]) -> None:
+        try:
+            said.append(repr(work()))
+        except WorkflowException as error:
+            said.append(told(error))
+
+    with contextlib.closing(Database(settings.database_url, patience_seconds=0.0)) as opened:
+        said += [repr(opened), repr(opened.engine), repr(opened.engine.url)]
+        tried(lambda: ensure_schema(opened) if not opened.is_sqlite else None)
+    tried(lambda: Engine(settings, starts=False, patience_seconds=0.0).submit)
+    tried(lambda: read_memory(settings.event_url))
+    app = make_app(settings.celery_url)
+    with caplog.at_level("DEBUG"):
+        notify_workers(app, "run", ["xtyl"])
+    assert SECRET not in "\n".join([*said, caplog.text])

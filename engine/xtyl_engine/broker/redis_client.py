@@ -27,8 +27,15 @@ ANSWERS: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace
 
 
 def connect(url: str) -> redis.Redis:
-    """A client that gives up soon, and never repeats a command whose answer was lost."""
-    return redis.Redis.from_url(url, retry=None, **ANSWERS, **TIMEOUTS)
+    """A client that gives up soon, and never repeats a command whose answer was lost. Raises BackendError where it cannot
+    read an option."""
+    with contextlib.suppress(ValueError, TypeError):
+        return redis.Redis.from_url(url, retry=None, **ANSWERS, **TIMEOUTS)
+    # The driver's words quote the option.
+    raise BackendError(
+        f"the URL of the broker at {place(url)} has an option that its driver cannot read",
+        hint="Correct XTYL_REDIS_URL.",
+    )
 
 
 def holds_no_stream(answer: object) -> bool:

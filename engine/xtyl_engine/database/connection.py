@@ -34,6 +34,8 @@ T = TypeVar("T")
 TURN_SECONDS = 0.5
 LOCKED_SECONDS = 15.0
 PREPARE = "prepare_threshold"
+# Of a URL's query; SQLAlchemy hides only what stands before the host.
+SECRETS = ("password", "sslpassword")
 # More than there are statements; those that are made for one call must not add up over months.
 REMEMBERED_STATEMENTS = 1_000
 LOST = ("08", "57P")
@@ -372,11 +374,12 @@ def _make_server_engine(url: str, pool_size: int) -> Engine:
 
 
 def _connecting(url: URL) -> tuple[URL, dict[str, Any]]:
-    """The URL and the arguments of a connection. `?prepare_threshold=none` is for a pooler that gives each transaction
-    another connection: a statement prepared on one is not known on the next."""
-    if url.query.get(PREPARE) != "none":
-        return url, SERVER_CONNECTION
-    return url.difference_update_query([PREPARE]), SERVER_CONNECTION | {PREPARE: None}
+    """The URL, as it may be shown, and the arguments of a connection. `?prepare_threshold=none` is for a pooler that gives each
+    transaction another connection: a statement prepared on one is not known on the next."""
+    apart: dict[str, Any] = {name: url.query[name] for name in SECRETS if name in url.query}
+    if url.query.get(PREPARE) == "none":
+        apart[PREPARE] = None
+    return url.difference_update_query(apart), SERVER_CONNECTION | apart
 
 
 def _make_engine(url: str, is_sqlite: bool, pool_size: int) -> Engine:

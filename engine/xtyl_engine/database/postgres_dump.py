@@ -42,7 +42,8 @@ def database_bytes(database: Database) -> int:
 
 def _run(url: str, program: str, *words: str) -> None:
     place = make_url(url)
-    environ = {**os.environ, **({"PGPASSWORD": str(place.password)} if place.password else {})}
+    password = place.password or place.query.get("password")
+    environ = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
     command = [program, "--no-password", f"--dbname={_without_password(place)}", *words]
     try:
         done = subprocess.run(command, env=environ, capture_output=True, text=True, errors="replace", check=False)
@@ -59,6 +60,6 @@ def _run(url: str, program: str, *words: str) -> None:
 def _without_password(place: URL) -> str:
     """The URL as PostgreSQL's own library reads it. A server that vanishes is noticed, as on every other connection."""
     watched = {name: str(value) for name, value in SERVER_CONNECTION.items()}
-    kept = {name: value for name, value in place.query.items() if name != PREPARE}
+    kept = {name: value for name, value in place.query.items() if name not in (PREPARE, "password")}
     made = URL.create("postgresql", place.username, None, place.host, place.port, place.database, {**watched, **kept})
     return made.render_as_string(hide_password=False)

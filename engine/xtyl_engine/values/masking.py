@@ -101,6 +101,9 @@ def _in_url(text: str) -> Iterator[str]:
         parts = urlsplit(text)
     except ValueError:
         return
+    if "@" in text and "@" not in parts.netloc:
+        # A password that is not written as one in a URL: libraries cut it at these, and quote a piece.
+        yield from re.split("[/#?@]", text.partition("://")[2].rpartition("@")[0].partition(":")[2])
     _, _, password = parts.netloc.rpartition("@")[0].rpartition(":")
     if password:
         # As a client sends it on.

@@ -46,6 +46,20 @@ def test_an_older_program_is_named(url: str, tmp_path: Path, monkeypatch: pytest
     assert "hidden-word" not in said
 
 
+@pytest.mark.parametrize(
+    "place", ["postgresql://me:hidden-word@host/db", "postgresql://me@host/db?password=hidden-word"]
+)
+def test_no_command_line_holds_a_password(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the URL has it, the program finds it in its environment."""
+    (tmp_path / "pg_dump").write_text('#!/bin/sh\necho "$@" > "$0.words"\necho "$PGPASSWORD" > "$0.secret"\n')
+    (tmp_path / "pg_dump").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    dump(place, tmp_path / "dump")
+    assert "host" in (tmp_path / "pg_dump.words").read_text()
+    assert "hidden-word" not in (tmp_path / "pg_dump.words").read_text()
+    assert (tmp_path / "pg_dump.secret").read_text() == "hidden-word\n"
+
+
 def test_a_database_is_filled_whole_or_not_at_all(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a table is in the way, nothing is written and the error says so; once it is gone, everything is."""
     monkeypatch.setenv("PATH", f"{Path(postgres_program('pg_dump')).parent}:/bin:/usr/bin")

@@ -91,3 +91,11 @@ def test_a_mask_is_made_once_and_anew_when_this_process_has_other_variables(monk
     assert masks.of(os.environ) is first
     monkeypatch.setenv("OPENAI_API_KEY", "set-a-moment-later")
     assert masks.of(os.environ).hide("with set-a-moment-later") == f"with {HIDDEN}"
+
+
+@pytest.mark.parametrize("cut", ["Invalid port: 'Kx7-passes'", "no host 'Kx7-passes'"])
+@pytest.mark.parametrize("sign", ["#", "/", "?"])
+def test_a_piece_of_a_password_that_is_not_written_for_urls_is_hidden(sign: str, cut: str) -> None:
+    """A library that cuts such a password in two quotes one of its pieces."""
+    mask = Mask({"HTTPS_PROXY": f"http://me:Kx7-passes{sign}x@proxy:3128"})
+    assert mask.hide(cut) == cut.replace("Kx7-passes", "[hidden]")

@@ -8,12 +8,14 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 from weakref import WeakSet
 
 import httpx2
 
+from xtyl_engine.checks import IN_PASSWORDS, is_readable
 from xtyl_engine.errors import BackendError, WorkflowException
 from xtyl_nb.backends.remote.errors import refusal
 
@@ -106,15 +108,25 @@ class Calls:
     def _connected(self) -> httpx2.Client:
         with self._lock:
             if self._client is None:
-                self._client = httpx2.Client(
-                    base_url=f"{self.url}/api/",
-                    headers={"Authorization": f"Bearer {self._token}", "User-Agent": "xtyl-nb"},
-                    timeout=TIMEOUT,
-                    # Calls to this machine do not go through a proxy that the environment names.
-                    trust_env=not self._is_near,
-                    limits=httpx2.Limits(max_connections=64),
-                )
+                self._client = self._made()
             return self._client
+
+    def _made(self) -> httpx2.Client:
+        with suppress(httpx2.InvalidURL, ValueError, ImportError):
+            return httpx2.Client(
+                base_url=f"{self.url}/api/",
+                headers={"Authorization": f"Bearer {self._token}", "User-Agent": "xtyl-nb"},
+                timeout=TIMEOUT,
+                # Calls to this machine do not go through a proxy that the environment names.
+                trust_env=not self._is_near,
+                limits=httpx2.Limits(max_connections=64),
+            )
+        # The library's words may quote a part of the proxy's password, and would go along with this error.
+        raise BackendError(
+            f"{self.url} cannot be asked through the proxy that the environment names",
+            hint=f"Correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: write http://user:password@host:port, and {IN_PASSWORDS}. "
+            "A SOCKS proxy needs the package socksio.",
+        )
 
     def _answer(self, method: str, path: tuple[str, ...], **options: Any) -> httpx2.Response:
         with _Translated(self.url, writes=method != "GET"):
@@ -172,8 +184,9 @@ class _Translated:
 
 
 def _checked(url: str, token: str) -> str:
-    parts = urlsplit(url if isinstance(url, str) else "")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+    parts = urlsplit(url if isinstance(url, str) and is_readable(url) else "")
+    has_more = "@" in parts.netloc or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or has_more:
         raise BackendError(
             "this is not the address of a back end's API",
             hint='Write it as "https://xtyl.example.org", without the token.',

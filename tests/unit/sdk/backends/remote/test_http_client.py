@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from told import told
 from web import Answer, Web, document, problem, web
 from xtyl_engine.errors import (
     BackendError,
@@ -116,6 +117,25 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(BackendError, match="not the address") as raised:
         Calls(url, TOKEN)
     assert "pw" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://me:Kx7pass#9@127.0.0.1:9", "http://me:Kx7pass/9@127.0.0.1:9", "http://me:Kx7pass9@127.0.0.1:9"]
+)
+def test_no_error_quotes_the_password_of_a_proxy(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where nothing answers there nor where the password cannot be read, in no cause and no context."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(BackendError) as caught:
+        Calls("https://xtyl.example.invalid", "t").get("me")
+    assert "Kx7pass" not in told(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://:Kx7pass@host", "https://me:Kx7pass/9@host", "https://host:Kx7pass"])
+def test_an_address_with_a_password_is_refused_unquoted(url: str) -> None:
+    """A password before the host, or what stands in the place of a port, is in no error."""
+    with pytest.raises(BackendError, match="not the address") as caught:
+        Calls(url, "t")
+    assert "Kx7pass" not in told(caught.value)
 
 
 @pytest.mark.parametrize("token", ["", "with space", "line\n", "ümlaut", "“quoted”"])
