@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from kinds_of_servers import refusal_of
+
 ERRORS = {
     "bad-request": (400, "unknown parameter", "invalid_request_error", {}),
     "too-many-tokens": (400, "max_tokens is too large", "invalid_value", {}),
@@ -58,9 +60,10 @@ BODIES = {
 
 @dataclass
 class OpenAIServer:
-    """The address of the server, and its requests."""
+    """The address of the server, its requests, and how it answers models as a test sets it: status, body, headers."""
 
     url: str
+    answers: dict[str, tuple[int, str, dict[str, str]]] = field(default_factory=dict)
     requests: list[Any] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
 
@@ -91,10 +94,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.served.requests.append((self.path, body, {name.lower(): value for name, value in self.headers.items()}))
         model = body["model"]
-        if model in ERRORS:
+        if model in self.served.answers:
+            self._answer(*self.served.answers[model])
+        elif model in ERRORS:
             self._refuse(*ERRORS[model])
         elif model in RESPELT and "max_tokens" in body:
             self._answer(400, json.dumps({"error": RESPELT[model]}))
+        elif refused := refusal_of(model, self.path, body):
+            self._answer(*refused)
         elif model in BODIES:
             self._answer(200, BODIES[model])
         elif model.startswith("echo"):
@@ -105,10 +112,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "<html>captive portal</html>", {"Content-Type": "text/html"})
         elif model == "cut-off":
             self._answer(200, '{"choices":[', {"Content-Length": "5000"})
-        elif self.path.endswith("/chat/completions"):
+        elif self.path.partition("?")[0].endswith("/chat/completions"):
             self._answer(200, json.dumps(_completion(body)))
         else:
-            self._answer(200, json.dumps({"data": [{"b64_json": _png(*map(int, body["size"].split("x")))}]}))
+            size = body.get("size", "64x64")
+            self._answer(200, json.dumps({"data": [{"b64_json": png(*map(int, size.split("x")))}]}))
+
+    def do_GET(self) -> None:
+        status, text, headers = self.served.answers.get(self.path, (404, "", {}))
+        self.served.requests.append((self.path, None, {name.lower(): value for name, value in self.headers.items()}))
+        self._answer(status, text, headers)
 
     def _echo(self, model: str) -> dict[str, Any]:
         """An answer that quotes the key wherever it can."""
@@ -121,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, json.dumps({"error": {"message": message.format(key=key), "code": code}}), headers)
 
     def _answer(self, status: int, text: str, given: Any = ()) -> None:
-        data = text.encode()
+        data = text.encode("latin-1" if status == 200 and self.command == "GET" else "utf-8")
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), "Connection": "close"} | dict(
             given
         )
@@ -147,7 +160,7 @@ def _completion(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _png(width: int, height: int) -> str:
+def png(width: int, height: int) -> str:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

@@ -55,6 +55,7 @@ def run(config: GenerateCopy, context: Context) -> Done:
         max_tokens=config.max_tokens,
         seed=config.seed + variant(context.item),
         is_seeded=config.n > 1 or "seed" in config.model_fields_set,
+        asked=frozenset(config.model_fields_set),
         key=context.key,
         timeout_seconds=config.timeout or 60.0,
     )

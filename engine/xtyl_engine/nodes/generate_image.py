@@ -8,11 +8,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from xtyl_engine.errors import TransientError
 from xtyl_engine.limits import MAX_IMAGE_PIXELS, MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Usage
 from xtyl_engine.nodes.prompt import Prompt, variant
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import ImageRequest
+from xtyl_engine.values.images import ImageRefused
 
 FIELDS = ("image", "width", "height", "provider", "model", "prompt", "tokens", "cost")
 
@@ -54,11 +56,16 @@ def run(config: GenerateImage, context: Context) -> Done:
             height=height,
             model=config.model,
             seed=config.seed + variant(context.item),
+            asked=frozenset(config.model_fields_set),
             key=context.key,
             timeout_seconds=config.timeout or 180.0,
         )
     )
-    image = context.artifacts.save_image(result.data)
+    try:
+        image = context.artifacts.save_image(result.data)
+    except ImageRefused as refused:
+        # It is paid for, and the next one may be whole.
+        raise TransientError(f"the provider's image cannot be used: {refused.message}", usage=result.usage) from None
     usage = plain_usage(result.usage) or Usage(provider="", model="")
     facts = (usage.provider, usage.model, config.prompt, usage.tokens, usage.cost)
     output = (image, image["width"], image["height"], *facts)

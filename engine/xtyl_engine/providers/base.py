@@ -33,7 +33,8 @@ class TextRequest:
     """One text to write; with a `schema`, a plain JSON Schema as `schemas.reading` gives it, the text is JSON that fits it. A
     provider that knows what to do with one has `takes_schemas = True`; others get it as a part of the prompt. `seed`
     differs between the items of one node. `is_seeded` says whether to use it: a seed is set, or several texts are made from one
-    prompt. `key` is the idempotency key."""
+    prompt. `asked` names the parameters that the user set: what a model refuses of others is left out. `key` is the idempotency
+    key."""
 
     prompt: str
     system: str | None = None
@@ -43,6 +44,7 @@ class TextRequest:
     seed: int = 0
     is_seeded: bool = True
     schema: Mapping[str, Any] | None = None
+    asked: frozenset[str] = frozenset()
     key: str = ""
     timeout_seconds: float = 60.0
 
@@ -58,13 +60,14 @@ class TextResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
-    """One image to draw, `width` by `height` pixels."""
+    """One image to draw, `width` by `height` pixels. `asked` names the parameters that the user set."""
 
     prompt: str
     width: int = 1024
     height: int = 1024
     model: str | None = None
     seed: int = 0
+    asked: frozenset[str] = frozenset()
     key: str = ""
     timeout_seconds: float = 180.0
 

@@ -20,10 +20,20 @@ from xtyl_engine.providers.retry_after import retry_after
         ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
         ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"llm_provider-retry-after": "7"}, 7.0),
+        ({"llm_provider-retry-after-ms": "70"}, 0.07),
+        ({"llm_provider-retry-after": "7", "retry-after": "9"}, 9.0),
+        ({"llm_provider-retry-after": "7", "retry-after": "soon"}, 7.0),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m30s"}, 90.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "120ms"}, 0.12),
+        ({"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "6m0s"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "10"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": ""}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m", "retry-after": "2"}, 2.0),
     ],
 )
 def test_every_spelling_is_read(headers, seconds):
-    """Milliseconds, seconds and dates count, up to an hour; what is none of these is no request to wait."""
+    """Milliseconds, seconds and dates count, up to an hour, a gateway's own too; what is none of these is no request to wait."""
     assert retry_after(headers) == seconds
 
 

@@ -12,7 +12,7 @@ from openai_server import RESPELT, openai_server
 from workbench import workbench
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError
 from xtyl_engine.providers.base import ImageRequest, TextRequest
-from xtyl_engine.providers.openai import provider as module
+from xtyl_engine.providers.openai import clients
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.values.error_text import describe_error
 
@@ -24,10 +24,9 @@ ONCE = {"attempts": 1}
 def server():
     with openai_server() as served:
         yield served
-        for client in module._clients.values():
+        for client in clients._clients.values():
             client.close()
-        module._clients.clear()
-        module._respelt.clear()
+        clients._clients.clear()
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_only_the_given_environment_counts(provider, server, monkeypatch):
     assert [headers.get("openai-organization") for headers in sent] == [None, None, "org-kernel"]
     assert [headers.get("openai-project") for headers in sent] == [None] * 3
     get_provider("openai", {"OPENAI_API_KEY": f"{KEY}-far"})
-    assert str(list(module._clients.values())[-1].base_url) == "https://api.openai.com/v1/"
+    assert str(list(clients._clients.values())[-1].base_url) == "https://api.openai.com/v1/"
 
 
 def failure(action):
@@ -201,7 +200,7 @@ def test_what_another_try_may_cure_is_transient(provider, server, model, seconds
 @pytest.mark.parametrize(
     ("model", "kind", "words"),
     [
-        ("link", PermanentError, "links are not followed"),
+        ("link", PermanentError, "a private network"),
         ("half-base64", TransientError, "base64"),
         ("no-data", TransientError, "no image"),
         ("null-choices", TransientError, "no image"),
@@ -211,7 +210,7 @@ def test_what_another_try_may_cure_is_transient(provider, server, model, seconds
     ],
 )
 def test_an_answer_without_an_image_is_sorted_too(provider, model, kind, words):
-    """Links, broken data and missing images each have their own words."""
+    """Links into the private network, broken data and missing images each have their own words."""
     error = failure(lambda: provider.draw(ImageRequest(prompt="A lamp", model=model)))
     assert isinstance(error, kind)
     assert words in str(error)
