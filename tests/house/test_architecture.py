@@ -36,6 +36,7 @@ HOMES = {
     "sentry_sdk": {"xtyl_engine.telemetry.sentry"},
     "cloudpickle": {"xtyl_engine.functions.packing", "xtyl_engine.functions.pickler"},
     "openai": {"xtyl_engine.providers.openai"},
+    "genai_prices": {"xtyl_engine.providers.price_list"},
     "any_llm": {"xtyl_engine.providers.vendors.library"},
     "anywidget": {"xtyl_nb.widget.widget"},
     "graphviz": {"xtyl_nb.drawing.draw"},
@@ -60,6 +61,7 @@ HEAVY = [
     "jinja2",
     "PIL",
     "any_llm",
+    "genai_prices",
     "httpx",
     "httpx2",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from xtyl_engine.database.connection import Database, Transaction
-from xtyl_engine.database.node_counts import NodeCounts, kept_counts, scanned_counts
+from xtyl_engine.database.node_counts import PAID, NodeCounts, kept_counts, scanned_counts
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.overview import Overviews
@@ -75,6 +75,7 @@ def assert_counts_are_kept(transaction: Transaction, id: str) -> None:
     for node, counts in kept[1].items():
         scanned = found.get(node, NodeCounts())
         assert (node, counts.counts, counts.taken) == (node, scanned.counts, scanned.taken)
+        assert [getattr(counts, name) for name in PAID] == [getattr(scanned, name) or 0 for name in PAID]
         assert (len(counts.latest), counts.failure is None) == (len(scanned.latest), scanned.failure is None)
         if counts.counts and all(state.is_terminal for state in counts.counts):
             assert counts.finished == scanned.finished

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Now, Transaction
@@ -26,7 +26,9 @@ LATEST = 100
 _E, _J, _N = executions.c, jobs.c, nodes.c
 _AT_WORK = (JobState.RUNNING, JobState.WAITING)
 _FAILED = (JobState.FAILED, JobState.QUARANTINED)
-_FIELDS = ("started", "finished", "since", "beat_within", "job_seconds", "busy_seconds", "latest", "failure")
+# Money in whole 1e-9 dollars, how many attempts cost something unknown, how many results came from the cache, what these saved.
+PAID = ("spent", "unpriced", "from_cache", "saved")
+_FIELDS = ("started", "finished", "since", "beat_within", "job_seconds", "busy_seconds", "latest", "failure", *PAID)
 _KEPT = (
     select(Now(), _N.node, *(_N[name] for name in _FIELDS), *(_N[state] for state in JobState))
     .join(executions, _E.id == _N.execution_id)
@@ -47,6 +49,17 @@ _SCAN = (
     )
     .where(sql.OF_EXECUTION)
     .group_by(_J.node, _J.state)
+)
+_SCAN_PAID = (
+    select(
+        _J.node,
+        func.sum(func.coalesce(sql.SPENT, 0)),
+        func.sum(sql.UNPRICED),
+        func.sum(case((_J.provider.is_not(None), _J.cached), else_=0)),
+        func.sum(func.coalesce(_J.saved, 0)),
+    )
+    .where(sql.OF_EXECUTION)
+    .group_by(_J.node)
 )
 _SCAN_TAKEN = (
     select(_J.node, _J.branch, func.count())
@@ -70,7 +83,7 @@ class Busy(NamedTuple):
 class NodeCounts:
     """One node's jobs in numbers, `job_seconds` and `busy_seconds` as of `since`, after which the next beat comes within
     `beat_within` seconds; `latest` are the ids of the jobs that completed last, newest first, `failure` that of the first that
-    failed."""
+    failed. What of `PAID` is None is not known."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
@@ -81,6 +94,10 @@ class NodeCounts:
     busy_seconds: float = 0.0
     latest: tuple[int, ...] = ()
     failure: int | None = None
+    spent: int | None = None
+    unpriced: int | None = None
+    from_cache: int | None = None
+    saved: int | None = None
     taken: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -124,10 +141,13 @@ def scanned_counts(transaction: Transaction, execution_id: str) -> dict[str, Nod
     for node, *values in transaction.rows(_SCAN, {"execution_id": execution_id}):
         by_node[node].append(tuple(values))
     taken = _taken(transaction.rows(_SCAN_TAKEN, {"execution_id": execution_id}))
+    paid = {node: amounts for node, *amounts in transaction.rows(_SCAN_PAID, {"execution_id": execution_id})}
     counts = {}
     for node, values in by_node.items():
         at = {"execution_id": execution_id, "node": node}
-        counts[node] = _summed(transaction, at, now, values, taken.get(node, {}))
+        found = _summed(transaction, at, now, values, taken.get(node, {}))
+        spent, unpriced, from_cache, saved = map(int, paid.get(node, (0,) * len(PAID)))
+        counts[node] = replace(found, spent=spent, unpriced=unpriced, from_cache=from_cache, saved=saved)
     return counts
 
 

@@ -6,7 +6,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Text, and_, bindparam, func, insert, literal_column, select, text, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from xtyl_engine.database.connection import Now
@@ -231,11 +245,21 @@ FUNCTION = FUNCTIONS.where(functions.c.digest == B("digest"))
 _ITS_PROJECT = select(_E.project).where(_E.id == _J.execution_id).scalar_subquery()
 
 
+# What a job cost, in whole 1e-9 dollars: null where that is unknown. Earlier releases kept dollars alone.
+SPENT = func.coalesce(_J.spent, cast(func.round(_J.cost * 1e9), BigInteger))
+# What a job's result saves whom it serves again: what it cost itself, or what it had saved.
+SAVED = case((_J.cached != 0, _J.saved), (func.coalesce(_J.unpriced, 0) == 0, SPENT))
+# How many attempts at a job cost something unknown.
+UNPRICED = func.coalesce(
+    _J.unpriced, case((and_(_J.provider != "", _J.cost.is_(None), _J.spent.is_(None)), 1), else_=0)
+)
+
+
 def cached(project: ColumnElement[str]) -> Any:
     """The latest result by its key, in whatever state its job is: a late result that was kept is paid for too. The project of
     each result found is compared: projects share no results."""
     return (
-        select(_J.output, _J.branch, _J.provider, _J.model)
+        select(_J.output, _J.branch, _J.provider, _J.model, SAVED)
         .where(
             _J.cache_key == B("cache_key"),
             _J.cache_key.is_not(None),

@@ -13,6 +13,8 @@ from xtyl_engine.states import JobState
 # Items are compared as bytes: a range over `3.` must find what lies below row 3, whatever the locale.
 Item = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+# Tokens of the input, those of them that the provider had cached, of the output without images, of images.
+TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "image_tokens")
 
 metadata = sa.MetaData()
 
@@ -118,6 +120,10 @@ jobs = sa.Table(
     sa.Column("traceback", sa.Text),
     sa.Column("started", sa.Float),
     sa.Column("finished", sa.Float),
+    # Sums over its attempts, money in whole 1e-9 dollars: `spent` of what is known, `unpriced` how many cost something unknown.
+    # `saved` is what a cached result had cost. All null where no attempt used anything, or an earlier release wrote them.
+    *(sa.Column(name, sa.BigInteger) for name in (*TOKENS, "spent", "unpriced", "saved")),
+    sa.Column("price", sa.Text),
     sa.Index("jobs_by_item", "execution_id", "node", "item", unique=True),
     sa.Index("jobs_ready", "execution_id", "id", **_where("state = 'ready'")),
     sa.Index("jobs_running", "owner", **_where("state = 'running'")),
@@ -143,6 +149,8 @@ nodes = sa.Table(
     sa.Column("busy_seconds", sa.Float, nullable=False, server_default="0.0"),
     sa.Column("latest", sa.Text, nullable=False),
     sa.Column("failure", Serial),
+    # Sums over its jobs; null, and so unknown, where an earlier release began to count.
+    *(sa.Column(name, sa.BigInteger) for name in ("spent", "unpriced", "from_cache", "saved")),
 )
 
 branches = sa.Table(
@@ -166,6 +174,13 @@ attempts = sa.Table(
     sa.Column("outcome", sa.Text),
     sa.Column("error_class", sa.Text),
     sa.Column("error", sa.Text),
+    # What its request used and cost, in whole 1e-9 dollars: `cost_kind` is `known`, `assumed`, `unknown`, or `none` for a result
+    # from the cache. It is null, as is all the rest, where the attempt used nothing that was told.
+    sa.Column("request_id", sa.Text),
+    sa.Column("notes", sa.Text),
+    *(sa.Column(name, sa.BigInteger) for name in (*TOKENS, "cost")),
+    sa.Column("cost_kind", sa.Text),
+    sa.Column("price", sa.Text),
 )
 
 # What an attempt printed, as of `written`, and how far it said it was; no row where it said nothing. The release before deletes

@@ -36,6 +36,7 @@ def plain_usage(told: Any, hide: Callable[[str], str] = str) -> Usage | None:
         cost=_amount(told, "cost", float, MAX_DOLLARS),
         request_id=_text(told, "request_id", hide) or None,
         notes=_notes(told, hide),
+        price=_text(told, "price", hide) or None,
         **parts | {"cached_tokens": _within(parts["cached_tokens"], parts["input_tokens"])},
     )
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 class Usage:
     """What a provider used for one request. `tokens` counts all of them; `cached_tokens` are those of the input that the provider
     had cached, `output_tokens` include reasoning and leave out `image_tokens`, those of the output that are an image. What is not
-    known is None. `cost` is in US dollars, and set only by a provider that says itself what it took. `request_id` is the
+    known is None. `cost` is in US dollars, and set only by a provider that says itself what it took; `price` says where it comes
+    from, and as of which day, and is set by the worker. `request_id` is the
     provider's name of the request; `notes` are facts about it for a person, one sentence each, such as what was left out."""
 
     provider: str
@@ -26,6 +27,7 @@ class Usage:
     image_tokens: int | None = None
     request_id: str | None = None
     notes: tuple[str, ...] = ()
+    price: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

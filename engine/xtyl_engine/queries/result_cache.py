@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
+from xtyl_engine.database.tables import TOKENS
 from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.nodes.prompt import variant
 from xtyl_engine.providers.base import Usage
@@ -41,6 +43,7 @@ def look_up(transaction: Transaction, claim: Claim, key: str) -> Completed | Non
     found = transaction.row(sql.CACHED, {"cache_key": key, "execution_id": claim.execution_id})
     if found is None:
         return None
-    output, branch, provider, model = found
-    usage = Usage(provider=provider, model=model, tokens=0, cost=0.0) if provider else None
-    return Completed(claim=claim, output=output, branch=branch, usage=usage, cache_key=key, cached=True)
+    output, branch, provider, model, saved = found
+    nothing: dict[str, Any] = {"tokens": 0, "cost": 0.0, **dict.fromkeys(TOKENS, 0)}
+    usage = Usage(provider=provider, model=model, **nothing) if provider else None
+    return Completed(claim=claim, output=output, branch=branch, usage=usage, cache_key=key, cached=True, saved=saved)

@@ -14,6 +14,7 @@ from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.keep_misfits import keep_misfits
 from xtyl_engine.scheduler.keep_prints import keep_prints
+from xtyl_engine.scheduler.keep_usage import keep_usage
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
 from xtyl_engine.scheduler.rules import EndedJob
@@ -50,6 +51,8 @@ def accept(locked: LockedExecution, outcomes: Sequence[Outcome], alone: bool) ->
         settle(locked, ended)
     keep_prints(locked, outcomes)
     keep_misfits(locked, outcomes)
+    if not keep_usage(locked, outcomes) and not alone:
+        raise Raced
     return won + [outcome for outcome in over if _close(locked, outcome)]
 
 
@@ -62,7 +65,7 @@ def _within_budget(locked: LockedExecution, outcome: Outcome) -> Outcome:
     if before + 1 < MOST_GIVEN_BACK:
         return outcome
     failure = Failure(error_class=ErrorClass.PERMANENT, message=f"{TOO_OFTEN}\n  {SHORTEN}")
-    return Failed(claim=outcome.claim, failure=failure, printed=outcome.printed)
+    return Failed(claim=outcome.claim, failure=failure, usage=outcome.usage, printed=outcome.printed)
 
 
 def _is_given_back(outcome: Outcome) -> bool:

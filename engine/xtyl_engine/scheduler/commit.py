@@ -16,6 +16,7 @@ from xtyl_engine.errors import BackendError, ErrorClass, RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.machine import since_boot
+from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.apply_outcomes import accept, mine
 from xtyl_engine.scheduler.claim import HANDFUL, OPEN_TO_CLAIMS, Claimant, Grant, Quick, claim_jobs, is_ready_elsewhere
@@ -239,4 +240,5 @@ def unrecorded(outcome: Outcome, error: Exception, error_class: ErrorClass) -> F
     message = f"its {what} could not be recorded and is lost: {why}"
     hint = "Change what the step returns, or report this; then `run.retry()` runs it again."
     failure = Failure(error_class=error_class, message=f"{message}\n  {hint}", traceback=described.traceback)
-    return Failed(claim=outcome.claim, failure=failure, printed=outcome.printed)
+    # What its result used was paid for. It may be what no database takes.
+    return Failed(claim=outcome.claim, failure=failure, usage=plain_usage(outcome.usage), printed=outcome.printed)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Transaction
-from xtyl_engine.database.node_counts import NodeCounts, scanned_counts
+from xtyl_engine.database.node_counts import PAID, NodeCounts, scanned_counts
 from xtyl_engine.database.tables import branches, executions, nodes
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.states import ExecutionState, JobState
@@ -84,4 +84,5 @@ def _row(execution_id: str, node: str, found: NodeCounts | None) -> dict[str, An
         "busy_seconds": found.busy_seconds,
         "latest": "".join(f"{id} " for id in found.latest),
         "failure": found.failure,
+        **{name: getattr(found, name) or 0 for name in PAID},
     }

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Now, Transaction
-from xtyl_engine.database.node_counts import BEATS, LATEST, SHOWN
+from xtyl_engine.database.node_counts import BEATS, LATEST, PAID, SHOWN
 from xtyl_engine.database.tables import Serial, nodes
 from xtyl_engine.states import JobState
 
@@ -51,13 +51,18 @@ def _passing(now: ColumnElement[float]) -> dict[str, Any]:
 
 
 _AT = (_N.execution_id == sql.B("execution_id"), _N.node == sql.B("at"))
-_ADD = insert(nodes).values({name: sql.B(name) for name in ("execution_id", "node", "blocked", "ready", "latest")})
+_ADD = insert(nodes).values(
+    {name: sql.B(name) for name in ("execution_id", "node", "blocked", "ready", "latest")} | dict.fromkeys(PAID, 0)
+)
 _WITHIN = sql.B("within", type_=_N.beat_within.type)
 _BEAT = update(nodes).where(*_AT, _N.running > _ZERO).values(**_passing(Now()), beat_within=_WITHIN)
 _TAKE = text(
     "INSERT INTO execution_branches (execution_id, node, branch, count) VALUES (:execution_id, :node, :branch, :count) "
     "ON CONFLICT (execution_id, node, branch) DO UPDATE SET count = execution_branches.count + excluded.count"
 )
+_MORE_PAID = tuple(f"more_{name}" for name in PAID)
+# What an earlier release began to count is unknown, and stays so.
+_PAY = update(nodes).where(*_AT).values({name: _N[name] + sql.B(f"more_{name}", type_=_N[name].type) for name in PAID})
 _MORE = {state: f"more_{state}" for state in JobState}
 _NOTHING = {**dict.fromkeys(_MORE.values(), 0), "newest": "", "mended": 0, "broken": None}
 
@@ -115,9 +120,10 @@ class NodeChanges:
         self._broken: dict[str, int] = {}
         self._taken: dict[tuple[str, str], int] = {}
         self._within: float | None = None
+        self._paid: dict[str, tuple[int, ...]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._more)
+        return bool(self._more or self._paid)
 
     def add(self, node: str, state: JobState, count: int = 1) -> None:
         """New jobs."""
@@ -151,6 +157,11 @@ class NodeChanges:
         self.move(node, JobState.RUNNING, target)
         self._broken.setdefault(node, id)
 
+    def pay(self, node: str, *amounts: int) -> None:
+        """What an attempt cost, in the order of `PAID`."""
+        before = self._paid.get(node, (0,) * len(PAID))
+        self._paid[node] = tuple(map(sum, zip(before, amounts, strict=True)))
+
     def save(self, transaction: Transaction, execution_id: str, now: float) -> None:
         if transaction.is_sqlite:
             # Short statements, of what has changed alone, save a third of the time.
@@ -166,6 +177,12 @@ class NodeChanges:
                 for (node, branch), count in sorted(self._taken.items())
             ]
             transaction.many(_TAKE, taken)
+        paid = [
+            {"execution_id": execution_id, "at": node, **dict(zip(_MORE_PAID, amounts, strict=True))}
+            for node, amounts in sorted(self._paid.items())
+            if any(amounts)
+        ]
+        transaction.many(_PAY, paid)
 
     def _row(self, execution_id: str, node: str, now: float) -> dict[str, Any]:
         row: dict[str, Any] = {"execution_id": execution_id, "at": node, "now": now}

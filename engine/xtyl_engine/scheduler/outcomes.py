@@ -51,7 +51,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """The job has its result. `output` is JSON text."""
+    """The job has its result. `output` is JSON text. `saved` is what a result from the cache had cost, in whole 1e-9 dollars;
+    None where that is not known."""
 
     claim: Claim
     output: str
@@ -60,6 +61,7 @@ class Completed:
     usage: Usage | None = None
     cache_key: str | None = None
     cached: bool = False
+    saved: int | None = None
     printed: Printed | None = None
 
 
@@ -69,6 +71,7 @@ class Waiting:
 
     claim: Claim
     output: str
+    usage: Usage | None = None
     printed: Printed | None = None
 
 
@@ -81,6 +84,7 @@ class Retrying:
     failure: Failure
     delay_seconds: float
     hold_seconds: float = 0.0
+    usage: Usage | None = None
     printed: Printed | None = None
 
 
@@ -90,6 +94,7 @@ class Failed:
 
     claim: Claim
     failure: Failure
+    usage: Usage | None = None
     printed: Printed | None = None
 
 
@@ -103,6 +108,7 @@ class Released:
     delay_seconds: float = 0.0
     may_have_started: bool = False
     failure: Failure | None = None
+    usage: Usage | None = None
     printed: Printed | None = None
 
 

@@ -40,6 +40,7 @@ from xtyl_engine.values.plain import Encoded, encode, mend, plain, spill, unspil
 from xtyl_engine.worker.calls import FunctionCalls, NotStarted
 from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
+from xtyl_engine.worker.priced_provider import PricedProvider, used_by
 from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.plan import Plan, PlanNode
@@ -141,6 +142,8 @@ class Executor:
         except BaseException as error:
             hide = mask.hide if asks_provider else str
             outcome = outcome_of(claim, retry, error, asks_provider, was_told=claim.attempt in self._told, hide=hide)
+            if asks_provider and (used := used_by(error, hide)) is not None:
+                outcome = replace(outcome, usage=used)
             if self.on_failure is not None and isinstance(outcome, Failed):
                 with harmless("reporting a failure"):
                     self.on_failure(claim, self.type_of(claim), error, outcome.failure)
@@ -208,7 +211,7 @@ class Executor:
             upstream=upstream,
             misfits=misfits,
             artifacts=self.store,
-            provider=lambda name: self.provider(name or self.settings.provider, variables or self._variables(claim)),
+            provider=lambda name: self._provider(name, variables or self._variables(claim)),
             function=partial(self._calls.function, claim.execution_id),
             call=partial(self._calls.call, claim, None),
             cancelled=lambda: self._is_cancelled(claim),
@@ -224,6 +227,9 @@ class Executor:
             return self.kernels.variables(claim.execution_id)
         except BackendError as error:
             raise _Unread(str(error)) from error
+
+    def _provider(self, name: str, variables: Mapping[str, str]) -> Provider:
+        return PricedProvider(self.provider(name or self.settings.provider, variables), variables)
 
     def _is_cancelled(self, claim: Claim) -> bool:
         """Whether the run is stopped, as its handler asks. A sweep noted it, and the run may have been resumed since, so SQL is

@@ -296,7 +296,7 @@ def test_options_and_decisions_are_never_cached(driver: Driver, decision: str) -
     driver.record(id, paid(claim))
     asked = {"cache_key": "key", "execution_id": id}
     with driver.database.read() as transaction:
-        assert transaction.row(sql.CACHED, asked) == (paid(claim).output, None, "openai", "gpt")
+        assert transaction.row(sql.CACHED, asked) == (paid(claim).output, None, "openai", "gpt", 500_000_000)
     driver.controls.resume(id)
     driver.record(id, *map(waiting, driver.claim(id)))
     if decision == "approved":

@@ -117,7 +117,7 @@ def _usage(
     return Usage(provider=vendor.name, model=named, request_id=request_id(exchange, said), notes=notes, **counts)
 
 
-def _counts(completion: Any) -> dict[str, int | None]:
+def _counts(completion: Any) -> dict[str, Any]:
     """The tokens of an answer, apart. The library counts cached tokens into the input, and thoughts and images into the output,
     as OpenAI does."""
     usage = getattr(completion, "usage", None)
