@@ -15,6 +15,7 @@ from xtyl_engine.states import FATAL, End, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact, with_references
 from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import ROWS, Plan, place_of, reading_order
+from xtyl_engine.workflow.unfolding import is_unfolded
 from xtyl_nb.frames.dtypes import columns_again, index_again
 from xtyl_nb.frames.result_frame import ResultFrame, with_images
 
@@ -54,6 +55,7 @@ def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | No
     columns: dict[str, Any] = {
         name: _nullable([_gathered(plan, name, by_node[name].get(row)) for row in range(execution.rows)])
         for name in plan.nodes
+        if not is_unfolded(name)
     }
     errors = failed | rejected
     columns["status"] = pd.Categorical(

@@ -174,9 +174,9 @@ class Workflow:
             >>> list(flow.graph().edges)
             [('headline', 'pick')]
         """
-        from xtyl_engine.workflow.analysis import survey
+        from xtyl_engine.workflow.analysis import written_graph
 
-        return survey(self._document).graph
+        return written_graph(self._document)
 
     @readable()
     def order(self) -> list[str]:

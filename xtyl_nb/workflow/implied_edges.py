@@ -14,7 +14,8 @@ def names_read(node: Node) -> set[str]:
     """The names that a node's Jinja and node parameters read, whether nodes or not, as far as they can be parsed."""
     from xtyl_engine.workflow.templating.render import iterate_texts, read_names
 
-    names = {value for name in NODE_PARAMETERS if isinstance(value := node.config.get(name), str)}
+    # `over="ad.ideas"` runs over a list that `ad` has made.
+    names = {value.partition(".")[0] for name in NODE_PARAMETERS if isinstance(value := node.config.get(name), str)}
     try:
         for text in iterate_texts({name: value for name, value in node.config.items() if name != "function"}):
             names.update(read_names(text).roots)

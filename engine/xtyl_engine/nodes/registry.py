@@ -19,7 +19,7 @@ from xtyl_engine.nodes.base import Context, NodeConfig, NodeType
 from xtyl_engine.values.artifacts import is_artifact
 
 GROUP = "xtyl.nodes"
-BUILTIN = ("generate_copy", "generate_image", "attach", "review", "conditional", "parallel", "call")
+BUILTIN = ("generate_copy", "generate_image", "attach", "review", "conditional", "parallel", "call", "unfold")
 _log = logging.getLogger(__name__)
 
 

@@ -19,6 +19,7 @@ from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import Plan, PlanNode, head, place_of, shared_axes
 from xtyl_engine.workflow.templating.skipped import SKIPPED
 from xtyl_engine.workflow.templating.texts import Output
+from xtyl_engine.workflow.unfolding import DOT, is_unfolded
 
 
 def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:
@@ -45,8 +46,29 @@ def read_upstream(transaction: Transaction, plan: Plan, claim: Claim, store: Art
     gathers. A review reads the nodes behind its options too, aligned with the options item by item."""
     node = plan.nodes[claim.node]
     if node.kind.waits:
-        return _read_lineage(transaction, plan, node, claim, store)
-    return {name: _read(transaction, plan, plan.nodes[name], node, claim, store) for name in node.reads.nodes}
+        return _with_items(_read_lineage(transaction, plan, node, claim, store))
+    return _with_items(
+        {name: _read(transaction, plan, plan.nodes[name], node, claim, store) for name in node.reads.nodes}
+    )
+
+
+def _with_items(found: dict[str, Any]) -> dict[str, Any]:
+    """The outputs with the items of lists in their fields in place of the lists, where a job runs over these."""
+    for name in [name for name in found if is_unfolded(name)]:
+        item, (root, *path) = found.pop(name), name.split(DOT)
+        outer = found.get(root)
+        if isinstance(outer, list) and isinstance(item, list):
+            found[root] = [_with_item(each, path, one) for each, one in zip(outer, item, strict=True)]
+        elif outer is not None:
+            found[root] = _with_item(outer, path, item)
+    return found
+
+
+def _with_item(value: Any, path: list[str], item: Any) -> Any:
+    if not path or not isinstance(value, dict):
+        return item if not path else value
+    inner = {**value, path[0]: _with_item(value.get(path[0]), path[1:], item)}
+    return Output(inner, main=value.main) if isinstance(value, Output) else inner
 
 
 def _read(
@@ -91,6 +113,9 @@ def _read_lineage(
         else:
             found = dict(_read_below(transaction, plan, other, claim, shared, store))
             lineage[name] = [found.get(head(item, depth), SKIPPED) for item in reviewed]
+        if is_unfolded(name) and name in source.axes:
+            places = [int(item.split(".")[source.axes.index(name)]) for item in reviewed]
+            lineage[name] = [value[place] for value, place in zip(lineage[name], places, strict=True)]
     return lineage
 
 

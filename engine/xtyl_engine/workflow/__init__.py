@@ -13,5 +13,6 @@ __all__ = [
     "model_defaults",
     "plan",
     "templating",
+    "unfolding",
     "validate",
 ]

@@ -18,6 +18,7 @@ from xtyl_engine.workflow.graph import find_loops, find_upstream, make_graph, or
 from xtyl_engine.workflow.plan import ROWS, list_length, shared_axes
 from xtyl_engine.workflow.templating.names import ROW, Use, of_row
 from xtyl_engine.workflow.templating.render import iterate_texts, read_names
+from xtyl_engine.workflow.unfolding import DOT, is_unfolded, unfolded
 
 if TYPE_CHECKING:
     from xtyl_engine.workflow.graph import Graph
@@ -37,7 +38,7 @@ class Texts:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What is known of a document. `nodes` has the first node of each id, `kinds` the known types."""
+    """What is known of a document. `nodes` has the first node of each id, and those for lists in fields; `kinds` their types."""
 
     document: Document
     nodes: Mapping[str, Node]
@@ -47,7 +48,7 @@ class Survey:
 
     @cached_property
     def graph(self) -> Graph:
-        return make_graph(self.document, self.edges)
+        return make_graph(replace(self.document, nodes=tuple(self.nodes.values())), self.edges)
 
     @cached_property
     def repeated(self) -> frozenset[str]:
@@ -142,7 +143,7 @@ def survey(document: Document, columns: Collection[str] = ()) -> Survey:
     """Analyse a document, right or wrong, over a table that has these columns, as far as they are known."""
     document = as_stored(document)
     nodes: dict[str, Node] = {}
-    for node in document.nodes:
+    for node in (*document.nodes, *unfolded(document)):
         nodes.setdefault(node.id, node)
     known = node_types()
     kinds = {id: node_type(node.type) for id, node in nodes.items() if node.type in known}
@@ -154,8 +155,18 @@ def survey(document: Document, columns: Collection[str] = ()) -> Survey:
 
 
 def all_edges(document: Document) -> tuple[Edge, ...]:
-    """The edges of a document between existing nodes: those written, then those that references imply."""
-    return survey(document).edges
+    """The edges of a document between the nodes that are written: those written, then those that references imply."""
+    found: dict[tuple[str, str], Edge] = {}
+    for edge in survey(document).edges:
+        source = edge.source.partition(DOT)[0]
+        if not is_unfolded(edge.target) and source != edge.target:
+            found.setdefault((source, edge.target), replace(edge, source=source))
+    return tuple(found.values())
+
+
+def written_graph(document: Document) -> Graph:
+    """The graph of the nodes that are written."""
+    return make_graph(document, all_edges(document))
 
 
 def named(node: Node, parameter: str) -> str:

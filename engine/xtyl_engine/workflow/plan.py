@@ -10,13 +10,13 @@ is a path of positions, one per axis: `3` is row 3, `3.0` the first item of that
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.workflow.document import Document, Edge
+from xtyl_engine.workflow.document import Document, Edge, Node
 
 if TYPE_CHECKING:
     from xtyl_engine.nodes.base import NodeType
@@ -156,7 +156,7 @@ class Plan:
 
 def load_plan(text: str) -> Plan:
     """The plan that `Plan.to_json` has written."""
-    from xtyl_engine.workflow.document import Node
+    from xtyl_engine.workflow.unfolding import is_unfolded
 
     stored = json.loads(text)
     entries = stored["nodes"]
@@ -184,7 +184,11 @@ def load_plan(text: str) -> Plan:
         inputs=tuple(stored["inputs"]),
         document=Document(
             name=stored["name"],
-            nodes=tuple(Node(id=entry["id"], type=entry["type"], config=entry["config"]) for entry in entries),
+            nodes=tuple(
+                Node(id=entry["id"], type=entry["type"], config=entry["config"])
+                for entry in entries
+                if not is_unfolded(entry["id"])
+            ),
             edges=tuple(Edge(source=s, target=t, branch=b) for s, t, b in stored["edges"]),
             inputs=None if stored["document_inputs"] is None else tuple(stored["document_inputs"]),
         ),
@@ -200,23 +204,25 @@ def make_plan(
     readings: Mapping[str, Reading],
     expanders: frozenset[str],
     inputs: tuple[str, ...],
+    nodes: Collection[Node] | None = None,
 ) -> Plan:
     """Derive the axes and links of a document that has no problems.
 
     `edges` are all of them, written and implied by references; `expanders` are the nodes of a type whose output may be
-    a list at run time. Nothing is checked here.
+    a list at run time, `nodes` all of them, if there are more than those of the document. Nothing is checked here.
     """
-    written = {node.id: node for node in document.nodes}
-    overs = {node.id: node.config["over"] for node in document.nodes if node.config.get("over")}
-    lengths = {node.id: length for node in document.nodes if (length := list_length(node.config)) > 1}
+    nodes = document.nodes if nodes is None else nodes
+    written = {node.id: node for node in nodes}
+    overs = {node.id: node.config["over"] for node in nodes if node.config.get("over")}
+    lengths = {node.id: length for node in nodes if (length := list_length(node.config)) > 1}
     expanding = expanders & set(overs.values())
     axes: dict[str, tuple[str, ...]] = {}
-    nodes = []
+    planned = []
     for id in order:
         over = overs.get(id)
         base = (ROWS,) if over is None else axes[over] + ((over,) if over in expanding else ())
         axes[id] = base + ((id,) if id in lengths else ())
-        nodes.append(
+        planned.append(
             PlanNode(
                 id=id,
                 type=written[id].type,
@@ -231,7 +237,7 @@ def make_plan(
         Link(source=e.source, target=e.target, branch=e.branch, level=shared_axes(axes[e.source], axes[e.target]))
         for e in edges
     ]
-    return Plan(name=document.name, nodes=_tied(nodes, links), lengths=lengths, inputs=inputs, document=document)
+    return Plan(name=document.name, nodes=_tied(planned, links), lengths=lengths, inputs=inputs, document=document)
 
 
 def list_length(config: Mapping[str, Any]) -> int:

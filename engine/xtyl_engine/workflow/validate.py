@@ -17,6 +17,7 @@ from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_na
 from xtyl_engine.workflow.document import Document, Node
 from xtyl_engine.workflow.graph import level_nodes, order_nodes
 from xtyl_engine.workflow.plan import Plan, Reading, make_plan
+from xtyl_engine.workflow.unfolding import DOT, is_unfolded
 
 
 def validate(document: Document, *, columns: Collection[str] | None = None, defined: Collection[str] = ()) -> Plan:
@@ -78,8 +79,10 @@ def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggest
         if node.type in known:
             yield from check_parameters(node, node_type(node.type), suggestions)
     for node in read.nodes.values():
-        yield from check_jinja(node, read.texts[node.id])
-        yield from references.check(node)
+        # A node for a list in a field has no problem of its own: where it is named, all is told.
+        if not is_unfolded(node.id):
+            yield from check_jinja(node, read.texts[node.id])
+            yield from references.check(node)
     for edge in document.edges:
         yield from structure.check_edge(read, edge, suggestions)
     yield from structure.check_branching(read)
@@ -112,6 +115,7 @@ def _planned(read: Survey) -> Plan:
     used = tuple(dict.fromkeys(name for reading in readings.values() for name in reading.columns))
     return make_plan(
         read.document,
+        nodes=read.nodes.values(),
         order=order_nodes(read.graph),
         depths=level_nodes(read.graph),
         edges=read.edges,
@@ -125,8 +129,10 @@ def _reading(read: Survey, node: Node) -> Reading:
     roots = _unique(str(use.path[0]) for use in read.texts[node.id].uses)
     carried = read.lineages.get(node.id, ())
     over = (read.overs[node.id],) if node.id in read.overs else ()
+    # What it reads of an output holds the items of lists in place of the lists, where it runs over these.
+    lists = [axis for axis in read.axes[node.id] if is_unfolded(axis) and axis.partition(DOT)[0] in roots]
     return Reading(
-        nodes=tuple(_unique((*carried, *over, *(name for name in roots if name in read.nodes)))),
+        nodes=tuple(_unique((*carried, *over, *lists, *(name for name in roots if name in read.nodes)))),
         columns=tuple(name for name in roots if name not in read.nodes),
     )
 

@@ -9,11 +9,13 @@ from math import prod
 
 from xtyl_engine.errors import Problem, with_article
 from xtyl_engine.nodes.base import DECISION_FIELDS
+from xtyl_engine.providers.schemas.fields import at
 from xtyl_engine.workflow.analysis import MAX_AXES, NODE_PARAMETERS, Survey, named
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, spelled
 from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.plan import ROWS, shared_axes
 from xtyl_engine.workflow.templating.names import ROW, Path, Use
+from xtyl_engine.workflow.unfolding import DOT, field_at, schema_of
 
 
 class References:
@@ -37,12 +39,41 @@ class References:
 
     def _check_named(self, node: Node) -> Iterator[Problem]:
         for parameter in NODE_PARAMETERS:
-            if (name := named(node, parameter)) and name not in self.survey.nodes:
+            if (
+                (name := named(node, parameter))
+                and name not in self.survey.nodes
+                and parameter == "over"
+                and DOT in name
+            ):
+                yield self._not_unfolded(node, name)
+            elif name and name not in self.survey.nodes:
                 hint = self.suggestions.hint(name, self.survey.nodes, f"Write the id of another node in `{parameter}`.")
                 yield _problem("unknown-reference", node, f"{parameter}=`{show_name(name)}` does not name a node", hint)
         yield from self._check_over(node)
         if node.kind.waits and named(node, "of") in self.survey.nodes:
             yield from self._check_review(node, named(node, "of"))
+
+    def _not_unfolded(self, node: Node, over: str) -> Problem:
+        """Why there is no list in a field to run over."""
+        root, *path = over.split(DOT)
+        source, shown = self.survey.nodes.get(root), show_name(over)
+        if source is None:
+            hint = self.suggestions.hint(root, self.survey.nodes, "Write the id of another node, and its field.")
+            return _problem("unknown-reference", node, f"over=`{shown}`: there is no node `{show_name(root)}`", hint)
+        part = field_at(self.survey.nodes, root, path)
+        if part is not None:
+            hint = f"Run over {show_name(root)}, or ask for a list in its `returns`."
+            return _problem("over-not-list", node, f"it runs over `{shown}`, which is no list", hint)
+        fields = [name for name in self._fields(root) or () if field_at(self.survey.nodes, root, [name]) is not None]
+        if not fields:
+            hint = (
+                "Give the step `returns=...` with a list in it, or let a step return the list, and run over that step."
+            )
+            return _problem(
+                "over-not-list", node, f"it runs over `{shown}`, and {root} gives no answer with fields", hint
+            )
+        hint = self.suggestions.hint(path[-1], fields, f"Use one of {list_names(fields)}.")
+        return _problem("unknown-field", node, f"over=`{shown}`: {root} has no such field", hint)
 
     def _check_over(self, node: Node) -> Iterator[Problem]:
         over, survey = named(node, "over"), self.survey
@@ -109,13 +140,15 @@ class References:
         kind = self.survey.kinds.get(source)
         return None if kind is None else kind.fields(self.survey.nodes[source].config)
 
-    def _check_fields(self, node: Node, source: str, rest: Path, shown: str) -> Problem | None:
+    def _check_fields(
+        self, node: Node, source: str, rest: Path, shown: str, axes: Collection[str] = ()
+    ) -> Problem | None:
         if not rest or not isinstance(field := rest[0], str) or source not in self.survey.kinds:
             return None
         lineage = self.survey.lineages.get(source)
         if lineage is not None:
             if field in lineage:
-                return self._check_fields(node, field, rest[1:], f"{shown}.{field}")
+                return self._check_fields(node, field, rest[1:], f"{shown}.{field}", self.survey.axes[lineage[0]])
             fields: Collection[str] = (*lineage, *DECISION_FIELDS)
             if field in self.survey.nodes:
                 hint = f"Read `{field}` itself, or make it part of what is reviewed; it carries {list_names(lineage)}."
@@ -129,7 +162,11 @@ class References:
                 return None
             fields = given
         if field in fields:
-            return None
+            return (
+                None
+                if lineage is not None
+                else self._check_inner(node, source, rest, shown, {*axes, *self.survey.axes[node.id]})
+            )
         carriers = (each for each in lineage or () if field in (self._fields(each) or ()))
         if (carrier := next(carriers, None)) is not None:
             hint = f"Write `{shown}.{carrier}.{field}`: `{carrier}` has it."
@@ -138,6 +175,31 @@ class References:
             hint = self.suggestions.hint(field, fields, otherwise)
         kind = self.survey.nodes[source].type
         return _problem("unknown-field", node, f"`{shown}` ({kind}) has no field `{show_name(field)}`", hint)
+
+    def _check_inner(self, node: Node, source: str, rest: Path, shown: str, axes: Collection[str]) -> Problem | None:
+        """What a path reads inside an answer, as far as its schema says."""
+        schema = schema_of(self.survey.kinds[source], self.survey.nodes[source].config)
+        # The list by the name of its step, and by the name it has after a review: either may be what the node runs over.
+        places = (source, shown)
+        for step in rest:
+            if not schema:
+                return None
+            if isinstance(step, int):
+                schema, shown = schema.get("items", {}), f"{shown}[{step if step >= 0 else '...'}]"
+                continue
+            if schema.get("type") == "array":
+                hint = (
+                    f'Use over="{places[1]}" for one item at a time, or `{shown}[0].{show_name(step)}`, or a for loop.'
+                )
+                return _problem("list-as-item", node, f"`{shown}.{show_name(step)}` reads a list as one item", hint)
+            found = at(schema, [step])
+            if found is None:
+                known = list(schema.get("properties", ()))
+                hint = self.suggestions.hint(step, known, f"Read one that it has: {list_names(known)}.")
+                return _problem("unknown-field", node, f"`{shown}` has no field `{show_name(step)}`", hint)
+            places, shown = (f"{places[0]}{DOT}{step}", f"{places[1]}{DOT}{step}"), f"{shown}.{step}"
+            schema = found.get("items", {}) if {*places} & {*axes} else found
+        return None
 
     def _exclusion(self, reader: str, source: str) -> Problem | None:
         memberships = self.survey.memberships
