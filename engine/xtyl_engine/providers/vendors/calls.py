@@ -1,5 +1,8 @@
-"""Calls a library that is asynchronous from the threads of a worker: one event loop in a thread of its own, a bound on every
-wait, and a record of what went over the wire. It knows no library and no vendor.
+"""Calls a library that is asynchronous from the threads of a worker: with a bound on every wait, and a record of what went over
+the wire. It knows no library and no vendor.
+
+Each call in progress has an event loop and a client of its own, which run in the thread that waits: a loop that all threads
+shared took three times as long, because each call had to change threads twice.
 """
 
 from __future__ import annotations
@@ -7,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -22,8 +27,9 @@ class Closable(Protocol):
 
 
 C = TypeVar("C", bound=Closable)
-# The loop ends a call in time by itself; longer than this it is asked only if it does not run at all.
-GRACE_SECONDS = 5.0
+# As many are kept for later calls, over all vendors and keys.
+MOST_IDLE = 128
+CLOSE_SECONDS = 5.0
 # What these protocols need. The libraries add facts about this machine, and headers of this process's environment.
 _OF_HTTP = {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"}
 _OF_VENDORS = {"authorization", "x-api-key", "x-goog-api-key", "anthropic-version", "anthropic-beta", "idempotency-key"}
@@ -65,72 +71,89 @@ async def _receive(response: Any) -> None:
         exchange.body = await response.aread()
 
 
-class _Process:
-    """The loop of this process, and the clients that belong to it."""
+class Lane(Generic[C]):
+    """A client and the event loop that its connections belong to; one thread at a time uses it."""
+
+    def __init__(self, make: Callable[[], C]):
+        self.client = make()
+        self._loop = asyncio.new_event_loop()
+
+    def wait(self, call: Callable[[C], Coroutine[Any, Any, T]], exchange: Exchange, seconds: float) -> T:
+        """The result of a call. Raises TimeoutError after so many seconds in all, whatever comes in meanwhile."""
+
+        async def bounded() -> T:
+            _exchange.set(exchange)
+            async with asyncio.timeout(seconds):
+                return await call(self.client)
+
+        return self._run(bounded)
+
+    def close(self) -> None:
+        """End its connections."""
+        with suppress(Exception):
+            self._run(lambda: asyncio.wait_for(self.client.aclose(), CLOSE_SECONDS))
+        self._loop.close()
+
+    def _run(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._loop.run_until_complete(begin())
+        # A thread that runs a loop of its own, as that of a notebook, can run no second one.
+        with ThreadPoolExecutor(1) as aside:
+            return aside.submit(lambda: self._loop.run_until_complete(begin())).result()
+
+
+class _Idle:
+    """The lanes of this process that no thread uses now."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.made: dict[tuple[str, ...], Closable] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self.lanes: dict[tuple[str, ...], list[Lane[Any]]] = {}
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
+    def take(self, place: tuple[str, ...]) -> Lane[Any] | None:
         with self.lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="xtyl-vendors", daemon=True)
-                self._thread.start()
-            return self._loop
+            waiting = self.lanes.get(place)
+            return waiting.pop() if waiting else None
 
-    def stop(self) -> None:
-        if self._loop is not None and self._thread is not None:
-            for client in self.made.values():
-                asyncio.run_coroutine_threadsafe(client.aclose(), self._loop).result(GRACE_SECONDS)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+    def put(self, place: tuple[str, ...], lane: Lane[Any]) -> None:
+        with self.lock:
+            if sum(map(len, self.lanes.values())) < MOST_IDLE:
+                self.lanes.setdefault(place, []).append(lane)
+                return
+        lane.close()
 
 
-_process = _Process()
+_idle = _Idle()
+# Those of the process that this one was forked from, whose connections are not its own to close.
+_inherited: list[_Idle] = []
 
 
 def _begin_anew() -> None:
-    # A forked child has neither the thread of the loop nor the connections.
-    global _process
-    _process = _Process()
+    global _idle
+    _inherited.append(_idle)
+    _idle = _Idle()
 
 
 os.register_at_fork(after_in_child=_begin_anew)
 
 
-def pooled(place: tuple[str, ...], make: Callable[[], C]) -> C:
-    """What was made for this place before, or else now: making a client takes tens of milliseconds, and it pools connections."""
-    process = _process
-    with process.lock:
-        if place not in process.made:
-            process.made[place] = make()
-        return cast(C, process.made[place])
-
-
-def wait(call: Callable[[], Coroutine[Any, Any, T]], exchange: Exchange, seconds: float) -> T:
-    """The result of a call that is made on the loop. Raises TimeoutError after so many seconds in all, whatever comes in
-    meanwhile."""
-
-    async def bounded() -> T:
-        _exchange.set(exchange)
-        async with asyncio.timeout(seconds):
-            return await call()
-
-    future = asyncio.run_coroutine_threadsafe(bounded(), _process.loop)
+@contextmanager
+def lane(place: tuple[str, ...], make: Callable[[], C]) -> Iterator[Lane[C]]:
+    """A lane that no other thread uses meanwhile: one that was made for this place before, or else a new one."""
+    idle = _idle
+    taken: Lane[C] = idle.take(place) or Lane(make)
     try:
-        return future.result(seconds + GRACE_SECONDS)
-    finally:
-        future.cancel()
+        yield taken
+    except Exception:
+        idle.put(place, taken)
+        raise
+    # A call that was interrupted left its loop in the middle of something.
+    idle.put(place, taken)
 
 
 def close() -> None:
-    """End the loop of this process and its connections. What is called later begins anew."""
-    ended = _process
-    _begin_anew()
-    ended.stop()
+    """End what is idle. What is called later begins anew."""
+    while _idle.lanes:
+        for each in _idle.lanes.popitem()[1]:
+            each.close()

@@ -4,7 +4,11 @@ client from here and nothing from this process's environment; none of them tries
 
 from __future__ import annotations
 
+import ssl
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import PermanentError
@@ -31,9 +35,9 @@ class VendorClient:
         await self.http.aclose()
 
 
-def connected(vendor: Vendor, key: str, address: str) -> VendorClient:
-    """One client per vendor, key and address. Raises PermanentError if a package is missing."""
-    return calls.pooled((vendor.name, key, address), lambda: _connect(vendor, key, address))
+def lane_to(vendor: Vendor, key: str, address: str) -> AbstractContextManager[calls.Lane[VendorClient]]:
+    """A lane to a vendor, for one call. Raises PermanentError, once it is opened, if a package is missing."""
+    return calls.lane((vendor.name, key, address), lambda: _connect(vendor, key, address))
 
 
 def _connect(vendor: Vendor, key: str, address: str) -> VendorClient:
@@ -54,14 +58,21 @@ def _wired(vendor: Vendor, address: str) -> tuple[Any, dict[str, Any]]:
     if vendor.wiring == "http_client":
         import httpx
 
-        http = httpx.AsyncClient(event_hooks=calls.hooks(), timeout=None)
+        http = httpx.AsyncClient(event_hooks=calls.hooks(), timeout=None, verify=_trust(httpx))
         return http, {"http_client": http, "max_retries": 0}
     import httpx2
 
-    http = httpx2.AsyncClient(event_hooks=calls.hooks(), timeout=None)
+    http = httpx2.AsyncClient(event_hooks=calls.hooks(), timeout=None, verify=_trust(httpx2))
     if vendor.wiring == "async_client":
         # It has no `max_retries`, and tries again only where a `retry_config` says so.
         return http, {"async_client": http}
     # Without these two it looks into the environment whether to take Google's other service, and which version.
     options = {"base_url": address, "api_version": "v1beta", "httpx_async_client": http}
     return http, {"http_options": options, "vertexai": False, "max_retries": 0}
+
+
+@cache
+def _trust(http: ModuleType) -> ssl.SSLContext:
+    """Which certificates count, read once: to read them takes longer than all else."""
+    trusted: ssl.SSLContext = http.create_ssl_context()
+    return trusted

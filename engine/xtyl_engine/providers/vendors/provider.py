@@ -13,8 +13,8 @@ from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
 from xtyl_engine.providers.vendors.address import place_of, root_of
 from xtyl_engine.providers.vendors.answers import read_image, read_text, request_id
-from xtyl_engine.providers.vendors.calls import Exchange, wait
-from xtyl_engine.providers.vendors.library import VendorClient, connected
+from xtyl_engine.providers.vendors.calls import Exchange
+from xtyl_engine.providers.vendors.library import lane_to
 from xtyl_engine.providers.vendors.refusals import failure, read_json
 from xtyl_engine.providers.vendors.table import Vendor
 
@@ -28,8 +28,8 @@ class VendorProvider:
         self.name = vendor.name
         self._vendor, self._environment = vendor, environment
         # Connect before a job's effect starts; an error is raised by the call itself.
-        with suppress(Exception):
-            self._client()
+        with suppress(Exception), lane_to(*self._place()):
+            pass
 
     def write(self, request: TextRequest) -> TextResult:
         """One answer to one prompt."""
@@ -67,13 +67,15 @@ class VendorProvider:
         return read_image(self._vendor, model, answer, exchange, notes)
 
     def _ask(self, request: TextRequest | ImageRequest, **facts: Any) -> tuple[Any, Exchange]:
-        client, secret, place = self._client()
+        vendor, key, address = self._place()
         exchange, seconds = Exchange(key=request.key), request.timeout_seconds
         try:
-            return wait(lambda: client.complete(timeout=seconds, **facts), exchange, seconds), exchange
+            with lane_to(vendor, key, address) as lane:
+                answer = lane.wait(lambda client: client.complete(timeout=seconds, **facts), exchange, seconds)
+            return answer, exchange
         except Exception as error:
             # `from None`: the library's own error can quote the request with the key in it.
-            raised = failure(self._vendor, place, error, exchange, secret)
+            raised = failure(vendor, place_of(address), error, exchange, key)
         if (id := request_id(exchange, read_json(exchange.body))) is not None:
             raised.usage = Usage(provider=self.name, model=facts["model"], request_id=id)
         raise raised from None
@@ -83,8 +85,8 @@ class VendorProvider:
             raise PermanentError(f"{self.name} has no default model", hint="Write `model=`.")
         return model
 
-    def _client(self) -> tuple[VendorClient, str, str]:
-        """The client, its key, and its server as errors name it."""
+    def _place(self) -> tuple[Vendor, str, str]:
+        """Vendor, key and address. Raises PermanentError where one of them cannot be asked."""
         vendor = self._vendor
         key = vendor.key(self._environment)
         if key is None:
@@ -99,7 +101,7 @@ class VendorProvider:
                 hint="Copy it anew: blanks, quotes or dots of a shortened key are often copied along.",
             )
         address = root_of(vendor, self._environment.get(vendor.address_variable, ""))
-        return connected(vendor, key, address), key, place_of(address)
+        return vendor, key, address
 
 
 def _shape(width: int, height: int) -> str:
