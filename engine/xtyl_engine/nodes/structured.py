@@ -13,7 +13,7 @@ from xtyl_engine.errors import AnswerMisfit
 from xtyl_engine.nodes.base import Misfitting, Usage
 from xtyl_engine.providers.base import Provider, TextRequest, TextResult
 from xtyl_engine.providers.schemas.answers import Misfit, read_answer
-from xtyl_engine.providers.schemas.words import in_words
+from xtyl_engine.providers.schemas.words import told_in_words
 from xtyl_engine.values.plain import encode
 
 MAX_ASKED_AGAIN = 2
@@ -26,8 +26,8 @@ LENGTHEN = "Raise `max_tokens`, or ask for less."
 def asked(
     request: TextRequest, schema: Mapping[str, Any], provider: Provider, misfits: Sequence[Misfitting]
 ) -> TextRequest:
-    """The request with its schema, in words for a provider that takes none; after misfits with the last one in the prompt, and
-    with an idempotency key of its own."""
+    """The request with its schema, in words for a provider that takes none; after misfits with the last one in the prompt, with a key
+    of its own, and in words for a server that may have passed over the schema."""
     prompt, key = request.prompt, request.key
     if misfits:
         last = misfits[-1]
@@ -36,8 +36,8 @@ def asked(
             f"It does not fit: {last.reason}. Answer anew, and fit the schema."
         )
         key = f"{key}/again-{len(misfits)}"
-    if not getattr(provider, "takes_schemas", False):
-        prompt = f"{prompt}\n\n{in_words(dict(schema))}"
+    if misfits or not getattr(provider, "takes_schemas", False):
+        prompt = told_in_words(prompt, schema)
     return replace(request, prompt=prompt, key=key, schema=schema)
 
 

@@ -20,9 +20,11 @@ from xtyl_engine.providers.openai.errors import read_no_images, read_status
 from xtyl_engine.providers.openai.refusals import negotiated
 from xtyl_engine.providers.openai.replies import Reply, read_reply
 from xtyl_engine.providers.registry import CUSTOMARY
+from xtyl_engine.providers.schemas.words import response_format, told_in_words
 
 TEXT_MODEL = "gpt-4.1-mini"
 IMAGE_MODEL = "gpt-image-1"
+SCHEMA_IN_PROMPT = "The schema stands in the prompt instead."
 
 
 class OpenAIProvider:
@@ -30,6 +32,7 @@ class OpenAIProvider:
     `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`, where these are set."""
 
     name = "openai"
+    takes_schemas = True
 
     def __init__(self, environment: Mapping[str, str]):
         self._environment = environment
@@ -42,17 +45,19 @@ class OpenAIProvider:
         place = read_place(self._environment, CUSTOMARY[self.name])
         client = connected(place)
         model = request.model or TEXT_MODEL
-        messages = [{"role": "system", "content": request.system}] if request.system else []
-        messages.append({"role": "user", "content": request.prompt})
         # A seed is sent only where it is asked for: not every model takes one.
         optional = {
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed % 2**31 if request.is_seeded else None,
         }
-        offered = {name: value for name, value in optional.items() if value is not None}
+        offered: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
+        in_words = None
+        if request.schema is not None:
+            offered["response_format"] = response_format(request.schema)
+            in_words = {"messages": _messages(request, told_in_words(request.prompt, request.schema))}
         create = client.chat.completions.with_streaming_response.create
-        facts = {"model": model, "messages": messages}
+        facts = {"model": model, "messages": _messages(request, request.prompt)}
         reply = self._answered(
             create,
             place,
@@ -61,6 +66,7 @@ class OpenAIProvider:
             {*request.asked, "max_tokens", "temperature"},
             request.key,
             request.timeout_seconds,
+            in_words,
         )
         text, finish = read_text(reply)
         return TextResult(text=text, usage=reply.usage, finish=finish)
@@ -95,8 +101,10 @@ class OpenAIProvider:
         asked: Collection[str],
         key: str,
         seconds: float,
+        in_words: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """The reply to a request, with as much of what is offered as the model takes. Raises what a refusal means."""
+        """The reply to a request, with as much of what is offered as the model takes. `in_words` is what is sent to a model that
+        takes no schema. Raises what a refusal means."""
         until = time.monotonic() + seconds
         kind = "prompt" if "prompt" in facts else "messages"
         headers = {"Idempotency-Key": key} if key else {}
@@ -105,15 +113,23 @@ class OpenAIProvider:
             left = until - time.monotonic()
             if left <= 0:
                 raise NodeTimeout(f"{place.name} did not answer in time", hint="Raise `timeout`, or try later.")
+            told = {**facts, **({} if in_words is None or "response_format" in body else in_words)}
             status, answered, document = sent(
-                create, left, place, {**facts, "extra_body": body, "extra_headers": headers}
+                create, left, place, {**told, "extra_body": body, "extra_headers": headers}
             )
             return read_reply(status, answered, document, self.name, facts["model"], place.key)
 
         reply, notes = negotiated(send, offered, asked, place.address, facts["model"], kind)
+        if in_words is not None and any(note.startswith("`response_format` was left out") for note in notes):
+            notes = (*notes, SCHEMA_IN_PROMPT)
         reply = replace(reply, usage=replace(reply.usage, notes=notes))
         if reply.reason is None:
             return reply
         if kind == "prompt" and (error := read_no_images(reply.status, reply.reason, place.name, reply.usage)):
             raise error
         raise read_status(reply.status, reply.reason, reply.headers, reply.usage)
+
+
+def _messages(request: TextRequest, prompt: str) -> list[dict[str, str]]:
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, {"role": "user", "content": prompt}]

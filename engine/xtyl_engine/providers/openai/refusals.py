@@ -77,7 +77,8 @@ def _learned(reason: Reason, reply: Reply, body: Mapping[str, Any], asked: Colle
 
 def _names(reason: Reason, spelt: str) -> bool:
     if reason.parameter is not None:
-        return reason.parameter == spelt
+        # Of a schema the place within it may be named, as `response_format.json_schema`.
+        return re.split(r"[.\[]", reason.parameter)[0] == spelt
     # One letter is a word of many sentences, and a name only in quotation marks or behind a dot.
     pattern = rf"""(?<![\w-]){spelt}(?![\w-])""" if len(spelt) > 1 else rf"""['"`.\\]{spelt}(?![\w-])"""
     return re.search(pattern, reason.words) is not None

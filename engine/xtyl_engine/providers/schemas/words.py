@@ -15,10 +15,17 @@ maximum exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems"""
 _STRICT = frozenset(_STRICT_WORDS.split())
 
 
-def in_words(schema: Schema) -> str:
-    """What to add to a prompt, so that the answer is JSON of this schema."""
+def told_in_words(prompt: str, schema: Schema) -> str:
+    """A prompt with the schema that its answer should fit."""
     written = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-    return f"Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{written}"
+    return f"{prompt}\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n{written}"
+
+
+def response_format(schema: Schema) -> dict[str, Any]:
+    """The schema as OpenAI's protocol has it: strict where it can be put so."""
+    strict = strict_form(schema)
+    told = {"schema": dict(schema)} if strict is None else {"schema": strict, "strict": True}
+    return {"type": "json_schema", "json_schema": {"name": "answer", **told}}
 
 
 def strict_form(schema: Schema) -> Schema | None:

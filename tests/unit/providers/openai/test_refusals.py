@@ -99,6 +99,35 @@ def test_a_limit_on_tokens_is_respelt(provider, server, kind, name):
     assert ["as `max_completion_tokens`" in note for note in result.usage.notes] == [True] * is_respelt
 
 
+SCHEMA = {"type": "object", "properties": {"line": {"type": "string"}}, "required": ["line"]}
+NAMED = '{"error": {"message": "Invalid schema for response_format", "param": "response_format.json_schema"}}'
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schema_that_is_refused_stands_in_the_prompt(provider, server, kind, name):
+    """It is sent strictly as a parameter where the server takes that, else in words, remembered and told."""
+    refuses = "response_format" in KINDS[kind].refuses
+    for number in range(2):
+        server.requests.clear()
+        result = written(provider, f"{kind}/{name}", schema=SCHEMA, is_seeded=False)
+        sent = [
+            (body.get("response_format"), "JSON Schema" in body["messages"][-1]["content"])
+            for _, body, _ in server.requests
+        ]
+        strict = {"name": "answer", "schema": {**SCHEMA, "additionalProperties": False}, "strict": True}
+        asked = ({"type": "json_schema", "json_schema": strict}, False)
+        assert sent == ([asked, (None, True)][number:] if refuses else [asked])
+        assert ("The schema stands in the prompt instead." in result.usage.notes) is refuses
+
+
+def test_a_refusal_may_name_a_place_in_the_schema(provider, server, answer, name):
+    """What a server says of a part of the schema is about the schema."""
+    answer("particular", NAMED, 400)
+    with pytest.raises(PermanentError, match="Invalid schema"):
+        written(provider, "particular", schema=SCHEMA, is_seeded=False)
+    assert ["response_format" in body for _, body, _ in server.requests] == [True, False]
+
+
 @pytest.mark.parametrize("kind", DRAWING)
 def test_an_image_is_asked_for_as_the_server_takes_it(provider, server, kind, name):
     """Of all that an image's request holds nothing was asked for but the prompt, and what is refused is left out."""

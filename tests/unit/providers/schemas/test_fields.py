@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from xtyl_engine.providers.schemas.answers import usable_schema
 from xtyl_engine.providers.schemas.fields import at, fields_of, is_list, main_of, texts_of
-from xtyl_engine.providers.schemas.words import in_words, strict_form
+from xtyl_engine.providers.schemas.words import response_format, strict_form, told_in_words
 
 
 class Idea(BaseModel):
@@ -68,4 +68,5 @@ def test_a_strict_schema_asks_for_every_field_and_for_no_other() -> None:
     assert made is not None
     assert (made["required"], made["additionalProperties"]) == (["title", "shots"], False)
     assert strict_form(AD) is None
-    assert '"headline"' in in_words(AD)
+    assert '"headline"' in told_in_words("An ad", AD)
+    assert "strict" not in response_format(AD)["json_schema"]
