@@ -168,7 +168,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.served.requests.append((self.path, body, {name.lower(): value for name, value in self.headers.items()}))
         place = 0 if "/messages" in self.path else 1 if "generateContent" in self.path else 2
         model = body["model"] if place != 1 else self.path.rpartition("/")[2].partition(":")[0]
-        if model in ERRORS:
+        if (model, place) == ("small", 0) and body["max_tokens"] > 4096:
+            said = {"type": "invalid_request_error", "message": "max_tokens: 8192 > 4096, the most that small takes"}
+            self._answer(400, json.dumps({"type": "error", "error": said}))
+        elif model == "plain" and (seed := next((name for name in ("random_seed", "seed") if name in str(body)), None)):
+            self._answer(400, json.dumps({"error": {"code": 400, "message": f"{seed} is not supported"}}))
+        elif model in ERRORS:
             status, words, headers = ERRORS[model]
             said = words.get(VENDORS[place], {"message": "oops"})
             self._answer(status, json.dumps(said if place == 2 else {"type": "error", "error": said}), headers)

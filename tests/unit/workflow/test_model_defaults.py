@@ -97,6 +97,17 @@ def test_settings_name_the_models_of_a_run(tmp_path, monkeypatch):
         assert list(silent.plan()["cached"]) == [0, 0]
 
 
+def test_a_later_change_of_settings_changes_no_run(tmp_path, monkeypatch):
+    """What they named when it was submitted is asked, also of jobs that begin later."""
+    monkeypatch.setenv("XTYL_TEXT_MODEL", "offline:offline/copy-1")
+    with workbench(tmp_path) as bench:
+        run = xt.Workflow("w").generate_copy("line", prompt="Hi").run()
+        monkeypatch.setenv("XTYL_TEXT_MODEL", "offline:other")
+        monkeypatch.setenv("XTYL_PROVIDER", "openai")
+        assert bench.work(run).state == "completed"
+        assert list(run.jobs()["model"]) == ["offline/copy-1"]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "error", "words"),
     [

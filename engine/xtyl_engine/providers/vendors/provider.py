@@ -15,9 +15,12 @@ from xtyl_engine.providers.vendors.address import place_of, root_of
 from xtyl_engine.providers.vendors.answers import read_image, read_text, request_id
 from xtyl_engine.providers.vendors.calls import Exchange
 from xtyl_engine.providers.vendors.library import lane_to
+from xtyl_engine.providers.vendors.parameters import parameters
 from xtyl_engine.providers.vendors.refusals import failure, read_json
 from xtyl_engine.providers.vendors.table import Vendor
 
+# What models refused that no user asked for, by address, vendor and model.
+_refused: dict[tuple[Any, ...], frozenset[str]] = {}
 _RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 
 
@@ -32,23 +35,21 @@ class VendorProvider:
             pass
 
     def write(self, request: TextRequest) -> TextResult:
-        """One answer to one prompt."""
-        vendor = self._vendor
-        facts: dict[str, Any] = {}
-        notes: tuple[str, ...] = ()
-        if request.is_seeded and vendor.seed is not None:
-            facts[vendor.seed] = request.seed % 2**31
-        elif request.is_seeded:
-            notes = (f"{vendor.name} takes no seed, so none was sent: texts of one prompt differ by chance.",)
-        if request.temperature is not None:
-            facts["temperature"] = request.temperature
-        if (limit := request.max_tokens or vendor.limit) is not None:
-            facts["max_tokens"] = limit
+        """One answer to one prompt. What the model refuses and the user did not ask for is left out, now and from then on."""
+        vendor, model = self._vendor, self._model(request.model, self._vendor.text_model)
         messages = [{"role": "system", "content": request.system}] if request.system else []
         messages.append({"role": "user", "content": request.prompt})
-        model = self._model(request.model, vendor.text_model)
-        answer, exchange = self._ask(request, model=model, messages=messages, **facts)
-        return read_text(vendor, model, answer, exchange, notes)
+        place = (*self._place()[::2], model)
+        while True:
+            sent, unasked, notes = parameters(vendor, request, _refused.get(place, frozenset()))
+            try:
+                answer, exchange = self._ask(request, model=model, messages=messages, **sent)
+            except PermanentError as error:
+                if (name := next((name for name in unasked if name in error.message), None)) is None:
+                    raise
+                _refused[place] = _refused.get(place, frozenset()) | {name}
+            else:
+                return read_text(vendor, model, answer, exchange, notes)
 
     def draw(self, request: ImageRequest) -> ImageResult:
         """One image, in the shape that comes closest to its size: these vendors take a shape, and no size in pixels."""

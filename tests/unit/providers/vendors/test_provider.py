@@ -82,6 +82,31 @@ def test_a_seed_is_sent_as_the_vendor_calls_it(provider, vendor, server):
     assert "seed" not in str(server.requests[1][1])
 
 
+def test_a_seed_that_a_model_refuses_is_left_out_unless_it_was_asked_for(provider, vendor, server):
+    """Told each time, tried once; one that was asked for is refused in words."""
+    texts = [ask(provider, "plain", seed=5) for _ in range(2)]
+    assert [text.text for text in texts] == ["Hello by plain"] * 2
+    assert ["takes no seed" in text.usage.notes[0] for text in texts] == [True, True]
+    assert len(server.requests) == (2 if vendor.seed is None else 3)
+    if vendor.seed is not None:
+        other = get_provider(
+            vendor.name, environment(vendor, server) | {vendor.address_variable: f"{server.url}/other"}
+        )
+        error = failure(lambda: ask(other, "plain", seed=5, asked=frozenset({"seed"})))
+        assert "not supported" in str(error)
+
+
+def test_a_limit_that_no_user_set_is_made_smaller_where_the_model_refuses_it(server):
+    """Anthropic requires one, and older models take half of what is usual; one that was set is refused in words."""
+    provider = get_provider("anthropic", environment(BY_NAME["anthropic"], server))
+    server.requests.clear()
+    assert ask(provider, "small").usage.notes[-1] == "The model takes no limit of 8,192 tokens, so 4,096 were allowed."
+    assert [body["max_tokens"] for _, body, _ in server.requests] == [8192, 4096]
+    assert "max_tokens: 8192" in str(
+        failure(lambda: ask(provider, "small", max_tokens=8192, asked=frozenset({"max_tokens"})))
+    )
+
+
 def test_only_the_given_environment_counts(vendor, server, monkeypatch):
     """The libraries read this process's variables too, which may be those of another kernel: keys, servers, headers."""
     server.requests.clear()
