@@ -40,8 +40,8 @@ def test_a_workflow_shows_its_verbs() -> None:
 def test_a_run_shows_its_verbs(bench: Workbench) -> None:
     """It shows its facts, its state, its verbs and its results."""
     assert shown(xt.Workflow("w").generate_copy("a", prompt="b").run()) == [
-        "another", "approve", "events", "frame", "gallery", "id", "inspect", "jobs", "logs", "name", "outputs", "overview",
-        "pause", "progress", "reject", "resume", "retry", "reviews", "save", "show", "state", "stop", "timeline",
+        "another", "approve", "cost", "events", "frame", "gallery", "id", "inspect", "jobs", "logs", "name", "outputs",
+        "overview", "pause", "progress", "reject", "resume", "retry", "reviews", "save", "show", "state", "stop", "timeline",
         "wait", "waiting_for", "watch",
     ]  # fmt: skip
 

@@ -75,6 +75,8 @@ def test_a_run_goes_from_submission_to_frame() -> None:
     assert list(frame["kit"]) == [headlines[1] for headlines in frame["headline"]]
     assert len(run.outputs("headline")) == 4
     assert len(run.jobs()) == 8
+    assert run.cost()[["jobs", "cost", "unpriced"]].to_numpy().tolist() == [[4, 0.0, 0]] * 2
+    assert list(xt.runs().loc[run.id, ["cost", "unpriced"]]) == [0.0, 0]
     assert list(run.events()["sequence"]) == list(range(1, len(run.events()) + 1))
 
 

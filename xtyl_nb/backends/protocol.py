@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xtyl_engine.queries.executions import Snapshot
     from xtyl_engine.queries.forecast import NodeForecast
     from xtyl_engine.queries.pages import Page
-    from xtyl_engine.queries.views import AttemptLog, Execution, Job, JobDetail, JobPage, Overview, Review
+    from xtyl_engine.queries.views import AttemptLog, Execution, Job, JobDetail, JobPage, NodeCost, Overview, Review
     from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.states import ExecutionState, JobState
     from xtyl_engine.values.artifacts import ArtifactStore
@@ -38,6 +38,8 @@ class Reads(Protocol):
     def rows(self, execution_id: str) -> list[tuple[Any, dict[str, Any]]]: ...
 
     def jobs(self, execution_id: str) -> list[Job]: ...
+
+    def costs(self, execution_id: str) -> list[NodeCost]: ...
 
     def node_jobs(self, execution_id: str, node: str) -> list[Job]: ...
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import pandas as pd
 
 from xtyl_engine.errors import FrameError, closest_name
+from xtyl_engine.providers.prices import dollars
 from xtyl_engine.states import FATAL, End, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact, with_references
 from xtyl_engine.values.plain import unspill
@@ -22,9 +23,10 @@ from xtyl_nb.frames.result_frame import ResultFrame, with_images
 if TYPE_CHECKING:
     from xtyl_engine.queries.executions import Snapshot
     from xtyl_engine.queries.forecast import NodeForecast
-    from xtyl_engine.queries.views import Execution, Job, Review
+    from xtyl_engine.queries.views import Execution, Job, NodeCost, Review
     from xtyl_nb.backends.protocol import Backend
 
+TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "image_tokens")
 JOB_STATUS = pd.CategoricalDtype([str(state) for state in JobState], ordered=True)
 ROW_STATUS = pd.CategoricalDtype(
     ["pending", "running", "waiting", "completed", "rejected", "stopped", "failed"], ordered=True
@@ -110,11 +112,40 @@ def jobs_frame(backend: Backend, id: str, plan: Plan) -> pd.DataFrame:
         "provider": _texts(job.provider for job in jobs),
         "model": _texts(job.model for job in jobs),
         "tokens": pd.array([job.tokens for job in jobs], dtype="Int64"),
+        **{name: pd.array([getattr(job, name) for job in jobs], dtype="Int64") for name in TOKENS},
         "cost": pd.array([job.cost for job in jobs], dtype="Float64"),
+        "price": _texts(job.price for job in jobs),
+        "unpriced": pd.array([job.unpriced for job in jobs], dtype="Int64"),
         "error_class": _texts(_open_error(job, job.error_class) for job in jobs),
         "error": _texts(_open_error(job, job.error) for job in jobs),
     }
     return ResultFrame(columns)
+
+
+TOTAL = "total"
+
+
+def cost_frame(backend: Backend, id: str, plan: Plan) -> pd.DataFrame:
+    """One row per node that asks a provider, and a total."""
+    found = [each for each in backend.queries.costs(id) if plan.nodes[each.node].kind.asks_provider or _has_used(each)]
+    names = ("jobs", "cached", *TOKENS, "spent", "saved", "unpriced")
+    rows = [{name: getattr(each, name) for name in names} for each in found]
+    told = {name: [row[name] for row in rows if row[name] is not None] for name in names}
+    # Of tokens, a sum of nothing is not known; of all else it is nothing.
+    rows.append({name: None if name in TOKENS and not told[name] else sum(told[name]) for name in names})
+    columns: dict[str, Any] = {name: pd.array([row[name] for row in rows], dtype="Int64") for name in names[:-3]}
+    # Where nothing is known of what was paid, its sum is not nothing.
+    costs = [None if row["unpriced"] and not row["spent"] else dollars(row["spent"]) for row in rows]
+    columns["cost"] = pd.array(costs, dtype="Float64")
+    columns["saved"] = pd.array([dollars(row["saved"]) for row in rows], dtype="Float64")
+    columns["unpriced"] = pd.array([row["unpriced"] for row in rows], dtype="Int64")
+    table = pd.DataFrame(columns)
+    table.index = pd.Index([*(each.node for each in found), TOTAL], name="node", dtype="str")
+    return ResultFrame(table)
+
+
+def _has_used(cost: NodeCost) -> bool:
+    return bool(cost.unpriced or cost.spent or cost.saved) or any(getattr(cost, name) is not None for name in TOKENS)
 
 
 def events_frame(backend: Backend, id: str) -> pd.DataFrame:
@@ -199,6 +230,8 @@ def runs_frame(listed: Iterable[ListedRun]) -> pd.DataFrame:
         "jobs": pd.array([each.total for each in found], dtype="Int64"),
         "done": pd.array([each.done for each in standings], dtype="Int64"),
         "failed": pd.array([each.failed for each in found], dtype="Int64"),
+        "cost": pd.array([_known_cost(each) for each in found], dtype="Float64"),
+        "unpriced": pd.array([each.unpriced for each in found], dtype="Int64"),
         "waiting_for": _texts(each.waiting_for for each in standings),
         "created": created,
         "finished": finished,
@@ -206,6 +239,10 @@ def runs_frame(listed: Iterable[ListedRun]) -> pd.DataFrame:
     table = pd.DataFrame(columns)
     table.index = pd.Index([each.id for each in found], name="run", dtype="str")
     return ResultFrame(table)
+
+
+def _known_cost(execution: Execution) -> float | None:
+    return None if execution.unpriced and not execution.spent else dollars(execution.spent)
 
 
 def _inputs_again(snapshot: Snapshot) -> pd.DataFrame:

@@ -67,7 +67,9 @@ def jobs(self: Run) -> pd.DataFrame:
     Returns:
         A DataFrame with `node`, `row` (the label in the frame's index), `item`, `type`,
         `status`, `attempts`, `started` and `finished` (UTC), `duration`, `cached`, `provider`,
-        `model`, `tokens`, `cost` (US dollars), `error_class` and `error`.
+        `model`, `tokens` (of the result), `input_tokens`, `cached_tokens`, `output_tokens`,
+        `image_tokens` and `cost` (US dollars; of all its attempts), `price` (where it comes
+        from), `unpriced` (attempts that cost an unknown amount), `error_class` and `error`.
 
     Example:
         >>> run.jobs()[["node", "row", "item", "status"]].head(2)
@@ -78,6 +80,31 @@ def jobs(self: Run) -> pd.DataFrame:
     from xtyl_nb.frames.results import jobs_frame
 
     return jobs_frame(self._backend, self.id, self._plan)
+
+
+def cost(self: Run) -> pd.DataFrame:
+    """Return what the run used and cost so far: one row per node that asks a provider, and all.
+
+    What was paid twice counts twice: attempts that failed after they were billed, late results,
+    jobs that were retried. Sums are exact, in whole 1e-9 dollars.
+
+    Returns:
+        A DataFrame by `node`: `jobs`, of these `cached`, `input_tokens`, of these
+        `cached_tokens`, `output_tokens`, `image_tokens`, `cost` (US dollars; NA where nothing
+        is known), `saved` (what the cached results had cost) and `unpriced`: how many attempts
+        cost an unknown amount, which `cost` leaves out.
+
+    Example:
+        >>> run.cost()[["jobs", "cost", "unpriced"]]
+                  jobs  cost  unpriced
+        node
+        headline     6   0.0         0
+        poster       2   0.0         0
+        total        8   0.0         0
+    """
+    from xtyl_nb.frames.results import cost_frame
+
+    return cost_frame(self._backend, self.id, self._plan)
 
 
 def inspect(self: Run, node: str, *, row: Any = None, item: str | int | None = None) -> JobDetail:
@@ -91,8 +118,9 @@ def inspect(self: Run, node: str, *, row: Any = None, item: str | int | None = N
 
     Returns:
         Its `asked` (the parameters with all Jinja rendered), `attempts` (each with what it
-        `printed`), `text`, `images` (paths), `error`, `traceback`, `tokens`, `cost` (US
-        dollars), `started` and `finished` (seconds since 1970, UTC), `decision` and more.
+        `printed`, its `request_id` at the provider, its `notes`, its tokens and `cost`),
+        `text`, `images` (paths), `error`, `traceback`, `tokens`, `cost` (US dollars), `started`
+        and `finished` (seconds since 1970, UTC), `decision` and more.
 
     Raises:
         FrameError: No row has this label, or several have it.

@@ -54,6 +54,7 @@ class Run:
     frame = results.frame
     outputs = results.outputs
     jobs = results.jobs
+    cost = results.cost
     inspect = results.inspect
     events = results.events
     logs = results.logs

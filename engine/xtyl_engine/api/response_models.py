@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from xtyl_engine.events import Event
 from xtyl_engine.queries.executions import JobGroup
 from xtyl_engine.queries.forecast import NodeForecast
-from xtyl_engine.queries.views import AttemptLog, Execution, Job, Review
+from xtyl_engine.queries.views import AttemptLog, Execution, Job, NodeCost, Review
 from xtyl_engine.scheduler.templates import Template
 
 
@@ -60,6 +60,10 @@ class Rows(Paged):
 
 class AttemptLogs(Paged):
     logs: list[AttemptLog]
+
+
+class Costs(BaseModel):
+    costs: list[NodeCost]
 
 
 class Events(Paged):

@@ -52,6 +52,7 @@ class ScopedExecution:
         self.plan = partial(engine.queries.plan, id)
         self.job = partial(engine.job_details.job, id)
         self.job_page = partial(engine.job_details.page, id)
+        self.costs = partial(engine.queries.costs, id)
         self.states = partial(engine.queries.job_groups, id)
         self.rows = partial(listing.rows, id)
         self.longest_row = partial(listing.longest_row, id)

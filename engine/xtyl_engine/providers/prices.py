@@ -22,6 +22,11 @@ def nano_dollars(dollars: float) -> int:
     return rounded(top, bottom)
 
 
+def dollars(nano: int | None) -> float | None:
+    """Whole 1e-9 dollars as dollars: the nearest float, which is the same whole number again up to a million dollars."""
+    return None if nano is None else nano / NANO
+
+
 class Prices:
     """The prices of one provider, as an environment names them. The file of prices is read when this is made, before anything is
     paid: raises PricesInvalid."""

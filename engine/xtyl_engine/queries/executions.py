@@ -10,14 +10,25 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import case, func, literal_column, select
+from sqlalchemy import BigInteger, case, cast, func, literal_column, null, select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database, Now, Transaction
-from xtyl_engine.database.tables import attempt_answers, attempt_logs, attempts, events, executions, jobs, rows
+from xtyl_engine.database.tables import (
+    TOKENS,
+    attempt_answers,
+    attempt_logs,
+    attempts,
+    events,
+    executions,
+    jobs,
+    nodes,
+    rows,
+)
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
-from xtyl_engine.queries.views import Execution, Job, Progress
+from xtyl_engine.providers.prices import dollars
+from xtyl_engine.queries.views import Execution, Job, NodeCost, Progress
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.workflow.plan import Plan
@@ -26,6 +37,8 @@ _E = executions.c
 EXECUTION = select(
     _E.id, _E.name, _E.template_id, _E.state, _E.epoch, _E.shape, _E.rows, _E.total, _E.done, _E.failed, _E.sequence,
     _E.error, _E.created, _E.started, _E.finished, _E.project,
+    *(select(cast(func.sum(nodes.c[name]), BigInteger)).where(nodes.c.execution_id == _E.id).scalar_subquery()
+      for name in ("spent", "unpriced")),
 )  # fmt: skip
 _ONE = EXECUTION.where(_E.id == sql.B("execution_id"))
 _IN_STATE = _E.state == sql.B("state")
@@ -55,9 +68,11 @@ EVENTS = (
 _J = jobs.c
 JOB_COLUMNS = (
     _J.id, _J.node, _J.item, _J.state, _J.attempt, _J.because, _J.started, _J.finished, _J.cached, _J.provider,
-    _J.model, _J.tokens, _J.cost, _J.error_class, _J.error, _J.traceback, _J.output,
+    _J.model, _J.tokens, sql.SPENT, _J.error_class, _J.error, _J.traceback, _J.output,
+    _J.input_tokens, _J.cached_tokens, _J.output_tokens, _J.image_tokens, _J.price, sql.UNPRICED, _J.saved,
 )  # fmt: skip
-_JOBS = select(*JOB_COLUMNS[:-1]).where(sql.OF_EXECUTION).order_by(_J.id)
+JOB_COLUMNS_WITHOUT_OUTPUT = tuple(null() if column is _J.output else column for column in JOB_COLUMNS)
+_JOBS = select(*JOB_COLUMNS_WITHOUT_OUTPUT).where(sql.OF_EXECUTION).order_by(_J.id)
 _NODE_JOBS = select(*JOB_COLUMNS).where(sql.OF_NODE).order_by(_J.id)
 _NODE_STATES = select(_J.item, _J.state).where(sql.OF_NODE).order_by(_J.id)
 # Only of jobs that failed: a job that completed after a retry still holds the error of an earlier attempt.
@@ -75,6 +90,21 @@ ATTEMPTS = (
     select(_A.number, _A.because, _A.started, _A.finished, _A.outcome, _A.error)
     .where(_A.job_id == sql.B("job_id"))
     .order_by(_A.number)
+)
+USED = ("request_id", "notes", *TOKENS, "cost", "cost_kind", "price")
+USAGES = select(_A.number, *(_A[name] for name in USED)).where(_A.job_id == sql.B("job_id"))
+_COSTS = (
+    select(
+        _J.node,
+        func.count(),
+        func.sum(_J.cached),
+        *(func.sum(_J[name]) for name in TOKENS),
+        func.sum(func.coalesce(sql.SPENT, 0)),
+        func.sum(func.coalesce(_J.saved, 0)),
+        func.sum(sql.UNPRICED),
+    )
+    .where(sql.OF_EXECUTION)
+    .group_by(_J.node)
 )
 _W = attempt_answers.c
 ANSWERS = select(_W.number, _W.answer).where(_W.job_id == sql.B("job_id"))
@@ -122,6 +152,7 @@ class Snapshot:
 # In the order of EXECUTION, of JOB_COLUMNS and of _RESULTS.
 _EXECUTION_FIELDS = tuple(each.name for each in fields(Execution))
 _JOB_FIELDS = tuple(each.name for each in fields(Job))
+_COST_FIELDS = tuple(each.name for each in fields(NodeCost))
 _RESULT_FIELDS = tuple(each.name for each in fields(Result))
 
 
@@ -185,7 +216,7 @@ class Queries:
     def jobs(self, execution_id: str) -> list[Job]:
         """Every job, without outputs."""
         with self.database.read() as transaction:
-            return [read_job((*row, None)) for row in transaction.rows(_JOBS, {"execution_id": execution_id})]
+            return [read_job(row) for row in transaction.rows(_JOBS, {"execution_id": execution_id})]
 
     def node_jobs(self, execution_id: str, node: str) -> list[Job]:
         """Every job of one node, with its output."""
@@ -216,6 +247,16 @@ class Queries:
             JobGroup(node=node, state=JobState(state), because=because, error=error, items=items)
             for node, state, because, error, items in found
         ]
+
+    def costs(self, execution_id: str) -> list[NodeCost]:
+        """What the jobs of each node used and cost so far, in the order of the plan. Raises RunNotFound."""
+        places = {node: place for place, node in enumerate(self.plan(execution_id).nodes)}
+        with self.database.read() as transaction:
+            found = transaction.rows(_COSTS, {"execution_id": execution_id})
+        # PostgreSQL's sums are decimals.
+        whole = [(node, *(None if sum is None else int(sum) for sum in sums)) for node, *sums in found]
+        costs = [NodeCost(**dict(zip(_COST_FIELDS, row, strict=True))) for row in whole]
+        return sorted(costs, key=lambda cost: places[cost.node])
 
     def attempts(self, job_id: int) -> list[tuple[Any, ...]]:
         """Number, reason, started, finished, outcome and error of each attempt at a job."""
@@ -304,4 +345,5 @@ def read_event(execution_id: str, row: tuple[Any, ...]) -> Event:
 def read_job(row: tuple[Any, ...]) -> Job:
     """The Job in a row of `JOB_COLUMNS`."""
     values = dict(zip(_JOB_FIELDS, row, strict=True))
-    return Job(**(values | {"state": JobState(values["state"]), "cached": bool(values["cached"])}))
+    money = {name: dollars(values[name]) for name in ("cost", "saved")}
+    return Job(**(values | money | {"state": JobState(values["state"]), "cached": bool(values["cached"])}))

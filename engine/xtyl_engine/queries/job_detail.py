@@ -5,7 +5,7 @@ job panel; the numbers that a display refreshes all the time come from `overview
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import RunNotFound, WorkflowException, closest_name
 from xtyl_engine.nodes.review import text_of
+from xtyl_engine.providers.prices import dollars
 from xtyl_engine.providers.schemas.fields import fields_of
-from xtyl_engine.queries.executions import ANSWERS, ATTEMPTS, JOB_COLUMNS, PRINTS, Queries, read_job
+from xtyl_engine.queries.executions import ANSWERS, ATTEMPTS, JOB_COLUMNS, PRINTS, USAGES, USED, Queries, read_job
 from xtyl_engine.queries.files import INNER
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
 from xtyl_engine.queries.overview import CUT, label_of
@@ -81,8 +82,9 @@ class JobDetails:
             at = {"job_id": job.id}
             prints = {number: rest for number, *rest in transaction.rows(PRINTS, at)}
             answers = dict(transaction.rows(ANSWERS, at))
+            used = {number: rest for number, *rest in transaction.rows(USAGES, at)}
             attempts = tuple(
-                replace(Attempt(*each, *prints.get(each[0], ())), answer=answers.get(each[0]))
+                replace(Attempt(*each, *prints.get(each[0], ())), answer=answers.get(each[0]), **_used(used[each[0]]))
                 for each in transaction.rows(ATTEMPTS, at)
             )
         return replace(detail, attempts=attempts, decision=decision)
@@ -146,6 +148,12 @@ class JobDetails:
             return [str(self._store.path(value))] if str(value.get("media_type", "")).startswith("image/") else []
         parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
         return [path for part in parts for path in self._images(part)]
+
+
+def _used(values: Sequence[Any]) -> dict[str, Any]:
+    """What an attempt used, as the fields of `Attempt` have it."""
+    found = dict(zip(USED, values, strict=True))
+    return found | {"notes": tuple(json.loads(found["notes"] or "[]")), "cost": dollars(found["cost"])}
 
 
 def _decision(found: tuple[Any, ...] | None, store: ArtifactStore) -> Decision | None:

@@ -14,7 +14,7 @@ from sqlalchemy import and_, case, func, select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Now, Transaction
-from xtyl_engine.database.node_counts import NodeCounts, database_time, kept_counts, scanned_counts
+from xtyl_engine.database.node_counts import PAID, NodeCounts, database_time, kept_counts, scanned_counts
 from xtyl_engine.database.tables import attempt_logs, jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.review import option_text
@@ -161,6 +161,7 @@ class Overviews:
             busy_since=busy.since,
             busy_until=busy.until,
             branches=found.taken,
+            **{name: getattr(found, name) for name in PAID},
             **facts,
         )
         if not node.is_over:

@@ -9,14 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Text, and_, func, null, or_, select, tuple_
+from sqlalchemy import Text, and_, func, or_, select, tuple_
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import attempt_logs, attempts, executions, jobs, rows, versions
 from xtyl_engine.events import Event
 from xtyl_engine.queries.cursors import LARGEST, closed, number, opened
-from xtyl_engine.queries.executions import EVENTS, EXECUTION, JOB_COLUMNS, read_event, read_execution, read_job
+from xtyl_engine.queries.executions import (
+    EVENTS,
+    EXECUTION,
+    JOB_COLUMNS,
+    JOB_COLUMNS_WITHOUT_OUTPUT,
+    read_event,
+    read_execution,
+    read_job,
+)
 from xtyl_engine.queries.overview import label_of
 from xtyl_engine.queries.views import AttemptLog, Execution, Job
 from xtyl_engine.scheduler.submit import Row
@@ -45,7 +53,7 @@ _EXECUTIONS = {
 }
 # By node and item, because that order has an index: a run may have a million jobs.
 _JOBS = {
-    (by_node, by_state, outputs): select(*JOB_COLUMNS[:-1], _J.output if outputs else null())
+    (by_node, by_state, outputs): select(*(JOB_COLUMNS if outputs else JOB_COLUMNS_WITHOUT_OUTPUT))
     .where(
         sql.OF_EXECUTION,
         tuple_(_J.node, _J.item)

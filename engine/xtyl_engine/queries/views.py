@@ -39,14 +39,15 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOverview:
-    """One node's jobs in numbers. Times are seconds since the epoch; `images` are paths, newest first; `branches` is how often a
-    conditional took each branch. `busy_seconds` are those in which at least one job ran, before `busy_since`, the time since when
-    at least one runs; None where none does, or no worker lives. They go on until `busy_until` only: by then a living worker has
-    beaten again. `printed` is the last line that a running job printed, at `printed_at`; `progress_done` of `progress_of` are the
-    sums over the running jobs that say how far they are. `cut` is how many texts a limit on tokens cut: of the latest ones, and
-    of all once the node is over. Clients of the release before read `worked`, which sums the seconds that
-    jobs ran or waited for a person up to a moment, `at_work`, how many do so now, and `starts`, which has that moment once for
-    each."""
+    """One node's jobs in numbers. Times are seconds since the epoch; `images` are paths, newest first; `branches` is how
+    often a conditional took each branch. `busy_seconds` are those in which at least one job ran, before `busy_since`, the
+    time since when at least one runs; None where none does, or no worker lives. They go on until `busy_until` only: by then a
+    living worker has beaten again. `printed` is the last line that a running job printed, at `printed_at`; `progress_done` of
+    `progress_of` are the sums over the running jobs that say how far they are. `spent` is what is known of the cost of its
+    jobs and `saved` what those `from_cache` had cost, in whole 1e-9 dollars; `unpriced` attempts cost an unknown amount; None
+    where an earlier release began to count. `cut` is how many texts a limit on tokens cut: of the latest ones, and of all
+    once the node is over. Clients of the release before read `worked`, which sums the seconds that jobs ran or waited for a
+    person up to a moment, `at_work`, how many do so now, and `starts`, which has that moment once for each."""
 
     counts: Mapping[JobState, int] = field(default_factory=dict)
     started: float | None = None
@@ -61,6 +62,10 @@ class NodeOverview:
     printed_at: float | None = None
     progress_done: float | None = None
     progress_of: float | None = None
+    spent: int | None = None
+    unpriced: int | None = None
+    from_cache: int | None = None
+    saved: int | None = None
     text: str | None = None
     images: tuple[str, ...] = ()
     error: str | None = None
@@ -132,6 +137,11 @@ class Overview:
     nodes: Mapping[str, NodeOverview] = field(default_factory=dict)
     reviews: tuple[Review, ...] = ()
 
+    def paid(self, name: str) -> int | None:
+        """The sum of `spent`, `unpriced`, `from_cache` or `saved` over its nodes; None where that of a node is not known."""
+        amounts = [getattr(node, name) for node in self.nodes.values()]
+        return None if None in amounts else sum(amounts)
+
     @property
     def progress(self) -> float:
         """Percent of jobs that are done, 0-100."""
@@ -141,7 +151,9 @@ class Overview:
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One start of a job: why, when, and how it ended; what it printed, and how far it said it was, `done` of `of`. Times are
-    seconds since the epoch. `answer` is what its provider wrote where that did not fit."""
+    seconds since the epoch. What its request used and cost is None where that was not told; `notes` are facts about the request,
+    `cost_kind` is `known`, `assumed`, `unknown`, or `none` for a result from the cache, and `price` the source of the price and
+    the day as of which it is. `answer` is what its provider wrote where that did not fit."""
 
     number: int
     because: str
@@ -153,6 +165,15 @@ class Attempt:
     done: float | None = None
     of: float | None = None
     answer: str | None = None
+    request_id: str | None = None
+    notes: tuple[str, ...] = ()
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    image_tokens: int | None = None
+    cost: float | None = None
+    cost_kind: str | None = None
+    price: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +223,13 @@ class JobDetail:
     model: str | None = None
     tokens: int | None = None
     cost: float | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    image_tokens: int | None = None
+    price: str | None = None
+    unpriced: int = 0
+    saved: float | None = None
     error: str | None = None
     error_class: str | None = None
     traceback: str | None = None
@@ -224,7 +252,8 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One execution's own row. Times are seconds since the epoch, UTC."""
+    """One execution's own row. Times are seconds since the epoch, UTC. `spent` is what is known of its cost, in whole 1e-9
+    dollars, and `unpriced` how many attempts cost an unknown amount besides; None where an earlier release began to count."""
 
     id: str
     name: str
@@ -242,11 +271,15 @@ class Execution:
     started: float | None
     finished: float | None
     project: str = DEFAULT_PROJECT
+    spent: int | None = None
+    unpriced: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One job. `output` is JSON text, None unless outputs were asked for."""
+    """One job. `output` is JSON text, None unless outputs were asked for. `tokens` are those of its result; the other counts and
+    `cost`, in US dollars, are sums over its attempts, without the `unpriced` ones that cost an unknown amount. `saved` is what a
+    result from the cache had cost."""
 
     id: int
     node: str
@@ -265,6 +298,31 @@ class Job:
     error: str | None
     traceback: str | None
     output: str | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    image_tokens: int | None = None
+    price: str | None = None
+    unpriced: int = 0
+    saved: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCost:
+    """What a node's jobs used and cost so far, all their attempts together; money is in whole 1e-9 dollars. `cached` of its
+    `jobs` took their results from the cache, which had cost `saved`. `spent` is the sum of what is known: `unpriced` attempts
+    cost an unknown amount besides. Counts of tokens are None where none was told."""
+
+    node: str
+    jobs: int
+    cached: int
+    input_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    image_tokens: int | None
+    spent: int
+    saved: int
+    unpriced: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

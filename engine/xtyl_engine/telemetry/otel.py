@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Outcome, Retrying
+from xtyl_engine.scheduler.outcomes import Claim, Failed, Outcome, Retrying
 from xtyl_engine.settings import SettingsError
 from xtyl_engine.telemetry.samples import outcome_name
 
@@ -109,7 +109,6 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
     facts: dict[str, Any] = {"outcome": outcome_name(outcome)}
     if isinstance(outcome, Failed | Retrying):
         facts["error_class"] = str(outcome.failure.error_class)
-    if isinstance(outcome, Completed) and outcome.usage is not None:
-        used = outcome.usage
+    if (used := outcome.usage) is not None:
         facts |= {"provider": used.provider, "model": used.model, "tokens": used.tokens, "cost": used.cost}
     return {f"xtyl.{name}": value for name, value in facts.items() if value is not None}

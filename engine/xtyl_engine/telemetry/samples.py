@@ -7,8 +7,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
+from xtyl_engine.providers.base import Usage
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Outcome, Retrying
 from xtyl_engine.telemetry.log_lines import harmless
 
@@ -73,16 +74,30 @@ def samples_of(outcome: Outcome, type: str, seconds: float) -> list[Sample]:
         found.append(("xtyl_job_retries", (type,), 1))
     if isinstance(outcome, Completed) and not outcome.cached:
         found.append(("xtyl_job_seconds", (type,), seconds))
-        if outcome.usage is not None and outcome.usage.provider:
-            labels = str(outcome.usage.provider), str(outcome.usage.model or "")
-            found.append(("xtyl_tokens", labels, _amount(outcome.usage.tokens)))
-            found.append(("xtyl_cost_dollars", labels, _amount(outcome.usage.cost)))
+    if outcome.usage is not None and outcome.usage.provider and not (isinstance(outcome, Completed) and outcome.cached):
+        found += _used(outcome.usage)
     return found
+
+
+def _used(usage: Usage) -> list[Sample]:
+    """What an attempt used, also one that failed after it was billed. A cost is 0 or more, or it is counted as unknown."""
+    labels = str(usage.provider), str(usage.model or "")
+    kinds = {name: getattr(usage, f"{name}_tokens", None) for name in ("input", "cached", "output", "image")}
+    found: list[Sample] = [
+        ("xtyl_tokens_by_kind", (*labels, kind), _amount(told)) for kind, told in kinds.items() if told
+    ]
+    found.append(("xtyl_tokens", labels, _amount(usage.tokens)))
+    found.append(("xtyl_cost_dollars", labels, _amount(usage.cost)))
+    return found if _is_amount(usage.cost) else [*found, ("xtyl_unpriced", labels, 1)]
 
 
 def _amount(told: object) -> float:
     """The amount that a provider reports, 0 if it is not one: a third party's provider must not cost a job its result."""
-    return told if isinstance(told, int | float) and 0 <= told < math.inf else 0
+    return told if _is_amount(told) else 0
+
+
+def _is_amount(told: object) -> TypeGuard[float]:
+    return isinstance(told, int | float) and 0 <= told < math.inf
 
 
 def outcome_name(outcome: Outcome) -> str:

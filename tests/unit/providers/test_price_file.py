@@ -181,3 +181,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert "No such file" in said["none.toml"]
     assert "cannot be read" in said[tmp_path.name]
     assert "at most 1,000,000" in said["large.toml"]
+
+
+def test_the_file_in_the_documents_can_be_used() -> None:
+    """It is one that a person may copy; its prices are those that it says."""
+    document = (Path(__file__).parents[3] / "docs" / "costs.md").read_text(encoding="utf-8")
+    text = document.partition("```toml\n")[2].partition("```")[0]
+    contract, local, drawn = parse(Path("p.toml"), text.encode(), DAY).prices
+    assert contract.cost(tokens(input=1, cached=1, output=1, image_tokens=1), 0) == 1_000 + 100 + 8_000 + 30_000
+    assert local.cost(tokens(input=5, output=5), 0) == 0
+    assert drawn.cost(tokens(), 1) == 41_000_000

@@ -11,7 +11,7 @@ from servers import wait_until
 from xtyl_engine.errors import ErrorClass
 from xtyl_engine.nodes.base import Usage
 from xtyl_engine.providers.offline.provider import OfflineProvider
-from xtyl_engine.scheduler.outcomes import Claim, Completed, Failure, Retrying
+from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Retrying
 from xtyl_engine.settings import SettingsError
 from xtyl_engine.telemetry.prometheus import MAX_LABEL, MOST_SERIES, WORKER, ApiMetrics, Figures
 from xtyl_engine.telemetry.samples import Meter, samples_of
@@ -50,15 +50,30 @@ def test_what_is_no_amount_counts_as_none(told):
     usage = Usage(provider="p", model="m", tokens=told, cost=told)
     samples = samples_of(Completed(claim=CLAIM, output="{}", usage=usage), "call", 0.5)
     Figures(WORKER).take(samples)
-    assert [value for _, labels, value in samples if labels == ("p", "m")] == [0, 0]
+    told = [(name, value) for name, labels, value in samples if labels == ("p", "m")]
+    assert told == [("xtyl_tokens", 0), ("xtyl_cost_dollars", 0), ("xtyl_unpriced", 1)]
+
+
+def test_each_kind_of_token_is_counted_also_of_an_attempt_that_failed():
+    """What was billed was used, whatever became of it; a kind that was not told is not counted."""
+    failure = Failure(error_class=ErrorClass.PERMANENT, message="m")
+    usage = Usage(provider="p", model="m", tokens=8, input_tokens=5, cached_tokens=2, output_tokens=3, cost=0.5)
+    assert samples_of(Failed(claim=CLAIM, failure=failure, usage=usage), "call", 0.5)[2:] == [
+        ("xtyl_tokens_by_kind", ("p", "m", "input"), 5),
+        ("xtyl_tokens_by_kind", ("p", "m", "cached"), 2),
+        ("xtyl_tokens_by_kind", ("p", "m", "output"), 3),
+        ("xtyl_tokens", ("p", "m"), 8),
+        ("xtyl_cost_dollars", ("p", "m"), 0.5),
+    ]
 
 
 def test_every_sample_has_its_metric():
     """Every sample that a worker's parts can send is in the table, with as many labels."""
     figures, meter = Figures(WORKER), Meter()
     meter.tell = figures.take
-    usage = Usage(provider="p", model="m", tokens=5, cost=1.5)
+    usage = Usage(provider="p", model="m", tokens=5, cost=1.5, input_tokens=5)
     meter.ended(Completed(claim=CLAIM, output="{}", usage=usage), "call", 0.5)
+    meter.ended(Completed(claim=CLAIM, output="{}", usage=Usage(provider="p", model="new")), "call", 0.5)
     meter.ended(
         Retrying(claim=CLAIM, failure=Failure(error_class=ErrorClass.TRANSIENT, message="m"), delay_seconds=1),
         "call",

@@ -10,7 +10,7 @@ from typing import Any
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event
 from xtyl_engine.queries.executions import JobGroup, Result, Snapshot, has_text
-from xtyl_engine.queries.views import Execution, Job, shared
+from xtyl_engine.queries.views import Execution, Job, NodeCost, shared
 from xtyl_engine.queries.wire import from_json
 from xtyl_engine.scheduler.submit import Row
 from xtyl_engine.states import ExecutionState, JobState
@@ -65,6 +65,13 @@ class RemoteQueries:
     def jobs(self, execution_id: str) -> list[Job]:
         """Every job, outputs left out."""
         return self._jobs(execution_id, PAGE)
+
+    def costs(self, execution_id: str) -> list[NodeCost]:
+        """What the jobs of each node used and cost so far."""
+        found = self._calls.get(*at(execution_id), "costs")
+        if not isinstance(found, dict) or not isinstance(found.get("costs"), list):
+            raise self._calls.odd("no costs")
+        return [from_json(NodeCost, each) for each in found["costs"]]
 
     def node_jobs(self, execution_id: str, node: str) -> list[Job]:
         """Every job of one node, with its output."""

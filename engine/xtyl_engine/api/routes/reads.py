@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 
 from xtyl_engine.api.auth import Reader, State
 from xtyl_engine.api.parameters import After, Id, Item, Limit, Node, OfItem, OfNode, OfState, answers
-from xtyl_engine.api.response_models import AttemptLogs, Events, Jobs, Rows, States
+from xtyl_engine.api.response_models import AttemptLogs, Costs, Events, Jobs, Rows, States
 from xtyl_engine.api.thread_pools import LARGE_BYTES, respond, respond_page
 from xtyl_engine.queries.job_detail import MAX_PAGE
 from xtyl_engine.queries.views import JobDetail, JobPage, Overview
@@ -105,6 +105,12 @@ async def node_jobs(
     """Some jobs of a node with their details; failed ones come first, then those that wait for a person."""
     asked = {"scope": caller.scope, "id": id, "node": node, "start": start, "count": count, "images": images}
     return await app.bounded.ask(caller.token.name, "node_jobs", b"", **asked)
+
+
+@router.get("/costs", responses=answers(Costs))
+async def costs(id: Id, caller: Reader, app: State) -> Response:
+    """What the jobs of each node used and cost so far, in whole 1e-9 US dollars."""
+    return await app.pools.look(lambda: {"costs": to_json(app.service.reader.of(caller.scope, id).costs())})
 
 
 @router.get("/logs", responses=answers(AttemptLogs))
