@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 VENDORS = ("anthropic", "gemini", "mistral")
+SCHEMAS = ("output_config", "responseJsonSchema", "response_format")
 # Per model: a status, and the words that each vendor finds for it.
 ERRORS: dict[str, tuple[int, dict[str, Any], dict[str, str]]] = {
     "bad-key": (
@@ -173,6 +174,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(400, json.dumps({"type": "error", "error": said}))
         elif model == "plain" and (seed := next((name for name in ("random_seed", "seed") if name in str(body)), None)):
             self._answer(400, json.dumps({"error": {"code": 400, "message": f"{seed} is not supported"}}))
+        elif model == "schemaless" and (named := next((name for name in SCHEMAS if name in str(body)), None)):
+            self._answer(
+                400, json.dumps({"error": {"code": 400, "message": f"{named} is not supported by this model"}})
+            )
         elif model in ERRORS:
             status, words, headers = ERRORS[model]
             said = words.get(VENDORS[place], {"message": "oops"})

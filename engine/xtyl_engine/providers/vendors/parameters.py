@@ -6,9 +6,12 @@ from collections.abc import Collection
 from typing import Any
 
 from xtyl_engine.providers.base import TextRequest
+from xtyl_engine.providers.schemas.words import response_format, told_in_words
 from xtyl_engine.providers.vendors.table import Vendor
 
-LIMIT = "max_tokens"
+LIMIT, SCHEMA = "max_tokens", "response_format"
+# As vendors call it where they refuse one.
+_SCHEMAS = ("response_format", "output_config", "output_format", "json_schema", "response_schema", "jsonschema")
 # What every model of a vendor that requires a limit takes.
 SMALL_LIMIT = 4096
 
@@ -29,6 +32,11 @@ def parameters(
         else:
             sent[vendor.seed] = request.seed % 2**31
             unasked += [] if "seed" in request.asked else [vendor.seed]
+    if request.schema is not None and SCHEMA in refused:
+        notes.append("The model takes no schema here. The schema stands in the prompt instead.")
+    elif request.schema is not None:
+        sent[SCHEMA] = response_format(request.schema)
+        unasked.append(SCHEMA)
     if request.max_tokens is not None:
         sent[LIMIT] = request.max_tokens
     elif vendor.limit is not None and LIMIT in refused:
@@ -38,3 +46,20 @@ def parameters(
         sent[LIMIT] = vendor.limit
         unasked.append(LIMIT)
     return sent, tuple(unasked), tuple(notes)
+
+
+def prompt_of(request: TextRequest, refused: Collection[str]) -> str:
+    """The prompt, with the schema in words for a model that takes none."""
+    return (
+        told_in_words(request.prompt, request.schema)
+        if request.schema is not None and SCHEMA in refused
+        else request.prompt
+    )
+
+
+def refused_in(words: str, unasked: Collection[str]) -> str | None:
+    """Which of these parameters a refusal is about, by its words."""
+    said = words.lower()
+    return next(
+        (name for name in unasked if any(each in said for each in (_SCHEMAS if name == SCHEMA else (name,)))), None
+    )

@@ -15,7 +15,7 @@ from xtyl_engine.providers.vendors.address import place_of, root_of
 from xtyl_engine.providers.vendors.answers import read_image, read_text, request_id
 from xtyl_engine.providers.vendors.calls import Exchange
 from xtyl_engine.providers.vendors.library import lane_to
-from xtyl_engine.providers.vendors.parameters import parameters
+from xtyl_engine.providers.vendors.parameters import parameters, prompt_of, refused_in
 from xtyl_engine.providers.vendors.refusals import failure, read_json
 from xtyl_engine.providers.vendors.table import Vendor
 
@@ -27,6 +27,8 @@ _RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:
 class VendorProvider:
     """One vendor, asked with the key and at the address of its variables."""
 
+    takes_schemas = True
+
     def __init__(self, vendor: Vendor, environment: Mapping[str, str]):
         self.name = vendor.name
         self._vendor, self._environment = vendor, environment
@@ -37,17 +39,18 @@ class VendorProvider:
     def write(self, request: TextRequest) -> TextResult:
         """One answer to one prompt. What the model refuses and the user did not ask for is left out, now and from then on."""
         vendor, model = self._vendor, self._model(request.model, self._vendor.text_model)
-        messages = [{"role": "system", "content": request.system}] if request.system else []
-        messages.append({"role": "user", "content": request.prompt})
         place = (*self._place()[::2], model)
         while True:
-            sent, unasked, notes = parameters(vendor, request, _refused.get(place, frozenset()))
+            refused = _refused.get(place, frozenset())
+            sent, unasked, notes = parameters(vendor, request, refused)
+            messages = [{"role": "system", "content": request.system}] if request.system else []
+            messages.append({"role": "user", "content": prompt_of(request, refused)})
             try:
                 answer, exchange = self._ask(request, model=model, messages=messages, **sent)
             except PermanentError as error:
-                if (name := next((name for name in unasked if name in error.message), None)) is None:
+                if (name := refused_in(error.message, unasked)) is None:
                     raise
-                _refused[place] = _refused.get(place, frozenset()) | {name}
+                _refused[place] = refused | {name}
             else:
                 return read_text(vendor, model, answer, exchange, notes)
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from vendor_server import vendor_server
+from vendor_server import SCHEMAS, vendor_server
 from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError
 from xtyl_engine.providers.base import ImageRequest, TextRequest
 from xtyl_engine.providers.registry import get_provider
@@ -105,6 +105,21 @@ def test_a_limit_that_no_user_set_is_made_smaller_where_the_model_refuses_it(ser
     assert "max_tokens: 8192" in str(
         failure(lambda: ask(provider, "small", max_tokens=8192, asked=frozenset({"max_tokens"})))
     )
+
+
+SCHEMA = {"type": "object", "properties": {"headline": {"type": "string"}}, "required": ["headline"]}
+
+
+def test_a_schema_goes_as_the_vendor_takes_it(provider, server):
+    """Each has a parameter of its own for it; a model that takes none gets it in words, told each time and tried once."""
+    ask(provider, schema=SCHEMA)
+    ((_, body, _),) = server.requests
+    assert "headline" in str(body)
+    assert any(name in str(body) for name in SCHEMAS)
+    server.requests.clear()
+    asked = [ask(provider, "schemaless", schema=SCHEMA, is_seeded=False) for _ in range(2)]
+    assert ["stands in the prompt" in each.usage.notes[0] for each in asked] == [True, True]
+    assert ["Answer with one JSON object" in str(body) for _, body, _ in server.requests] == [False, True, True]
 
 
 def test_only_the_given_environment_counts(vendor, server, monkeypatch):
