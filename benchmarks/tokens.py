@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import httpx
 from PIL import Image
 
+from bench import work_off
 from servers import valkey_server, wait_until
+from xtyl_engine.api.service import Service
 from xtyl_engine.api.tokens import Role, TokenFile
-from xtyl_engine.settings import load_settings, prepare_home
+from xtyl_engine.settings import Settings, load_settings, prepare_home
 
 TICKS = os.sysconf("SC_CLK_TCK")
 MEGABYTE = 1024 * 1024
@@ -39,12 +41,21 @@ FORECAST = "/api/workflows/forecast"
 LOOP = "{% for a in many %}{% for b in many %}{% if a == b %}{% endif %}{% endfor %}{% endfor %}"
 
 
+@dataclass(frozen=True)
+class Hands:
+    """What runs an execution's jobs in this process."""
+
+    settings: Settings
+    service: Service
+
+
 @dataclass(frozen=True, kw_only=True)
 class Api:
     """A served back end, and a client for each role."""
 
     port: int
     pid: int
+    hands: Hands
     clients: dict[str, httpx.Client]
 
     def ask(self, role: str, method: str, path: str, **rest: Any) -> httpx.Response:
@@ -53,7 +64,7 @@ class Api:
 
 def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print("| role | route | asked at once | answers | API, MB | forecasts, MB | processor, s | `/healthz`, s at most |")
+    print("| role | route | asked at once | answers | API, MB | bounded, MB | processor, s | `/healthz`, s at most |")
     print("|---|---|---|---|---|---|---|---|")
     with (
         tempfile.TemporaryDirectory(prefix="xt") as folder,
@@ -74,6 +85,7 @@ def kinds(api: Api) -> Iterator[tuple[str, str, str, list[Callable[[], Any]]]]:
         data = json.dumps({"workflow": document(prompt), "inputs": [values] * rows})
         return lambda: api.ask("read", "POST", FORECAST, content=data)
 
+    many = list(range(1000))
     pictures = [upload(api, png(4096, tint)) for tint in range(8)]
     bomb, text = upload(api, png(7000, 9)), "x" * 55 * MEGABYTE
     id = submit(api, [{"pictures": [*pictures, bomb]}])
@@ -82,7 +94,6 @@ def kinds(api: Api) -> Iterator[tuple[str, str, str, list[Callable[[], Any]]]]:
     def scaled(picture: dict[str, Any], size: int) -> Callable[[], Any]:
         return lambda: api.ask("read", "GET", f"{RUNS}/{id}/artifacts/{picture['$artifact']}?size={size}")
 
-    many = list(range(1000))
     digits = forecast("{{ 5|round(-12000000) }}", 1)
     yield "read", f"POST {FORECAST}", "one of millions of digits", [digits]
     yield (
@@ -101,6 +112,17 @@ def kinds(api: Api) -> Iterator[tuple[str, str, str, list[Callable[[], Any]]]]:
         [scaled(bomb, n * 64) for n in range(1, 9)],
     )
     yield "read", "GET E/rows", "8 of one row of 55 MB", [lambda: api.ask("read", "GET", f"{RUNS}/{long}/rows")] * 8
+    wide = submit(api, [{"keys": {f"k{n}": 1 for n in range(900_000)}}])
+    yield "read", "GET E/rows", "one row of 900,000 keys", [lambda: api.ask("read", "GET", f"{RUNS}/{wide}/rows")]
+    loops = submit(api, [{"many": many}], LOOP)
+    work_off(api.hands, loops)
+    job = f"{RUNS}/{loops}/jobs/a/0"
+    yield "read", "GET E/jobs/{node}/{item}", "16 of a long loop", [lambda: api.ask("read", "GET", job)] * 16
+    whole = upload(api, bytes(60 * MEGABYTE), "application/octet-stream")
+    files = submit(api, [{"file": whole}])
+    path = f"{RUNS}/{files}/artifacts/{whole['$artifact']}"
+    yield "read", "GET E/artifacts/{name}", "8 of a file of 60 MB", [lambda: api.ask("read", "GET", path)] * 8
+    yield "none", "", "4,000 connections without a request", [lambda: silent(api, 4_000)]
     table = json.dumps({"workflow": document("A line"), "inputs": [{"text": text}]}).encode()
     yield "write", f"POST {RUNS}", "3 of a text of 55 MB", [lambda: api.ask("write", "POST", RUNS, content=table)] * 3
     nodes = [{"id": f"a{n}", "type": "generate_copy", "config": {"prompt": "{{ text }} " * 100}} for n in range(2000)]
@@ -169,14 +191,20 @@ def png(side: int, tint: int) -> bytes:
     return buffer.getvalue()
 
 
-def upload(api: Api, data: bytes) -> dict[str, Any]:
-    stored = api.ask("write", "POST", "/api/artifacts?media_type=image/png", content=data).raise_for_status()
+def silent(api: Api, count: int) -> None:
+    with ExitStack() as opened:
+        for _ in range(count):
+            opened.enter_context(socket.create_connection(("127.0.0.1", api.port)))
+
+
+def upload(api: Api, data: bytes, media_type: str = "image/png") -> dict[str, Any]:
+    stored = api.ask("write", "POST", f"/api/artifacts?media_type={media_type}", content=data).raise_for_status()
     found: dict[str, Any] = stored.json()
     return found
 
 
-def submit(api: Api, rows: list[dict[str, Any]]) -> str:
-    body = {"workflow": document("A line"), "inputs": rows}
+def submit(api: Api, rows: list[dict[str, Any]], prompt: str = "A line") -> str:
+    body = {"workflow": document(prompt), "inputs": rows}
     answer = api.ask("write", "POST", RUNS, json=body).raise_for_status()
     return str(answer.json()["id"])
 
@@ -210,7 +238,7 @@ def served(folder: Path, broker: str) -> Iterator[Api]:
             for role in (Role.READ, Role.WRITE)
         }
         wait_until(lambda: is_there(address))
-        yield Api(port=port, pid=process.pid, clients=clients)
+        yield Api(port=port, pid=process.pid, clients=clients, hands=Hands(settings, Service(settings)))
     finally:
         process.terminate()
         process.wait()

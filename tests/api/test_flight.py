@@ -19,7 +19,7 @@ from starlette.types import Message
 from bench import serving_app
 from xtyl_engine.api.bodies import read_body
 from xtyl_engine.api.flight import CHUNK, InFlight
-from xtyl_engine.api.patience import PatientProtocol
+from xtyl_engine.api.patience import PatientProtocol, Room
 from xtyl_engine.api.problems import RequestRefused
 
 SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": [(b"authorization", b"Bearer one")]}
@@ -158,7 +158,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def of_at_most(most: int, protocol: type[PatientProtocol]) -> Any:
-    return partial(protocol, most=most)
+    return partial(protocol, room=Room(most))
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,21 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
 import redis
 
-from servers import embedded_home
+import xtyl_nb as xt
+from served import XTYL, serve
+from servers import embedded_home, valkey_server
 from xtyl_engine.embedded.client import ensure
 from xtyl_engine.embedded.state_file import read_presence
 from xtyl_engine.embedded.status import status
-from xtyl_engine.settings import Settings
+from xtyl_engine.settings import Settings, load_settings
 
 # A run with all that is ever written: a picture, an output too large for its row, a function with its key, a log of each process.
 OPEN_HANDED = """
@@ -59,6 +64,34 @@ def test_everything_in_the_home_is_private(home: Settings) -> None:
     assert names >= {"xtyl.db", "xtyl.db-wal", "xtyl.db-shm", "xtyl.db-turn", "key", "worker.log", "server.log"}
     assert {path.suffix for path in found} >= {".png", ".json"}
     assert {path: oct(mode) for path, mode in found.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+
+
+def test_what_a_fleet_and_the_api_write_is_private(tmp_path: Path) -> None:
+    """A worker of each pool and the API, all started by a process whose umask forbids nothing, leave no file and no
+    folder that others may open, after a run with a picture and a result too large for its row."""
+    home = tmp_path / "shared" / "home"
+    openly = ["/bin/sh", "-c", 'umask 0; exec "$@"', "sh"]
+    with valkey_server() as broker, ExitStack() as kept:
+        settings = load_settings({"XTYL_HOME": str(home), "XTYL_REDIS_URL": broker, "XTYL_HEAVY": "generate_image"})
+        log = kept.enter_context(open(tmp_path / "log", "ab"))
+        subprocess.run([*openly, XTYL, "migrate"], env=settings.child_environ(), check=True, stdout=log, stderr=log)
+        for pool in ("threads", "prefork"):
+            environ = replace(settings, pool=pool).child_environ()
+            worker = subprocess.Popen([*openly, XTYL, "worker", "--pool", pool], env=environ, stdout=log, stderr=log)
+            kept.callback(worker.wait, 40)
+            kept.callback(worker.terminate)
+        api = kept.enter_context(serve(settings, start=(*openly, XTYL)))
+        kept.callback(xt.connect)
+        xt.connect(api.url, token=api.token)
+        flow = xt.Workflow("open").generate_image("poster", prompt="x", size="64x64")
+        flow = flow.generate_copy("line", prompt="{{ text }}")
+        run = flow.run(text="x" * 300_000).wait(60)
+        assert run.state == "completed", run.frame()["error"][0]
+        # This log is written by the test, and not by the API.
+        paths = [path for path in (tmp_path / "shared").rglob("*") if path.name != "api.log"]
+        found = {path: stat.S_IMODE(path.lstat().st_mode) for path in paths}
+    assert {path.name for path in found} >= {"key", "tokens", "xtyl.db", "owners", "run"}
+    assert {path: oct(mode) for path, mode in found.items() if mode & 0o077} == {}
 
 
 def test_the_socket_is_private(home: Settings) -> None:

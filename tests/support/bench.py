@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from fastapi.testclient import TestClient
@@ -78,7 +78,17 @@ def submit(desk: Desk, who: str = "press-write", document: Any = PLAIN, **rest: 
     return str(answer.json()["id"])
 
 
-def work_off(desk: Desk, id: str) -> None:
+class Bench(Protocol):
+    """What runs an execution: settings, and the service over them."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def service(self) -> Service: ...
+
+
+def work_off(desk: Bench, id: str) -> None:
     """Run an execution's jobs in this process, as a worker does, until none is ready."""
     plans = PlanCache()
     recorder = Recorder(desk.service.engine.database, "bench", 10.0, lambda events: None, plans.load)

@@ -28,7 +28,7 @@ COMMAND = (sys.executable, "-P", "-m", "xtyl_engine.api.bounded_child")
 
 
 class BoundedProcesses:
-    """Two answers at a time, one of a large body, while eight more wait; half of these places for one token."""
+    """Two answers at a time, one that is large or to a large body, while eight more wait; half of these places for one token."""
 
     def __init__(self, settings: Settings, limits: Limits = AS_USUAL):
         self._settings = settings
@@ -43,12 +43,12 @@ class BoundedProcesses:
         """Start the processes ahead of the first question."""
         self._warming = asyncio.create_task(self._warm())
 
-    async def ask(self, holder: str, of: str, data: bytes, **asked: Any) -> Response:
-        """The answer to a question that `bounded_child` knows, or its problem. Raises RequestRefused where too many wait already,
-        LimitExceeded for an answer that takes too long or grows too large, BackendError."""
+    async def ask(self, holder: str, of: str, data: bytes, *, size: int = 0, **asked: Any) -> Response:
+        """The answer, of some `size`, to a question that `bounded_child` knows, or its problem. Raises RequestRefused where too
+        many wait already, LimitExceeded for an answer that takes too long or grows too large, BackendError."""
         question = json.dumps({"of": of, **asked}).encode()
         with self._places.held(holder, 1):
-            if len(data) <= LARGE_BYTES:
+            if max(len(data), size) <= LARGE_BYTES:
                 return await self._answered(question, data)
             async with self._large:
                 return await self._answered(question, data)

@@ -12,7 +12,7 @@ from functools import partial
 import uvicorn
 
 from xtyl_engine.api.app import make_app
-from xtyl_engine.api.patience import MOST_HEADER_BYTES, PatientProtocol
+from xtyl_engine.api.patience import MOST_HEADER_BYTES, PatientProtocol, Room
 from xtyl_engine.api.service import Service
 from xtyl_engine.api.streaming.broadcaster import Broadcaster
 from xtyl_engine.api.tokens import TokenFile
@@ -66,7 +66,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         server_header=False,
         date_header=True,
         proxy_headers=False,
-        http=partial(PatientProtocol, most=settings.api_streams + BESIDES_STREAMS),  # type: ignore[arg-type]
+        http=partial(PatientProtocol, room=Room(settings.api_streams + BESIDES_STREAMS)),  # type: ignore[arg-type]
         h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

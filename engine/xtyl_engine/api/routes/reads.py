@@ -47,7 +47,7 @@ async def rows(id: Id, caller: Reader, app: State, after: After = None, limit: L
     size = await app.pools.run(lambda: found.longest_row(after=after, limit=limit))
     if size > LARGE_BYTES:
         asked = {"scope": caller.scope, "id": id, "after": after, "limit": limit}
-        return await app.bounded.ask(caller.token.name, "rows", b"", **asked)
+        return await app.bounded.ask(caller.token.name, "rows", b"", size=size, **asked)
     return await app.pools.page("rows", lambda: found.rows(after=after, limit=limit))
 
 
@@ -103,7 +103,14 @@ async def node_jobs(
     images: Annotated[bool, Query(description="Only jobs whose outputs may hold images.")] = False,
 ) -> Response:
     """Some jobs of a node with their details; failed ones come first, then those that wait for a person."""
-    asked = {"scope": caller.scope, "id": id, "node": node, "start": start, "count": count, "images": images}
+    asked: dict[str, Any] = {
+        "scope": caller.scope,
+        "id": id,
+        "node": node,
+        "start": start,
+        "count": count,
+        "images": images,
+    }
     return await app.bounded.ask(caller.token.name, "node_jobs", b"", **asked)
 
 
