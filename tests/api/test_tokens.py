@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import threading
+from base64 import urlsafe_b64decode
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_a_token_is_found_by_its_secret_alone(tokens: TokenFile, tmp_path: Path)
     assert secret not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert found.digest not in repr(found)
+
+
+def test_a_token_is_32_random_bytes(tokens: TokenFile) -> None:
+    """Each is another one, of 32 bytes."""
+    parts = [tokens.create(f"t{n}", Role.READ, None).removeprefix("xtyl_") for n in range(20)]
+    assert {len(urlsafe_b64decode(part + "==")) for part in parts} == {32}
+    assert len({letters for part in parts for letters in [part[:8], part[-8:]]}) == 40
 
 
 def test_a_removed_token_is_refused(tokens: TokenFile) -> None:

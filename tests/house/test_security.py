@@ -18,13 +18,24 @@ def test_the_test_is_there(file: str, test: str) -> None:
     assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
+DONE = STATEMENT.partition("## What is done")[2].partition("## What is not promised")[0]
+CLAIMS = [point for point in re.split(r"\n(?=- )|\n(?=### )", DONE) if point.startswith("- ")]
+
+
 def test_every_claim_names_a_test() -> None:
     """Each point, surface by surface, ends with a test."""
-    done = STATEMENT.partition("## What is done")[2].partition("## What is not promised")[0]
-    points = re.split(r"\n(?=- )|\n(?=### )", done)
-    claims = [point for point in points if point.startswith("- ")]
-    assert len(claims) > 15
-    assert [claim for claim in claims if not re.search(r"::\w+`\)\s*$", claim)] == []
+    assert len(CLAIMS) > 15
+    assert [claim for claim in CLAIMS if not re.search(r"::\w+`\)\s*$", claim)] == []
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: " ".join(claim.split()[1:5]))
+def test_every_sentence_has_a_test(claim: str) -> None:
+    """A point of several sentences names as many tests at least, and none of them twice."""
+    words, _, _ = claim.partition("(`tests/")
+    sentences = re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(words.split()))
+    named = re.findall(r"`(tests/[\w/]+\.py::\w+)`", claim)
+    assert len(set(named)) == len(named)
+    assert len(named) >= len(sentences), words
 
 
 def test_the_limits_are_those_of_the_code() -> None:

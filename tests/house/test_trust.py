@@ -112,7 +112,26 @@ def test_nothing_listens_on_a_port(home: Settings) -> None:
     assert [found for pid in processes for found in psutil.Process(pid).net_connections(kind="inet")] == []
 
 
-@pytest.mark.parametrize("command", ["CONFIG GET *", "FLUSHALL", "KEYS *", "SHUTDOWN", "MODULE LIST", "DEBUG SLEEP 0"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "CONFIG GET *",
+        "CONFIG SET dir /tmp",
+        "ACL LIST",
+        "FLUSHALL",
+        "FLUSHDB",
+        "KEYS *",
+        "SAVE",
+        "REPLICAOF localhost 9",
+        "MIGRATE localhost 9 k 0 1",
+        "SHUTDOWN",
+        "MODULE LIST",
+        "MODULE LOAD /tmp/x.so",
+        "FUNCTION LOAD x",
+        "SCRIPT FLUSH",
+        "DEBUG SLEEP 0",
+    ],
+)
 def test_its_own_clients_have_no_dangerous_commands(home: Settings, command: str) -> None:
     """The running server refuses the commands that read its configuration, empty, change or stop it."""
     with (

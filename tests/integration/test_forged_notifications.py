@@ -151,3 +151,25 @@ def test_notifications_of_a_run_that_is_over_redo_nothing(broker: redis.Redis, h
     xt.Workflow("next").attach("kit", title="x").run().wait(60)
     assert list(run.jobs()["attempts"]) == [1]
     assert list(run.events()["kind"]).count("job_started") == 1
+
+
+def test_who_takes_all_from_the_broker_has_no_result(broker: redis.Redis, home: Settings) -> None:
+    """While a run goes on and after it no key of the broker holds what it read or made; with all keys gone it ends as ever, and
+    its results are there."""
+    seen: list[str] = []
+
+    def make(name: str) -> str:
+        return f"made-of-{name}"
+
+    flow = xt.Workflow("held").call("first", make, name="{{ name }}").call("second", make, name="{{ first }}")
+    run = flow.run([{"name": f"canary-{n}"} for n in range(20)])
+    while str(run.state) in ("pending", "running"):
+        keys = list(broker.scan_iter())
+        seen += [repr(broker.dump(key)) for key in keys]
+        if keys:
+            broker.delete(*keys)
+    run.wait(60)
+    assert list(run.frame()["second"]) == [f"made-of-made-of-canary-{n}" for n in range(20)]
+    seen += [repr(broker.dump(key)) for key in broker.scan_iter()]
+    assert seen != []
+    assert [text for text in seen if "canary" in text] == []

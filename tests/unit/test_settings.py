@@ -179,6 +179,20 @@ def test_a_home_anybody_can_write_to_is_refused(tmp_path):
         prepare_home(load_settings({"XTYL_HOME": str(tmp_path)}))
 
 
+def test_a_home_of_another_user_is_refused(tmp_path):
+    """It is refused before anything is made in it."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(home, 12345, -1)
+    else:
+        home = Path("/usr")
+    before = sorted(home.iterdir())
+    with pytest.raises(SettingsError, match="belongs to another user"):
+        prepare_home(load_settings({"XTYL_HOME": str(home)}))
+    assert sorted(home.iterdir()) == before
+
+
 @pytest.mark.parametrize("mode", [0o770, 0o720, 0o2775])
 def test_a_home_its_group_can_write_to_is_refused(tmp_path, mode):
     """It is refused before anything is made in it, and the error says how to mend it. A list of rights shows in these too."""

@@ -23,6 +23,7 @@ from xtyl_engine.settings import Settings
 
 CHILDREN, WAITING = 2, 8
 START_SECONDS = 20.0
+PART = 256 * 1024
 AS_USUAL = Limits()
 COMMAND = (sys.executable, "-P", "-m", "xtyl_engine.api.bounded_child")
 
@@ -74,7 +75,7 @@ class BoundedProcesses:
             try:
                 async with asyncio.timeout(WORK_SECONDS):
                     found = json.loads(await _exchanged(child, question, data))
-                    body = await _read(child)
+                    body = await _read_body(child)
             except TimeoutError:
                 await _end(child)
                 raise BackendError(f"a bounded process gave no answer within {WORK_SECONDS:g} s") from None
@@ -89,7 +90,7 @@ class BoundedProcesses:
             else:
                 self._idle.append(child)
         if found["status"] != HTTPStatus.OK:
-            return answer(json.loads(body))
+            return answer(json.loads(bytes(body)))
         return Response(body, media_type="application/json")
 
     async def _started(self) -> asyncio.subprocess.Process:
@@ -120,6 +121,20 @@ async def _read(child: asyncio.subprocess.Process) -> bytes:
     assert child.stdout is not None
     (length,) = LENGTH.unpack(await child.stdout.readexactly(LENGTH.size))
     return await child.stdout.readexactly(length)
+
+
+async def _read_body(child: asyncio.subprocess.Process) -> memoryview:
+    """What may be as long as a body, in memory once and not twice."""
+    assert child.stdout is not None
+    (length,) = LENGTH.unpack(await child.stdout.readexactly(LENGTH.size))
+    found, at = memoryview(bytearray(length)), 0
+    while at < length:
+        part = await child.stdout.read(min(length - at, PART))
+        if not part:
+            raise asyncio.IncompleteReadError(b"", length)
+        found[at : at + len(part)] = part
+        at += len(part)
+    return found
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

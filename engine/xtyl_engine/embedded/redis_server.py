@@ -26,7 +26,11 @@ OLDEST = (6, 2)
 LONGEST_PATH = 103
 # Clients may do what Celery, streams and rate limits need, but not read the configuration, empty the server or stop it.
 # Redis 6.2 counts all of CLIENT as dangerous; naming a connection is not.
-ACL = ("reset", "on", "nopass", "~*", "&*", "+@all", "-@admin", "-@dangerous", "+client|setname", "+client|getname")
+# Kombu runs scripts of its own; a library of functions would stay in the server.
+ACL = (
+    *("reset", "on", "nopass", "~*", "&*", "+@all", "-@admin", "-@dangerous", "-@scripting"),
+    *("+eval", "+evalsha", "+script|load", "+client|setname", "+client|getname"),
+)
 
 
 def find_server(environ: Mapping[str, str] = os.environ) -> Path:

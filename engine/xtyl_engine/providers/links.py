@@ -22,6 +22,8 @@ _CHUNK = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # An IPv6 address of this network stands for the IPv4 address in its last four bytes.
 _TRANSLATED = ip_network("64:ff9b::/96")
+# What IPv6 gives to the public network; the rest is for one machine, one site, or for nothing yet.
+_UNICAST = ip_network("2000::/3")
 _OTHERWISE = "Set the server or the model to answer with b64_json."
 Origin = tuple[str, str, int]
 
@@ -152,4 +154,6 @@ def is_public(address: str) -> bool:
             inner = IPv4Address(int(plain) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        if plain not in _UNICAST:
+            return False
     return plain.is_global and not plain.is_multicast

@@ -129,6 +129,21 @@ def test_an_error_keeps_its_class_and_words(caller: Caller, kind: str) -> None:
     assert caller.call(lambda: 1, "another")[0] == b'{"value":1}'
 
 
+def test_an_exception_is_not_loaded_again(caller: Caller, tmp_path: Path) -> None:
+    """What it would do where it is unpickled is not done: its words alone come back."""
+
+    def fails(place: str) -> None:
+        class Acting(Exception):
+            def __reduce__(self) -> tuple[Any, ...]:
+                return open, (place, "w")
+
+        raise Acting("own words")
+
+    with pytest.raises(PermanentError, match="Acting: own words"):
+        caller.call(fails, arguments={"place": str(tmp_path / "bomb")})
+    assert not (tmp_path / "bomb").exists()
+
+
 def test_when_to_come_back_is_told(caller: Caller) -> None:
     """The seconds of a transient error come along."""
     with pytest.raises(TransientError) as caught:
