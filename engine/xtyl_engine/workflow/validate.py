@@ -10,7 +10,7 @@ from xtyl_engine.errors import Problem, WorkflowError
 from xtyl_engine.nodes.registry import node_type, node_types
 from xtyl_engine.workflow.analysis import Survey, survey
 from xtyl_engine.workflow.checks import structure
-from xtyl_engine.workflow.checks.models import check_model, check_package
+from xtyl_engine.workflow.checks.models import check_model, check_packages
 from xtyl_engine.workflow.checks.parameters import check_jinja, check_parameters
 from xtyl_engine.workflow.checks.references import References
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
@@ -42,11 +42,11 @@ def find_problems(
 def check_models(plan: Plan, *, packages: bool) -> None:
     """Raise WorkflowError if the provider of a node cannot do its work, now that defaults are written into the plan; with
     `packages` also if what it needs is not installed in this Python."""
-    problems: list[Problem] = []
-    for node in plan.nodes.values():
-        problems += check_model(node.id, node.kind, node.config, Suggestions())
-        if packages:
-            problems += check_package(node.id, node.kind, node.config)
+    asking = [node for node in plan.nodes.values() if node.kind.asks_provider]
+    suggestions = Suggestions()
+    problems = [each for node in asking for each in check_model(node.id, node.kind, node.config, suggestions)]
+    if packages:
+        problems += check_packages((node.id, str(node.config.get("provider"))) for node in asking)
     if problems:
         raise WorkflowError(problems, workflow=show_name(plan.name))
 

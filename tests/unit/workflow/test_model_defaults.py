@@ -1,5 +1,7 @@
 """Which provider and model each step asks, said apart, together, or by settings."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from xtyl_engine.errors import PermanentError
 from xtyl_engine.nodes.registry import node_type
 from xtyl_engine.providers.registry import provider_names, split_model
 from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
+from xtyl_engine.scheduler.submit import Row, Submission, submit
 from xtyl_engine.settings import SettingsError, load_settings
 from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.validate import validate
@@ -95,6 +98,22 @@ def test_settings_name_the_models_of_a_run(tmp_path, monkeypatch):
         monkeypatch.delenv("XTYL_TEXT_MODEL")
         monkeypatch.delenv("XTYL_IMAGE_MODEL")
         assert list(silent.plan()["cached"]) == [0, 0]
+
+
+def test_a_template_that_was_kept_is_served_by_the_workers_settings(tmp_path):
+    """Its plan says what its document said: apart, together, or nothing."""
+    flows = [
+        copy("said", model="offline:offline/copy-1"),
+        copy("silent"),
+    ]
+    with workbench(tmp_path) as bench:
+        kept = validate(document(*flows))
+        submission = Submission(id="kept-1", plan=kept, rows=[Row(label=0, values={})], shape={}, functions=[])
+        submit(bench.backend.database, submission)
+        bench.executor.settings = replace(bench.settings, text_model="offline:offline/copy-1", provider="openai")
+        run = bench.work(xt.attach("kept-1"))
+        assert list(run.jobs()["provider"]) == ["offline", "offline"]
+        assert run.state == "completed"
 
 
 def test_a_later_change_of_settings_changes_no_run(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ without asking: a step that cannot succeed is refused before anything is paid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from xtyl_engine.errors import Problem
@@ -51,11 +51,14 @@ def _check_wants(id: str, kind: NodeType, config: Mapping[str, Any], provider: s
         yield _problem("provider-cannot", id, f"`{provider}` takes no seed", hint)
 
 
-def check_package(id: str, kind: NodeType, config: Mapping[str, Any]) -> Iterator[Problem]:
-    """The problem of a provider whose packages are not installed here."""
-    provider = config.get("provider")
-    if kind.asks_provider and isinstance(provider, str) and (found := missing_package(provider)) is not None:
-        yield _problem("missing-package", id, *found)
+def check_packages(asked: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """The problems of nodes, each with its provider, whose packages are not installed here; each is looked for once."""
+    found: dict[str, tuple[str, str] | None] = {}
+    for id, provider in asked:
+        if provider not in found:
+            found[provider] = missing_package(provider)
+        if (missing := found[provider]) is not None:
+            yield _problem("missing-package", id, *missing)
 
 
 def _problem(code: str, id: str, message: str, hint: str) -> Problem:
