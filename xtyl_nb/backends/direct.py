@@ -17,6 +17,7 @@ from xtyl_engine.functions.packed_function import Functions, PackedFunction, fun
 from xtyl_engine.functions.packing import pack
 from xtyl_engine.functions.references import reference
 from xtyl_engine.functions.surroundings import Surroundings
+from xtyl_engine.providers.prices import check_prices
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.pages import Listing, Page
@@ -74,6 +75,9 @@ class DirectBackend:
     ) -> str:
         """Write an execution, notify workers, and return its id, which `named` gets before anything is written. `functions` are
         the plan's callables by node."""
+        if self.settings.redis_url is None:
+            # On a shared back end the prices are the workers'.
+            check_prices(os.environ)
         id = new_execution_id(plan.name)
         stored, packed = self._pack(functions, id)
         self._check_named({**plan.functions, **stored})

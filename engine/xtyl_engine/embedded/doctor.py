@@ -40,6 +40,7 @@ def doctor(settings: Settings) -> list[Check]:
         *([("broker", _broker), ("memory", _memory)] if settings.redis_url is not None else []),
         ("database", _database),
         ("dot", _dot),
+        *([("prices", _prices)] if os.environ.get("XTYL_PRICES", "").strip() else []),
     ]
     return [examined(name, partial(check, settings)) for name, check in checks]
 
@@ -135,6 +136,12 @@ def _database(settings: Settings) -> Check:
     from xtyl_engine.database.schema import examine_schema
 
     return examine_schema(settings.database_url, may_be_new=True)
+
+
+def _prices(settings: Settings) -> Check:
+    from xtyl_engine.providers.prices import check_prices
+
+    return Check(name="prices", ok=True, detail=str(check_prices(os.environ)))
 
 
 def _dot(settings: Settings) -> Check:

@@ -19,6 +19,8 @@ from xtyl_engine.machine import peer_user
 # Shorter than the name of the server's socket, whose length was checked.
 NAME = "keys.sock"
 OURS = "XTYL_"
+# Of ours, what is the notebook's own: the file of its prices.
+LENT = ("XTYL_PRICES",)
 MOST_BYTES = 1024 * 1024
 LONGEST_ANSWER = 64 * 1024 * 1024
 ANSWER_SECONDS = 2.0
@@ -35,8 +37,11 @@ def socket_beside(redis_url: str) -> Path | None:
 
 
 def variables_of(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What a kernel lends: all but the settings of ours, which are each process's own. Raises LimitExceeded."""
+    """What a kernel lends: all but the settings of ours, which are each process's own; but for `LENT`, whose paths are meant from
+    its folder. Raises LimitExceeded."""
     found = {name: value for name, value in environ.items() if not name.startswith(OURS)}
+    named = {name: path for name in LENT if (path := environ.get(name, "").strip())}
+    found |= {name: str(Path(path).expanduser().absolute()) for name, path in named.items()}
     if (size := len(json.dumps(found))) > MOST_BYTES:
         largest = max(found, key=lambda name: len(found[name]))
         raise LimitExceeded(
@@ -48,7 +53,8 @@ def variables_of(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 def with_settings(variables: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """A kernel's variables together with this process's own settings of ours."""
-    return {**variables, **{name: value for name, value in environ.items() if name.startswith(OURS)}}
+    own = {name: value for name, value in environ.items() if name.startswith(OURS) and name not in LENT}
+    return {**variables, **own}
 
 
 def put(

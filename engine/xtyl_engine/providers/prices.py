@@ -27,6 +27,12 @@ def dollars(nano: int | None) -> float | None:
     return None if nano is None else nano / NANO
 
 
+def check_prices(environment: Mapping[str, str]) -> str | None:
+    """The name and the day of the file of prices that an environment names, None where it names none. Raises PricesInvalid."""
+    found = price_file(environment)
+    return None if found is None else found.source
+
+
 class Prices:
     """The prices of one provider, as an environment names them. The file of prices is read when this is made, before anything is
     paid: raises PricesInvalid."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -22,6 +23,8 @@ from xtyl_engine.broker.celery_app import TASK, make_app
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.errors import RunNotFound, WorkflowException
+from xtyl_engine.functions.variables import socket_beside
+from xtyl_engine.providers.prices import check_prices
 from xtyl_engine.scheduler.rate_limits.permits import read_claim_policy
 from xtyl_engine.scheduler.routing import read_route
 from xtyl_engine.settings import PREFORK, Settings, load_settings
@@ -109,6 +112,9 @@ def _begin(**_: Any) -> None:
     settings = load_settings()
     signal.signal(RETIRE, _retire)
     try:
+        if socket_beside(settings.event_url) is None:
+            # An embedded back end takes the prices of each kernel.
+            check_prices(os.environ)
         if settings.pool == PREFORK:
             _look(settings)
             answer_for_pool(settings, _relay)

@@ -43,6 +43,18 @@ def test_a_running_back_end_is_healthy(settings):
     assert f"xtyl {xtyl_engine.__version__} by {sys.executable}" in found.detail
 
 
+def test_the_file_of_prices_is_looked_at(settings, tmp_path, monkeypatch):
+    """A wrong one is a finding with its line, before anything is paid."""
+    path = tmp_path / "prices.toml"
+    monkeypatch.setenv("XTYL_PRICES", str(path))
+    path.write_text('date = 2026-11-30\n[[price]]\nmodel = "m"\nrequest = 1\n')
+    assert by_name(settings)["prices"].detail == "XTYL_PRICES prices.toml, 2026-11-30"
+    path.write_text('\n[[price]]\nmodel = "m"\nrequest = "one"\n')
+    found = by_name(settings)["prices"]
+    assert not found.ok
+    assert "line 2: `request` is 'one'" in found.detail + found.hint
+
+
 def test_a_bad_home_is_found():
     """A home that cannot be made is a finding with a hint, not an error."""
     found = by_name(load_settings({"XTYL_HOME": "/proc/no/home"}))["home"]

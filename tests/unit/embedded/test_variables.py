@@ -99,8 +99,18 @@ def test_a_keeper_that_moves_takes_its_variables_along(tmp_path: Path) -> None:
 
 def test_settings_of_ours_are_not_lent() -> None:
     """A worker's own settings stand beside the variables of the kernel."""
-    assert variables_of({"KEY": "a", "XTYL_DATABASE_URL": "secret"}) == {"KEY": "a"}
+    assert variables_of({"KEY": "a", "XTYL_DATABASE_URL": "secret", "XTYL_PRICES": " "}) == {"KEY": "a"}
     assert with_settings({"KEY": "a"}, {"KEY": "b", "XTYL_HOME": "/h"}) == {"KEY": "a", "XTYL_HOME": "/h"}
+
+
+def test_the_file_of_prices_is_lent_from_the_kernels_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A worker stands in another folder, and its own file, if it has one, is not the kernel's."""
+    monkeypatch.chdir(tmp_path)
+    lent_by = [variables_of({"XTYL_PRICES": path}) for path in ("prices.toml", "/etc/prices.toml")]
+    assert lent_by == [{"XTYL_PRICES": str(tmp_path / "prices.toml")}, {"XTYL_PRICES": "/etc/prices.toml"}]
+    own = {"XTYL_PRICES": "/own.toml", "XTYL_HOME": "/h"}
+    assert with_settings({}, own) == {"XTYL_HOME": "/h"}
+    assert with_settings(lent_by[1], own) == {"XTYL_PRICES": "/etc/prices.toml", "XTYL_HOME": "/h"}
 
 
 def test_too_many_variables_are_refused_by_name() -> None:
