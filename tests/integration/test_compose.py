@@ -277,6 +277,14 @@ def test_every_service_is_fenced_in() -> None:
     assert "\nUSER xtyl\n" in (ROOT / "engine" / "Dockerfile").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_command_holds_a_password(name: str) -> None:
+    """Every process of the machine sees the command lines of services and of their health checks."""
+    service = SERVICES[name]
+    words = [service.get("command", []), service.get("entrypoint", []), service.get("healthcheck", {}).get("test", [])]
+    assert [word for word in PASSWORDS.values() if word in filled(json.dumps(words))] == []
+
+
 def test_the_backup_has_what_it_needs_and_no_more() -> None:
     """The image has the copying program of the server's version; the service can neither write to the home nor reach the broker,
     has no provider's key, and writes to a folder that its user owns."""

@@ -69,6 +69,13 @@ def test_a_child_reads_the_same_settings(tmp_path):
     assert load_settings(settings.to_environ()) == settings
 
 
+def test_metrics_are_for_this_machine_unless_told(tmp_path):
+    """A port alone is one of this machine's own address."""
+    environ = {"XTYL_HOME": str(tmp_path)}
+    assert load_settings(environ | {"XTYL_METRICS": "9101"}).metrics == "127.0.0.1:9101"
+    assert load_settings(environ | {"XTYL_METRICS": "0.0.0.0:9101"}).metrics == "0.0.0.0:9101"
+
+
 def test_a_child_inherits_no_other_setting(tmp_path):
     """A variable of the parent that these settings do not have is not passed on; what is not ours is."""
     settings = load_settings({"XTYL_HOME": str(tmp_path)})
