@@ -7,7 +7,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -186,6 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, BODIES[model])
         elif model == "cut-off":
             self._answer(200, '{"id": "x", ', {"Content-Length": "5000"})
+        elif model == "endless":
+            self._pour()
         elif model == "hang":
             self.served.release.wait()
         elif model == "drip":
@@ -206,6 +208,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
         self.close_connection = headers["Content-Length"] != str(len(data))
+
+    def _pour(self) -> None:
+        """Megabyte after megabyte, as fast as they are taken."""
+        self.send_response_only(200)
+        self.send_header("Content-Length", "1000000000000")
+        self.end_headers()
+        with suppress(OSError):
+            while not self.served.release.is_set():
+                self.wfile.write(b" " * 1_000_000)
+        self.close_connection = True
 
     def _drip(self) -> None:
         """A byte now and then: each comes in time, and the whole never does."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
+
+from xtyl_engine.limits import MAX_IMAGE_BYTES
 
 T = TypeVar("T")
 
@@ -27,6 +29,8 @@ class Closable(Protocol):
 
 
 C = TypeVar("C", bound=Closable)
+# An image in base64, and what stands around it.
+MOST_BYTES = MAX_IMAGE_BYTES * 4 // 3 + 1_000_000
 # As many are kept for later calls, over all vendors and keys.
 MOST_IDLE = 128
 CLOSE_SECONDS = 5.0
@@ -49,14 +53,39 @@ class Exchange:
 _exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
 
-def hooks() -> dict[str, list[Callable[[Any], Awaitable[None]]]]:
-    """The event hooks with which an HTTP client records its exchanges."""
-    return {"request": [_send], "response": [_receive]}
+def hooks(stream: type) -> dict[str, list[Callable[[Any], Awaitable[None]]]]:
+    """The event hooks with which an HTTP client records its exchanges; `stream` is its class of streams."""
+    bounded = type("Bounded", (stream,), {"__init__": _begin, "__aiter__": _parts, "aclose": _end})
+
+    async def receive(response: Any) -> None:
+        response.stream = bounded(response.stream)
+        await _receive(response)
+
+    return {"request": [_send], "response": [receive]}
+
+
+def _begin(self: Any, parts: Any) -> None:
+    self.parts = parts
+
+
+async def _parts(self: Any) -> AsyncIterator[bytes]:
+    came = 0
+    async for part in self.parts:
+        came += len(part)
+        if came > MOST_BYTES:
+            raise ValueError(f"an answer of more than {MOST_BYTES:,} bytes")
+        yield part
+
+
+async def _end(self: Any) -> None:
+    await self.parts.aclose()
 
 
 async def _send(request: Any) -> None:
     for name in [name for name in request.headers if name.lower() not in _SENT]:
         del request.headers[name]
+    # What is compressed would have no bound once it is not.
+    request.headers["Accept-Encoding"] = "identity"
     exchange = _exchange.get()
     if exchange is not None and exchange.key:
         # What a server does not know it ignores; gateways in front of these vendors heed it.

@@ -58,11 +58,11 @@ def _wired(vendor: Vendor, address: str) -> tuple[Any, dict[str, Any]]:
     if vendor.wiring == "http_client":
         import httpx
 
-        http = httpx.AsyncClient(event_hooks=calls.hooks(), timeout=None, verify=_trust(httpx))
+        http = httpx.AsyncClient(event_hooks=calls.hooks(httpx.AsyncByteStream), timeout=None, verify=_trust(httpx))
         return http, {"http_client": http, "max_retries": 0}
     import httpx2
 
-    http = httpx2.AsyncClient(event_hooks=calls.hooks(), timeout=None, verify=_trust(httpx2))
+    http = httpx2.AsyncClient(event_hooks=calls.hooks(httpx2.AsyncByteStream), timeout=None, verify=_trust(httpx2))
     if vendor.wiring == "async_client":
         # It has no `max_retries`, and tries again only where a `retry_config` says so.
         return http, {"async_client": http}

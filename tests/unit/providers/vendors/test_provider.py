@@ -200,6 +200,14 @@ def test_every_wait_ends(provider, model):
     assert isinstance(error, NodeTimeout)
 
 
+def test_an_answer_has_a_bound(provider, monkeypatch):
+    """A server that sends without end is cut off, not kept in memory until the time is over."""
+    monkeypatch.setattr(calls, "MOST_BYTES", 3_000_000)
+    error = failure(lambda: ask(provider, "endless"))
+    assert isinstance(error, TransientError)
+    assert "cannot be used" in str(error)
+
+
 def test_a_server_that_is_not_there_is_a_transient_error(vendor):
     """The error names the address without the password in it, and the variable."""
     variables = {vendor.keys[0]: KEY, vendor.address_variable: f"http://me:{KEY}@127.0.0.1:9"}
