@@ -120,7 +120,16 @@ def _together(overviews: Sequence[tuple[str, NodeOverview]]) -> NodeOverview:
         busy_until=max((node.busy_until for node in nodes if node.busy_until is not None), default=None),
         printed=next((node.printed for node in reversed(nodes) if node.printed), None),
         text=next((node.text for node in reversed(nodes) if node.text), None),
+        spent=_sum(node.spent for node in nodes),
+        unpriced=_sum(node.unpriced for node in nodes),
+        from_cache=_sum(node.from_cache for node in nodes),
+        saved=_sum(node.saved for node in nodes),
         cut=sum(node.cut for node in nodes),
         images=tuple(image for node in nodes for image in node.images[:1])[:MOST_IMAGES],
         error=next((f"{id}: {node.error}" for id, node in overviews if node.error), None),
     )
+
+
+def _sum(amounts: Iterable[int | None]) -> int | None:
+    found = list(amounts)
+    return None if None in found else sum(amount or 0 for amount in found)

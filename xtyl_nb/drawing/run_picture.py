@@ -16,7 +16,18 @@ from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
 from xtyl_nb.drawing.folding import Fold, fold
 from xtyl_nb.drawing.layout import CARD_WIDTH, Layout, Wire
 from xtyl_nb.drawing.thumbnail import thumbnail
-from xtyl_nb.drawing.words import COLOURS, SIGNS, WORDS, branch_counts, clip, elapsed_seconds, node_state, spans
+from xtyl_nb.drawing.words import (
+    COLOURS,
+    PAID,
+    SIGNS,
+    WORDS,
+    branch_counts,
+    clip,
+    elapsed_seconds,
+    money_words,
+    node_state,
+    spans,
+)
 
 # Middle tones: at least 3 : 1 on white and on Jupyter's dark cards. Text never takes them.
 FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif"
@@ -65,7 +76,8 @@ def _header(overview: Overview) -> str:
     state = overview.state.value
     waits = overview.waiting_for if not overview.state.is_terminal else None
     counts = [("completed", overview.done - overview.failed), ("failed", overview.failed)]
-    numbers = f"{overview.done} / {overview.total} · {clock(elapsed_seconds(overview))}"
+    money = money_words({name: overview.paid(name) for name in PAID})
+    numbers = f"{overview.done} / {overview.total} · {clock(elapsed_seconds(overview))}{money and f' · {money}'}"
     return (
         f'<div style="display:flex;flex-wrap:wrap;align-items:center;gap:12px;padding:9px 14px;border-bottom:{LINE}">'
         f'<b>{one_line(overview.name)}</b> <span style="font-size:11px;{SOFT}">{one_line(overview.id)}</span> '

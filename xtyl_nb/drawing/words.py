@@ -4,6 +4,7 @@ waits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import time
 from typing import Any
 
@@ -11,6 +12,8 @@ from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_engine.states import JobState
 
 Json = dict[str, Any]
+NANO = 1_000_000_000
+PAID = ("spent", "unpriced", "from_cache", "saved")
 
 TEXT_SHOWN = 600
 
@@ -67,6 +70,28 @@ def elapsed_seconds(overview: Overview, age: float = 0.0) -> float:
     # A back end of the release before does not tell its time.
     now = time() if overview.now is None else overview.now + age
     return max(0.0, (overview.finished or now) - overview.started)
+
+
+def price(dollars: float) -> str:
+    """Dollars to two digits, small amounts to four; what is less than those show is not shown as nothing."""
+    if 0 < dollars < 0.0001:
+        return "under $0.0001"
+    return f"${dollars:,.4f}" if 0 < dollars < 0.1 else f"${dollars:,.2f}"
+
+
+def money_words(paid: Mapping[str, int | None]) -> str:
+    """What was spent, how many attempts cost something unknown, how many results came from the cache and what these saved; what is
+    nothing or not known is left out. Amounts are in whole 1e-9 dollars."""
+    spent, unpriced, from_cache, saved = (paid.get(name) or 0 for name in PAID)
+    return " · ".join(
+        part
+        for part, counts in (
+            (f"{price(spent / NANO)} spent", spent),
+            (f"{unpriced:,} of unknown cost", unpriced),
+            (f"{from_cache:,} from the cache{f', {price(saved / NANO)} saved' if saved else ''}", from_cache),
+        )
+        if counts
+    )
 
 
 def branch_counts(node: NodeOverview) -> str:

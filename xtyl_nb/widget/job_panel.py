@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from xtyl_engine.events import Event
-from xtyl_engine.queries.views import Decision, JobDetail, JobPage
+from xtyl_engine.queries.views import Attempt, Decision, JobDetail, JobPage
 from xtyl_engine.states import End
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.timeline import Bar, lanes
-from xtyl_nb.drawing.words import Json, clip, progress
+from xtyl_nb.drawing.words import Json, clip, price, progress
 from xtyl_nb.widget.state import asked_lines
 
 LINE_SHOWN = 160
@@ -35,6 +35,7 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
         "text": clip(job.text, TEXT_SHOWN),
         "images": _images(job.images[:IMAGES_SHOWN], LARGE_PIXELS),
         **{name: getattr(job, name) for name in ("cached", "provider", "model", "tokens", "cost", "error_class")},
+        "paid": job_money(job),
         "warning": job.warning,
         "error": clip(job.error, TEXT_SHOWN),
         "traceback": clip(job.traceback, TEXT_SHOWN),
@@ -48,12 +49,33 @@ def detail_json(job: JobDetail, began: float | None) -> Json:
                 "error": clip(attempt.error, LINE_SHOWN),
                 "printed": _end(attempt.printed),
                 "answer": clip(attempt.answer, TEXT_SHOWN),
+                "request": " · ".join(filter(None, (attempt.request_id, *attempt_money(attempt)))),
+                "notes": list(attempt.notes),
                 "reached": None if attempt.done is None else progress(attempt.done, attempt.of),
             }
             for attempt in job.attempts
         ],
         "decision": job.decision and decision_json(job.decision, began),
     }
+
+
+def job_money(job: JobDetail) -> str:
+    """What a job used and cost, in words: its tokens, dollars, where the price comes from, what is not known."""
+    read, cached, written, drawn = job.input_tokens, job.cached_tokens, job.output_tokens, job.image_tokens
+    kinds = {"in": read, "of these cached": cached, "out": written, "of an image": drawn}
+    told = [f"{count:,} {kind}" for kind, count in kinds.items() if count]
+    tokens = f"{', '.join(told)} tokens" if told else f"{job.tokens:,} tokens" if job.tokens is not None else ""
+    cost = "" if job.cost is None else "$0" if job.cost == 0 else price(job.cost)
+    unknown = f"{job.unpriced} of unknown cost" if job.unpriced else ""
+    saved = f"{price(job.saved)} saved" if job.saved else ""
+    return " · ".join(part for part in (tokens, cost, unknown, saved, job.price if job.cost else "") if part)
+
+
+def attempt_money(attempt: Attempt) -> list[str]:
+    """What an attempt cost, where that was told."""
+    if attempt.cost_kind == "unknown":
+        return ["of unknown cost"]
+    return [] if attempt.cost is None or not attempt.cost else [price(attempt.cost)]
 
 
 def decision_json(decision: Decision, began: float | None) -> Json:

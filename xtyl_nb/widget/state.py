@@ -15,6 +15,8 @@ from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
 from xtyl_nb.drawing.folding import Fold
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.words import (
+    NANO,
+    PAID,
     TEXT_SHOWN,
     WORDS,
     Json,
@@ -22,7 +24,9 @@ from xtyl_nb.drawing.words import (
     clip,
     elapsed_seconds,
     live_words,
+    money_words,
     node_state,
+    price,
     spans,
 )
 
@@ -80,6 +84,7 @@ def describe(overview: Overview, shown: Collection[str] = ()) -> Json:
         "elapsed": elapsed_seconds(overview),
         "started": began is not None,
         "waiting_for": overview.waiting_for,
+        "money": money_words({name: overview.paid(name) for name in PAID}),
         "error": clip(overview.error),
         "trouble": None,
         "nodes": {id: _node(node, began, thumbs, waiting_rows(overview, id)) for id, node in overview.nodes.items()},
@@ -182,6 +187,7 @@ def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> J
         "error": clip(node.error),
         "waits": waits,
         "branches": branch_counts(node),
+        "money": price(node.spent / NANO) if node.spent else "",
     }
 
 

@@ -19,7 +19,7 @@ function header(graph, act) {
   let shown = "";
   const stale = (time) => { shown = time ? ` · as of ${time.toTimeString().slice(0, 5)}` : ""; };
   const tick = (state, elapsed) => {
-    numbers.textContent = `${state.done} / ${state.total}${state.started ? ` · ${clock(elapsed)}` : ""}${shown}`;
+    numbers.textContent = `${state.done} / ${state.total}${state.started ? ` · ${clock(elapsed)}` : ""}${state.money ? ` · ${state.money}` : ""}${shown}`;
   };
   const update = (state, before) => {
     if (state.state !== before?.state) {
@@ -85,7 +85,7 @@ function card(node, choose) {
   // The time it has been working so far.
   const tick = (elapsed) => {
     if (!now) return;
-    const text = now.start == null ? "" : lasted(atWork(now, elapsed));
+    const text = [now.money, now.start == null ? "" : lasted(atWork(now, elapsed))].filter(Boolean).join(" · ");
     if (took.textContent !== text) took.textContent = text;
   };
   return { box, node, update, tick };

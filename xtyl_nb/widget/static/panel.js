@@ -133,8 +133,7 @@ function details(wording, choose, ask, enlarge) {
     if (each.start !== null) list.append(make("dt", "", "time"), ticking(make("dd"), (seconds) => lasted((each.end ?? seconds) - each.start)));
     if (each.decision) decided(list, each.decision);
     line("by", [each.provider, each.model].filter(Boolean).join(" · "));
-    const cost = each.cost === null ? "" : each.cost === 0 ? "$0" : `$${each.cost.toFixed(each.cost < 0.1 ? 4 : 2)}`;
-    line("cost", [each.tokens === null ? "" : `${each.tokens} tokens`, cost].filter(Boolean).join(" · "));
+    line("cost", each.paid);
     const last = each.attempts.at(-1);
     line("progress", last?.reached);
     if (last?.printed) list.append(make("dt", "", "printed"), printed(last));
@@ -229,6 +228,7 @@ function attempts(all) {
     const line = make("div", "", `${each.number}. ${each.because}, at +${lasted(each.start)}: ${became}`);
     if (each.error) line.append(make("span", "soft", ` · ${each.error}`));
     box.append(line);
+    for (const said of [each.request, ...each.notes].filter(Boolean)) box.append(make("div", "soft", said));
     if (each.answer) {
       const given = box.appendChild(make("details"));
       given.append(make("summary", "soft", "the answer, as it came"), make("pre", "", each.answer));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,3 +95,51 @@ def test_while_a_function_runs_it_is_looked_at_every_second() -> None:
 
     assert waits_before_second_look("score") == 1
     assert waits_before_second_look("headline") > 1
+
+
+def test_a_card_and_the_head_say_what_was_spent() -> None:
+    """Sums over the jobs so far; a step that cost nothing says nothing of money."""
+    nodes = {
+        "score": node_overview(running=1, spent=250_000_000, unpriced=1, from_cache=2, saved=0),
+        "headline": node_overview(completed=1, spent=0, unpriced=0, from_cache=0, saved=0),
+    }
+    state = describe(replace(overview_of(PLAN, nodes=nodes), nodes=nodes))
+    assert [state["nodes"][id]["money"] for id in nodes] == ["$0.25", ""]
+    assert state["money"] == "$0.25 spent · 1 of unknown cost · 2 from the cache"
+
+
+def test_the_details_say_what_each_attempt_cost() -> None:
+    """The provider's name of the request, its cost, and its notes; for the job the sums, and the source of the price."""
+    attempts = (
+        Attempt(
+            1, "first", STARTED, STARTED + 1, "retrying", "cut", request_id="r-0", notes=("Cut.",), cost_kind="unknown"
+        ),
+        Attempt(2, "retry", STARTED, None, "completed", None, request_id="r-1", cost=0.25, cost_kind="known"),
+        Attempt(3, "retry", STARTED, None, None, None),
+    )
+    found = detail(*attempts)
+    assert [(each["request"], each["notes"]) for each in found] == [
+        ("r-0 · of unknown cost", ["Cut."]),
+        ("r-1 · $0.25", []),
+        ("", []),
+    ]
+    job = JobDetail(
+        node="score",
+        item="0",
+        label="x",
+        state=JobState.COMPLETED,
+        attempts_made=2,
+        because="first",
+        tokens=1_100,
+        input_tokens=1_000,
+        cached_tokens=10,
+        output_tokens=100,
+        cost=0.25,
+        price="a list, 2026-12-01",
+        unpriced=1,
+    )
+    assert detail_json(job, STARTED)["paid"] == (
+        "1,000 in, 10 of these cached, 100 out tokens · $0.25 · 1 of unknown cost · a list, 2026-12-01"
+    )
+    told = detail_json(replace(job, input_tokens=None, cached_tokens=None, output_tokens=None, cost=0.0), STARTED)
+    assert told["paid"] == "1,100 tokens · $0 · 1 of unknown cost"

@@ -1,0 +1,34 @@
+"""Money in words: on the head of a run, short, and never nothing where something was paid."""
+
+from __future__ import annotations
+
+import pytest
+
+from xtyl_nb.drawing.words import money_words, price
+
+
+@pytest.mark.parametrize(
+    ("dollars", "words"),
+    [(0.0, "$0.00"), (1e-9, "under $0.0001"), (0.0042, "$0.0042"), (0.25, "$0.25"), (1234.5, "$1,234.50")],
+)
+def test_a_price_is_short_and_a_small_one_is_not_nothing(dollars: float, words: str) -> None:
+    """Two digits behind the point, four for less than ten cents."""
+    assert price(dollars) == words
+
+
+@pytest.mark.parametrize(
+    ("paid", "words"),
+    [
+        ({"spent": 0, "unpriced": 0, "from_cache": 0, "saved": 0}, ""),
+        ({"spent": None, "unpriced": None, "from_cache": None, "saved": None}, ""),
+        ({"spent": 420_000_000, "unpriced": 0, "from_cache": 0, "saved": 0}, "$0.42 spent"),
+        (
+            {"spent": 420_000_000, "unpriced": 3, "from_cache": 1_200, "saved": 5_000_000_000},
+            "$0.42 spent · 3 of unknown cost · 1,200 from the cache, $5.00 saved",
+        ),
+        ({"spent": 0, "unpriced": 1, "from_cache": 2, "saved": 0}, "1 of unknown cost · 2 from the cache"),
+    ],
+)
+def test_the_head_says_what_was_spent_and_what_came_from_the_cache(paid: dict[str, int | None], words: str) -> None:
+    """What is nothing, or not known, takes no room."""
+    assert money_words(paid) == words
