@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -327,3 +328,13 @@ def test_a_run_outlives_the_choice_of_a_back_end() -> None:
     assert run.frame().equals(before)
     # The fixtures close only the back end in use, which is another by now.
     run._backend.close()
+
+
+def test_models_that_settings_name_count_on_every_back_end(either: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the notebook: its run asks what a step that says the same asks, and finds the same results."""
+    prompt = f"A line for {uuid.uuid4().hex}"
+    monkeypatch.setenv("XTYL_TEXT_MODEL", "offline:offline/copy-1")
+    assert list(xt.Workflow("silent").generate_copy("line", prompt=prompt).run().wait(60).jobs()["cached"]) == [False]
+    monkeypatch.delenv("XTYL_TEXT_MODEL")
+    said = xt.Workflow("said").generate_copy("line", prompt=prompt, provider="offline", model="offline/copy-1")
+    assert list(said.run().wait(60).jobs()["cached"]) == [True]
