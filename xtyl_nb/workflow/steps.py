@@ -49,7 +49,7 @@ def generate_copy(
         seed: Makes texts repeatable; each of `n` texts counts one up from it.
         returns: A pydantic class or a JSON Schema: its fields are the output's, no `text`.
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
-            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60, "busy_seconds": 600}.
         timeout: Seconds that an attempt may take (default 60).
         cache: False asks again; otherwise a text made from the same parameters is reused.
 
@@ -95,7 +95,7 @@ def generate_image(
         model: Its name, or provider and name, "gemini:..."; by default that of the provider.
         seed: Makes images repeatable; each of `n` images counts one up from it.
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
-            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60, "busy_seconds": 600}.
         timeout: Seconds that an attempt may take (default 180).
         cache: False asks again; otherwise an image made from the same parameters is reused.
 
@@ -132,7 +132,7 @@ def attach(
         over: A step that makes a list: run for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
-            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60, "busy_seconds": 600}.
         timeout: Seconds that an attempt may take; no limit by default.
         cache: True reuses the deliverable of the same assets.
         **assets: The assets, by name. A text is Jinja; one that is an expression, such as
@@ -292,7 +292,7 @@ def call(
         over: A step that makes a list: call for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
-            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60, "busy_seconds": 600}.
             TransientError, ConnectionError and TimeoutError are tried again, no other.
         timeout: Seconds that an attempt may take before its process is ended; default: none.
         cache: True reuses the value of the same code, helpers, values and arguments.
@@ -336,7 +336,7 @@ def node(
         id: The step's name, by which others read it: letters, digits and underscores.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
         retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
-            {"attempts": 5, "base_seconds": 2, "max_seconds": 60}.
+            {"attempts": 5, "base_seconds": 2, "max_seconds": 60, "busy_seconds": 600}.
         timeout: Seconds that an attempt may take; by default the engine sets no limit.
         cache: Whether to reuse the output of an equal step; the type sets the default.
         **config: The type's own parameters, and `over`, a step that makes a list: run once for

@@ -142,7 +142,7 @@ TALLY = {
 }
 
 READY = (
-    select(_J.id, _J.node, _J.item, _J.attempt, _J.tries, _J.because, _J.output, _J.lost)
+    select(_J.id, _J.node, _J.item, _J.attempt, _J.tries, _J.because, _J.waited, _J.output, _J.lost)
     .where(OF_EXECUTION, guard(_J.state, JOB_TRANSITIONS["claim"]), _J.due <= B("now"))
     .order_by(_J.id)
     .limit(B("limit"))

@@ -103,6 +103,7 @@ jobs = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lost", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("waited", sa.Float, nullable=False, server_default="0.0"),
     sa.Column("because", sa.Text, nullable=False, server_default="first"),
     sa.Column("owner", sa.Text),
     sa.Column("lease", sa.Float),

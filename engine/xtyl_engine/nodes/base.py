@@ -28,13 +28,15 @@ DECISION_FIELDS = ("choice", "by", "comment", "original")
 
 
 class Retry(BaseModel):
-    """How often and how soon to retry after a transient error: in seconds, doubled each time, with jitter."""
+    """How often and how soon to retry after a transient error: in seconds, doubled each time, with jitter. `busy_seconds` bounds
+    how long in all a job waits for a provider that says when to come back, which spends no attempt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     attempts: int = Field(default=3, ge=1, le=100)
     base_seconds: float = Field(default=1.0, gt=0, le=3600)
     max_seconds: float = Field(default=60.0, gt=0, le=86400)
+    busy_seconds: float = Field(default=600.0, ge=0, le=604800)
 
 
 class NodeConfig(BaseModel):

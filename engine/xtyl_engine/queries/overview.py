@@ -20,7 +20,7 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.review import option_text
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
-from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, next_start
+from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, held, next_start
 from xtyl_engine.scheduler.routing import awaited
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
@@ -36,6 +36,12 @@ _J, _L = jobs.c, attempt_logs.c
 LINE_SHOWN = 300
 _LAST_LEASE = select(func.max(_J.lease), Now()).where(sql.job_in(JobState.RUNNING))
 _SUSPECT = select(_J.id).where(sql.job_in(JobState.RUNNING), _J.lost >= sql.SUSPECT_LOST).limit(1)
+_SOONEST = (
+    select(_J.node, _J.due - Now(), _J.waited)
+    .where(sql.OF_EXECUTION, sql.job_in(JobState.READY))
+    .order_by(_J.due)
+    .limit(1)
+)
 _OUTPUT = select(_J.output).where(_J.id == sql.B("job_id"))
 # In the JSON of an output; inside of a text its quotes are escaped.
 CUT = '"finish":"length"'
@@ -267,6 +273,8 @@ class Overviews:
             ready = [name for name, node in nodes.items() if node.counts.get(JobState.READY)]
             limit = self._limit(transaction, plan, ready)
             words = limit or self._queries.retry_or_worker(transaction, execution.id)
+            if words == "a retry":
+                return self._later(transaction, plan, execution.id)
             if words != "a worker":
                 return words
             if transaction.row(_SUSPECT) is not None:
@@ -295,7 +303,17 @@ class Overviews:
 
     def _limit(self, transaction: Transaction, plan: Plan, ready: list[str]) -> str | None:
         shut = next_start(transaction, plan, ready, self._rates)
-        return f"the rate limit of {', '.join(shut[0])}: next start in {shut[1]:.0f} s" if shut else None
+        if shut is None:
+            return None
+        asking = held(transaction, shut[0])
+        why = f", as {' and '.join(asking)} asked" if asking else ""
+        return f"the rate limit of {', '.join(shut[0])}: next start in {shut[1]:.0f} s{why}"
+
+    def _later(self, transaction: Transaction, plan: Plan, id: str) -> str:
+        """What a run waits for whose ready jobs are all due later, in words: a retry, and the provider that asked for it."""
+        node, seconds, waited = transaction.row(_SOONEST, {"execution_id": id}) or ("", 0.0, 0.0)
+        provider = self._rates.provider_of(plan.nodes[node]) if waited else None
+        return f"a retry in {seconds:.0f} s: {provider} is busy, and said when to come back" if provider else "a retry"
 
 
 def _may_print(plan: Plan, name: str, node: NodeOverview) -> bool:

@@ -174,7 +174,7 @@ def _fail(locked: LockedExecution, outcome: Failed) -> bool:
 
 def _pause(locked: LockedExecution, outcome: Failed) -> bool:
     """A partial failure needs a person: the job is ready again, and the execution is paused."""
-    given = {"due": 0.0, "reason": "resumed", "tries": outcome.claim.tries}
+    given = {"due": 0.0, "reason": "resumed", "tries": outcome.claim.tries, "waited": outcome.claim.waited}
     parameters = mine(locked, outcome.claim, outcome.failure) | given
     if not locked.transaction.run(transitions.RETRY, parameters):
         return False
@@ -195,7 +195,13 @@ def _retry(locked: LockedExecution, outcome: Retrying) -> bool:
     claim = outcome.claim
     due = locked.now + outcome.delay_seconds
     tries = claim.tries - bool(outcome.hold_seconds or outcome.failure.misfit)
-    parameters = mine(locked, claim, outcome.failure) | {"due": due, "reason": "retry", "tries": tries}
+    waited = claim.waited + (outcome.delay_seconds if outcome.hold_seconds else 0.0)
+    parameters = mine(locked, claim, outcome.failure) | {
+        "due": due,
+        "reason": "retry",
+        "tries": tries,
+        "waited": waited,
+    }
     if not locked.transaction.run(transitions.RETRY, parameters):
         return False
     locked.changes.move(claim.node, JobState.RUNNING, JobState.READY)

@@ -105,7 +105,7 @@ def _admitted(found: list[tuple[Any, ...]], gate: Gate, want: int) -> list[tuple
     for row in found:
         if len(taken) == want:
             break
-        _, node, _, _, _, _, output, _ = row
+        _, node, *_, output, _ = row
         if output is not None or gate.admit(node):
             taken.append(row)
     return taken
@@ -136,9 +136,10 @@ def _claims(
             owner=claimant.owner,
             asked=claimant.asked,
             permitted=permitted,
+            waited=waited,
             late_output=output,
         )
-        for id, node, item, attempt, tries, _, output, _ in taken
+        for id, node, item, attempt, tries, _, waited, output, _ in taken
     )
 
 

@@ -18,7 +18,8 @@ LICENCE_SECONDS = 0.15
 class Claim:
     """One attempt at one job, this process's until its lease runs out. `number` counts attempts, `tries` those that spend the
     retry budget. `asked` is when the process asked for the claim, in seconds since its machine's boot; the effect must start soon
-    after. `permitted` is when its permits were taken, by the database's clock. `late_output` is a late result that was kept."""
+    after. `permitted` is when its permits were taken, by the database's clock. `waited` are the seconds that its provider had it
+    wait before. `late_output` is a late result that was kept."""
 
     job_id: int
     execution_id: str
@@ -31,6 +32,7 @@ class Claim:
     owner: str
     asked: float = 0.0
     permitted: float = 0.0
+    waited: float = 0.0
     late_output: str | None = None
 
     @property

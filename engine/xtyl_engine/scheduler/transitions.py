@@ -41,7 +41,7 @@ _IS_IN_FLIGHT = (
     .where(attempts.c.job_id == _J.id, attempts.c.number == _J.attempt, attempts.c.outcome.is_(None))
     .exists()
 )
-_UNTRIED: dict[str, Any] = {"pending": 0, "live": 0, "tries": 0}
+_UNTRIED: dict[str, Any] = {"pending": 0, "live": 0, "tries": 0, "waited": 0.0}
 
 
 def transition(name: str, where: ColumnElement[bool], **values: Any) -> Any:
@@ -122,7 +122,7 @@ KEEP_LATE = (
 # A key stands beside the result that it was made for, and never beside options or a decision.
 WAIT = transition("wait", _MINE, output=B("output"), cache_key=null())
 
-RETRY = transition("retry", _MINE, due=B("due"), because=B("reason"), tries=B("tries"), **_FAILURE)
+RETRY = transition("retry", _MINE, due=B("due"), because=B("reason"), tries=B("tries"), waited=B("waited"), **_FAILURE)
 
 RELEASE = transition("release", _MINE, due=B("due"), because=B("reason"), tries=_J.tries - 1)
 

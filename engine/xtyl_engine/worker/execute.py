@@ -120,7 +120,7 @@ class Executor:
         return came[0] if came else self._outcome(claim)
 
     def _outcome(self, claim: Claim) -> Outcome:
-        retry, asks_provider, mask = USUAL_RETRY, False, NO_SECRETS
+        retry, asks_provider, mask, provider = USUAL_RETRY, False, NO_SECRETS, ""
         try:
             if (late := self._late(claim)) is not None:
                 return late
@@ -129,6 +129,7 @@ class Executor:
             asks_provider = kind.asks_provider
             # A template that was kept says as it was kept which provider and model it asks.
             asked = ModelDefaults.of(self.settings).serve(kind, node.config)
+            provider = str(asked.get("provider") or self.settings.provider)
             config = configure(kind, rendered(kind, asked, names))
             retry = config.retry
             mask = self._masks.of(variables)
@@ -141,7 +142,9 @@ class Executor:
             return Released(claim=claim, because="unread", delay_seconds=UNREAD_SECONDS)
         except BaseException as error:
             hide = mask.hide if asks_provider else str
-            outcome = outcome_of(claim, retry, error, asks_provider, was_told=claim.attempt in self._told, hide=hide)
+            outcome = outcome_of(
+                claim, retry, error, asks_provider, was_told=claim.attempt in self._told, hide=hide, provider=provider
+            )
             if asks_provider and (used := used_by(error, hide)) is not None:
                 outcome = replace(outcome, usage=used)
             if self.on_failure is not None and isinstance(outcome, Failed):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from xtyl_engine.errors import AnswerMisfit, ErrorClass, WorkflowException, sane_seconds
 from xtyl_engine.nodes.base import Misfitting, Retry
@@ -15,8 +16,9 @@ from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.values.plain import mend
 
 log = logging.getLogger("xtyl")
-# How often in all a provider may say when to come back, before that counts as a failed try.
-MAX_TOLD = 50
+# A provider that says again and again when to come back is asked less and less often: each time after this part of all the time
+# that was waited before, at least.
+LATER = 0.25
 # Of an answer that did not fit, so many characters are kept.
 MAX_ANSWER = 100_000
 
@@ -29,10 +31,12 @@ def outcome_of(
     *,
     was_told: bool = False,
     hide: Callable[[str], str] = str,
+    provider: str = "",
 ) -> Outcome:
     """What an exception of a handler makes of its claim: another try after a while, or a failed job. A handler that `was_told`
-    that its run is stopped did not fail: its job is given back. `hide` takes secrets out of what it says."""
-    outcome = _judged(claim, retry, error, asks_provider, hide)
+    that its run is stopped did not fail: its job is given back. `hide` takes secrets out of what it says. `provider` is the name
+    of the one that was asked."""
+    outcome = _judged(claim, retry, error, (provider or "its provider") if asks_provider else None, hide)
     if was_told:
         log.info("given back, its run was stopped: %s", outcome.failure.message)
         return Released(claim=claim, because="stopped", may_have_started=True, failure=outcome.failure)
@@ -44,17 +48,17 @@ def outcome_of(
 
 
 def _judged(
-    claim: Claim, retry: Retry, error: BaseException, asks_provider: bool, hide: Callable[[str], str]
+    claim: Claim, retry: Retry, error: BaseException, provider: str | None, hide: Callable[[str], str]
 ) -> Failed | Retrying:
     try:
-        return _ended(claim, retry, error, asks_provider, hide)
+        return _ended(claim, retry, error, provider, hide)
     except Exception as broken:
         message = mend(f"{type(error).__name__} (its message could not be read: {type(broken).__name__})")
         return Failed(claim=claim, failure=Failure(error_class=ErrorClass.PERMANENT, message=message))
 
 
 def _ended(
-    claim: Claim, retry: Retry, error: BaseException, asks_provider: bool, hide: Callable[[str], str]
+    claim: Claim, retry: Retry, error: BaseException, provider: str | None, hide: Callable[[str], str]
 ) -> Failed | Retrying:
     described = describe_error(error, hide)
     error_class = _class_of(error)
@@ -71,12 +75,26 @@ def _ended(
         return Retrying(claim=claim, failure=failure, delay_seconds=0.0)
     # Others' errors may bear these names too, with any value.
     told = sane_seconds(getattr(error, "retry_after", None)) or 0.0
-    # A provider that says when to come back is busy, not broken, until it has said so `MAX_TOLD` times.
-    hold = told if asks_provider and claim.number < MAX_TOLD else 0.0
+    # A provider that says when to come back is busy, not broken.
+    hold = told if provider is not None else 0.0
     if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
         return Failed(claim=claim, failure=failure)
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
-    return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), hold_seconds=hold)
+    if not hold:
+        return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told))
+    delay = max(delay, told, min(claim.waited * LATER, retry.max_seconds))
+    if claim.waited + delay > retry.busy_seconds:
+        why = _waited(str(provider), claim.waited, told, retry.busy_seconds)
+        return Failed(claim=claim, failure=replace(failure, message=f"{failure.message}\n  {why}"))
+    return Retrying(claim=claim, failure=failure, delay_seconds=delay, hold_seconds=hold)
+
+
+def _waited(provider: str, waited: float, told: float, most: float) -> str:
+    """Why it is no longer waited for a provider that says when to come back."""
+    return (
+        f"The job waited {waited:.0f} s for {provider}, which asks for {told:g} s more; the bound is {most:.0f} s. `run.retry()` "
+        f'takes it up again; retry={{"busy_seconds": ...}} sets the bound, XTYL_RATES how often {provider} is asked.'
+    )
 
 
 def _misfit(error: BaseException, hide: Callable[[str], str]) -> Misfitting | None:

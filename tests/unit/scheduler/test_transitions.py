@@ -33,7 +33,7 @@ STATEMENTS: dict[str, Any] = {
 }
 GIVEN: dict[str, Any] = {
     "node": "n0", "item": "0", "number": 1, "owner": "me", "by": 1, "add": 1, "now": 2.0, "due": 0.0, "tries": 1, "lease": 1.0,
-    "started": 2.0, "cached": 0, "reason": "lost", "deaths": 1,
+    "waited": 0.0, "started": 2.0, "cached": 0, "reason": "lost", "deaths": 1,
 }  # fmt: skip
 STAND = text(
     "UPDATE agent_jobs SET state = :state, because = 'first', owner = 'me', attempt = 1, lease = 1, pending = 1, live = 0 "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ class Theirs(Exception):
 )
 def test_a_time_to_come_back_is_a_bounded_number(told: Any, seconds: float) -> None:
     """Whatever an error of another package tells, the job has a time at which it is tried again."""
-    outcome = outcome_of(CLAIM, Retry(), Theirs("transient", told), True)
+    outcome = outcome_of(CLAIM, Retry(busy_seconds=7200), Theirs("transient", told), True)
     assert isinstance(outcome, Retrying)
     assert (outcome.hold_seconds, seconds <= outcome.delay_seconds <= max(seconds, 60.0)) == (seconds, True)
 
@@ -69,3 +70,42 @@ def test_an_error_of_ours_needs_no_traceback() -> None:
     outcome = outcome_of(CLAIM, Retry(attempts=1), TransientError("later"), False)
     assert isinstance(outcome, Failed)
     assert outcome.failure.traceback is None
+
+
+def waits(told: float, retry: Retry) -> tuple[list[float], Failed]:
+    """How long a job waits each time that its provider is busy, and how it ends."""
+    claim, found = CLAIM, list[float]()
+    busy = TransientError("busy", retry_after=told)
+    while isinstance(outcome := outcome_of(claim, retry, busy, True, provider="far"), Retrying):
+        found.append(outcome.delay_seconds)
+        assert outcome.hold_seconds == told
+        claim = replace(claim, number=claim.number + 1, waited=claim.waited + outcome.delay_seconds)
+    assert isinstance(outcome, Failed)
+    return found, outcome
+
+
+@pytest.mark.parametrize("told", [0.001, 2.0, 60.0, 599.0])
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_all_waiting_for_a_busy_provider_has_a_bound(told: float, attempts: int) -> None:
+    """Whatever it asks for each time, and however few tries there are: ten minutes in all, and a few dozen calls."""
+    found, failed = waits(told, Retry(attempts=attempts))
+    assert 540 - told < sum(found) <= 600
+    assert len(found) < 45
+    assert all(each >= told for each in found)
+    assert f"The job waited {sum(found):.0f} s for far, which asks for {told:g} s more" in failed.failure.message
+    assert "busy_seconds" in failed.failure.message
+
+
+@pytest.mark.parametrize(("bound", "told"), [(0.0, 1.0), (600.0, 3600.0)])
+def test_what_would_pass_the_bound_is_not_waited_for(bound: float, told: float) -> None:
+    """A provider that asks for more than there is fails the job at once: coming back earlier would be in vain."""
+    found, failed = waits(told, Retry(busy_seconds=bound))
+    assert found == []
+    assert failed.failure.error_class is ErrorClass.TRANSIENT
+
+
+def test_a_function_that_says_when_to_come_back_spends_its_tries() -> None:
+    """It asks no provider, so what bounds it is their number."""
+    outcome = outcome_of(replace(CLAIM, tries=2), Retry(attempts=2), TransientError("later", retry_after=9), False)
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.message == "later"

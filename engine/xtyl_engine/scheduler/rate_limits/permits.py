@@ -224,6 +224,12 @@ def _changes(locked: LockedExecution, outcome: Outcome, rates: ClaimPolicy) -> l
     return []
 
 
+def held(transaction: Transaction, keys: Iterable[str]) -> tuple[str, ...]:
+    """Those of the keys whose provider asked to be left alone until later."""
+    (now,) = transaction.row(sql.CLOCK) or (0.0,)
+    return tuple(key for key in keys if see_bucket(transaction, key, now).held_until > now)
+
+
 def next_start(
     transaction: Transaction, plan: Plan, nodes: Iterable[str], rates: ClaimPolicy
 ) -> tuple[tuple[str, ...], float] | None:

@@ -17,7 +17,7 @@ from xtyl_engine.errors import ErrorClass, TransientError
 from xtyl_engine.rates import Rate, UnreadableRate, parse_rates
 from xtyl_engine.scheduler.commit import Recorder
 from xtyl_engine.scheduler.locked_execution import LockedExecution
-from xtyl_engine.scheduler.outcomes import Completed, Failure, Released, Retrying
+from xtyl_engine.scheduler.outcomes import Completed, Failed, Failure, Released, Retrying
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, Permits, next_start, read_claim_policy
 from xtyl_engine.settings import SettingsError, load_settings
 from xtyl_engine.worker.timer import Alarm
@@ -163,6 +163,32 @@ def test_a_longer_wish_is_not_cut_short_by_a_shorter_one(fleet):
         fleet.first.record(id, Retrying(claim=claim, failure=failure, delay_seconds=0.0, hold_seconds=seconds))
     fleet.shift(6)
     assert fleet.claim(id) == []
+
+
+@pytest.mark.parametrize("fleet", [""], indirect=True)
+def test_what_a_job_waited_for_a_busy_provider_is_kept(fleet):
+    """From claim to claim, beside its tries, until it is begun anew; meanwhile the run says whom it waits for, and how long."""
+    id = fleet.first.submit(texts(), 1)
+    busy = Failure(error_class=ErrorClass.TRANSIENT, message="busy")
+    (claim,) = fleet.first.claim(id)
+    fleet.first.record(id, Retrying(claim=claim, failure=busy, delay_seconds=30.0, hold_seconds=20.0))
+    words = str(fleet.first.overview(id).waiting_for)
+    assert words.startswith("the rate limit of offline: next start in ")
+    assert words.endswith(" s, as offline asked")
+    fleet.shift(20)
+    words = str(fleet.first.overview(id).waiting_for)
+    assert words.startswith("a retry in ")
+    assert words.endswith(" s: offline is busy, and said when to come back")
+    for expected in (30.0, 50.0):
+        with fleet.database.engine.begin() as connection:
+            connection.execute(text("UPDATE agent_jobs SET due = 0"))
+        (claim,) = fleet.first.claim(id)
+        assert (claim.waited, claim.tries) == (expected, 1)
+        last = Retrying(claim=claim, failure=busy, delay_seconds=20.0, hold_seconds=0.1)
+        fleet.first.record(id, last if expected == 30.0 else Failed(claim=claim, failure=busy))
+        fleet.shift(1)
+    fleet.first.controls.retry(id)
+    assert [claim.waited for claim in fleet.first.claim(id)] == [0.0]
 
 
 def test_rates_cost_nothing_where_none_can_hold(database):
