@@ -49,6 +49,7 @@ class FakeProvider:
     """
 
     name = "fake"
+    takes_images = True
 
     def __init__(self, *answers: Answer):
         self.requests: list[TextRequest | ImageRequest] = []

@@ -15,20 +15,36 @@ from xtyl_engine.values.cells import cells
 from xtyl_engine.values.plain import mend, plain
 from xtyl_nb.frames.dtypes import describe_shape
 from xtyl_nb.frames.labels import store as store_label
+from xtyl_nb.frames.pictures import with_files
 
 # Of a cell that no step reads and that cannot be stored.
 MOST_TEXT = 1_000
 
 
 def read_inputs(
-    table: pd.DataFrame, inputs: Mapping[str, Any], store: ArtifactStore, read: Collection[str]
+    table: pd.DataFrame,
+    inputs: Mapping[str, Any],
+    store: ArtifactStore,
+    read: Collection[str],
+    images: Collection[str] = (),
 ) -> tuple[list[Row], dict[str, Any]]:
     """The rows of a table together with the inputs for every row; and the shape that restores the table. `read` are the columns
-    that steps read: a cell of another one that cannot be stored is kept as text. Raises FrameError, and for a cell ValueNotPlain
+    that steps read: a cell of another one that cannot be stored is kept as text. Where steps read `images`, the path of a file is
+    the file. Raises FrameError, and for a cell ValueNotPlain
     or LimitExceeded."""
-    constants = plain(dict(inputs), store, where="inputs")
+    given = {name: with_files(value, store, name) if name in images else value for name, value in inputs.items()}
+    constants = plain(given, store, where="inputs")
     columns = {
-        name: [_cell_in(cell, store, name, place, name in read) for place, cell in enumerate(cells(table[name]))]
+        name: [
+            _cell_in(
+                with_files(cell, store, f"{name}[{place}]") if name in images else cell,
+                store,
+                name,
+                place,
+                name in read,
+            )
+            for place, cell in enumerate(cells(table[name]))
+        ]
         for name in map(str, table)
     }
     shape = describe_shape(table)

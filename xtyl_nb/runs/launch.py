@@ -31,6 +31,7 @@ UPWARD = 4
 
 def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> Run:
     """Validate against the data, submit, show. Raises WorkflowError, FrameError or BackendError before anything runs."""
+    from xtyl_engine.workflow.checks.pictures import columns_of_images
     from xtyl_engine.workflow.checks.wording import list_names
     from xtyl_nb.frames.inputs import read_inputs
     from xtyl_nb.frames.tables import read_table, warn_of_empty
@@ -44,7 +45,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
         warnings.warn(f"{subject} not used by any step. {hint}", stacklevel=UPWARD)
     _warn_of_doubts(document)
     used = backend(to_run=True)
-    rows, shape = read_inputs(table, inputs, used.store, plan.inputs)
+    rows, shape = read_inputs(table, inputs, used.store, plan.inputs, columns_of_images(plan))
     _look_over(plan, table, rows)
     functions = {node: function for node, function in plan.functions.items() if callable(function)}
     made = Made(used)
@@ -60,6 +61,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
 
 def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
     """For each node its type, the number of its jobs, and of those with a cached result. Runs none of them."""
+    from xtyl_engine.workflow.checks.pictures import columns_of_images
     from xtyl_nb.frames.inputs import read_inputs
     from xtyl_nb.frames.results import plan_frame
     from xtyl_nb.frames.tables import read_table, warn_of_empty
@@ -69,7 +71,7 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
     warn_of_empty(table, frame, UPWARD)
     _warn_of_doubts(document)
     used = backend()
-    rows, _ = read_inputs(table, inputs, used.store, plan.inputs)
+    rows, _ = read_inputs(table, inputs, used.store, plan.inputs, columns_of_images(plan))
     _look_over(plan, table, rows)
     return plan_frame(plan, used.forecast(plan, rows))
 
@@ -150,10 +152,11 @@ def _warn_of_doubts(document: Document) -> None:
 def _look_over(plan: Plan, table: pd.DataFrame, rows: Sequence[Row]) -> None:
     """Warn of what the plan's texts make of the rows and is probably not meant. Raises WorkflowError for files in texts."""
     from xtyl_engine.errors import WorkflowError
+    from xtyl_engine.workflow.checks.pictures import find_image_problems
     from xtyl_engine.workflow.checks.rows import find_doubts, find_row_problems, texts_of
 
     texts, values, labels = texts_of(plan), [row.values for row in rows], table.index.tolist()
-    if problems := tuple(find_row_problems(plan, texts, values, labels)):
+    if problems := (*find_row_problems(plan, texts, values, labels), *find_image_problems(plan, values, labels)):
         raise WorkflowError(problems, workflow=plan.name, document=plan.document)
     for doubt in find_doubts(plan, texts, values, labels, [*table.columns, *plan.inputs]):
         warnings.warn(doubt, stacklevel=UPWARD + 1)

@@ -23,6 +23,7 @@ def generate_copy(
     over: str | None = None,
     after: Iterable[str] | None = None,
     system: str | None = None,
+    images: str | list[Any] | None = None,
     provider: str | None = None,
     model: str | None = None,
     temperature: float | None = None,
@@ -42,20 +43,19 @@ def generate_copy(
         over: A step that makes a list: run for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
         system: Instructions before the prompt, Jinja text too.
+        images: What the model sees: "{{ photo }}" of a column or a step, or a list of these.
         provider: Its name, such as "openai"; by default that of the back end.
         model: Its name, or provider and name, "gemini:..."; by default that of the provider.
         temperature: From 0 to 2; by default that of the model.
         max_tokens: The most tokens of an answer; a text that it cuts has `finish` "length".
         seed: Makes texts repeatable; each of `n` texts counts one up from it.
         returns: A pydantic class or a JSON Schema: its fields are the output's, no `text`.
-        retry: Attempts (default 3), or a dict that adds their pauses, doubled each time:
-            {"attempts": 5, "base_seconds": 2, "max_seconds": 60, "busy_seconds": 600}.
+        retry: Attempts (default 3), or a dict with their pauses, as `generate_image` takes it.
         timeout: Seconds that an attempt may take (default 60).
         cache: False asks again; otherwise a text made from the same parameters is reused.
 
     Returns:
         A new Workflow. Its output: `text`, `provider`, `model`, `tokens`, `cost` ($), `finish`.
-
     Raises:
         TypeError: `id` is not text, or `after` is not a list of ids.
 
@@ -73,6 +73,8 @@ def generate_image(
     prompt: str,
     n: int = 1,
     size: str = "1024x1024",
+    images: str | list[Any] | None = None,
+    mask: str | None = None,
     over: str | None = None,
     after: Iterable[str] | None = None,
     provider: str | None = None,
@@ -82,13 +84,16 @@ def generate_image(
     timeout: float | None = None,
     cache: bool | None = None,
 ) -> Workflow:
-    """Draw images with a provider, `n` images for each input.
+    """Draw images with a provider, or change given ones, `n` images for each input.
 
     Args:
         id: The step's name, by which others read it: letters, digits and underscores.
         prompt: Jinja text over columns and earlier steps.
         n: The number of images; more than one makes a list of items.
         size: Width and height in pixels.
+        images: What is changed: "{{ photo }}" of a column or a step, or a list of these.
+        mask: An image as large as the first of them, which changes only where this one is
+            transparent; or white, in one without transparency.
         over: A step that makes a list: run for each of its items, not once with all of them.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
         provider: Its name, such as "openai"; by default that of the back end.

@@ -149,6 +149,8 @@ class NodeType:
     """What of a written config is probably not meant, as sentences."""
     rendered: tuple[str, ...] = ()
     """The parameters that are rendered as Jinja for each job, nested values included."""
+    pictures: tuple[str, ...] = ()
+    """Those of the rendered parameters that take images, by the values of expressions."""
     expressions: tuple[str, ...] = ()
     """Those of the rendered parameters that must be one expression where they are text: other text is never false."""
     expands: bool = False

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BeforeValidator, Field
 
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes import structured
-from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Usage
+from xtyl_engine.nodes.base import Context, Done, NodeType, Usage
+from xtyl_engine.nodes.pictures import SeeingConfig, pictures_for
 from xtyl_engine.nodes.prompt import Prompt, variant
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import TextRequest
@@ -24,7 +25,7 @@ from xtyl_engine.values.plain import mend
 FIELDS = ("text", "provider", "model", "tokens", "cost", "finish")
 
 
-class GenerateCopy(NodeConfig):
+class GenerateCopy(SeeingConfig):
     """What to write, and how."""
 
     prompt: Prompt
@@ -37,12 +38,6 @@ class GenerateCopy(NodeConfig):
     seed: int = Field(default=0, ge=0, lt=2**31)
     returns: Annotated[dict[str, Any], BeforeValidator(usable_schema)] | None = None
 
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Left out where it is not used: a cache key of an earlier release has no word of it."""
-        facts: dict[str, Any] = serialize(self)
-        return {name: value for name, value in facts.items() if name != "returns" or value is not None}
-
 
 def run(config: GenerateCopy, context: Context) -> Done:
     """Write one text."""
@@ -50,6 +45,7 @@ def run(config: GenerateCopy, context: Context) -> Done:
     request = TextRequest(
         prompt=config.prompt,
         system=config.system,
+        images=pictures_for(provider, config.images, context.artifacts),
         model=config.model,
         temperature=config.temperature,
         max_tokens=config.max_tokens,
@@ -111,6 +107,7 @@ NODE_TYPE = NodeType(
     schema=_schema,
     stored=_stored,
     doubts=_doubts,
-    rendered=("prompt", "system"),
+    rendered=("prompt", "system", "images"),
+    pictures=("images",),
     cached=True,
 )

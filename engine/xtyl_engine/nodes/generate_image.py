@@ -1,5 +1,5 @@
-"""The node that draws an image with a provider and stores it as an artifact. With `n` it draws several, one job and one
-seed each.
+"""The node that draws an image with a provider, or changes one, and stores it as an artifact. With `n` it draws several, one
+job and one seed each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field
 
 from xtyl_engine.errors import TransientError
 from xtyl_engine.limits import MAX_IMAGE_PIXELS, MAX_ITEMS
-from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Usage
+from xtyl_engine.nodes.base import Context, Done, NodeType, Usage
+from xtyl_engine.nodes.pictures import Mask, SeeingConfig, pictures_and_mask
 from xtyl_engine.nodes.prompt import Prompt, variant
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import ImageRequest
@@ -35,8 +36,8 @@ def _check_size(text: str) -> str:
     return text
 
 
-class GenerateImage(NodeConfig):
-    """What to draw, and how large."""
+class GenerateImage(SeeingConfig):
+    """What to draw, from which images, and how large."""
 
     prompt: Prompt
     n: int = Field(default=1, ge=1, le=MAX_ITEMS, strict=True)
@@ -44,14 +45,19 @@ class GenerateImage(NodeConfig):
     provider: str | None = None
     model: str | None = None
     seed: int = Field(default=0, ge=0, lt=2**31)
+    mask: Mask = None
 
 
 def run(config: GenerateImage, context: Context) -> Done:
     """Draw one image and store it; the reference is the output's main value."""
     width, height = read_size(config.size)
-    result = context.provider(config.provider or "").draw(
+    provider = context.provider(config.provider or "")
+    images, mask = pictures_and_mask(provider, config.images, config.mask, context.artifacts)
+    result = provider.draw(
         ImageRequest(
             prompt=config.prompt,
+            images=images,
+            mask=mask,
             width=width,
             height=height,
             model=config.model,
@@ -78,7 +84,8 @@ NODE_TYPE = NodeType(
     run=run,
     fields=lambda config: FIELDS,
     main="image",
-    rendered=("prompt", "size"),
+    rendered=("prompt", "size", "images", "mask"),
+    pictures=("images", "mask"),
     cached=True,
     makes_images=True,
     card_height=110.0,

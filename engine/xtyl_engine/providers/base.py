@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from xtyl_engine.values.pictures import Picture
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -33,13 +35,15 @@ class Usage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextRequest:
     """One text to write; with a `schema`, a plain JSON Schema as `schemas.reading` gives it, the text is JSON that fits it. A
-    provider that knows what to do with one has `takes_schemas = True`; others get it as a part of the prompt. `seed`
-    differs between the items of one node. `is_seeded` says whether to use it: a seed is set, or several texts are made from one
-    prompt. `asked` names the parameters that the user set: what a model refuses of others is left out. `key` is the idempotency
+    provider that knows what to do with one has `takes_schemas = True`; others get it as a part of the prompt. `seed` differs
+    between the items of one node. `is_seeded` says whether to use it: a seed is set, or several texts are made from one
+    prompt. `images` come to a provider that has `takes_images = True`, within its `picture_bounds`, a `PictureBounds`.
+    `asked` names the parameters that the user set: what a model refuses of others is left out. `key` is the idempotency
     key."""
 
     prompt: str
     system: str | None = None
+    images: tuple[Picture, ...] = ()
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -62,9 +66,12 @@ class TextResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
-    """One image to draw, `width` by `height` pixels. `asked` names the parameters that the user set."""
+    """One image to draw, `width` by `height` pixels; with `images` one made from these, and with a `mask`, as large as the first,
+    only where that is transparent. `asked` names the parameters that the user set."""
 
     prompt: str
+    images: tuple[Picture, ...] = ()
+    mask: Picture | None = None
     width: int = 1024
     height: int = 1024
     model: str | None = None

@@ -19,7 +19,7 @@ GROUP = "xtyl.providers"
 CUSTOMARY = {"openai": "https://api.openai.com/v1", **{vendor.name: vendor.address for vendor in VENDORS}}
 _VENDOR, _GATEWAY = "vendors.provider:VendorProvider", "vendors.gateway:GatewayProvider"
 _OWN = {"offline": "offline.provider:OfflineProvider", "openai": "openai.provider:OpenAIProvider"}
-_KNOWN = {"offline": Capabilities(draws=True, seeds=True)}
+_KNOWN = {"offline": Capabilities(draws=True, edits=True, sees=True, seeds=True)}
 BUILTIN = {**_OWN, **{vendor.name: _VENDOR if vendor.wiring else _GATEWAY for vendor in VENDORS}}
 Environment = Mapping[str, str]
 Factory = Callable[[Environment], Provider]

@@ -15,6 +15,7 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import RunNotFound, WorkflowException, closest_name
+from xtyl_engine.nodes.pictures import sent_as
 from xtyl_engine.nodes.review import text_of
 from xtyl_engine.providers.prices import dollars
 from xtyl_engine.providers.schemas.fields import fields_of
@@ -104,7 +105,8 @@ class JobDetails:
         )  # fmt: skip
         try:
             names = read_row(transaction, claim) | read_upstream(transaction, plan, claim, self._store)
-            return rendered(node.kind, node.config, names)
+            found = rendered(node.kind, node.config, names)
+            return {name: sent_as(value) if name in node.kind.pictures else value for name, value in found.items()}
         except (WorkflowException, LookupError):
             return node.config
 

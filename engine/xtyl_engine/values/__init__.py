@@ -13,6 +13,7 @@ __all__ = [
     "images",
     "locks",
     "masking",
+    "pictures",
     "plain",
     "prints",
     "progress",

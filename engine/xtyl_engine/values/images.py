@@ -64,7 +64,7 @@ def check_image(data: bytes) -> tuple[str, int, int]:
             f"the image has {len(data):,} bytes, more than the {MAX_IMAGE_BYTES:,} allowed",
             hint="Make it smaller, or save it as JPEG or WEBP.",
         )
-    with _opened(io.BytesIO(data)) as (image, media_type):
+    with opened_image(io.BytesIO(data)) as (image, media_type):
         image.load()
         return media_type, *image.size
 
@@ -102,7 +102,7 @@ def encode_png(picture: Image) -> tuple[bytes, int, int]:
         raise ImageRefused(
             f"the picture is empty: {picture.width} x {picture.height} pixels", hint="Return None instead."
         )
-    made = _with_png_mode(_upright(picture))
+    made = _with_png_mode(upright(picture))
     buffer = io.BytesIO()
     # A profile tells of the colours in the mode that it was made for.
     profile = made.info.get("icc_profile") if picture.mode not in ("CMYK", "LAB") else None
@@ -146,16 +146,20 @@ def _of_floats(picture: Image) -> Image:
     return picture.point(lambda value: value * MOST_GREY + 0.5).convert("I").convert("I;16")
 
 
-def _upright(image: Image) -> Image:
+def upright(image: Image) -> Image:
     """The image as its EXIF data says that it is to be seen."""
     from PIL import ImageOps
 
+    return ImageOps.exif_transpose(image) if orientation(image) != 1 else image
+
+
+def orientation(image: Image) -> int:
+    """How an image is to be turned, as EXIF data count it: 1 is upright, from 5 on its width becomes its height."""
     try:
-        turned = image.getexif().get(ORIENTATION, 1) != 1
+        return int(image.getexif().get(ORIENTATION, 1))
     except Exception:
         # EXIF data that nothing can read say nothing.
-        return image
-    return ImageOps.exif_transpose(image) if turned else image
+        return 1
 
 
 def scale_image(path: str | Path, size: int, *, optimize: bool = False) -> tuple[bytes, str]:
@@ -166,9 +170,9 @@ def scale_image(path: str | Path, size: int, *, optimize: bool = False) -> tuple
     that cannot be read.
     """
     words = "Ask for it without `size`.", "Run the step that made it again."
-    with open(path, "rb") as file, _opened(file, *words) as (image, _):
+    with open(path, "rb") as file, opened_image(file, *words) as (image, _):
         image.draft("RGB", (size, size))
-        image = _upright(_thumbnail(image, size))
+        image = upright(thumbnail(image, size))
         is_transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa")
         kind, mode = ("PNG", "RGBA") if is_transparent else ("JPEG", "RGB")
         buffer = io.BytesIO()
@@ -176,7 +180,8 @@ def scale_image(path: str | Path, size: int, *, optimize: bool = False) -> tuple
         return buffer.getvalue(), f"image/{kind.lower()}"
 
 
-def _thumbnail(image: Image, size: int) -> Image:
+def thumbnail(image: Image, size: int) -> Image:
+    """An image with no side longer than `size` pixels, of 8 bits a colour, and no palette."""
     if image.mode.startswith("I"):
         # Converted by itself, Pillow takes every value above 255 for white; and it cannot reduce these modes in steps.
         image.thumbnail((size, size), reducing_gap=None)
@@ -192,11 +197,16 @@ def _thumbnail(image: Image, size: int) -> Image:
 
 
 @contextmanager
-def _opened(
-    file: BinaryIO, otherwise: str = "", repair: str = "Save it again, and check that it opens."
+def opened_image(
+    file: BinaryIO,
+    otherwise: str = "",
+    repair: str = "Save it again, and check that it opens.",
+    *,
+    decodes: bool = True,
 ) -> Iterator[tuple[Image, str]]:
     """A file's image, not yet decoded, and its media type. A decoder's error inside the block becomes one of ours;
-    `otherwise` is the hint for an image that may not be opened, `repair` for a damaged one."""
+    `otherwise` is the hint for an image that may not be opened, `repair` for a damaged one. A block that only looks at the
+    header, `decodes=False`, takes no turn among those that decode."""
     from PIL import Image
 
     media_type = sniff_image(file.read(12))
@@ -210,7 +220,7 @@ def _opened(
         with Image.open(file, formats=[media_type.removeprefix("image/").upper()]) as image:
             check_pixels(*image.size, otherwise or "Make it smaller.")
             unread = "pixels"
-            with TURNS.held(image.width * image.height):
+            with TURNS.held(image.width * image.height if decodes else 0):
                 yield image, media_type
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise LimitExceeded(

@@ -12,6 +12,7 @@ from xtyl_engine.workflow.analysis import Survey, survey
 from xtyl_engine.workflow.checks import structure
 from xtyl_engine.workflow.checks.models import check_model, check_packages
 from xtyl_engine.workflow.checks.parameters import check_jinja, check_parameters
+from xtyl_engine.workflow.checks.pictures import check_pictures
 from xtyl_engine.workflow.checks.references import References
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
 from xtyl_engine.workflow.document import Document, Node
@@ -83,6 +84,7 @@ def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggest
         if not is_unfolded(node.id):
             yield from check_jinja(node, read.texts[node.id])
             yield from references.check(node)
+        yield from check_pictures(read, node)
     for edge in document.edges:
         yield from structure.check_edge(read, edge, suggestions)
     yield from structure.check_branching(read)

@@ -1,5 +1,5 @@
 """Canned answers for a schema: JSON that fits it, a function of prompt, schema and seed alone. Texts are canned copy that knows
-the field's name; the items of a list differ.
+the field's name, and say what was seen of images; the items of a list differ.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ _FORMS = {
 }
 
 
-def write_answer(prompt: str, seed: int, schema: Mapping[str, Any]) -> str:
-    """JSON that fits a plain schema. Raises PermanentError for a text of a pattern, which it cannot make up."""
-    return json.dumps(_Answer(prompt, seed).value(schema, "", 0), ensure_ascii=False)
+def write_answer(prompt: str, seed: int, schema: Mapping[str, Any], seen: str = "") -> str:
+    """JSON that fits a plain schema; its texts end with what was `seen`. Raises PermanentError for a text of a pattern, which it
+    cannot make up."""
+    return json.dumps(_Answer(prompt, seed, seen).value(schema, "", 0), ensure_ascii=False)
 
 
 class _Answer:
-    def __init__(self, prompt: str, seed: int):
+    def __init__(self, prompt: str, seed: int, seen: str):
+        self._seen = seen
         self._prompt = prompt
         self._seed = seed
 
@@ -81,6 +83,7 @@ class _Answer:
                 hint="Use an enum in its place, leave the pattern out while you build, or set a provider with a model.",
             )
         text = write_copy(f"{name.replace('_', ' ')}: {self._prompt}", number)
+        text = f"{text} {self._seen}" if self._seen else text
         least, most = schema.get("minLength", 0), schema.get("maxLength", len(text))
         if len(text) > most:
             text = text[: most + 1].rpartition(" ")[0] or text[:most]

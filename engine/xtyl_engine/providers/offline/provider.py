@@ -1,5 +1,5 @@
 """The default provider: no key, no network, no cost. Texts are canned and images come from a small drawing program; the
-model names say so. Both depend on prompt and seed alone.
+model names say so. Both depend on prompt, seed and images alone. A text says what it saw of images, a poster shows them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class OfflineProvider:
 
     name = "offline"
     takes_schemas = True
+    takes_images = True
 
     def __init__(self, environment: Mapping[str, str] | None = None):
         del environment
@@ -39,16 +40,23 @@ class OfflineProvider:
         )
 
     def _text(self, request: TextRequest) -> str:
-        if request.schema is None:
-            return write_copy(request.prompt, request.seed)
-        return write_answer(request.prompt, request.seed, request.schema)
+        seen = ""
+        if request.images:
+            from xtyl_engine.providers.offline.sight import describe
+
+            seen = describe(request.images)
+        if request.schema is not None:
+            return write_answer(request.prompt, request.seed, request.schema, seen)
+        return " ".join(filter(None, (write_copy(request.prompt, request.seed), seen)))
 
     def draw(self, request: ImageRequest) -> ImageResult:
         """A poster as PNG."""
         model = _known(request.model, POSTER_MODEL)
+        from xtyl_engine.providers.offline.edits import draw_over
         from xtyl_engine.providers.offline.poster import draw_poster
 
         data = draw_poster(request.prompt, request.seed, request.width, request.height)
+        data = draw_over(data, request.images, request.mask) if request.images else data
         tokens = len(request.prompt.split())
         return ImageResult(data=data, usage=Usage(provider=self.name, model=model, tokens=tokens, cost=0.0))
 

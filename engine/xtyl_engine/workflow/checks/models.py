@@ -46,9 +46,18 @@ def _check_wants(id: str, kind: NodeType, config: Mapping[str, Any], provider: s
         yield _problem("provider-cannot", id, f"`{provider}` makes no images here", hint)
     elif vendor is not None and usual is None and "model" in kind.config.model_fields and not config.get("model"):
         yield _problem("no-model", id, f"`{provider}` has no default model", f'Write model="{provider}:...".')
+    if config.get("images") is not None and (facts.edits if kind.makes_images else facts.sees) is False:
+        others = [name for name in provider_names() if _takes_images(name, kind)]
+        does = "changes no images" if kind.makes_images else "sees no images"
+        yield _problem("provider-cannot", id, f"`{provider}` {does}", f"Use {list_names(others)}, or `openai`.")
     if facts.seeds is False and config.get("seed") is not None:
         hint = "Leave `seed` out: the texts of one prompt differ by chance."
         yield _problem("provider-cannot", id, f"`{provider}` takes no seed", hint)
+
+
+def _takes_images(provider: str, kind: NodeType) -> bool:
+    facts = capabilities_of(provider)
+    return bool(facts.edits if kind.makes_images else facts.sees)
 
 
 def check_packages(asked: Iterable[tuple[str, str]]) -> Iterator[Problem]:

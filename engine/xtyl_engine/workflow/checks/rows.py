@@ -70,7 +70,7 @@ def find_row_problems(
             if path[0] in plan.nodes:
                 continue
             for row, label in zip(rows, labels, strict=True):
-                if any(True for value in _values(row, path) for _ in references(value)):
+                if any(True for value in values_at(row, path) for _ in references(value)):
                     yield _problem(text, f"{_shown(path)} is a stored file in row {label!r}, and no text can hold one")
                     break
                 if method := _method(row, path):
@@ -112,7 +112,7 @@ def _odd_cells(
     labels: Sequence[Any],
     known: Collection[str],
 ) -> Iterator[str]:
-    found = [list(_values(row, path)) for row in rows]
+    found = [list(values_at(row, path)) for row in rows]
     empty = [place for place, values in enumerate(found) if any(map(_is_empty, values))]
     name = _shown(path)
     if empty:
@@ -158,7 +158,7 @@ def _placeholders(words: str, known: Collection[str], text: str | None = None) -
         yield match.group(), f"{spelled(root)}{fields}"
 
 
-def _values(row: Mapping[str, Any], path: Path) -> Iterator[Any]:
+def values_at(row: Mapping[str, Any], path: Path) -> Iterator[Any]:
     """What a path reads from a row: several values where it reads a part of each."""
     waiting: list[tuple[Any, Path]] = [(row.get(str(path[0])), path[1:])]
     while waiting:
@@ -178,7 +178,7 @@ def _method(row: Mapping[str, Any], path: Path) -> str | None:
     last = path[-1]
     if len(path) < 2 or last not in METHODS[str]:
         return None
-    return str(last) if any(isinstance(value, str) for value in _values(row, path[:-1])) else None
+    return str(last) if any(isinstance(value, str) for value in values_at(row, path[:-1])) else None
 
 
 def _is_empty(value: Any) -> bool:
@@ -194,7 +194,7 @@ def _shown(path: Path) -> str:
 
 
 def _problem(text: Wording, message: str, hint: str = "") -> Problem:
-    hint = hint or "Read a column of words, or give the file to a parameter that takes files."
+    hint = hint or "Read a column of words; or give the file to `images=`, or another parameter that takes files."
     return Problem(
         code="workflow/template", node=show_name(text.node.id), message=f"`{text.parameter}`: {message}", hint=hint
     )

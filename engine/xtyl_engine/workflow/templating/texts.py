@@ -15,7 +15,7 @@ from xtyl_engine.errors import RenderError, with_article
 from xtyl_engine.values.artifacts import references
 from xtyl_engine.workflow.templating.skipped import SKIPPED, Skipped
 
-FILE_HINT = "Pass it to a parameter that takes files, or write words about it."
+FILE_HINT = "Give it to `images=`, or to another parameter that takes files; or write words about it."
 
 
 class Output(dict[str, Any]):
