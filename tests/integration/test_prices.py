@@ -27,9 +27,10 @@ def test_the_prices_of_the_notebook_count(embedded: Settings, monkeypatch: pytes
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("XTYL_PRICES", "prices.toml")
         Path("prices.toml").write_text('[[price]]\nmodel = "m"\nrequest = "much"\n')
+        before = list(xt.runs().index)
         with pytest.raises(PricesInvalid, match="line 1: `request` is 'much'"):
             FLOW.run(name="mug")
-        assert len(xt.runs()) == 1
+        assert list(xt.runs().index) == before
         Path("prices.toml").write_text('date = 2026-11-30\n[[price]]\nmodel = "*"\nrequest = 0.25\n')
         second = FLOW.run(name="mug").wait(60)
     assert second.cost()["cost"].to_list() == [0.25, 0.25]

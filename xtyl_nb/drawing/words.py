@@ -80,8 +80,8 @@ def price(dollars: float) -> str:
 
 
 def money_words(paid: Mapping[str, int | None]) -> str:
-    """What was spent, how many attempts cost something unknown, how many results came from the cache and what these saved; what is
-    nothing or not known is left out. Amounts are in whole 1e-9 dollars."""
+    """What was spent, how many attempts cost something unknown, how many results came from the cache and what these saved; what
+    is nothing or not known is left out. Amounts are in whole 1e-9 dollars."""
     spent, unpriced, from_cache, saved = (paid.get(name) or 0 for name in PAID)
     return " · ".join(
         part
