@@ -12,6 +12,7 @@ from typing import Any
 
 from xtyl_engine.errors import NodeTimeout
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult
+from xtyl_engine.providers.idempotency import as_header
 from xtyl_engine.providers.links import fetch_image, origin_of
 from xtyl_engine.providers.openai.addresses import Destination, read_place
 from xtyl_engine.providers.openai.answers import read_image, read_text
@@ -107,7 +108,7 @@ class OpenAIProvider:
         takes no schema. Raises what a refusal means."""
         until = time.monotonic() + seconds
         kind = "prompt" if "prompt" in facts else "messages"
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = {"Idempotency-Key": as_header(key)} if key else {}
 
         def send(body: dict[str, Any]) -> Reply:
             left = until - time.monotonic()

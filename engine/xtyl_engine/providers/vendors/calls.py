@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from xtyl_engine.limits import MAX_IMAGE_BYTES
+from xtyl_engine.providers.idempotency import as_header
 
 T = TypeVar("T")
 
@@ -89,7 +90,7 @@ async def _send(request: Any) -> None:
     exchange = _exchange.get()
     if exchange is not None and exchange.key:
         # What a server does not know it ignores; gateways in front of these vendors heed it.
-        request.headers["Idempotency-Key"] = exchange.key
+        request.headers["Idempotency-Key"] = as_header(exchange.key)
 
 
 async def _receive(response: Any) -> None:

@@ -12,7 +12,8 @@ from xtyl_engine.providers.openai import clients
 from xtyl_engine.providers.registry import get_provider
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11}
-PNG = png(8, 8)
+# Both letters that the alphabets differ in are in it.
+PNG = png(18, 13)
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +192,11 @@ def test_an_answer_that_breaks_off_is_never_whole(provider, server, cut):
     server.answers["m"] = (200, text, headers)
     error = failed(TransientError, lambda: provider.write(TextRequest(prompt="Hello", model="m")))
     assert server.url in str(error)
+
+
+def test_a_step_of_any_name_has_a_key(provider, server):
+    """The idempotency key holds the step's name, and goes in a header; keys of plain names are sent as they are."""
+    for key in ("run/überschrift/0/0", "run/a b-c_d.e/0/0"):
+        provider.write(TextRequest(prompt="Hello", model="plain", key=key))
+    sent = [headers["idempotency-key"] for *_, headers in server.requests]
+    assert sent == ["run/%C3%BCberschrift/0/0", "run/a b-c_d.e/0/0"]
