@@ -74,3 +74,27 @@ def test_a_click_on_an_options_words_chooses_it(lab: Any, page: Any) -> None:
     page.wait_for_selector(".xtyl .pill.completed")
     run_cell(page, 1)
     page.get_by_text("[('approve', 'pick', '0', [2], None)]").wait_for()
+
+
+FIELDS = START.replace(
+    "show(run)",
+    """fields = tuple((name, f"{name} of an ad") for name in ("headline", "hook"))
+option = Option(index=0, text="x", fields=fields)
+asked = overview_of(plan, nodes=waiting, reviews=(review_of(images, edit=True, options=(option,)),))
+run = ScriptedRun(plan, asked, overview_of(plan, "completed", nodes=done))
+show(run)""",
+)
+
+
+def test_an_answer_is_edited_by_field(lab: Any, page: Any) -> None:
+    """Each text of an answer has a field of its own once it is chosen, and what was changed is sent under its name."""
+    start(page, lab.write("fields.ipynb", FIELDS, "print(run.controls)"))
+    pick = page.locator(".xtyl .pick")
+    pick.get_by_text("headline of an ad").wait_for()
+    assert pick.locator("textarea:visible").count() == 0
+    pick.locator("input").check()
+    pick.get_by_label("Edit hook of option 1").fill("A better hook")
+    page.get_by_role("button", name="Approve").click()
+    page.wait_for_selector(".xtyl .pill.completed")
+    run_cell(page, 1)
+    page.get_by_text("[('approve', 'pick', '0', [0], {0: {'hook': 'A better hook'}})]").wait_for()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from xtyl_engine.events import Event
@@ -46,7 +46,7 @@ class Live(Protocol):
         node: str,
         *,
         choose: list[int],
-        edits: Mapping[int, str] | None = None,
+        edits: Mapping[int, Any] | None = None,
         comment: str | None = None,
         row_position: int | None = None,
         item: str | None = None,

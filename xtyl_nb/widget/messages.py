@@ -78,7 +78,10 @@ QUESTIONS: Mapping[str, Callable[[Live, Json, float | None], Json]] = {
 
 
 def _approve(live: Live, message: Mapping[str, Any]) -> None:
-    edits = {int(index): str(text) for index, text in dict(message.get("edits") or {}).items()}
+    edits = {
+        int(index): {str(name): str(one) for name, one in text.items()} if isinstance(text, dict) else str(text)
+        for index, text in dict(message.get("edits") or {}).items()
+    }
     choose = [int(index) for index in message["choose"]]
     comment = str(message.get("comment") or "") or None
     node, item = str(message["node"]), str(message["item"])

@@ -204,7 +204,13 @@ def _review(review: Review) -> Json:
         "mark": mark(review.options),
         "hidden": max(0, len(review.options) - OPTIONS_SHOWN),
         "options": [
-            {"index": o.index, "mark": mark(o), "text": o.text, "image": thumbnail(o.image, size) if o.image else None}
+            {
+                "index": o.index,
+                "mark": mark(o),
+                "text": o.text,
+                "image": thumbnail(o.image, size) if o.image else None,
+                "fields": [list(field) for field in o.fields],
+            }
             for o in review.options[:OPTIONS_SHOWN]
         ],
     }

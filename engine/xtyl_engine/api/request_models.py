@@ -147,9 +147,8 @@ def _is_short(edits: dict[str, Any]) -> dict[str, Any]:
     return edits
 
 
-Edits = dict[
-    Annotated[str, Field(pattern="^[0-9]{1,6}$")], str | dict[Annotated[str, Field(max_length=MAX_ID_LENGTH)], str]
-]
+Name = Annotated[str, Field(max_length=MAX_ID_LENGTH)]
+Edits = dict[Annotated[str, Field(pattern="^[0-9]{1,6}$")], str | dict[Name, str | dict[Name, str]]]
 
 
 class DecisionBody(Body):
@@ -172,6 +171,7 @@ class ApprovalBody(DecisionBody):
     examples: ClassVar[dict[str, Any]] = {
         "one option": {"choose": [0], "by": "ana"},
         "with a new text": {"choose": [1], "edits": {"1": "Light, on a switch"}, "comment": "shorter"},
+        "with new texts of fields": {"choose": [0], "edits": {"0": {"headline": "Light, on a switch"}}},
     }
 
     choose: Annotated[list[OptionNumber], Field(max_length=MAX_ITEMS)]

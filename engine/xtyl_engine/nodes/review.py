@@ -5,7 +5,8 @@ output. Both are pure; storing a decision is for the scheduler.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
@@ -15,7 +16,9 @@ from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
 
 StoredOption = dict[str, Any]
-Edits = Mapping[int, str | Mapping[str, str]]
+Edits = Mapping[int, str | Mapping[str, str | Mapping[str, str]]]
+Texts = Mapping[str, Sequence[str]]
+"""By node, the fields of its answer that are free text."""
 
 
 class ReviewConfig(NodeConfig):
@@ -43,6 +46,8 @@ def run(config: ReviewConfig, context: Context) -> Done | Wait:
         "instructions": config.instructions,
         "of": config.of,
     }
+    if texts := _answer_texts(context.upstream):
+        shown["texts"] = texts
     if config.auto is None:
         return Wait(output=shown)
     return decide(shown, choose=range(_required(shown)), edits=None, by="auto", comment=None)
@@ -71,23 +76,40 @@ def decide(
 ) -> Done:
     """The outcome of a decision on the options that a review shows.
 
-    `edits` maps a chosen option to its new text, or to new texts by node. The output holds the chosen option's nodes, or
+    `edits` maps a chosen option to its new text, or to new texts by node; of an answer with fields, to new texts by field, by
+    node and field, or to one that replaces its first text. The output holds the chosen option's nodes, or
     for `choose > 1` a list of such options under `items`, and besides them `choice`, `by` and `comment`. An edited option
     keeps the earlier texts under `original`. Raises DecisionRefused, saying what is allowed.
     """
     choice = _checked_choice(waiting, choose)
     texts = _checked_edits(waiting, edits or {}, choice)
-    options = [_edited(waiting["options"][place], waiting["of"], texts.get(place)) for place in choice]
+    answers = waiting.get("texts", {})
+    options = [_edited(waiting["options"][place], waiting["of"], texts.get(place), answers) for place in choice]
     decision = {"choice": choice, "by": by, "comment": comment, "of": waiting["of"]}
     if waiting["choose"] == 1:
         return Done(output={**decision, **options[0]})
     return Done(output={**decision, "items": options}, items=len(options))
 
 
-def option_text(option: Mapping[str, Any], of: str) -> str | None:
+def option_text(option: Mapping[str, Any], of: str, texts: Texts = MappingProxyType({})) -> str | None:
     """The text that stands for an option, and that an edit replaces; None if nothing in it is text."""
-    node = _text_node(option, of)
-    return None if node is None else text_of(option[node])
+    node = _text_node(option, of, texts)
+    return None if node is None else text_of(option[node], texts.get(node, ()))
+
+
+def option_fields(option: Mapping[str, Any], of: str, texts: Texts) -> tuple[tuple[str, str], ...]:
+    """The texts of the answer that an edit would change, by field; empty where it is one text."""
+    node = _text_node(option, of, texts)
+    return () if node is None else tuple((name, option[node].get(name) or "") for name in texts.get(node, ()))
+
+
+def _answer_texts(upstream: Mapping[str, Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for node, value in upstream.items():
+        for each in value if isinstance(value, list) else [value]:
+            if texts := getattr(each, "texts", ()):
+                found[node] = list(texts)
+    return found
 
 
 def _is_there(value: Any) -> bool:
@@ -152,42 +174,75 @@ def _checked_edits(waiting: Mapping[str, Any], edits: Mapping[Any, Any], choice:
     return texts
 
 
-def _edited(option: StoredOption, of: str, edit: Any) -> StoredOption:
+def _edited(option: StoredOption, of: str, edit: Any, texts: Texts) -> StoredOption:
     if edit is None:
         return option
+    nearest = _text_node(option, of, texts)
     if isinstance(edit, str):
-        node = _text_node(option, of)
-        if node is None:
+        if nearest is None:
             raise DecisionRefused("nothing in this option is text", hint="Choose it without edits.")
-        edit = {node: edit}
+        edit = {nearest: edit}
     if not isinstance(edit, Mapping):
         raise DecisionRefused(
             f"an edit is {with_article(type(edit).__name__)}", hint='Write text, or {"headline": "new text"}.'
         )
-    original = {node: text_of(option.get(node)) for node in edit}
-    for node, text in edit.items():
-        if original[node] is None or not isinstance(text, str):
-            able = [node for node in option if text_of(option[node]) is not None]
-            hint = f"Edit one of the texts here: {', '.join(able)}." if able else "Choose it without edits."
-            raise DecisionRefused(f"{str(node)[:40]!r} has no text to edit", hint=hint)
-    return {**option, **{node: _with_text(option[node], text) for node, text in edit.items()}, "original": original}
+    changed, original = dict(option), dict[str, Any]()
+    for node, new in _by_node(option, nearest, edit, texts).items():
+        fields = texts.get(node, ())
+        before = text_of(option.get(node), fields)
+        if isinstance(new, Mapping) and new and all(name in fields and isinstance(new[name], str) for name in new):
+            original[node] = {name: option[node].get(name) for name in new}
+            changed[node] = {**option[node], **new}
+        elif before is not None and isinstance(new, str):
+            original[node], changed[node] = before, _with_text(option[node], new, fields)
+        else:
+            raise _uneditable(option, node, new, texts)
+    return {**changed, "original": original}
 
 
-def _text_node(option: Mapping[str, Any], of: str) -> str | None:
+def _by_node(option: StoredOption, nearest: str | None, edit: Mapping[Any, Any], texts: Texts) -> dict[Any, Any]:
+    """An edit by node: a name that is no node here, but a field of the nearest answer, means that field."""
+    fields = texts.get(nearest or "", ())
+    own = {name: text for name, text in edit.items() if name not in option and name in fields}
+    return {name: new for name, new in edit.items() if name not in own} | ({nearest: own} if own else {})
+
+
+def _uneditable(option: StoredOption, node: Any, new: Any, texts: Texts) -> DecisionRefused:
+    if isinstance(new, Mapping) and (fields := texts.get(node, ())):
+        hint = f"Edit one of its texts: {', '.join(fields)}."
+        return DecisionRefused(f"{str(node)[:40]!r} has no such texts: {', '.join(map(str, new))[:80]}", hint=hint)
+    able = [name for name in option if text_of(option[name], texts.get(name, ())) is not None]
+    hint = f"Edit one of the texts here: {', '.join(able)}." if able else "Choose it without edits."
+    return DecisionRefused(f"{str(node)[:40]!r} has no text to edit", hint=hint)
+
+
+def _text_node(option: Mapping[str, Any], of: str, texts: Texts) -> str | None:
     nearest = [of, *reversed(list(option))]
-    return next((node for node in nearest if text_of(option.get(node)) is not None), None)
+    return next((node for node in nearest if text_of(option.get(node), texts.get(node, ())) is not None), None)
 
 
-def text_of(value: Any) -> str | None:
-    """The text of a node's output, None if it has none."""
+def text_of(value: Any, fields: Sequence[str] = ()) -> str | None:
+    """The text of a node's output, of an answer with fields the first of its texts; None if it has none."""
+    if fields and isinstance(value, Mapping):
+        return str(value.get(fields[0]) or "")
     if isinstance(value, Mapping):
         value = value.get("text", value.get("value"))
     return value if isinstance(value, str) else None
 
 
-def _with_text(value: Any, text: str) -> Any:
+def edits_of(option: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What was edited of a chosen option: the node, or its field as `ad.headline`, the text before, and the text now."""
+    for node, before in option.get("original", {}).items():
+        now = option.get(node)
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            yield from ((f"{node}.{name}", text or "", str(now.get(name))) for name, text in before.items())
+        else:
+            yield node, before, text_of(now) or ""
+
+
+def _with_text(value: Any, text: str, fields: Sequence[str]) -> Any:
     if isinstance(value, Mapping):
-        return {**value, "text" if "text" in value else "value": text}
+        return {**value, fields[0] if fields else "text" if "text" in value else "value": text}
     return text
 
 

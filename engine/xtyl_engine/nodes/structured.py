@@ -26,8 +26,8 @@ LENGTHEN = "Raise `max_tokens`, or ask for less."
 def asked(
     request: TextRequest, schema: Mapping[str, Any], provider: Provider, misfits: Sequence[Misfitting]
 ) -> TextRequest:
-    """The request with its schema, in words for a provider that takes none; after misfits with the last one in the prompt, with
-    a key of its own, and in words for a server that may have passed over the schema."""
+    """The request with its schema, in words for a provider that takes none. After misfits it has a key of its own, and the last
+    of them stands in the prompt with the schema in words: a server may have passed over that."""
     prompt, key = request.prompt, request.key
     if misfits:
         last = misfits[-1]

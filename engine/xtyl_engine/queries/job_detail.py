@@ -16,7 +16,7 @@ from xtyl_engine.database.connection import Transaction
 from xtyl_engine.database.tables import decisions, jobs
 from xtyl_engine.errors import RunNotFound, WorkflowException, closest_name
 from xtyl_engine.nodes.pictures import sent_as
-from xtyl_engine.nodes.review import text_of
+from xtyl_engine.nodes.review import edits_of
 from xtyl_engine.providers.prices import dollars
 from xtyl_engine.providers.schemas.fields import fields_of
 from xtyl_engine.queries.executions import ANSWERS, ATTEMPTS, JOB_COLUMNS, PRINTS, USAGES, USED, Queries, read_job
@@ -164,11 +164,7 @@ def _decision(found: tuple[Any, ...] | None, store: ArtifactStore) -> Decision |
     action, by, time, comment, text = found
     after = unspill(text, store)
     options = after["items"] if isinstance(after.get("items"), list) else [after]
-    edits = tuple(
-        (node, before, text_of(option.get(node)) or "")
-        for option in options
-        for node, before in option.get("original", {}).items()
-    )
+    edits = tuple(edit for option in options for edit in edits_of(option))
     return Decision(
         action=action, by=by, time=time, comment=comment, choice=tuple(after.get("choice", ())), edits=edits
     )

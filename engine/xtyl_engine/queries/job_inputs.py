@@ -12,6 +12,7 @@ from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
 from xtyl_engine.nodes.base import Misfitting
 from xtyl_engine.nodes.registry import node_type
+from xtyl_engine.providers.schemas.fields import texts_of
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
@@ -68,7 +69,7 @@ def _with_item(value: Any, path: list[str], item: Any) -> Any:
     if not path or not isinstance(value, dict):
         return item if not path else value
     inner = {**value, path[0]: _with_item(value.get(path[0]), path[1:], item)}
-    return Output(inner, main=value.main) if isinstance(value, Output) else inner
+    return Output(inner, main=value.main, texts=value.texts) if isinstance(value, Output) else inner
 
 
 def _read(
@@ -135,7 +136,8 @@ def visible(
         return items if place is None else items[place]
     if main is not None and kind.fields(source.config) is None:
         return _as_output(value[main])
-    return Output(value, main=main)
+    schema = kind.schema(source.config)
+    return Output(value, main=main, texts=() if schema is None else texts_of(schema))
 
 
 def _chosen(plan: Plan, option: Any, of: str) -> Any:

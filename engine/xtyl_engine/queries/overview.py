@@ -17,7 +17,7 @@ from xtyl_engine.database.connection import Now, Transaction
 from xtyl_engine.database.node_counts import PAID, NodeCounts, database_time, kept_counts, scanned_counts
 from xtyl_engine.database.tables import attempt_logs, jobs
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.nodes.review import option_text
+from xtyl_engine.nodes.review import option_fields, option_text
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, held, next_start
@@ -244,7 +244,12 @@ class Overviews:
             edit=shown.get("edit", False),
             instructions=shown.get("instructions"),
             options=tuple(
-                Option(index=index, text=self._option_text(option, shown), image=self._image(option))
+                Option(
+                    index=index,
+                    text=self._option_text(option, shown),
+                    image=self._image(option),
+                    fields=option_fields(option, str(shown.get("of")), shown.get("texts", {})),
+                )
                 for index, option in enumerate(shown.get("options", ()))
             ),
         )
@@ -252,7 +257,7 @@ class Overviews:
     def _option_text(self, option: Mapping[str, Any], shown: Mapping[str, Any]) -> str | None:
         """The whole text of an option, since a reviewer may edit it; a short form of a result that is neither text nor image."""
         of = str(shown.get("of"))
-        text = option_text(option, of)
+        text = option_text(option, of, shown.get("texts", {}))
         return text if text is not None or self._image(option.get(of)) else self._text(option.get(of))
 
     def _waits(

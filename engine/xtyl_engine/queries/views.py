@@ -15,11 +15,13 @@ from xtyl_engine.states import ExecutionState, JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One thing a person may choose: its position, its text, the path of its image."""
+    """One thing a person may choose: its position, its text, the path of its image, and of an answer with fields its texts by
+    field."""
 
     index: int
     text: str | None = None
     image: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ import pytest
 
 from xtyl_engine.errors import DecisionRefused, PermanentError
 from xtyl_engine.nodes.base import Done, Wait
-from xtyl_engine.nodes.review import decide, make_options, option_text
+from xtyl_engine.nodes.review import decide, edits_of, make_options, option_fields, option_text
 from xtyl_engine.values.plain import encode
+from xtyl_engine.workflow.templating.texts import Output
 from xtyl_nb.testing import make_context, run_node
 
 HEADLINES = [{"text": "a"}, {"text": "b"}, {"text": "c"}]
@@ -20,7 +21,7 @@ class Skipped:
 
 
 def review(upstream=UPSTREAM, **config):
-    return run_node("review", make_context("unused", upstream=upstream), of="poster", **config)
+    return run_node("review", make_context("unused", upstream=upstream), **({"of": "poster"} | config))
 
 
 def test_options_are_aligned():
@@ -172,3 +173,43 @@ def test_an_option_is_judged_by_the_text_that_an_edit_replaces():
     assert option_text({"body": {"text": "Light"}, "tone": {"text": "calm"}}, "body") == "Light"
     assert option_text({"headline": {"text": "Dawn"}, "poster": image}, "poster") == "Dawn"
     assert option_text({"poster": image}, "poster") is None
+
+
+ADS = [
+    Output(
+        {"headline": word, "hook": f"{word}?", "score": 3, "provider": "p"}, main="headline", texts=("headline", "hook")
+    )
+    for word in ("Dawn", "Dusk")
+]
+
+
+def test_an_answer_is_edited_field_by_field():
+    """By field, by node and field, or its first text alone; what was before is kept field by field, and shown so."""
+    shown = review({"ad": ADS, "poster": POSTERS[:2]}, of="poster", edit=True).output
+    assert option_text(shown["options"][1], "poster", shown["texts"]) == "Dusk"
+    assert option_fields(shown["options"][1], "poster", shown["texts"]) == (("headline", "Dusk"), ("hook", "Dusk?"))
+    for edit in ({"hook": "x"}, {"ad": {"hook": "x"}}):
+        done = decide(shown, choose=[1], edits={1: edit})
+        assert done.output["ad"] == {**ADS[1], "hook": "x"}
+        assert done.output["original"] == {"ad": {"hook": "Dusk?"}}
+        assert list(edits_of(done.output)) == [("ad.hook", "Dusk?", "x")]
+    assert decide(shown, choose=[0], edits={0: "y"}).output["ad"]["headline"] == "y"
+    assert shown["options"][1]["ad"] == ADS[1]
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({"ad": {"score": "4"}}, "'ad' has no such texts: score\n  Edit one of its texts: headline, hook."),
+        ({"ad": {"hook": 4}}, "has no such texts: hook"),
+        ({"ad": {}}, "Edit one of its texts"),
+        ({"score": "4"}, "'score' has no text to edit"),
+        ({"poster": {"hook": "x"}}, "'poster' has no text to edit"),
+    ],
+)
+def test_only_texts_of_an_answer_are_edited(edit, words):
+    """A number, a field that is not there and a node without fields are refused, with what may be edited."""
+    shown = review({"ad": ADS, "poster": POSTERS[:2]}, of="ad", edit=True).output
+    with pytest.raises(DecisionRefused) as caught:
+        decide(shown, choose=[0], edits={0: edit})
+    assert words in str(caught.value)

@@ -63,17 +63,28 @@ function pick(option, review, mine, name, choose, large) {
     box.append(picture(option.image), glass);
   }
   const line = make("span", "line");
-  line.append(input, make("span", "words", option.text ?? (option.image ? `option ${option.index + 1}` : "")));
+  const fields = option.fields.length ? option.fields : option.text === null ? [] : [["", option.text]];
+  const words = fields.map(([, text]) => text).join("\n");
+  line.append(input, make("span", "words", words || (option.image ? `option ${option.index + 1}` : "")));
   box.append(line);
-  if (review.edit && option.text !== null) {
-    const text = marked(`text ${option.index}`, make("textarea"));
-    text.value = mine.edits[option.index] ?? option.text;
+  if (review.edit && fields.length) line.append(editors(option.index, fields, mine));
+  return box;
+}
+
+// A field for each text of an option. Of an answer, only what was changed is sent.
+function editors(index, fields, mine) {
+  const box = make("span", "fields");
+  for (const [name, given] of fields) {
+    const text = marked(`text ${index}${name}`, make("textarea"));
+    text.value = (name ? mine.edits[index]?.[name] : mine.edits[index]) ?? given;
     // As high as its text, up to a limit, even in browsers that cannot size it by themselves.
     text.rows = Math.max(3, Math.min(12, Math.ceil(text.value.length / (text.value.length > 200 ? 80 : 22))));
-    text.setAttribute("aria-label", `Edit the text of option ${option.index + 1}`);
-    text.addEventListener("input", () => { mine.edits[option.index] = text.value; });
+    text.setAttribute("aria-label", `Edit ${name || "the text"} of option ${index + 1}`);
+    const edited = () => name ? { ...mine.edits[index], [name]: text.value } : text.value;
+    text.addEventListener("input", () => { mine.edits[index] = edited(); });
     text.addEventListener("keydown", aside);
-    line.append(text);
+    if (name) box.append(make("span", "soft", name));
+    box.append(text);
   }
   return box;
 }

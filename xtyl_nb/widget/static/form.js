@@ -71,12 +71,12 @@ function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
     approve.title = missing > 0 ? `Choose ${missing} more` : "";
     reject.disabled = another.disabled = isShut;
     for (const pick of sheet.querySelectorAll(".pick")) {
-      const [input, text] = [pick.querySelector("input"), pick.querySelector("textarea")];
+      const [input, ...texts] = [pick.querySelector("input"), ...pick.querySelectorAll(".fields, textarea")];
       input.checked = mine.chosen.includes(Number(input.value));
       pick.classList.toggle("on", input.checked);
-      text?.toggleAttribute("hidden", !input.checked);
-      // An edited text replaces the original.
-      pick.querySelector(".words").toggleAttribute("hidden", Boolean(text) && input.checked);
+      for (const text of texts) text.toggleAttribute("hidden", !input.checked);
+      // Edited texts replace the original.
+      pick.querySelector(".words").toggleAttribute("hidden", texts.length > 0 && input.checked);
     }
   }
   const instructions = review.instructions ? [make("p", "soft", review.instructions)] : [];

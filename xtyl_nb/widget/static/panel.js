@@ -229,10 +229,7 @@ function attempts(all) {
     if (each.error) line.append(make("span", "soft", ` · ${each.error}`));
     box.append(line);
     for (const said of [each.request, ...each.notes].filter(Boolean)) box.append(make("div", "soft", said));
-    if (each.answer) {
-      const given = box.appendChild(make("details"));
-      given.append(make("summary", "soft", "the answer, as it came"), make("pre", "", each.answer));
-    }
+    if (each.answer) box.append(...folded("the answer, as it came", make("pre", "", each.answer)).children);
     // The prints of the last attempt stand above.
     if (each.printed && each !== all.at(-1)) {
       const before = box.appendChild(make("details"));

@@ -19,13 +19,21 @@ FILE_HINT = "Give it to `images=`, or to another parameter that takes files; or 
 
 
 class Output(dict[str, Any]):
-    """A node's output as Jinja sees it: its fields, and the name of the field that stands for it in text, `main`."""
+    """A node's output as Jinja sees it: its fields, the name of the field that stands for it in text, `main`, and of an answer
+    the fields that are free text, `texts`."""
 
-    __slots__ = ("main",)
+    __slots__ = ("main", "texts")
 
-    def __init__(self, fields: Mapping[str, Any] = MappingProxyType({}), *, main: str | None = None):
+    def __init__(
+        self,
+        fields: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        main: str | None = None,
+        texts: tuple[str, ...] = (),
+    ):
         super().__init__(fields)
         self.main = main
+        self.texts = texts
 
     @property
     def standing(self) -> Any:
