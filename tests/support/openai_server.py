@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -91,7 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
     served: OpenAIServer
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data, kind = self.rfile.read(int(self.headers["Content-Length"])), self.headers["Content-Type"]
+        body = read_form(kind, data) if kind.startswith("multipart/") else json.loads(data)
         self.served.requests.append((self.path, body, {name.lower(): value for name, value in self.headers.items()}))
         model = body["model"]
         if model in self.served.answers:
@@ -149,8 +152,24 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def read_form(kind: str, data: bytes) -> dict[str, Any]:
+    """The fields of a form, texts as they are; the files of each field as a list of name, media type and bytes."""
+    form: dict[str, Any] = {}
+    message = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + data)
+    for part in message.get_payload():
+        assert isinstance(part, Message)
+        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        if part.get_filename() is None:
+            form[str(name)] = content.decode()
+        else:
+            form.setdefault(str(name), []).append((part.get_filename(), part.get_content_type(), content))
+    return form
+
+
 def _completion(body: dict[str, Any]) -> dict[str, Any]:
-    text = f" {body['messages'][-1]['content']} by {body['model']} "
+    content = body["messages"][-1]["content"]
+    text = f" {content if isinstance(content, str) else content[0]['text']} by {body['model']} "
     return {
         "id": "x",
         "object": "chat.completion",

@@ -49,13 +49,16 @@ def read_status(
     return PermanentError(f"{said}{where}", hint=_CURES.get(status, cure), usage=usage)
 
 
-def read_no_images(status: int, reason: Reason, place: str, usage: Usage | None = None) -> WorkflowException | None:
-    """The error for a server that has no way to ask for an image; None where the refusal is another one."""
+def read_no_images(
+    status: int, reason: Reason, place: str, usage: Usage | None = None, does: str = "makes"
+) -> WorkflowException | None:
+    """The error for a server that has no way to ask for an image, or to have one changed; None where the refusal is another."""
     names_model = "model" in f"{reason.words} {reason.code}".lower()
     if (reason.status or status) not in _ABSENT or names_model:
         return None
     return PermanentError(
-        f"{place} makes no images: it answered {status} to a request for one: {reason.words}",
-        hint="Take a server or a provider that makes images. If this one should, check OPENAI_BASE_URL; it usually ends in /v1.",
+        f"{place} {does} no images: it answered {status} to a request for one: {reason.words}",
+        hint=f"Take a server or a provider that {does} images. "
+        "If this one should, check OPENAI_BASE_URL; it usually ends in /v1.",
         usage=usage,
     )

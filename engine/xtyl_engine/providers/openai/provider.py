@@ -18,6 +18,7 @@ from xtyl_engine.providers.openai.addresses import Destination, read_place
 from xtyl_engine.providers.openai.answers import read_image, read_text
 from xtyl_engine.providers.openai.clients import connected, sent
 from xtyl_engine.providers.openai.errors import read_no_images, read_status
+from xtyl_engine.providers.openai.pictures import editing, picture_parts
 from xtyl_engine.providers.openai.refusals import negotiated
 from xtyl_engine.providers.openai.replies import Reply, read_reply
 from xtyl_engine.providers.registry import CUSTOMARY
@@ -34,6 +35,7 @@ class OpenAIProvider:
 
     name = "openai"
     takes_schemas = True
+    takes_images = True
 
     def __init__(self, environment: Mapping[str, str]):
         self._environment = environment
@@ -46,6 +48,7 @@ class OpenAIProvider:
         place = read_place(self._environment, CUSTOMARY[self.name])
         client = connected(place)
         model = request.model or TEXT_MODEL
+        parts = picture_parts(request.images)
         # A seed is sent only where it is asked for: not every model takes one.
         optional = {
             "max_tokens": request.max_tokens,
@@ -56,9 +59,9 @@ class OpenAIProvider:
         in_words = None
         if request.schema is not None:
             offered["response_format"] = response_format(request.schema)
-            in_words = {"messages": _messages(request, told_in_words(request.prompt, request.schema))}
+            in_words = {"messages": _messages(request, told_in_words(request.prompt, request.schema), parts)}
         create = client.chat.completions.with_streaming_response.create
-        facts = {"model": model, "messages": _messages(request, request.prompt)}
+        facts = {"model": model, "messages": _messages(request, request.prompt, parts)}
         reply = self._answered(
             create,
             place,
@@ -73,7 +76,7 @@ class OpenAIProvider:
         return TextResult(text=text, usage=reply.usage, finish=finish)
 
     def draw(self, request: ImageRequest) -> ImageResult:
-        """One generated image, as data or behind a link."""
+        """One generated image, or with images one made from these; as data or behind a link."""
         began = time.monotonic()
         place = read_place(self._environment, CUSTOMARY[self.name])
         client = connected(place)
@@ -84,9 +87,19 @@ class OpenAIProvider:
             offered["response_format"] = "b64_json"
         if "seed" in request.asked:
             offered["seed"] = request.seed % 2**31
-        create = client.images.with_streaming_response.generate
+        images = client.images.with_streaming_response
+        create = editing(images.edit, request) if request.images else images.generate
         facts = {"model": model, "prompt": request.prompt}
-        reply = self._answered(create, place, facts, offered, request.asked, request.key, request.timeout_seconds)
+        reply = self._answered(
+            create,
+            place,
+            facts,
+            offered,
+            request.asked,
+            request.key,
+            request.timeout_seconds,
+            kind="edits" if request.images else "images",
+        )
         found = read_image(reply)
         if isinstance(found, str):
             left = began + request.timeout_seconds - time.monotonic()
@@ -103,11 +116,12 @@ class OpenAIProvider:
         key: str,
         seconds: float,
         in_words: Mapping[str, Any] | None = None,
+        *,
+        kind: str = "texts",
     ) -> Reply:
         """The reply to a request, with as much of what is offered as the model takes. `in_words` is what is sent to a model that
         takes no schema. Raises what a refusal means."""
         until = time.monotonic() + seconds
-        kind = "prompt" if "prompt" in facts else "messages"
         headers = {"Idempotency-Key": as_header(key)} if key else {}
 
         def send(body: dict[str, Any]) -> Reply:
@@ -126,11 +140,14 @@ class OpenAIProvider:
         reply = replace(reply, usage=replace(reply.usage, notes=notes))
         if reply.reason is None:
             return reply
-        if kind == "prompt" and (error := read_no_images(reply.status, reply.reason, place.name, reply.usage)):
-            raise error
+        if kind != "texts":
+            does = "changes" if kind == "edits" else "makes"
+            if error := read_no_images(reply.status, reply.reason, place.name, reply.usage, does):
+                raise error
         raise read_status(reply.status, reply.reason, reply.headers, reply.usage)
 
 
-def _messages(request: TextRequest, prompt: str) -> list[dict[str, str]]:
+def _messages(request: TextRequest, prompt: str, pictures: list[dict[str, Any]]) -> list[dict[str, Any]]:
     system = [{"role": "system", "content": request.system}] if request.system else []
-    return [*system, {"role": "user", "content": prompt}]
+    content = [{"type": "text", "text": prompt}, *pictures] if pictures else prompt
+    return [*system, {"role": "user", "content": content}]
