@@ -18,10 +18,11 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.database.schema import ensure_schema
 from xtyl_engine.embedded.attendance import Attendance
 from xtyl_engine.embedded.client import Connection
-from xtyl_engine.errors import WorkflowException
+from xtyl_engine.errors import WorkflowError, WorkflowException
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import arm
 from xtyl_engine.functions.variables import PATIENCE_SECONDS, put, socket_beside, variables_of
+from xtyl_engine.providers.registry import provider_variables
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast, forecast
 from xtyl_engine.queries.job_detail import JobDetails
@@ -33,6 +34,7 @@ from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
 from xtyl_engine.settings import Settings, load_settings, variable
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.recent import Recent
+from xtyl_engine.workflow.checks.asking import find_keyless, find_unpriced
 from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import check_models
@@ -79,7 +81,8 @@ class Engine:
     def open(self) -> None:
         """Make everything that speaks to the database and the broker; each connects at first use."""
         arm(self.settings.crash, self.settings.home)
-        self.attendance = Attendance(self.settings, starts=self._starts, on_other=self._lend_again)
+        without = provider_variables() if self._lends else ()
+        self.attendance = Attendance(self.settings, starts=self._starts, on_other=self._lend_again, without=without)
         self.database = Database(self.connection.database_url, **self._options)
         self.plans = PlanCache()
         self.store = ArtifactStore(self.settings.artifacts_folder)
@@ -124,7 +127,14 @@ class Engine:
         asking = plan.with_configs(models.serve_all(plan))
         # The workers of a shared back end may have packages that are not here.
         check_models(asking, packages=is_embedded)
+        if is_embedded and (unpriced := tuple(find_unpriced(asking, os.environ))):
+            raise WorkflowError(unpriced, workflow=plan.name, document=plan.document)
         return asking
+
+    def doubts(self, plan: Plan) -> list[str]:
+        """What a plan's nodes lack in this process's environment, and may do without. What the workers of a shared back end have
+        is not known here."""
+        return [] if self.settings.redis_url is not None else list(find_keyless(self._asking(plan), os.environ))
 
     def submit(self, submission: Submission) -> Submitted:
         """Write an execution, or find the one that the same key made before; notify workers of a new one."""
@@ -172,9 +182,11 @@ class Engine:
             self._lent.put(id, id)
 
     def offer(self, id: str, *, replace: bool = False) -> bool:
-        """Lend as `lend` does, if the back end is there to take it."""
+        """Lend as `lend` does, if the back end is there to take it; jobs that waited for that go on."""
         with suppress(WorkflowException):
             self.lend(id, replace=replace, patience=0.0)
+            if self._lends and self._controls.free(id):
+                self._tell(id, ())
             return True
         return False
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from errno import EACCES
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from xtyl_engine.checks import IN_PASSWORDS, is_readable
 from xtyl_engine.errors import WorkflowException
+from xtyl_engine.limits import MAX_BUDGET
 from xtyl_engine.machine import processors
 from xtyl_engine.rates import UnreadableRate, parse_rates
 
@@ -56,6 +57,7 @@ class Settings:
     heavy: str = ""
     child_megabytes: int | None = None
     max_parallel: int | None = None
+    budget: float | None = None
     lease_seconds: float = 10.0
     beat_seconds: float = 3.0
     sweep_seconds: float = 1.0
@@ -136,9 +138,11 @@ class Settings:
         """The variables that a worker reads once at its start; none holds a secret."""
         return {variable(name): _written(getattr(self, name)) for name in WORKER_SETTINGS}
 
-    def child_environ(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    def child_environ(
+        self, environ: Mapping[str, str] = os.environ, *, without: Collection[str] = ()
+    ) -> dict[str, str]:
         """The whole environment of a child process, with these settings and no other `XTYL_*` settings."""
-        names = {variable(each.name) for each in fields(self)}
+        names = {*without, *(variable(each.name) for each in fields(self))}
         return {name: value for name, value in environ.items() if name not in names} | self.to_environ()
 
 
@@ -343,14 +347,14 @@ def _whole(highest: int) -> Callable[[str, str], int]:
     return read
 
 
-def _seconds(lowest: float, highest: float) -> Callable[[str, str], float]:
+def _seconds(lowest: float, highest: float, unit: str = "seconds") -> Callable[[str, str], float]:
     def read(name: str, text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = float("nan")
         if not lowest <= value <= highest:
-            _refuse(name, text, f"seconds from {lowest:g} to {highest:g}")
+            _refuse(name, text, f"{unit} from {lowest:g} to {highest:g}")
         return value
 
     return read
@@ -370,6 +374,7 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "heavy": _names,
     "child_megabytes": _whole(1_000_000),
     "max_parallel": _whole(100_000),
+    "budget": _seconds(1e-9, MAX_BUDGET, "US dollars"),
     "lease_seconds": _seconds(0.1, 3600),
     "beat_seconds": _seconds(0.01, 1200),
     "sweep_seconds": _seconds(0.01, 600),

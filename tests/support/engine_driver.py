@@ -99,11 +99,11 @@ class Driver:
         self.controls = Controls(database, self.plans, store)
         self.overviews = Overviews(self.queries, store, ClaimPolicy())
 
-    def submit(self, plan: Plan, rows: int = 1, *, max_parallel: int | None = None) -> str:
+    def submit(self, plan: Plan, rows: int = 1, *, max_parallel: int | None = None, budget: int | None = None) -> str:
         """Submit a plan over `rows` empty rows."""
         id = new_execution_id(plan.name)
         table = [Row(label=place, values={}) for place in range(rows)]
-        submit(self.database, Submission(id=id, plan=plan, rows=table, max_parallel=max_parallel))
+        submit(self.database, Submission(id=id, plan=plan, rows=table, max_parallel=max_parallel, budget=budget))
         return id
 
     def claim(self, id: str, want: int = 1) -> tuple[Claim, ...]:

@@ -34,7 +34,7 @@ class Workbench:
         plans = PlanCache()
         self.recorder = Recorder(self.backend.database, "hands", 10.0, lambda events: None, plans.load)
         self.executor = Executor(
-            self.settings, self.backend.database, plans, self.backend.store, self.recorder.may_start
+            self.settings, self.backend.database, plans, self.backend.store, self.recorder.may_start, self.recorder.hold
         )
 
     def work(self, run: Run, jobs: int = 1_000_000) -> Run:

@@ -64,6 +64,7 @@ def test_a_child_reads_the_same_settings(tmp_path):
             "XTYL_SLOTS": "3",
             "XTYL_LEASE_SECONDS": "7.5",
             "XTYL_MAX_PARALLEL": "40",
+            "XTYL_BUDGET": "12.5",
         }
     )
     assert load_settings(settings.to_environ()) == settings
@@ -91,6 +92,8 @@ BAD = [
     ("XTYL_SLOTS", "9" * 400),
     ("XTYL_SLOTS", "²"),
     ("XTYL_MAX_PARALLEL", "-1"),
+    ("XTYL_BUDGET", "0"),
+    ("XTYL_BUDGET", "much"),
     ("XTYL_LEASE_SECONDS", "nan"),
     ("XTYL_LEASE_SECONDS", "inf"),
     ("XTYL_LEASE_SECONDS", "4"),

@@ -22,6 +22,7 @@ from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.pages import Listing, Page
 from xtyl_engine.queries.views import AttemptLog, JobDetail, JobPage, Overview, Review
+from xtyl_engine.scheduler.budget import limit_of
 from xtyl_engine.scheduler.submit import Row, Submission, new_execution_id
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.artifacts import ArtifactStore
@@ -88,6 +89,7 @@ class DirectBackend:
             shape=shape,
             functions=packed,
             max_parallel=self.settings.max_parallel,
+            budget=limit_of(plan, self.settings.budget),
             surroundings=self._surroundings(functions, id),
         )
         if named is not None:
@@ -98,13 +100,17 @@ class DirectBackend:
         """The number of jobs that each node would run, and how many of them are cached."""
         return self.engine.forecast(plan, rows)
 
+    def doubts(self, plan: Plan) -> list[str]:
+        """The keys that are not set in this process's environment, which its runs find."""
+        return self.engine.doubts(plan)
+
     def overview(self, id: str) -> Overview:
         """The state of one execution and of each of its nodes."""
         return self.engine.overviews.overview(id)
 
-    def control(self, id: str, action: str) -> None:
-        """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
-        self.engine.control(id, action)
+    def control(self, id: str, action: str, **said: Any) -> None:
+        """`pause`, `resume` with what the run may spend, `stop` or `retry`. Raises ControlRefused."""
+        self.engine.control(id, action, **said)
 
     def decide(self, id: str, verb: str, node: str, item: str, **said: Any) -> None:
         """`approve`, `reject` or `another` at a review, with its arguments. Raises DecisionRefused."""

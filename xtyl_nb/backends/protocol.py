@@ -78,10 +78,13 @@ class Backend(Protocol):
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]: ...
 
+    def doubts(self, plan: Plan) -> list[str]:
+        """What a plan's nodes lack where they would run, as far as that is known, and may do without."""
+
     def overview(self, id: str) -> Overview: ...
 
-    def control(self, id: str, action: str) -> None:
-        """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
+    def control(self, id: str, action: str, **said: Any) -> None:
+        """`pause`, `resume` with what the run may spend, `stop` or `retry`. Raises ControlRefused."""
 
     def decide(self, id: str, verb: str, node: str, item: str, **said: Any) -> None:
         """`approve` with `choose`, `edits` and `comment`, `reject` with a `reason`, or `another` with a `comment`, each `by` a

@@ -102,13 +102,15 @@ def doctor() -> None:
     import os
 
     from xtyl_engine.embedded.doctor import doctor as examine
+    from xtyl_engine.providers.readiness import examine_providers
     from xtyl_engine.settings import load_settings
 
     if url := os.environ.get("XTYL_URL", "").strip():
         from xtyl_nb.backends.remote.doctor import examine as examine_remote
 
         report(examine_remote(url))
-    report(examine(load_settings()))
+    settings = load_settings()
+    report([*examine(settings), *examine_providers(settings.provider, (settings.text_model, settings.image_model))])
 
 
 @main.command()

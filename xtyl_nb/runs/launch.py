@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xtyl_engine.scheduler.submit import Row
     from xtyl_engine.workflow.document import Document, Node
     from xtyl_engine.workflow.plan import Plan
+    from xtyl_nb.backends.protocol import Backend
 
 ATTACH_SECONDS = 15.0
 # Stack frames between the warning and the user's `flow.run(...)`.
@@ -47,6 +48,7 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
     used = backend(to_run=True)
     rows, shape = read_inputs(table, inputs, used.store, plan.inputs, columns_of_images(plan))
     _look_over(plan, table, rows)
+    _warn_of_lacks(used, plan)
     functions = {node: function for node, function in plan.functions.items() if callable(function)}
     made = Made(used)
 
@@ -73,6 +75,7 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
     used = backend()
     rows, _ = read_inputs(table, inputs, used.store, plan.inputs, columns_of_images(plan))
     _look_over(plan, table, rows)
+    _warn_of_lacks(used, plan)
     return plan_frame(plan, used.forecast(plan, rows))
 
 
@@ -147,6 +150,11 @@ def _warn_of_doubts(document: Document) -> None:
 
     for doubt in doubts_of(document):
         warnings.warn(doubt, stacklevel=UPWARD + 1)
+
+
+def _warn_of_lacks(used: Backend, plan: Plan) -> None:
+    for lack in used.doubts(plan):
+        warnings.warn(lack, stacklevel=UPWARD + 1)
 
 
 def _look_over(plan: Plan, table: pd.DataFrame, rows: Sequence[Row]) -> None:

@@ -152,21 +152,26 @@ class Run:
         self._backend.control(self.id, "pause")
         return self._touched()
 
-    def resume(self) -> Run:
+    def resume(self, *, budget: float | None = None) -> Run:
         """Resume after a pause, a stop or a failure; completed jobs are kept.
+
+        Args:
+            budget: What the run may spend from its beginning to its end, in US dollars, in place of
+                the workflow's `budget=`. A run that goes on goes on with it.
 
         Returns:
             The run itself.
 
         Raises:
-            ControlRefused: The run is complete.
+            ControlRefused: The run is complete, is paused for its budget and none is given, or has
+                spent the one given.
 
         Example:
             >>> run = flow.run(briefs).pause()
             >>> print(run.resume().state)
             running
         """
-        self._backend.control(self.id, "resume")
+        self._backend.control(self.id, "resume", **({} if budget is None else {"budget": budget}))
         return self._followed()
 
     def stop(self) -> Run:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from xtyl_engine.errors import with_article
 from xtyl_engine.workflow.document import Document, Edge, Node
@@ -33,9 +33,11 @@ class Workflow:
         name: The name of its runs, at most 200 characters.
         inputs: The names besides steps that Jinja text may use: columns of the frame, keywords
             of `run`. By default all such names that the Jinja texts use.
+        budget: What one run may spend at providers, in US dollars. Before a job would pass it, the
+            run pauses; `run.resume(budget=...)` goes on.
 
     Raises:
-        TypeError: `name` is not text, or `inputs` is not a list of names.
+        TypeError: `name` is not text, `inputs` is not a list of names, or `budget` is no number.
 
     Example:
         >>> flow = xt.Workflow("launch", inputs=["product"])
@@ -52,12 +54,13 @@ class Workflow:
     # The branches around the next step, each by its node and name.
     _inside: tuple[tuple[str, str], ...]
 
-    def __init__(self, name: str = "workflow", *, inputs: Iterable[str] | None = None):
+    def __init__(self, name: str = "workflow", *, inputs: Iterable[str] | None = None, budget: float | None = None):
         if not isinstance(name, str):
             raise TypeError(f"a workflow's name is text, not {with_article(type(name).__name__)}")
         if isinstance(inputs, str):
             raise TypeError(f"inputs is a list of names: inputs=[{inputs!r}]")
-        _fill(self, Document(name=name, inputs=None if inputs is None else tuple(inputs)))
+        document = Document(name=name, inputs=None if inputs is None else tuple(inputs), budget=_amount(budget))
+        _fill(self, document)
 
     generate_copy = steps.generate_copy
     generate_image = steps.generate_image
@@ -337,6 +340,15 @@ class Workflow:
             flow = _checked(start, build(start), name)
             tails += branch_ends(flow._document, len(start._document.nodes), len(start._document.edges))
         return flow._replace(after=tails, joins=joins, inside=self._inside)
+
+
+def _amount(budget: Any) -> float | None:
+    """A number of dollars, of numpy too. Whether there is so much money is for `validate`."""
+    if budget is None:
+        return None
+    if isinstance(budget, bool) or not isinstance(budget, SupportsFloat):
+        raise TypeError(f"budget is a number of US dollars, not {with_article(type(budget).__name__)}: budget=5.00")
+    return float(budget)
 
 
 def _fill(

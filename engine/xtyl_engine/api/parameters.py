@@ -58,9 +58,9 @@ def answers(model: Any, *problems: int, status: int = 200, also: int | None = No
     return {**good, **declared(*sorted({*ALWAYS, *problems}))}
 
 
-def takes(body: type[Body]) -> dict[str, Any]:
+def takes(body: type[Body], *, is_required: bool = True) -> dict[str, Any]:
     """The declaration of a JSON body that a route reads by itself."""
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     examples = {name: {"value": value} for name, value in body.examples.items()}
     content = {"application/json": {"schema": schema, "examples": examples}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": is_required, "content": content}}

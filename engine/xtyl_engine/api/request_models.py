@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import WithJsonSchema
 
 from xtyl_engine.api.tokens import NAME
-from xtyl_engine.limits import MAX_COMMENT_LENGTH, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH
+from xtyl_engine.limits import MAX_BUDGET, MAX_COMMENT_LENGTH, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH
 from xtyl_engine.values.plain import mend
 
 PROJECT = f"^{NAME.pattern}$"
@@ -151,6 +151,14 @@ Name = Annotated[str, Field(max_length=MAX_ID_LENGTH)]
 Edits = dict[Annotated[str, Field(pattern="^[0-9]{1,6}$")], str | dict[Name, str | dict[Name, str]]]
 
 
+class ResumeBody(Body):
+    """What the execution may spend in all from now on, in US dollars."""
+
+    examples: ClassVar[dict[str, Any]] = {"a larger budget": {"budget": 8.00}, "as it is": {}}
+
+    budget: Annotated[float, Field(gt=0, le=MAX_BUDGET)] | None = None
+
+
 class DecisionBody(Body):
     """A person's decision: `verb` names the decision, `by` the person."""
 
@@ -201,4 +209,4 @@ class AnotherBody(DecisionBody):
     comment: Text | None = None
 
 
-BODIES: tuple[type[Body], ...] = (TemplateBody, SubmissionBody, ApprovalBody, RejectionBody, AnotherBody)
+BODIES: tuple[type[Body], ...] = (TemplateBody, SubmissionBody, ResumeBody, ApprovalBody, RejectionBody, AnotherBody)

@@ -19,6 +19,7 @@ from xtyl_engine.errors import LimitExceeded, RunNotFound, TemplateNotFound
 from xtyl_engine.functions.packed_function import PackedFunction, load_key
 from xtyl_engine.queries.forecast import NodeForecast
 from xtyl_engine.queries.views import Execution
+from xtyl_engine.scheduler.budget import limit_of
 from xtyl_engine.scheduler.rules import count_initial_jobs
 from xtyl_engine.scheduler.submit import Submission, new_execution_id
 from xtyl_engine.scheduler.templates import Template
@@ -76,6 +77,7 @@ class Service:
             shape=asked.shape,
             functions=list({each.digest: each for each in packed.values()}.values()),
             max_parallel=body.config.max_parallel or self.settings.max_parallel,
+            budget=limit_of(asked.plan, self.settings.budget),
             project=project,
             key=key,
             digest=digest,
@@ -107,10 +109,10 @@ class Service:
         """Store a file for a project; its reference with a receipt."""
         return deposit(self.engine.store, self.receipts, self.project(scope, asked), data, media_type)
 
-    def control(self, scope: str | None, id: str, action: str, by: str) -> Execution:
+    def control(self, scope: str | None, id: str, action: str, by: str, **said: Any) -> Execution:
         """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
         self.reader.of(scope, id)
-        self.engine.control(id, action, by=by)
+        self.engine.control(id, action, by=by, **said)
         return self.reader.of(scope, id).execution
 
     def decide(self, scope: str | None, id: str, node: str, item: str, body: DecisionBody, by: str) -> Execution:

@@ -88,6 +88,10 @@ LOCK = (
         _E.template_id,
         _E.max_parallel,
         _E.unfinished,
+        _E.budget,
+        _E.spent,
+        _E.held,
+        _E.is_short,
         Now(),
     )
     .where(_E.id == B("execution_id"))

@@ -74,6 +74,12 @@ executions = sa.Table(
     sa.Column("unfinished", sa.Text),
     # What of the kernel its functions find again: `functions.surroundings` writes and reads it.
     sa.Column("surroundings", sa.Text),
+    # Money in whole 1e-9 dollars: what it may spend, what its ended attempts took, and what is held for those at work. Only where
+    # there is a budget the last two are kept. `is_short` says that jobs may wait for money.
+    sa.Column("budget", sa.BigInteger),
+    sa.Column("spent", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("held", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("is_short", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Index("executions_unfinished", "id", **_where("unfinished IS NOT NULL")),
     sa.Index("executions_by_state", "state", "created"),
     sa.Index("executions_by_template", "template_id"),
@@ -125,6 +131,8 @@ jobs = sa.Table(
     # `saved` is what a cached result had cost. All null where no attempt used anything, or an earlier release wrote them.
     *(sa.Column(name, sa.BigInteger) for name in (*TOKENS, "spent", "unpriced", "saved")),
     sa.Column("price", sa.Text),
+    # The most that its next attempt may cost, where that was more than the budget had left.
+    sa.Column("needs", sa.BigInteger),
     sa.Index("jobs_by_item", "execution_id", "node", "item", unique=True),
     sa.Index("jobs_ready", "execution_id", "id", **_where("state = 'ready'")),
     sa.Index("jobs_running", "owner", **_where("state = 'running'")),
@@ -182,6 +190,8 @@ attempts = sa.Table(
     *(sa.Column(name, sa.BigInteger) for name in (*TOKENS, "cost")),
     sa.Column("cost_kind", sa.Text),
     sa.Column("price", sa.Text),
+    # Of the budget: the most that it may cost while it is at work, and what it took once it has ended.
+    sa.Column("charge", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 # What an attempt printed, as of `written`, and how far it said it was; no row where it said nothing. The release before deletes

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +53,19 @@ def do_nothing() -> None:
 class Attendance:
     """The look of one process at its back end. With `starts`, a look starts the back end in the background if it died or ended
     idle, and keeps one that lives from ending idle; `on_other` is called when a look finds another supervisor than the last.
-    `connection` has its addresses as last seen: the socket of an embedded one may move. Safe to share between threads."""
+    What it starts finds the variables of this process but for those `without` which. `connection` has its addresses as last
+    seen: the socket of an embedded one may move. Safe to share between threads."""
 
-    def __init__(self, settings: Settings, *, starts: bool, on_other: Callable[[], None] = do_nothing):
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        starts: bool,
+        on_other: Callable[[], None] = do_nothing,
+        without: Collection[str] = (),
+    ):
         self._settings = settings
+        self._without = without
         self._starts = starts
         self._on_other = on_other
         self._seen: float | None = None
@@ -70,7 +79,7 @@ class Attendance:
         """Find the back end, or start it whatever became of it; `to_begin` a run, in the place of an idle one of another release.
         Raises BackendStartError."""
         with self._ensuring:
-            self.connection = client.ensure(self._settings, to_begin=to_begin)
+            self.connection = client.ensure(self._settings, to_begin=to_begin, without=self._without)
         self._failed = None
         return self.connection
 
@@ -78,7 +87,7 @@ class Attendance:
         """Start a back end that died, and return when it answers. Raises BackendStartError if it failed, was stopped, or ran with
         other settings."""
         with self._ensuring:
-            client.check(self._settings)
+            client.check(self._settings, without=self._without)
 
     def look(self, is_begun: bool = False) -> str | None:
         """What is missing for work to go on, in words; None where a worker is there. Work that is begun misses nothing while a

@@ -5,25 +5,22 @@ a broker is configured. Importing it is cheap.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGINT
-from typing import Self
 
 from xtyl_engine.embedded.drives import warn_of_network_drive
 from xtyl_engine.embedded.likeness import is_to_be_replaced, other_settings, unlike
-from xtyl_engine.embedded.log_files import open_log, read_tail
-from xtyl_engine.embedded.redis_server import ping, socket_path
+from xtyl_engine.embedded.log_files import read_tail
+from xtyl_engine.embedded.redis_server import ping
+from xtyl_engine.embedded.starting import DOCTOR, Start, StartedSupervisor, ended_error
 from xtyl_engine.embedded.state_file import (
     LEFT_ALONE,
-    UNLESS_STOPPED,
     Presence,
     SupervisorState,
     note_unwanted,
@@ -48,11 +45,6 @@ POLL_SECONDS = 0.005
 MOST_STARTS = 3
 # More than the supervisor and the reaper give a worker beside the time for its jobs.
 END_SECONDS = 10.0
-DOCTOR = "Run `xtyl doctor`; it looks for the cause."
-# The shell ends at once, so the supervisor is not a child of the notebook: it leaves no zombie there, and it survives when a
-# kernel is ended with all its children. It keeps the shell's output open, which shows when it ends.
-LAUNCH = 'log=$1; shift; "$@" 3>&1 >>"$log" 2>&1 </dev/null & echo $!'
-
 _joined: dict[Path, int] = {}
 _joining = threading.Lock()
 _warned: set[tuple[Path | str, ...]] = set()
@@ -68,7 +60,7 @@ class Connection:
     home: Path
 
 
-def ensure(settings: Settings, *, to_begin: bool = False) -> Connection:
+def ensure(settings: Settings, *, to_begin: bool = False, without: Collection[str] = ()) -> Connection:
     """Connect to the back end; an embedded one that is not running is started. With `to_begin`, for a run that is about to be
     written, one of another release is replaced if it has nothing to do. Cheap when it runs: call it often.
 
@@ -76,19 +68,19 @@ def ensure(settings: Settings, *, to_begin: bool = False) -> Connection:
     """
     if settings.redis_url is not None:
         return connection_at(settings, None)
-    return _connect(settings, to_begin=to_begin)
+    return _connect(settings, Start(without=without), to_begin=to_begin)
 
 
-def _connect(settings: Settings, *, by_look: bool = False, to_begin: bool = False) -> Connection:
+def _connect(settings: Settings, start: Start, *, to_begin: bool = False) -> Connection:
     prepare_home(settings)
     warn_of_network_drive(settings)
     deadline = time.monotonic() + settings.start_seconds
     with _named(settings):
         _join_clients(settings, deadline)
-        socket = _find_or_start(settings, deadline, by_look)
+        socket = _find_or_start(settings, deadline, start)
         if to_begin and (found := read_presence(settings.home)) and is_to_be_replaced(found, settings):
             down(settings)
-            socket = _find_or_start(settings, time.monotonic() + settings.start_seconds, by_look)
+            socket = _find_or_start(settings, time.monotonic() + settings.start_seconds, start)
         return connection_at(settings, socket)
 
 
@@ -113,7 +105,7 @@ def connection_at(settings: Settings, socket: str | None) -> Connection:
     )
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, *, without: Collection[str] = ()) -> None:
     """Check that a back end still runs, and start it again if it was killed or ended idle. This process is a client from then on.
 
     Raises BackendStartError if it failed, was stopped, or ran with other settings than this process has.
@@ -124,13 +116,13 @@ def check(settings: Settings) -> None:
         stay(settings)
         return
     _leave_alone(read_end(settings.home), settings)
-    _connect(settings, by_look=True)
+    _connect(settings, Start(by_look=True, without=without))
 
 
 def _leave_alone(presence: Presence | None, settings: Settings) -> None:
     """Raise BackendStartError if a look is not to start a back end where this is the record."""
     if presence is not None and presence.state in LEFT_ALONE:
-        raise _ended(presence)
+        raise ended_error(presence)
     if presence is not None and (why := unlike(presence, settings)):
         raise BackendStartError(
             why,
@@ -274,11 +266,11 @@ def _leave_clients() -> None:
 os.register_at_fork(after_in_child=_leave_clients)
 
 
-def _find_or_start(settings: Settings, deadline: float, by_look: bool) -> str:
+def _find_or_start(settings: Settings, deadline: float, start: Start) -> str:
     """Return the socket of a server that answers."""
     path, starts = supervisor_lock(settings.home), 0
     with ExitStack() as kept:
-        started: _Started | None = None
+        started: StartedSupervisor | None = None
         while time.monotonic() < deadline:
             pid, presence = holder(path), read_presence(settings.home)
             if pid is not None:
@@ -286,13 +278,13 @@ def _find_or_start(settings: Settings, deadline: float, by_look: bool) -> str:
                     _compare(presence, settings)
                     return presence.socket
             elif started is None or started.has_ended():
-                if by_look:
+                if start.by_look:
                     _leave_alone(read_end(settings.home), settings)
                 elif started is not None and presence is not None:
                     started.raise_if_ended(presence)
                 if starts == MOST_STARTS:
                     break
-                started, starts = kept.enter_context(_Started(settings, by_look)), starts + 1
+                started, starts = kept.enter_context(StartedSupervisor(settings, start)), starts + 1
             time.sleep(POLL_SECONDS)
     raise _late(settings)
 
@@ -319,62 +311,6 @@ def _compare(presence: Presence, settings: Settings) -> None:
             "To apply the current settings, run `xtyl down`; the next run starts it again, and nothing is lost.",
             stacklevel=2,
         )
-
-
-class _Started:
-    """A supervisor that was just started; it may find that another one came first."""
-
-    def __init__(self, settings: Settings, by_look: bool):
-        # Checked here, so that a problem with the folder is reported in the user's own process.
-        socket_path(settings.home)
-        path = settings.log_folder / "supervisor.log"
-        os.close(open_log(path))
-        # -P: no file in the notebook's folder may shadow a module that the supervisor imports.
-        command = [sys.executable, "-P", "-m", "xtyl_engine.embedded.supervisor", *[UNLESS_STOPPED] * by_look]
-        with subprocess.Popen(
-            ["/bin/sh", "-c", LAUNCH, "sh", str(path), *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            cwd=settings.home,
-            env=settings.child_environ(),
-            # Jupyter sends an interrupt to the kernel's whole process group.
-            start_new_session=True,
-        ) as shell:
-            assert shell.stdout is not None
-            said = shell.stdout.readline()
-            if not said:
-                raise BackendStartError("the shell that starts the back end could start no process", hint=DOCTOR)
-            self._pid = int(said)
-            self._output = os.dup(shell.stdout.fileno())
-            os.set_blocking(self._output, False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._output)
-
-    def has_ended(self) -> bool:
-        """Whether the process is gone: it never writes, so the only thing to read is its end."""
-        try:
-            return os.read(self._output, 1) == b""
-        except BlockingIOError:
-            return False
-
-    def raise_if_ended(self, presence: Presence) -> None:
-        """Raise BackendStartError if this process failed or was stopped; it may also have ended because another came first."""
-        if presence.pid == self._pid and presence.state in LEFT_ALONE:
-            raise _ended(presence)
-
-
-def _ended(presence: Presence) -> BackendStartError:
-    if presence.state is SupervisorState.STOPPED:
-        return BackendStartError(
-            "the embedded back end was stopped",
-            hint="Start it with `xtyl up` or the next run: it continues, and nothing is lost.",
-        )
-    tail = f"\nIts log ends with:\n{presence.log}" if presence.log else ""
-    return BackendStartError(f"the embedded back end failed: {presence.error}{tail}", hint=DOCTOR)
 
 
 def _late(settings: Settings) -> BackendStartError:

@@ -155,6 +155,10 @@ class NodeType:
     """Those of the rendered parameters that must be one expression where they are text: other text is never false."""
     expands: bool = False
     """The output may be a list at run time."""
+    most: Callable[[Any], Usage | None] = lambda config: None
+    """The most that a job will likely use of its provider, for a config: tokens in and out, `model` if the config names one.
+    `output_tokens` is None where the config sets no limit. None where nothing is known of it: then no run with a budget may have
+    such a node."""
     cached: bool = False
     """The result of an equal job is reused, unless `cache=` says otherwise."""
     branches: Callable[[Mapping[str, Any]], Sequence[str]] = lambda config: ()

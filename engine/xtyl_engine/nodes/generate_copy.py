@@ -14,7 +14,7 @@ from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes import structured
 from xtyl_engine.nodes.base import Context, Done, NodeType, Usage
 from xtyl_engine.nodes.pictures import SeeingConfig, pictures_for
-from xtyl_engine.nodes.prompt import Prompt, variant
+from xtyl_engine.nodes.prompt import Prompt, most_tokens, variant
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import TextRequest
 from xtyl_engine.providers.schemas.answers import usable_schema
@@ -67,6 +67,13 @@ def run(config: GenerateCopy, context: Context) -> Done:
     return Done(output=made | dict(zip(FIELDS[1:], facts, strict=True)), usage=usage)
 
 
+def _most(config: GenerateCopy) -> Usage:
+    texts = (config.prompt, config.system or "", str(config.returns or ""))
+    return Usage(
+        provider="", model=config.model or "", input_tokens=most_tokens(*texts), output_tokens=config.max_tokens
+    )
+
+
 def _schema(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The schema that a config returns; None for free text, and where it cannot be used, which is a problem of its own."""
     with suppress(ValueError):
@@ -107,6 +114,7 @@ NODE_TYPE = NodeType(
     schema=_schema,
     stored=_stored,
     doubts=_doubts,
+    most=_most,
     rendered=("prompt", "system", "images"),
     pictures=("images",),
     cached=True,

@@ -12,11 +12,14 @@ from xtyl_engine.errors import TransientError
 from xtyl_engine.limits import MAX_IMAGE_PIXELS, MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeType, Usage
 from xtyl_engine.nodes.pictures import Mask, SeeingConfig, pictures_and_mask
-from xtyl_engine.nodes.prompt import Prompt, variant
+from xtyl_engine.nodes.prompt import Prompt, most_tokens, variant
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import ImageRequest
 from xtyl_engine.values.images import ImageRefused
 
+DEFAULT_SIZE = 1024, 1024
+# OpenAI's image models take so many tokens for a square image of the highest quality, and as many more as there are pixels more.
+TOKENS_OF_LARGEST, LARGEST_PIXELS = 4160, 1024 * 1024
 FIELDS = ("image", "width", "height", "provider", "model", "prompt", "tokens", "cost")
 
 
@@ -30,8 +33,12 @@ def read_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def _is_plain(text: str) -> bool:
+    return "{{" not in text and "{%" not in text
+
+
 def _check_size(text: str) -> str:
-    if "{{" not in text and "{%" not in text:
+    if _is_plain(text):
         read_size(text)
     return text
 
@@ -78,6 +85,19 @@ def run(config: GenerateImage, context: Context) -> Done:
     return Done(output=dict(zip(FIELDS, output, strict=True)), usage=usage)
 
 
+def _most(config: GenerateImage) -> Usage:
+    # The dearest quality of the models whose tokens have a price: as many as an image of this size takes at most.
+    width, height = read_size(config.size) if _is_plain(config.size) else DEFAULT_SIZE
+    tokens = -(-width * height * TOKENS_OF_LARGEST // LARGEST_PIXELS)
+    return Usage(
+        provider="",
+        model=config.model or "",
+        input_tokens=most_tokens(config.prompt),
+        output_tokens=0,
+        image_tokens=tokens,
+    )
+
+
 NODE_TYPE = NodeType(
     name="generate_image",
     config=GenerateImage,
@@ -88,5 +108,6 @@ NODE_TYPE = NodeType(
     pictures=("images", "mask"),
     cached=True,
     makes_images=True,
+    most=_most,
     card_height=110.0,
 )

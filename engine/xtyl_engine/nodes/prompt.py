@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BeforeValidator
 from xtyl_engine.limits import MAX_ITEMS, MAX_PROMPT_BYTES
 from xtyl_engine.values.plain import encode
 
+BYTES_A_TOKEN, AROUND_TOKENS = 3, 50
+
 
 def as_text(value: Any) -> str:
     """A rendered value as text: a list line by line, a node's output as its text."""
@@ -43,3 +45,8 @@ def variant(item: str) -> int:
     for place in item.split(".")[1:]:
         number = number * MAX_ITEMS + int(place)
     return number
+
+
+def most_tokens(*texts: str) -> int:
+    """The tokens that texts take at most, what stands around them in a request included: a token is seldom under three bytes."""
+    return AROUND_TOKENS + sum(len(text.encode("utf-8", "replace")) for text in texts) // BYTES_A_TOKEN

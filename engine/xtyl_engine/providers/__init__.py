@@ -5,4 +5,4 @@ and results that a provider of another package speaks, `schemas` what answers wi
 is for other rooms.
 """
 
-__all__ = ["base", "offline", "prices", "registry", "schemas"]
+__all__ = ["base", "offline", "prices", "readiness", "registry", "schemas"]

@@ -21,6 +21,8 @@ class Capabilities:
     """Keeps to a JSON Schema."""
     seeds: bool | None = None
     """Takes a seed."""
+    free: bool | None = None
+    """Costs nothing, whatever it is asked."""
 
 
 UNKNOWN = Capabilities()

@@ -19,7 +19,9 @@ GROUP = "xtyl.providers"
 CUSTOMARY = {"openai": "https://api.openai.com/v1", **{vendor.name: vendor.address for vendor in VENDORS}}
 _VENDOR, _GATEWAY = "vendors.provider:VendorProvider", "vendors.gateway:GatewayProvider"
 _OWN = {"offline": "offline.provider:OfflineProvider", "openai": "openai.provider:OpenAIProvider"}
-_KNOWN = {"offline": Capabilities(draws=True, edits=True, sees=True, seeds=True)}
+# Which it asks to write and to draw, where a step names none.
+_MODELS = {"openai": ("gpt-4.1-mini", "gpt-image-1")}
+_KNOWN = {"offline": Capabilities(draws=True, edits=True, sees=True, seeds=True, free=True)}
 BUILTIN = {**_OWN, **{vendor.name: _VENDOR if vendor.wiring else _GATEWAY for vendor in VENDORS}}
 Environment = Mapping[str, str]
 Factory = Callable[[Environment], Provider]
@@ -56,6 +58,21 @@ def provider_names() -> tuple[str, ...]:
     return tuple(_offered())
 
 
+def key_variables(name: str) -> tuple[str, ...]:
+    """The variables that may hold a provider's key, the customary one first; none for a provider that needs no key."""
+    if (vendor := vendor_of(name)) is not None:
+        return vendor.keys if vendor.needs_key else ()
+    return () if capabilities_of(name).free else (f"{name.upper().replace('-', '_')}_API_KEY",)
+
+
+def provider_variables() -> frozenset[str]:
+    """The variables that providers read, of their keys, servers and accounts."""
+    keys = {key for name in provider_names() for key in key_variables(name)} | {
+        key for each in VENDORS for key in each.keys
+    }
+    return frozenset({*keys, *map(address_variable, provider_names()), "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"})
+
+
 def split_model(model: str) -> tuple[str | None, str]:
     """The provider that a model's name begins with, as `anthropic:claude-opus-5-5` does, and the model. A beginning counts only
     where it is a provider's name: `llama3:8b` is a model."""
@@ -74,6 +91,13 @@ def capabilities_of(name: str) -> Capabilities:
     """What a provider is known to do and not to do; nothing is loaded."""
     vendor = vendor_of(name)
     return _KNOWN.get(name, UNKNOWN) if vendor is None else vendor.capabilities
+
+
+def default_model(name: str, *, draws: bool) -> str | None:
+    """The model that a provider asks where a step names none, to draw or to write; None where that is not known."""
+    if (vendor := vendor_of(name)) is not None:
+        return vendor.image_model if draws else vendor.text_model
+    return _MODELS[name][draws] if name in _MODELS else None
 
 
 def missing_package(name: str) -> tuple[str, str] | None:

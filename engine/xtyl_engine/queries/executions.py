@@ -36,7 +36,8 @@ from xtyl_engine.workflow.plan import Plan
 _E = executions.c
 EXECUTION = select(
     _E.id, _E.name, _E.template_id, _E.state, _E.epoch, _E.shape, _E.rows, _E.total, _E.done, _E.failed, _E.sequence,
-    _E.error, _E.created, _E.started, _E.finished, _E.project,
+    _E.error, _E.created, _E.started, _E.finished, _E.project, _E.budget,
+    case((_E.budget.is_not(None), _E.spent)).label("charged"),
     *(select(cast(func.sum(nodes.c[name]), BigInteger)).where(nodes.c.execution_id == _E.id).scalar_subquery()
       for name in ("spent", "unpriced")),
 )  # fmt: skip

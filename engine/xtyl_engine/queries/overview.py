@@ -20,8 +20,10 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.review import option_fields, option_text
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
+from xtyl_engine.scheduler.budget import MONEY, Budget
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, held, next_start
 from xtyl_engine.scheduler.routing import awaited
+from xtyl_engine.scheduler.transitions import IS_PARKED
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import unspill
@@ -62,6 +64,7 @@ _PRINTED = (
     .where(sql.AND_OF_EXECUTION, sql.job_in(JobState.RUNNING))
     .order_by(_L.written)
 )
+_PARKED = select(_J.because).where(sql.OF_EXECUTION, IS_PARKED, _J.needs.is_(None)).limit(1)
 _REVIEWS = (
     select(_J.node, _J.item, _J.output)
     .where(sql.OF_EXECUTION, sql.job_in(JobState.WAITING), _J.id > sql.B("after"))
@@ -267,7 +270,7 @@ class Overviews:
         if execution.state.is_terminal:
             return None
         if execution.state is ExecutionState.PAUSED:
-            return "paused: `run.resume()` goes on"
+            return self._paused(transaction, execution)
         sums = {state: sum(node.counts.get(state, 0) for node in nodes.values()) for state in JobState}
         is_begun = not sums[JobState.READY]
         if (sums[JobState.RUNNING] or not is_begun) and (missing := self._missing(is_begun)):
@@ -278,6 +281,8 @@ class Overviews:
             ready = [name for name, node in nodes.items() if node.counts.get(JobState.READY)]
             limit = self._limit(transaction, plan, ready)
             words = limit or self._queries.retry_or_worker(transaction, execution.id)
+            if words == "a retry" and (parked := transaction.row(_PARKED, {"execution_id": execution.id})):
+                return _variable_words(execution.id, *parked)
             if words == "a retry":
                 return self._later(transaction, plan, execution.id)
             if words != "a worker":
@@ -290,6 +295,12 @@ class Overviews:
             return None
         count = sums[JobState.WAITING]
         return f"a person: {count} decision{'s' if count != 1 else ''} at {', '.join(waiting)}"
+
+    def _paused(self, transaction: Transaction, execution: Execution) -> str:
+        budget = Budget(*(transaction.row(MONEY, {"execution_id": execution.id}) or (None, 0, 0, 0)))
+        if not budget.is_short or budget.held:
+            return "paused: `run.resume()` goes on"
+        return f"money: {execution.error}; `run.resume(budget={budget.advised()})` goes on"
 
     def _unattended(self, transaction: Transaction) -> str | None:
         """The words for running jobs that no worker sees to; None while one does. Any worker would have put back jobs whose lease
@@ -319,6 +330,12 @@ class Overviews:
         node, seconds, waited = transaction.row(_SOONEST, {"execution_id": id}) or ("", 0.0, 0.0)
         provider = self._rates.provider_of(plan.nodes[node]) if waited else None
         return f"a retry in {seconds:.0f} s: {provider} is busy, and said when to come back" if provider else "a retry"
+
+
+def _variable_words(id: str, because: str) -> str:
+    """What a run waits for whose kernel's variables are gone with the back end that had them in its memory."""
+    name = because.removeprefix("variable ")
+    return f"{name}, which is gone with the back end that had it: `xt.attach({id!r})` in a notebook that has it goes on"
 
 
 def _may_print(plan: Plan, name: str, node: NodeOverview) -> bool:

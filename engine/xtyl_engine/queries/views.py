@@ -121,7 +121,7 @@ class NodeOverview:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """One execution in numbers, as of event number `sequence`, and of `now` by the database's clock. `nodes` has one entry per
-    node of the plan."""
+    node of the plan. What is `charged` of its `budget` is in whole 1e-9 dollars; None without one."""
 
     id: str
     name: str
@@ -136,6 +136,8 @@ class Overview:
     now: float | None = None
     waiting_for: str | None = None
     error: str | None = None
+    budget: int | None = None
+    charged: int | None = None
     nodes: Mapping[str, NodeOverview] = field(default_factory=dict)
     reviews: tuple[Review, ...] = ()
 
@@ -254,8 +256,9 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One execution's own row. Times are seconds since the epoch, UTC. `spent` is what is known of its cost, in whole 1e-9
-    dollars, and `unpriced` how many attempts cost an unknown amount besides; None where an earlier release began to count."""
+    """One execution's own row. Times are seconds since the epoch, UTC, money is whole 1e-9 dollars. `spent` is what is known of
+    its cost, and `unpriced` how many attempts cost an unknown amount besides; None where an earlier release began to count. Of a
+    `budget` all is `charged` that ended attempts took, what is only assumed too; None without a budget."""
 
     id: str
     name: str
@@ -273,6 +276,8 @@ class Execution:
     started: float | None
     finished: float | None
     project: str = DEFAULT_PROJECT
+    budget: int | None = None
+    charged: int | None = None
     spent: int | None = None
     unpriced: int | None = None
 

@@ -8,6 +8,7 @@ this one.
 """
 
 __all__ = [
+    "budget",
     "cascade",
     "claim",
     "clock_steps",
@@ -24,6 +25,7 @@ __all__ = [
     "rate_limits",
     "routing",
     "rules",
+    "spending",
     "startable",
     "submit",
     "templates",

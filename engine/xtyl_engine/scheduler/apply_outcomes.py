@@ -16,8 +16,19 @@ from xtyl_engine.scheduler.keep_misfits import keep_misfits
 from xtyl_engine.scheduler.keep_prints import keep_prints
 from xtyl_engine.scheduler.keep_usage import keep_usage
 from xtyl_engine.scheduler.locked_execution import LockedExecution
-from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Retrying, Waiting
+from xtyl_engine.scheduler.outcomes import (
+    PARKED_UNTIL,
+    Claim,
+    Completed,
+    Failed,
+    Failure,
+    Outcome,
+    Released,
+    Retrying,
+    Waiting,
+)
 from xtyl_engine.scheduler.rules import EndedJob
+from xtyl_engine.scheduler.spending import settle_charges
 from xtyl_engine.states import End, JobState
 
 MOST_GIVEN_BACK = 10
@@ -93,6 +104,7 @@ def _write(locked: LockedExecution, outcome: Outcome) -> bool:
 def _close(locked: LockedExecution, outcome: Outcome) -> bool:
     """Record what became of an attempt whose job is over: it was stopped, or another attempt completed it. The job stays as it
     is, and a stopped one starts again when the run is resumed. Returns whether the attempt was still open."""
+    settle_charges(locked, [outcome])
     if not locked.transaction.run(sql.CLOSE_ATTEMPT, _ended_row(locked, outcome)):
         return False
     failure = _failure_of(outcome)
@@ -213,10 +225,13 @@ def _retry(locked: LockedExecution, outcome: Retrying) -> bool:
 
 def _release(locked: LockedExecution, outcome: Released) -> bool:
     claim = outcome.claim
-    parameters = mine(locked, claim) | {"due": locked.now + outcome.delay_seconds, "reason": outcome.because}
+    due = PARKED_UNTIL if outcome.is_parked else locked.now + outcome.delay_seconds
+    parameters = mine(locked, claim) | {"due": due, "reason": outcome.because, "needs": outcome.needs}
     if not locked.transaction.run(transitions.RELEASE, parameters):
         return False
     locked.changes.move(claim.node, JobState.RUNNING, JobState.READY)
+    locked.budget.is_short |= outcome.needs is not None
+    settle_charges(locked, [outcome])
     said = {"error": GIVEN_BACK} if _is_given_back(outcome) else {}
     locked.transaction.run(sql.END_ATTEMPT, _ended_row(locked, outcome) | said)
     locked.note(EventKind.JOB_RELEASED, claim.node, claim.item, because=outcome.because)
@@ -247,6 +262,7 @@ def mine(locked: LockedExecution, claim: Claim, failure: Failure | None = None) 
 
 
 def _end_attempts(locked: LockedExecution, outcomes: Sequence[Outcome], word: str | None = None) -> None:
+    settle_charges(locked, outcomes)
     locked.transaction.many(sql.END_ATTEMPT, [_ended_row(locked, outcome, word) for outcome in outcomes])
 
 

@@ -138,6 +138,7 @@ def _claims(
             permitted=permitted,
             waited=waited,
             late_output=output,
+            has_budget=locked.budget.limit is not None,
         )
         for id, node, item, attempt, tries, _, waited, output, _ in taken
     )

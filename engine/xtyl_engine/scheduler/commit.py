@@ -24,6 +24,7 @@ from xtyl_engine.scheduler.isolation import AtWork, Isolation
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS, Claim, Completed, Failed, Failure, Outcome, Waiting
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, Permits
+from xtyl_engine.scheduler.spending import free_short, hold, pause_if_dry
 from xtyl_engine.values.error_text import describe_error
 from xtyl_engine.workflow.plan import Plan
 
@@ -80,6 +81,20 @@ class Recorder:
             if not self.database.transact(lambda transaction: self._renew(transaction, claim)):
                 return False
         return True
+
+    def hold(self, claim: Claim, most: int) -> bool | None:
+        """Hold the most money that an attempt may cost, before it starts; False where its execution has less left, None where the
+        claim counts no more."""
+
+        def work(transaction: Transaction) -> bool | None:
+            locked = LockedExecution(transaction, claim.execution_id, self.load)
+            if locked.state not in OPEN_TO_CLAIMS or not transaction.run(transitions.RENEW, mine(locked, claim)):
+                return None
+            is_held = hold(locked, claim, most)
+            locked.save_budget()
+            return is_held
+
+        return self.database.transact(work)
 
     def _renew(self, transaction: Transaction, claim: Claim) -> bool:
         locked = LockedExecution(transaction, claim.execution_id, self.load)
@@ -185,6 +200,8 @@ class Recorder:
         # Only the commit that makes the first such job ready notifies the other workers; they find the rest themselves.
         quiet = [id for id in ids if outcomes[id] and not is_ready_elsewhere(executions[id], self.rates.route)]
         won = {id: accept(locked, outcomes[id], alone) for id, locked in executions.items()}
+        for locked in executions.values():
+            free_short(locked)
         failpoint(Point.OUTCOME_WRITTEN)
         asking = {request.execution_id for request in requests if request.want}
         permits = Permits(
@@ -201,6 +218,7 @@ class Recorder:
                 grants[first] = replace(grants[first], elsewhere=True)
         permits.save()
         for locked in executions.values():
+            pause_if_dry(locked)
             if locked.events or locked.changes:
                 locked.save()
         return grants, [event for locked in executions.values() for event in locked.events], claimant.isolation

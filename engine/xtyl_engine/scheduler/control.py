@@ -19,6 +19,7 @@ from xtyl_engine.errors import ControlRefused, DecisionRefused
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.nodes.review import decide as make_decision
+from xtyl_engine.providers.prices import nano_dollars
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.add_option import ask_another
 from xtyl_engine.scheduler.cascade import settle
@@ -27,6 +28,7 @@ from xtyl_engine.scheduler.long_control import Found, Steps, Stride, find, is_re
 from xtyl_engine.scheduler.outcomes import LICENCE_SECONDS
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.scheduler.rules import EndedJob
+from xtyl_engine.scheduler.spending import is_dry, raise_budget
 from xtyl_engine.states import JOB_TRANSITIONS, End, ExecutionState, JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import encode, spill, unspill
@@ -55,10 +57,12 @@ class Controls:
         paused run changes nothing."""
         return self._quieten(execution_id, partial(_pause, by=by))
 
-    def resume(self, execution_id: str, *, by: str = "") -> list[Event]:
+    def resume(self, execution_id: str, *, by: str = "", budget: float | None = None) -> list[Event]:
         """Go on: a paused run where it was, a stopped or failed one with its completed jobs kept. A job that is still in flight
-        goes on as the same attempt; if its worker has died meanwhile, the sweep finds it as any other."""
-        return self._reopen(execution_id, partial(_resume, by=by), but=ExecutionState.PAUSED)
+        goes on as the same attempt; if its worker has died meanwhile, the sweep finds it as any other. `budget` is what the run
+        may spend in all from now on, in US dollars; with one a run that goes on goes on with it."""
+        limit = None if budget is None else nano_dollars(budget)
+        return self._reopen(execution_id, partial(_resume, by=by, budget=limit), but=ExecutionState.PAUSED)
 
     def stop(self, execution_id: str, *, by: str = "") -> list[Event]:
         """End the run; completed jobs stay. No effect starts after this returns. Stopping a stopped run changes nothing."""
@@ -113,6 +117,12 @@ class Controls:
             ask_another(locked, node, item, id)
 
         return self._change(execution_id, ask)
+
+    def free(self, execution_id: str) -> int:
+        """Let jobs go on that wait for variables of their kernel, which has lent them now; how many there are."""
+        return self._database.transact(
+            lambda transaction: transaction.run(transitions.FREE, {"execution_id": execution_id})
+        )
 
     def _quieten(self, execution_id: str, work: Callable[[LockedExecution], None]) -> list[Event]:
         """Make a change after which nothing may start, then wait until nothing does: a claim made before the change is still a
@@ -182,9 +192,19 @@ def _pause(locked: LockedExecution, by: str) -> None:
         raise _refused(locked, "paused", "Pause a run only while it is going on.")
 
 
-def _resume(locked: LockedExecution, by: str, reopen: Reopen) -> None:
-    if locked.make("resume"):
-        locked.note(EventKind.RESUMED, **_signed(by))
+def _resume(locked: LockedExecution, by: str, budget: int | None, reopen: Reopen) -> None:
+    is_raised = budget is not None and locked.state is not ExecutionState.COMPLETED
+    if budget is not None and is_raised:
+        raise_budget(locked, budget)
+    elif locked.state is ExecutionState.PAUSED and is_dry(locked):
+        raise ControlRefused(
+            f"the run is paused for its budget: {locked.budget}",
+            hint=f"Say what it may spend in all, more than that: `run.resume(budget={locked.budget.advised()})`.",
+            state=str(locked.state),
+        )
+    said: dict[str, Any] = {**_signed(by), **({"budget": budget} if budget is not None else {})}
+    if locked.make("resume") or (is_raised and not locked.state.is_terminal):
+        locked.note(EventKind.RESUMED, **said)
     elif locked.state in (ExecutionState.FAILED, ExecutionState.STOPPED):
         reopen(locked, **_signed(by))
     elif locked.state is ExecutionState.COMPLETED:

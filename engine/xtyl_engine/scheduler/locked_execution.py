@@ -14,6 +14,7 @@ from xtyl_engine.database.connection import Transaction
 from xtyl_engine.errors import LimitExceeded, RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.limits import MAX_EVENT_BYTES
+from xtyl_engine.scheduler.budget import Budget
 from xtyl_engine.scheduler.node_changes import NodeChanges
 from xtyl_engine.states import EXECUTION_TRANSITIONS, ExecutionState, JobState
 from xtyl_engine.workflow.plan import Plan
@@ -43,6 +44,7 @@ class LockedExecution:
             self.template_id,
             limit,
             rest,
+            *money,
             now,
         ) = found
         self.transaction = transaction
@@ -51,6 +53,7 @@ class LockedExecution:
         self.max_parallel: int | None = limit
         # What is left of a control that goes on in steps; until it is done, the execution does not end by itself.
         self.unfinished: str | None = rest
+        self.budget = Budget(*money)
         self.now = float(now)
         self.error: str | None = None
         self.events: list[Event] = []
@@ -110,7 +113,12 @@ class LockedExecution:
                 "finished": self.now if self.state.is_terminal else None,
             },
         )
+        self.save_budget()
         self.transaction.many(sql.ADD_EVENTS, [event_row(event) for event in self.events])
+
+    def save_budget(self) -> None:
+        """Write the money alone, where nothing else of the row has changed."""
+        self.budget.save(self.transaction, self.id)
 
     def add_jobs(self, seeds: Iterable[dict[str, Any]]) -> int:
         """Add jobs; returns how many."""

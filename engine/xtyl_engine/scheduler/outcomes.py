@@ -12,6 +12,8 @@ from xtyl_engine.providers.base import Usage
 from xtyl_engine.values.prints import Printed
 
 LICENCE_SECONDS = 0.15
+# A job that waits for money, or for a variable of its kernel, is due no earlier.
+PARKED_UNTIL = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +21,8 @@ class Claim:
     """One attempt at one job, this process's until its lease runs out. `number` counts attempts, `tries` those that spend the
     retry budget. `asked` is when the process asked for the claim, in seconds since its machine's boot; the effect must start soon
     after. `permitted` is when its permits were taken, by the database's clock. `waited` are the seconds that its provider had it
-    wait before. `late_output` is a late result that was kept."""
+    wait before. `late_output` is a late result that was kept. With `has_budget` the most that it may cost is held before it
+    starts."""
 
     job_id: int
     execution_id: str
@@ -34,6 +37,7 @@ class Claim:
     permitted: float = 0.0
     waited: float = 0.0
     late_output: str | None = None
+    has_budget: bool = False
 
     @property
     def attempt(self) -> tuple[int, int]:
@@ -103,12 +107,15 @@ class Failed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
     """The job is given back: its effect did not start, or, with `may_have_started`, is not waited for. It spends nothing of the
-    retry budget. `failure` is the error that a handler ended with because its run was stopped."""
+    retry budget. `failure` is the error that a handler ended with because its run was stopped. A job that `is_parked` waits until
+    it is freed: for money, if it says how much it `needs`."""
 
     claim: Claim
     because: str
     delay_seconds: float = 0.0
     may_have_started: bool = False
+    is_parked: bool = False
+    needs: int | None = None
     failure: Failure | None = None
     usage: Usage | None = None
     printed: Printed | None = None

@@ -62,7 +62,8 @@ class Row:
 class Submission:
     """The request for an execution. `shape` describes the frame (index names, dtypes), so that the results can become one;
     `functions` are signed for `id`. Of submissions with the same `key` in a project the first counts; `digest` tells whether a
-    later one asks for the same. `by` names the person, if known; `surroundings` are its kernel's, signed for `id`."""
+    later one asks for the same. `budget` is in whole 1e-9 dollars. `by` names the person, if known; `surroundings` are its
+    kernel's, signed for `id`."""
 
     id: str
     plan: Plan
@@ -70,6 +71,7 @@ class Submission:
     shape: Mapping[str, Any] = field(default_factory=dict)
     functions: Sequence[PackedFunction] = ()
     max_parallel: int | None = None
+    budget: int | None = None
     project: str = DEFAULT_PROJECT
     key: str | None = None
     digest: str | None = None
@@ -203,6 +205,10 @@ def _write(transaction: Transaction, submission: Submission, jobs: int, batch: B
             "failed": 0,
             "sequence": 1,
             "max_parallel": submission.max_parallel,
+            "budget": submission.budget,
+            "spent": 0,
+            "held": 0,
+            "is_short": 0,
             "error": None,
             "created": now,
             "started": None,

@@ -22,6 +22,7 @@ from xtyl_engine.database.statements import (
     target,
 )
 from xtyl_engine.database.tables import attempts, jobs
+from xtyl_engine.scheduler.outcomes import PARKED_UNTIL
 from xtyl_engine.states import JOB_TRANSITIONS, JobState
 
 _J = jobs.c
@@ -41,6 +42,7 @@ _IS_IN_FLIGHT = (
     .where(attempts.c.job_id == _J.id, attempts.c.number == _J.attempt, attempts.c.outcome.is_(None))
     .exists()
 )
+IS_PARKED = and_(job_in(JobState.READY), _J.due >= literal_column(str(PARKED_UNTIL)))
 _UNTRIED: dict[str, Any] = {"pending": 0, "live": 0, "tries": 0, "waited": 0.0}
 
 
@@ -124,7 +126,10 @@ WAIT = transition("wait", _MINE, output=B("output"), cache_key=null())
 
 RETRY = transition("retry", _MINE, due=B("due"), because=B("reason"), tries=B("tries"), waited=B("waited"), **_FAILURE)
 
-RELEASE = transition("release", _MINE, due=B("due"), because=B("reason"), tries=_J.tries - 1)
+RELEASE = transition("release", _MINE, due=B("due"), because=B("reason"), tries=_J.tries - 1, needs=B("needs"))
+
+# Jobs that wait for a variable of their kernel.
+FREE = update(jobs).where(OF_EXECUTION, IS_PARKED, _J.needs.is_(None)).values(due=0.0)
 
 RENEW = update(jobs).where(_MINE, job_in(JobState.RUNNING)).values(started=B("now"))
 

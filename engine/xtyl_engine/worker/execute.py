@@ -40,6 +40,7 @@ from xtyl_engine.values.plain import Encoded, encode, mend, plain, spill, unspil
 from xtyl_engine.worker.calls import FunctionCalls, NotStarted
 from xtyl_engine.worker.kernels import Kernels
 from xtyl_engine.worker.live_prints import LivePrints
+from xtyl_engine.worker.means import Hold, Means, hold_all
 from xtyl_engine.worker.priced_provider import PricedProvider, used_by
 from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.model_defaults import ModelDefaults
@@ -75,6 +76,7 @@ class Executor:
     plans: PlanCache
     store: ArtifactStore
     may_start: Callable[[Claim], bool]
+    hold: Hold = hold_all
     stopped: set[str] = field(default_factory=set)
     kernels: Kernels | None = None
     provider: Callable[[str, Mapping[str, str]], Provider] = get_provider
@@ -86,10 +88,12 @@ class Executor:
     runners: Runners = field(init=False)
     _calls: FunctionCalls = field(init=False)
     _masks: Masks = field(default_factory=Masks)
+    _means: Means = field(init=False)
 
     def __post_init__(self) -> None:
         self.prints = LivePrints(self.database)
         self.runners = Runners(self.settings.slots)
+        self._means = Means(self.settings, self.kernels, self.hold, self.pace_key)
         self._calls = FunctionCalls(
             self.settings,
             self.plans,
@@ -264,6 +268,12 @@ class Executor:
         mask: Mask,
     ) -> Outcome:
         if kind.asks_provider:
+            try:
+                waits = self._means.lacking(kind, config, claim, self._variables(claim))
+            except BackendError as error:
+                raise _Unread(str(error)) from error
+            if waits is not None:
+                return waits
             # Importing a provider's client may take a second, so do it before the last check and not between check and effect.
             context.provider(getattr(config, "provider", None) or "")
         if not self._may_start(claim):
@@ -286,7 +296,7 @@ class Executor:
             output=output,
             items=_item_count(node, done) if node.expands else None,
             branch=None if done.branch is None else mend(str(done.branch)),
-            usage=plain_usage(done.usage, mask.hide),
+            usage=self._means.noted(claim, plain_usage(done.usage, mask.hide)),
             cache_key=key,
         )
 

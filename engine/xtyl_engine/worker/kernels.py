@@ -12,15 +12,17 @@ from typing import Any
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Database
+from xtyl_engine.errors import BackendError
 from xtyl_engine.functions.packed_function import load_key
 from xtyl_engine.functions.surroundings import Surroundings
-from xtyl_engine.functions.variables import drop, get, lent, socket_beside, stamp, with_settings
+from xtyl_engine.functions.variables import ask, drop, get, lent, socket_beside, stamp, with_settings
 from xtyl_engine.queries.job_inputs import read_surroundings
 from xtyl_engine.settings import Settings
 from xtyl_engine.states import ExecutionState
 from xtyl_engine.values.recent import Recent
 
 RUNS = 256
+LOOK = "Read the supervisor's log; `xtyl doctor` says where it is."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class _Borrowed:
     variables: Mapping[str, str]
     digest: int
     stamp: tuple[int, int]
+    is_lent: bool
 
 
 class Kernels:
@@ -67,6 +70,16 @@ class Kernels:
         borrowed = self._borrow(execution_id)
         return os.environ if borrowed is None else borrowed.variables
 
+    def lacks(self, execution_id: str) -> bool:
+        """Whether a run's kernel lent variables that are gone: the supervisor which kept them has ended. Raises BackendError."""
+        borrowed = self._borrow(execution_id)
+        if borrowed is None or borrowed.is_lent or self._place is None:
+            return False
+        try:
+            return ask(self._place, {"get": execution_id}) is None
+        except OSError as error:
+            raise BackendError(f"the supervisor does not say which variables it has: {error}", hint=LOOK) from error
+
     def digest(self, execution_id: str) -> int:
         """A number that is another one as soon as `variables` are other ones. Raises BackendError."""
         borrowed = self._borrow(execution_id)
@@ -79,7 +92,8 @@ class Kernels:
         if found is None or found.stamp != now:
             lent_to_it = get(self._place, execution_id)
             variables = os.environ if lent_to_it is None else with_settings(lent_to_it)
-            found = _Borrowed(variables=variables, digest=hash(frozenset(variables.items())), stamp=now)
+            digest = hash(frozenset(variables.items()))
+            found = _Borrowed(variables=variables, digest=digest, stamp=now, is_lent=lent_to_it is not None)
             self._borrowed.put(execution_id, found)
         return found
 

@@ -56,7 +56,7 @@ class Process:
         )
         store = ArtifactStore(settings.artifacts_folder, patience_seconds=HOLD_SECONDS)
         kernels = Kernels(self.database, settings)
-        executor = Executor(settings, self.database, plans, store, recorder.may_start, kernels=kernels)
+        executor = Executor(settings, self.database, plans, store, recorder.may_start, recorder.hold, kernels=kernels)
         self.runners = executor.runners
         self.slots = self._slots(app, settings, recorder, executor)
         recorder.at_work = self.slots.at_work

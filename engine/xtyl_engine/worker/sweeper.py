@@ -25,6 +25,7 @@ from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.long_control import Steps, unfinished
 from xtyl_engine.scheduler.mend_counts import mend_counts
 from xtyl_engine.scheduler.rules import EndedJob
+from xtyl_engine.scheduler.spending import settle_charge
 from xtyl_engine.scheduler.startable import startable, waiting
 from xtyl_engine.states import End, ExecutionState, JobState
 from xtyl_engine.telemetry.log_lines import about_execution
@@ -236,6 +237,7 @@ def _lose(locked: LockedExecution, loss: Loss) -> list[EndedJob]:
     poisoned = loss.is_death and times >= (MAX_LOST if is_proven else MOST_LOST)
     if not locked.transaction.run(transitions.QUARANTINE if poisoned else transitions.LOSE, parameters):
         return []
+    settle_charge(locked, job.job_id, job.number, None)
     locked.transaction.run(sql.END_ATTEMPT, parameters | {"error": loss.why})
     if not poisoned:
         locked.changes.move(job.node, JobState.RUNNING, JobState.READY)

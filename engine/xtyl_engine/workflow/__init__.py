@@ -10,6 +10,7 @@ __all__ = [
     "document",
     "document_io",
     "graph",
+    "highest_cost",
     "model_defaults",
     "plan",
     "templating",

@@ -46,19 +46,22 @@ class Edge:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A workflow as written. With `inputs` None, every name that Jinja reads and that is no node is an input. `starts`
-    holds the targets of a written `start` node, None without one."""
+    holds the targets of a written `start` node, None without one. `budget` is what one run may spend, in US dollars."""
 
     name: str
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
     inputs: tuple[str, ...] | None = None
     starts: tuple[str, ...] | None = None
+    budget: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The versioned document, which can be written as JSON if every config can."""
         document: dict[str, Any] = {"version": FORMAT_VERSION, "name": self.name}
         if self.inputs is not None:
             document["inputs"] = list(self.inputs)
+        if self.budget is not None:
+            document["budget"] = self.budget
         document["nodes"] = [{"id": node.id, "type": node.type, "config": dict(node.config)} for node in self.nodes]
         document["edges"] = [
             {"source": edge.source, "target": edge.target} | ({"branch": edge.branch} if edge.branch else {})
@@ -103,6 +106,9 @@ def parse_document(source: str | Mapping[str, Any]) -> Document:
     inputs = source.get("inputs")
     if inputs is not None and not (isinstance(inputs, (list, tuple)) and all(isinstance(i, str) for i in inputs)):
         raise _malformed("`inputs` is not a list of names", 'Write "inputs": ["product", "tone"].')
+    budget = source.get("budget")
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int | float)):
+        raise _malformed("`budget` is not a number", 'Write "budget": 5.00, in US dollars.')
     name = source.get("name", "workflow")
     if not isinstance(name, str):
         raise _malformed("`name` is not text", 'Write "name": "summer-launch".')
@@ -112,6 +118,7 @@ def parse_document(source: str | Mapping[str, Any]) -> Document:
         edges=tuple(edge for edge in edges if not markers & {edge.source, edge.target}),
         inputs=None if inputs is None else tuple(inputs),
         starts=tuple(edge.target for edge in edges if edge.source in starts) if starts else None,
+        budget=budget,
     )
 
 

@@ -149,6 +149,8 @@ class Plan:
                 ],
                 "edges": [[edge.source, edge.target, edge.branch] for edge in self.document.edges],
                 "document_inputs": self.document.inputs,
+                # Left out where there is none, so that plans stored before have the same digest.
+                **({} if self.document.budget is None else {"budget": self.document.budget}),
             },
             separators=(",", ":"),
         )
@@ -191,6 +193,7 @@ def load_plan(text: str) -> Plan:
             ),
             edges=tuple(Edge(source=s, target=t, branch=b) for s, t, b in stored["edges"]),
             inputs=None if stored["document_inputs"] is None else tuple(stored["document_inputs"]),
+            budget=stored.get("budget"),
         ),
     )
 

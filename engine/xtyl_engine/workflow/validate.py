@@ -74,6 +74,7 @@ def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggest
     references = References(read, names, suggestions)
     yield from _check_inputs(document, given, suggestions)
     yield from structure.check_name(document)
+    yield from structure.check_budget(document)
     yield from structure.check_ids(document)
     for node in document.nodes:
         yield from structure.check_type(node, known, suggestions)

@@ -37,6 +37,7 @@ def generate(text):
 
 BROKEN = {
     "bad-branch": document(copy("a"), WAYS, edges=[("way", "a", "els")]),
+    "bad-budget": replace(document(copy("a")), budget=0.0),
     "bad-edge": document(copy("a"), edges=[("a", "b")]),
     "bad-id": document(copy("../x")),
     "bad-name": Document(name=" ", nodes=document(copy("a")).nodes),
@@ -68,7 +69,7 @@ BROKEN = {
     "unreachable": document(copy("a"), copy("b"), starts=("a",)),
 }
 WITH_DATA = {"missing-column": ["product", "tones"], "column-is-node": ["product", "tone", "poster"]}
-BEFORE_AND_AFTER = {"document", "function-not-portable", "missing-package", "value-not-portable"}
+BEFORE_AND_AFTER = {"document", "function-not-portable", "missing-package", "unknown-price", "value-not-portable"}
 
 
 @pytest.mark.parametrize("code", BROKEN)

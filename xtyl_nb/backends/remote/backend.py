@@ -102,13 +102,17 @@ class RemoteBackend:
             raise self.calls.odd("no forecast")
         return [from_json(NodeForecast, each) for each in found["nodes"]]
 
+    def doubts(self, plan: Plan) -> list[str]:
+        """Nothing: the workers of others have variables of their own."""
+        return []
+
     def overview(self, id: str) -> Overview:
         """The state of one execution and of each of its nodes; its images are small copies."""
         return self._with_pictures(id, from_json(Overview, self.calls.get(*at(id), "overview")))
 
-    def control(self, id: str, action: str) -> None:
-        """`pause`, `resume`, `stop` or `retry`. Raises ControlRefused."""
-        self.calls.post(*at(id), action)
+    def control(self, id: str, action: str, **said: Any) -> None:
+        """`pause`, `resume` with what the run may spend, `stop` or `retry`. Raises ControlRefused."""
+        self.calls.post(*at(id), action, body=said)
 
     def decide(self, id: str, verb: str, node: str, item: str, **said: Any) -> None:
         """`approve`, `reject` or `another` at a review, with its arguments. Raises DecisionRefused."""

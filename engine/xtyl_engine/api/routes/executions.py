@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from xtyl_engine.api.auth import Caller, Reader, State, Writer
 from xtyl_engine.api.bodies import LARGE, MIDDLE, parse, parse_as, read_body
 from xtyl_engine.api.parameters import After, Id, Key, Limit, OfExecutionState, OfName, Project, answers, takes
-from xtyl_engine.api.request_models import SubmissionBody
+from xtyl_engine.api.request_models import ResumeBody, SubmissionBody
 from xtyl_engine.api.response_models import Executions, Forecasts
 from xtyl_engine.api.submission import submission_digest
 from xtyl_engine.api.thread_pools import respond
@@ -71,10 +73,17 @@ async def pause(id: Id, caller: Writer, app: State) -> Response:
     return await _control(app, caller, id, "pause")
 
 
-@router.post("/executions/{id}/resume", responses=answers(Execution, 400))
-async def resume(id: Id, caller: Writer, app: State) -> Response:
-    """Resume: a paused execution continues, a stopped or failed one starts again with its completed jobs kept."""
-    return await _control(app, caller, id, "resume")
+@router.post(
+    "/executions/{id}/resume",
+    responses=answers(Execution, 400, 408, 413),
+    openapi_extra=takes(ResumeBody, is_required=False),
+)
+async def resume(request: Request, id: Id, caller: Writer, app: State) -> Response:
+    """Resume: a paused execution continues, a stopped or failed one starts again with its completed jobs kept. A body may say
+    what it may spend in all."""
+    data = await read_body(request)
+    said = parse_as(ResumeBody, parse(data)).model_dump(exclude_none=True) if data else {}
+    return await _control(app, caller, id, "resume", **said)
 
 
 @router.post("/executions/{id}/stop", responses=answers(Execution, 400))
@@ -89,9 +98,9 @@ async def retry(id: Id, caller: Writer, app: State) -> Response:
     return await _control(app, caller, id, "retry")
 
 
-async def _control(app: State, caller: Caller, id: str, action: str) -> Response:
+async def _control(app: State, caller: Caller, id: str, action: str, **said: Any) -> Response:
     def work() -> Response:
-        done = app.service.control(caller.scope, id, action, caller.signed(None))
+        done = app.service.control(caller.scope, id, action, caller.signed(None), **said)
         caller.note(action, id)
         return respond(done)
 

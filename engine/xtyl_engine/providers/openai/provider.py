@@ -21,11 +21,9 @@ from xtyl_engine.providers.openai.errors import read_no_images, read_status
 from xtyl_engine.providers.openai.pictures import editing, picture_parts
 from xtyl_engine.providers.openai.refusals import negotiated
 from xtyl_engine.providers.openai.replies import Reply, read_reply
-from xtyl_engine.providers.registry import CUSTOMARY
+from xtyl_engine.providers.registry import CUSTOMARY, default_model
 from xtyl_engine.providers.schemas.words import response_format, told_in_words
 
-TEXT_MODEL = "gpt-4.1-mini"
-IMAGE_MODEL = "gpt-image-1"
 SCHEMA_IN_PROMPT = "The schema stands in the prompt instead."
 
 
@@ -47,7 +45,7 @@ class OpenAIProvider:
         """One chat completion."""
         place = read_place(self._environment, CUSTOMARY[self.name])
         client = connected(place)
-        model = request.model or TEXT_MODEL
+        model = request.model or default_model(self.name, draws=False) or ""
         parts = picture_parts(request.images)
         # A seed is sent only where it is asked for: not every model takes one.
         optional = {
@@ -80,7 +78,7 @@ class OpenAIProvider:
         began = time.monotonic()
         place = read_place(self._environment, CUSTOMARY[self.name])
         client = connected(place)
-        model = request.model or IMAGE_MODEL
+        model = request.model or default_model(self.name, draws=True) or ""
         offered: dict[str, Any] = {"n": 1, "size": f"{request.width}x{request.height}"}
         # GPT image models always answer with data, and refuse the parameter that asks for it.
         if not model.startswith("gpt-image"):

@@ -3,4 +3,4 @@
 Others use `rows`, which needs a table besides, and `wording`, which shows names and their closest matches in messages.
 """
 
-__all__ = ["models", "parameters", "pictures", "references", "rows", "structure", "wording"]
+__all__ = ["asking", "models", "parameters", "pictures", "references", "rows", "structure", "wording"]

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import redis
-from sqlalchemy import Delete, func, inspect, select, text, update
+from sqlalchemy import Delete, func, insert, inspect, select, text, update
 
 import xtyl_nb as xt
 from servers import wait_until
@@ -27,7 +27,7 @@ from xtyl_engine.database.retention import executions as pruning
 from xtyl_engine.database.retention.executions import Retention, prune, prune_templates
 from xtyl_engine.database.retention.files import GRACE_SECONDS, files_in, mentioned, sweep
 from xtyl_engine.database.retention.keeper import Housekeeper, Tally, foresee, keep_house, tidy
-from xtyl_engine.database.tables import events, executions, jobs, rate_limits, rows
+from xtyl_engine.database.tables import attempt_answers, events, executions, jobs, rate_limits, rows
 from xtyl_engine.scheduler import submit as submission
 from xtyl_engine.scheduler.templates import keep_version
 
@@ -132,6 +132,9 @@ def test_an_old_run_goes_with_all_that_was_its_own(bench: Workbench, tidied: Cal
     assert run.state == "completed"
     events = redis.Redis.from_url(bench.settings.event_url)
     wait_until(lambda: events.exists(stream_key(run.id)))
+    job = bench.backend.queries.jobs(run.id)[0].id
+    misfit = {"job_id": job, "number": 1, "answer": "no JSON", "reason": "it is no JSON"}
+    bench.backend.database.transact(lambda transaction: transaction.run(insert(attempt_answers), misfit))
     before = left(bench)
     assert all(before.values())
     age(bench, run)

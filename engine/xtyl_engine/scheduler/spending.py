@@ -1,0 +1,141 @@
+"""Keeps an execution within its budget: holds the most that an attempt may cost before it starts, settles what it took, lets jobs
+go on that waited for money, and pauses the execution once no attempt can give any back. Each is a step in a transaction of one
+execution; without a budget it is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, func, literal_column, not_, select, update
+
+from xtyl_engine.database import statements as sql
+from xtyl_engine.database.tables import attempts, jobs
+from xtyl_engine.errors import ControlRefused, ErrorClass
+from xtyl_engine.events import EventKind
+from xtyl_engine.providers.prices import nano_dollars
+from xtyl_engine.scheduler.budget import dollars
+from xtyl_engine.scheduler.locked_execution import LockedExecution
+from xtyl_engine.scheduler.outcomes import Claim, Failed, Outcome, Released, Retrying
+from xtyl_engine.scheduler.transitions import IS_PARKED
+from xtyl_engine.states import ExecutionState, JobState
+
+# So many jobs go on with one commit; those behind them with the commits that follow.
+MOST_FREED = 64
+WARNED_AT = 0.8
+_J, _A = jobs.c, attempts.c
+_ATTEMPT = and_(_A.job_id == sql.B("job_id"), _A.number == sql.B("number"))
+_CHARGE = select(_A.charge, _A.outcome).where(_ATTEMPT)
+_SET_CHARGE = update(attempts).where(_ATTEMPT).values(charge=sql.B("charge"))
+_IS_SHORT = and_(sql.OF_EXECUTION, IS_PARKED, _J.needs.is_not(None))
+_FITTING = select(_J.id).where(_IS_SHORT, _J.needs <= sql.B("left")).order_by(_J.id).limit(sql.B("limit"))
+_FREE = update(jobs).where(_J.id == sql.B("job_id"), sql.job_in(JobState.READY)).values(due=0.0)
+_LEAST = select(func.min(_J.needs)).where(_IS_SHORT)
+_IS_AT_WORK = and_(sql.job_in(JobState.READY, JobState.RUNNING), not_(IS_PARKED))
+_COST = select(func.coalesce(func.sum(_J.cost), 0.0)).where(sql.OF_EXECUTION)
+_AT_WORK: Any = select(literal_column("1")).where(sql.OF_EXECUTION, _IS_AT_WORK).limit(1)
+
+
+def hold(locked: LockedExecution, claim: Claim, most: int) -> bool:
+    """Hold the most that an attempt may cost; False, and nothing held, where that is more than is left."""
+    if locked.budget.limit is not None:
+        if most > locked.budget.left:
+            return False
+        locked.transaction.run(_SET_CHARGE, {"job_id": claim.job_id, "number": claim.number, "charge": most})
+        locked.budget.held += most
+    return True
+
+
+def settle_charge(locked: LockedExecution, job_id: int, number: int, cost: int | None) -> None:
+    """Let an attempt that ends, or whose result comes late, count with what it cost; with all that was held for it where that is
+    not known. Call it before the attempt is closed."""
+    if locked.budget.limit is None:
+        return
+    found = locked.transaction.row(_CHARGE, {"job_id": job_id, "number": number})
+    if found is None:
+        return
+    before, outcome = found
+    charge = before if cost is None else cost
+    if outcome is None:
+        locked.budget.held -= before
+        locked.budget.spend(charge)
+    else:
+        locked.budget.spend(charge - before)
+    if charge != before:
+        locked.transaction.run(_SET_CHARGE, {"job_id": job_id, "number": number, "charge": charge})
+
+
+def settle_charges(locked: LockedExecution, outcomes: Sequence[Outcome]) -> None:
+    """The same for outcomes of attempts."""
+    if locked.budget.limit is not None:
+        for outcome in outcomes:
+            settle_charge(locked, outcome.claim.job_id, outcome.claim.number, cost_of(outcome))
+
+
+def cost_of(outcome: Outcome) -> int | None:
+    """What an attempt took, None where that is not known. A provider that refuses, or says that it is busy, takes nothing."""
+    match outcome:
+        case _ if outcome.usage is not None and outcome.usage.cost is not None:
+            return nano_dollars(outcome.usage.cost)
+        case Failed() if outcome.failure.error_class is ErrorClass.PERMANENT:
+            return 0
+        case Retrying() if outcome.hold_seconds:
+            return 0
+        case Released() if not outcome.may_have_started:
+            return 0
+    return None
+
+
+def free_short(locked: LockedExecution) -> None:
+    """Let jobs go on for which there is money again."""
+    budget = locked.budget
+    if budget.limit is None or not budget.is_short or budget.left <= 0:
+        return
+    asked = {"execution_id": locked.id, "left": budget.left, "limit": MOST_FREED}
+    locked.transaction.many(_FREE, [{"job_id": id} for (id,) in locked.transaction.rows(_FITTING, asked)])
+
+
+def raise_budget(locked: LockedExecution, limit: int) -> None:
+    """Let an execution spend so much in all. Raises ControlRefused for no more than it has spent."""
+    budget = locked.budget
+    if budget.limit is None:
+        # Until now nothing was counted.
+        (cost,) = locked.transaction.row(_COST, {"execution_id": locked.id}) or (0.0,)
+        budget.spent = nano_dollars(cost)
+    if limit <= budget.spent:
+        raise ControlRefused(
+            f"a budget of {dollars(limit)} is no more than the {dollars(budget.spent)} that the run has spent",
+            hint=f"It counts from the run's beginning: `run.resume(budget={budget.advised()})`, for example.",
+            state=str(locked.state),
+        )
+    budget.limit = limit
+    free_short(locked)
+
+
+def is_dry(locked: LockedExecution) -> bool:
+    """Whether jobs wait for money, no attempt is at work that may give some back, and nothing else is left to do."""
+    return locked.budget.is_short and not locked.budget.held and _needs(locked) is not None and not _is_at_work(locked)
+
+
+def pause_if_dry(locked: LockedExecution) -> None:
+    """Pause an execution that cannot go on without more money."""
+    budget = locked.budget
+    if not budget.is_short or budget.held or locked.state is not ExecutionState.RUNNING:
+        return
+    needs = _needs(locked)
+    if needs is None:
+        budget.is_short = False
+    elif not _is_at_work(locked) and locked.make("pause"):
+        locked.error = f"the budget has {dollars(budget.left)} left, and the next job may take {dollars(needs)}"
+        locked.note(EventKind.PAUSED, error=locked.error, spent=budget.spent, budget=budget.limit)
+
+
+def _needs(locked: LockedExecution) -> int | None:
+    """The most that the cheapest of the jobs may take that wait for money; None where none waits."""
+    (least,) = locked.transaction.row(_LEAST, {"execution_id": locked.id}) or (None,)
+    return None if least is None else int(least)
+
+
+def _is_at_work(locked: LockedExecution) -> bool:
+    return locked.transaction.row(_AT_WORK, {"execution_id": locked.id}) is not None

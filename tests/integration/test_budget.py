@@ -1,0 +1,75 @@
+"""A budget over a real back end: a run pauses before it would pass it, says so, and goes on with more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import xtyl_nb as xt
+from openai_server import OpenAIServer, openai_server
+from own_back_end import own_back_end
+from servers import wait_until
+from xtyl_engine.settings import Settings
+
+# The server answers with one token in and one out; a job holds 100 tokens and a few of its prompt.
+PRICES = """
+[[price]]
+model = "m*"
+input = 1000
+output = 1000
+"""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[OpenAIServer]:
+    with openai_server() as served:
+        yield served
+
+
+@pytest.fixture
+def home(tmp_path: Path, served: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    (tmp_path / "prices.toml").write_text(PRICES)
+    monkeypatch.setenv("XTYL_PRICES", str(tmp_path / "prices.toml"))
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+    with own_back_end(tmp_path) as settings:
+        xt.connect()
+        yield settings
+
+
+def flow(budget: float, model: str = "m") -> xt.Workflow:
+    """Two steps over each row, with a limit of tokens."""
+    made = xt.Workflow("spends", budget=budget)
+    facts: Any = {"provider": "openai", "model": model, "max_tokens": 100, "cache": False}
+    return made.generate_copy("a", prompt="Hi {{ name }}", **facts).generate_copy("b", prompt="{{ a }}", **facts)
+
+
+def test_a_run_pauses_before_it_passes_its_budget(home: Settings, served: OpenAIServer) -> None:
+    """It starts what the budget pays for at most, pauses, says what it waits for, and goes on with a larger one to its end."""
+    rows = pd.DataFrame({"name": [f"row {place}" for place in range(12)]})
+    run = flow(0.40).run(rows)
+    wait_until(lambda: run.state == "paused")
+    spent = float(run.cost()["cost"].iloc[-1])
+    assert 0 < spent <= 0.40
+    asked = len(served.requests)
+    assert asked < 24
+    assert "the budget has $" in str(run.waiting_for)
+    assert "`run.resume(budget=" in str(run.waiting_for)
+    with pytest.raises(xt.ControlRefused, match="paused for its budget"):
+        run.resume()
+    with pytest.raises(xt.ControlRefused, match="is no more than"):
+        run.resume(budget=spent / 2)
+    assert run.resume(budget=5.00).wait(60).state == "completed"
+    assert len(served.requests) - asked == 24 - asked
+
+
+def test_a_model_without_a_price_is_refused_before_it_is_asked(home: Settings, served: OpenAIServer) -> None:
+    """What no price is known for cannot be kept within a budget: the run says it, and what to do, before anything is asked."""
+    before = len(served.requests)
+    with pytest.raises(xt.WorkflowError, match=r"the price of other at openai is not known(.|\n)*XTYL_PRICES"):
+        flow(1.00, model="other").run(name="x")
+    assert len(served.requests) == before
