@@ -78,6 +78,7 @@ def test_a_model_is_told_what_did_not_fit(asking: Asking) -> None:
         ("retrying", f"the answer does not fit `returns`: {reason}", '{"headline": 3, "price": 2}'),
         ("completed", None, None),
     ]
+    assert [(each.cost_kind, each.cost) for each in job.attempts] == [("known", 0.0)] * 2
     first, second = asked.provider.requests
     assert '{"headline": 3' in second.prompt
     assert (reason in first.prompt, reason in second.prompt) == (False, True)

@@ -15,7 +15,9 @@ MAX_SCHEMA_BYTES = 64 * 1024
 MAX_SCHEMA_DEPTH = 12
 MAX_SCHEMA_PARTS = 1_000
 MAX_FIELDS = 100
-_TAKEN = "provider model tokens input_tokens cached_tokens output_tokens cost finish cached variant of items"
+_TAKEN = (
+    "provider model tokens input_tokens cached_tokens output_tokens image_tokens cost finish cached variant of items"
+)
 # What outputs have besides an answer, or what frames and reviews take for something else.
 TAKEN = frozenset(_TAKEN.split())
 TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})

@@ -16,9 +16,10 @@ _STRICT = frozenset(_STRICT_WORDS.split())
 
 
 def told_in_words(prompt: str, schema: Schema) -> str:
-    """A prompt with the schema that its answer should fit."""
+    """A prompt with the schema that its answer should fit, told once."""
     written = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-    return f"{prompt}\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n{written}"
+    words = f"\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n{written}"
+    return prompt if prompt.endswith(words) else prompt + words
 
 
 def response_format(schema: Schema) -> dict[str, Any]:
