@@ -235,6 +235,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def _words(content: Any) -> str:
+    return str(content if isinstance(content, str) else content[0]["text"])
+
+
 def _text(model: str, prompt: str) -> str:
     return "" if model in ("empty", "no-room") else f" {prompt} by {model} "
 
@@ -246,7 +250,7 @@ def _anthropic(body: dict[str, Any], model: str, ended: str | None) -> dict[str,
         "type": "message",
         "role": "assistant",
         "model": f"{model}-2026",
-        "content": [{"type": "text", "text": _text(model, body["messages"][-1]["content"])}],
+        "content": [{"type": "text", "text": _text(model, _words(body["messages"][-1]["content"]))}],
         "stop_reason": ended,
         "stop_sequence": None,
         "usage": {"input_tokens": 0, "output_tokens": 0} if model == "no-usage" else usage,
@@ -287,7 +291,7 @@ def _mistral(body: dict[str, Any], model: str, ended: str | None) -> dict[str, A
         "total_tokens": 14,
         "prompt_tokens_details": {"cached_tokens": 2},
     }
-    message = {"role": "assistant", "content": _text(model, body["messages"][-1]["content"])}
+    message = {"role": "assistant", "content": _text(model, _words(body["messages"][-1]["content"]))}
     return {
         "id": "cmpl-1",
         "object": "chat.completion",

@@ -16,10 +16,9 @@ from xtyl_engine.nodes.base import NodeConfig
 from xtyl_engine.providers.base import Provider
 from xtyl_engine.values.artifacts import KEY, ArtifactStore, is_artifact
 from xtyl_engine.values.images import ImageRefused
-from xtyl_engine.values.pictures import PNG, Picture, PictureBounds, fitted, fitted_mask
+from xtyl_engine.values.pictures import PNG, USUAL_BOUNDS, Picture, PictureBounds, fitted, fitted_mask
 
 T = TypeVar("T")
-USUAL_BOUNDS = PictureBounds()
 _SHOWN = 60
 # Fields of a config that were added after results had been stored under keys without them.
 _LATER = frozenset({"images", "mask", "returns"})
@@ -133,6 +132,8 @@ def _fitted(images: Any, store: ArtifactStore, bounds: PictureBounds) -> tuple[P
             f"{len(found)} images stand in `images`, and the provider takes {bounds.most_pictures} at once",
             hint="Give fewer, such as `{{ photos[:4] }}`, or ask about parts of them with `over=`.",
         )
+    share = bounds.most_together // max(1, len(found))
+    bounds = replace(bounds, most_bytes=min(bounds.most_bytes, share))
     names = ["`images`"] if len(found) == 1 else [f"`images[{place}]`" for place in range(len(found))]
     return tuple(
         _named(name, partial(fitted, partial(store.open, each), bounds))

@@ -15,6 +15,8 @@ class Capabilities:
     """Makes images from a text."""
     edits: bool | None = None
     """Makes images from images."""
+    masks: bool | None = None
+    """Changes an image only where a mask says."""
     sees: bool | None = None
     """Reads images beside the prompt."""
     structures: bool | None = None

@@ -21,7 +21,7 @@ _VENDOR, _GATEWAY = "vendors.provider:VendorProvider", "vendors.gateway:GatewayP
 _OWN = {"offline": "offline.provider:OfflineProvider", "openai": "openai.provider:OpenAIProvider"}
 # Which it asks to write and to draw, where a step names none.
 _MODELS = {"openai": ("gpt-4.1-mini", "gpt-image-1")}
-_KNOWN = {"offline": Capabilities(draws=True, edits=True, sees=True, seeds=True, free=True)}
+_KNOWN = {"offline": Capabilities(draws=True, edits=True, masks=True, sees=True, seeds=True, free=True)}
 BUILTIN = {**_OWN, **{vendor.name: _VENDOR if vendor.wiring else _GATEWAY for vendor in VENDORS}}
 Environment = Mapping[str, str]
 Factory = Callable[[Environment], Provider]

@@ -32,12 +32,17 @@ _LEAST_SIDE = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureBounds:
-    """What a provider takes: media types, bytes, the longest side in pixels, and how many pictures for one request."""
+    """What a provider takes: media types, bytes of a picture and of all for one request, the longest side in pixels, and how many
+    pictures."""
 
     media_types: tuple[str, ...] = (PNG, JPEG, WEBP)
     most_bytes: int = 20 * 1024 * 1024
+    most_together: int = 36 * 1024 * 1024
     most_side: int = 8000
     most_pictures: int = 16
+
+
+USUAL_BOUNDS = PictureBounds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,11 @@ from xtyl_engine.providers.base import ImageRequest
 from xtyl_engine.values.pictures import Picture
 
 
+def with_pictures(prompt: str, images: tuple[Picture, ...]) -> str | list[dict[str, Any]]:
+    """The content of a message: a prompt, and pictures behind it."""
+    return [{"type": "text", "text": prompt}, *picture_parts(images)] if images else prompt
+
+
 def picture_parts(images: tuple[Picture, ...]) -> list[dict[str, Any]]:
     """Pictures as parts of a message."""
     return [{"type": "image_url", "image_url": {"url": each.data_url()}} for each in images]

@@ -11,6 +11,7 @@ from typing import Any
 
 from xtyl_engine.errors import PermanentError
 from xtyl_engine.providers.base import ImageRequest, ImageResult, TextRequest, TextResult, Usage
+from xtyl_engine.providers.openai.pictures import with_pictures
 from xtyl_engine.providers.vendors.address import place_of, root_of
 from xtyl_engine.providers.vendors.answers import read_image, read_text, request_id
 from xtyl_engine.providers.vendors.calls import Exchange
@@ -28,9 +29,11 @@ class VendorProvider:
     """One vendor, asked with the key and at the address of its variables."""
 
     takes_schemas = True
+    takes_images = True
 
     def __init__(self, vendor: Vendor, environment: Mapping[str, str]):
         self.name = vendor.name
+        self.picture_bounds = vendor.pictures
         self._vendor, self._environment = vendor, environment
         # Connect before a job's effect starts; an error is raised by the call itself.
         with suppress(Exception), lane_to(*self._place()):
@@ -43,8 +46,10 @@ class VendorProvider:
         while True:
             refused = _refused.get(place, frozenset())
             sent, unasked, notes = parameters(vendor, request, refused)
-            messages = [{"role": "system", "content": request.system}] if request.system else []
-            messages.append({"role": "user", "content": prompt_of(request, refused)})
+            messages: list[dict[str, Any]] = []
+            if request.system:
+                messages.append({"role": "system", "content": request.system})
+            messages.append({"role": "user", "content": with_pictures(prompt_of(request, refused), request.images)})
             try:
                 answer, exchange = self._ask(request, model=model, messages=messages, **sent)
             except PermanentError as error:
@@ -55,16 +60,21 @@ class VendorProvider:
                 return read_text(vendor, model, answer, exchange, notes)
 
     def draw(self, request: ImageRequest) -> ImageResult:
-        """One image, in the shape that comes closest to its size: these vendors take a shape, and no size in pixels."""
+        """One image, also from given ones, in the shape that comes closest to its size: these vendors take no size in pixels."""
         if not self._vendor.capabilities.draws:
             raise PermanentError(f"{self.name} makes no images here", hint="Take a provider that does: openai, gemini.")
+        if request.mask is not None:
+            raise PermanentError(
+                f"{self.name} takes no mask",
+                hint="Say in the prompt what changes, and leave `mask` out; or use openai.",
+            )
         shape = _shape(request.width, request.height)
         notes = (f"{self.name} draws shapes, not sizes: {request.width}x{request.height} was drawn as {shape}.",)
         model = self._model(request.model, self._vendor.image_model)
         answer, exchange = self._ask(
             request,
             model=model,
-            messages=[{"role": "user", "content": request.prompt}],
+            messages=[{"role": "user", "content": with_pictures(request.prompt, request.images)}],
             response_modalities=["IMAGE"],
             image_config={"aspect_ratio": shape},
         )

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from xtyl_engine.providers.capabilities import UNKNOWN, Capabilities
+from xtyl_engine.values.pictures import USUAL_BOUNDS, PictureBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Vendor:
     seed: str | None = None
     limit: int | None = None
     capabilities: Capabilities = UNKNOWN
+    pictures: PictureBounds = USUAL_BOUNDS
 
     @property
     def address_variable(self) -> str:
@@ -89,6 +91,8 @@ VENDORS = (
         text_model="claude-haiku-4-5",
         limit=8192,
         capabilities=Capabilities(draws=False, edits=False, sees=True, structures=True, seeds=False),
+        # Five megabytes of base64 each, and 32 for a request.
+        pictures=PictureBounds(most_bytes=3_900_000, most_together=23_000_000),
     ),
     Vendor(
         name="gemini",
@@ -100,7 +104,9 @@ VENDORS = (
         text_model="gemini-3.8-flash",
         image_model="gemini-3.1-flash-image",
         seed="seed",
-        capabilities=Capabilities(draws=True, edits=True, sees=True, structures=True, seeds=True),
+        capabilities=Capabilities(draws=True, edits=True, masks=False, sees=True, structures=True, seeds=True),
+        # Twenty megabytes of base64 for a request.
+        pictures=PictureBounds(most_bytes=14_000_000, most_together=14_000_000),
     ),
     Vendor(
         name="mistral",
@@ -112,6 +118,7 @@ VENDORS = (
         text_model="mistral-small-latest",
         seed="random_seed",
         capabilities=Capabilities(draws=False, edits=False, structures=True, seeds=True),
+        pictures=PictureBounds(most_bytes=7_000_000, most_pictures=8),
     ),
     _like_openai("cerebras", "CEREBRAS_API_KEY", "https://api.cerebras.ai/v1"),
     _like_openai("cohere", "COHERE_API_KEY", "https://api.cohere.ai/compatibility/v1"),

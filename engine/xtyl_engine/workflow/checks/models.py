@@ -50,6 +50,9 @@ def _check_wants(id: str, kind: NodeType, config: Mapping[str, Any], provider: s
         others = [name for name in provider_names() if _takes_images(name, kind)]
         does = "changes no images" if kind.makes_images else "sees no images"
         yield _problem("provider-cannot", id, f"`{provider}` {does}", f"Use {list_names(others)}, or `openai`.")
+    elif config.get("mask") is not None and facts.masks is False:
+        hint = "Say in the prompt what changes, and leave `mask` out; or use `openai`."
+        yield _problem("provider-cannot", id, f"`{provider}` takes no mask", hint)
     if facts.seeds is False and config.get("seed") is not None:
         hint = "Leave `seed` out: the texts of one prompt differ by chance."
         yield _problem("provider-cannot", id, f"`{provider}` takes no seed", hint)
