@@ -283,3 +283,18 @@ def test_what_is_remembered_of_files_is_short(lite: Desk) -> None:
         assert kept.find(id, each[KEY])[KEY] == each[KEY]
         assert len(repr(kept.find(id, each[KEY]))) < 200
         assert lite.ask("GET", f"{RUNS}/{id}/artifacts/{each[KEY]}").status_code == 200
+
+
+def test_a_model_sees_the_project_s_own_files_alone(lite: Desk) -> None:
+    """A reference with its receipt is an image that is looked at; the path of a file on the worker's machine, and another
+    project's file, are none."""
+    mine, theirs = store(lite, picture(), "image/png"), store(lite, picture("blue"), "image/png", "shop-write")
+    seen = {"id": "seen", "type": "generate_copy", "config": {"prompt": "x", "images": "{{ product }}"}}
+    flow = {"name": "see", "nodes": [seen]}
+    id = submit(lite, document=flow, inputs=[{"product": mine}, {"product": "/etc/hosts"}])
+    work_off(lite, id)
+    assert "120 x 60 pixels, mostly red" in lite.ask("GET", f"{RUNS}/{id}/jobs/seen/0").text
+    assert "the text '/etc/hosts' is no image" in lite.ask("GET", f"{RUNS}/{id}/jobs/seen/1").text
+    for given in (theirs, {name: part for name, part in theirs.items() if name != "receipt"}):
+        answer = lite.ask("POST", RUNS, "press-write", json={"workflow": flow, "inputs": [{"product": given}]})
+        assert answer.status_code in (403, 422), answer.text

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes import structured
 from xtyl_engine.nodes.base import Context, Done, NodeType, Usage
-from xtyl_engine.nodes.pictures import SeeingConfig, pictures_for
+from xtyl_engine.nodes.pictures import TOKENS_SEEN, SeeingConfig, count_pictures, pictures_for
 from xtyl_engine.nodes.prompt import Prompt, most_tokens, variant
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import TextRequest
@@ -69,9 +69,8 @@ def run(config: GenerateCopy, context: Context) -> Done:
 
 def _most(config: GenerateCopy) -> Usage:
     texts = (config.prompt, config.system or "", str(config.returns or ""))
-    return Usage(
-        provider="", model=config.model or "", input_tokens=most_tokens(*texts), output_tokens=config.max_tokens
-    )
+    tokens = most_tokens(*texts) + TOKENS_SEEN * count_pictures(config.images)
+    return Usage(provider="", model=config.model or "", input_tokens=tokens, output_tokens=config.max_tokens)
 
 
 def _schema(config: Mapping[str, Any]) -> Mapping[str, Any] | None:

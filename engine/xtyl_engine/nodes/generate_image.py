@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from xtyl_engine.errors import TransientError
 from xtyl_engine.limits import MAX_IMAGE_PIXELS, MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeType, Usage
-from xtyl_engine.nodes.pictures import Mask, SeeingConfig, pictures_and_mask
+from xtyl_engine.nodes.pictures import TOKENS_CHANGED, Mask, SeeingConfig, count_pictures, pictures_and_mask
 from xtyl_engine.nodes.prompt import Prompt, most_tokens, variant
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import ImageRequest
@@ -92,7 +92,8 @@ def _most(config: GenerateImage) -> Usage:
     return Usage(
         provider="",
         model=config.model or "",
-        input_tokens=most_tokens(config.prompt),
+        input_tokens=most_tokens(config.prompt)
+        + TOKENS_CHANGED * (count_pictures(config.images) + count_pictures(config.mask)),
         output_tokens=0,
         image_tokens=tokens,
     )

@@ -19,6 +19,9 @@ from xtyl_engine.values.images import ImageRefused
 from xtyl_engine.values.pictures import PNG, USUAL_BOUNDS, Picture, PictureBounds, fitted, fitted_mask
 
 T = TypeVar("T")
+# What a picture takes of a model's input at most: vendors count some thousands for a large one, and price those of a picture that
+# is changed at up to twice the price of words.
+TOKENS_SEEN, TOKENS_CHANGED = 8_000, 16_000
 _SHOWN = 60
 # Fields of a config that were added after results had been stored under keys without them.
 _LATER = frozenset({"images", "mask", "returns"})
@@ -99,6 +102,11 @@ class SeeingConfig(NodeConfig):
         """Left out where it is not used: a cache key of an earlier release has no word of it."""
         facts: dict[str, Any] = serialize(self)
         return {name: value for name, value in facts.items() if name not in _LATER or value is not None}
+
+
+def count_pictures(images: Any) -> int:
+    """How many pictures a value of `images` sends; one for an expression, which may yet be a list."""
+    return 0 if images is None else len(_listed(images))
 
 
 def pictures_for(provider: Provider, images: Any, store: ArtifactStore) -> tuple[Picture, ...]:

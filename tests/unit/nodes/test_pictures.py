@@ -215,3 +215,33 @@ def test_too_many_pixels_are_refused_by_name(tmp_path: Path) -> None:
     huge = context.artifacts.save(buffer.getvalue(), "image/png")
     with pytest.raises(LimitExceeded, match="`images`: the image is 10000 x 6000"):
         run_node("generate_copy", context, prompt="x", images=huge)
+
+
+def test_an_image_in_a_text_is_a_problem_that_names_images() -> None:
+    """Of a step by itself, by its field, in a list, behind a review; a text about it is none."""
+    flow = xt.Workflow("w").generate_image("poster", prompt="x", n=2).review("pick", of="poster")
+    for text, shown in (
+        ("Describe {{ poster[0].image }}", "poster[0].image"),
+        ("Describe {{ pick }}", "pick"),
+        ("{{ pick.poster.image }}", "pick.poster.image"),
+        ("{% for one in poster %}{{ one }}{% endfor %}", "poster"),
+    ):
+        with pytest.raises(xt.WorkflowError) as caught:
+            flow.generate_copy("line", prompt=text).validate()
+        (problem,) = caught.value.problems
+        assert problem.code == "workflow/template"
+        assert f"`{shown}` is an image, and no text can hold one" in problem.message
+        assert f'images="{{{{ {shown} }}}}"' in problem.hint
+    with pytest.raises(xt.WorkflowError, match="Let the parameter be the image alone"):
+        flow.attach("kit", file="a file: {{ pick.poster.image }}").validate()
+    words = "{{ pick.comment }} {{ pick.poster.prompt }} {{ 'yes' if pick else 'no' }}"
+    flow.generate_copy("line", prompt=words).attach("kit", file="{{ pick.poster.image }}").validate()
+
+
+def test_images_count_in_what_a_job_may_cost() -> None:
+    """A budget holds more for each image that is sent; an expression counts as one."""
+    kind = node_type("generate_copy")
+    ways: list[dict[str, Any]] = [{}, {"images": "{{ photo }}"}, {"images": ["{{ photo }}"] * 3}]
+    used = [kind.most(configure(kind, {"prompt": "x", **more})) for more in ways]
+    tokens = [each.input_tokens or 0 for each in used if each is not None]
+    assert [each - tokens[0] for each in tokens] == [0, 8_000, 24_000]

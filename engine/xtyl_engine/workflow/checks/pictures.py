@@ -5,16 +5,17 @@ all, and whether the rows hold images where it reads a column.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from xtyl_engine.errors import Problem, WorkflowException
 from xtyl_engine.nodes.pictures import as_pictures
 from xtyl_engine.workflow.analysis import Survey
-from xtyl_engine.workflow.checks.rows import values_at
+from xtyl_engine.workflow.checks.rows import spelled_path, values_at
 from xtyl_engine.workflow.checks.wording import show_name, show_value
 from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.plan import Plan, PlanNode
-from xtyl_engine.workflow.templating.names import ROW, Path, of_row
+from xtyl_engine.workflow.templating.names import ANY, ROW, Path, of_row
 from xtyl_engine.workflow.templating.render import is_expression, is_jinja, iterate_texts, read_names, read_verbatim
 
 
@@ -27,8 +28,45 @@ def check_pictures(read: Survey, node: Node) -> Iterator[Problem]:
             continue
         for text in texts:
             yield from _check_text(read, node, parameter, text)
+    yield from _check_words(read, node)
     if node.config.get("mask") is not None and "mask" in node.kind.pictures and not node.config.get("images"):
         yield _problem(node, "`mask` has no image that it belongs to", 'Give that image: images="{{ photo }}".')
+
+
+def _check_words(read: Survey, node: Node) -> Iterator[Problem]:
+    """The images that stand in the texts of a node, where no text can hold one."""
+    kind = node.kind
+    for parameter in () if kind.takes_function else kind.rendered:
+        if parameter in kind.expressions or parameter in kind.pictures:
+            continue
+        try:
+            texts = [*iterate_texts(node.config.get(parameter))]
+            told = [text for text in texts if is_jinja(text) and (parameter in kind.texts or not is_expression(text))]
+            paths = [of_row(path, read.nodes) for text in told for path in read_verbatim(text).paths]
+        except WorkflowException:
+            # Told where a node's Jinja is checked.
+            continue
+        for path in dict.fromkeys(paths):
+            if _is_image(read, path):
+                # Of a list that a loop goes through, all of it.
+                shown = spelled_path(path[: path.index(ANY)] if ANY in path else path)
+                hint = f'Give it to the model: images="{{{{ {shown} }}}}".'
+                if not kind.pictures:
+                    hint = f'Let the parameter be the image alone: "{{{{ {shown} }}}}".'
+                message = f"`{parameter}`: `{shown}` is an image, and no text can hold one"
+                yield replace(_problem(node, message, hint), code="workflow/template")
+
+
+def _is_image(read: Survey, path: Path) -> bool:
+    """Whether a path reads the image of a step that makes them, itself or by way of a review."""
+    source, names = read.nodes.get(str(path[0])), [step for step in path[1:] if isinstance(step, str)]
+    while source is not None and source.id in read.kinds and source.kind.waits:
+        following = names.pop(0) if names else str(source.config.get("of"))
+        source = read.nodes.get(following) if following != source.id else None
+    if source is None or source.id not in read.kinds or source.kind.main_of(source.config) != "image":
+        # What a function returns may be an image, and may be words.
+        return False
+    return names[:1] in ([], ["image"])
 
 
 def _check_text(read: Survey, node: Node, parameter: str, text: str) -> Iterator[Problem]:

@@ -71,11 +71,15 @@ def find_row_problems(
                 continue
             for row, label in zip(rows, labels, strict=True):
                 if any(True for value in values_at(row, path) for _ in references(value)):
-                    yield _problem(text, f"{_shown(path)} is a stored file in row {label!r}, and no text can hold one")
+                    yield _problem(
+                        text, f"{spelled_path(path)} is a stored file in row {label!r}, and no text can hold one"
+                    )
                     break
                 if method := _method(row, path):
-                    hint = f"Write `{{{{ {_shown(path)}() }}}}`."
-                    yield _problem(text, f"`{_shown(path)}` is a method of text, `{method}`, and is not called", hint)
+                    hint = f"Write `{{{{ {spelled_path(path)}() }}}}`."
+                    yield _problem(
+                        text, f"`{spelled_path(path)}` is a method of text, `{method}`, and is not called", hint
+                    )
                     break
 
 
@@ -114,7 +118,7 @@ def _odd_cells(
 ) -> Iterator[str]:
     found = [list(values_at(row, path)) for row in rows]
     empty = [place for place, values in enumerate(found) if any(map(_is_empty, values))]
-    name = _shown(path)
+    name = spelled_path(path)
     if empty:
         many = f"{len(empty):,} of {len(rows):,} rows" if len(rows) > 1 else "its row"
         first = f", the first {labels[empty[0]]!r}" if len(rows) > 1 else ""
@@ -187,7 +191,8 @@ def _is_empty(value: Any) -> bool:
     return value is None or value == [] or value == {}
 
 
-def _shown(path: Path) -> str:
+def spelled_path(path: Path) -> str:
+    """A path as Jinja writes it."""
     return spelled(str(path[0])) + "".join(
         f".{step}" if isinstance(step, str) else f"[{step if step >= 0 else '...'}]" for step in path[1:]
     )
