@@ -64,6 +64,7 @@ def test_a_column_holds_images_in_any_form(bench: Workbench, folder: Path) -> No
     for text, size in zip(texts(run), sizes, strict=True):
         assert f"(Seen: {size} pixels, mostly teal" in text
     assert "; 23 x 10 pixels" in texts(run)[-1]
+    assert SEE.plan(pd.DataFrame({"photo": column})).loc["seen", "cached"] == len(column)
 
 
 def test_a_step_gives_images_and_the_job_tells_which(bench: Workbench) -> None:
