@@ -33,11 +33,12 @@ class Workflow:
         name: The name of its runs, at most 200 characters.
         inputs: The names besides steps that Jinja text may use: columns of the frame, keywords
             of `run`. By default all such names that the Jinja texts use.
-        budget: What one run may spend at providers, in US dollars. Before a job would pass it, the
-            run pauses; `run.resume(budget=...)` goes on.
+        budget: What one run may spend at providers, in US dollars. Before a job would
+            pass it, the run pauses; `run.resume(budget=...)` goes on.
 
     Raises:
-        TypeError: `name` is not text, `inputs` is not a list of names, or `budget` is no number.
+        TypeError: `name` is not text, `inputs` is not a list of names, or `budget` is no
+            number.
 
     Example:
         >>> flow = xt.Workflow("launch", inputs=["product"])
