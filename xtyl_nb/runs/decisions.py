@@ -121,7 +121,7 @@ def approve(
         node: The review's id.
         choose: The numbers of the options picked, from 0, in the order of `reviews()`.
         edits: New texts by the number of the option, for a review with `edit=True`; of an
-            answer with fields by field: {0: {"headline": "New"}}.
+            answer with fields, by field: {0: {"headline": "New"}}.
         row: A label of the frame's index; by default every row is decided, each as soon as it
             waits.
         comment: The reason, at most 10,000 characters; stored with the decision.
