@@ -73,7 +73,6 @@ GUARDS = [
     ],
     Guard("budget: no more than is left", "scheduler/spending.py", "most > locked.budget.left", "False"),
     Guard("budget: what did not start is free", "scheduler/spending.py", "if not outcome.may_have_started", "if False"),
-    Guard("budget: nothing is held when it pauses", "scheduler/spending.py", " or budget.held or ", " or "),
     Guard("complete: the state it may leave", "scheduler/transitions.py", ", job_in(JobState(source)))", ")"),
     Guard(
         "skip: the state it may leave", "scheduler/transitions.py", 'guard(_J.state, JOB_TRANSITIONS["skip"])', "true()"

@@ -20,7 +20,7 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.review import option_fields, option_text
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
-from xtyl_engine.scheduler.budget import MONEY, Budget
+from xtyl_engine.scheduler.budget import MONEY, USED_UP, Budget
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, held, next_start
 from xtyl_engine.scheduler.routing import awaited
 from xtyl_engine.scheduler.transitions import IS_PARKED
@@ -297,9 +297,9 @@ class Overviews:
         return f"a person: {count} decision{'s' if count != 1 else ''} at {', '.join(waiting)}"
 
     def _paused(self, transaction: Transaction, execution: Execution) -> str:
-        budget = Budget(*(transaction.row(MONEY, {"execution_id": execution.id}) or (None, 0, 0, 0)))
-        if not budget.is_short or budget.held:
+        if not (execution.error or "").startswith(USED_UP):
             return "paused: `run.resume()` goes on"
+        budget = Budget(*(transaction.row(MONEY, {"execution_id": execution.id}) or (None, 0, 0, 0)))
         return f"money: {execution.error}; `run.resume(budget={budget.advised()})` goes on"
 
     def _unattended(self, transaction: Transaction) -> str | None:

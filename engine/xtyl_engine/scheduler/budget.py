@@ -12,6 +12,8 @@ from xtyl_engine.database.tables import executions
 from xtyl_engine.providers.prices import nano_dollars
 from xtyl_engine.workflow.plan import Plan
 
+# How the error of an execution begins that is paused for its budget.
+USED_UP = "the budget has"
 # Of a dollar.
 UNIT = 10**9
 _E = executions.c

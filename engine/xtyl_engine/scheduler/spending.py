@@ -15,7 +15,7 @@ from xtyl_engine.database.tables import attempts, jobs
 from xtyl_engine.errors import ControlRefused, ErrorClass
 from xtyl_engine.events import EventKind
 from xtyl_engine.providers.prices import nano_dollars
-from xtyl_engine.scheduler.budget import dollars
+from xtyl_engine.scheduler.budget import USED_UP, dollars
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim, Failed, Outcome, Released, Retrying
 from xtyl_engine.scheduler.transitions import IS_PARKED
@@ -115,19 +115,20 @@ def raise_budget(locked: LockedExecution, limit: int) -> None:
 
 def is_dry(locked: LockedExecution) -> bool:
     """Whether jobs wait for money, no attempt is at work that may give some back, and nothing else is left to do."""
-    return locked.budget.is_short and not locked.budget.held and _needs(locked) is not None and not _is_at_work(locked)
+    return locked.budget.is_short and _needs(locked) is not None and not _is_at_work(locked)
 
 
 def pause_if_dry(locked: LockedExecution) -> None:
     """Pause an execution that cannot go on without more money."""
     budget = locked.budget
-    if not budget.is_short or budget.held or locked.state is not ExecutionState.RUNNING:
+    if not budget.is_short or locked.state is not ExecutionState.RUNNING:
         return
     needs = _needs(locked)
     if needs is None:
         budget.is_short = False
     elif not _is_at_work(locked) and locked.make("pause"):
-        locked.error = f"the budget has {dollars(budget.left)} left, and the next job may take {dollars(needs)}"
+        # What is at work holds money: then nothing is held.
+        locked.error = f"{USED_UP} {dollars(budget.left)} left, and the next job may take {dollars(needs)}"
         locked.note(EventKind.PAUSED, error=locked.error, spent=budget.spent, budget=budget.limit)
 
 

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import Problem, WorkflowError
@@ -54,6 +54,12 @@ class Document:
     inputs: tuple[str, ...] | None = None
     starts: tuple[str, ...] | None = None
     budget: float | None = None
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        """What an earlier release has pickled lacks the fields that came later, which stand at the end."""
+        told = dict(zip((each.name for each in fields(self)), state, strict=False))
+        for each in fields(self):
+            object.__setattr__(self, each.name, told.get(each.name, each.default))
 
     def to_dict(self) -> dict[str, Any]:
         """The versioned document, which can be written as JSON if every config can."""

@@ -1,12 +1,12 @@
 """The provider for services that speak OpenAI's protocol: OpenAI, Azure, Ollama, vLLM, llama.cpp, gateways.
 
 The registry of providers takes from here by the name of the class; `provider` serves vendors that speak this protocol under
-names of their own.
+names of their own, and `pictures` puts images into data URLs.
 """
 
 from typing import Any
 
-__all__ = ["provider"]
+__all__ = ["pictures", "provider"]
 
 
 def __getattr__(name: str) -> Any:
