@@ -5,10 +5,13 @@ worker gives each its own slot. The providers themselves are found by `registry`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from xtyl_engine.values.pictures import Picture
+
+REFUSED = "the server refused it"
+_LATE = 408
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,14 @@ class Usage:
     request_id: str | None = None
     notes: tuple[str, ...] = ()
     price: str | None = None
+
+    def refused(self, status: int | None) -> Usage:
+        """The usage of a request that was answered by this status. A server that refused took nothing, unless it tells of tokens;
+        what one took that failed, or that was not in time, is not known."""
+        told = (self.cost, self.tokens, self.input_tokens, self.output_tokens, self.image_tokens)
+        if status is None or not 400 <= status < 500 or status == _LATE or any(each is not None for each in told):
+            return self
+        return replace(self, cost=0.0, price=REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

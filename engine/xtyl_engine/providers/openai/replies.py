@@ -27,14 +27,11 @@ class Reply:
 
 def read_reply(status: int, headers: Mapping[str, str], document: Any, provider: str, model: str, secret: str) -> Reply:
     """The reply with these headers, named in lower case, to a request for this model."""
-    refuses = status >= 300 or _is_error(document)
-    return Reply(
-        status=status,
-        headers=headers,
-        document=document,
-        usage=read_usage(document, headers, provider, model),
-        reason=read_reason(document, secret) if refuses else None,
-    )
+    usage = read_usage(document, headers, provider, model)
+    reason = read_reason(document, secret) if status >= 300 or _is_error(document) else None
+    if reason is not None:
+        usage = usage.refused(status if status >= 300 else reason.status)
+    return Reply(status=status, headers=headers, document=document, usage=usage, reason=reason)
 
 
 def _is_error(document: Any) -> bool:

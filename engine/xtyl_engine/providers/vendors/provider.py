@@ -91,7 +91,7 @@ class VendorProvider:
             # `from None`: the library's own error can quote the request with the key in it.
             raised = failure(vendor, place_of(address), error, exchange, key)
         if (id := request_id(exchange, read_json(exchange.body))) is not None:
-            raised.usage = Usage(provider=self.name, model=facts["model"], request_id=id)
+            raised.usage = Usage(provider=self.name, model=facts["model"], request_id=id).refused(exchange.status)
         raise raised from None
 
     def _model(self, asked: str | None, usual: str | None) -> str:

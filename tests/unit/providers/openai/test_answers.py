@@ -200,3 +200,25 @@ def test_a_step_of_any_name_has_a_key(provider, server):
         provider.write(TextRequest(prompt="Hello", model="plain", key=key))
     sent = [headers["idempotency-key"] for *_, headers in server.requests]
     assert sent == ["run/%C3%BCberschrift/0/0", "run/a b-c_d.e/0/0"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cost"),
+    [
+        (401, {"error": {"message": "no such key"}}, 0.0),
+        (429, {"error": {"message": "too many", "code": "insufficient_quota"}}, 0.0),
+        (429, {"error": "slow down"}, 0.0),
+        (200, {"error": {"message": "no such model", "code": 404}}, 0.0),
+        (400, {"error": {"message": "filtered"}, "usage": USAGE}, None),
+        (408, {"error": "no answer in time"}, None),
+        (500, {"error": "down"}, None),
+        (200, {"error": "down"}, None),
+    ],
+)
+def test_a_request_that_was_refused_took_nothing(provider, answer, status, body, cost):
+    """Also where the refusal has a name that is kept; what a server that failed, or that tells of tokens, takes is not known."""
+    error = failed(
+        (PermanentError, TransientError),
+        lambda: write(provider, answer, json.dumps(body), status=status, x_request_id="r-1"),
+    )
+    assert (error.usage.cost, error.usage.request_id) == (cost, "r-1")

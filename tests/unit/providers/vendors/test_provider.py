@@ -186,11 +186,12 @@ def test_each_failure_has_its_class_and_its_words(provider, server, model, kind,
     ("model", "seconds"), [("busy", 7.0), ("busy-date", 40.0), ("busy-ms", 0.25), ("busy-silent", None), ("away", 2.0)]
 )
 def test_a_busy_vendor_says_when_to_come_back(provider, server, model, seconds):
-    """In seconds, as a date, in milliseconds; and it is asked once."""
+    """In seconds, as a date, in milliseconds; and it is asked once. What it refused took nothing."""
     error = failure(lambda: ask(provider, model))
     assert isinstance(error, TransientError)
     assert error.retry_after == seconds
     assert len(server.requests) == 1
+    assert error.usage.cost == (None if model == "away" else 0.0)
 
 
 @pytest.mark.parametrize("model", ["hang", "drip"])
