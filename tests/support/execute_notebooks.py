@@ -17,6 +17,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from openai_server import openai_server
 from repository import NOTEBOOKS
 from xtyl_engine.embedded.client import down
 from xtyl_engine.settings import load_settings
@@ -32,9 +33,9 @@ def execute(path: Path, *, is_fresh: bool) -> None:
     """Run all cells and keep what they show: no widget state, no times, nothing of this machine in the metadata."""
     notebook = nbformat.read(path, as_version=4)
     before = [] if is_fresh else [dict(cell) for cell in nbformat.read(path, as_version=4).cells]
-    with tempfile.TemporaryDirectory(prefix="xtyl-") as home:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("XTYL_")}
-        environment["XTYL_HOME"] = home
+    with tempfile.TemporaryDirectory(prefix="xtyl-") as home, openai_server() as served:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("XTYL_", "OPENAI_"))}
+        environment |= {"XTYL_HOME": home, "OPENAI_BASE_URL": served.url, "OPENAI_API_KEY": "sk-notebook"}
         client = NotebookClient(notebook, timeout=120, record_timing=False, store_widget_state=False)
         try:
             client.execute(cwd=str(path.parent), env=environment)

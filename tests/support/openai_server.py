@@ -33,6 +33,8 @@ ERRORS = {
     "broken": (500, "oops", None, {}),
     "overloaded": (503, "overloaded", None, {"Retry-After": "2"}),
 }
+# A key that it refuses, whatever the model.
+MISTYPED = "sk-mistyped"
 # Models that take `max_completion_tokens` alone, and the ways in which servers say so.
 RESPELT = {
     "reasoning": {
@@ -99,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         model = body["model"]
         if model in self.served.answers:
             self._answer(*self.served.answers[model])
+        elif self.headers.get("Authorization") == f"Bearer {MISTYPED}":
+            self._refuse(*ERRORS["bad-key"])
         elif model in ERRORS:
             self._refuse(*ERRORS[model])
         elif model in RESPELT and "max_tokens" in body:
