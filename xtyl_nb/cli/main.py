@@ -110,7 +110,8 @@ def doctor() -> None:
 
         report(examine_remote(url))
     settings = load_settings()
-    report([*examine(settings), *examine_providers(settings.provider, (settings.text_model, settings.image_model))])
+    models = {"XTYL_TEXT_MODEL": settings.text_model, "XTYL_IMAGE_MODEL": settings.image_model}
+    report([*examine(settings), *examine_providers(settings.provider, models)])
 
 
 @main.command()
