@@ -46,7 +46,7 @@ def _check(name: str, environment: Environment, tasks: Sequence[str]) -> Check:
     if names and found is None:
         lacks.append(f"{' or '.join(names)} is not set")
         hints.append(f"Set {names[0]} in the notebook, or where the workers of a shared back end run.")
-    has = [f"{found} is set" if found else "needs no key"] if not lacks else lacks
+    has = lacks or [f"{found} is set" if found else "needs no key"]
     server = server_of(name, environment)
     told = [*has, *([f"asks {server}"] if server else []), *tasks]
     return Check(name=f"provider {name}", ok=not (lacks and tasks), detail="; ".join(told), hint=" ".join(hints))
