@@ -22,7 +22,7 @@ from xtyl_engine.errors import WorkflowError, WorkflowException
 from xtyl_engine.events import Event
 from xtyl_engine.failpoints import arm
 from xtyl_engine.functions.variables import PATIENCE_SECONDS, put, socket_beside, variables_of
-from xtyl_engine.providers.registry import provider_variables
+from xtyl_engine.providers.registry import key_variables, provider_names, provider_variables
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.forecast import NodeForecast, forecast
 from xtyl_engine.queries.job_detail import JobDetails
@@ -182,13 +182,21 @@ class Engine:
             self._lent.put(id, id)
 
     def offer(self, id: str, *, replace: bool = False) -> bool:
-        """Lend as `lend` does, if the back end is there to take it; jobs that waited for that go on."""
+        """Lend as `lend` does, if the back end is there to take it. Jobs that wait for a variable go on where this process has
+        it."""
         with suppress(WorkflowException):
-            self.lend(id, replace=replace, patience=0.0)
-            if self._lends and self._controls.free(id):
+            has_wanted = self._lends and self._has(self._controls.wanted(id))
+            self.lend(id, replace=replace or has_wanted, patience=0.0)
+            if has_wanted and self._controls.free(id):
                 self._tell(id, ())
             return True
         return False
+
+    @staticmethod
+    def _has(wanted: str | None) -> bool:
+        """Whether this process has the variable that a run waits for, or another that its provider takes for it."""
+        alike = next((names for names in map(key_variables, provider_names()) if wanted in names[:1]), (wanted,))
+        return any(name is not None and os.environ.get(name, "").strip() for name in alike)
 
     def _lend_again(self) -> None:
         """A supervisor that was killed has taken along what it was lent."""

@@ -83,7 +83,7 @@ def test_a_run_waits_for_the_key_that_is_gone(
     settings: Settings, served: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The back end is killed, and started again by a process without the key: the job is neither failed nor asked for, the run
-    says which variable it waits for, and goes on by itself once a kernel that has it looks at it."""
+    says which variable it waits for, also while a kernel without it looks at it, and goes on by itself once one has it."""
     run_id = submitted(settings, tmp_path / "gate", served, "key-of-one")
     before = len(served.requests)
     seen = presence(settings.home)
@@ -99,6 +99,8 @@ def test_a_run_waits_for_the_key_that_is_gone(
     counts = back_end.engine.overviews.overview(run_id).nodes["line"].counts
     assert counts.get(JobState.READY) == 1
     assert len(served.requests) == before
+    assert "OPENAI_API_KEY" in str(xt.attach(run_id).waiting_for)
+    xt.connect()
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-another")
     monkeypatch.setenv("OPENAI_BASE_URL", served.url)
     assert xt.attach(run_id).wait(60).state == "completed"

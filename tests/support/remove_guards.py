@@ -71,7 +71,7 @@ GUARDS = [
         )
         for name in TRANSITIONS
     ],
-    Guard("budget: no more than is left", "scheduler/spending.py", "most > locked.budget.left", "False"),
+    Guard("budget: no more than is left", "scheduler/spending.py", "most - before > locked.budget.left", "False"),
     Guard("budget: what did not start is free", "scheduler/spending.py", "if not outcome.may_have_started", "if False"),
     Guard("complete: the state it may leave", "scheduler/transitions.py", ", job_in(JobState(source)))", ")"),
     Guard(

@@ -156,7 +156,7 @@ class ResumeBody(Body):
 
     examples: ClassVar[dict[str, Any]] = {"a larger budget": {"budget": 8.00}, "as it is": {}}
 
-    budget: Annotated[float, Field(gt=0, le=MAX_BUDGET)] | None = None
+    budget: Annotated[float, Field(ge=1e-9, le=MAX_BUDGET, strict=True)] | None = None
 
 
 class DecisionBody(Body):

@@ -27,10 +27,12 @@ _LISTENERS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loan:
-    """The variables of one run, as JSON: those of a kernel's next run are mostly the same, and take no room again."""
+    """The variables of one run, as JSON: those of a kernel's next run are mostly the same, and take no room again. Whether it
+    `counts`: its kernel has started the run or taken it over, and does not only look at it."""
 
     variables: bytes
     came: float
+    counts: bool
 
 
 class Variables:
@@ -77,6 +79,8 @@ class Variables:
                 self._put(run, json.dumps(variables).encode(), replaces)
             case {"get": str(run)}:
                 return self._get(run)
+            case {"counts": str(run)}:
+                return run in self._loans and self._loans[run].counts
             case {"lent": _}:
                 now = time.monotonic()
                 return {run: now - loan.came for run, loan in self._loans.items()}
@@ -90,7 +94,8 @@ class Variables:
             return
         self._drop(run)
         self._touch()
-        self._loans[run] = Loan(variables=self._texts.setdefault(variables, variables), came=time.monotonic())
+        text = self._texts.setdefault(variables, variables)
+        self._loans[run] = Loan(variables=text, came=time.monotonic(), counts=replaces)
         while sum(map(len, self._texts)) > self._capacity and len(self._loans) > 1:
             self._drop(next(iter(self._loans)))
 

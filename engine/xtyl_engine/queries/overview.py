@@ -20,10 +20,11 @@ from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.review import option_fields, option_text
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
-from xtyl_engine.scheduler.budget import MONEY, USED_UP, Budget
+from xtyl_engine.scheduler.budget import MONEY, Budget, advised
 from xtyl_engine.scheduler.rate_limits.permits import ClaimPolicy, held, next_start
 from xtyl_engine.scheduler.routing import awaited
-from xtyl_engine.scheduler.transitions import IS_PARKED
+from xtyl_engine.scheduler.spending import AT_WORK, LEAST, short_words
+from xtyl_engine.scheduler.transitions import VARIABLE, WANTED
 from xtyl_engine.states import ExecutionState, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact
 from xtyl_engine.values.plain import unspill
@@ -64,7 +65,6 @@ _PRINTED = (
     .where(sql.AND_OF_EXECUTION, sql.job_in(JobState.RUNNING))
     .order_by(_L.written)
 )
-_PARKED = select(_J.because).where(sql.OF_EXECUTION, IS_PARKED, _J.needs.is_(None)).limit(1)
 _REVIEWS = (
     select(_J.node, _J.item, _J.output)
     .where(sql.OF_EXECUTION, sql.job_in(JobState.WAITING), _J.id > sql.B("after"))
@@ -281,7 +281,7 @@ class Overviews:
             ready = [name for name, node in nodes.items() if node.counts.get(JobState.READY)]
             limit = self._limit(transaction, plan, ready)
             words = limit or self._queries.retry_or_worker(transaction, execution.id)
-            if words == "a retry" and (parked := transaction.row(_PARKED, {"execution_id": execution.id})):
+            if words == "a retry" and (parked := transaction.row(WANTED, {"execution_id": execution.id})):
                 return _variable_words(execution.id, *parked)
             if words == "a retry":
                 return self._later(transaction, plan, execution.id)
@@ -297,10 +297,13 @@ class Overviews:
         return f"a person: {count} decision{'s' if count != 1 else ''} at {', '.join(waiting)}"
 
     def _paused(self, transaction: Transaction, execution: Execution) -> str:
-        if not (execution.error or "").startswith(USED_UP):
+        of = {"execution_id": execution.id}
+        budget = Budget(*(transaction.row(MONEY, of) or (None, 0, 0, 0)))
+        (needs,) = (transaction.row(LEAST, of) if budget.is_short else None) or (None,)
+        if needs is None or transaction.row(AT_WORK, of) is not None:
             return "paused: `run.resume()` goes on"
-        budget = Budget(*(transaction.row(MONEY, {"execution_id": execution.id}) or (None, 0, 0, 0)))
-        return f"money: {execution.error}; `run.resume(budget={budget.advised()})` goes on"
+        advice = advised(max(budget.limit or 0, budget.spent + needs))
+        return f"money: {short_words(budget.left, needs)}; `run.resume(budget={advice})` goes on"
 
     def _unattended(self, transaction: Transaction) -> str | None:
         """The words for running jobs that no worker sees to; None while one does. Any worker would have put back jobs whose lease
@@ -334,7 +337,7 @@ class Overviews:
 
 def _variable_words(id: str, because: str) -> str:
     """What a run waits for whose kernel's variables are gone with the back end that had them in its memory."""
-    name = because.removeprefix("variable ")
+    name = because.removeprefix(VARIABLE)
     return f"{name}, which is gone with the back end that had it: `xt.attach({id!r})` in a notebook that has it goes on"
 
 

@@ -12,8 +12,6 @@ from xtyl_engine.database.tables import executions
 from xtyl_engine.providers.prices import nano_dollars
 from xtyl_engine.workflow.plan import Plan
 
-# How the error of an execution begins that is paused for its budget.
-USED_UP = "the budget has"
 # Of a dollar.
 UNIT = 10**9
 _E = executions.c
@@ -37,10 +35,6 @@ class Budget:
     def __str__(self) -> str:
         return f"{dollars(self.spent)} of {dollars(self.limit or 0)} is spent"
 
-    def advised(self) -> str:
-        """A budget that goes on for a while, in dollars, as a person types it."""
-        return f"{max(1.5 * max(self.limit or 0, self.spent), UNIT / 100) / UNIT:.3g}"
-
     def spend(self, amount: int) -> None:
         """Count money that an attempt took; less than nothing where it took less than was thought."""
         self.spent += amount
@@ -60,6 +54,11 @@ def limit_of(plan: Plan, standing: float | None) -> int | None:
     """What an execution of a plan may spend: what its workflow says, else what the back end lets every execution spend."""
     limit = plan.document.budget if plan.document.budget is not None else standing
     return None if limit is None else nano_dollars(limit)
+
+
+def advised(amount: int) -> str:
+    """A budget that goes on for a while after this amount, in dollars, as a person types it."""
+    return f"{max(1.5 * amount, UNIT / 100) / UNIT:.3g}"
 
 
 def dollars(amount: int) -> str:

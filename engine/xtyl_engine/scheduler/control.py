@@ -22,6 +22,7 @@ from xtyl_engine.nodes.review import decide as make_decision
 from xtyl_engine.providers.prices import nano_dollars
 from xtyl_engine.scheduler import transitions
 from xtyl_engine.scheduler.add_option import ask_another
+from xtyl_engine.scheduler.budget import advised
 from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.long_control import Found, Steps, Stride, find, is_reopening, reopen, stop_jobs
@@ -118,6 +119,12 @@ class Controls:
 
         return self._change(execution_id, ask)
 
+    def wanted(self, execution_id: str) -> str | None:
+        """The variable of its kernel that jobs of an execution wait for; None where none does."""
+        with self._database.read() as transaction:
+            found = transaction.row(transitions.WANTED, {"execution_id": execution_id})
+        return None if found is None else str(found[0]).removeprefix(transitions.VARIABLE)
+
     def free(self, execution_id: str) -> int:
         """Let jobs go on that wait for variables of their kernel, which has lent them now; how many there are."""
         return self._database.transact(
@@ -199,7 +206,7 @@ def _resume(locked: LockedExecution, by: str, budget: int | None, reopen: Reopen
     elif locked.state is ExecutionState.PAUSED and is_dry(locked):
         raise ControlRefused(
             f"the run is paused for its budget: {locked.budget}",
-            hint=f"Say what it may spend in all, more than that: `run.resume(budget={locked.budget.advised()})`.",
+            hint=f"Say what it may spend in all, more than that: `run.resume(budget={advised(locked.budget.limit or 0)})`.",
             state=str(locked.state),
         )
     said: dict[str, Any] = {**_signed(by), **({"budget": budget} if budget is not None else {})}

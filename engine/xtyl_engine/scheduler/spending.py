@@ -15,7 +15,7 @@ from xtyl_engine.database.tables import attempts, jobs
 from xtyl_engine.errors import ControlRefused, ErrorClass
 from xtyl_engine.events import EventKind
 from xtyl_engine.providers.prices import nano_dollars
-from xtyl_engine.scheduler.budget import USED_UP, dollars
+from xtyl_engine.scheduler.budget import advised, dollars
 from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.outcomes import Claim, Failed, Outcome, Released, Retrying
 from xtyl_engine.scheduler.transitions import IS_PARKED
@@ -23,27 +23,33 @@ from xtyl_engine.states import ExecutionState, JobState
 
 # So many jobs go on with one commit; those behind them with the commits that follow.
 MOST_FREED = 64
-WARNED_AT = 0.8
 _J, _A = jobs.c, attempts.c
 _ATTEMPT = and_(_A.job_id == sql.B("job_id"), _A.number == sql.B("number"))
 _CHARGE = select(_A.charge, _A.outcome).where(_ATTEMPT)
 _SET_CHARGE = update(attempts).where(_ATTEMPT).values(charge=sql.B("charge"))
 _IS_SHORT = and_(sql.OF_EXECUTION, IS_PARKED, _J.needs.is_not(None))
-_FITTING = select(_J.id).where(_IS_SHORT, _J.needs <= sql.B("left")).order_by(_J.id).limit(sql.B("limit"))
+_FITTING = select(_J.id, _J.needs).where(_IS_SHORT, _J.needs <= sql.B("left")).order_by(_J.id).limit(sql.B("limit"))
 _FREE = update(jobs).where(_J.id == sql.B("job_id"), sql.job_in(JobState.READY)).values(due=0.0)
-_LEAST = select(func.min(_J.needs)).where(_IS_SHORT)
+# What those are meant for that were let go on, and may not hold it yet.
+_MEANT = select(func.coalesce(func.sum(_J.needs), 0)).where(
+    sql.OF_EXECUTION, sql.job_in(JobState.READY, JobState.RUNNING), not_(IS_PARKED)
+)
+LEAST = select(func.min(_J.needs)).where(_IS_SHORT)
 _IS_AT_WORK = and_(sql.job_in(JobState.READY, JobState.RUNNING), not_(IS_PARKED))
 _COST = select(func.coalesce(func.sum(_J.cost), 0.0)).where(sql.OF_EXECUTION)
-_AT_WORK: Any = select(literal_column("1")).where(sql.OF_EXECUTION, _IS_AT_WORK).limit(1)
+AT_WORK: Any = select(literal_column("1")).where(sql.OF_EXECUTION, _IS_AT_WORK).limit(1)
 
 
 def hold(locked: LockedExecution, claim: Claim, most: int) -> bool:
-    """Hold the most that an attempt may cost; False, and nothing held, where that is more than is left."""
+    """Hold the most that an attempt may cost; False, and nothing more held, where that is more than is left. What is held for it
+    already, by a commit whose answer was lost, is not held twice."""
+    attempt = {"job_id": claim.job_id, "number": claim.number}
     if locked.budget.limit is not None:
-        if most > locked.budget.left:
+        before, _ = locked.transaction.row(_CHARGE, attempt) or (0, None)
+        if most - before > locked.budget.left:
             return False
-        locked.transaction.run(_SET_CHARGE, {"job_id": claim.job_id, "number": claim.number, "charge": most})
-        locked.budget.held += most
+        locked.transaction.run(_SET_CHARGE, attempt | {"charge": most})
+        locked.budget.held += most - before
     return True
 
 
@@ -92,8 +98,14 @@ def free_short(locked: LockedExecution) -> None:
     budget = locked.budget
     if budget.limit is None or not budget.is_short or budget.left <= 0:
         return
-    asked = {"execution_id": locked.id, "left": budget.left, "limit": MOST_FREED}
-    locked.transaction.many(_FREE, [{"job_id": id} for (id,) in locked.transaction.rows(_FITTING, asked)])
+    (meant,) = locked.transaction.row(_MEANT, {"execution_id": locked.id}) or (0,)
+    left, fitting = budget.left - int(meant), []
+    asked = {"execution_id": locked.id, "left": left, "limit": MOST_FREED}
+    for id, needs in locked.transaction.rows(_FITTING, asked):
+        if needs <= left:
+            left -= needs
+            fitting.append({"job_id": id})
+    locked.transaction.many(_FREE, fitting)
 
 
 def raise_budget(locked: LockedExecution, limit: int) -> None:
@@ -106,7 +118,14 @@ def raise_budget(locked: LockedExecution, limit: int) -> None:
     if limit <= budget.spent:
         raise ControlRefused(
             f"a budget of {dollars(limit)} is no more than the {dollars(budget.spent)} that the run has spent",
-            hint=f"It counts from the run's beginning: `run.resume(budget={budget.advised()})`, for example.",
+            hint=f"It counts from the run's beginning: `run.resume(budget={advised(budget.spent)})`, for example.",
+            state=str(locked.state),
+        )
+    needs = _needs(locked)
+    if needs is not None and limit < budget.spent + budget.held + needs and not _is_at_work(locked):
+        raise ControlRefused(
+            f"a budget of {dollars(limit)} leaves {dollars(limit - budget.spent)}, and the next job may take {dollars(needs)}",
+            hint=f"Say more: `run.resume(budget={advised(max(limit, budget.spent + needs))})`, for example.",
             state=str(locked.state),
         )
     budget.limit = limit
@@ -128,15 +147,20 @@ def pause_if_dry(locked: LockedExecution) -> None:
         budget.is_short = False
     elif not _is_at_work(locked) and locked.make("pause"):
         # What is at work holds money: then nothing is held.
-        locked.error = f"{USED_UP} {dollars(budget.left)} left, and the next job may take {dollars(needs)}"
+        locked.error = short_words(budget.left, needs)
         locked.note(EventKind.PAUSED, error=locked.error, spent=budget.spent, budget=budget.limit)
+
+
+def short_words(left: int, needs: int) -> str:
+    """What an execution waits for that cannot go on without more money."""
+    return f"the budget has {dollars(left)} left, and the next job may take {dollars(needs)}"
 
 
 def _needs(locked: LockedExecution) -> int | None:
     """The most that the cheapest of the jobs may take that wait for money; None where none waits."""
-    (least,) = locked.transaction.row(_LEAST, {"execution_id": locked.id}) or (None,)
+    (least,) = locked.transaction.row(LEAST, {"execution_id": locked.id}) or (None,)
     return None if least is None else int(least)
 
 
 def _is_at_work(locked: LockedExecution) -> bool:
-    return locked.transaction.row(_AT_WORK, {"execution_id": locked.id}) is not None
+    return locked.transaction.row(AT_WORK, {"execution_id": locked.id}) is not None

@@ -128,7 +128,9 @@ RETRY = transition("retry", _MINE, due=B("due"), because=B("reason"), tries=B("t
 
 RELEASE = transition("release", _MINE, due=B("due"), because=B("reason"), tries=_J.tries - 1, needs=B("needs"))
 
-# Jobs that wait for a variable of their kernel.
+# Jobs that wait for a variable of their kernel; the reason of their release names it.
+VARIABLE = "variable "
+WANTED = select(_J.because).where(OF_EXECUTION, IS_PARKED, _J.needs.is_(None)).limit(1)
 FREE = update(jobs).where(OF_EXECUTION, IS_PARKED, _J.needs.is_(None)).values(due=0.0)
 
 RENEW = update(jobs).where(_MINE, job_in(JobState.RUNNING)).values(started=B("now"))

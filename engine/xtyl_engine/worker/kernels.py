@@ -30,7 +30,6 @@ class _Borrowed:
     variables: Mapping[str, str]
     digest: int
     stamp: tuple[int, int]
-    is_lent: bool
 
 
 class Kernels:
@@ -71,12 +70,12 @@ class Kernels:
         return os.environ if borrowed is None else borrowed.variables
 
     def lacks(self, execution_id: str) -> bool:
-        """Whether a run's kernel lent variables that are gone: the supervisor which kept them has ended. Raises BackendError."""
-        borrowed = self._borrow(execution_id)
-        if borrowed is None or borrowed.is_lent or self._place is None:
+        """Whether a run's kernel lent variables that are gone: the supervisor which kept them has ended. Those of a kernel that
+        only looks at the run stand in for them, and need not have all of them. Raises BackendError."""
+        if self._place is None or self._read(execution_id) is None:
             return False
         try:
-            return ask(self._place, {"get": execution_id}) is None
+            return not ask(self._place, {"counts": execution_id})
         except OSError as error:
             raise BackendError(f"the supervisor does not say which variables it has: {error}", hint=LOOK) from error
 
@@ -92,8 +91,7 @@ class Kernels:
         if found is None or found.stamp != now:
             lent_to_it = get(self._place, execution_id)
             variables = os.environ if lent_to_it is None else with_settings(lent_to_it)
-            digest = hash(frozenset(variables.items()))
-            found = _Borrowed(variables=variables, digest=digest, stamp=now, is_lent=lent_to_it is not None)
+            found = _Borrowed(variables=variables, digest=hash(frozenset(variables.items())), stamp=now)
             self._borrowed.put(execution_id, found)
         return found
 

@@ -11,6 +11,7 @@ from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.providers.base import Usage
 from xtyl_engine.providers.registry import key_variables
 from xtyl_engine.scheduler.outcomes import Claim, Released
+from xtyl_engine.scheduler.transitions import VARIABLE
 from xtyl_engine.settings import Settings
 from xtyl_engine.values.recent import Recent
 from xtyl_engine.worker.kernels import Kernels
@@ -44,7 +45,7 @@ class Means:
         PriceUnknown."""
         provider = getattr(config, "provider", None) or self.settings.provider
         if (name := self._missing_key(provider, claim, variables)) is not None:
-            return Released(claim=claim, because=f"variable {name}", is_parked=True)
+            return Released(claim=claim, because=f"{VARIABLE}{name}", is_parked=True)
         if not claim.has_budget:
             return None
         largest = self._largest.get(self.step(claim.template_id, claim.node)) or 0

@@ -25,7 +25,7 @@ from xtyl_engine.scheduler.locked_execution import LockedExecution
 from xtyl_engine.scheduler.long_control import Steps, unfinished
 from xtyl_engine.scheduler.mend_counts import mend_counts
 from xtyl_engine.scheduler.rules import EndedJob
-from xtyl_engine.scheduler.spending import settle_charge
+from xtyl_engine.scheduler.spending import pause_if_dry, settle_charge
 from xtyl_engine.scheduler.startable import startable, waiting
 from xtyl_engine.states import End, ExecutionState, JobState
 from xtyl_engine.telemetry.log_lines import about_execution
@@ -168,6 +168,7 @@ class Sweeper:
             ended = [job for loss in found if loss.is_certain or not is_late for job in _lose(locked, loss)]
             if ended:
                 settle(locked, ended)
+            pause_if_dry(locked)
             if locked.events:
                 locked.save()
             return locked.events

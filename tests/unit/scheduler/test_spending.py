@@ -111,6 +111,8 @@ def test_more_money_lets_it_go_on(driver: Driver) -> None:
         driver.controls.resume(id)
     with pytest.raises(ControlRefused, match=r"a budget of \$0.04 is no more than the \$0.04 that the run has spent"):
         driver.controls.resume(id, budget=0.04)
+    with pytest.raises(ControlRefused, match=r"leaves \$0.01, and the next job may take \$0.04"):
+        driver.controls.resume(id, budget=0.05)
     driver.controls.resume(id, budget=1.00)
     rest = take(driver, id, 8, 4 * CENT)
     assert len(rest) == 3
@@ -120,6 +122,27 @@ def test_more_money_lets_it_go_on(driver: Driver) -> None:
     assert state(driver, id) is ExecutionState.COMPLETED
     assert driver.queries.execution(id).error is None
     assert money(driver, id) == (100 * CENT, 16 * CENT, 0)
+
+
+def test_what_is_held_twice_counts_once(driver: Driver) -> None:
+    """A hold whose answer was lost is made again, and nothing of it stays behind."""
+    id = driver.submit(chain(2), budget=10 * CENT)
+    (claim,) = driver.claim(id)
+    assert driver.recorder.hold(claim, 4 * CENT)
+    assert driver.recorder.hold(claim, 4 * CENT)
+    assert money(driver, id) == (10 * CENT, 0, 4 * CENT)
+    driver.record(id, paid(claim, CENT))
+    assert money(driver, id) == (10 * CENT, CENT, 0)
+
+
+def test_jobs_go_on_for_which_there_is_money_together(driver: Driver) -> None:
+    """Money for one lets one of many go on, and the others are not started in vain."""
+    id = driver.submit(fan(8), budget=8 * CENT)
+    driver.record(id, paid(driver.claim(id)[0], 0))
+    one, two = take(driver, id, 8, 4 * CENT)
+    driver.record(id, paid(one, 0))
+    assert len(driver.claim(id, 8)) == 1
+    driver.record(id, paid(two, 0))
 
 
 def test_free_jobs_pass_those_that_wait(driver: Driver) -> None:
@@ -194,7 +217,7 @@ def test_the_budget_holds_whatever_happens(database: Database, seed: int) -> Non
             assert not at_work
             _, spent, held = money(driver, id)
             assert not held
-            driver.controls.resume(id, budget=(spent + chance.randint(1, 12) * CENT) / 10**9)
+            driver.controls.resume(id, budget=(spent + chance.randint(7, 20) * CENT) / 10**9)
         elif at_work and chance.random() < 0.5:
             driver, claim, most = at_work.pop(chance.randrange(len(at_work)))
             cost = chance.choice([0, most // 2, most, most, most + CENT])
