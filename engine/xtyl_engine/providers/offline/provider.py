@@ -26,14 +26,13 @@ class OfflineProvider:
         del environment
 
     def write(self, request: TextRequest) -> TextResult:
-        """Canned copy. `tokens` counts the words read and written."""
+        """Canned copy. `tokens` counts the words read and written, and a text that `max_tokens` cut has `finish` "length"."""
         model = _known(request.model, COPY_MODEL)
         text, finish = self._text(request), "stop"
         if request.max_tokens is not None:
             words = text.split(" ")
             text = " ".join(words[: request.max_tokens])
-            # Half an answer is none; half a text is one that ends early.
-            finish = "length" if request.schema is not None and len(words) > request.max_tokens else finish
+            finish = "length" if len(words) > request.max_tokens else finish
         tokens = sum(len(part.split()) for part in (request.system or "", request.prompt, text))
         return TextResult(
             text=text, usage=Usage(provider=self.name, model=model, tokens=tokens, cost=0.0), finish=finish

@@ -42,6 +42,12 @@ def test_usage_is_honest():
     assert (result.usage.model, result.usage.cost, result.usage.tokens) == ("offline/copy-1", 0.0, 5)
 
 
+@pytest.mark.parametrize(("most", "finish"), [(1, "length"), (500, "stop"), (None, "stop")])
+def test_a_text_that_max_tokens_cuts_says_so(most, finish):
+    """A cut text ends with `length` as a model's does, and one that fits in its tokens with `stop`."""
+    assert offline.write(TextRequest(prompt="A headline for Aurora lamp", max_tokens=most)).finish == finish
+
+
 def test_other_models_are_refused():
     """A model the provider does not have is refused, and the message says how to get one."""
     with pytest.raises(PermanentError, match="XTYL_PROVIDER"):
