@@ -19,6 +19,7 @@ GROUP = "xtyl.providers"
 CUSTOMARY = {"openai": "https://api.openai.com/v1", **{vendor.name: vendor.address for vendor in VENDORS}}
 _VENDOR, _GATEWAY = "vendors.provider:VendorProvider", "vendors.gateway:GatewayProvider"
 _OWN = {"offline": "offline.provider:OfflineProvider", "openai": "openai.provider:OpenAIProvider"}
+_KEYS = {"openai": ("OPENAI_API_KEY",)}
 # Which it asks to write and to draw, where a step names none.
 _MODELS = {"openai": ("gpt-4.1-mini", "gpt-image-1")}
 _KNOWN = {"offline": Capabilities(draws=True, edits=True, masks=True, sees=True, seeds=True, free=True)}
@@ -59,18 +60,19 @@ def provider_names() -> tuple[str, ...]:
 
 
 def key_variables(name: str) -> tuple[str, ...]:
-    """The variables that may hold a provider's key, the customary one first; none for a provider that needs no key."""
+    """The variables that may hold the key which a provider needs, the customary one first; none where it needs no key, or where
+    that is not known, as of a provider of another package."""
     if (vendor := vendor_of(name)) is not None:
         return vendor.keys if vendor.needs_key else ()
-    return () if capabilities_of(name).free else (f"{name.upper().replace('-', '_')}_API_KEY",)
+    return _KEYS.get(name, ())
 
 
 def provider_variables() -> frozenset[str]:
-    """The variables that providers read, of their keys, servers and accounts."""
-    keys = {key for name in provider_names() for key in key_variables(name)} | {
-        key for each in VENDORS for key in each.keys
+    """The variables that providers read, of their keys, servers and accounts; of those of other packages the customary ones."""
+    keys = {key for vendor in VENDORS for key in vendor.keys} | {
+        f"{name.upper().replace('-', '_')}_API_KEY" for name in _offered()
     }
-    return frozenset({*keys, *map(address_variable, provider_names()), "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"})
+    return frozenset({*keys, *map(address_variable, _offered()), "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"})
 
 
 def split_model(model: str) -> tuple[str | None, str]:
