@@ -99,10 +99,14 @@ class WorkflowError(WorkflowException, ValueError):
         count = len(self.problems)
         head = f"{workflow or 'workflow'}: {count} problem{'s' if count != 1 else ''}"
         lines = [
-            f"  {number}. {problem.code} at {problem.node or 'the workflow'}: {problem.message}\n     {problem.hint}"
+            f"  {number}. {problem.code} at {problem.node or 'the workflow'}: {_indented(problem.message)}\n     {problem.hint}"
             for number, problem in enumerate(self.problems, 1)
         ]
         super().__init__("\n".join([head, *lines]))
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n     ")
 
 
 class FrameError(WorkflowException, ValueError):

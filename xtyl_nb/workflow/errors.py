@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from textwrap import dedent
 from typing import Any
 
 from xtyl_engine import errors
@@ -87,7 +88,10 @@ def _row(number: int, problem: Problem) -> str:
 
 
 def _words(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    # Below the first line stands a part of the user's own text, with a caret at its place.
+    said, _, quoted = text.partition("\n")
+    words = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(said))
+    return f'{words}<pre style="margin:4px 0;white-space:pre">{escape(dedent(quoted))}</pre>' if quoted else words
 
 
 def _graph(error: errors.WorkflowError) -> str:

@@ -83,7 +83,7 @@ def _check_all(read: Survey, given: Collection[str] | None, suggestions: Suggest
     for node in read.nodes.values():
         # A node for a list in a field has no problem of its own: where it is named, all is told.
         if not is_unfolded(node.id):
-            yield from check_jinja(node, read.texts[node.id])
+            yield from check_jinja(node, read.texts[node.id], names, suggestions)
             yield from references.check(node)
         yield from check_pictures(read, node)
     for edge in document.edges:

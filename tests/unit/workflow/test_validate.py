@@ -152,6 +152,29 @@ def test_says_what_to_do(nodes, words):
     assert words in only(document(*nodes)).hint
 
 
+@pytest.mark.parametrize(
+    ("prompt", "columns", "hint"),
+    [
+        ("{{ product name }}", ["product name"], 'Did you mean `{{ row["product name"] }}`?'),
+        ("{{ product nam|upper }}", ["product name"], 'Did you mean `{{ row["product name"] }}`?'),
+        ("{% if 1st price %}x{% endif %}", ["1st price"], 'Did you mean `{{ row["1st price"] }}`?'),
+        ("{{ product name }}", ["product_name"], "Did you mean `{{ product_name }}`?"),
+        ("{{ product-name }}", ["product-name"], 'Did you mean `{{ row["product-name"] }}`?'),
+        ("{{ product-name }}", ["product", "product-name"], 'Did you mean `{{ row["product-name"] }}`?'),
+        ("{{ product.name }}", ["product.name"], 'Did you mean `{{ row["product.name"] }}`?'),
+        ("{{ product name }}", None, 'A column of this name is read as `{{ row["product name"] }}`.'),
+        (
+            "{{ price + }}",
+            ["price"],
+            "Write Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`.",
+        ),
+    ],
+)
+def test_suggests_how_jinja_reads_a_column_of_any_name(prompt, columns, hint):
+    """A name with blanks, dashes or dots is answered with the way in which Jinja reads it."""
+    assert find_problems(document(copy("a", prompt)), columns=columns)[0].hint == hint
+
+
 def test_suggests_the_closest_column():
     """A misspelt column is told with the closest one."""
     found = only(document(copy("a", "{{ prodct }}")), columns=["product", "tone"])

@@ -17,11 +17,13 @@ from xtyl_engine.errors import LimitExceeded, Problem
 from xtyl_engine.nodes.base import NodeConfig, NodeType
 from xtyl_engine.workflow.analysis import Texts
 from xtyl_engine.workflow.checks.models import check_model
-from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, show_value
+from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, show_value, spelled
 from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.templating.render import is_expression, is_jinja
 
 CODE = "workflow/bad-parameter"
+# What may be the name of a column that Jinja has no word for.
+_WORDS = re.compile(r"\w+(?:[ .-]+\w+)+|\d\w*")
 # The subjects of pydantic's sentences.
 SUBJECT = re.compile("^(Input|String|List|Dictionary|Tuple|Value) should")
 
@@ -72,10 +74,10 @@ def _check_plain(node: Node, kind: NodeType, told: Collection[str]) -> Iterator[
                 yield _problem(node, f"`{name}` cannot be stored: it is {show_value(value)}", hint)
 
 
-def check_jinja(node: Node, texts: Texts) -> Iterator[Problem]:
-    """The problems of a node's Jinja by itself."""
+def check_jinja(node: Node, texts: Texts, names: Collection[str] | None, suggestions: Suggestions) -> Iterator[Problem]:
+    """The problems of a node's Jinja by itself. `names` are the columns and other inputs, None if not known yet."""
     for parameter, error in texts.errors:
-        hint = error.hint or "Write Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`."
+        hint = error.hint or _named_hint(str(error.data.get("written") or ""), names, suggestions)
         code = "workflow/too-large" if isinstance(error, LimitExceeded) else "workflow/template"
         yield Problem(code=code, node=show_name(node.id), message=f"`{parameter}`: {error.message}", hint=hint)
     for name in node.kind.expressions:
@@ -83,6 +85,16 @@ def check_jinja(node: Node, texts: Texts) -> Iterator[Problem]:
         if isinstance(given, str) and not texts.errors and not is_expression(given):
             hint = f"Write one expression, such as {name}=\"{{{{ tone == 'calm' }}}}\"."
             yield _problem(node, f"`{name}` is text, which is never false: {show_value(given)}", hint)
+
+
+def _named_hint(written: str, names: Collection[str] | None, suggestions: Suggestions) -> str:
+    """What to do where braces hold no Jinja: a column is read, whose name has a blank or begins with a digit."""
+    close = suggestions.closest(written, names or ())
+    if close is not None and spelled(close) != written:
+        return f"Did you mean `{{{{ {spelled(close)} }}}}`?"
+    if names is None and _WORDS.fullmatch(written):
+        return f"A column of this name is read as `{{{{ {spelled(written)} }}}}`."
+    return "Write Jinja: `{{ product }}`, `{{ headline.text }}`, `{% if ... %}...{% endif %}`."
 
 
 def _reworded(node: Node, kind: NodeType, detail: Any, suggestions: Suggestions) -> Problem:

@@ -4,6 +4,7 @@ A node's own parameters are checked in `parameters`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from math import prod
 
@@ -15,6 +16,7 @@ from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_na
 from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.plan import ROWS, shared_axes
 from xtyl_engine.workflow.templating.names import ROW, Path, Use
+from xtyl_engine.workflow.templating.render import iterate_texts
 from xtyl_engine.workflow.unfolding import DOT, field_at, schema_of
 
 
@@ -218,6 +220,9 @@ class References:
         if name == ROW:
             hint = f'Name a column: `{{{{ {ROW}["product name"] }}}}`.'
             return _problem("missing-column", node, f"`{ROW}` reads one column by its name, in quotes", hint)
+        if (whole := self._spelled_out(node, name)) is not None:
+            hint = f"Did you mean `{{{{ {spelled(whole)} }}}}`?"
+            return _problem("missing-column", node, f"there is no column or input `{show_name(name)}`", hint)
         candidates = [*(self.known or ()), *self.survey.nodes]
         close = self.suggestions.closest(name, candidates)
         shown = show_name(name)
@@ -233,6 +238,23 @@ class References:
         written = f"{{{{ {spelled(close)} }}}}" if close and spelled(close) != close else close
         hint = f"Did you mean `{written}`?" if close else f"Use one of the inputs: {list_names(self.known or ())}."
         return _problem("missing-column", node, f"there is no column or input `{shown}`", hint)
+
+    def _spelled_out(self, node: Node, name: str) -> str | None:
+        """The column of which a text reads a part: `product-name` is the one less the other to Jinja."""
+        whole = [each for each in self.known or () if name in each and name != each and spelled(each) != each]
+        texts = (
+            [text for given in map(node.config.get, node.kind.rendered) for text in iterate_texts(given)]
+            if whole
+            else []
+        )
+        return next(
+            (
+                each
+                for each in whole
+                if any(re.search(rf"\{{[\{{%][^}}]{{0,200}}{re.escape(each)}", text) for text in texts)
+            ),
+            None,
+        )
 
 
 def _problem(code: str, node: Node, message: str, hint: str) -> Problem:

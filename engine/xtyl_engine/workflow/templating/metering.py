@@ -5,6 +5,8 @@ environment that offers them in `sandbox`.
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from functools import cache
+from inspect import Signature, signature, unwrap
 from itertools import islice
 from typing import Any
 
@@ -47,6 +49,19 @@ SLOW = {
     "unique": 4,
 }
 LETTERS_OF_A_STEP = 4
+
+
+@cache
+def signature_of(name: str) -> Signature | None:
+    """What a filter takes, its value first; None where Python does not say."""
+    # jinja2 wraps some, and gives only the wrapper a context.
+    filtered: Any = unwrap(OWN.get(name) or DEFAULT_FILTERS[name])
+    try:
+        takes = signature(filtered)
+    except ValueError:
+        return None
+    first = 0 if getattr(filtered, "jinja_pass_arg", None) is None else 1
+    return takes.replace(parameters=list(takes.parameters.values())[first:])
 
 
 def metered_filter(name: str) -> Callable[..., Any]:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from jinja2 import nodes
 from jinja2.exceptions import TemplateSyntaxError
 
+from xtyl_engine.workflow.templating.metering import signature_of
 from xtyl_engine.workflow.templating.sandbox import FILTERS, METHODS, TESTS
 
 Path = tuple[str | int, ...]
@@ -34,6 +36,11 @@ LEFT_OUT = {
     **dict.fromkeys(("urlize", "xmlattr"), "because it writes HTML"),
 }
 CALLABLE = frozenset().union(*METHODS.values())
+# How a kind of node is written where its name differs.
+TAGS = {"assignblock": "set", "callblock": "call", "filterblock": "filter", "fromimport": "from"}
+NO_FORM = "only a text that is written there formats, such as '{:.2f}'.format(price)"
+# What is wrong; the word that it is written with; what to do.
+Objection = tuple[str] | tuple[str, str | None] | tuple[str, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +65,10 @@ class Names:
         return tuple(dict.fromkeys(str(use.path[0]) for use in self.uses))
 
 
-def collect_uses(tree: nodes.Template) -> Names:
-    """The names that Jinja reads. Raises jinja2's TemplateSyntaxError for a construct that is not allowed."""
-    _check_allowed(tree)
+def collect_uses(tree: nodes.Template, *, before: bool = False) -> Names:
+    """The names that Jinja reads. Raises jinja2's TemplateSyntaxError for a construct that is not allowed, and `before` a run for
+    what a filter does not take."""
+    _check_allowed(tree, before)
     return Names(uses=tuple(dict.fromkeys(_body(tree.body, {}))))
 
 
@@ -70,34 +78,75 @@ def of_row(path: Path, taken: Collection[str]) -> Path:
     return path[1:] if reads_column and path[1] not in taken else path
 
 
-def _check_allowed(tree: nodes.Template) -> None:
+def _check_allowed(tree: nodes.Template, before: bool) -> None:
     waiting: list[nodes.Node] = [tree]
     while waiting:
         node = waiting.pop()
         waiting.extend(node.iter_child_nodes())
-        if reason := _objection(node):
-            raise TemplateSyntaxError(reason, node.lineno or 1)
+        if objection := _objection(node) or (_misuse(node) if before else None):
+            raise NotAllowed(node, *objection)
 
 
-def _objection(node: nodes.Node) -> str | None:
+class NotAllowed(TemplateSyntaxError):
+    """A construct is not allowed. `word` is how it is written, where that is known, and `advice` what to write instead."""
+
+    def __init__(self, node: nodes.Node, reason: str, word: str | None = None, advice: str | None = None):
+        super().__init__(reason, node.lineno or 1)
+        self.word = word
+        self.advice = advice
+
+
+def _objection(node: nodes.Node) -> Objection | None:
     if not isinstance(node, ALLOWED):
-        return f"`{type(node).__name__.lower()}` is not allowed; use if, for, set and filters"
-    if isinstance(node, nodes.Filter) and node.name not in FILTERS:
-        reason = LEFT_OUT.get(node.name)
-        return f"there is no filter `{node.name}`{f', {reason}' if reason else ''}; there are {', '.join(FILTERS)}"
-    if _is_format(node) is False:
-        return "only a text that is written there formats, such as '{:.2f}'.format(price)"
+        kind = type(node).__name__.lower()
+        kind = TAGS.get(kind, kind)
+        return f"`{kind}` is not allowed; use if, for, set and filters", kind
+    if isinstance(node, nodes.Filter):
+        return _filter_objection(node)
     if isinstance(node, nodes.Test) and node.name not in TESTS:
-        return f"there is no test `{node.name}`; there are {', '.join(TESTS)}"
+        return f"there is no test `{node.name}`", node.name, _closest(node.name, TESTS)
+    if _is_format(node) is False:
+        return NO_FORM, "format"
     if isinstance(node, nodes.For) and node.recursive:
-        return "`recursive` loops are not allowed"
+        return "`recursive` loops are not allowed", "recursive"
     if isinstance(node, nodes.Call) and not (isinstance(node.node, nodes.Getattr) and node.node.attr in CALLABLE):
-        return "only methods of text can be called, such as `name.upper()`"
+        word = getattr(node.node, "attr", getattr(node.node, "name", None))
+        return "only methods of text can be called, such as `name.upper()`", word
     if isinstance(node, nodes.Name) and node.name in RESERVED:
-        return f"`{node.name}` is a reserved word"
+        return f"`{node.name}` is a reserved word", node.name
     if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
-        return f"`{node.attr}` is private"
+        return f"`{node.attr}` is private", node.attr
     return None
+
+
+def _filter_objection(node: nodes.Filter) -> Objection | None:
+    if node.name not in FILTERS:
+        reason = LEFT_OUT.get(node.name)
+        said = f"there is no filter `{node.name}`{f', {reason}' if reason else ''}"
+        return said, node.name, None if reason else _closest(node.name, FILTERS)
+    if _is_format(node) is False:
+        return NO_FORM, "format"
+    return None
+
+
+def _misuse(node: nodes.Node) -> Objection | None:
+    """What a filter is given that it does not take. A job would find it too, after others were paid."""
+    if not isinstance(node, nodes.Filter) or node.dyn_args or node.dyn_kwargs:
+        return None
+    if (takes := signature_of(node.name)) is None:
+        return None
+    try:
+        takes.bind(*(None,) * (len(node.args) + 1), **{str(each.key): None for each in node.kwargs})
+    except TypeError as error:
+        known = ", ".join(list(takes.parameters)[1:])
+        said = f"the filter `{node.name}` takes {known or 'nothing'}: {error}"
+        return said, node.name, f"Give it {known}." if known else f"Write `|{node.name}`."
+    return None
+
+
+def _closest(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name.lower(), known, n=1)
+    return f"Did you mean `{close[0]}`?" if close else f"There are {', '.join(known)}."
 
 
 def _is_format(node: nodes.Node) -> bool | None:

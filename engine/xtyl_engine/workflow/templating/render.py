@@ -20,15 +20,15 @@ from xtyl_engine.values.artifacts import is_artifact
 from xtyl_engine.values.recent import remembers_texts
 from xtyl_engine.workflow.templating.effort import EffortMeter, check_size
 from xtyl_engine.workflow.templating.metering import METER
-from xtyl_engine.workflow.templating.names import Names, collect_uses
-from xtyl_engine.workflow.templating.sandbox import CountedLoops, Sandbox
+from xtyl_engine.workflow.templating.names import Names, NotAllowed, collect_uses
+from xtyl_engine.workflow.templating.places import SHOWN, find_place, plainly
+from xtyl_engine.workflow.templating.sandbox import CountedLoops, Sandbox, TooManyTokens
 from xtyl_engine.workflow.templating.skipped import SKIPPED
 from xtyl_engine.workflow.templating.texts import told
 from xtyl_engine.workflow.templating.verbatim import Verbatim, collect_verbatim
 
 T = TypeVar("T")
 _RESULT = "value"
-SHOWN = 80
 # An object's first name, or an object in an object, where Jinja's expression begins.
 _JSON_BRACES = re.compile(r"""\{\{\s*(?:"[^"]*"|'[^']*'|\w+)\s*:|\{\{\s*\{|\{\{\s*\}\}""")
 # Each run may bring texts of its own, of up to a megabyte.
@@ -59,7 +59,7 @@ def read_names(text: str) -> Names:
 
 @remembers_texts(KEPT_BYTES, _weight)
 def _names(text: str) -> Names:
-    return _guarded(text, lambda: collect_uses(_parsed(text)))
+    return _guarded(text, lambda: collect_uses(_parsed(text), before=True))
 
 
 def read_verbatim(text: str) -> Verbatim:
@@ -198,23 +198,39 @@ def _guarded(text: str, work: Callable[[], T]) -> T:
     except WorkflowException:
         raise
     except TemplateSyntaxError as error:
-        # jinja2 calls any text a template; here that is a stored plan.
-        message = (error.message or "not Jinja").replace("end of template", "end of text")
-        raise _wrong(text, message, line=error.lineno, hint=_braces_hint(text)) from error
+        raise _misspelt(text, error) from error
     except (RecursionError, MemoryError) as error:
         raise _wrong(text, "it is nested too deep") from error
     except (SyntaxError, ValueError, OverflowError) as error:
         raise _wrong(text, str(error)[:300]) from error
 
 
+def _misspelt(text: str, error: TemplateSyntaxError) -> RenderError:
+    """What is wrong with the Jinja of a text, with the line and a caret below the place."""
+    word, hint = (error.word, error.advice) if isinstance(error, NotAllowed) else (None, None)
+    place = None if isinstance(error, TooManyTokens) else find_place(_environment, text, word)
+    message = plainly(error.message or "not Jinja", place)
+    if place is None:
+        return _wrong(text, message, line=error.lineno, hint=hint)
+    where = f", in line {place.line}" if "\n" in text.strip() else ""
+    return RenderError(
+        f"{message}{where}:\n{place.shown()}",
+        hint=hint
+        or _braces_hint(text)
+        or (f"Write `{{% end{place.unclosed} %}}` where it ends." if place.unclosed else None),
+        line=place.line,
+        template=_shown(text),
+        written="" if word else place.written,
+    )
+
+
 def _wrong(text: str, message: str, *, line: int | None = None, hint: str | None = None) -> RenderError:
-    shown = text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
-    lines = text.splitlines()
-    if line is None or line > len(lines) or len(text) <= SHOWN:
-        place = f"{f' (line {line})' if line else ''}, in the text {shown!r}"
-    else:
-        place = f" (line {line}), in the line {lines[line - 1].strip()[:SHOWN]!r}"
-    return RenderError(f"{message}{place}", hint=hint, line=line, template=shown)
+    place = f"{f' (line {line})' if line else ''}, in the text {_shown(text)!r}"
+    return RenderError(f"{message}{place}", hint=hint, line=line, template=_shown(text))
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def _braces_hint(text: str) -> str | None:

@@ -243,9 +243,13 @@ def _shown(name: Any) -> str:
     return name[:80] if isinstance(name, str) else str(name) if isinstance(name, (int, float)) else type(name).__name__
 
 
+class TooManyTokens(TemplateSyntaxError):
+    """A text has more words and signs of Jinja than are parsed."""
+
+
 def _counted(tokens: TokenStream) -> Iterator[Token]:
     """The tokens of a Jinja text. Parsed and compiled, each takes some 3 KB of memory for a while."""
     for count, token in enumerate(tokens):
         if count > MAX_TOKENS:
-            raise TemplateSyntaxError(f"it has more than {MAX_TOKENS:,} words and signs of Jinja", token.lineno)
+            raise TooManyTokens(f"it has more than {MAX_TOKENS:,} words and signs of Jinja", token.lineno)
         yield token

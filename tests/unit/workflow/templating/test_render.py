@@ -102,7 +102,7 @@ def test_skipped(jinja, expected):
         ("{{ headline|map(attribute='nope') }}", "nope"),
         ("{{ cost / 0 }}", "ZeroDivisionError"),
         ("{% if cost %}", "Unexpected end of text. Jinja was looking for"),
-        ("{{ cost", "unexpected end of text, expected 'end of print statement'"),
+        ("{{ cost", "unexpected end of text, expected `}}`:\n    {{ cost\n           ^"),
     ],
 )
 def test_is_strict(jinja, words):
@@ -292,8 +292,10 @@ def test_braces_of_json_are_told(text):
 
 
 def test_shows_the_line_of_a_long_text():
-    """Of a text that is too long to be shown, the line that is wrong."""
+    """Of a text of many lines, the line that is wrong, and the place in it."""
     with pytest.raises(RenderError) as caught:
         read_names("word " * 30 + "\nFor {{ product.title( }} now\n" + "word " * 30)
-    assert "(line 2), in the line 'For {{ product.title( }} now'" in caught.value.message
+    assert caught.value.message == (
+        "unexpected '}', expected ')', in line 2:\n    For {{ product.title( }} now\n                          ^"
+    )
     assert caught.value.hint is None
