@@ -70,7 +70,7 @@ def test_the_result_frames_have_their_shapes_and_types():
     assert list(jobs.columns) == [
         *("node", "row", "item", "type", "status", "attempts", "started", "finished", "duration", "cached"),
         *("provider", "model", "tokens", "input_tokens", "cached_tokens", "output_tokens", "image_tokens"),
-        *("cost", "price", "unpriced", "error_class", "error"),
+        *("cost", "price", "unpriced", "error_class", "error", "warning"),
     ]
     kinds = {name: str(dtype) for name, dtype in jobs.dtypes.items()}
     assert kinds["attempts"] == kinds["tokens"] == "Int64"

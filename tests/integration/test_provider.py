@@ -75,10 +75,12 @@ def test_a_cut_text_is_no_success_in_silence(openai):
         assert (
             run.inspect("line", item=1).warning == "The text was cut at max_tokens: raise it, or ask for a shorter one."
         )
+        assert list(run.jobs()["warning"]) == [run.inspect("line", item=1).warning] * 2
         assert run.overview().nodes["line"].said == "2 cut at max_tokens · Light that"
     assert list(run.jobs()["cached"]) == [True, True]
     whole = copy("m").run(name="you").wait(60)
     assert list(whole.outputs("line")["finish"]) == ["stop"]
+    assert whole.jobs()["warning"].isna().all()
     assert (whole.inspect("line").warning, whole.overview().nodes["line"].cut) == (None, 0)
 
 

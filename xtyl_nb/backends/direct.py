@@ -13,8 +13,15 @@ from xtyl_engine.engine import Engine
 from xtyl_engine.errors import FunctionRejected
 from xtyl_engine.functions.allow_list import check_opened, named
 from xtyl_engine.functions.code_digest import code_digest
-from xtyl_engine.functions.packed_function import Functions, PackedFunction, function_name, load_key, not_taken
-from xtyl_engine.functions.packing import pack
+from xtyl_engine.functions.packed_function import (
+    Function,
+    Functions,
+    PackedFunction,
+    function_name,
+    load_key,
+    not_taken,
+)
+from xtyl_engine.functions.packing import pack, wrap
 from xtyl_engine.functions.references import reference
 from xtyl_engine.functions.surroundings import Surroundings
 from xtyl_engine.providers.prices import check_prices
@@ -80,7 +87,9 @@ class DirectBackend:
             # On a shared back end the prices are the workers'.
             check_prices(os.environ)
         id = new_execution_id(plan.name)
-        stored, packed = self._pack(functions, id)
+        stored, packed = self._pack(
+            functions, lambda function: pack(function, key=load_key(self.settings.key_file), execution_id=id)
+        )
         self._check_named({**plan.functions, **stored})
         submission = Submission(
             id=id,
@@ -98,7 +107,14 @@ class DirectBackend:
 
     def forecast(self, plan: Plan, rows: Sequence[Row]) -> list[NodeForecast]:
         """The number of jobs that each node would run, and how many of them are cached."""
-        return self.engine.forecast(plan, rows)
+        # A result is kept under the digest of its function's code.
+        kept = {
+            node: each
+            for node, each in plan.functions.items()
+            if callable(each) and plan.nodes[node].config.get("cache")
+        }
+        stored, _ = self._pack(kept, wrap)
+        return self.engine.forecast(self.engine.bind(plan, stored), rows)
 
     def doubts(self, plan: Plan) -> list[str]:
         """The keys that are not set in this process's environment, which its runs find."""
@@ -178,7 +194,9 @@ class DirectBackend:
             if (name := named(function)) is not None:
                 check_opened(name, self.settings.opened_functions, who="this back end", node=node)
 
-    def _pack(self, functions: Functions, run: str) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
+    def _pack(
+        self, functions: Functions, pack: Callable[[Function], PackedFunction]
+    ) -> tuple[dict[str, dict[str, Any]], list[PackedFunction]]:
         """The functions as their nodes name them, and those that are packed and sent along."""
         stored: dict[str, dict[str, Any]] = {}
         packed = {}
@@ -194,7 +212,7 @@ class DirectBackend:
             elif self._takes_no_functions():
                 raise not_taken("this back end", function_name(function), node=node)
             else:
-                made = pack(function, key=load_key(self.settings.key_file), execution_id=run)
+                made = pack(function)
                 packed[made.digest] = made
                 stored[node] = made.stored()
         return stored, list(packed.values())

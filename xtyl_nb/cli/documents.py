@@ -85,4 +85,5 @@ def _node(id: str, node: NodeOverview) -> dict[str, Any]:
         "failed": failed,
         "waiting": node.counts.get(JobState.WAITING, 0),
         "error": node.error,
+        "cut": node.cut,
     }

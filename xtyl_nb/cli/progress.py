@@ -66,6 +66,8 @@ def run_lines(overview: Overview, width: int | None, most: int | None = None) ->
     for id, error in failed[:MOST_ERRORS]:
         words = f"{SIGNS['failed']} {visible_line(id)}: {visible_line(error)}"
         lines.append(Text(words if width is None else clip(words, ERROR_SHOWN) or "", style="red"))
+    cut = [(id, told) for id, node in overview.nodes.items() if (told := _cut(node))]
+    lines += [Text(f"{visible_line(id)}: {told}", style="yellow") for id, told in cut[:MOST_ERRORS]]
     if not overview.state.is_terminal:
         if overview.waiting_for:
             lines.append(Text(f"waits for {visible_line(overview.waiting_for)}", style="yellow"))
@@ -209,4 +211,9 @@ def _lines(overview: Overview) -> list[tuple[str, str]]:
 
 def _node_line(id: str, node: NodeOverview) -> str:
     error = f": {node.error}" if node.error else ""
-    return f"{id}: {WORDS[node_state(node)]}, {node.done} / {node.total}{error}"
+    cut = f", {told}" if (told := _cut(node)) else ""
+    return f"{id}: {WORDS[node_state(node)]}, {node.done} / {node.total}{cut}{error}"
+
+
+def _cut(node: NodeOverview) -> str:
+    return f"{node.cut:,} cut at max_tokens" if node.cut else ""

@@ -38,9 +38,11 @@ class ResultFrame(pd.DataFrame):
     __module__ = "xtyl_nb.table"
     _metadata: ClassVar[list[str]] = ["images_from"]
     images_from: str | None = None
+    # Of a plan: what was told of the workflow and its table. Frames made from it have none.
+    warnings: tuple[str, ...] = ()
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name != "images_from"]
+        return [name for name in super().__dir__() if name != "images_from" and (name != "warnings" or self.warnings)]
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:

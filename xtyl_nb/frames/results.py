@@ -118,6 +118,7 @@ def jobs_frame(backend: Backend, id: str, plan: Plan) -> pd.DataFrame:
         "unpriced": pd.array([job.unpriced for job in jobs], dtype="Int64"),
         "error_class": _texts(_open_error(job, job.error_class) for job in jobs),
         "error": _texts(_open_error(job, job.error) for job in jobs),
+        "warning": _texts(job.warning for job in jobs),
     }
     return ResultFrame(columns)
 
@@ -188,8 +189,9 @@ def reviews_frame(backend: Backend, id: str, reviews: Iterable[Review]) -> pd.Da
     return with_images(table, store.folder)
 
 
-def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:
-    """One row per node: its type, its level, the number of its jobs, of those with a cached result, and of those left to run."""
+def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast], warnings: tuple[str, ...] = ()) -> ResultFrame:
+    """One row per node: its type, its level, the number of its jobs, of those with a cached result, and of those left to run. It
+    carries the warnings that were told of the workflow over its table."""
     found = list(forecasts)
     jobs, cached = (pd.array([getattr(each, name) for each in found], dtype="Int64") for name in ("jobs", "cached"))
     table = pd.DataFrame(
@@ -202,7 +204,9 @@ def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast]) -> pd.DataFrame:
         }
     )
     table.index = pd.Index([each.node for each in found], name="node", dtype="str")
-    return ResultFrame(table)
+    frame = ResultFrame(table)
+    frame.warnings = warnings
+    return frame
 
 
 class ListedRun(Protocol):

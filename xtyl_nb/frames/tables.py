@@ -30,12 +30,12 @@ def read_table(given: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
     return table
 
 
-def warn_of_empty(table: pd.DataFrame, given: Any, stacklevel: int) -> None:
-    """Say that a table has no rows: a run over it completes without having done anything."""
+def doubts_of_table(table: pd.DataFrame, given: Any) -> Iterator[str]:
+    """Says that a table has no rows: a run over it completes without having done anything."""
     if len(table) == 0:
         spent = isinstance(given, Iterator)
         advice = "An iterator that was read before is at its end: make it anew." if spent else "Check what filled it."
-        warnings.warn(f"The table has no rows, so no step runs. {advice}", stacklevel=stacklevel + 1)
+        yield f"The table has no rows, so no step runs. {advice}"
 
 
 def _framed(given: Any) -> pd.DataFrame:

@@ -5,7 +5,7 @@ way back to a run, `attach`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,20 +35,18 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
     from xtyl_engine.workflow.checks.pictures import columns_of_images
     from xtyl_engine.workflow.checks.wording import list_names
     from xtyl_nb.frames.inputs import read_inputs
-    from xtyl_nb.frames.tables import read_table, warn_of_empty
+    from xtyl_nb.frames.tables import doubts_of_table, read_table
 
     table = read_table(frame, inputs)
     plan = _validated(_with_versions(document), table, inputs)
-    warn_of_empty(table, frame, UPWARD)
+    doubts = [*doubts_of_table(table, frame)]
     if unread := [name for name in inputs if name not in plan.inputs]:
         subject = f"Input {list_names(unread)} is" if len(unread) == 1 else f"Inputs {list_names(unread)} are"
         hint = f"Write {{{{ {unread[0]} }}}} where it is wanted, or leave it out."
-        warnings.warn(f"{subject} not used by any step. {hint}", stacklevel=UPWARD)
-    _warn_of_doubts(document)
+        doubts.append(f"{subject} not used by any step. {hint}")
     used = backend(to_run=True)
     rows, shape = read_inputs(table, inputs, used.store, plan.inputs, columns_of_images(plan))
-    _look_over(plan, table, rows)
-    _warn_of_lacks(used, plan)
+    _tell((*doubts, *_doubts(document, plan, used, table, rows)))
     functions = {node: function for node, function in plan.functions.items() if callable(function)}
     made = Made(used)
 
@@ -66,17 +64,15 @@ def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> 
     from xtyl_engine.workflow.checks.pictures import columns_of_images
     from xtyl_nb.frames.inputs import read_inputs
     from xtyl_nb.frames.results import plan_frame
-    from xtyl_nb.frames.tables import read_table, warn_of_empty
+    from xtyl_nb.frames.tables import doubts_of_table, read_table
 
     table = read_table(frame, inputs)
-    plan = _validated(document, table, inputs)
-    warn_of_empty(table, frame, UPWARD)
-    _warn_of_doubts(document)
+    plan = _validated(_with_versions(document), table, inputs)
     used = backend()
     rows, _ = read_inputs(table, inputs, used.store, plan.inputs, columns_of_images(plan))
-    _look_over(plan, table, rows)
-    _warn_of_lacks(used, plan)
-    return plan_frame(plan, used.forecast(plan, rows))
+    doubts = (*doubts_of_table(table, frame), *_doubts(document, plan, used, table, rows))
+    _tell(doubts)
+    return plan_frame(plan, used.forecast(plan, rows), doubts)
 
 
 def attach(run_id: str) -> Run:
@@ -145,29 +141,25 @@ def _with_versions(document: Document) -> Document:
     return replace(document, nodes=tuple(map(found, document.nodes)))
 
 
-def _warn_of_doubts(document: Document) -> None:
-    from xtyl_engine.workflow.document import doubts_of
-
-    for doubt in doubts_of(document):
+def _tell(doubts: Sequence[str]) -> None:
+    for doubt in doubts:
         warnings.warn(doubt, stacklevel=UPWARD + 1)
 
 
-def _warn_of_lacks(used: Backend, plan: Plan) -> None:
-    for lack in used.doubts(plan):
-        warnings.warn(lack, stacklevel=UPWARD + 1)
-
-
-def _look_over(plan: Plan, table: pd.DataFrame, rows: Sequence[Row]) -> None:
-    """Warn of what the plan's texts make of the rows and is probably not meant. Raises WorkflowError for files in texts."""
+def _doubts(document: Document, plan: Plan, used: Backend, table: pd.DataFrame, rows: Sequence[Row]) -> Iterator[str]:
+    """What is probably not meant: in the workflow, in what its texts make of the rows, in what its providers lack. Raises
+    WorkflowError for files in texts."""
     from xtyl_engine.errors import WorkflowError
     from xtyl_engine.workflow.checks.pictures import find_image_problems
     from xtyl_engine.workflow.checks.rows import find_doubts, find_row_problems, texts_of
+    from xtyl_engine.workflow.document import doubts_of
 
+    yield from doubts_of(document)
     texts, values, labels = texts_of(plan), [row.values for row in rows], table.index.tolist()
     if problems := (*find_row_problems(plan, texts, values, labels), *find_image_problems(plan, values, labels)):
         raise WorkflowError(problems, workflow=plan.name, document=plan.document)
-    for doubt in find_doubts(plan, texts, values, labels, [*table.columns, *plan.inputs]):
-        warnings.warn(doubt, stacklevel=UPWARD + 1)
+    yield from find_doubts(plan, texts, values, labels, [*table.columns, *plan.inputs])
+    yield from used.doubts(plan)
 
 
 def _validated(document: Document, table: pd.DataFrame, inputs: Mapping[str, Any]) -> Plan:

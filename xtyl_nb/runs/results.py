@@ -69,7 +69,8 @@ def jobs(self: Run) -> pd.DataFrame:
         `status`, `attempts`, `started` and `finished` (UTC), `duration`, `cached`, `provider`,
         `model`, `tokens` (of the result), `input_tokens`, `cached_tokens`, `output_tokens`,
         `image_tokens` and `cost` (US dollars; of all its attempts), `price` (where it comes
-        from), `unpriced` (attempts that cost an unknown amount), `error_class` and `error`.
+        from), `unpriced` (attempts that cost an unknown amount), `error_class`, `error`, and
+        `warning` (of a completed job: its text was cut at `max_tokens`).
 
     Example:
         >>> run.jobs()[["node", "row", "item", "status"]].head(2)

@@ -123,7 +123,8 @@ class Workflow:
         Returns:
             A DataFrame with one row per node, indexed by `node`: its `type`, its `level`, and the
             numbers of its `jobs`, of those `cached`, and of those left `to_run`. Warns of texts
-            that probably mean another: an empty cell, or `{product}` where Jinja has two braces.
+            that probably mean another: an empty cell, or `{product}` where Jinja has two braces;
+            the frame has the warnings as `warnings`.
 
         Raises:
             WorkflowError: The workflow does not fit the data, or cannot run at all.

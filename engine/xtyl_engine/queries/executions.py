@@ -28,6 +28,7 @@ from xtyl_engine.database.tables import (
 from xtyl_engine.errors import RunNotFound
 from xtyl_engine.events import Event, EventKind
 from xtyl_engine.providers.prices import dollars
+from xtyl_engine.queries.cut_texts import CUT_WORDS, IS_CUT
 from xtyl_engine.queries.views import Execution, Job, NodeCost, Progress
 from xtyl_engine.scheduler.plan_cache import PlanCache
 from xtyl_engine.states import ExecutionState, JobState
@@ -70,7 +71,7 @@ _J = jobs.c
 JOB_COLUMNS = (
     _J.id, _J.node, _J.item, _J.state, _J.attempt, _J.because, _J.started, _J.finished, _J.cached, _J.provider,
     _J.model, _J.tokens, sql.SPENT, _J.error_class, _J.error, _J.traceback, _J.output,
-    _J.input_tokens, _J.cached_tokens, _J.output_tokens, _J.image_tokens, _J.price, sql.UNPRICED, _J.saved,
+    _J.input_tokens, _J.cached_tokens, _J.output_tokens, _J.image_tokens, _J.price, sql.UNPRICED, _J.saved, IS_CUT,
 )  # fmt: skip
 JOB_COLUMNS_WITHOUT_OUTPUT = tuple(null() if column is _J.output else column for column in JOB_COLUMNS)
 _JOBS = select(*JOB_COLUMNS_WITHOUT_OUTPUT).where(sql.OF_EXECUTION).order_by(_J.id)
@@ -347,4 +348,6 @@ def read_job(row: tuple[Any, ...]) -> Job:
     """The Job in a row of `JOB_COLUMNS`."""
     values = dict(zip(_JOB_FIELDS, row, strict=True))
     money = {name: dollars(values[name]) for name in ("cost", "saved")}
-    return Job(**(values | money | {"state": JobState(values["state"]), "cached": bool(values["cached"])}))
+    warning = CUT_WORDS if values["warning"] else None
+    read = {"state": JobState(values["state"]), "cached": bool(values["cached"]), "warning": warning}
+    return Job(**(values | money | read))

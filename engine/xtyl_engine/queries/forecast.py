@@ -90,7 +90,10 @@ class _Look:
     def _output(self, node: PlanNode, item: str) -> Any:
         upstream = {name: self._read(self.plan.nodes[name], node, item) for name in node.reads.nodes}
         kind = node.kind
-        if kind.waits or kind.takes_function or any(value is _UNKNOWN for value in upstream.values()):
+        if kind.waits or any(value is _UNKNOWN for value in upstream.values()):
+            return _UNKNOWN
+        if kind.takes_function and not isinstance(node.config.get("function"), Mapping):
+            # What is stored names the digest of its code; of this one none was made.
             return _UNKNOWN
         row = self.rows[int(head(item, 1))]
         try:

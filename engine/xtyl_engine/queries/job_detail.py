@@ -22,7 +22,7 @@ from xtyl_engine.providers.schemas.fields import fields_of
 from xtyl_engine.queries.executions import ANSWERS, ATTEMPTS, JOB_COLUMNS, PRINTS, USAGES, USED, Queries, read_job
 from xtyl_engine.queries.files import INNER
 from xtyl_engine.queries.job_inputs import read_row, read_upstream
-from xtyl_engine.queries.overview import CUT, label_of
+from xtyl_engine.queries.overview import label_of
 from xtyl_engine.queries.views import Attempt, Decision, Job, JobDetail, JobPage, shared
 from xtyl_engine.scheduler.outcomes import Claim
 from xtyl_engine.states import JobState
@@ -32,7 +32,6 @@ from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.templating.render import rendered
 
 MAX_PAGE = 200
-CUT_WORDS = "The text was cut at max_tokens: raise it, or ask for a shorter one."
 _J = jobs.c
 _URGENT = case((sql.job_in(JobState.FAILED, JobState.QUARANTINED), 0), (sql.job_in(JobState.WAITING), 1), else_=2)
 # An output names its images, or a file that may hold some: a step of fifty thousand texts need not be read to know it has none.
@@ -114,7 +113,6 @@ class JobDetails:
         self, transaction: Transaction, id: str, plan: Plan, job: Job, asked: Mapping[str, Any] | None = None
     ) -> JobDetail:
         text, images = self._shown(plan, job.node, job.output)
-        is_cut = job.state is JobState.COMPLETED and CUT in (job.output or "")
         # Of its attempts a job knows only how many there were.
         known = shared(job, JobDetail) | {"attempts": ()}
         label = label_of(transaction, id, job.item) or job.item
@@ -125,7 +123,6 @@ class JobDetails:
             text=text,
             images=images,
             asked=asked or {},
-            warning=CUT_WORDS if is_cut else None,
         )
 
     def _shown(self, plan: Plan, node: str, output: str | None) -> tuple[str | None, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from xtyl_engine.database.node_counts import PAID, NodeCounts, database_time, ke
 from xtyl_engine.database.tables import attempt_logs, jobs
 from xtyl_engine.errors import WorkflowException
 from xtyl_engine.nodes.review import option_fields, option_text
+from xtyl_engine.queries.cut_texts import CUT, HAS_CUT
 from xtyl_engine.queries.executions import Queries
 from xtyl_engine.queries.views import Execution, NodeOverview, Option, Overview, Review, shared
 from xtyl_engine.scheduler.budget import MONEY, Budget, advised
@@ -46,9 +47,7 @@ _SOONEST = (
     .limit(1)
 )
 _OUTPUT = select(_J.output).where(_J.id == sql.B("job_id"))
-# In the JSON of an output; inside of a text its quotes are escaped.
-CUT = '"finish":"length"'
-_CUT = select(func.count()).where(sql.OF_NODE, sql.job_in(JobState.COMPLETED), _J.output.contains(CUT))
+_CUT = select(func.count()).where(sql.OF_NODE, sql.job_in(JobState.COMPLETED), HAS_CUT)
 _ERROR = select(_J.item, _J.error).where(_J.id == sql.B("job_id"))
 # Of the running jobs of an execution: the end of what each printed, the latest last.
 _PRINTED = (

@@ -286,7 +286,7 @@ class Execution:
 class Job:
     """One job. `output` is JSON text, None unless outputs were asked for. `tokens` are those of its result; the other counts and
     `cost`, in US dollars, are sums over its attempts, without the `unpriced` ones that cost an unknown amount. `saved` is what a
-    result from the cache had cost."""
+    result from the cache had cost, `warning` says what is wrong with a result all the same."""
 
     id: int
     node: str
@@ -312,6 +312,7 @@ class Job:
     price: str | None = None
     unpriced: int = 0
     saved: float | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +52,22 @@ def test_cache_false_is_never_cached(bench: Workbench) -> None:
     flow = xt.Workflow("fresh").generate_copy("line", prompt="{{ name }}", cache=False)
     bench.done(flow, BRIEFS)
     assert counts(flow, BRIEFS) == {"line": (3, 0, 3)}
+
+
+def test_functions_are_counted_by_their_code(bench: Workbench) -> None:
+    """A function with `cache=True` is cached for the arguments it had, and so is what reads it; another code is not."""
+
+    def louder(text: str, by: int = 1) -> str:
+        return text.upper() + "!" * by
+
+    def loud(function: Callable[..., str]) -> xt.Workflow:
+        flow = xt.Workflow("loud").call("loud", function, text="{{ name }}", cache=True, depends=["pandas"])
+        return flow.generate_copy("line", prompt="{{ loud }}")
+
+    bench.done(loud(louder), BRIEFS.head(2))
+    assert counts(loud(louder), BRIEFS) == {"loud": (3, 2, 1), "line": (3, 2, 1)}
+    assert counts(loud(lambda text: text * 2), BRIEFS) == {"loud": (3, 0, 3), "line": (3, 0, 3)}
+    assert counts(loud(louder).call("last", louder, text="{{ line }}"), BRIEFS)["last"] == (3, 0, 3)
 
 
 def test_lists_of_unknown_length_are_not_guessed(bench: Workbench) -> None:

@@ -142,6 +142,7 @@ def test_tells_all_at_once_in_order():
         ([copy("headline", n=2), copy("b", over="hedline")], "Did you mean `headline`?"),
         ([("a", "generate_cpy", {})], "Did you mean `generate_copy`?"),
         ([copy("a", provider="openia")], "Did you mean `openai`?"),
+        ([("a", "call", {"function": len, "arguments": {"obj": "x"}})], "Write lambda obj: len(obj)."),
         ([copy("a", promt="x")], "Did you mean `prompt`?"),
         ([copy("a", n=2), copy("b", "{{ a.text }}")], 'Use over="a"'),
         ([copy("a"), copy("b", "{{ brief.title }}")], 'inputs=["brief"]'),

@@ -161,7 +161,12 @@ def _check_arguments(
         if one.default is not kinds.empty or one.kind in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL):
             continue
         if one.kind is kinds.POSITIONAL_ONLY:
-            yield _problem(node, f"{name}() takes `{key}` by position only", "Remove the `/` from its signature.")
+            hint = (
+                f"Write lambda {key}: {name}({key})."
+                if inspect.isbuiltin(node.config["function"])
+                else "Remove the `/` from its signature."
+            )
+            yield _problem(node, f"{name}() takes `{key}` by position only", hint)
         elif key not in arguments:
             hint = f'Pass it to call(): {key}="{{{{ ... }}}}", or give it a default.'
             if key == "after" or (key in node.kind.config.model_fields and key not in ("function", "arguments")):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from scripted_run import ScriptedRun, node_overview, overview_of, review_of, summer_plan
@@ -56,6 +58,16 @@ def test_a_running_step_says_what_it_prints() -> None:
     running = {"score": node_overview(running=2, printed="[bold]epoch 3", progress_done=3.0, progress_of=20.0)}
     text = watched(hasty(overview_of(PLAN, nodes=running), overview_of(PLAN, "completed", nodes=DONE)), terminal=True)
     assert "3 of 20 · [bold]epoch 3" in text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_texts_that_were_cut_are_counted(terminal: bool) -> None:
+    """A step that is over says how many of its texts `max_tokens` cut."""
+    cut = DONE | {"headline": replace(node_overview(completed=2), cut=1200)}
+    text = watched(hasty(overview_of(PLAN, "completed", nodes=cut)), terminal=terminal)
+    assert (
+        "headline: 1,200 cut at max_tokens" if terminal else "headline: completed, 2 / 2, 1,200 cut at max_tokens"
+    ) in text
 
 
 def test_what_waits_is_named() -> None:

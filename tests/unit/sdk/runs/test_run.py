@@ -95,6 +95,10 @@ def test_what_a_text_probably_does_not_mean_is_told(bench: Workbench) -> None:
             "line: `prompt` reads `product`, which is empty in 1 of 2 rows, the first 1: 'Line for  by"
         )
         assert {each.filename for each in told} == {__file__}
+    with pytest.warns(UserWarning, match="line: `prompt`"):
+        plan = flow.plan(briefs)
+    assert plan.warnings == (braces, empty)
+    assert plan[["jobs"]].warnings == ()
     with pytest.raises(xt.WorkflowError, match="`prompt`: product is a stored file in row 0"):
         flow.run(product=b"bytes")
     assert len(xt.runs()) == 1
