@@ -41,6 +41,16 @@ class Caret:
     unclosed: str = ""
 
     @property
+    def advice(self) -> str | None:
+        """What to write there, where that is plain."""
+        if self.unclosed:
+            return f"Write `{{% end{self.unclosed} %}}` where it ends."
+        is_half = (
+            not self.found and self.text.startswith("}", self.offset) and not self.text.startswith("}}", self.offset)
+        )
+        return "Write both braces: `}}`." if is_half else None
+
+    @property
     def line(self) -> int:
         return self.text.count("\n", 0, self.offset) + 1
 

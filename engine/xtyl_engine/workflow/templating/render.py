@@ -215,9 +215,7 @@ def _misspelt(text: str, error: TemplateSyntaxError) -> RenderError:
     where = f", in line {place.line}" if "\n" in text.strip() else ""
     return RenderError(
         f"{message}{where}:\n{place.shown()}",
-        hint=hint
-        or _braces_hint(text)
-        or (f"Write `{{% end{place.unclosed} %}}` where it ends." if place.unclosed else None),
+        hint=hint or _braces_hint(text) or place.advice,
         line=place.line,
         template=_shown(text),
         written="" if word else place.written,

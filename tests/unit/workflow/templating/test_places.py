@@ -26,6 +26,7 @@ def refused(text):
         ("東京 {{ a b }}", "expected `}}`, and there stands `b`", "          ^", None),
         ("\t{{ a b }}", "expected `}}`, and there stands `b`", "\t     ^", None),
         ("{{ a | }}", "expected a name, and there stands `}}`", "       ^", None),
+        ("{{ a }", "unexpected '}'", "     ^", "Write both braces: `}}`."),
         ("{{ a ? }}", "unexpected char '?'", "     ^", None),
         ("{{ 'abc }}", 'unexpected char "\'"', "   ^", None),
         ("{% foo %}", "Encountered unknown tag 'foo'", "   ^", None),
