@@ -234,6 +234,12 @@ class NodeTimeout(TransientError, TimeoutError):
     code = "node/timeout"
 
 
+class AnswerLost(TransientError):
+    """The request was sent, and no whole answer came back: whether it was billed is not known."""
+
+    code = "node/answer-lost"
+
+
 class PermanentError(WorkflowException):
     """A failure that a retry would only repeat: bad input, bad key, refused content."""
 

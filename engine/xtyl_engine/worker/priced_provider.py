@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from xtyl_engine.errors import NodeTimeout, WorkflowException
+from xtyl_engine.errors import AnswerLost, NodeTimeout, WorkflowException
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.base import ImageRequest, ImageResult, Provider, TextRequest, TextResult, Usage
 from xtyl_engine.providers.prices import Prices
 
-TIMED_OUT = "No answer came in time; whether it was billed is not known."
+UNANSWERED = (NodeTimeout, AnswerLost)
+UNKNOWN = "No whole answer came in time; whether it was billed is not known."
 Result = TypeVar("Result", TextResult, ImageResult)
 
 
@@ -52,14 +53,14 @@ class PricedProvider:
 
     def _price_error(self, error: WorkflowException, model: str | None) -> None:
         usage = plain_usage(error.usage)
-        if usage is None and isinstance(error, NodeTimeout):
-            usage = Usage(provider=self.name, model=model or "", notes=(TIMED_OUT,))
+        if usage is None and isinstance(error, UNANSWERED):
+            usage = Usage(provider=self.name, model=model or "", notes=(UNKNOWN,))
         error.usage = usage and self._prices.priced(usage, model)
 
 
 def used_by(error: BaseException, hide: Callable[[str], str]) -> Usage | None:
     """What the request had used that a provider's step failed with; None where it was refused, or says nothing."""
     told = error.usage if isinstance(error, WorkflowException) else None
-    if told is None and isinstance(error, NodeTimeout):
-        told = Usage(provider="", model="", notes=(TIMED_OUT,))
+    if told is None and isinstance(error, UNANSWERED):
+        told = Usage(provider="", model="", notes=(UNKNOWN,))
     return plain_usage(told, hide)

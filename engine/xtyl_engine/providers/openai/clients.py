@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError, WorkflowException
+from xtyl_engine.errors import AnswerLost, NodeTimeout, PermanentError, TransientError, WorkflowException
 from xtyl_engine.limits import MAX_IMAGE_BYTES
 from xtyl_engine.providers.openai.addresses import Destination
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # An image as base64, and room for what stands around it.
 MOST_BYTES = MAX_IMAGE_BYTES * 3 // 2 + 1024 * 1024
+AGAIN = "Try again; if it goes on so, look into the server's log."
 _clients: dict[Destination, OpenAI] = {}
 _lock = threading.Lock()
 
@@ -152,6 +153,8 @@ def _unreachable(causes: list[BaseException], names: set[str], place: Destinatio
         return TransientError(
             f"{place.name} cannot be reached: its host has no address", hint="Check OPENAI_BASE_URL and the network."
         )
+    if names & {"ReadError", "WriteError", "RemoteProtocolError"}:
+        return AnswerLost(f"{place.name} broke off before its answer was whole: {kind}", hint=AGAIN)
     return TransientError(f"{place.name} cannot be reached: {kind}", hint="Check the network and OPENAI_BASE_URL.")
 
 

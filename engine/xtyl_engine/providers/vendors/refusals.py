@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from socket import gaierror
 from typing import Any
 
-from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError, WorkflowException
+from xtyl_engine.errors import AnswerLost, NodeTimeout, PermanentError, TransientError, WorkflowException
 from xtyl_engine.providers.retry_after import retry_after
 from xtyl_engine.providers.vendors.calls import Exchange
 from xtyl_engine.providers.vendors.table import Vendor
 
+AGAIN = "Try again; if it goes on so, look into the server's log."
 MOST_WORDS = 1000
 _BUSY = frozenset({408, 409, 425, 429})
 _KEY = ("api_key_invalid", "api key not valid", "api key expired", "authentication_error", "invalid api key")
@@ -80,10 +82,13 @@ def failure(vendor: Vendor, place: str, error: BaseException, exchange: Exchange
         return refusal(vendor, place, exchange, secret)
     cause = _first(error)
     if exchange.status is not None:
-        return malformed(vendor, f"{type(cause).__name__} while it was read")
+        why = f"it broke off, or cannot be read ({type(cause).__name__})"
+        return AnswerLost(f"the answer of {vendor.name} cannot be used: {why}", hint=AGAIN)
     if "timeout" in type(cause).__name__.lower():
         return NodeTimeout(f"{place} did not answer in time", hint="Raise `timeout`, or try later.")
     if _is_of_network(error):
+        if not any("Connect" in type(each).__name__ or isinstance(each, gaierror) for each in _causes(error)):
+            return AnswerLost(f"{place} broke off before its answer was whole: {type(cause).__name__}", hint=AGAIN)
         hint = f"Check the network and {vendor.address_variable}."
         return TransientError(f"{place} cannot be reached: {type(cause).__name__}", hint=hint)
     text = str(cause).replace(secret, "***")[:MOST_WORDS]

@@ -10,7 +10,7 @@ from PIL import Image
 import xtyl_nb as xt
 from openai_server import RESPELT, openai_server
 from workbench import workbench
-from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError
+from xtyl_engine.errors import AnswerLost, NodeTimeout, PermanentError, TransientError
 from xtyl_engine.providers.base import ImageRequest, TextRequest
 from xtyl_engine.providers.openai import clients
 from xtyl_engine.providers.registry import get_provider
@@ -195,6 +195,13 @@ def test_what_another_try_may_cure_is_transient(provider, server, model, seconds
     assert isinstance(error, TransientError)
     assert error.retry_after == seconds
     assert len(server.requests) == 1
+
+
+def test_an_answer_that_breaks_off_may_have_been_billed(provider):
+    """The server was reached and had answered; that it is lost has a class of its own, and words of its own."""
+    error = failure(lambda: provider.write(TextRequest(prompt="Hello", model="cut-off")))
+    assert isinstance(error, AnswerLost)
+    assert "broke off before its answer was whole" in str(error)
 
 
 @pytest.mark.parametrize(

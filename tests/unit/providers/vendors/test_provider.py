@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vendor_server import SCHEMAS, vendor_server
-from xtyl_engine.errors import NodeTimeout, PermanentError, TransientError
+from xtyl_engine.errors import AnswerLost, NodeTimeout, PermanentError, TransientError
 from xtyl_engine.providers.base import ImageRequest, TextRequest
 from xtyl_engine.providers.registry import get_provider
 from xtyl_engine.providers.vendors import calls
@@ -168,7 +168,7 @@ def test_a_text_that_a_limit_cut_says_so(provider, model):
         ("nothing", TransientError, "cannot be used"),
         ("web-page", TransientError, "cannot be used"),
         ("error-inside", TransientError, "cannot be used"),
-        ("cut-off", TransientError, "cannot be used"),
+        ("cut-off", AnswerLost, "it broke off"),
         ("overloaded", TransientError, "529"),
         ("broken", TransientError, "500"),
     ],
