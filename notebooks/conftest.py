@@ -21,6 +21,9 @@ OURS = pytest.StashKey[dict[str, str]]()
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """The kernel starts with a notebook's first cell, and has ended with its last."""
+    if item.path.suffix != ".ipynb":
+        # The hook of one folder is called for the tests of all.
+        return (yield)
     notebook = item.parent
     if KEPT not in notebook.stash:
         kept = notebook.stash[KEPT] = ExitStack()
