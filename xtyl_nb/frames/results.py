@@ -37,7 +37,7 @@ def result_frame(backend: Backend, id: str, plan: Plan, frame: pd.DataFrame | No
     """The input rows on their index, then one column per node with its main value, then status and error, all of one moment."""
     snapshot, store = backend.queries.snapshot(id, rows=frame is None), backend.store_of(id)
     execution = snapshot.execution
-    inputs = _inputs_again(snapshot) if frame is None else frame.copy(deep=False)
+    inputs = _inputs_again(snapshot, store) if frame is None else frame.copy(deep=False)
     by_node: dict[str, dict[int, list[Any]]] = {name: {} for name in plan.nodes}
     states: list[dict[JobState, int]] = [{} for _ in range(execution.rows)]
     rejected: dict[int, str] = {}
@@ -249,10 +249,13 @@ def _known_cost(execution: Execution) -> float | None:
     return None if execution.unpriced and not execution.spent else dollars(execution.spent)
 
 
-def _inputs_again(snapshot: Snapshot) -> pd.DataFrame:
-    """The user's frame, restored from the database: same columns, same index, same dtypes where they can be restored."""
+def _inputs_again(snapshot: Snapshot, store: ArtifactStore) -> pd.DataFrame:
+    """The user's frame, restored from the database: same columns, same index, same dtypes where they can be restored. A file is
+    the path that it has now."""
     rows, shape = snapshot.rows, snapshot.execution.shape
-    table = pd.DataFrame(columns_again([values for _, values in rows], shape), index=range(len(rows)))
+    store.prepare(json.dumps(values) for _, values in rows)
+    cells = [with_references(values, lambda each: str(store.path(each))) for _, values in rows]
+    table = pd.DataFrame(columns_again(cells, shape), index=range(len(rows)))
     table.index = index_again([label for label, _ in rows], shape)
     return table
 

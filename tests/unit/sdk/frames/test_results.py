@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -100,6 +101,16 @@ def test_a_picture_deep_in_a_value_is_a_path_too(bench: Workbench) -> None:
     assert Path(path).read_bytes().startswith(b"\x89PNG")
     assert json.loads(item) == {"views": {"front": path}}
     assert "$artifact" not in run.frame().to_csv() + run.outputs("made").to_csv()
+
+
+def test_files_of_the_table_are_paths_to_another_kernel(bench: Workbench) -> None:
+    """Pictures and bytes of the inputs come back as the paths of their files, and pictures are shown."""
+    rows = [{"photo": Image.new("RGB", (2, 2)), "shots": [np.zeros((2, 2, 3), "uint8")], "raw": b"\x00"}]
+    flow = xt.Workflow("seen").attach("kit", photo="{{ photo }}", shots="{{ shots }}", raw="{{ raw }}")
+    frame = xt.attach(bench.done(flow, rows).id).frame()
+    assert Path(frame["photo"][0]).read_bytes() == Path(frame["shots"][0][0]).read_bytes()
+    assert Path(frame["raw"][0]).read_bytes() == b"\x00"
+    assert html_of(frame[["photo", "shots"]]).count("<img") == 2
 
 
 def test_frames_are_copies(bench: Workbench) -> None:
