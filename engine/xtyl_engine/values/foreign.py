@@ -18,6 +18,14 @@ from xtyl_engine.values.cells import cells, shortest
 
 _AS_TEXT = (UUID, PurePath, timedelta)
 _PANDAS_AS_TEXT = ("Period", "Interval", "Timedelta")
+# Tables and columns of other libraries, and what each gives its rows or cells by.
+_LISTS = (
+    ("polars", "DataFrame", "to_dicts"),
+    ("polars", "Series", "to_list"),
+    *(("pyarrow", name, "to_pylist") for name in ("Table", "RecordBatch", "ChunkedArray", "Array")),
+    ("pyarrow", "Scalar", "as_py"),
+)
+MOST_CELLS = 1_000_000
 
 
 def is_instance_of(value: object, module: str, name: str) -> bool:
@@ -31,6 +39,8 @@ def is_missing(value: object) -> bool:
     """Whether a value is NA or NaT, of pandas or numpy."""
     pandas = sys.modules.get("pandas")
     if pandas is not None and (value is getattr(pandas, "NA", pandas) or value is getattr(pandas, "NaT", pandas)):
+        return True
+    if is_instance_of(value, "numpy.ma.core", "MaskedConstant"):
         return True
     return is_instance_of(value, "numpy", "datetime64") and value != value
 
@@ -65,11 +75,29 @@ def simpler(value: Any) -> Any:
         return str(value)
     if is_instance_of(value, "numpy", "generic"):
         return _scalar(value)
+    if is_instance_of(value, "numpy", "ndarray"):
+        return _parts(value)
     if is_instance_of(value, "pandas", "Series") or is_instance_of(value, "pandas", "Index"):
         return [None if is_missing(cell) or cell != cell else cell for cell in cells(value)]
     if is_instance_of(value, "matplotlib.figure", "Figure"):
         return _drawn(value)
-    return value
+    found = (read for module, name, read in _LISTS if is_instance_of(value, module, name))
+    return value if (read := next(found, None)) is None else getattr(value, read)()
+
+
+def is_picture(array: Any) -> bool:
+    """Whether an array of numpy is plainly a picture: rows of pixels of three or four bytes."""
+    return array.dtype == "uint8" and array.ndim == 3 and array.shape[2] in (3, 4) and not hasattr(array, "mask")
+
+
+def _parts(array: Any) -> Any:
+    """The cells of an array of one dimension, the value of one without any. Of more it may be a picture or a table."""
+    if array.ndim == 0:
+        return array[()]
+    if array.ndim > 1 or array.dtype.names is not None or array.size > MOST_CELLS:
+        return array
+    is_whole = array.dtype.kind in "biuU" or (array.dtype.kind == "f" and array.dtype.itemsize == 8)
+    return array.tolist() if is_whole else list(array)
 
 
 def _sorted(value: set[Any] | frozenset[Any]) -> Any:

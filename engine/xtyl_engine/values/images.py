@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from xtyl_engine.errors import LimitExceeded, PermanentError
 from xtyl_engine.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
@@ -25,6 +25,9 @@ LEAST_SIDE, MOST_SIDE = 16, 2048
 QUALITY = 82
 MOST_GREY = 2**16 - 1
 ORIENTATION = 0x0112
+# Those of cameras and screens have 0.5 to 4 KB; those of printers half a megabyte.
+MOST_PROFILE = 16 * 1024
+USUAL_PROFILE = (b"sRGB", "sRGB".encode("utf-16-be"))
 # What PNG has no mode for, and the mode that holds the same colours.
 _CONVERTED = {
     "CMYK": "RGB",
@@ -82,6 +85,13 @@ def open_image(data: bytes) -> Image:
     from PIL import Image
 
     return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def picture_of(array: Any) -> Image:
+    """An array of rows of pixels, of three or four bytes each, as a PIL image."""
+    from PIL import Image
+
+    return Image.fromarray(array)
 
 
 def encode_png(picture: Image) -> tuple[bytes, int, int]:
@@ -176,8 +186,18 @@ def scale_image(path: str | Path, size: int, *, optimize: bool = False) -> tuple
         is_transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa")
         kind, mode = ("PNG", "RGBA") if is_transparent else ("JPEG", "RGB")
         buffer = io.BytesIO()
-        image.convert(mode).save(buffer, kind, quality=QUALITY, optimize=optimize)
+        # None, or a PNG would get the one that the image came with.
+        profile = _profile_of_colours(image)
+        image.convert(mode).save(buffer, kind, quality=QUALITY, optimize=optimize, icc_profile=profile)
         return buffer.getvalue(), f"image/{kind.lower()}"
+
+
+def _profile_of_colours(image: Image) -> bytes | None:
+    """The profile that tells which colours an image's RGB means; None where it is the usual one, or is of no RGB."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or len(profile) > MOST_PROFILE or image.mode not in ("RGB", "RGBA", "P"):
+        return None
+    return profile if profile[16:20] == b"RGB " and not any(name in profile for name in USUAL_PROFILE) else None
 
 
 def thumbnail(image: Image, size: int) -> Image:

@@ -16,8 +16,8 @@ from xtyl_engine.errors import LimitExceeded, ValueNotPlain, with_article
 from xtyl_engine.limits import MAX_INLINE_OUTPUT_BYTES, MAX_VALUE_DEPTH, MAX_VALUE_PARTS
 from xtyl_engine.values.artifacts import JSON, KEY, Artifact, ArtifactStore, is_artifact
 from xtyl_engine.values.cells import cells, exact
-from xtyl_engine.values.foreign import is_instance_of, is_missing, simpler
-from xtyl_engine.values.images import ImageRefused, sniff_image
+from xtyl_engine.values.foreign import MOST_CELLS, is_instance_of, is_missing, is_picture, simpler
+from xtyl_engine.values.images import ImageRefused, picture_of, sniff_image
 
 # Made once: `json.dumps` makes an encoder for each call.
 _compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
@@ -27,7 +27,9 @@ _HINTS = {
     **dict.fromkeys(("set", "frozenset"), "Use sorted(value, key=str) or list(value)."),
     **dict.fromkeys(("generator", "map", "filter", "zip", "range", "dict_keys", "dict_values"), "Use list(value)."),
     "coroutine": "Await it first.",
-    "ndarray": "Use value.tolist(), or PIL.Image.fromarray(value) for a picture.",
+    "Tensor": "Use value.detach().cpu().numpy().",
+    "EagerTensor": "Use value.numpy().",
+    "LazyFrame": "Use value.collect().",
     "Fraction": "Use float(value).",
     "complex": "Use [value.real, value.imag].",
     **dict.fromkeys(("Axes", "AxesSubplot"), "Use value.figure."),
@@ -107,6 +109,19 @@ def unspill(text: str, store: ArtifactStore) -> Any:
     if isinstance(value, dict) and value.get("media_type") == JSON and KEY in value:
         return json.loads(store.read(value))
     return value
+
+
+def _array_hint(array: Any) -> str:
+    """What to use in place of an array that may be several things."""
+    if array.dtype.names is not None:
+        return "Use pandas.DataFrame(value)."
+    if array.size > MOST_CELLS:
+        return "Use value.tobytes(), or save it to a file and return the file's bytes."
+    if array.ndim == 3 and array.shape[2] in (3, 4):
+        return (
+            'A picture has bytes: use (value * 255).astype("uint8") for one from 0 to 1, or value.tolist() for numbers.'
+        )
+    return "Use value.tolist() for numbers, or PIL.Image.fromarray(value) for a picture."
 
 
 def mend(text: str) -> str:
@@ -247,7 +262,14 @@ class _Walk:
             return self.store.save_picture(value)
         if is_frame(value):
             return self.store.save_table(*self.records(value, path))
+        if is_instance_of(value, "numpy", "ndarray") and is_picture(value):
+            return self.store.save_picture(picture_of(value))
         nearer = simpler(value)
+        if nearer is value and is_instance_of(value, "numpy", "ndarray"):
+            shape = " x ".join(map(str, value.shape))
+            raise self.refused(
+                path, value, "cannot be stored", _array_hint(value), what=f"an array of {shape} {value.dtype}"
+            )
         if nearer is value:
             raise self.refused(path, value, "cannot be stored")
         return self.visit(nearer, path)

@@ -80,3 +80,24 @@ def test_a_stored_image_is_scaled(tmp_path: Path) -> None:
     store.path(kept).unlink()
     with pytest.raises(ArtifactError, match="cannot be read: No such file"):
         store.scaled(kept, 41)
+
+
+@pytest.mark.parametrize(
+    ("mode", "space", "name", "is_kept"),
+    [
+        ("RGB", b"RGB ", b"Adobe RGB", True),
+        ("RGBA", b"RGB ", b"Display P3", True),
+        ("RGB", b"RGB ", b"sRGB IEC61966-2.1", False),
+        ("RGB", b"RGB ", b"x" * 20_000, False),
+        ("RGB", b"CMYK", b"SWOP", False),
+        ("L", b"GRAY", b"Dot Gain", False),
+    ],
+)
+def test_a_small_copy_keeps_its_colours(tmp_path, mode, space, name, is_kept):
+    """The profile that its numbers need goes with it, if it is not the usual one and not large."""
+    profile = b"\0" * 16 + space + b"\0" * 108 + name
+    path = tmp_path / "a.png"
+    Image.new(mode, (60, 40), 90).save(path, icc_profile=profile)
+    data, _ = scale_image(path, 20)
+    with Image.open(io.BytesIO(data)) as made:
+        assert made.info.get("icc_profile") == (profile if is_kept else None)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,6 +131,21 @@ AWARE = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
         (pd.Series([0.1], dtype="float32"), [0.1]),
         (pd.Series(["a"], index=["x"]), ["a"]),
         (pd.Index([1, 2]), [1, 2]),
+        (np.array(5), 5),
+        (np.arange(3), [0, 1, 2]),
+        (np.array([0.1, 2], dtype="float32"), [0.1, 2.0]),
+        (np.array([True, False]), [True, False]),
+        (np.array(["a", "ü"]), ["a", "ü"]),
+        (np.array(["2026-05-01", "NaT"], dtype="datetime64[D]"), ["2026-05-01", None]),
+        (np.array(["a", None], dtype="object"), ["a", None]),
+        (np.ma.masked_array([1, 2], [False, True]), [1, None]),
+        (np.ma.masked_array([0.1, 2], [False, True], dtype="float32"), [0.1, None]),
+        ({"v": np.zeros(0)}, {"v": []}),
+        (pl.Series([1, None]), [1, None]),
+        (
+            pl.DataFrame({"a": [1, None], "d": [dt.date(2026, 5, 1)] * 2}),
+            [{"a": 1, "d": "2026-05-01"}, {"a": None, "d": "2026-05-01"}],
+        ),
     ],
 )
 def test_plain_values_pass(store, value, expected):
@@ -159,7 +175,13 @@ def test_plain_values_pass(store, value, expected):
         ({"a": threading.Lock()}, 'result["a"]', "lock"),
         (lambda: 0, "result", "lambda"),
         (HostileDate(2026, 1, 1), "result", "HostileDate"),
-        (np.zeros(3), "result", "tolist"),
+        (np.zeros((2, 3)), "result, an array of 2 x 3 float64, cannot be stored", "tolist"),
+        (np.zeros((2, 2, 3)), "result", "(value * 255)"),
+        ({"a": np.zeros((2, 2, 5), dtype="uint8")}, 'result["a"]', "PIL.Image.fromarray(value)"),
+        (np.zeros(2, dtype=[("a", "i4")]), "result", "pandas.DataFrame(value)"),
+        (np.broadcast_to(np.float32(0), 2_000_000), "result", "tobytes"),
+        (np.array([1.0, float("nan")]), "result[1], a float, is NaN", "None"),
+        (pl.LazyFrame({"a": [1]}), "result, a LazyFrame", "collect"),
         (np.complex128(1), "result", "complex"),
         ({"$artifact": "0" * 64}, "result", "reserved key"),
         ({"$artifact": "../../etc/passwd"}, "result", "reserved key"),
@@ -171,6 +193,15 @@ def test_other_values_are_refused_by_place(store, value, place, hint):
         plain(value, store)
     assert str(caught.value).startswith(place)
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pixels_are_a_picture(store, channels):
+    """An array of rows of pixels, each of three or four bytes, is kept as the picture it is, also turned or cut."""
+    pixels = np.arange(5 * 7 * channels, dtype="uint8").reshape(5, 7, channels)[::-1, 1:]
+    kept = plain([pixels], store)[0]
+    assert (kept["media_type"], kept["width"], kept["height"]) == ("image/png", 6, 5)
+    assert np.array_equal(np.asarray(Image.open(store.path(kept))), pixels)
 
 
 def test_a_result_s_texts_are_mended(store):
