@@ -24,6 +24,7 @@ flow = (
     xt.Workflow("launch")
     .generate_copy("headline", prompt="A headline for {{ product }}", n=2)
     .generate_image("poster", prompt="{{ headline.text }}", over="headline")
+    .generate_copy("hook", prompt="A hook for {{ product }}", max_tokens=3)
     .call("check", check, text="{{ headline[0].text }}", product="{{ product }}")
 )
 run = flow.run(briefs).wait(60)
@@ -72,6 +73,20 @@ def test_a_node_opens_its_jobs_and_a_job_all_there_is(launched: Any) -> None:
     page.locator(".xtyl .job").nth(0).click()
     page.locator(".xtyl .panel .large img").first.wait_for()
     shot(page, "panel-image-job")
+
+
+def test_texts_that_were_cut_are_told(launched: Any) -> None:
+    """The card counts them, also for a screen reader, and the panel of each says what to do."""
+    page = launched
+    card = page.locator('.xtyl .card[data-node="hook"]')
+    card.get_by_text("4 cut at max_tokens").wait_for()
+    assert "4 cut at max_tokens" in card.get_attribute("aria-label")
+    card.click()
+    page.locator(".xtyl .job").nth(3).wait_for()
+    shot(page, "panel-cut-jobs")
+    page.locator(".xtyl .job").nth(0).click()
+    page.locator(".xtyl .panel dd.bad", has_text="The text was cut at max_tokens: raise it").wait_for()
+    shot(page, "panel-cut-job")
 
 
 def test_the_events_can_be_read(launched: Any) -> None:

@@ -66,7 +66,7 @@ def run_lines(overview: Overview, width: int | None, most: int | None = None) ->
     for id, error in failed[:MOST_ERRORS]:
         words = f"{SIGNS['failed']} {visible_line(id)}: {visible_line(error)}"
         lines.append(Text(words if width is None else clip(words, ERROR_SHOWN) or "", style="red"))
-    cut = [(id, told) for id, node in overview.nodes.items() if (told := _cut(node))]
+    cut = [(id, told) for id, node in overview.nodes.items() if (told := node.cut_words)]
     lines += [Text(f"{visible_line(id)}: {told}", style="yellow") for id, told in cut[:MOST_ERRORS]]
     if not overview.state.is_terminal:
         if overview.waiting_for:
@@ -211,9 +211,5 @@ def _lines(overview: Overview) -> list[tuple[str, str]]:
 
 def _node_line(id: str, node: NodeOverview) -> str:
     error = f": {node.error}" if node.error else ""
-    cut = f", {told}" if (told := _cut(node)) else ""
+    cut = f", {told}" if (told := node.cut_words) else ""
     return f"{id}: {WORDS[node_state(node)]}, {node.done} / {node.total}{cut}{error}"
-
-
-def _cut(node: NodeOverview) -> str:
-    return f"{node.cut:,} cut at max_tokens" if node.cut else ""

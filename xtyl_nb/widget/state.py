@@ -183,6 +183,7 @@ def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> J
         "says": clip(live_words(node), LINE_SHOWN),
         "said_at": node.printed_at,
         "text": clip(node.said),
+        "cut": node.cut_words,
         "images": [image for image in images if image],
         "error": clip(node.error),
         "waits": waits,

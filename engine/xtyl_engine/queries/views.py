@@ -77,8 +77,12 @@ class NodeOverview:
     @property
     def said(self) -> str | None:
         """The latest text, after the number of texts that were cut."""
-        warning = f"{self.cut} cut at max_tokens" if self.cut else None
-        return " · ".join(part for part in (warning, self.text) if part) or None
+        return " · ".join(part for part in (self.cut_words, self.text) if part) or None
+
+    @property
+    def cut_words(self) -> str:
+        """How many texts were cut, in words; empty if none was."""
+        return f"{self.cut:,} cut at max_tokens" if self.cut else ""
 
     @property
     def total(self) -> int:

@@ -73,14 +73,14 @@ function card(node, choose) {
     now = state;
     count.textContent = state.total ? `${state.done} / ${state.total}` : "";
     paint(rail, state.spans, state.total);
-    words.className = state.error ? "bad" : "";
+    words.className = state.error ? "bad" : state.cut && "cut";
     const said = state.state === "completed" ? "" : words_of[state.state];
     const latest = state.branches || (state.images.length ? "" : state.text ?? said);
     words.textContent = state.error ?? (state.waits ? `Waits for you: ${state.waits}` : state.says || latest);
     words.hidden = !words.textContent;
     thumbs.replaceChildren(...state.images.map(picture));
     box.title = `${node.name} · ${node.kind}${stacked && ": click to open"}`;
-    box.setAttribute("aria-label", `${node.name}, ${stacked && `${node.kind}, click to open, `}${words_of[state.state]}, ${state.done} of ${state.total} done`);
+    box.setAttribute("aria-label", `${node.name}, ${stacked && `${node.kind}, click to open, `}${words_of[state.state]}, ${state.done} of ${state.total} done${state.cut && `, ${state.cut}`}`);
   };
   // The time it has been working so far.
   const tick = (elapsed) => {
@@ -91,7 +91,7 @@ function card(node, choose) {
   return { box, node, update, tick };
 }
 
-// Drags the graph, by its background or its cards; a drag does not count as a click.
+// Drags the graph, by its background or its cards; a drag is no click.
 function pan(scroller) {
   let [from, moved] = [null, false];
   scroller.addEventListener("pointerdown", (event) => {
@@ -116,7 +116,7 @@ function pan(scroller) {
   scroller.addEventListener("click", (event) => { if (moved) event.stopPropagation(); }, true);
 }
 
-// Navigates a graph that is larger than its view: to the next card with a waiting, failed or running job.
+// In a graph larger than its view: to the next card with a waiting, failed or running job.
 function jumper(go) {
   const box = make("span", "jumps");
   const last = {};
