@@ -18,6 +18,8 @@ from xtyl_nb.notebook import cell_number, in_notebook
 
 MOST_ROWS = 50
 MOST_DRAWN = 300
+# In a page made by nbconvert the cells of a table are of a proportional font.
+QUOTED = "margin:4px 0;white-space:pre;font-family:monospace"
 CELL = "text-align:left;vertical-align:top;padding:4px 10px"
 
 
@@ -78,10 +80,11 @@ def problems_html(error: errors.WorkflowError) -> str:
 
 def _row(number: int, problem: Problem) -> str:
     where = f"<code>{escape(problem.node)}</code>" if problem.node is not None else "the workflow"
+    end = "" if "\n" in problem.message else "<br>"
     cells: tuple[Any, ...] = (
         number,
         where,
-        f'{_words(problem.message)}<br><small style="opacity:.75">{escape(problem.code)}</small>',
+        f'{_words(problem.message)}{end}<small style="opacity:.75">{escape(problem.code)}</small>',
         _words(problem.hint),
     )
     return "<tr>" + "".join(f'<td style="{CELL}">{cell}</td>' for cell in cells) + "</tr>"
@@ -91,7 +94,7 @@ def _words(text: str) -> str:
     # Below the first line stands a part of the user's own text, with a caret at its place.
     said, _, quoted = text.partition("\n")
     words = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(said))
-    return f'{words}<pre style="margin:4px 0;white-space:pre">{escape(dedent(quoted))}</pre>' if quoted else words
+    return f'{words}<pre style="{QUOTED}">{escape(dedent(quoted))}</pre>' if quoted else words
 
 
 def _graph(error: errors.WorkflowError) -> str:

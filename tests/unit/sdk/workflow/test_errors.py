@@ -39,6 +39,14 @@ def test_shows_a_table_and_the_graph():
     assert "image/svg+xml" in html
 
 
+def test_shows_a_caret_below_its_place():
+    """The quoted text is in letters of one width, and escaped."""
+    with pytest.raises(errors.WorkflowError) as caught:
+        Workflow("w").generate_copy("a", prompt="<b>{{ product name }}").validate()
+    quoted = "&lt;b&gt;{{ product name }}\n              ^</pre><small"
+    assert f'font-family:monospace">{quoted}' in caught.value._repr_html_()
+
+
 def test_long_lists_are_cut():
     """A table of very many problems is cut, and says so."""
     problems = [errors.Problem(code="workflow/x", node="n", message=str(i), hint="h") for i in range(MOST_ROWS + 7)]
