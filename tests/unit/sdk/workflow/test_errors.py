@@ -44,7 +44,7 @@ def test_shows_a_caret_below_its_place():
     with pytest.raises(errors.WorkflowError) as caught:
         Workflow("w").generate_copy("a", prompt="<b>{{ product name }}").validate()
     quoted = "&lt;b&gt;{{ product name }}\n              ^</pre><small"
-    assert f'font-family:monospace">{quoted}' in caught.value._repr_html_()
+    assert f'font-family:monospace">{quoted}' in caught.value._repr_html_()  # type: ignore[attr-defined]
 
 
 def test_long_lists_are_cut():
