@@ -18,6 +18,8 @@ from uuid import uuid4
 
 from repository import SUPPORT
 from servers import PATIENT_SECONDS, wait_until
+from xtyl_engine.embedded.client import down
+from xtyl_engine.settings import load_settings
 
 TOKEN = "browser-test"
 LAUNCH = (
@@ -77,12 +79,14 @@ class Lab:
 
 @contextmanager
 def laboratory(root: Path) -> Iterator[Lab]:
-    """JupyterLab on a free loopback port, with configuration, data and notebooks of its own in this folder."""
+    """JupyterLab on a free loopback port, with configuration, data, notebooks and a home of its own in this folder."""
     folders = {name: root / name.lower() for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     for folder in (*folders.values(), root / "work", root / "ipython"):
         folder.mkdir()
     environment = os.environ | {name: str(folder) for name, folder in folders.items()}
     environment |= {"IPYTHONDIR": str(root / "ipython"), "LAB_FOLDER": str(root)}
+    # A notebook that ends its back end must not end that of another session.
+    environment["XTYL_HOME"] = str(root / "home")
     environment["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
@@ -102,6 +106,7 @@ def laboratory(root: Path) -> Iterator[Lab]:
     finally:
         process.terminate()
         process.wait(PATIENT_SECONDS)
+        down(load_settings({"XTYL_HOME": str(root / "home")}))
 
 
 def answers(address: str) -> bool:
