@@ -34,7 +34,7 @@ from xtyl_engine.scheduler.submit import Row, Submission, Submitted, submit
 from xtyl_engine.settings import Settings, load_settings, variable
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.recent import Recent
-from xtyl_engine.workflow.checks.asking import find_keyless, find_unpriced
+from xtyl_engine.workflow.checks.asking import find_keyless, find_strange_models, find_unpriced
 from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.plan import Plan
 from xtyl_engine.workflow.validate import check_models
@@ -132,9 +132,11 @@ class Engine:
         return asking
 
     def doubts(self, plan: Plan) -> list[str]:
-        """What a plan's nodes lack in this process's environment, and may do without. What the workers of a shared back end have
-        is not known here."""
-        return [] if self.settings.redis_url is not None else list(find_keyless(self._asking(plan), os.environ))
+        """What a plan's nodes lack in this process's environment, and may do without, and models that are probably misspelt. What
+        the workers of a shared back end have is not known here."""
+        asking = self._asking(plan)
+        doubts = list(find_strange_models(asking, os.environ))
+        return doubts if self.settings.redis_url is not None else [*find_keyless(asking, os.environ), *doubts]
 
     def submit(self, submission: Submission) -> Submitted:
         """Write an execution, or find the one that the same key made before; notify workers of a new one."""

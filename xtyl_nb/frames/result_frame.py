@@ -38,18 +38,20 @@ class ResultFrame(pd.DataFrame):
     __module__ = "xtyl_nb.table"
     _metadata: ClassVar[list[str]] = ["images_from"]
     images_from: str | None = None
-    # Of a plan: what was told of the workflow and its table. Frames made from it have none.
+    # Of a plan: what was told of the workflow and its table, and what all is together. Frames made from it have none.
     warnings: tuple[str, ...] = ()
+    total: str = ""
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name != "images_from" and (name != "warnings" or self.warnings)]
+        hidden = {"images_from"} | {name for name in ("warnings", "total") if not getattr(self, name)}
+        return [name for name in super().__dir__() if name not in hidden]
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
         return ResultFrame
 
     def __repr__(self) -> str:
-        return visible(super().__repr__())
+        return visible(super().__repr__()) + (f"\n{self.total}" if self.total else "")
 
     def _repr_html_(self) -> str | None:
         stand_ins = _StandIns(self.images_from)
@@ -61,7 +63,9 @@ class ResultFrame(pd.DataFrame):
         maths = ("display.html.use_mathjax", False)
         with pd.option_context("display.max_colwidth", width and max(width, SHORT_TEXT + 1), *maths):
             html = table._repr_html_()  # type: ignore[operator]
-        return None if html is None else stand_ins.replace(html)
+        return (
+            None if html is None else stand_ins.replace(html) + (f"<p>{escape(self.total)}</p>" if self.total else "")
+        )
 
 
 def with_images(table: pd.DataFrame, folder: str | Path) -> ResultFrame:

@@ -22,7 +22,6 @@ from xtyl_nb.frames.result_frame import ResultFrame, with_images
 
 if TYPE_CHECKING:
     from xtyl_engine.queries.executions import Snapshot
-    from xtyl_engine.queries.forecast import NodeForecast
     from xtyl_engine.queries.views import Execution, Job, NodeCost, Review
     from xtyl_nb.backends.protocol import Backend
 
@@ -187,26 +186,6 @@ def reviews_frame(backend: Backend, id: str, reviews: Iterable[Review]) -> pd.Da
     )
     table.index = index
     return with_images(table, store.folder)
-
-
-def plan_frame(plan: Plan, forecasts: Iterable[NodeForecast], warnings: tuple[str, ...] = ()) -> ResultFrame:
-    """One row per node: its type, its level, the number of its jobs, of those with a cached result, and of those left to run. It
-    carries the warnings that were told of the workflow over its table."""
-    found = list(forecasts)
-    jobs, cached = (pd.array([getattr(each, name) for each in found], dtype="Int64") for name in ("jobs", "cached"))
-    table = pd.DataFrame(
-        {
-            "type": _texts(each.type for each in found),
-            "level": pd.array([plan.nodes[each.node].depth for each in found], dtype="Int64"),
-            "jobs": jobs,
-            "cached": cached,
-            "to_run": pd.Series(jobs) - pd.Series(cached),
-        }
-    )
-    table.index = pd.Index([each.node for each in found], name="node", dtype="str")
-    frame = ResultFrame(table)
-    frame.warnings = warnings
-    return frame
 
 
 class ListedRun(Protocol):

@@ -60,19 +60,22 @@ def run_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> R
 
 
 def plan_document(document: Document, frame: Any, inputs: Mapping[str, Any]) -> pd.DataFrame:
-    """For each node its type, the number of its jobs, and of those with a cached result. Runs none of them."""
+    """For each node what it would have to do, and between what amounts that will cost. Runs none of it."""
     from xtyl_engine.workflow.checks.pictures import columns_of_images
     from xtyl_nb.frames.inputs import read_inputs
-    from xtyl_nb.frames.results import plan_frame
+    from xtyl_nb.frames.plans import Total, plan_frame
     from xtyl_nb.frames.tables import doubts_of_table, read_table
 
     table = read_table(frame, inputs)
     plan = _validated(_with_versions(document), table, inputs)
     used = backend()
     rows, _ = read_inputs(table, inputs, used.store, plan.inputs, columns_of_images(plan))
-    doubts = (*doubts_of_table(table, frame), *_doubts(document, plan, used, table, rows))
+    doubts = [*doubts_of_table(table, frame), *_doubts(document, plan, used, table, rows)]
+    found = used.forecast(plan, rows)
+    if (short := Total.of(found).doubt(document.budget)) is not None:
+        doubts.append(short)
     _tell(doubts)
-    return plan_frame(plan, used.forecast(plan, rows), doubts)
+    return plan_frame(plan, found, doubts)
 
 
 def attach(run_id: str) -> Run:

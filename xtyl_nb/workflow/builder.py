@@ -114,17 +114,20 @@ class Workflow:
 
     @readable()
     def plan(self, frame: Any = None, /, **inputs: Any) -> pd.DataFrame:
-        """Count the jobs that a run over this frame would have, without running any.
+        """Say what a run over this frame would do and what it will likely cost, without running it.
 
         Args:
             frame: As for `run`.
             **inputs: As for `run`.
 
         Returns:
-            A DataFrame with one row per node, indexed by `node`: its `type`, its `level`, and the
-            numbers of its `jobs`, of those `cached`, and of those left `to_run`. Warns of texts
-            that probably mean another: an empty cell, or `{product}` where Jinja has two braces;
-            the frame has the warnings as `warnings`.
+            A DataFrame with one row per node, indexed by `node`: its `type`, its `level`, the
+            numbers of its `jobs`, of those `cached`, and of those left `to_run`, `why` these run,
+            and `cost_low` and `cost_high`, the US dollars between which they will likely cost;
+            what is not known is NA. Warns of keys that are not set, of models that are probably
+            misspelt, of a budget that may not do, and of texts that probably mean another: an
+            empty cell, or `{product}` where Jinja has two braces. The frame has the warnings as
+            `warnings`, and what all is together as `total`.
 
         Raises:
             WorkflowError: The workflow does not fit the data, or cannot run at all.

@@ -161,6 +161,9 @@ class NodeType:
     such a node."""
     cached: bool = False
     """The result of an equal job is reused, unless `cache=` says otherwise."""
+    computed: bool = False
+    """The output follows from the config and from what the node reads, and nothing else is done: `flow.plan` has the node do its
+    work, to know what comes of it."""
     branches: Callable[[Mapping[str, Any]], Sequence[str]] = lambda config: ()
     """The names of the branches that a config opens."""
     exclusive_branches: bool = False

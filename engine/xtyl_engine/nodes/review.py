@@ -253,5 +253,6 @@ NODE_TYPE = NodeType(
     fields=lambda config: ("choice", "by", "comment"),
     expands=True,
     waits=True,
+    computed=True,
     card_height=110.0,
 )

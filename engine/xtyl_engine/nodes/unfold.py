@@ -35,5 +35,6 @@ NODE_TYPE = NodeType(
     rendered=("items",),
     expressions=("items",),
     expands=True,
+    computed=True,
     card_height=70.0,
 )

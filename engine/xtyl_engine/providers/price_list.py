@@ -57,6 +57,22 @@ def _total(
     return rounded(top, bottom)
 
 
+def models_without(provider: str, server: str | None, model: str) -> tuple[str, ...]:
+    """The models that the list has of this server, where this one is not among them; none where it is, or where the list does not
+    know the server. Never raises."""
+    try:
+        if server is None and provider not in _listed():
+            return ()
+        from genai_prices.data_snapshot import get_snapshot
+
+        found = get_snapshot().find_provider(None, provider if server is None else None, server)
+        return () if found.find_model(model) else tuple(each.id for each in found.models)
+    except Exception as error:
+        # A server that the list does not know is one of them; and its other errors must end no run.
+        log.debug("the models of %s are not known: %s: %s", provider, type(error).__name__, error)
+        return ()
+
+
 @cache
 def _listed() -> frozenset[str]:
     """The providers of the list, by its own names: a name that only looks like one of them has no price there."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from xtyl_engine.providers.base import Usage
 from xtyl_engine.providers.price_file import NANO, price_file, rounded
-from xtyl_engine.providers.price_list import list_cost
+from xtyl_engine.providers.price_list import list_cost, models_without
 from xtyl_engine.providers.registry import CUSTOMARY, server_of
 
 TOLD = "its provider"
@@ -38,6 +38,7 @@ class Prices:
     paid: raises PricesInvalid."""
 
     def __init__(self, provider: str, environment: Mapping[str, str]):
+        self._provider = provider
         self._file = price_file(environment)
         self._server = server_of(provider, environment)
 
@@ -49,6 +50,13 @@ class Prices:
         models = [model for model in dict.fromkeys((usage.model, asked)) if model]
         found = self._found(usage, models, images)
         return usage if found is None else replace(usage, cost=found[0] / NANO, price=found[1])
+
+    def models_without(self, model: str) -> tuple[str, ...]:
+        """The models that the provider is known to have, where this one is not among them, nor in the file of prices; none where
+        it is, or where that is not known."""
+        if self._file is not None and self._file.find(self._provider, self._server, [model]) is not None:
+            return ()
+        return models_without(self._provider, self._server or CUSTOMARY.get(self._provider), model)
 
     def _found(self, usage: Usage, models: list[str], images: int) -> tuple[int, str] | None:
         tokens = _tokens(usage)

@@ -47,13 +47,13 @@ def read_upstream(transaction: Transaction, plan: Plan, claim: Claim, store: Art
     gathers. A review reads the nodes behind its options too, aligned with the options item by item."""
     node = plan.nodes[claim.node]
     if node.kind.waits:
-        return _with_items(_read_lineage(transaction, plan, node, claim, store))
-    return _with_items(
+        return with_items(_read_lineage(transaction, plan, node, claim, store))
+    return with_items(
         {name: _read(transaction, plan, plan.nodes[name], node, claim, store) for name in node.reads.nodes}
     )
 
 
-def _with_items(found: dict[str, Any]) -> dict[str, Any]:
+def with_items(found: dict[str, Any]) -> dict[str, Any]:
     """The outputs with the items of lists in their fields in place of the lists, where a job runs over these."""
     for name in [name for name in found if is_unfolded(name)]:
         item, (root, *path) = found.pop(name), name.split(DOT)

@@ -7,6 +7,7 @@ analysis and checks serve `validate` alone.
 __all__ = [
     "analysis",
     "checks",
+    "cost_range",
     "document",
     "document_io",
     "graph",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from xtyl_engine.errors import PermanentError
-from xtyl_engine.nodes.base import NodeConfig, NodeType
+from xtyl_engine.nodes.base import NodeConfig, NodeType, Usage
 from xtyl_engine.providers.prices import Prices, nano_dollars
 from xtyl_engine.providers.registry import capabilities_of, default_model
 
@@ -28,20 +28,31 @@ def highest_cost(
     """The most in whole 1e-9 dollars. `largest` is the largest answer of the step so far, in tokens. Raises PriceUnknown."""
     if capabilities_of(provider).free:
         return 0
-    most = kind.most(config)
+    most = most_used(kind, config, provider)
     if most is None:
         raise PriceUnknown(
             f"what a job of {kind.name} may use at most is not known, and the run has a budget",
             hint="Set `most=` in its NodeType, or leave `budget=` out.",
         )
-    model = most.model or default_model(provider, draws=kind.makes_images) or ""
     limit = most.output_tokens if most.output_tokens is not None else max(LEAST_TOKENS, TIMES * largest)
-    priced = Prices(provider, environment).priced(
-        replace(most, provider=provider, model=model, output_tokens=limit), images=int(kind.makes_images)
-    )
-    if priced.cost is None:
+    cost = cost_of(kind, replace(most, output_tokens=limit), Prices(provider, environment))
+    if cost is None:
         raise PriceUnknown(
-            f"the price of {model or 'its model'} at {provider} is not known, and the run has a budget",
+            f"the price of {most.model or 'its model'} at {provider} is not known, and the run has a budget",
             hint="Give it one in a file that XTYL_PRICES names (docs/costs.md shows one), or leave `budget=` out.",
         )
-    return nano_dollars(priced.cost)
+    return cost
+
+
+def most_used(kind: NodeType, config: NodeConfig, provider: str) -> Usage | None:
+    """The most that a job will likely use of a provider, whose default model serves a config that names none."""
+    most = kind.most(config)
+    if most is None:
+        return None
+    return replace(most, provider=provider, model=most.model or default_model(provider, draws=kind.makes_images) or "")
+
+
+def cost_of(kind: NodeType, usage: Usage, prices: Prices) -> int | None:
+    """What a job that uses this costs, in whole 1e-9 dollars; None where it has no price."""
+    cost = prices.priced(usage, images=int(kind.makes_images)).cost
+    return None if cost is None else nano_dollars(cost)
