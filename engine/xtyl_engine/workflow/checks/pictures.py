@@ -36,7 +36,7 @@ def check_pictures(read: Survey, node: Node) -> Iterator[Problem]:
 def _check_words(read: Survey, node: Node) -> Iterator[Problem]:
     """The images that stand in the texts of a node, where no text can hold one."""
     kind = node.kind
-    for parameter in () if kind.takes_function else kind.rendered:
+    for parameter in kind.rendered:
         if parameter in kind.expressions or parameter in kind.pictures:
             continue
         try:
