@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 def test_a_choice_made_in_the_page_reaches_the_run(lab: Any, page: Any) -> None:
     """A choice, an edit and an approval reach the run, and the page shows the end."""
     start(page, lab.write("approve.ipynb", START, "print(run.controls)"))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     assert page.locator(".xtyl .card").count() == 6
     assert page.locator('.xtyl .card[data-node="headline"] p').inner_text() == "Hello <b>you</b>"
     assert page.get_by_role("button", name="Approve", exact=True).is_disabled()
@@ -47,7 +47,7 @@ def test_everything_can_be_reached_by_keyboard(lab: Any, page: Any) -> None:
 def test_a_row_is_decided_by_two_keys_and_a_comment(lab: Any, page: Any) -> None:
     """A digit chooses, Enter approves, and the comment goes along."""
     start(page, lab.write("keys.ipynb", START, "print(run.controls)"))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     page.get_by_placeholder("Comment (optional)").fill("warm, as <b>asked</b>")
     page.locator(".xtyl .pick input").first.focus()
     page.keyboard.press("3")
@@ -62,7 +62,7 @@ def test_a_click_is_served_while_a_cell_runs(lab: Any, page: Any) -> None:
     """A cell that waits for the run does not keep the person from approving."""
     busy = "while run.overview().state != 'completed': run._changed(0, 1)\nprint('went', 'on')"
     start(page, lab.write("busy.ipynb", START, busy))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     run_cell(page, 1)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="busy"]')
     page.locator(".xtyl .pick input").first.check()
@@ -74,7 +74,7 @@ def test_a_click_is_served_while_a_cell_runs(lab: Any, page: Any) -> None:
 def test_refusals_are_shown_in_place(lab: Any, page: Any) -> None:
     """The refusal of a control that came too late is shown under the bar."""
     start(page, lab.write("refuse.ipynb", START, "run.ended_unseen = True"))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     run_cell(page, 1)
     page.locator(".jp-InputPrompt").get_by_text("[2]:").wait_for()
     page.get_by_role("button", name="Pause", exact=True).click()
@@ -84,7 +84,7 @@ def test_refusals_are_shown_in_place(lab: Any, page: Any) -> None:
 def test_a_reloaded_page_shows_the_present(lab: Any, page: Any) -> None:
     """After a reload with the kernel alive, the widget shows the changes made meanwhile."""
     start(page, lab.write("reload.ipynb", START, "run.step()"))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     run_cell(page, 1)
     page.wait_for_selector(".xtyl .pill.completed")
     save(page)
@@ -96,11 +96,11 @@ def test_a_reloaded_page_shows_the_present(lab: Any, page: Any) -> None:
 def test_the_still_picture_is_renewed_after_a_reload(lab: Any, page: Any) -> None:
     """JupyterLab routes no updates to it after a reload: the notebook still gets the end of the run."""
     start(page, lab.write("renewed.ipynb", START, "run.step()"))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     page.wait_for_selector('[class^="xtyl-still"]:has-text("shows how it goes on")', state="attached")
     save(page)
     page.reload()
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     run_cell(page, 1)
     page.wait_for_selector(".xtyl .pill.completed")
     page.wait_for_selector('[class^="xtyl-still"]:has-text("12 / 12")', state="attached")
@@ -115,7 +115,7 @@ def test_the_still_picture_is_renewed_after_a_reload(lab: Any, page: Any) -> Non
 def test_without_a_kernel_the_last_picture_stays(lab: Any, page: Any) -> None:
     """A saved notebook, opened when its kernel is gone, shows the still picture and no broken widget."""
     start(page, lab.write("still.ipynb", START, "run.step()"))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     run_cell(page, 1)
     page.wait_for_selector(".xtyl .pill.completed")
     page.wait_for_selector('[class^="xtyl-still"]:has-text("completed")', state="attached")

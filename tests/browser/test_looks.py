@@ -86,7 +86,7 @@ CONTRAST = """
 def test_a_state_is_readable_in_light_and_dark(lab: Any, page: Any, state: str) -> None:
     """The state is shown in words, and no text has less contrast than 4.5 : 1 in either theme."""
     start(page, lab.write(f"state-{state}.ipynb", SCENE.replace("STATE", STATES[state])))
-    page.wait_for_selector(f".xtyl .pill.{'running' if state == 'waiting' else state}")
+    page.wait_for_selector(f".xtyl .pill.{state}")
     for theme, name in THEMES.items():
         page.evaluate(f"jupyterapp.commands.execute('apputils:change-theme', {{ theme: {name!r} }})")
         page.wait_for_selector(f'body[data-jp-theme-light="{str(theme == "light").lower()}"]', state="attached")

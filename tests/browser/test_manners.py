@@ -141,7 +141,7 @@ def test_a_kernel_that_is_gone_is_named_with_the_way_back(lab: Any, page: Any) -
     """Without a click, a note names the kernel's state and the calls that show and stop the run; the clock stops and
     says since when."""
     start(page, lab.write("gone.ipynb", START))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     lab.stop_kernels()
     said = page.locator(".xtyl .notice", has_text='xt.attach("run-1")')
     said.wait_for()
@@ -168,7 +168,7 @@ def test_a_run_that_is_over_needs_no_kernel_to_be_read(lab: Any, page: Any) -> N
 def test_a_kernel_that_was_restarted_is_named_and_the_cell_shows_the_run_again(lab: Any, page: Any) -> None:
     """The old picture says that no kernel feeds it; the same cell, run again, makes one that is fed."""
     start(page, lab.write("restarted.ipynb", START))
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     page.evaluate("() => { jupyterapp.commands.execute('kernelmenu:restart'); }")
     page.locator(".jp-Dialog .jp-mod-accept").click()
     page.locator(".jp-Dialog").wait_for(state="detached")

@@ -19,7 +19,7 @@ def test_the_widget_works_in_notebook_7(lab: Any, page: Any) -> None:
     page.goto(f"{lab.address}/notebooks/seven.ipynb?token={lab.token}")
     page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()
     run_cell(page, 0)
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     assert page.locator(".xtyl .card").count() == 6
     page.locator('.xtyl .card[data-node="headline"]').click()
     page.locator(".xtyl .job").nth(1).wait_for()
@@ -45,7 +45,7 @@ def test_notebook_7_keeps_the_end_of_a_run_and_what_was_begun_over_a_reload(lab:
 
     wait_until(is_saved)
     page.reload()
-    page.wait_for_selector(".xtyl .pill.running")
+    page.wait_for_selector(".xtyl .pill:is(.running, .waiting)")
     assert page.locator(".xtyl .pick input").nth(1).is_checked()
     run_cell(page, 1)
     page.wait_for_selector(".xtyl .pill.completed")

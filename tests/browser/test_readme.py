@@ -45,11 +45,11 @@ def test_one_glance_says_what_runs_what_came_out_and_what_waits(lab: Any, page: 
     """The page shows counts, images, an error with its row, the branches taken, and a review that is decided right there."""
     page.set_viewport_size({"width": 1560, "height": 1100})
     start(page, lab.write("readme.ipynb", RUN, DOWN))
-    page.get_by_text("24 reviews for you").wait_for()
+    page.get_by_text("waiting for you · 24").wait_for()
     for left, option in ((23, 0), (22, 1), (21, 2)):
         page.locator(".xtyl .review .pick input").nth(option).check()
         page.get_by_role("button", name="Approve", exact=True).click()
-        page.get_by_text(f"{left} reviews for you").wait_for()
+        page.get_by_text(f"waiting for you · {left}").wait_for()
     page.locator(".xtyl .review .pick input").nth(1).check()
     page.locator('.xtyl .card[data-node="kit"]', has_text="3 / 24").wait_for()
     stock = page.locator('.xtyl .card[data-node="stock"]')

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from xtyl_engine.events import Event
+    from xtyl_engine.queries.executions import Snapshot
     from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
+    from xtyl_engine.values.artifacts import ArtifactStore
     from xtyl_engine.workflow.plan import Plan
     from xtyl_nb.drawing.run_picture import Exhibit
     from xtyl_nb.drawing.timeline import Timeline
@@ -72,3 +74,10 @@ class Live(Protocol):
         """The path of the full file of an image that another method named."""
 
     def _exhibits(self, limit: int) -> list[Exhibit]: ...
+
+    def _snapshot(self) -> Snapshot:
+        """All rows and jobs at one moment."""
+
+    @property
+    def _store(self) -> ArtifactStore:
+        """The store with its files."""

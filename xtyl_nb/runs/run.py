@@ -20,7 +20,9 @@ from xtyl_nb.drawing.displayable import CHANGED_SECONDS
 from xtyl_nb.runs import decisions, results
 
 if TYPE_CHECKING:
+    from xtyl_engine.queries.executions import Snapshot
     from xtyl_engine.queries.views import JobDetail, JobPage, Overview, Review
+    from xtyl_engine.values.artifacts import ArtifactStore
     from xtyl_engine.workflow.plan import Plan
     from xtyl_nb.backends.protocol import Backend
     from xtyl_nb.drawing.run_picture import Exhibit
@@ -284,6 +286,15 @@ class Run:
     def _original(self, path: str) -> str:
         """The path of an image's full file; a remote back end sends small copies first."""
         return self._backend.store_of(self.id).original(path)
+
+    def _snapshot(self) -> Snapshot:
+        """All rows and jobs at one moment."""
+        return self._backend.queries.snapshot(self.id)
+
+    @property
+    def _store(self) -> ArtifactStore:
+        """The store with its files."""
+        return self._backend.store_of(self.id)
 
     def _with_images(self, node: str) -> Iterator[JobDetail]:
         """The jobs of a node that may have images; those of text alone are not read."""

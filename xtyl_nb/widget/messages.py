@@ -19,6 +19,7 @@ from xtyl_nb.widget.state import REVIEWS_SHOWN, mark, review_key, reviews_json
 MOST_JOBS = 2_000
 MOST_REVIEWS = 500
 PAGE_PIXELS = 1600
+Question = Callable[[Live, Json, float | None], Json]
 
 
 def _page(live: Live, message: Mapping[str, Any], began: float | None) -> Json:
@@ -72,7 +73,7 @@ def _options(live: Live, node: str, item: str) -> Sequence[Option]:
     return ()
 
 
-QUESTIONS: Mapping[str, Callable[[Live, Json, float | None], Json]] = {
+QUESTIONS: Mapping[str, Question] = {
     "jobs": _page, "job": _job, "events": _events, "reviews": _waiting, "image": _image,
 }  # fmt: skip
 

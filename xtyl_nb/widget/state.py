@@ -69,9 +69,18 @@ def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
     }
 
 
-def describe(overview: Overview, shown: Collection[str] = ()) -> Json:
+def rows_ready(plan: Plan, overview: Overview) -> int | None:
+    """How many rows have all their results; None where the counts of the nodes do not tell it: where a last node makes lists, or
+    may be skipped."""
+    last = [node for node in plan.nodes.values() if not node.children]
+    if any(len(node.axes) > 1 or node.id in plan.guarded for node in last) or plan.guarded:
+        return None
+    return min(overview.nodes[node.id].counts.get(JobState.COMPLETED, 0) for node in last)
+
+
+def describe(overview: Overview, shown: Collection[str] = (), ready: int | None = None) -> Json:
     """Everything that may change about a run, as plain JSON. It holds the first few open reviews, which `waiting` names in order,
-    and those `shown` before, because a person may be at one."""
+    and those `shown` before, because a person may be at one. `ready` is how many rows have all their results."""
     first = [review_key(each) for each in overview.reviews[:REVIEWS_SHOWN]]
     began = overview.started
     thumbs = THUMBS_SHOWN if len(overview.nodes) <= MANY_NODES else 1
@@ -81,6 +90,7 @@ def describe(overview: Overview, shown: Collection[str] = ()) -> Json:
         "done": overview.done,
         "failed": overview.failed,
         "rows": overview.rows,
+        "ready": ready,
         "elapsed": elapsed_seconds(overview),
         "started": began is not None,
         "waiting_for": overview.waiting_for,

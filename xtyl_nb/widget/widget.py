@@ -6,7 +6,7 @@ feeds the widget.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -28,12 +28,16 @@ from xtyl_nb.drawing.words import Json, elapsed_seconds
 from xtyl_nb.widget.audience import Audience, Cells
 from xtyl_nb.widget.follower import Follower
 from xtyl_nb.widget.job_panel import bars_json, decision_json
-from xtyl_nb.widget.messages import CONTROLS, QUESTIONS, words
-from xtyl_nb.widget.state import describe, difference, draw_graph, mark
+from xtyl_nb.widget.messages import CONTROLS, QUESTIONS, Question, words
+from xtyl_nb.widget.run_table import RunTable
+from xtyl_nb.widget.state import describe, difference, draw_graph, mark, rows_ready
 
 STATIC = Path(__file__).parent / "static"
 # The page gets one module, joined from these parts in this order.
-PARTS = "page state kernel still graph timeline panel waiting choice drafts large form review widget"
+PARTS = (
+    "page state kernel still header graph tabs timeline events rows results panel waiting choice drafts large form "
+    "facts review widget"
+)
 SETTLE_SECONDS = 2.0
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -89,8 +93,15 @@ class RunWidget(anywidget.AnyWidget):
         self._read_at = monotonic()
         self._opened: set[str] = set()
         self._fold = fold(live._plan)
-        self._current = describe(self._fold.overview(self._overview))
+        self._current: Json = {"reviews": {}}
+        self._current = self._described()
         self._key = uuid4().hex[:12]
+        table = RunTable(live)
+        self._own: Mapping[str, Question] = {
+            "bars": self._bars,
+            "still": self._renewed,
+            **{name: self._of_table(getattr(table, name)) for name in ("rows", "results", "row", "file")},
+        }
         self._follower = Follower(live, seen=self._see, failed=self._fail, is_watched=self._audience.is_there)
         super().__init__(graph=self._graph())
         self.on_msg(self._receive)
@@ -163,6 +174,10 @@ class RunWidget(anywidget.AnyWidget):
     def _graph(self) -> Json:
         return draw_graph(self.live._plan, self._key, self._fold) | {"opened": len(self._opened), "run": self.live.id}
 
+    def _described(self) -> Json:
+        ready = rows_ready(self.live._plan, self._overview)
+        return describe(self._fold.overview(self._overview), self._current["reviews"], ready)
+
     def _moment(self) -> tuple[Any, ...]:
         """The values whose change makes the still picture be drawn again while the run goes on."""
         return self._overview.state, self._overview.waiting_for, len(self._overview.reviews)
@@ -174,7 +189,7 @@ class RunWidget(anywidget.AnyWidget):
                 return
             self._overview = overview
             self._read_at = monotonic()
-            self._publish(describe(self._fold.overview(overview), self._current["reviews"]))
+            self._publish(self._described())
             if self._moment() != self._still_shows:
                 self.snapshot()
 
@@ -201,8 +216,7 @@ class RunWidget(anywidget.AnyWidget):
             self._refold(message.get("node"))
         elif (control := CONTROLS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._obey(control, message))
-        elif kind in ("bars", "still"):
-            own = self._bars if kind == "bars" else self._renewed
+        elif (own := self._own.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(own, message))
         elif (question := QUESTIONS.get(str(kind))) is not None:
             self.send({"kind": "answer", "ask": message.get("ask")} | self._reply(question, message))
@@ -213,7 +227,7 @@ class RunWidget(anywidget.AnyWidget):
             is_stack = isinstance(opened, str) and len(self._fold.stacks.get(opened, ())) > 1
             self._opened = self._opened | {opened} if is_stack else set()
             self._fold = fold(self.live._plan, self._opened)
-            now = describe(self._fold.overview(self._overview), self._current["reviews"])
+            now = self._described()
             self._current = now | {"trouble": self._current["trouble"]}
             self.graph = self._graph()
             self.send({"kind": "state", "state": self.full_state()})
@@ -232,12 +246,16 @@ class RunWidget(anywidget.AnyWidget):
         card_of = self._fold.card_of
         return {"bars": bars_json([replace(bar, node=card_of[bar.node]) for bar in live.timeline().bars])}
 
+    def _of_table(self, question: Callable[[Json, int], Json]) -> Question:
+        """A question about the rows, at the moment that the page shows."""
+        return lambda live, message, began: question(message, self._overview.sequence)
+
     def _renewed(self, live: Live, message: Json, began: float | None) -> Json:
         """The still picture, if the page's notebook holds an older one."""
         with self._lock:
             return {} if message.get("mark") == self._still_mark else {"html": self._picture()}
 
-    def _reply(self, question: Callable[[Live, Json, float | None], Json], message: Json) -> Json:
+    def _reply(self, question: Question, message: Json) -> Json:
         try:
             return {"ok": True} | question(self.live, message, self._overview.started)
         except Exception as error:

@@ -164,6 +164,7 @@ def review(
     choose: int = 1,
     edit: bool = False,
     instructions: str | None = None,
+    show: Iterable[str] | None = None,
     auto: str | None = None,
     over: str | None = None,
     after: Iterable[str] | None = None,
@@ -176,6 +177,7 @@ def review(
         choose: The number of options to pick.
         edit: Whether the person may change the picked texts.
         instructions: A text for the person, shown beside the options.
+        show: The columns of the row that the person sees; by default those with short values.
         auto: "first" picks the first options without a person, for tests and documents.
         over: A step that makes a list: decide for each of its items, not once about all.
         after: Steps to wait for besides those it reads; default: the last, if it reads none.
@@ -193,7 +195,8 @@ def review(
         >>> copy.review("pick", of="line", choose=2, instructions="Short ones, please.")
         Workflow('launch', 2 nodes)
     """
-    config = given(of=of, choose=choose, edit=edit, instructions=instructions, auto=auto, over=over)
+    shown = list(show) if show is not None and not isinstance(show, str) else show
+    config = given(of=of, choose=choose, edit=edit, instructions=instructions, show=shown, auto=auto, over=over)
     return self._add("review", id, config, after)
 
 

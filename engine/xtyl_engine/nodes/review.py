@@ -15,6 +15,8 @@ from xtyl_engine.errors import DecisionRefused, PermanentError, with_article
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Context, Done, NodeConfig, NodeType, Wait
 
+# Of the row's columns, beside its options.
+MOST_SHOWN = 12
 StoredOption = dict[str, Any]
 Edits = Mapping[int, str | Mapping[str, str | Mapping[str, str]]]
 Texts = Mapping[str, Sequence[str]]
@@ -22,13 +24,14 @@ Texts = Mapping[str, Sequence[str]]
 
 
 class ReviewConfig(NodeConfig):
-    """Which node's items to choose from, how many, and whether texts may be edited."""
+    """Which node's items to choose from, how many, whether texts may be edited, and which columns of the row are shown."""
 
     of: str
     choose: int = Field(default=1, ge=1, le=MAX_ITEMS, strict=True)
     edit: bool = False
     instructions: str | None = None
     auto: Literal["first"] | None = None
+    show: tuple[str, ...] | None = Field(default=None, max_length=MOST_SHOWN)
 
 
 def run(config: ReviewConfig, context: Context) -> Done | Wait:

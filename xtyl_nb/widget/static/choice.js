@@ -1,3 +1,6 @@
+// More pictures than these are shown smaller.
+const MANY_OPTIONS = 8;
+
 // The parts of a review: its options, the fields beside them, and the words of a decision.
 const titleOf = (review) => `${review.node} · ${review.label || `row ${review.row}`}`;
 
@@ -40,7 +43,7 @@ function least(options) {
   const longest = Math.max(0, ...options.map(({ text }) => text?.length ?? 0));
   const least = longest > 200 ? "100%" : longest > 80 ? "min(240px, 100%)" : "132px";
   if (!options.some(({ image }) => image)) return least;
-  return longest > 120 ? "min(240px, 100%)" : "116px";
+  return options.length > MANY_OPTIONS ? "min(150px, 100%)" : "min(240px, 100%)";
 }
 
 function pick(option, review, mine, name, choose, large) {

@@ -1,10 +1,14 @@
 // The form of one review: its options, the texts beside them, and the buttons. `mine` is the unfinished decision.
-function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
+function reviewForm(review, mine, { isAway, send, redraw, enlarge, facts }) {
   const sheet = make("fieldset", "sheet");
   sheet.style.setProperty("--least", least(review.options));
   sheet.setAttribute("aria-label", `Options of ${review.node}`);
   const name = `xtyl-${Math.random().toString(36).slice(2)}`;
-  for (const option of review.options) sheet.append(pick(option, review, mine, name, choose, large));
+  for (const option of review.options) {
+    const box = make("div", "option");
+    box.append(pick(option, review, mine, name, choose, large), facts.prompt(review, option.index));
+    sheet.append(box);
+  }
   if (review.hidden) sheet.append(make("p", "soft", `${review.hidden} more: run.reviews() lists them all`));
   sheet.addEventListener("keydown", press);
   const says = make("p", "says bad", mine.says);
@@ -24,7 +28,8 @@ function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
     const all = shown.map(({ index, text, image }) => ({
       image, words: text ?? `option ${index + 1}`, of: { node: review.node, item: review.item, option: index },
     }));
-    if (option.image) enlarge(all, shown.indexOf(option));
+    const take = { isOn: (at) => mine.chosen.includes(shown[at].index), choose: (at) => choose(shown[at].index, true) };
+    if (option.image) enlarge(all, shown.indexOf(option), take);
   }
 
   // Digits choose, Enter approves: a row is decided without the mouse.
@@ -46,14 +51,14 @@ function reviewForm(review, mine, { isAway, send, redraw, enlarge }) {
     const approve = marked("approve", button("Approve", () => send("approve", {
       choose: mine.chosen, edits: edited(mine), comment: mine.comment,
     }), "main"));
-    const another = marked("another", button("Another", () => send("another", { comment: mine.comment })));
+    const another = marked("another", button("One more", () => send("another", { comment: mine.comment })));
     another.setAttribute("aria-label", another.title = "Ask for another option");
     const reject = marked("reject", button(mine.rejecting ? "Reject" : "Reject…", () => {
       if (mine.rejecting) return send("reject", { reason: mine.reason });
       mine.rejecting = true;
       redraw({ at: "reason" });
     }));
-    const keep = marked("keep", button("Keep", () => {
+    const keep = marked("keep", button("Back", () => {
       mine.rejecting = false;
       redraw({ at: "reject" });
     }));

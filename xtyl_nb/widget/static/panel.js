@@ -66,7 +66,7 @@ function details(wording, choose, ask, enlarge) {
     parts.title.draw([id, item], () => {
       const buttons = make("span", "end");
       if (item !== null) buttons.append(button("‹ All jobs", () => open(null), "quiet"));
-      buttons.append(button("Timeline", () => choose(null), "quiet"));
+      buttons.append(button("Close", () => choose(null), "quiet"));
       return [make("span", "", node.name), make("span", "soft", item === null ? node.kind : ""), buttons];
     });
     const one = item !== null;
@@ -156,7 +156,7 @@ function details(wording, choose, ask, enlarge) {
     if (each.attempts.length) list.append(make("dt", "", "attempts"), attempts(each.attempts));
     return list;
   }
-  return { box, update, redraw, close: () => clearTimeout(timer) };
+  return { box, update, redraw, look: open, close: () => clearTimeout(timer) };
 }
 
 // A part of the panel that is redrawn only for another key. The focus in it stays at the same place.

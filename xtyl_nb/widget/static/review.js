@@ -1,7 +1,7 @@
 // The open reviews, one at a time, each with its unfinished decision, which is kept until the review is decided.
 const OPEN = ["blocked", "ready", "running", "waiting"];
 
-function reviews(key, ask, leave, enlarge) {
+function reviews(key, ask, leave, enlarge, changed) {
   const box = make("div", "review");
   const note = make("div", "note");
   const desk = make("div", "desk");
@@ -9,6 +9,7 @@ function reviews(key, ask, leave, enlarge) {
   box.append(note, desk);
   const { kept, close } = beginnings(key);
   const queue = waitingList(ask, () => refresh());
+  const facts = rowFacts(ask);
   let [drawn, state, place, goOn, arrived] = [null, null, 0, false, false];
 
   function draft(key) {
@@ -71,7 +72,7 @@ function reviews(key, ask, leave, enlarge) {
     // The row in view stays, even while others are decided elsewhere.
     place = here >= 0 ? here : Math.max(0, Math.min(place, waiting.length - (isAway() ? 0 : 1)));
     desk.hidden = !waiting.length && !isAway();
-    box.hidden = desk.hidden && note.hidden;
+    changed();
     if (desk.hidden) {
       if ((goOn || box.contains(active(box))) && isFree()) leave();
       drawn = null;
@@ -123,10 +124,10 @@ function reviews(key, ask, leave, enlarge) {
       decide(key, review, kind, what, redraw);
       form.ready();
     };
-    const form = reviewForm(review, mine, { isAway: () => isAway(key), send, redraw, enlarge });
+    const form = reviewForm(review, mine, { isAway: () => isAway(key), send, redraw, enlarge, facts });
     const title = make("h5");
     title.append(make("span", "", titleOf(review)), make("span", "end", `choose ${review.choose}`), turn.box);
-    desk.replaceChildren(title, ...form.parts);
+    desk.replaceChildren(title, facts.strip(review), ...form.parts);
     turn.update();
     form.ready();
     // After a decision the focus moves to the next row, unless the person has moved it elsewhere meanwhile.
@@ -202,5 +203,14 @@ function reviews(key, ask, leave, enlarge) {
 
   if (kept.note) tell(kept.note.words, kept.note.title, kept.note.state);
   else tell("");
-  return { box, update, close: () => { queue.close(); close(); } };
+  // Whether this review is among those that the page has; then it is shown next.
+  function goTo(key) {
+    if (!queue.list().some(([each]) => each === key)) return false;
+    kept.at = key;
+    arrive();
+    refresh();
+    return true;
+  }
+  const isEmpty = () => desk.hidden && note.hidden;
+  return { box, update, isEmpty, goTo, close: () => { queue.close(); close(); } };
 }

@@ -1,22 +1,10 @@
 function timeline(choose, ask) {
-  const box = make("div");
-  const title = make("h5", "", "Timeline");
-  const log = eventLog(ask, () => show(false));
+  const box = make("div", "times");
   const list = make("div", "gantt");
   const [axis, rows] = [scale(), make("div")];
   list.append(axis.box, rows);
-  const end = make("span", "end");
-  title.append(end, button("Events", () => show(true), "quiet"));
-  const plain = make("div");
-  plain.append(title, list);
-  box.append(plain, log.box);
-  show(false);
-
-  function show(events) {
-    plain.hidden = events;
-    log.box.hidden = !events;
-    if (events) log.open();
-  }
+  const end = make("p", "soft");
+  box.append(list, end);
   const lanes = new Map();
   let [asked, known, looking, later] = [-Infinity, null, false, null];
 
@@ -79,8 +67,7 @@ function timeline(choose, ask) {
   function update(state, elapsed) {
     shown = [state, elapsed];
     const started = [...names.keys()].filter((id) => state.nodes[id]?.start != null);
-    if (!plain.hidden) look(state);
-    else log.touch(state);
+    look(state);
     // In the order of the graph, not of their starts.
     started.slice(0, LANES).forEach((id, place) => {
       if (!lanes.has(id)) lanes.set(id, lane(id));
@@ -93,11 +80,7 @@ function timeline(choose, ask) {
     const more = started.length - LANES;
     end.textContent = started.length ? (more > 0 ? `first ${LANES} of ${started.length} · ` : "") + lasted(elapsed) : "nothing has started";
   }
-  const close = () => {
-    clearTimeout(later);
-    log.close();
-  };
-  return { box, update, redraw, close };
+  return { box, update, redraw, close: () => clearTimeout(later) };
 }
 
 // Times on a scale that is as long as the run, in round steps.
@@ -125,41 +108,4 @@ function scale() {
     }
   }
   return { box, draw };
-}
-
-// The events, newest first: read when the list is opened, and again after new ones, at most once a second.
-function eventLog(ask, close) {
-  const box = make("div");
-  const title = make("h5", "", "Events");
-  const list = make("div", "log");
-  const buttons = make("span", "end");
-  let [asked, known, newest, later] = [-Infinity, null, 0, null];
-  buttons.append(button("Timeline", close, "quiet"));
-  title.append(buttons);
-  box.append(title, list);
-
-  function touch(state) {
-    if (known === state.nodes) return;
-    clearTimeout(later);
-    later = setTimeout(() => {
-      known = state.nodes;
-      open();
-    }, Math.max(0, asked + 1000 - performance.now()));
-  }
-
-  function open() {
-    asked = performance.now();
-    ask("events", {}, (answer) => {
-      if (!answer.ok) return answer.error && list.replaceChildren(make("p", "bad", answer.error));
-      if (answer.events[0]?.number === newest) return;
-      newest = answer.events[0]?.number;
-      list.replaceChildren(...answer.events.map((event) => {
-        const row = make("div", "event");
-        row.append(make("span", "soft", event.number), make("span", "soft", `+${lasted(event.at)}`));
-        row.append(make("b", "", event.kind), make("span", "", event.where), make("span", "soft", event.says));
-        return row;
-      }));
-    });
-  }
-  return { box, open, touch, close: () => clearTimeout(later) };
 }

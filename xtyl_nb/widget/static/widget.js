@@ -27,20 +27,37 @@ function render({ model, el }) {
   const refold = (node) => model.send({ kind: "fold", node });
   const choose = (id) => {
     if (graph.nodes.some((node) => node.id === id && node.stack)) return refold(id);
-    selected = id === selected ? null : id;
+    selected = id === selected && tabs.current() === "node" ? null : id;
     graphic.select(selected);
+    if (selected === null) tabs.close("node");
     tick();
+    if (selected !== null) tabs.choose("node");
   };
   const leave = Object.assign(() => root.focus({ preventScroll: true }), { holds: () => active(root) === root });
-  const top = header(first, act);
+  const top = header(first, act, () => tabs.choose("review"));
   const enlarge = enlarger(root, ask);
-  const review = reviews(first.key, ask, leave, enlarge);
+  const review = reviews(first.key, ask, leave, enlarge, () => turn());
   const times = timeline(choose, ask);
+  const events = eventLog(ask);
+  // A click on a row elsewhere leads to its job, or to what waits for a person there.
+  const open = (node, row, { state, item }) => {
+    if (state === "waiting" && review.goTo(`${node}/${item}`)) return tabs.choose("review");
+    if (selected !== node || tabs.current() !== "node") choose(node);
+    if (item !== null && selected === node) panel.look(item);
+  };
+  const table = matrix(ask, open);
+  const made = results(ask, enlarge, open);
   const panel = details(first.words, choose, ask, enlarge);
-  const foot = make("div", "foot");
-  foot.append(review.box, times.box, panel.box);
+  const tabs = tabbed(first.key, [
+    { name: "review", label: "Review", box: review.box },
+    { name: "results", label: "Results", box: made.box },
+    { name: "rows", label: "Rows", box: table.box },
+    { name: "timeline", label: "Timeline", box: times.box },
+    { name: "events", label: "Events", box: events.box },
+    { name: "node", label: "", box: panel.box },
+  ], () => tick());
   const sizes = new ResizeObserver(() => graphic.fit());
-  root.append(style, top.bar, notice, standing.box, told.box, foot);
+  root.append(style, top.bar, notice, standing.box, told.box, tabs.box);
   root.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || selected === null) return;
     const was = selected;
@@ -58,7 +75,7 @@ function render({ model, el }) {
     graphic?.box.remove();
     sizes.disconnect();
     graphic = stage(graph, choose, refold);
-    root.insertBefore(graphic.box, foot);
+    root.insertBefore(graphic.box, tabs.box);
     sizes.observe(graphic.box);
     if (!graph.nodes.some(({ id, stack }) => id === selected && !stack)) selected = null;
     graphic.select(selected);
@@ -74,6 +91,17 @@ function render({ model, el }) {
     root.toggleAttribute("data-lm-suppress-shortcuts", root.contains(target) && !ctrlKey && !metaKey && !altKey);
   window.addEventListener("keydown", guard, true);
 
+  // What waits for a person presses most; once a run is over, what came out does.
+  function turn() {
+    const state = model.get("state");
+    const badge = isOver(state) ? "" : state.reviews_total || "";
+    const name = graph.nodes.find(({ id }) => id === selected)?.name;
+    tabs.update({
+      review: { hidden: review.isEmpty(), badge },
+      node: { hidden: selected === null, label: name ?? "" },
+    }, !review.isEmpty() ? "review" : isOver(state) ? "results" : "timeline");
+  }
+
   function tick() {
     const state = model.get("state");
     const running = state.started && !isOver(state);
@@ -81,10 +109,13 @@ function render({ model, el }) {
     const elapsed = state.elapsed + (running ? (now - (state.at ?? now)) / 1000 : 0);
     top.tick(state, elapsed);
     graphic.tick(elapsed);
-    times.box.hidden = selected !== null;
-    panel.box.hidden = selected === null;
-    if (selected === null) times.update(state, elapsed);
-    else panel.update(selected, state, elapsed);
+    turn();
+    const shown = tabs.current();
+    if (shown === "timeline") times.update(state, elapsed);
+    if (shown === "results") made.update(state);
+    if (shown === "rows") table.update(state);
+    if (shown === "events") events.touch(state);
+    if (shown === "node") panel.update(selected, state, elapsed);
     clearTimeout(timer);
     if (running && !since) timer = setTimeout(tick, 1000);
   }
@@ -113,6 +144,9 @@ function render({ model, el }) {
     review.close();
     panel.close();
     times.close();
+    events.close();
+    table.close();
+    made.close();
     still.close();
     close();
   };

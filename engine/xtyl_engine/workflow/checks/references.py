@@ -54,6 +54,16 @@ class References:
         yield from self._check_over(node)
         if node.kind.waits and named(node, "of") in self.survey.nodes:
             yield from self._check_review(node, named(node, "of"))
+        if node.kind.waits:
+            yield from self._check_shown(node)
+
+    def _check_shown(self, node: Node) -> Iterator[Problem]:
+        """The columns that a person sees beside the options."""
+        shown, known = node.config.get("show"), self.known
+        for name in shown if known is not None and isinstance(shown, (list, tuple)) else ():
+            if isinstance(name, str) and name not in (known or ()):
+                hint = self.suggestions.hint(name, known or (), f"Use some of {list_names(known or ())}.")
+                yield _problem("missing-column", node, f"show=`{show_name(name)}`: there is no such column", hint)
 
     def _not_unfolded(self, node: Node, over: str) -> Problem:
         """Why there is no list in a field to run over."""
