@@ -45,7 +45,7 @@ def test_what_is_begun_stays_whatever_is_folded_opened_or_closed(lab: Any, page:
     page.get_by_role("button", name="Fold", exact=True).click()
     page.wait_for_selector('.xtyl .card[data-node="copy_99"]', state="detached")
     assert stacks.count() == 2
-    page.get_by_role("tab", name="Events").click()
+    page.get_by_role("tab", name="Events", exact=True).click()
     page.locator('.xtyl .card[data-node="pick_0"]').click()
     page.wait_for_selector('.xtyl .card[data-node="pick_99"]')
     assert page.evaluate("() => window.typed.isConnected && window.typed.value") == "Half a sentence"

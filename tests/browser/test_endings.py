@@ -97,7 +97,7 @@ def test_the_end_of_a_quick_run_is_on_the_timeline(lab: Any, page: Any) -> None:
     """The last jobs are there too, although they end within a second of the first read."""
     start(page, lab.write("quick.ipynb", QUICK + "show(run)"))
     page.wait_for_selector(".xtyl .pill.completed")
-    page.get_by_role("tab", name="Timeline").click()
+    page.get_by_role("tab", name="Timeline", exact=True).click()
     page.wait_for_function("() => document.querySelectorAll('.xtyl .lane .rail i').length === 12")
     shot(page, "timeline-quick")
 
@@ -105,7 +105,7 @@ def test_the_end_of_a_quick_run_is_on_the_timeline(lab: Any, page: Any) -> None:
 def test_the_end_of_a_quick_run_is_in_the_events(lab: Any, page: Any) -> None:
     """The events are read again, although the last one comes within a second of the first read."""
     start(page, lab.write("log.ipynb", QUICK + "Quick.timeline = lambda self: Timeline([], list(SUMMER))\nshow(run)"))
-    page.get_by_role("tab", name="Events").click()
+    page.get_by_role("tab", name="Events", exact=True).click()
     page.locator(".xtyl .event").nth(1).wait_for()
     page.wait_for_selector(".xtyl .pill.completed")
 

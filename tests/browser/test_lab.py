@@ -38,6 +38,7 @@ def test_everything_can_be_reached_by_keyboard(lab: Any, page: Any) -> None:
     focused = page.locator(".xtyl .card:focus")
     assert focused.get_attribute("data-node") in ("poster", "premium")
     assert page.locator(".xtyl dl").first.inner_text().startswith("state")
+    page.get_by_role("tab", name="Review").press("Enter")
     page.locator(".xtyl .pick input").first.focus()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Approve", exact=True).press("Enter")

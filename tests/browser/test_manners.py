@@ -98,7 +98,7 @@ def test_text_in_the_panel_can_be_selected_while_the_run_goes_on(lab: Any, page:
     shown.wait_for()
     shown.evaluate("(node) => { window.held = node; getSelection().selectAllChildren(node); }")
     run_from_page(page, 1)
-    page.locator(".xtyl .review").get_by_text("1 of 3").wait_for()
+    page.get_by_role("tab", name="Review 3").wait_for()
     assert page.evaluate("() => window.held.isConnected")
 
 
@@ -110,7 +110,7 @@ def test_more_jobs_stay_when_something_happens(lab: Any, page: Any) -> None:
     page.locator(".xtyl .job").nth(99).wait_for()
     page.locator(".xtyl .panel .scroll").evaluate("box => box.scrollTo(0, 900)")
     run_from_page(page, 1)
-    page.locator(".xtyl .review").get_by_text("1 of 3").wait_for()
+    page.get_by_role("tab", name="Review 3").wait_for()
     page.locator(".xtyl .panel dd", has_text="3 waiting").wait_for()
     page.locator(".xtyl .job", has_text="row 99").wait_for()
     page.get_by_role("button", name="20 more of 20").wait_for()
@@ -121,6 +121,7 @@ def test_more_jobs_stay_when_something_happens(lab: Any, page: Any) -> None:
 def test_what_worked_at_once_is_drawn_in_lanes(lab: Any, page: Any) -> None:
     """No bar lies on another; each bar and the scale above say from when to when."""
     start(page, lab.write("lanes.ipynb", ONCE))
+    page.get_by_role("tab", name="Timeline", exact=True).click()
     page.locator(".xtyl .lane .rail i").nth(5).wait_for()
     shot(page, "timeline-lanes")
     assert page.locator(".xtyl .ticks span").all_inner_texts() == ["0 s", "10 s", "20 s", "30 s"]

@@ -23,6 +23,7 @@ def test_the_widget_works_in_notebook_7(lab: Any, page: Any) -> None:
     assert page.locator(".xtyl .card").count() == 6
     page.locator('.xtyl .card[data-node="headline"]').click()
     page.locator(".xtyl .job").nth(1).wait_for()
+    page.get_by_role("tab", name="Review").click()
     page.locator(".xtyl .pick input").nth(1).check()
     page.get_by_role("button", name="Approve", exact=True).click()
     page.wait_for_selector(".xtyl .pill.completed")

@@ -94,7 +94,7 @@ def test_rows_are_seen_beside_steps_and_lead_on(waiting: Any) -> None:
     page.get_by_label("Search rows and texts").fill("desk")
     lines.get_by_role("button", name="Desk, pick: waits for you").click()
     page.locator(".xtyl .review h5", has_text="Desk").wait_for()
-    page.get_by_role("tab", name="Timeline").click()
+    page.get_by_role("tab", name="Timeline", exact=True).click()
     page.locator(".xtyl .lane").first.wait_for()
     page.get_by_role("button", name="waiting for you").click()
     assert page.locator(".xtyl .review").is_visible()

@@ -92,9 +92,9 @@ def test_texts_that_were_cut_are_told(launched: Any) -> None:
 def test_the_events_can_be_read(launched: Any) -> None:
     """The log has a tab of its own, newest first; another tab takes its place."""
     page = launched
-    page.get_by_role("tab", name="Events").click()
+    page.get_by_role("tab", name="Events", exact=True).click()
     page.locator(".xtyl .event", has_text="submitted").wait_for()
     assert "failed" in page.locator(".xtyl .event").first.inner_text()
     shot(page, "panel-events")
-    page.get_by_role("tab", name="Timeline").click()
+    page.get_by_role("tab", name="Timeline", exact=True).click()
     page.locator(".xtyl .lane").first.wait_for()

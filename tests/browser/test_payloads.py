@@ -77,7 +77,7 @@ def test_nothing_that_is_shown_runs(lab: Any, page: Any) -> None:
         page.locator(".xtyl .panel dt", has_text="attempts").wait_for()
         page.keyboard.press("Escape")
     page.locator(".xtyl .review .pick input").first.check()
-    page.get_by_role("tab", name="Events").click()
+    page.get_by_role("tab", name="Events", exact=True).click()
     page.locator(".xtyl .event").first.wait_for()
     assert "onerror=hit()" in page.locator(".xtyl").first.inner_text()
     run_from_page(page, 1)

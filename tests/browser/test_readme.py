@@ -56,8 +56,10 @@ def test_one_glance_says_what_runs_what_came_out_and_what_waits(lab: Any, page: 
     stock.get_by_text("Ember kettle: stock() raised ValueError: sold out").wait_for()
     assert "then: call" in stock.inner_text()
     assert " then, " in page.locator('.xtyl .card[data-node="premium"]').inner_text()
+    page.get_by_role("tab", name="Timeline", exact=True).click()
     # The single jobs, in place of the one bar for all of them.
     page.wait_for_function("() => document.querySelectorAll('.xtyl .lane:last-child .rail i.completed').length === 3")
+    page.get_by_role("tab", name="Review").click()
     for theme, is_light, name in (("Light", "true", "widget"), ("Dark", "false", "widget-dark")):
         page.evaluate(THEME.format(theme))
         page.wait_for_selector(f'body[data-jp-theme-light="{is_light}"]', state="attached")

@@ -34,6 +34,7 @@ function header(graph, act, lead) {
       pill.disabled = !waits;
       pill.firstChild.replaceChildren(icon(kind));
       status.textContent = words;
+      pill.setAttribute("aria-label", words);
     }
     const reason = isOver(state) ? "" : state.waiting_for ?? "";
     const rows = waits || isOver(state) ? "" : ready(state);
