@@ -14,7 +14,7 @@ from typing import Any
 from xtyl_engine.errors import LimitExceeded
 from xtyl_engine.nodes.review import MOST_SHOWN
 from xtyl_engine.queries.executions import Result, Snapshot
-from xtyl_engine.queries.overview import row_label
+from xtyl_engine.queries.overview import readable_label
 from xtyl_engine.states import End, JobState
 from xtyl_engine.values.artifacts import ArtifactStore, is_artifact, kind_of_file, with_references
 from xtyl_engine.values.plain import unspill
@@ -39,6 +39,7 @@ PRESSING = (
     JobState.READY,
     JobState.BLOCKED,
 )
+_RANKS = {state: rank for rank, state in enumerate(PRESSING)}
 
 
 class RunTable:
@@ -102,13 +103,22 @@ class _RowsNow:
 
     def __init__(self, snapshot: Snapshot, plan: Plan, store: ArtifactStore):
         self._plan, self._store = plan, store
-        self.labels = [row_label(json.dumps(label), json.dumps(values)) for label, values in snapshot.rows]
+        self.labels = [readable_label(label, values) for label, values in snapshot.rows]
         self._values = [values for _, values in snapshot.rows]
         self.steps = [node for id, node in plan.nodes.items() if not is_unfolded(id)]
         self._jobs: dict[tuple[int, str], list[Result]] = {}
-        for result in sorted(snapshot.results, key=lambda each: place_of(each.item)):
-            self._jobs.setdefault((int(result.item.partition(".")[0]), result.node), []).append(result)
-        self.states = [self._state(row) for row in range(len(self.labels))]
+        pressing = [len(PRESSING)] * len(self.labels)
+        rejected = set()
+        for result in snapshot.results:
+            row = int(result.item.partition(".")[0])
+            self._jobs.setdefault((row, result.node), []).append(result)
+            pressing[row] = min(pressing[row], _RANKS.get(result.state, len(PRESSING)))
+            if result.because == End.REJECTED:
+                rejected.add(row)
+        for jobs in self._jobs.values():
+            if len(jobs) > 1:
+                jobs.sort(key=lambda each: place_of(each.item))
+        self.states = [_row_state(rank, row in rejected) for row, rank in enumerate(pressing)]
         last = [node for node in self.steps if node.kind.delivers] or [n for n in self.steps if not n.children]
         self._last: Sequence[PlanNode] = last
 
@@ -201,14 +211,6 @@ class _RowsNow:
     def _of(self, row: int, node: str) -> list[Result]:
         return self._jobs.get((row, node), [])
 
-    def _state(self, row: int) -> str:
-        jobs = [job for node in self.steps for job in self._of(row, node.id)]
-        states = {job.state for job in jobs}
-        found = next((state for state in PRESSING if state in states), None)
-        if found is None:
-            return "rejected" if any(job.because == End.REJECTED for job in jobs) else "ready"
-        return "failed" if found is JobState.QUARANTINED else str(found)
-
     def _cell(self, row: int, node: PlanNode) -> Json:
         jobs = self._of(row, node.id)
         states = {job.state for job in jobs}
@@ -273,6 +275,13 @@ class _RowsNow:
         parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
         for part in parts:
             yield from self._paths(part)
+
+
+def _row_state(rank: int, is_rejected: bool) -> str:
+    """The state of a row with this most pressing job."""
+    if rank == len(PRESSING):
+        return "rejected" if is_rejected else "ready"
+    return "failed" if PRESSING[rank] is JobState.QUARANTINED else str(PRESSING[rank])
 
 
 def _words(value: Any) -> str:

@@ -21,7 +21,7 @@ from xtyl_engine.providers.prices import dollars
 from xtyl_engine.providers.schemas.fields import fields_of
 from xtyl_engine.queries.executions import ANSWERS, ATTEMPTS, JOB_COLUMNS, PRINTS, USAGES, USED, Queries, read_job
 from xtyl_engine.queries.files import INNER
-from xtyl_engine.queries.job_inputs import read_row, read_upstream
+from xtyl_engine.queries.job_inputs import read_row, read_upstream, read_wish
 from xtyl_engine.queries.overview import label_of
 from xtyl_engine.queries.views import Attempt, Decision, Job, JobDetail, JobPage, shared
 from xtyl_engine.scheduler.outcomes import Claim
@@ -104,7 +104,8 @@ class JobDetails:
         )  # fmt: skip
         try:
             names = read_row(transaction, claim) | read_upstream(transaction, plan, claim, self._store)
-            found = rendered(node.kind, node.config, names)
+            wish = read_wish(transaction, plan, claim, self._store) if node.kind.asks_provider else None
+            found = rendered(node.kind, node.config, names, wish)
             return {name: sent_as(value) if name in node.kind.pictures else value for name, value in found.items()}
         except (WorkflowException, LookupError):
             return node.config

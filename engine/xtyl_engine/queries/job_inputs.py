@@ -6,10 +6,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
+
+from sqlalchemy import select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
+from xtyl_engine.database.tables import events
+from xtyl_engine.events import EventKind
+from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Misfitting
 from xtyl_engine.nodes.registry import node_type
 from xtyl_engine.providers.schemas.fields import texts_of
@@ -18,9 +24,18 @@ from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
 from xtyl_engine.values.plain import unspill
 from xtyl_engine.workflow.plan import Plan, PlanNode, head, place_of, shared_axes
+from xtyl_engine.workflow.templating.render import Wish
 from xtyl_engine.workflow.templating.skipped import SKIPPED
 from xtyl_engine.workflow.templating.texts import Output
 from xtyl_engine.workflow.unfolding import DOT, is_unfolded
+
+# Of the options so far, as many and as much of each as a model is told of.
+MOST_OPTIONS, OPTION_SHOWN = 12, 400
+_ASKED = (
+    select(events.c.data)
+    .where(events.c.execution_id == sql.B("execution_id"), events.c.kind == str(EventKind.ANOTHER_ASKED))
+    .order_by(events.c.sequence.desc())
+)
 
 
 def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:
@@ -34,6 +49,43 @@ def read_misfits(transaction: Transaction, job_id: int) -> list[Misfitting]:
     """The answers that did not fit since the job was last begun anew, in order."""
     found = transaction.rows(sql.MISFITS, {"job_id": job_id})
     return [Misfitting(answer=answer, reason=reason) for answer, reason in found]
+
+
+def is_added(plan: Plan, claim: Claim) -> bool:
+    """Whether the job is there because a person asked for one more option."""
+    return _added_level(plan, claim) is not None
+
+
+def read_wish(transaction: Transaction, plan: Plan, claim: Claim, store: ArtifactStore) -> Wish | None:
+    """What a person asked of the option that the job makes, where it was added to its list with a comment."""
+    level = _added_level(plan, claim)
+    if level is None:
+        return None
+    option, found = head(claim.item, level + 1), transaction.rows(_ASKED, {"execution_id": claim.execution_id})
+    asked = (json.loads(data) for (data,) in found if data)
+    words = next((said["comment"] for said in asked if said.get("option") == option and said.get("comment")), None)
+    if words is None:
+        return None
+    is_maker = plan.nodes[claim.node].axes[level] == claim.node
+    return Wish(words, tuple(_options_so_far(transaction, plan, claim, level, store)) if is_maker else ())
+
+
+def _added_level(plan: Plan, claim: Claim) -> int | None:
+    """The place in the job's item that is beyond the length which its list had at submission."""
+    axes, places = plan.nodes[claim.node].axes, claim.item.split(".")
+    beyond = (level for level in range(1, len(axes)) if int(places[level]) >= plan.lengths.get(axes[level], MAX_ITEMS))
+    return next(beyond, None)
+
+
+def _options_so_far(
+    transaction: Transaction, plan: Plan, claim: Claim, level: int, store: ArtifactStore
+) -> Iterator[str]:
+    """The first texts of the list to which the job adds."""
+    below = _read_below(transaction, plan, plan.nodes[claim.node], claim, level, store)
+    texts = (
+        str(value) for item, value in below if item != claim.item and isinstance(value, Output) and value.main == "text"
+    )
+    yield from (text[:OPTION_SHOWN] for text in islice(texts, MOST_OPTIONS))
 
 
 def read_surroundings(transaction: Transaction, execution_id: str) -> str | None:

@@ -382,8 +382,11 @@ def label_of(transaction: Transaction, id: str, item: str) -> str | None:
 
 
 def row_label(label: str, values: str) -> str:
-    """A row's readable label: its name in the frame's index if that is text, else its first text value, else its number."""
-    texts = (
-        text for text in (json.loads(label), *json.loads(values).values()) if isinstance(text, str) and text.strip()
-    )
-    return next(texts, f"row {label}")[:60]
+    """A row's readable label, see `readable_label`; both are JSON."""
+    return readable_label(json.loads(label), json.loads(values))
+
+
+def readable_label(label: Any, values: Mapping[str, Any]) -> str:
+    """A row's name in the frame's index if that is text, else its first text value, else its number."""
+    texts = (text for text in (label, *values.values()) if isinstance(text, str) and text.strip())
+    return next(texts, f"row {json.dumps(label)}")[:60]

@@ -24,18 +24,23 @@ _BLOCKED = {
 }
 
 
-def ask_another(locked: LockedExecution, review: str, item: str, id: int) -> int:
-    """Add an item to the list that a review, job `id`, chooses from; returns how many jobs that adds. Raises DecisionRefused if
-    the list cannot be extended."""
-    plan = locked.plan
-    axis, prefix = _list_of(plan, review, item)
+def next_option(locked: LockedExecution, review: str, item: str) -> tuple[str, str]:
+    """The list that a review chooses from, and the place of one more item in it. Raises DecisionRefused if it cannot be
+    extended."""
+    axis, prefix = _list_of(locked.plan, review, item)
     found = locked.transaction.rows(_ITEMS, {"execution_id": locked.id, "node": axis, "item": prefix})
     place = 1 + max(int(each.rpartition(".")[2]) for (each,) in found)
     if place >= MAX_ITEMS:
         raise DecisionRefused(
             f"{axis} has {place:,} items, the most that a list may have", hint="Choose one of them, or reject."
         )
-    added = list(added_jobs(plan, axis, f"{prefix}.{place}"))
+    return axis, f"{prefix}.{place}"
+
+
+def add_option(locked: LockedExecution, review: str, id: int, axis: str, at: str) -> int:
+    """Add the item at a place to the list that a review, job `id`, chooses from; returns how many jobs that adds."""
+    plan, prefix = locked.plan, at.rpartition(".")[0]
+    added = list(added_jobs(plan, axis, at))
     new = {"execution_id": locked.id, "state": str(JobState.BLOCKED), "pending": 0, "live": 0}
     locked.add_jobs({**new, "node": node, "item": where} for node, where in added)
     if locked.transaction.run(transitions.ANOTHER, {"job_id": id}):
@@ -45,8 +50,8 @@ def ask_another(locked: LockedExecution, review: str, item: str, id: int) -> int
         locked.done += len(stand_again(locked, made, node, where))
     for link in gathering(plan, axis):
         is_below = len(plan.nodes[link.target].axes) > link.level
-        at = {"execution_id": locked.id, "node": link.target, "item": head(prefix, link.level)}
-        for waiting, node, where in locked.transaction.rows(_BLOCKED[is_below], at):
+        below = {"execution_id": locked.id, "node": link.target, "item": head(prefix, link.level)}
+        for waiting, node, where in locked.transaction.rows(_BLOCKED[is_below], below):
             locked.done += len(stand_again(locked, waiting, node, where))
     return len(added)
 

@@ -21,7 +21,7 @@ from xtyl_engine.failpoints import Point, failpoint
 from xtyl_engine.nodes.review import decide as make_decision
 from xtyl_engine.providers.prices import nano_dollars
 from xtyl_engine.scheduler import transitions
-from xtyl_engine.scheduler.add_option import ask_another
+from xtyl_engine.scheduler.add_option import add_option, next_option
 from xtyl_engine.scheduler.budget import advised
 from xtyl_engine.scheduler.cascade import settle
 from xtyl_engine.scheduler.locked_execution import LockedExecution
@@ -114,8 +114,10 @@ class Controls:
         def ask(locked: LockedExecution) -> None:
             id, _ = _waiting_review(locked, node, item)
             said = {"comment": comment} if comment else {}
-            locked.note(EventKind.ANOTHER_ASKED, node, item, by=by, **said)
-            ask_another(locked, node, item, id)
+            axis, at = next_option(locked, node, item)
+            # Its jobs find the comment by the place.
+            locked.note(EventKind.ANOTHER_ASKED, node, item, by=by, option=at, **said)
+            add_option(locked, node, id, axis, at)
 
         return self._change(execution_id, ask)
 

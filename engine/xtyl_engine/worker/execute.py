@@ -27,7 +27,7 @@ from xtyl_engine.nodes.base import Context, Done, Misfitting, NodeConfig, NodeTy
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.registry import get_provider
-from xtyl_engine.queries.job_inputs import read_misfits, read_row, read_upstream
+from xtyl_engine.queries.job_inputs import is_added, read_misfits, read_row, read_upstream, read_wish
 from xtyl_engine.queries.result_cache import cache_key, look_up
 from xtyl_engine.runners.pool import Runners
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Waiting
@@ -46,7 +46,7 @@ from xtyl_engine.worker.retries import outcome_of
 from xtyl_engine.workflow.model_defaults import ModelDefaults
 from xtyl_engine.workflow.plan import Plan, PlanNode
 from xtyl_engine.workflow.templating.names import ROW
-from xtyl_engine.workflow.templating.render import rendered
+from xtyl_engine.workflow.templating.render import Wish, rendered
 
 if TYPE_CHECKING:
     from xtyl_engine.providers.base import Provider
@@ -128,13 +128,13 @@ class Executor:
         try:
             if (late := self._late(claim)) is not None:
                 return late
-            node, context, names, variables = self._read(claim)
+            node, context, names, wish, variables = self._read(claim)
             kind = node_type(node.type)
             asks_provider = kind.asks_provider
             # A template that was kept says as it was kept which provider and model it asks.
             asked = ModelDefaults.of(self.settings).serve(kind, node.config)
             provider = str(asked.get("provider") or self.settings.provider)
-            config = configure(kind, rendered(kind, asked, names))
+            config = configure(kind, rendered(kind, asked, names, wish))
             retry = config.retry
             mask = self._masks.of(variables)
             key = cache_key(kind, node, config, claim.item, self.settings.provider, variables)
@@ -193,17 +193,21 @@ class Executor:
         plan = self.plans.known(template_id)
         return plan is not None and plan.nodes[name].kind.runs_apart
 
-    def _read(self, claim: Claim) -> tuple[PlanNode, Context, dict[str, Any], Mapping[str, str]]:
-        """A job's node, what its handler may know, the names that its texts may read, and the variables of its provider."""
+    def _read(self, claim: Claim) -> tuple[PlanNode, Context, dict[str, Any], Wish | None, Mapping[str, str]]:
+        """A job's node, what its handler may know, the names that its texts may read, what a person asked of its option, and the
+        variables of its provider."""
         plan = self.plans.known(claim.template_id) or self._load(claim)
         node = plan.nodes[claim.node]
         variables = self._variables(claim) if node.kind.asks_provider else NO_VARIABLES
         row: dict[str, Any] = {}
         upstream: dict[str, Any] = {}
         misfits: Sequence[Misfitting] = ()
+        wish = None
+        may_wish = node.kind.asks_provider and is_added(plan, claim)
         may_misfit = claim.number > 1 and node.kind.schema(node.config) is not None
-        if node.reads.columns or node.reads.nodes or may_misfit:
+        if node.reads.columns or node.reads.nodes or may_misfit or may_wish:
             with self._reading() as transaction:
+                wish = read_wish(transaction, plan, claim, self.store) if may_wish else None
                 misfits = read_misfits(transaction, claim.job_id) if may_misfit else ()
                 row = read_row(transaction, claim) if node.reads.columns else row
                 upstream = read_upstream(transaction, plan, claim, self.store)
@@ -224,7 +228,7 @@ class Executor:
             cancelled=lambda: self._is_cancelled(claim),
             log=log,
         )
-        return node, context, {ROW: row, **row, **upstream}, variables
+        return node, context, {ROW: row, **row, **upstream}, wish, variables
 
     def _variables(self, claim: Claim) -> Mapping[str, str]:
         """The variables with which the job's provider is made: its kernel's, where it lent them."""

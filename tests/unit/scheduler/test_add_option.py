@@ -245,3 +245,57 @@ def test_whatever_the_order_every_job_ends_and_is_counted_once(data: st.DataObje
         assert jobs == 5 * len(drafts) + 3
         assert len(drafts) == 2 + 3 - asks
         database.close()
+
+
+def asked_of(run: xt.Run, node: str, item: str) -> str:
+    """The prompt of a job as it was sent."""
+    prompt = run.inspect(node, item=item).asked["prompt"]
+    assert isinstance(prompt, str)
+    return prompt
+
+
+def test_what_is_asked_of_another_reaches_the_model(bench: Workbench) -> None:
+    """As a paragraph after the prompt of each new job, for the list's own step with the options so far; those that there were
+    stay as they are, and a request without a comment says nothing."""
+    run = waits(bench)
+    bench.work(run.another("pick", comment="quieter"))
+    texts = run.outputs("headline")["text"].tolist()
+    made = asked_of(run, "headline", "0.3")
+    assert made.startswith("For lamp\n\nquieter\n\nMake another than these:\n- ")
+    assert all(f"- {text}" in made for text in texts[:3])
+    assert asked_of(run, "poster", "0.3") == f"{texts[3]}\n\nquieter"
+    assert asked_of(run, "headline", "0.0") == "For lamp"
+    bench.work(run.another("pick"))
+    assert asked_of(run, "headline", "0.4") == "For lamp"
+
+
+def test_a_prompt_may_have_a_place_for_what_is_asked(bench: Workbench) -> None:
+    """`{{ feedback }}` is empty until it is asked for; then the words stand there, and nowhere else."""
+    flow = (
+        xt.Workflow("placed")
+        .generate_copy("line", prompt="For {{ product }}.{% if feedback %} Please: {{ feedback }}{% endif %}", n=2)
+        .review("pick", of="line")
+    )
+    assert flow.validate().run is not None
+    run = waits(bench, flow)
+    bench.work(run.another("pick", comment="a shorter one"))
+    assert asked_of(run, "line", "0.1") == "For lamp."
+    assert asked_of(run, "line", "0.2") == "For lamp. Please: a shorter one"
+
+
+def test_a_column_called_feedback_wins(bench: Workbench) -> None:
+    """The text reads the column, and the words stand after it."""
+    flow = xt.Workflow("won").generate_copy("line", prompt="{{ feedback }}", n=2).review("pick", of="line")
+    run = waits(bench, flow, feedback="They liked it.")
+    bench.work(run.another("pick", comment="shorter"))
+    assert asked_of(run, "line", "0.2").startswith("They liked it.\n\nshorter\n\nMake another")
+
+
+def test_what_is_asked_is_part_of_what_is_cached(bench: Workbench) -> None:
+    """Other words are another request: the cache gives no option that was made for others."""
+    for words in ("quieter", "louder"):
+        run = waits(bench)
+        bench.work(run.another("pick", comment=words))
+        jobs = run.jobs()
+        last = jobs[(jobs["node"] == "headline") & (jobs["item"] == "3")]
+        assert last["cached"].tolist() == [False]

@@ -14,6 +14,8 @@ from xtyl_engine.providers.offline.copywriting import write_copy
 COPY_MODEL = "offline/copy-1"
 POSTER_MODEL = "offline/poster-1"
 
+MOST_DRAFTS = 24
+
 
 class OfflineProvider:
     """Canned copy and drawn posters, both by seed."""
@@ -46,7 +48,11 @@ class OfflineProvider:
             seen = describe(request.images)
         if request.schema is not None:
             return write_answer(request.prompt, request.seed, request.schema, seen)
-        return " ".join(filter(None, (write_copy(request.prompt, request.seed), seen)))
+        # A prompt that lists what there is asks for something else.
+        given = set(request.prompt.splitlines())
+        drafts = (write_copy(request.prompt, request.seed + step) for step in range(MOST_DRAFTS))
+        text = next((draft for draft in drafts if f"- {draft}" not in given), write_copy(request.prompt, request.seed))
+        return " ".join(filter(None, (text, seen)))
 
     def draw(self, request: ImageRequest) -> ImageResult:
         """A poster as PNG."""

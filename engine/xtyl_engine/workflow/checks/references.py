@@ -15,7 +15,7 @@ from xtyl_engine.workflow.analysis import MAX_AXES, NODE_PARAMETERS, Survey, nam
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name, spelled
 from xtyl_engine.workflow.document import Node
 from xtyl_engine.workflow.plan import ROWS, shared_axes
-from xtyl_engine.workflow.templating.names import ROW, Path, Use
+from xtyl_engine.workflow.templating.names import FEEDBACK, ROW, Path, Use
 from xtyl_engine.workflow.templating.render import iterate_texts
 from xtyl_engine.workflow.unfolding import DOT, field_at, schema_of
 
@@ -225,7 +225,7 @@ class References:
 
     def _check_input(self, node: Node, use: Use) -> Problem | None:
         name, reads_field = str(use.path[0]), any(isinstance(step, str) for step in use.path[1:])
-        if use.optional or (name in self.known if self.known is not None else not reads_field):
+        if name == FEEDBACK or use.optional or (name in self.known if self.known is not None else not reads_field):
             return None
         if name == ROW:
             hint = f'Name a column: `{{{{ {ROW}["product name"] }}}}`.'

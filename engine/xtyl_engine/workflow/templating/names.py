@@ -21,6 +21,8 @@ Scope = dict[str, Path | None]
 
 ANY = -1
 ROW = "row"
+# What a person asked of one more option, for texts that have a place for it. A column or step of this name wins.
+FEEDBACK = "feedback"
 ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Name, nodes.Const,
     nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair, nodes.Keyword, nodes.Getattr, nodes.Getitem, nodes.Slice,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from xtyl_engine.values.artifacts import is_artifact
 from xtyl_engine.values.recent import remembers_texts
 from xtyl_engine.workflow.templating.effort import EffortMeter, check_size
 from xtyl_engine.workflow.templating.metering import METER
-from xtyl_engine.workflow.templating.names import Names, NotAllowed, collect_uses
+from xtyl_engine.workflow.templating.names import FEEDBACK, Names, NotAllowed, collect_uses
 from xtyl_engine.workflow.templating.places import SHOWN, find_place, plainly
 from xtyl_engine.workflow.templating.sandbox import CountedLoops, Sandbox, TooManyTokens
 from xtyl_engine.workflow.templating.skipped import SKIPPED
@@ -247,11 +248,38 @@ def _check_depth(depth: int) -> None:
         raise LimitExceeded(f"values are nested deeper than {MAX_VALUE_DEPTH} levels", hint="Flatten them.")
 
 
-def rendered(kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """A node's config for one job: its Jinja rendered with the names that the job can read, under one budget."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked of one more option, and the texts of those that there are."""
+
+    words: str
+    before: tuple[str, ...] = ()
+
+    @property
+    def paragraph(self) -> str:
+        """The wish as it stands after a prompt that has no place for it."""
+        others = "".join(f"\n- {text}" for text in self.before)
+        return f"\n\n{self.words}" + (f"\n\nMake another than these:{others}" if others else "")
+
+
+def rendered(
+    kind: NodeType, config: Mapping[str, Any], names: Mapping[str, Any], wish: Wish | None = None
+) -> dict[str, Any]:
+    """A node's config for one job: its Jinja rendered with the names that the job can read, under one budget. A wish stands where
+    its texts read `feedback`, else after the first of them."""
     meter = EffortMeter()
-    values = {name: render(value, names, meter) if name in kind.rendered else value for name, value in config.items()}
-    return values | {name: _as_words(name, values[name]) for name in kind.texts if name in values}
+    known = {FEEDBACK: "" if wish is None else wish.words, **names}
+    values = {name: render(value, known, meter) if name in kind.rendered else value for name, value in config.items()}
+    values |= {name: _as_words(name, values[name]) for name in kind.texts if name in values}
+    first = next((name for name in kind.texts if isinstance(values.get(name), str)), None)
+    if wish is not None and first is not None and (FEEDBACK in names or not _reads_feedback(kind, config)):
+        values[first] += wish.paragraph
+    return values
+
+
+def _reads_feedback(kind: NodeType, config: Mapping[str, Any]) -> bool:
+    texts = (text for name in kind.rendered for text in iterate_texts(config.get(name)))
+    return any(use.path[0] == FEEDBACK for text in texts for use in read_names(text).uses)
 
 
 def _as_words(name: str, value: Any) -> Any:
