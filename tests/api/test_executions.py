@@ -273,12 +273,13 @@ def test_any_name_of_a_template_can_be_read(lite: Desk, name: str) -> None:
 
 
 def test_a_forecast_writes_nothing(desk: Desk) -> None:
-    """It counts the jobs that would run, cached ones apart."""
+    """It counts the jobs that would run, cached ones apart, and says why and for how much."""
     body = {"workflow": PLAIN, "inputs": [{"product": "Lamp"}]}
     id = submit(desk, inputs=body["inputs"])
     work_off(desk, id)
     nodes = desk.ask("POST", "/api/workflows/forecast", "press-read", json=body).json()["nodes"]
-    assert nodes == [{"node": "headline", "type": "generate_copy", "jobs": 2, "cached": 2}]
+    costs = {"why": "in the cache", "cost_low": 0, "cost_high": 0}
+    assert nodes == [{"node": "headline", "type": "generate_copy", "jobs": 2, "cached": 2, **costs}]
     assert len(desk.ask("GET", RUNS).json()["executions"]) == 1
 
 
