@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document, Edge
-from xtyl_nb.drawing.cards import node_kind
+from xtyl_nb.drawing.cards import PICTURE_WIDTH, node_kind
 from xtyl_nb.drawing.layout import Card, Wire, arrange, rank_levels
 from xtyl_nb.drawing.run_picture import FONT, INK, PAPER, SOFT, WASH, card_place, one_line, stage_place, wires_image
 from xtyl_nb.drawing.words import COLOURS
@@ -33,7 +33,9 @@ def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges
         if edge.source in keys and edge.target in keys
     ]
     levels = rank_levels((str(place) for place in range(len(document.nodes))), known)
-    layout = arrange([Card(id=key, level=level, height=CARD_HEIGHT) for key, level in levels.items()], known)
+    layout = arrange(
+        [Card(id=key, level=level, height=CARD_HEIGHT) for key, level in levels.items()], known, PICTURE_WIDTH
+    )
     faulty = {keys[id] for id in faults if id in keys}
     branches = layout.branches
     cards = "".join(
