@@ -96,7 +96,7 @@ def _turn(x: float, y: float, to_x: float, to_y: float, band: Band, track: int, 
         f"H{right - r:.0f}Q{right:.0f} {y:.0f} {right:.0f} {y + r:.0f}"
         f"V{level - r:.0f}Q{right:.0f} {level:.0f} {right - r:.0f} {level:.0f}"
         f"H{left + r:.0f}Q{left:.0f} {level:.0f} {left:.0f} {level + r:.0f}"
-        f"V{to_y - r:.0f}Q{left:.0f} {to_y:.0f} {left + r:.0f} {to_y:.0f}H{to_x:.0f}"
+        f"V{to_y - r:.0f}Q{left:.0f} {to_y:.0f} {left + r:.0f} {to_y:.0f}L{to_x:.0f} {to_y:.0f}"
     )
 
 

@@ -4,6 +4,7 @@ shows too (it drops inline SVG, and leaves its texts in a heap). Every text is e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from xtyl_engine.errors import Problem
@@ -54,7 +55,7 @@ def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges
 
 def _wire(wire: Wire, faulty: set[str]) -> str:
     colour = COLOURS["failed" if {wire.source, wire.target} <= faulty else "pending"]
-    x, y = map(float, wire.path.replace("C", " ").replace("H", " ").split()[-2:])
+    x, y = map(float, re.split("[A-Z ]", wire.path)[-2:])
     tip = f"M{x - 7:.0f} {y - 4:.0f}L{x:.0f} {y:.0f}L{x - 7:.0f} {y + 4:.0f}z"
     return f'<path d="{wire.path}" fill="none" stroke="{colour}" stroke-width="1.5"/><path d="{tip}" fill="{colour}"/>'
 

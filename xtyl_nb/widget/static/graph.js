@@ -201,7 +201,7 @@ function stage(graph, choose, refold) {
   world.append(wires, ...[...cards.values()].map(({ box }) => box));
   space.append(world);
   scroller.append(space);
-  let [whole, wanted, scale, layout, opening] = [false, null, 1, null, true];
+  let [whole, wanted, scale, layout, known] = [false, null, 1, null, null];
   const zoom = button("", () => { [whole, wanted] = [!whole, null]; fit(); });
   const jumps = jumper((id) => show(id));
   const tools = make("div", "tools");
@@ -227,7 +227,7 @@ function stage(graph, choose, refold) {
   }
 
   function place(next) {
-    if (layout === next) return;
+    if (layout === next) return false;
     layout = next;
     graph.nodes.forEach((node, at) => {
       [node.x, node.y] = layout.places[at];
@@ -238,12 +238,13 @@ function stage(graph, choose, refold) {
       wires.setAttribute(name, value);
       world.style[name] = `${value}px`;
     }
+    return true;
   }
 
   function fit() {
     const width = box.clientWidth || 900;
     const [next, best, isWhole] = choice(width);
-    place(next);
+    const isNew = place(next);
     scale = wanted ?? best;
     zoom.hidden = isWhole && !whole && wanted === null;
     zoom.textContent = whole ? "Readable size" : "Whole graph";
@@ -257,6 +258,7 @@ function stage(graph, choose, refold) {
     scroller.classList.toggle("pannable", isLarger);
     jumps.box.hidden = !isLarger && scale >= SNUG;
     tools.hidden = jumps.box.hidden && zoom.hidden && !graph.opened && !find.box.isConnected;
+    if (isNew && known) open();
   }
 
   function mark(id) {
@@ -285,11 +287,10 @@ function stage(graph, choose, refold) {
   }
 
   // A graph that does not fit opens where something happens.
-  function open(state) {
-    opening = false;
-    if (!scroller.classList.contains("pannable")) return;
+  function open() {
+    if (whole || !scroller.classList.contains("pannable")) return;
     for (const kind of BUSY) {
-      const at = graph.nodes.find(({ id }) => state.nodes[id]?.spans.some(([name, count]) => name === kind && count));
+      const at = graph.nodes.find(({ id }) => known.nodes[id]?.spans.some(([name, count]) => name === kind && count));
       if (at) return show(at.id, false);
     }
   }
@@ -339,10 +340,9 @@ function stage(graph, choose, refold) {
       of.get(id).forEach((wire) => changed.add(wire));
     }
     jumps.update(graph.nodes.map(({ id }) => [id, state.nodes[id]]));
-    if (opening && box.clientWidth) {
-      fit();
-      open(state);
-    }
+    const isFirst = !known;
+    known = state;
+    if (isFirst && layout) open();
     for (const { source, target, path } of changed) path.setAttribute("class", flow(state.nodes[source], state.nodes[target]));
   }
 

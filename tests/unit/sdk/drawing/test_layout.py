@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import groupby, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,7 +122,11 @@ def test_cards_stay_within_a_width(pairs: list[tuple[int, int]], columns: int) -
         assert 0 <= y <= layout.height - 112
         assert not any(abs(x - u) < CARD_WIDTH and abs(y - v) < 112 for u, v in boxes[place + 1 :])
     for wire in layout.wires:
-        assert ends(wire.path)[0][0] == layout.places[wire.source][0] + CARD_WIDTH
+        (start, _), end = ends(wire.path)
+        assert start == layout.places[wire.source][0] + CARD_WIDTH
+        assert end == pytest.approx(
+            [at + port for at, port in zip(layout.places[wire.target], (0, 27), strict=True)], abs=1
+        )
 
 
 def test_a_long_chain_goes_on_in_the_next_row() -> None:
@@ -132,7 +137,7 @@ def test_a_long_chain_goes_on_in_the_next_row() -> None:
     turn = next(wire.path for wire in layout.wires if wire.source == "n03")
     right, *_ = re.findall(r"H(\d+)Q", turn)
     assert layout.places["n03"][0] + CARD_WIDTH < float(right) < layout.width
-    assert turn.endswith(f"H{layout.places['n04'][0]:.0f}")
+    assert ends(turn)[1] == (layout.places["n04"][0], layout.places["n04"][1] + 27)
 
 
 def test_a_wide_level_is_a_block_within_a_width() -> None:
