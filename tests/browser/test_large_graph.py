@@ -141,3 +141,62 @@ def test_five_columns_are_shown_whole(lab: Any, page: Any) -> None:
         "() => document.querySelector('.xtyl .stage').scrollWidth <= document.querySelector('.xtyl .stage').clientWidth"
     )
     assert page.locator(".xtyl .tools").is_hidden()
+
+
+LONG = """
+from scripted_run import *
+from xtyl_nb.widget.widget import show
+ids = [f"step_{place}" for place in range(COUNT)]
+plan = plan_of({id: ("generate_copy", {}) for id in ids}, [(a, b, None) for a, b in zip(ids, ids[1:])])
+show(ScriptedRun(plan, overview_of(plan, nodes={ids[COUNT // 2]: node_overview(completed=28, failed=2, error="refused")})))
+"""
+# The cards of which a part is outside the stage, across alone or also up and down.
+OUTSIDE = """(way) => {
+    const stage = document.querySelector(".xtyl .stage").getBoundingClientRect();
+    return [...document.querySelectorAll(".xtyl .card")].filter((card) => {
+        const box = card.getBoundingClientRect();
+        const across = box.left < stage.left || box.right > stage.right + 1;
+        return across || (way === "both" && (box.top < stage.top || box.bottom > stage.bottom + 1));
+    }).map((card) => card.dataset.node);
+}"""
+
+
+@pytest.mark.parametrize(("count", "width"), [(11, 720), (11, 1120), (60, 1120), (60, 1600)])
+def test_no_card_is_outside_the_width(lab: Any, page: Any, count: int, width: int) -> None:
+    """Long workflows go on in a row below; a graph of sixty steps opens at the one that failed, and shows all by name."""
+    start(page, lab.write(f"long-{count}-{width}.ipynb", LONG.replace("COUNT", str(count))))
+    card = page.locator(f'.xtyl .card[data-node="step_{count // 2}"]')
+    card.wait_for()
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.wait_for_function(f"() => !({OUTSIDE})('across').length")
+    assert f"step_{count // 2}" not in page.evaluate(OUTSIDE, "both")
+    assert "28 of 30" in card.inner_text()
+    assert "2 failed" in card.inner_text()
+    shot(page, f"graph-long-{count}-{width}")
+    if count == 60:
+        page.get_by_role("button", name="Whole graph").click()
+        assert page.evaluate(OUTSIDE, "both") == []
+        last = page.locator('.xtyl .card[data-node="step_59"] h4 > span')
+        assert last.is_visible()
+        assert last.bounding_box()["height"] >= 10
+        shot(page, f"graph-long-whole-{width}")
+
+
+def test_a_step_is_found_by_its_name(lab: Any, page: Any) -> None:
+    """`/` goes from the graph to the field; the found card is marked and in view, Enter leads on and Escape to the card."""
+    start(page, lab.write("find.ipynb", LONG.replace("COUNT", "60")))
+    page.locator('.xtyl .card[data-node="step_0"]').focus()
+    page.keyboard.press("/")
+    page.keyboard.type("STEP_5")
+    found = page.locator(".xtyl .card.found")
+    assert found.get_attribute("data-node") == "step_5"
+    page.keyboard.press("Enter")
+    assert found.get_attribute("data-node") == "step_50"
+    assert "step_50" not in page.evaluate(OUTSIDE, "both")
+    shot(page, "graph-found")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.dataset.node") == "step_50"
+    field = page.get_by_label("Find a step")
+    field.fill("nowhere")
+    assert field.get_attribute("aria-invalid") == "true"
+    assert found.count() == 0

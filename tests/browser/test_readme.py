@@ -51,7 +51,7 @@ def test_one_glance_says_what_runs_what_came_out_and_what_waits(lab: Any, page: 
         page.get_by_role("button", name="Approve", exact=True).click()
         page.get_by_text(f"waiting for you · {left}").wait_for()
     page.locator(".xtyl .review .pick input").nth(1).check()
-    page.locator('.xtyl .card[data-node="kit"]', has_text="3 / 24").wait_for()
+    page.locator('.xtyl .card[data-node="kit"]', has_text="3 of 24").wait_for()
     stock = page.locator('.xtyl .card[data-node="stock"]')
     stock.get_by_text("Ember kettle: stock() raised ValueError: sold out").wait_for()
     assert "then: call" in stock.inner_text()

@@ -12,25 +12,28 @@ from xtyl_engine.workflow.plan import Plan, list_length
 from xtyl_nb.drawing.folding import Fold
 from xtyl_nb.drawing.layout import Card, Layout, arrange
 
+# A still picture: five columns, which can be read down to some 700 pixels.
+PICTURE_WIDTH = 5 * 250.0
+
 
 def node_kind(type: str, config: Mapping[str, Any], branch: str | None = None) -> str:
     """The node's type and its most telling parameter, after the name of the branch that leads to it."""
-    parts = [f"{branch}: {type}" if branch else type]
+    over = config.get("over")
+    what = f"{type.removeprefix('generate_')}, one per {over}" if over else type
+    parts = [f"{branch}: {what}" if branch else what]
     if type_facts(type).waits:
         parts.append(f"choose {config.get('choose', 1)}")
     elif (length := list_length(config)) > 1:
         parts.append(f"{length} each")
-    if over := config.get("over"):
-        parts.append(f"over {over}")
     return " · ".join(parts)
 
 
-def lay_out(plan: Plan, folded: Fold) -> Layout:
-    """The positions of a plan's cards."""
+def lay_out(plan: Plan, folded: Fold, within: float = PICTURE_WIDTH) -> Layout:
+    """The positions of a plan's cards, in rows that are not wider than `within` pixels."""
     edges = folded.edges(plan_edges(plan))
     levels = folded.levels(plan, edges)
     height = {id: plan.nodes[id].kind.card_height for id in folded.stacks}
-    return arrange([Card(id=id, level=levels[id], height=height[id]) for id in folded.stacks], edges)
+    return arrange([Card(id=id, level=levels[id], height=height[id]) for id in folded.stacks], edges, within)
 
 
 def card_name(members: Sequence[str]) -> str:

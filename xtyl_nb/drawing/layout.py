@@ -1,24 +1,36 @@
-"""Layout: the places of a workflow's cards and the paths of its edges, in layers from left to right by level. Pure, and close to
-linear: a thousand cards take some tens of milliseconds. The live widget and the static picture draw the same layout.
+"""Layout: the places of a workflow's cards and the paths of its edges, in layers from left to right by level. Within a given
+width the layers go on in a row below, as words do on a page. Pure, and close to linear: a thousand cards take some tens of
+milliseconds. The live widget and the static picture draw the same layout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
 
 from xtyl_engine.workflow.document import Edge
+from xtyl_nb.drawing.paths import (
+    CARD_WIDTH,
+    COLUMN_GAP,
+    GUTTER,
+    LANE_GAP,
+    MARGIN,
+    ROW_GAP,
+    TRACK_GAP,
+    TRACKS,
+    Band,
+    Slot,
+    leads_back,
+    path_of,
+)
 
-CARD_WIDTH = 206.0
 PORT = 27.0
-COLUMN_GAP = 42.0
-ROW_GAP = 20.0
-LANE_GAP = 10.0
-MARGIN = 18.0
 SWEEPS = 4
+# Cards in a column: within a width, wide levels become blocks that a view of some 700 pixels holds.
 TALLEST_COLUMN = 30
+TALLEST_WITHIN = 5
 MOST_LANES = 20_000
 
 
@@ -60,23 +72,11 @@ class Layout:
         return {target: min(found) for target, found in leading.items() if len(found) == 1}
 
 
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """A card, or the lane in which the long edges of a source cross a layer."""
+def arrange(cards: Sequence[Card], edges: Iterable[Edge], within: float | None = None) -> Layout:
+    """Place cards and route edges, except edges to missing cards, duplicate edges and membership edges.
 
-    above: float
-    below: float
-    id: str | None = None
-    before: list[_Slot] = field(default_factory=list)
-    after: list[_Slot] = field(default_factory=list)
-    rank: float = 0.0
-    x: float = 0.0
-    y: float = 0.0
-    right: float = 0.0
-
-
-def arrange(cards: Sequence[Card], edges: Iterable[Edge]) -> Layout:
-    """Place cards and route edges, except edges to missing cards, duplicate edges and membership edges."""
+    Layers that are together wider than `within` pixels are placed in several rows; at least one column stands in each.
+    """
     levels = {card.id: card.level for card in cards}
     wanted = drawn_edges(edge for edge in edges if edge.source in levels and edge.target in levels)
     layers = _fill(cards)
@@ -84,24 +84,32 @@ def arrange(cards: Sequence[Card], edges: Iterable[Edge]) -> Layout:
     lanes = _Lanes(wanted, levels)
     routes = [_route(edge, levels, slots, layers, lanes) for edge in wanted]
     _order(layers)
-    _stack(layers)
-    width = _columns(layers)
-    shift = MARGIN - min((slot.y - slot.above for slot in slots.values()), default=MARGIN)
-    for layer in layers:
-        for slot in layer:
-            slot.y += shift
-    floor = max((slot.y + slot.below for layer in layers for slot in layer), default=MARGIN)
-    if any(_leads_back(route) for route in routes):
-        floor += LANE_GAP
+    bands = _break(layers, within)
+    most = _most_columns(within)
+    _stack(layers, most)
+    side = GUTTER if len(bands) > 1 else MARGIN
+    width = max((_columns(band.layers, side, most) for band in bands), default=side) + side
+    for route in routes:
+        for left, right in pairwise(route):
+            if left.band < right.band:
+                bands[right.band].tracks.setdefault(id(route[0]), len(bands[right.band].tracks) % TRACKS)
+    height = _place(bands)
+    if any(leads_back(route) for route in routes):
+        height += LANE_GAP
     return Layout(
         width=width,
-        height=round(floor + MARGIN, 1),
+        height=round(height + MARGIN, 1),
         places={id: (round(slot.x, 1), round(slot.y - slot.above, 1)) for id, slot in slots.items()},
         wires=tuple(
-            Wire(source=edge.source, target=edge.target, branch=edge.branch, path=_path(route, floor))
+            Wire(source=edge.source, target=edge.target, branch=edge.branch, path=path_of(route, bands, width))
             for edge, route in zip(wanted, routes, strict=True)
         ),
     )
+
+
+def columns_width(columns: int) -> float:
+    """The width within which this many columns of cards stand side by side in several rows."""
+    return columns * CARD_WIDTH + (columns - 1) * COLUMN_GAP + 2 * GUTTER
 
 
 def drawn_edges(edges: Iterable[Edge]) -> tuple[Edge, ...]:
@@ -145,14 +153,14 @@ def rank_levels(ids: Iterable[str], edges: Iterable[Edge]) -> dict[str, int]:
     return levels
 
 
-def _fill(cards: Sequence[Card]) -> list[list[_Slot]]:
-    layers: list[list[_Slot]] = [[] for _ in range(1 + max((card.level for card in cards), default=0))]
+def _fill(cards: Sequence[Card]) -> list[list[Slot]]:
+    layers: list[list[Slot]] = [[] for _ in range(1 + max((card.level for card in cards), default=0))]
     for card in cards:
-        layers[card.level].append(_Slot(id=card.id, above=PORT, below=card.height - PORT))
+        layers[card.level].append(Slot(id=card.id, above=PORT, below=card.height - PORT))
     return layers
 
 
-class _Lanes(dict[tuple[str, int], _Slot]):
+class _Lanes(dict[tuple[str, int], Slot]):
     """One lane per source and layer, shared by all its edges; no lanes if there would be too many."""
 
     def __init__(self, edges: Sequence[Edge], levels: Mapping[str, int]):
@@ -163,12 +171,12 @@ class _Lanes(dict[tuple[str, int], _Slot]):
 
 
 def _route(
-    edge: Edge, levels: Mapping[str, int], slots: Mapping[str, _Slot], layers: list[list[_Slot]], lanes: _Lanes
-) -> list[_Slot]:
+    edge: Edge, levels: Mapping[str, int], slots: Mapping[str, Slot], layers: list[list[Slot]], lanes: _Lanes
+) -> list[Slot]:
     route = [slots[edge.source]]
     for level in range(levels[edge.source] + 1, levels[edge.target]) if lanes.allowed else ():
         if (lane := lanes.get((edge.source, level))) is None:
-            lane = lanes[edge.source, level] = _Slot(above=LANE_GAP / 2, below=LANE_GAP / 2)
+            lane = lanes[edge.source, level] = Slot(above=LANE_GAP / 2, below=LANE_GAP / 2)
             layers[level].append(lane)
         route.append(lane)
     route.append(slots[edge.target])
@@ -180,7 +188,7 @@ def _route(
     return route
 
 
-def _order(layers: list[list[_Slot]]) -> None:
+def _order(layers: list[list[Slot]]) -> None:
     for layer in layers:
         _number(layer)
     for sweep in range(SWEEPS):
@@ -191,7 +199,7 @@ def _order(layers: list[list[_Slot]]) -> None:
             _number(layer)
 
 
-def _number(layer: list[_Slot]) -> None:
+def _number(layer: list[Slot]) -> None:
     for place, slot in enumerate(layer):
         slot.rank = (place + 0.5) / len(layer)
 
@@ -200,73 +208,126 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _stack(layers: list[list[_Slot]]) -> None:
+def _most_columns(within: float | None) -> int | None:
+    """How many columns a layer may have."""
+    if within is None:
+        return None
+    return max(1, int((within - 2 * GUTTER + ROW_GAP) // (CARD_WIDTH + ROW_GAP)))
+
+
+def _break(layers: list[list[Slot]], within: float | None) -> list[Band]:
+    """Layers in as few rows as the width allows, and these about equally long."""
+    most = _most_columns(within)
+    widths = [_layer_width(layer, most) for layer in layers]
+    whole = sum(widths) + COLUMN_GAP * (len(widths) - 1) + 2 * MARGIN
+    starts = [0]
+    if within is not None and whole > within:
+        room = within - 2 * GUTTER
+        starts = _starts(widths, room)
+        while room > CARD_WIDTH and len(closer := _starts(widths, room - CARD_WIDTH / 2)) == len(starts):
+            room, starts = room - CARD_WIDTH / 2, closer
+    bands = [Band(layers[a:b]) for a, b in pairwise([*starts, len(layers)])]
+    for place, band in enumerate(bands):
+        for layer in band.layers:
+            for slot in layer:
+                slot.band = place
+    for level, layer in enumerate(layers):
+        for slot in layer:
+            slot.layer = level
+    return bands
+
+
+def _starts(widths: Sequence[float], room: float) -> list[int]:
+    starts, used = [0], 0.0
+    for place, width in enumerate(widths):
+        if place > starts[-1] and used + width > room:
+            starts.append(place)
+            used = 0.0
+        used += width + COLUMN_GAP
+    return starts
+
+
+def _stack(layers: list[list[Slot]], most: int | None) -> None:
     """Heights that put each slot as near to its neighbours as the order and the gaps allow."""
     for layer in layers:
-        _settle(layer, [0.0] * len(layer))
+        _settle(layer, [0.0] * len(layer), most)
     for direction in ("before", "after", "before", "after", "before"):
         for layer in layers if direction == "before" else reversed(layers):
-            near = [_mean([other.y for other in getattr(slot, direction)]) for slot in layer]
-            _settle(layer, [slot.y if mean is None else mean for slot, mean in zip(layer, near, strict=True)])
+            near = [_mean([other.y for other in getattr(slot, direction) if other.band == slot.band]) for slot in layer]
+            wanted = [slot.y if mean is None else mean for slot, mean in zip(layer, near, strict=True)]
+            _settle(layer, wanted, most)
 
 
-def _settle(layer: list[_Slot], wanted: Sequence[float]) -> None:
-    """Isotonic regression: least squares distance from the wanted heights, in order and with gaps. Tall columns wrap."""
-    rows = _rows(layer)
-    if rows < len(layer):
-        wanted = [sum(wanted) / len(wanted)] * len(wanted)
-    for start in range(0, len(layer), rows):
-        column, offset, offsets, blocks = layer[start : start + rows], 0.0, [], list[tuple[float, int]]()
-        for place, slot in enumerate(column):
-            offset += (column[place - 1].below + ROW_GAP + slot.above) if place else 0.0
-            offsets.append(offset)
-            blocks.append((wanted[start + place] - offset, 1))
-            while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
-                (last, count), (former, more) = blocks.pop(), blocks.pop()
-                blocks.append(((last * count + former * more) / (count + more), count + more))
-        settled = [value for value, count in blocks for _ in range(count)]
-        for slot, value, distance in zip(column, settled, offsets, strict=True):
-            slot.y = value + distance
+def _settle(layer: list[Slot], wanted: Sequence[float], most: int | None) -> None:
+    """Columns of cards; where there are several, the lanes of edges that only pass by stand below them all."""
+    columns = _split(layer, most)
+    if len(columns) == 1:
+        _settle_column(layer, wanted)
+        return
+    middle = sum(wanted) / len(wanted)
+    for column in columns:
+        _settle_column(column, [middle] * len(column))
+    floor = max(slot.y + slot.below for column in columns for slot in column) + ROW_GAP
+    for slot in layer:
+        if slot.id is None:
+            slot.y = floor + slot.above
+            floor += LANE_GAP
 
 
-def _rows(layer: Sequence[_Slot]) -> int:
-    tallest = max(TALLEST_COLUMN, isqrt(len(layer)))
-    columns = max(1, -(-len(layer) // tallest))
-    return max(1, -(-len(layer) // columns))
+def _settle_column(column: Sequence[Slot], wanted: Sequence[float]) -> None:
+    """Isotonic regression: least squares distance from the wanted heights, in order and with gaps."""
+    offset, offsets, blocks = 0.0, [], list[tuple[float, int]]()
+    for place, slot in enumerate(column):
+        offset += (column[place - 1].below + ROW_GAP + slot.above) if place else 0.0
+        offsets.append(offset)
+        blocks.append((wanted[place] - offset, 1))
+        while len(blocks) > 1 and blocks[-2][0] >= blocks[-1][0]:
+            (last, count), (former, more) = blocks.pop(), blocks.pop()
+            blocks.append(((last * count + former * more) / (count + more), count + more))
+    settled = [value for value, count in blocks for _ in range(count)]
+    for slot, value, distance in zip(column, settled, offsets, strict=True):
+        slot.y = value + distance
 
 
-def _columns(layers: list[list[_Slot]]) -> float:
-    x = MARGIN
+def _split(layer: Sequence[Slot], most: int | None) -> list[list[Slot]]:
+    """The cards of a layer in one column or several, which are about equally long."""
+    cards = [slot for slot in layer if slot.id is not None]
+    tallest = max(TALLEST_COLUMN, isqrt(len(cards))) if most is None else TALLEST_WITHIN
+    columns = max(1, -(-len(cards) // tallest))
+    columns = columns if most is None else min(columns, most)
+    rows = max(1, -(-len(cards) // columns))
+    return [cards[start : start + rows] for start in range(0, len(cards), rows)] or [[]]
+
+
+def _layer_width(layer: Sequence[Slot], most: int | None) -> float:
+    columns = len(_split(layer, most))
+    return columns * CARD_WIDTH + (columns - 1) * ROW_GAP
+
+
+def _columns(layers: list[list[Slot]], x: float, most: int | None) -> float:
+    """Place layers side by side from `x` on; returns where the last one ends."""
     for layer in layers:
-        rows = _rows(layer)
-        columns = max(1, -(-len(layer) // rows))
-        right = x + columns * CARD_WIDTH + (columns - 1) * ROW_GAP
-        for place, slot in enumerate(layer):
-            slot.x = x + (place // rows) * (CARD_WIDTH + ROW_GAP) if slot.id is not None else x
-            slot.right = slot.x + CARD_WIDTH if slot.id is not None else right
-        x = right + COLUMN_GAP
-    return x - COLUMN_GAP + MARGIN
+        end = x + _layer_width(layer, most)
+        for slot in layer:
+            slot.x = slot.start = x
+            slot.right = slot.end = end
+        for place, column in enumerate(_split(layer, most)):
+            for slot in column:
+                slot.x = x + place * (CARD_WIDTH + ROW_GAP)
+                slot.right = slot.x + CARD_WIDTH
+        x = end + COLUMN_GAP
+    return x - COLUMN_GAP
 
 
-def _leads_back(route: Sequence[_Slot]) -> bool:
-    return route[-1].x <= route[0].x
-
-
-def _path(route: Sequence[_Slot], floor: float) -> str:
-    first, last = route[0], route[-1]
-    if _leads_back(route):
-        # Below all cards and up again: only a cycle has such an edge, and it must be visible.
-        outside, inside = first.right + MARGIN, last.x - MARGIN
-        return (
-            f"M{first.right:.0f} {first.y:.0f}C{outside:.0f} {first.y:.0f} {outside:.0f} {floor:.0f} "
-            f"{first.right:.0f} {floor:.0f}H{last.x:.0f}"
-            f"C{inside:.0f} {floor:.0f} {inside:.0f} {last.y:.0f} {last.x:.0f} {last.y:.0f}"
-        )
-    parts = [f"M{first.right:.0f} {first.y:.0f}"]
-    for left, right in pairwise(route):
-        bend = (right.x - left.right) / 2
-        curve = f"C{left.right + bend:.0f} {left.y:.0f} {right.x - bend:.0f} {right.y:.0f}"
-        parts.append(f"{curve} {right.x:.0f} {right.y:.0f}")
-        if right is not last:
-            parts.append(f"H{right.right:.0f}")
-    return "".join(parts)
+def _place(bands: Sequence[Band]) -> float:
+    """Place rows below each other, with room for the edges between; returns where the last one ends."""
+    bottom = 0.0
+    for place, band in enumerate(bands):
+        slots = [slot for layer in band.layers for slot in layer]
+        tracks = min(TRACKS, len(band.tracks))
+        band.top = bottom + (2 * ROW_GAP + tracks * TRACK_GAP if place else MARGIN)
+        shift = band.top - min((slot.y - slot.above for slot in slots), default=band.top)
+        for slot in slots:
+            slot.y += shift
+        bottom = band.bottom = max((slot.y + slot.below for slot in slots), default=band.top)
+    return bottom

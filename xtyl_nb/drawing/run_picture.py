@@ -14,19 +14,22 @@ from xtyl_engine.queries.views import NodeOverview, Overview
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
 from xtyl_nb.drawing.folding import Fold, fold
-from xtyl_nb.drawing.layout import CARD_WIDTH, Layout, Wire
+from xtyl_nb.drawing.layout import Layout, Wire
+from xtyl_nb.drawing.paths import CARD_WIDTH
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.words import (
     COLOURS,
     PAID,
     SIGNS,
-    WORDS,
     branch_counts,
     clip,
     elapsed_seconds,
+    failed_count,
     money_words,
     node_state,
     spans,
+    state_words,
+    tally,
 )
 
 # Middle tones: at least 3 : 1 on white and on Jupyter's dark cards. Text never takes them.
@@ -177,16 +180,16 @@ def _card(
     rail = f"margin:{3 if is_low else 5}px 0px {0 if is_low else 3}px"
     line = "overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
     shown = "".join(f'<img alt="" src="{uri}" style="{_THUMB}">' for uri in images)
-    said = "" if state == "completed" else WORDS[state]
+    said = "" if state == "completed" else state_words(node)
     words = node.error or branch_counts(node) or ("" if images else node.said or said)
     above = f"margin-top:{1 if is_low else 3}px"
     below = f'<div style="font-size:11.5px;max-height:32px;overflow:hidden;{above}">{one_line(words, 90)}</div>'
     return (
-        f'<div style="{box}" title="{one_line(f"{name}: {WORDS[state]}", 200)}">'
+        f'<div style="{box}" title="{one_line(f"{name}: {state_words(node)}, {tally(node)}", 200)}">'
         f'<div style="display:flex;gap:6px"><span>{_sign(state)}</span> <b style="flex:1;{line}">{one_line(name)}</b> '
-        f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{node.done} / {node.total}</span></div>'
+        f'<span style="font-size:11.5px;{SOFT};{_TABULAR}">{tally(node)}</span></div>'
         f'<div style="font-size:11px;{SOFT};{line}">{one_line(kind)}</div>'
-        f'<div style="{rail}">{_track(spans(node), node.total, 4)}</div>'
+        f'<div style="{rail}">{_track([each for each in spans(node) if each[0] != "skipped"], node.total, 4)}</div>'
         f'{below if words else ""}<div style="display:flex">{shown}</div></div>'
     )
 
@@ -222,13 +225,13 @@ _CELL = "text-align:left;padding:2px 10px;background:transparent;vertical-align:
 
 def _row(name: str, node: NodeOverview) -> str:
     state = node_state(node)
-    failed = next(count for name, count in spans(node) if name == "failed")
+    failed = failed_count(node)
     seconds = None if node.finished is None else node.seconds_at_work(node.finished)
     took = "" if seconds is None else lasted(seconds)
     cells = (
         f"<b>{one_line(name)}</b>",
-        f"{_sign(state)} {WORDS[state]}",
-        f"{node.done} / {node.total}",
+        f"{_sign(state)} {state_words(node)}",
+        tally(node),
         str(failed or ""),
         took,
         one_line(node.error or node.said or "", 120),

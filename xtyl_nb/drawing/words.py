@@ -63,6 +63,27 @@ def spans(node: NodeOverview) -> list[tuple[str, int]]:
     ]
 
 
+def tally(node: NodeOverview) -> str:
+    """What came out of a node's jobs: `24 of 24`, `28 of 30, 2 failed`. What was left out or stopped is not counted as done."""
+    failed = failed_count(node)
+    done = node.counts.get(JobState.COMPLETED, 0)
+    return f"{done:,} of {node.total:,}" + (f", {failed:,} failed" if failed else "")
+
+
+def failed_count(node: NodeOverview) -> int:
+    """How many jobs of a node failed."""
+    return node.counts.get(JobState.FAILED, 0) + node.counts.get(JobState.QUARANTINED, 0)
+
+
+def state_words(node: NodeOverview) -> str:
+    """The state of a node in words, with the rows that were left out: `not started · 2 rows left out`."""
+    left_out, state = node.counts.get(JobState.SKIPPED, 0), node_state(node)
+    if state != "open" or not left_out:
+        return WORDS[state]
+    worked = node.done > left_out
+    return f"{WORDS['open' if worked else 'pending']} · {left_out:,} {'row' if left_out == 1 else 'rows'} left out"
+
+
 def elapsed_seconds(overview: Overview, age: float = 0.0) -> float:
     """The duration of the run so far, by the database's clock, `age` seconds after the overview was read."""
     if overview.started is None:

@@ -4,11 +4,12 @@ shows too (it drops inline SVG, and leaves its texts in a heap). Every text is e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from xtyl_engine.errors import Problem
 from xtyl_engine.workflow.document import Document, Edge
-from xtyl_nb.drawing.cards import node_kind
+from xtyl_nb.drawing.cards import PICTURE_WIDTH, node_kind
 from xtyl_nb.drawing.layout import Card, Wire, arrange, rank_levels
 from xtyl_nb.drawing.run_picture import FONT, INK, PAPER, SOFT, WASH, card_place, one_line, stage_place, wires_image
 from xtyl_nb.drawing.words import COLOURS
@@ -33,7 +34,9 @@ def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges
         if edge.source in keys and edge.target in keys
     ]
     levels = rank_levels((str(place) for place in range(len(document.nodes))), known)
-    layout = arrange([Card(id=key, level=level, height=CARD_HEIGHT) for key, level in levels.items()], known)
+    layout = arrange(
+        [Card(id=key, level=level, height=CARD_HEIGHT) for key, level in levels.items()], known, PICTURE_WIDTH
+    )
     faulty = {keys[id] for id in faults if id in keys}
     branches = layout.branches
     cards = "".join(
@@ -52,7 +55,7 @@ def workflow_html(document: Document, *, problems: Iterable[Problem] = (), edges
 
 def _wire(wire: Wire, faulty: set[str]) -> str:
     colour = COLOURS["failed" if {wire.source, wire.target} <= faulty else "pending"]
-    x, y = map(float, wire.path.replace("C", " ").replace("H", " ").split()[-2:])
+    x, y = map(float, re.split("[A-Z ]", wire.path)[-2:])
     tip = f"M{x - 7:.0f} {y - 4:.0f}L{x:.0f} {y:.0f}L{x - 7:.0f} {y + 4:.0f}z"
     return f'<path d="{wire.path}" fill="none" stroke="{colour}" stroke-width="1.5"/><path d="{tip}" fill="{colour}"/>'
 

@@ -13,6 +13,7 @@ from xtyl_engine.values.artifacts import is_artifact, kind_of_file, with_referen
 from xtyl_engine.workflow.plan import Plan
 from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
 from xtyl_nb.drawing.folding import Fold
+from xtyl_nb.drawing.layout import Layout, columns_width
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.words import (
     NANO,
@@ -28,6 +29,8 @@ from xtyl_nb.drawing.words import (
     node_state,
     price,
     spans,
+    state_words,
+    tally,
 )
 
 THUMB_PIXELS = 120
@@ -54,18 +57,35 @@ LARGE_OPTIONS = 8
 ROWS_NAMED = 3
 
 
+# The columns of the layouts that a page chooses from; of many cards there are fewer layouts.
+COLUMNS = (2, 3, 4, 5, 6, 8)
+
+
+MANY_CARDS = 150
+
+
+COLUMNS_OF_MANY = (4, 8)
+
+
 def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
     """The parts that do not change while a run goes on: cards with their places, wires, and the parameters of each node."""
-    layout = lay_out(plan, folded)
-    branches = layout.branches
+    layouts = _layouts(plan, folded)
+    branches = layouts[0].branches
     return {
         "key": key,
         "name": plan.name,
         "words": WORDS,
-        "width": layout.width,
-        "height": layout.height,
-        "nodes": [_card(plan, members, layout.places[id], branches.get(id)) for id, members in folded.stacks.items()],
-        "wires": [[wire.source, wire.target, wire.path] for wire in layout.wires],
+        "nodes": [_card(plan, members, branches.get(id)) for id, members in folded.stacks.items()],
+        "wires": [[wire.source, wire.target] for wire in layouts[0].wires],
+        "layouts": [
+            {
+                "width": layout.width,
+                "height": layout.height,
+                "places": [layout.places[id] for id in folded.stacks],
+                "paths": [wire.path for wire in layout.wires],
+            }
+            for layout in layouts
+        ],
     }
 
 
@@ -76,6 +96,13 @@ def rows_ready(plan: Plan, overview: Overview) -> int | None:
     if any(len(node.axes) > 1 or node.id in plan.guarded for node in last) or plan.guarded:
         return None
     return min(overview.nodes[node.id].counts.get(JobState.COMPLETED, 0) for node in last)
+
+
+def _layouts(plan: Plan, folded: Fold) -> list[Layout]:
+    """One graph for pages of several widths, from narrow to wide; each page takes the one that fits it."""
+    widths = COLUMNS if len(folded.stacks) <= MANY_CARDS else COLUMNS_OF_MANY
+    found = [lay_out(plan, folded, columns_width(columns)) for columns in widths]
+    return list({layout.width: layout for layout in found}.values())
 
 
 def describe(overview: Overview, shown: Collection[str] = (), ready: int | None = None) -> Json:
@@ -159,16 +186,15 @@ def asked_lines(config: Mapping[str, Any], length: int = TEXT_SHOWN) -> list[lis
     return lines
 
 
-def _card(plan: Plan, members: Sequence[str], place: tuple[float, float], branch: str | None) -> Json:
-    node, (x, y) = plan.nodes[members[0]], place
+def _card(plan: Plan, members: Sequence[str], branch: str | None) -> Json:
+    node = plan.nodes[members[0]]
     return {
         "id": node.id,
         "name": card_name(members),
         "stack": len(members) > 1,
         "type": node.type,
         "kind": card_kind(plan, members, branch),
-        "x": x,
-        "y": y,
+        "members": list(members),
         "height": node.kind.card_height,
         "asked": [] if len(members) > 1 else asked_lines(node.config),
     }
@@ -183,6 +209,8 @@ def _node(node: NodeOverview, began: float | None, thumbs: int, waits: str) -> J
         "spans": spans(node),
         "total": node.total,
         "done": node.done,
+        "tally": tally(node),
+        "words": state_words(node),
         "start": None if node.started is None else node.started - (began or node.started),
         "end": None if node.finished is None else node.finished - (began or node.finished),
         "worked": worked,

@@ -1,7 +1,13 @@
+const BUSY = ["waiting", "failed", "running"];
+// The most pixels that a graph is high, and from how many cards on a step is searched for.
+const TALLEST = 520;
+const SEARCHED = 12;
+const SMALLEST = 0.6;
+
 function card(node, choose) {
   const stacked = node.stack ? " stack" : "";
   const box = make("div", "card");
-  Object.assign(box.style, { left: `${node.x}px`, top: `${node.y}px`, height: `${node.height}px` });
+  box.style.height = `${node.height}px`;
   box.setAttribute("role", "button");
   box.dataset.node = node.id;
   box.tabIndex = -1;
@@ -17,25 +23,28 @@ function card(node, choose) {
   const rail = track([], 1);
   const words = make("p");
   const thumbs = make("div", "thumbs");
-  head.append(icon("pending"), name, mark, count);
+  const tally = make("div", "tally");
+  tally.append(count, mark);
+  head.append(icon("pending"), name, tally);
   box.append(head, kind, rail, words, thumbs);
   let now = null;
-  const update = (state, words_of) => {
+  const update = (state) => {
     box.className = `card ${state.state}${stacked}${node.height < 80 ? " low" : ""}${box.classList.contains("on") ? " on" : ""}`;
     head.firstChild.replaceWith(icon(state.state));
     const failed = (state.counts.failed ?? 0) + (state.counts.quarantined ?? 0);
-    mark.replaceChildren(...(failed && state.state !== "failed" ? [icon("failed"), String(failed)] : []));
+    mark.textContent = failed ? `${failed} failed` : "";
     now = state;
-    count.textContent = state.total ? `${state.done} / ${state.total}` : "";
-    paint(rail, state.spans, state.total);
+    count.textContent = state.total ? state.tally.split(",")[0] : "";
+    // What was left out is not done: its part of the bar stays empty.
+    paint(rail, state.spans.filter(([kind]) => kind !== "skipped"), state.total);
     words.className = state.error ? "bad" : state.cut && "cut";
-    const said = state.state === "completed" ? "" : words_of[state.state];
+    const said = state.state === "completed" ? "" : state.words;
     const latest = state.branches || (state.images.length ? "" : state.text ?? said);
     words.textContent = state.error ?? (state.waits ? `Waits for you: ${state.waits}` : state.says || latest);
     words.hidden = !words.textContent;
     thumbs.replaceChildren(...state.images.map(picture));
-    box.title = `${node.name} · ${node.kind}${stacked && ": click to open"}`;
-    box.setAttribute("aria-label", `${node.name}, ${stacked && `${node.kind}, click to open, `}${words_of[state.state]}, ${state.done} of ${state.total} done${state.cut && `, ${state.cut}`}`);
+    box.title = `${node.name} · ${node.kind} · ${state.tally}${stacked && ": click to open"}`;
+    box.setAttribute("aria-label", `${node.name}, ${stacked && `${node.kind}, click to open, `}${state.words}, ${state.tally}${state.cut && `, ${state.cut}`}`);
   };
   // The time it has been working so far.
   const tick = (elapsed) => {
@@ -76,7 +85,7 @@ function jumper(go) {
   const box = make("span", "jumps");
   const last = {};
   const found = {};
-  const buttons = ["waiting", "failed", "running"].map((kind) => {
+  const buttons = BUSY.map((kind) => {
     const words = make("span");
     const jump = button("", () => {
       const ids = found[kind];
@@ -99,29 +108,61 @@ function jumper(go) {
   return { box, update };
 }
 
+// A field that finds a step by a part of its name, also one in a stack: Enter leads to the next, Escape back to the graph.
+function finder(nodes, go, mark, leave) {
+  const box = make("input", "find");
+  Object.assign(box, { type: "text", placeholder: "Find a step ( / )", spellcheck: false });
+  box.setAttribute("aria-label", "Find a step");
+  let [found, at] = [[], 0];
+  const turn = (step) => {
+    at = (at + step + found.length) % Math.max(found.length, 1);
+    mark(found[at] ?? null);
+    if (found.length) go(found[at]);
+  };
+  box.addEventListener("input", () => {
+    const words = box.value.trim().toLowerCase();
+    const matches = (name) => name.toLowerCase().includes(words);
+    found = words ? nodes.filter(({ members }) => members.some(matches)).map(({ id }) => id) : [];
+    at = 0;
+    const none = Boolean(words) && !found.length;
+    box.setAttribute("aria-invalid", String(none));
+    box.title = none ? "No step has this in its name" : "";
+    turn(0);
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") turn(event.shiftKey ? -1 : 1);
+    else if (event.key === "Escape") leave();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  return { box, focus: () => box.focus() };
+}
+
 function stage(graph, choose, refold) {
   const box = make("div", "stagebox");
   const scroller = make("div", "stage");
   const space = make("div", "space");
   const world = make("div", "graph");
-  const wires = draw("svg", { class: "wires", width: graph.width, height: graph.height, "aria-hidden": "true" });
+  const wires = draw("svg", { class: "wires", "aria-hidden": "true" });
   const cards = new Map(graph.nodes.map((node) => [node.id, card(node, choose)]));
-  const paths = graph.wires.map(([source, target, d]) => {
-    const path = draw("path", { d });
+  const paths = graph.wires.map(([source, target]) => {
+    const path = draw("path", {});
     wires.append(path);
     return { source, target, path };
   });
   const of = new Map(graph.nodes.map((node) => [node.id, []]));
   for (const wire of paths) for (const end of [wire.source, wire.target]) of.get(end).push(wire);
-  Object.assign(world.style, { width: `${graph.width}px`, height: `${graph.height}px` });
   world.append(wires, ...[...cards.values()].map(({ box }) => box));
   space.append(world);
   scroller.append(space);
-  let [whole, wanted, scale] = [false, null, 1];
+  let [whole, wanted, scale, layout, known] = [false, null, 1, null, null];
   const zoom = button("", () => { [whole, wanted] = [!whole, null]; fit(); });
   const jumps = jumper((id) => show(id));
   const tools = make("div", "tools");
+  const find = finder(graph.nodes, (id) => show(id, false), mark, () => (world.querySelector('.card.found') ?? world.querySelector('.card[tabindex="0"]'))?.focus());
   tools.append(jumps.box);
+  if (graph.nodes.length > SEARCHED || graph.nodes.some(({ stack }) => stack)) tools.append(find.box);
   if (graph.opened) tools.append(button("Fold", () => refold(null)));
   tools.append(zoom);
   box.append(scroller, tools);
@@ -129,22 +170,54 @@ function stage(graph, choose, refold) {
   if (graph.nodes.length > 60) box.classList.add("many");
   if (cards.size) cards.values().next().value.box.tabIndex = 0;
 
+  // Python laid the graph out for pages of several widths. Shown in part, the widest that can be read is taken, and shown whole the one that becomes largest.
+  function choice(width) {
+    const across = ({ width: wide }) => Math.min(1, width / wide);
+    const all = (each) => Math.min(across(each), each.height > TALLEST ? TALLEST / each.height : 1);
+    const best = graph.layouts.reduce((most, each) => (all(each) > all(most) + 0.001 ? each : most));
+    if (whole || all(best) >= SNUG) return [best, all(best), true];
+    const readable = graph.layouts.filter((each) => across(each) >= READABLE);
+    const chosen = readable.at(-1) ?? graph.layouts[0];
+    return [chosen, Math.max(SMALLEST, across(chosen)), false];
+  }
+
+  function place(next) {
+    if (layout === next) return false;
+    layout = next;
+    graph.nodes.forEach((node, at) => {
+      [node.x, node.y] = layout.places[at];
+      Object.assign(cards.get(node.id).box.style, { left: `${node.x}px`, top: `${node.y}px` });
+    });
+    paths.forEach(({ path }, at) => path.setAttribute("d", layout.paths[at]));
+    for (const [name, value] of [["width", layout.width], ["height", layout.height]]) {
+      wires.setAttribute(name, value);
+      world.style[name] = `${value}px`;
+    }
+    return true;
+  }
+
   function fit() {
     const width = box.clientWidth || 900;
-    const all = Math.min(1, width / graph.width, (graph.height > 520 ? 520 : Infinity) / graph.height);
-    const near = all < SNUG ? Math.max(READABLE, Math.min(1, width / graph.width)) : all;
-    scale = wanted ?? (whole ? all : near);
-    zoom.hidden = all >= near && wanted === null;
+    const [next, best, isWhole] = choice(width);
+    const isNew = place(next);
+    scale = wanted ?? best;
+    zoom.hidden = isWhole && !whole && wanted === null;
     zoom.textContent = whole ? "Readable size" : "Whole graph";
     world.style.transform = `scale(${scale})`;
-    space.style.width = `${graph.width * scale}px`;
-    space.style.height = `${graph.height * scale}px`;
-    scroller.style.height = `${Math.min(520, Math.max(90, graph.height * scale + (graph.width * scale > width ? 14 : 0)))}px`;
+    world.style.setProperty("--scale", scale);
+    space.style.width = `${layout.width * scale}px`;
+    space.style.height = `${layout.height * scale}px`;
+    scroller.style.height = `${Math.min(TALLEST, Math.max(90, layout.height * scale + (layout.width * scale > width + 1 ? 14 : 0)))}px`;
     world.classList.toggle("far", scale < FAR);
-    const isLarger = graph.width * scale > width + 1 || graph.height * scale > 521;
+    const isLarger = layout.width * scale > width + 1 || layout.height * scale > TALLEST + 1;
     scroller.classList.toggle("pannable", isLarger);
     jumps.box.hidden = !isLarger && scale >= SNUG;
-    tools.hidden = jumps.box.hidden && zoom.hidden && !graph.opened;
+    tools.hidden = jumps.box.hidden && zoom.hidden && !graph.opened && !find.box.isConnected;
+    if (isNew && known) open();
+  }
+
+  function mark(id) {
+    for (const [key, { box }] of cards) box.classList.toggle("found", key === id);
   }
 
   // The point under the pointer, or in the middle, stays in place.
@@ -157,15 +230,24 @@ function stage(graph, choose, refold) {
   }
 
   // Puts a card in the middle, in readable size.
-  function show(id) {
+  function show(id, withFocus = true) {
     const { node, box: shown } = cards.get(id);
-    if (scale < READABLE) {
-      [whole, wanted] = [false, READABLE];
+    if (scale < SMALLEST) {
+      [whole, wanted] = [false, null];
       fit();
     }
     const middle = [(node.x + CARD_WIDTH / 2) * scale - scroller.clientWidth / 2, (node.y + node.height / 2) * scale - scroller.clientHeight / 2];
     scroller.scrollTo(...middle);
-    shown.focus({ preventScroll: true });
+    if (withFocus) shown.focus({ preventScroll: true });
+  }
+
+  // A graph that does not fit opens where something happens.
+  function open() {
+    if (whole || !scroller.classList.contains("pannable")) return;
+    for (const kind of BUSY) {
+      const at = graph.nodes.find(({ id }) => known.nodes[id]?.spans.some(([name, count]) => name === kind && count));
+      if (at) return show(at.id, false);
+    }
   }
 
   scroller.addEventListener("wheel", (event) => {
@@ -186,6 +268,12 @@ function stage(graph, choose, refold) {
     event.preventDefault();
     event.stopPropagation();
   });
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.target.matches("input") || !find.box.isConnected) return;
+    find.box.focus();
+    event.preventDefault();
+    event.stopPropagation();
+  });
   world.addEventListener("focusin", (event) => {
     world.querySelector('.card[tabindex="0"]')?.setAttribute("tabindex", "-1");
     event.target.tabIndex = 0;
@@ -203,10 +291,13 @@ function stage(graph, choose, refold) {
     for (const [id, shown] of cards) {
       const now = state.nodes[id];
       if (!now || now === before?.nodes[id]) continue;
-      shown.update(now, graph.words);
+      shown.update(now);
       of.get(id).forEach((wire) => changed.add(wire));
     }
     jumps.update(graph.nodes.map(({ id }) => [id, state.nodes[id]]));
+    const isFirst = !known;
+    known = state;
+    if (isFirst && layout) open();
     for (const { source, target, path } of changed) path.setAttribute("class", flow(state.nodes[source], state.nodes[target]));
   }
 

@@ -15,7 +15,8 @@ const ICONS = {
   paused: ["M5.5 3.5v9M10.5 3.5v9"],
   large: ["M9.5 2.5h4v4M13.5 2.5 9 7M6.5 13.5h-4v-4M2.5 13.5 7 9"],
 };
-const FAR = 0.36;
+// Smaller than this a card shows only its name, in letters that stay as large.
+const FAR = 0.5;
 // A graph is shown whole down to this scale; a larger graph is shown in part, at a readable scale.
 const SNUG = 0.66;
 const READABLE = 0.78;

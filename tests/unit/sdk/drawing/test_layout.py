@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xtyl_engine.workflow.document import Edge
-from xtyl_nb.drawing.layout import CARD_WIDTH, Card, Layout, arrange, drawn_edges, rank_levels
+from xtyl_nb.drawing.layout import Card, Layout, arrange, columns_width, drawn_edges, rank_levels
+from xtyl_nb.drawing.paths import CARD_WIDTH
 
 
 def edge(source: str, target: str, branch: str | None = None) -> Edge:
     return Edge(source=source, target=target, branch=branch)
 
 
-def laid(ids: list[str], edges: list[Edge]) -> Layout:
+def laid(ids: list[str], edges: list[Edge], within: float | None = None) -> Layout:
     levels = rank_levels(ids, edges)
-    return arrange([Card(id=id, level=levels[id]) for id in ids], edges)
+    return arrange([Card(id=id, level=levels[id]) for id in ids], edges, within)
 
 
 def ends(path: str) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -105,3 +108,43 @@ def test_cards_never_overlap(pairs: list[tuple[int, int]]) -> None:
         assert 0 <= x <= layout.width - CARD_WIDTH
         assert 0 <= y <= layout.height - 112
         assert not any(abs(x - u) < CARD_WIDTH and abs(y - v) < 112 for u, v in boxes[place + 1 :])
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=90), st.integers(1, 8))
+def test_cards_stay_within_a_width(pairs: list[tuple[int, int]], columns: int) -> None:
+    """With any edges and any width that holds a column, no card or wire leaves the width and no two cards overlap."""
+    ids = [f"n{i}" for i in range(31)]
+    layout = laid(ids, [edge(f"n{a}", f"n{b}") for a, b in pairs], columns_width(columns))
+    assert layout.width <= columns_width(columns)
+    boxes = sorted(layout.places.values())
+    for place, (x, y) in enumerate(boxes):
+        assert 0 <= x <= layout.width - CARD_WIDTH
+        assert 0 <= y <= layout.height - 112
+        assert not any(abs(x - u) < CARD_WIDTH and abs(y - v) < 112 for u, v in boxes[place + 1 :])
+    for wire in layout.wires:
+        (start, _), end = ends(wire.path)
+        assert start == layout.places[wire.source][0] + CARD_WIDTH
+        assert end == pytest.approx(
+            [at + port for at, port in zip(layout.places[wire.target], (0, 27), strict=True)], abs=1
+        )
+
+
+def test_a_long_chain_goes_on_in_the_next_row() -> None:
+    """Eleven steps in a width of four columns are three rows, and the edge between rows runs beside the cards."""
+    ids = [f"n{place:02}" for place in range(11)]
+    layout = laid(ids, [edge(a, b) for a, b in pairwise(ids)], columns_width(4))
+    assert [len(list(row)) for _, row in groupby(layout.places[id][1] for id in ids)] == [4, 4, 3]
+    turn = next(wire.path for wire in layout.wires if wire.source == "n03")
+    right, *_ = re.findall(r"H(\d+)Q", turn)
+    assert layout.places["n03"][0] + CARD_WIDTH < float(right) < layout.width
+    assert ends(turn)[1] == (layout.places["n04"][0], layout.places["n04"][1] + 27)
+
+
+def test_a_wide_level_is_a_block_within_a_width() -> None:
+    """Twelve branches stand in three columns, and an edge leaves the block between two rows of cards."""
+    ids = ["root", *(f"n{place}" for place in range(12)), "end"]
+    layout = laid(
+        ids, [e for place in range(12) for e in (edge("root", f"n{place}"), edge(f"n{place}", "end"))], columns_width(6)
+    )
+    assert len({layout.places[f"n{place}"][0] for place in range(12)}) == 3
+    assert layout.height < 700

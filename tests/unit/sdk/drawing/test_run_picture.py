@@ -72,7 +72,7 @@ def test_a_wide_workflow_fits_a_page() -> None:
         assert 'width="0" height="0" src="data:image/svg' in html
         bare = re.sub("<[^>]*>", "", html)
         assert "call" in bare
-    assert "step_0 0 / 2" in " ".join(re.sub("<[^>]*>", "", run_html(plan, overview_of(plan))).split())
+    assert "step_0 0 of 2" in " ".join(re.sub("<[^>]*>", "", run_html(plan, overview_of(plan))).split())
 
 
 def test_culprits_are_marked_with_their_problem() -> None:
@@ -112,7 +112,7 @@ def test_a_run_shows_state_counts_times_and_errors() -> None:
     for words in (
         "summer-launch",
         "failed",
-        "6 / 6",
+        "6 of 6",
         "9.0 s",
         "Hello",
         "TimeoutError after 30 s",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from xtyl_nb.drawing.words import money_words, price
+from scripted_run import node_overview
+from xtyl_nb.drawing.words import money_words, price, state_words, tally
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,18 @@ def test_a_price_is_short_and_a_small_one_is_not_nothing(dollars: float, words: 
 def test_the_head_says_what_was_spent_and_what_came_from_the_cache(paid: dict[str, int | None], words: str) -> None:
     """What is nothing, or not known, takes no room."""
     assert money_words(paid) == words
+
+
+@pytest.mark.parametrize(
+    ("counts", "counted", "said"),
+    [
+        ({"completed": 28, "failed": 2}, "28 of 30, 2 failed", "failed"),
+        ({"blocked": 3, "skipped": 2}, "0 of 5", "not started · 2 rows left out"),
+        ({"blocked": 3, "completed": 1, "skipped": 1}, "1 of 5", "partly done · 1 row left out"),
+        ({"skipped": 2}, "0 of 2", "skipped"),
+    ],
+)
+def test_a_card_counts_what_came_out(counts: dict[str, int], counted: str, said: str) -> None:
+    """Failures and rows that were left out are not done, and are named."""
+    node = node_overview(**counts)
+    assert (tally(node), state_words(node)) == (counted, said)
