@@ -18,7 +18,7 @@ from xtyl_engine.settings import Settings
 # The server answers with one token in and one out; a job holds 100 tokens and a few of its prompt.
 PRICES = """
 [[price]]
-model = "m*"
+model = ["m*", "broken", "bad-request", "rate-*", "cut-off"]
 input = 1000
 output = 1000
 """
@@ -65,6 +65,22 @@ def test_a_run_pauses_before_it_passes_its_budget(home: Settings, served: OpenAI
         run.resume(budget=spent / 2)
     assert run.resume(budget=5.00).wait(60).state == "completed"
     assert len(served.requests) - asked == 24 - asked
+
+
+@pytest.mark.parametrize("model", ["bad-request", "rate-limit-nonsense"])
+def test_what_the_server_refuses_leaves_the_budget_whole(home: Settings, model: str) -> None:
+    """Also where it does not say when to come back."""
+    run = flow(5.00, model=model).run(name="x")
+    assert run.wait(60).state == "failed"
+    assert run.overview().charged == 0
+
+
+@pytest.mark.parametrize("model", ["broken", "cut-off"])
+def test_what_may_have_been_billed_counts_with_all_that_was_held(home: Settings, model: str) -> None:
+    """Each attempt at an answer that broke off, or at a server that failed."""
+    run = flow(5.00, model=model).run(name="x")
+    assert run.wait(60).state == "failed"
+    assert run.overview().charged == 3 * 151 * 10**6
 
 
 def test_a_model_without_a_price_is_refused_before_it_is_asked(home: Settings, served: OpenAIServer) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import and_, func, literal_column, not_, select, update
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.tables import attempts, jobs
-from xtyl_engine.errors import ControlRefused, ErrorClass
+from xtyl_engine.errors import ControlRefused
 from xtyl_engine.events import EventKind
 from xtyl_engine.providers.prices import nano_dollars
 from xtyl_engine.scheduler.budget import advised, dollars
@@ -36,7 +36,9 @@ _MEANT = select(func.coalesce(func.sum(_J.needs), 0)).where(
 )
 LEAST = select(func.min(_J.needs)).where(_IS_SHORT)
 _IS_AT_WORK = and_(sql.job_in(JobState.READY, JobState.RUNNING), not_(IS_PARKED))
-_COST = select(func.coalesce(func.sum(_J.cost), 0.0)).where(sql.OF_EXECUTION)
+_ENDED = and_(_A.job_id.in_(select(_J.id).where(sql.OF_EXECUTION)), _A.outcome.is_not(None), _A.cost > 0)
+_PAID = select(func.coalesce(func.sum(_A.cost), 0)).where(_ENDED)
+_CHARGE_PAID = update(attempts).where(_ENDED).values(charge=_A.cost)
 AT_WORK: Any = select(literal_column("1")).where(sql.OF_EXECUTION, _IS_AT_WORK).limit(1)
 
 
@@ -80,13 +82,12 @@ def settle_charges(locked: LockedExecution, outcomes: Sequence[Outcome]) -> None
 
 
 def cost_of(outcome: Outcome) -> int | None:
-    """What an attempt took, None where that is not known. A provider that refuses, or says that it is busy, takes nothing."""
+    """What an attempt took, None where that is not known. A provider that refuses, or says that it is busy, takes nothing; an
+    answer that no price is known for is not free."""
     match outcome:
         case _ if outcome.usage is not None and outcome.usage.cost is not None:
             return nano_dollars(outcome.usage.cost)
-        case Failed() if outcome.failure.error_class is ErrorClass.PERMANENT:
-            return 0
-        case Retrying() if outcome.hold_seconds:
+        case Failed() | Retrying() if outcome.is_refused:
             return 0
         case Released() if not outcome.may_have_started:
             return 0
@@ -113,8 +114,9 @@ def raise_budget(locked: LockedExecution, limit: int) -> None:
     budget = locked.budget
     if budget.limit is None:
         # Until now nothing was counted.
-        (cost,) = locked.transaction.row(_COST, {"execution_id": locked.id}) or (0.0,)
-        budget.spent = nano_dollars(cost)
+        (paid,) = locked.transaction.row(_PAID, {"execution_id": locked.id}) or (0,)
+        budget.spent = int(paid)
+        locked.transaction.run(_CHARGE_PAID, {"execution_id": locked.id})
     if limit <= budget.spent:
         raise ControlRefused(
             f"a budget of {dollars(limit)} is no more than the {dollars(budget.spent)} that the run has spent",

@@ -23,9 +23,15 @@ class PriceUnknown(PermanentError):
 
 
 def highest_cost(
-    kind: NodeType, config: NodeConfig, provider: str, environment: Mapping[str, str], largest: int = 0
+    kind: NodeType,
+    config: NodeConfig,
+    provider: str,
+    environment: Mapping[str, str],
+    largest: int = 0,
+    again: int = 0,
 ) -> int:
-    """The most in whole 1e-9 dollars. `largest` is the largest answer of the step so far, in tokens. Raises PriceUnknown."""
+    """The most in whole 1e-9 dollars. `largest` is the largest answer of the step so far, `again` what is asked with an answer
+    that did not fit, both in tokens. Raises PriceUnknown."""
     if capabilities_of(provider).free:
         return 0
     most = kind.most(config)
@@ -36,9 +42,9 @@ def highest_cost(
         )
     model = most.model or default_model(provider, draws=kind.makes_images) or ""
     limit = most.output_tokens if most.output_tokens is not None else max(LEAST_TOKENS, TIMES * largest)
-    priced = Prices(provider, environment).priced(
-        replace(most, provider=provider, model=model, output_tokens=limit), images=int(kind.makes_images)
-    )
+    read = None if most.input_tokens is None else most.input_tokens + again
+    used = replace(most, provider=provider, model=model, input_tokens=read, output_tokens=limit)
+    priced = Prices(provider, environment).priced(used, images=int(kind.makes_images))
     if priced.cost is None:
         raise PriceUnknown(
             f"the price of {model or 'its model'} at {provider} is not known, and the run has a budget",
