@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +16,7 @@ from openai_server import OpenAIServer, openai_server
 from own_back_end import own_back_end
 from servers import wait_until
 from xtyl_engine.settings import Settings
+from xtyl_nb.runs.dollars import budget_of
 
 # The server answers with one token in and one out; a job holds 100 tokens and a few of its prompt.
 PRICES = """
@@ -89,3 +92,33 @@ def test_a_model_without_a_price_is_refused_before_it_is_asked(home: Settings, s
     with pytest.raises(xt.WorkflowError, match=r"the price of other at openai is not known(.|\n)*XTYL_PRICES"):
         flow(1.00, model="other").run(name="x")
     assert len(served.requests) == before
+
+
+@pytest.mark.parametrize("budget", [0, -1, float("nan"), float("inf"), 1e-12, 1e12, 10**400, np.float64("nan")])
+def test_no_amount_of_money_is_refused_before_anything_is_paid(
+    home: Settings, served: OpenAIServer, budget: Any
+) -> None:
+    """A workflow names it as a problem, and a run that goes on as a refusal that says what to write."""
+    before = len(served.requests)
+    with pytest.raises(xt.WorkflowError, match=r"budget is (.|\n)*budget=5.00"):
+        flow(budget).run(name="x")
+    run = xt.Workflow("idle").generate_copy("a", prompt="Hi", provider="offline").run()
+    with pytest.raises(xt.ControlRefused, match=r"no amount that a run may spend(.|\n)*`run.resume\(budget=5.00\)`"):
+        run.resume(budget=budget)
+    assert len(served.requests) == before
+
+
+@pytest.mark.parametrize("budget", ["5", True, np.bool_(True), [5]])
+def test_what_is_no_number_is_no_budget(budget: Any) -> None:
+    """Neither of a workflow nor of a run."""
+    with pytest.raises(TypeError, match=r"a number of US dollars, not .*budget=5.00"):
+        xt.Workflow("a", budget=budget)
+    with pytest.raises(TypeError, match=r"a number of US dollars, not .*budget=5.00"):
+        budget_of(budget)
+
+
+@pytest.mark.parametrize("budget", [np.float32(0.5), np.int64(5), Decimal("0.50"), 1e-9])
+def test_numbers_of_every_kind_are_budgets(budget: Any) -> None:
+    """As plain floats, which JSON knows."""
+    assert type(budget_of(budget)) is float
+    assert budget_of(budget) == float(budget)

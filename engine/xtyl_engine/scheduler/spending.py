@@ -99,6 +99,11 @@ def free_short(locked: LockedExecution) -> None:
     budget = locked.budget
     if budget.limit is None or not budget.is_short or budget.left <= 0:
         return
+    # Of many jobs that wait, only the cheapest is looked for at each commit.
+    needs = _needs(locked)
+    budget.is_short = needs is not None
+    if needs is None or needs > budget.left:
+        return
     (meant,) = locked.transaction.row(_MEANT, {"execution_id": locked.id}) or (0,)
     left, fitting = budget.left - int(meant), []
     asked = {"execution_id": locked.id, "left": left, "limit": MOST_FREED}
@@ -144,10 +149,9 @@ def pause_if_dry(locked: LockedExecution) -> None:
     budget = locked.budget
     if not budget.is_short or locked.state is not ExecutionState.RUNNING:
         return
-    needs = _needs(locked)
-    if needs is None:
-        budget.is_short = False
-    elif not _is_at_work(locked) and locked.make("pause"):
+    # Which of many jobs is the cheapest is asked last, for it takes longer.
+    needs = None if _is_at_work(locked) else _needs(locked)
+    if needs is not None and locked.make("pause"):
         # What is at work holds money: then nothing is held.
         locked.error = short_words(budget.left, needs)
         locked.note(EventKind.PAUSED, error=locked.error, spent=budget.spent, budget=budget.limit)
