@@ -218,14 +218,23 @@ def sane_seconds(seconds: object) -> float | None:
 
 
 class TransientError(WorkflowException):
-    """A failure that a retry may cure: network, timeout, rate limit."""
+    """A failure that a retry may cure: network, timeout, rate limit. With `is_refused` the server was not reached, or said no:
+    nothing was billed."""
 
     code = "node/transient"
     error_class = ErrorClass.TRANSIENT
 
-    def __init__(self, message: str | None = None, *, retry_after: float | None = None, **data: Any):
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after: float | None = None,
+        is_refused: bool = False,
+        **data: Any,
+    ):
         super().__init__(message, **data)
         self.retry_after = sane_seconds(retry_after)
+        self.is_refused = is_refused or self.retry_after is not None
 
 
 class NodeTimeout(TransientError, TimeoutError):

@@ -16,6 +16,7 @@ MAX_VALUE_DEPTH = 64
 MAX_VALUE_PARTS = 1_000_000
 MAX_IMAGE_PIXELS = 50_000_000
 MAX_IMAGE_BYTES = 25 * 1024 * 1024
-# Of US dollars, which is less than a column holds in whole 1e-9 dollars.
+# Of US dollars: one in whole 1e-9 dollars, and less than a column holds of them.
+LEAST_BUDGET = 1e-9
 MAX_BUDGET = 1_000_000
 MAX_FUNCTION_BYTES = 10 * 1024 * 1024

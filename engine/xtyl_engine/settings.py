@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from xtyl_engine.checks import IN_PASSWORDS, is_readable
 from xtyl_engine.errors import WorkflowException
-from xtyl_engine.limits import MAX_BUDGET
+from xtyl_engine.limits import LEAST_BUDGET, MAX_BUDGET
 from xtyl_engine.machine import processors
 from xtyl_engine.rates import UnreadableRate, parse_rates
 
@@ -374,7 +374,7 @@ _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "heavy": _names,
     "child_megabytes": _whole(1_000_000),
     "max_parallel": _whole(100_000),
-    "budget": _seconds(1e-9, MAX_BUDGET, "US dollars"),
+    "budget": _seconds(LEAST_BUDGET, MAX_BUDGET, "US dollars"),
     "lease_seconds": _seconds(0.1, 3600),
     "beat_seconds": _seconds(0.01, 1200),
     "sweep_seconds": _seconds(0.01, 600),

@@ -73,6 +73,14 @@ GUARDS = [
     ],
     Guard("budget: no more than is left", "scheduler/spending.py", "most - before > locked.budget.left", "False"),
     Guard("budget: what did not start is free", "scheduler/spending.py", "if not outcome.may_have_started", "if False"),
+    Guard("budget: only what is refused is free", "scheduler/spending.py", "if outcome.is_refused", "if True"),
+    Guard("budget: what is held twice counts once", "scheduler/spending.py", "held += most - before", "held += most"),
+    Guard(
+        "budget: what was paid before the first one counts",
+        "scheduler/spending.py",
+        "locked.transaction.run(_CHARGE_PAID, {",
+        "dict({",
+    ),
     Guard("complete: the state it may leave", "scheduler/transitions.py", ", job_in(JobState(source)))", ")"),
     Guard(
         "skip: the state it may leave", "scheduler/transitions.py", 'guard(_J.state, JOB_TRANSITIONS["skip"])', "true()"

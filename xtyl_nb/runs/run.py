@@ -18,6 +18,7 @@ from xtyl_engine.states import ExecutionState
 from xtyl_nb.backends.retrying import patiently
 from xtyl_nb.drawing.displayable import CHANGED_SECONDS
 from xtyl_nb.runs import decisions, results
+from xtyl_nb.runs.dollars import budget_of
 
 if TYPE_CHECKING:
     from xtyl_engine.queries.executions import Snapshot
@@ -166,14 +167,17 @@ class Run:
 
         Raises:
             ControlRefused: The run is complete, is paused for its budget and none is given, or has
-                spent the one given.
+                spent the one given; or the budget is no amount between 0 and 1,000,000.
+            TypeError: The budget is no number.
 
         Example:
             >>> run = flow.run(briefs).pause()
             >>> print(run.resume().state)
             running
         """
-        self._backend.control(self.id, "resume", **({} if budget is None else {"budget": budget}))
+        self._backend.control(
+            self.id, "resume", **({} if (amount := budget_of(budget)) is None else {"budget": amount})
+        )
         return self._followed()
 
     def stop(self) -> Run:

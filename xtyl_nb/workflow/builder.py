@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any
 
 from xtyl_engine.errors import with_article
 from xtyl_engine.workflow.document import Document, Edge, Node
+from xtyl_nb.runs.dollars import dollars_of
 from xtyl_nb.workflow import steps
 from xtyl_nb.workflow.errors import readable
 from xtyl_nb.workflow.implied_edges import branch_ends, names_read
@@ -60,7 +61,7 @@ class Workflow:
             raise TypeError(f"a workflow's name is text, not {with_article(type(name).__name__)}")
         if isinstance(inputs, str):
             raise TypeError(f"inputs is a list of names: inputs=[{inputs!r}]")
-        document = Document(name=name, inputs=None if inputs is None else tuple(inputs), budget=_amount(budget))
+        document = Document(name=name, inputs=None if inputs is None else tuple(inputs), budget=dollars_of(budget))
         _fill(self, document)
 
     generate_copy = steps.generate_copy
@@ -345,15 +346,6 @@ class Workflow:
             flow = _checked(start, build(start), name)
             tails += branch_ends(flow._document, len(start._document.nodes), len(start._document.edges))
         return flow._replace(after=tails, joins=joins, inside=self._inside)
-
-
-def _amount(budget: Any) -> float | None:
-    """A number of dollars, of numpy too. Whether there is so much money is for `validate`."""
-    if budget is None:
-        return None
-    if isinstance(budget, bool) or not isinstance(budget, SupportsFloat):
-        raise TypeError(f"budget is a number of US dollars, not {with_article(type(budget).__name__)}: budget=5.00")
-    return float(budget)
 
 
 def _fill(

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import WithJsonSchema
 
 from xtyl_engine.api.tokens import NAME
-from xtyl_engine.limits import MAX_BUDGET, MAX_COMMENT_LENGTH, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH
+from xtyl_engine.limits import LEAST_BUDGET, MAX_BUDGET, MAX_COMMENT_LENGTH, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH
 from xtyl_engine.values.plain import mend
 
 PROJECT = f"^{NAME.pattern}$"
@@ -156,7 +156,7 @@ class ResumeBody(Body):
 
     examples: ClassVar[dict[str, Any]] = {"a larger budget": {"budget": 8.00}, "as it is": {}}
 
-    budget: Annotated[float, Field(ge=1e-9, le=MAX_BUDGET, strict=True)] | None = None
+    budget: Annotated[float, Field(ge=LEAST_BUDGET, le=MAX_BUDGET, strict=True)] | None = None
 
 
 class DecisionBody(Body):

@@ -4,4 +4,4 @@ Others ask `registry` for a type and its facts; a node type of another package i
 how a decision is read and shown, `prompt` what a cached result is found by, `usage` what of a provider's report is recorded.
 """
 
-__all__ = ["base", "pictures", "prompt", "registry", "review", "usage"]
+__all__ = ["base", "pictures", "prompt", "registry", "review", "structured", "usage"]

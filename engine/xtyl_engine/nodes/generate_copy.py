@@ -68,8 +68,8 @@ def run(config: GenerateCopy, context: Context) -> Done:
 
 
 def _most(config: GenerateCopy) -> Usage:
-    texts = (config.prompt, config.system or "", str(config.returns or ""))
-    tokens = most_tokens(*texts) + TOKENS_SEEN * count_pictures(config.images)
+    schema = () if config.returns is None else structured.schema_texts(config.returns)
+    tokens = most_tokens(config.prompt, config.system or "", *schema) + TOKENS_SEEN * count_pictures(config.images)
     return Usage(provider="", model=config.model or "", input_tokens=tokens, output_tokens=config.max_tokens)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from xtyl_engine.errors import AnswerMisfit
 from xtyl_engine.nodes.base import Misfitting, Usage
+from xtyl_engine.nodes.prompt import most_tokens
 from xtyl_engine.providers.base import Provider, TextRequest, TextResult
 from xtyl_engine.providers.schemas.answers import Misfit, read_answer
 from xtyl_engine.providers.schemas.words import told_in_words
@@ -39,6 +40,16 @@ def asked(
     if misfits or not getattr(provider, "takes_schemas", False):
         prompt = told_in_words(prompt, schema)
     return replace(request, prompt=prompt, key=key, schema=schema)
+
+
+def tokens_again(misfits: Sequence[Misfitting]) -> int:
+    """The tokens that a request has more at most for answers before that did not fit."""
+    return most_tokens(misfits[-1].answer[:SHOWN_AGAIN], misfits[-1].reason) if misfits else 0
+
+
+def schema_texts(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a request holds of its schema at most: itself, and in words."""
+    return json.dumps(schema), told_in_words("", schema)
 
 
 def answered(

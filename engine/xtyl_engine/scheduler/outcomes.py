@@ -84,22 +84,26 @@ class Waiting:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
     """The job is tried again after a delay. `hold_seconds` is how long its provider asks for no calls at all; an attempt that
-    ends with such an answer spends nothing of the retry budget, and neither does one whose answer did not fit."""
+    ends with such an answer spends nothing of the retry budget, and neither does one whose answer did not fit. `is_refused` says
+    what it says of a failed one."""
 
     claim: Claim
     failure: Failure
     delay_seconds: float
     hold_seconds: float = 0.0
+    is_refused: bool = False
     usage: Usage | None = None
     printed: Printed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The job ends without a result. A partial failure instead pauses the execution and leaves the job ready."""
+    """The job ends without a result. A partial failure instead pauses the execution and leaves the job ready. What
+    `is_refused` cost nothing: it did not get as far as an answer."""
 
     claim: Claim
     failure: Failure
+    is_refused: bool = False
     usage: Usage | None = None
     printed: Printed | None = None
 

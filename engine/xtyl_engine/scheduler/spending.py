@@ -12,7 +12,7 @@ from sqlalchemy import and_, func, literal_column, not_, select, update
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.tables import attempts, jobs
-from xtyl_engine.errors import ControlRefused, ErrorClass
+from xtyl_engine.errors import ControlRefused
 from xtyl_engine.events import EventKind
 from xtyl_engine.providers.prices import nano_dollars
 from xtyl_engine.scheduler.budget import advised, dollars
@@ -36,7 +36,9 @@ _MEANT = select(func.coalesce(func.sum(_J.needs), 0)).where(
 )
 LEAST = select(func.min(_J.needs)).where(_IS_SHORT)
 _IS_AT_WORK = and_(sql.job_in(JobState.READY, JobState.RUNNING), not_(IS_PARKED))
-_COST = select(func.coalesce(func.sum(_J.cost), 0.0)).where(sql.OF_EXECUTION)
+_ENDED = and_(_A.job_id.in_(select(_J.id).where(sql.OF_EXECUTION)), _A.outcome.is_not(None), _A.cost > 0)
+_PAID = select(func.coalesce(func.sum(_A.cost), 0)).where(_ENDED)
+_CHARGE_PAID = update(attempts).where(_ENDED).values(charge=_A.cost)
 AT_WORK: Any = select(literal_column("1")).where(sql.OF_EXECUTION, _IS_AT_WORK).limit(1)
 
 
@@ -80,13 +82,12 @@ def settle_charges(locked: LockedExecution, outcomes: Sequence[Outcome]) -> None
 
 
 def cost_of(outcome: Outcome) -> int | None:
-    """What an attempt took, None where that is not known. A provider that refuses, or says that it is busy, takes nothing."""
+    """What an attempt took, None where that is not known. A provider that refuses, or says that it is busy, takes nothing; an
+    answer that no price is known for is not free."""
     match outcome:
         case _ if outcome.usage is not None and outcome.usage.cost is not None:
             return nano_dollars(outcome.usage.cost)
-        case Failed() if outcome.failure.error_class is ErrorClass.PERMANENT:
-            return 0
-        case Retrying() if outcome.hold_seconds:
+        case Failed() | Retrying() if outcome.is_refused:
             return 0
         case Released() if not outcome.may_have_started:
             return 0
@@ -97,6 +98,11 @@ def free_short(locked: LockedExecution) -> None:
     """Let jobs go on for which there is money again."""
     budget = locked.budget
     if budget.limit is None or not budget.is_short or budget.left <= 0:
+        return
+    # Of many jobs that wait, only the cheapest is looked for at each commit.
+    needs = _needs(locked)
+    budget.is_short = needs is not None
+    if needs is None or needs > budget.left:
         return
     (meant,) = locked.transaction.row(_MEANT, {"execution_id": locked.id}) or (0,)
     left, fitting = budget.left - int(meant), []
@@ -113,8 +119,9 @@ def raise_budget(locked: LockedExecution, limit: int) -> None:
     budget = locked.budget
     if budget.limit is None:
         # Until now nothing was counted.
-        (cost,) = locked.transaction.row(_COST, {"execution_id": locked.id}) or (0.0,)
-        budget.spent = nano_dollars(cost)
+        (paid,) = locked.transaction.row(_PAID, {"execution_id": locked.id}) or (0,)
+        budget.spent = int(paid)
+        locked.transaction.run(_CHARGE_PAID, {"execution_id": locked.id})
     if limit <= budget.spent:
         raise ControlRefused(
             f"a budget of {dollars(limit)} is no more than the {dollars(budget.spent)} that the run has spent",
@@ -142,10 +149,9 @@ def pause_if_dry(locked: LockedExecution) -> None:
     budget = locked.budget
     if not budget.is_short or locked.state is not ExecutionState.RUNNING:
         return
-    needs = _needs(locked)
-    if needs is None:
-        budget.is_short = False
-    elif not _is_at_work(locked) and locked.make("pause"):
+    # Which of many jobs is the cheapest is asked last, for it takes longer.
+    needs = None if _is_at_work(locked) else _needs(locked)
+    if needs is not None and locked.make("pause"):
         # What is at work holds money: then nothing is held.
         locked.error = short_words(budget.left, needs)
         locked.note(EventKind.PAUSED, error=locked.error, spent=budget.spent, budget=budget.limit)

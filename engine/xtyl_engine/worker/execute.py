@@ -273,7 +273,7 @@ class Executor:
     ) -> Outcome:
         if kind.asks_provider:
             try:
-                waits = self._means.lacking(kind, config, claim, self._variables(claim))
+                waits = self._means.lacking(kind, config, claim, self._variables(claim), context.misfits)
             except BackendError as error:
                 raise _Unread(str(error)) from error
             if waits is not None:

@@ -4,10 +4,11 @@ money that it may cost. A job that lacks one is given back, and parked until it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from xtyl_engine.nodes.base import NodeConfig, NodeType
+from xtyl_engine.nodes.base import Misfitting, NodeConfig, NodeType
+from xtyl_engine.nodes.structured import tokens_again
 from xtyl_engine.providers.base import Usage
 from xtyl_engine.providers.registry import key_variables
 from xtyl_engine.scheduler.outcomes import Claim, Released
@@ -39,17 +40,22 @@ class Means:
     _largest: Recent[str, int] = field(default_factory=lambda: Recent(REMEMBERED_STEPS))
 
     def lacking(
-        self, kind: NodeType, config: NodeConfig, claim: Claim, variables: Mapping[str, str]
+        self,
+        kind: NodeType,
+        config: NodeConfig,
+        claim: Claim,
+        variables: Mapping[str, str],
+        misfits: Sequence[Misfitting] = (),
     ) -> Released | None:
-        """The job given back, where it lacks something; None where it may start, and then its money is held. Raises BackendError,
-        PriceUnknown."""
+        """The job given back, where it lacks something; None where it may start, and then its money is held. `misfits` are its
+        answers before, of which the last is shown again. Raises BackendError, PriceUnknown."""
         provider = getattr(config, "provider", None) or self.settings.provider
         if (name := self._missing_key(provider, claim, variables)) is not None:
             return Released(claim=claim, because=f"{VARIABLE}{name}", is_parked=True)
         if not claim.has_budget:
             return None
         largest = self._largest.get(self.step(claim.template_id, claim.node)) or 0
-        most = highest_cost(kind, config, provider, variables, largest)
+        most = highest_cost(kind, config, provider, variables, largest, tokens_again(misfits))
         is_held = self.hold(claim, most) if most else True
         if is_held is None:
             return Released(claim=claim, because="released")

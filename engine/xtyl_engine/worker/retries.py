@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from xtyl_engine.errors import AnswerMisfit, ErrorClass, WorkflowException, sane_seconds
+from xtyl_engine.errors import AnswerMisfit, ErrorClass, TransientError, WorkflowException, sane_seconds
 from xtyl_engine.nodes.base import Misfitting, Retry
 from xtyl_engine.scheduler.outcomes import Claim, Failed, Failure, Outcome, Released, Retrying
 from xtyl_engine.values.error_text import describe_error
@@ -77,16 +77,25 @@ def _ended(
     told = sane_seconds(getattr(error, "retry_after", None)) or 0.0
     # A provider that says when to come back is busy, not broken.
     hold = told if provider is not None else 0.0
+    is_refused = bool(hold) or _is_refused(error)
     if error_class is not ErrorClass.TRANSIENT or (claim.tries >= retry.attempts and not hold):
-        return Failed(claim=claim, failure=failure)
+        return Failed(claim=claim, failure=failure, is_refused=is_refused)
     delay = min(retry.base_seconds * 2 ** (claim.tries - 1) * random.uniform(0.5, 1.5), retry.max_seconds)
     if not hold:
-        return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told))
+        return Retrying(claim=claim, failure=failure, delay_seconds=max(delay, told), is_refused=is_refused)
     delay = max(delay, told, min(claim.waited * LATER, retry.max_seconds))
     if claim.waited + delay > retry.busy_seconds:
         why = _waited(str(provider), claim.waited, told, retry.busy_seconds)
-        return Failed(claim=claim, failure=replace(failure, message=f"{failure.message}\n  {why}"))
-    return Retrying(claim=claim, failure=failure, delay_seconds=delay, hold_seconds=hold)
+        failure = replace(failure, message=f"{failure.message}\n  {why}")
+        return Failed(claim=claim, failure=failure, is_refused=is_refused)
+    return Retrying(claim=claim, failure=failure, delay_seconds=delay, hold_seconds=hold, is_refused=is_refused)
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Whether an error says that nothing was answered that may be billed. One of others' code says nothing of what was before."""
+    if isinstance(error, TransientError):
+        return error.is_refused
+    return isinstance(error, WorkflowException) and error.error_class is ErrorClass.PERMANENT and error.usage is None
 
 
 def _waited(provider: str, waited: float, told: float, most: float) -> str:

@@ -23,9 +23,15 @@ class PriceUnknown(PermanentError):
 
 
 def highest_cost(
-    kind: NodeType, config: NodeConfig, provider: str, environment: Mapping[str, str], largest: int = 0
+    kind: NodeType,
+    config: NodeConfig,
+    provider: str,
+    environment: Mapping[str, str],
+    largest: int = 0,
+    again: int = 0,
 ) -> int:
-    """The most in whole 1e-9 dollars. `largest` is the largest answer of the step so far, in tokens. Raises PriceUnknown."""
+    """The most in whole 1e-9 dollars. `largest` is the largest answer of the step so far, `again` what is asked with an answer
+    that did not fit, both in tokens. Raises PriceUnknown."""
     if capabilities_of(provider).free:
         return 0
     most = most_used(kind, config, provider)
@@ -35,7 +41,9 @@ def highest_cost(
             hint="Set `most=` in its NodeType, or leave `budget=` out.",
         )
     limit = most.output_tokens if most.output_tokens is not None else max(LEAST_TOKENS, TIMES * largest)
-    cost = cost_of(kind, replace(most, output_tokens=limit), Prices(provider, environment))
+    read = None if most.input_tokens is None else most.input_tokens + again
+    used = replace(most, input_tokens=read, output_tokens=limit)
+    cost = cost_of(kind, used, Prices(provider, environment))
     if cost is None:
         raise PriceUnknown(
             f"the price of {most.model or 'its model'} at {provider} is not known, and the run has a budget",

@@ -13,10 +13,14 @@ from engine_driver import Driver, completed, failed, retrying
 from plans import chain, fan
 from xtyl_engine.database.connection import Database
 from xtyl_engine.database.tables import attempts, executions, jobs
-from xtyl_engine.errors import ControlRefused, ErrorClass
+from xtyl_engine.errors import ControlRefused, ErrorClass, PermanentError, TransientError
+from xtyl_engine.nodes.base import Retry
 from xtyl_engine.providers.base import Usage
+from xtyl_engine.scheduler.apply_outcomes import MOST_GIVEN_BACK
+from xtyl_engine.scheduler.commit import unrecorded
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Outcome, Released
 from xtyl_engine.states import ExecutionState
+from xtyl_engine.worker.retries import outcome_of
 
 CENT = 10**7
 
@@ -160,11 +164,27 @@ def test_free_jobs_pass_those_that_wait(driver: Driver) -> None:
 @pytest.mark.parametrize(
     ("outcome", "spent"),
     [
-        (lambda claim: failed(claim), 0),
+        (lambda claim: replace(failed(claim), is_refused=True), 0),
+        (lambda claim: failed(claim), 3 * CENT),
         (lambda claim: failed(claim, ErrorClass.TRANSIENT), 3 * CENT),
         (lambda claim: retrying(claim), 3 * CENT),
-        (lambda claim: replace(retrying(claim), hold_seconds=1.0), 0),
+        (lambda claim: replace(retrying(claim), is_refused=True), 0),
         (lambda claim: replace(failed(claim), usage=Usage(provider="p", model="m", cost=0.02)), 2 * CENT),
+        (lambda claim: ended(claim, PermanentError("half of it", usage=Usage(provider="p", model="m"))), 3 * CENT),
+        (
+            lambda claim: unrecorded(completed(claim), ValueError("no database takes it"), ErrorClass.PERMANENT),
+            3 * CENT,
+        ),
+        (lambda claim: ended(claim, KeyError("choices")), 3 * CENT),
+        (lambda claim: ended(claim, PermanentError("the content is refused")), 0),
+        (lambda claim: ended(claim, TransientError("the server is busy", retry_after=1.0)), 0),
+        (
+            lambda claim: ended(
+                claim, TransientError("the server is busy, until when it does not say", is_refused=True)
+            ),
+            0,
+        ),
+        (lambda claim: ended(claim, TransientError("no one knows what it did")), 3 * CENT),
         (lambda claim: completed(claim), 3 * CENT),
         (lambda claim: paid(claim, 5 * CENT), 5 * CENT),
         (lambda claim: Released(claim=claim, because="released"), 0),
@@ -177,6 +197,21 @@ def test_each_end_counts_what_it_took(driver: Driver, outcome: object, spent: in
     (claim,) = take(driver, id, 1, 3 * CENT)
     driver.record(id, outcome(claim))  # type: ignore[operator]
     assert money(driver, id)[1:] == (spent, 0)
+
+
+def ended(claim: Claim, error: Exception) -> Outcome:
+    """What a worker makes of an error of a step that asks a provider."""
+    return outcome_of(claim, Retry(), error, asks_provider=True)
+
+
+def test_a_job_given_back_too_often_counts_with_each_start(driver: Driver) -> None:
+    """The last of them, which fails the job, may have been paid for as well as those before."""
+    id = driver.submit(chain(2), budget=100 * CENT)
+    for _ in range(MOST_GIVEN_BACK):
+        (claim,) = take(driver, id, 1, 3 * CENT)
+        driver.record(id, Released(claim=claim, because="released", may_have_started=True))
+    assert state(driver, id) is ExecutionState.FAILED
+    assert money(driver, id)[1:] == (MOST_GIVEN_BACK * 3 * CENT, 0)
 
 
 def test_a_late_result_corrects_what_was_thought(driver: Driver) -> None:
@@ -199,6 +234,23 @@ def test_a_run_without_a_budget_gets_one(driver: Driver) -> None:
     driver.record(id, paid(first, 0))
     driver.controls.resume(id, budget=0.01)
     assert all(claim.has_budget for claim in driver.claim(id))
+
+
+def test_a_first_budget_counts_what_was_paid_before(driver: Driver) -> None:
+    """Also for attempts that failed, and once for a result that comes twice; the row is the sum of its attempts from then on."""
+    id = driver.submit(fan(3))
+    (first,) = driver.claim(id)
+    driver.record(id, replace(retrying(first), usage=Usage(provider="p", model="m", cost=0.05)))
+    (again,) = driver.claim(id)
+    driver.record(id, paid(again, 2 * CENT))
+    (at_work, *_) = driver.claim(id, 3)
+    with pytest.raises(ControlRefused, match=r"\$0.07 that the run has spent"):
+        driver.controls.resume(id, budget=0.06)
+    driver.controls.resume(id, budget=0.20)
+    assert money(driver, id) == (20 * CENT, 7 * CENT, 0)
+    driver.record(id, replace(retrying(first), usage=Usage(provider="p", model="m", cost=0.05)), paid(again, 2 * CENT))
+    driver.record(id, paid(at_work, CENT))
+    assert money(driver, id) == (20 * CENT, 8 * CENT, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -239,7 +291,7 @@ def _end(claim: Claim, cost: int, chance: random.Random) -> Outcome:
         paid(claim, cost),
         completed(claim),
         retrying(claim),
-        replace(retrying(claim), hold_seconds=0.001),
+        replace(retrying(claim), is_refused=True),
         Released(claim=claim, because="released", may_have_started=bool(cost)),
     )
     return chance.choice(ends)

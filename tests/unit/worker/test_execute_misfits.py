@@ -16,7 +16,7 @@ from xtyl_engine.database.connection import Database
 from xtyl_engine.database.retention.executions import Retention, prune
 from xtyl_engine.queries.job_detail import JobDetails
 from xtyl_engine.queries.views import JobDetail
-from xtyl_engine.scheduler.outcomes import Outcome
+from xtyl_engine.scheduler.outcomes import Claim, Outcome
 from xtyl_engine.settings import load_settings
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import ArtifactStore
@@ -36,8 +36,9 @@ FITTING = '{"headline": "Go", "price": 2}'
 class Asked:
     """One job of a workflow that asks a scripted provider, worked attempt by attempt."""
 
-    def __init__(self, database: Database, folder: Path, *answers: Any, **config: Any):
+    def __init__(self, database: Database, folder: Path, *answers: Any, budget: float | None = None, **config: Any):
         self.provider = FakeProvider(*answers)
+        self.held: list[int] = []
         self.driver = Driver(database)
         self.store = ArtifactStore(folder)
         self.executor = Executor(
@@ -46,10 +47,17 @@ class Asked:
             self.driver.plans,
             self.store,
             lambda claim: True,
+            hold=self.hold,
             provider=lambda *_: self.provider,
         )
         flow = xt.Workflow("ads").generate_copy("ad", prompt="An ad", returns=SCHEMA, **config)
-        self.id = self.driver.submit(validate(parse_document(flow.to_json())))
+        plan = validate(parse_document(flow.to_json()))
+        self.id = self.driver.submit(plan, budget=None if budget is None else round(budget * 10**9))
+
+    def hold(self, claim: Claim, most: int) -> bool | None:
+        """Hold what an attempt may cost, and note it."""
+        self.held.append(most)
+        return self.driver.recorder.hold(claim, most)
 
     def work(self) -> JobDetail:
         """Work until nothing is ready; the job as it stands then."""
@@ -83,6 +91,18 @@ def test_a_model_is_told_what_did_not_fit(asking: Asking) -> None:
     assert '{"headline": 3' in second.prompt
     assert (reason in first.prompt, reason in second.prompt) == (False, True)
     assert (first.key.endswith("/0"), second.key) == (True, f"{first.key}/again-1")
+
+
+def test_an_answer_that_is_shown_again_is_held_for(asking: Asking) -> None:
+    """The most that an attempt may cost, which a budget holds, has the answer before it, and the schema in words."""
+    long = "no " * 6_000
+    asked = asking(long, FITTING, provider="openai", model="gpt-4.1", max_tokens=10, budget=1.00)
+    assert asked.work().state is JobState.COMPLETED
+    first, again = asked.held
+    sizes = [len(request.prompt.encode()) for request in asked.provider.requests]
+    # Two dollars for a million tokens in.
+    assert again - first >= (sizes[1] - sizes[0]) // 3 * 2_000
+    assert again >= sizes[1] // 3 * 2_000
 
 
 def test_after_two_more_answers_the_job_fails_and_keeps_the_last(asking: Asking) -> None:

@@ -37,7 +37,7 @@ def generate(text):
 
 BROKEN = {
     "bad-branch": document(copy("a"), WAYS, edges=[("way", "a", "els")]),
-    "bad-budget": replace(document(copy("a")), budget=0.0),
+    "bad-budget": replace(document(copy("a")), budget=1e-12),
     "bad-edge": document(copy("a"), edges=[("a", "b")]),
     "bad-id": document(copy("../x")),
     "bad-name": Document(name=" ", nodes=document(copy("a")).nodes),

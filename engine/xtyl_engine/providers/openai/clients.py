@@ -148,14 +148,18 @@ def _unreachable(causes: list[BaseException], names: set[str], place: Destinatio
         return TransientError(
             f"the proxy {_plain(place.proxy)} does not lead to {place.name}: {why}",
             hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; NO_PROXY names hosts that need no proxy.",
+            is_refused=True,
         )
     if "gaierror" in names:
         return TransientError(
-            f"{place.name} cannot be reached: its host has no address", hint="Check OPENAI_BASE_URL and the network."
+            f"{place.name} cannot be reached: its host has no address",
+            hint="Check OPENAI_BASE_URL and the network.",
+            is_refused=True,
         )
     if names & {"ReadError", "WriteError", "RemoteProtocolError"}:
         return AnswerLost(f"{place.name} broke off before its answer was whole: {kind}", hint=AGAIN)
-    return TransientError(f"{place.name} cannot be reached: {kind}", hint="Check the network and OPENAI_BASE_URL.")
+    hint = "Check the network and OPENAI_BASE_URL."
+    return TransientError(f"{place.name} cannot be reached: {kind}", hint=hint, is_refused="ConnectError" in names)
 
 
 def _plain(proxy: str) -> str:

@@ -16,7 +16,8 @@ from xtyl_engine.providers.vendors.table import Vendor
 
 AGAIN = "Try again; if it goes on so, look into the server's log."
 MOST_WORDS = 1000
-_BUSY = frozenset({408, 409, 425, 429})
+_LATE = 408
+_BUSY = frozenset({_LATE, 409, 425, 429})
 _KEY = ("api_key_invalid", "api key not valid", "api key expired", "authentication_error", "invalid api key")
 _QUOTA = (
     "credit balance is too low",
@@ -50,7 +51,9 @@ def refusal(vendor: Vendor, place: str, exchange: Exchange, secret: str) -> Work
     if status in _BUSY or status >= 500:
         seconds = retry_after(exchange.headers)
         seconds = _retry_delay(said) if seconds is None else seconds
-        return TransientError(f"{name} answered {status}: {words}", retry_after=seconds)
+        # What a server took that failed, or that was not in time, is not known.
+        is_refused = status < 500 and status != _LATE
+        return TransientError(f"{name} answered {status}: {words}", retry_after=seconds, is_refused=is_refused)
     if status == 401 or any(each in told for each in _KEY):
         hint = f"Set {key} in the notebook, or where the workers of a shared back end run; then `run.retry()`."
         return PermanentError(f"{name} does not take the key in {key}: {words}", hint=hint)
@@ -90,7 +93,7 @@ def failure(vendor: Vendor, place: str, error: BaseException, exchange: Exchange
         if not any("Connect" in type(each).__name__ or isinstance(each, gaierror) for each in _causes(error)):
             return AnswerLost(f"{place} broke off before its answer was whole: {type(cause).__name__}", hint=AGAIN)
         hint = f"Check the network and {vendor.address_variable}."
-        return TransientError(f"{place} cannot be reached: {type(cause).__name__}", hint=hint)
+        return TransientError(f"{place} cannot be reached: {type(cause).__name__}", hint=hint, is_refused=True)
     text = str(cause).replace(secret, "***")[:MOST_WORDS]
     return PermanentError(f"the {vendor.name} provider failed: {type(cause).__name__}: {text}")
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from math import prod
 
 from xtyl_engine.errors import Problem, WorkflowException
-from xtyl_engine.limits import MAX_BUDGET, MAX_EDGES, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH, MAX_NODES
+from xtyl_engine.limits import LEAST_BUDGET, MAX_BUDGET, MAX_EDGES, MAX_ID_LENGTH, MAX_ITEMS, MAX_NAME_LENGTH, MAX_NODES
 from xtyl_engine.nodes.base import DECISION_FIELDS
 from xtyl_engine.workflow.analysis import Survey
 from xtyl_engine.workflow.checks.wording import Suggestions, list_names, show_name
@@ -64,7 +64,7 @@ def check_name(document: Document) -> Iterator[Problem]:
 
 def check_budget(document: Document) -> Iterator[Problem]:
     """A budget that nothing can be spent of, or that no amount of money is."""
-    if document.budget is not None and not 0 < document.budget <= MAX_BUDGET:
+    if document.budget is not None and not LEAST_BUDGET <= document.budget <= MAX_BUDGET:
         hint = (
             f"Write what one run may spend in US dollars, more than 0 and at most {MAX_BUDGET:,}, such as budget=5.00."
         )
