@@ -17,6 +17,8 @@ from xtyl_nb.runs.run import Run
 
 ROWS = 8
 ALL_JOBS = 6 * ROWS
+# Enough for what is assumed of lost answers, not for all jobs at once.
+BUDGET = 12.00
 # More than a row holds, so it goes to an artifact.
 PAGES = 300_000
 
@@ -24,9 +26,10 @@ PAGES = 300_000
 def workflow() -> xt.Workflow:
     """Texts that quote the texts before them."""
     retry = {"attempts": 20, "base_seconds": 0.05, "max_seconds": 0.5}
-    common: dict[str, Any] = {"provider": "openai", "retry": retry, "cache": False}
+    asked: dict[str, Any] = {"provider": "openai", "model": "fake", "max_tokens": 100}
+    common: dict[str, Any] = {**asked, "retry": retry, "cache": False}
     return (
-        xt.Workflow("chaos")
+        xt.Workflow("chaos", budget=BUDGET)
         .generate_copy("idea", prompt="An idea for {{ product }}", n=2, **common)
         .generate_copy("draft", prompt="Write it out: {{ idea.text }}", over="idea", **common)
         .generate_copy("final", prompt="Choose: {% for d in draft %}{{ d.text }} {% endfor %}", **common)

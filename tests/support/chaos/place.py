@@ -179,11 +179,25 @@ def moved_clock(folder: Path) -> Iterator[MovedClock]:
         os.environ |= before
 
 
+PRICES = """
+[[price]]
+model = "fake"
+input = 1000
+output = 1000
+"""
+
+
 @contextlib.contextmanager
 def client_environment(settings: Settings, port: int) -> Iterator[None]:
     """Point this process at the back end and its provider: the kernel signs with the home's key, workers call this port.
     All of them find the node type `poison`."""
-    asked = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": CANARY}
+    prices = settings.home.with_name("prices.toml")
+    prices.write_text(PRICES)
+    asked = {
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+        "OPENAI_API_KEY": CANARY,
+        "XTYL_PRICES": str(prices),
+    }
     with poison_offered(settings.home.parent / "package"):
         before = dict(os.environ)
         os.environ |= settings.to_environ() | asked

@@ -16,6 +16,7 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SLOWEST_SECONDS = 0.15
+USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 
 class Log:
@@ -54,7 +55,9 @@ class Handler(BaseHTTPRequestHandler):
                 return
             message = {"role": "assistant", "content": text}
             choice = {"index": 0, "finish_reason": "stop", "message": message}
-            self._say(200, {"id": "x", "object": "chat.completion", "model": "fake", "choices": [choice]}, {})
+            self._say(
+                200, {"id": "x", "object": "chat.completion", "model": "fake", "choices": [choice], "usage": USAGE}, {}
+            )
 
     def _say(self, status: int, body: object, headers: dict[str, str]) -> None:
         data = json.dumps(body).encode()

@@ -33,6 +33,12 @@ OUTCOMES = (
     "SELECT coalesce(outcome, 'open'), count(*) FROM job_attempts JOIN agent_jobs ON agent_jobs.id = job_id "
     "WHERE execution_id = '{id}' GROUP BY 1"
 )
+MONEY = "SELECT budget, spent, held FROM workflow_executions WHERE id = '{id}'"
+CHARGES = (
+    "SELECT coalesce(sum(CASE WHEN outcome IS NULL THEN 0 ELSE charge END), 0), "
+    "coalesce(sum(CASE WHEN outcome IS NULL THEN charge ELSE 0 END), 0) "
+    "FROM job_attempts JOIN agent_jobs ON agent_jobs.id = job_id WHERE execution_id = '{id}'"
+)
 LOST = (
     "SELECT job_attempts.error FROM job_attempts JOIN agent_jobs ON agent_jobs.id = job_id "
     "WHERE execution_id = '{id}' AND outcome = 'lost'"
@@ -164,10 +170,18 @@ def _account(there: Place, run: Run, quiet: list[tuple[float, float]], report: R
         excuses=excuses(report.case.faults),
         files={path.stem: path.read_bytes() for path in there.settings.artifacts_folder.rglob("*.json")},
     )
-    report.broken += judge(evidence) + _told(there)
+    report.broken += judge(evidence) + _told(there) + _overspent(there, run.id)
     report.jobs, report.starts = len(jobs), sum(job.attempts for job in jobs)
     report.paid_twice = paid_twice(evidence)
     report.reasons = dict(there.rows(OUTCOMES.format(id=run.id)))
+
+
+def _overspent(there: Place, id: str) -> list[str]:
+    """What its money says that should not be: the row is the sum of its attempts, and within its budget."""
+    ((budget, spent, held),), (charges,) = there.rows(MONEY.format(id=id)), there.rows(CHARGES.format(id=id))
+    broken = [f"{spent} and {held} are not the sums of the attempts, {charges}"] * ((spent, held) != tuple(charges))
+    broken += ["nothing of its budget was spent"] * (not spent)
+    return broken + [f"{spent} spent and {held} held of {budget}"] * (spent + held > budget)
 
 
 def _told(there: Place) -> list[str]:
