@@ -10,10 +10,14 @@ from xtyl_engine.nodes.registry import type_facts
 from xtyl_engine.workflow.document import Edge
 from xtyl_engine.workflow.plan import Plan, list_length
 from xtyl_nb.drawing.folding import Fold
-from xtyl_nb.drawing.layout import Card, Layout, arrange
+from xtyl_nb.drawing.layout import Card, Layout, arrange, columns_width
 
 # A still picture: five columns, which can be read down to some 700 pixels.
 PICTURE_WIDTH = 5 * 250.0
+# The columns of the layouts that a page chooses from; of many cards there are fewer layouts.
+COLUMNS = (2, 3, 4, 5, 6, 8)
+MANY_CARDS = 150
+COLUMNS_OF_MANY = (4, 8)
 
 
 def node_kind(type: str, config: Mapping[str, Any], branch: str | None = None) -> str:
@@ -34,6 +38,13 @@ def lay_out(plan: Plan, folded: Fold, within: float = PICTURE_WIDTH) -> Layout:
     levels = folded.levels(plan, edges)
     height = {id: plan.nodes[id].kind.card_height for id in folded.stacks}
     return arrange([Card(id=id, level=levels[id], height=height[id]) for id in folded.stacks], edges, within)
+
+
+def page_layouts(plan: Plan, folded: Fold) -> list[Layout]:
+    """One graph for pages of several widths, from narrow to wide; each page takes the one that fits it."""
+    widths = COLUMNS if len(folded.stacks) <= MANY_CARDS else COLUMNS_OF_MANY
+    found = [lay_out(plan, folded, columns_width(columns)) for columns in widths]
+    return list({layout.width: layout for layout in found}.values())
 
 
 def card_name(members: Sequence[str]) -> str:

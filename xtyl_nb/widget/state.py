@@ -11,9 +11,8 @@ from xtyl_engine.queries.views import NodeOverview, Overview, Review
 from xtyl_engine.states import JobState
 from xtyl_engine.values.artifacts import is_artifact, kind_of_file, with_references
 from xtyl_engine.workflow.plan import Plan
-from xtyl_nb.drawing.cards import card_kind, card_name, lay_out
+from xtyl_nb.drawing.cards import card_kind, card_name, page_layouts
 from xtyl_nb.drawing.folding import Fold
-from xtyl_nb.drawing.layout import Layout, columns_width
 from xtyl_nb.drawing.thumbnail import thumbnail
 from xtyl_nb.drawing.words import (
     NANO,
@@ -57,19 +56,9 @@ LARGE_OPTIONS = 8
 ROWS_NAMED = 3
 
 
-# The columns of the layouts that a page chooses from; of many cards there are fewer layouts.
-COLUMNS = (2, 3, 4, 5, 6, 8)
-
-
-MANY_CARDS = 150
-
-
-COLUMNS_OF_MANY = (4, 8)
-
-
 def draw_graph(plan: Plan, key: str, folded: Fold) -> Json:
     """The parts that do not change while a run goes on: cards with their places, wires, and the parameters of each node."""
-    layouts = _layouts(plan, folded)
+    layouts = page_layouts(plan, folded)
     branches = layouts[0].branches
     return {
         "key": key,
@@ -96,13 +85,6 @@ def rows_ready(plan: Plan, overview: Overview) -> int | None:
     if any(len(node.axes) > 1 or node.id in plan.guarded for node in last) or plan.guarded:
         return None
     return min(overview.nodes[node.id].counts.get(JobState.COMPLETED, 0) for node in last)
-
-
-def _layouts(plan: Plan, folded: Fold) -> list[Layout]:
-    """One graph for pages of several widths, from narrow to wide; each page takes the one that fits it."""
-    widths = COLUMNS if len(folded.stacks) <= MANY_CARDS else COLUMNS_OF_MANY
-    found = [lay_out(plan, folded, columns_width(columns)) for columns in widths]
-    return list({layout.width: layout for layout in found}.values())
 
 
 def describe(overview: Overview, shown: Collection[str] = (), ready: int | None = None) -> Json:
