@@ -21,7 +21,7 @@ from xtyl_nb.drawing.paths import (
     TRACK_GAP,
     TRACKS,
     Band,
-    Slot,
+    LayerSpot,
     leads_back,
     path_of,
 )
@@ -153,14 +153,14 @@ def rank_levels(ids: Iterable[str], edges: Iterable[Edge]) -> dict[str, int]:
     return levels
 
 
-def _fill(cards: Sequence[Card]) -> list[list[Slot]]:
-    layers: list[list[Slot]] = [[] for _ in range(1 + max((card.level for card in cards), default=0))]
+def _fill(cards: Sequence[Card]) -> list[list[LayerSpot]]:
+    layers: list[list[LayerSpot]] = [[] for _ in range(1 + max((card.level for card in cards), default=0))]
     for card in cards:
-        layers[card.level].append(Slot(id=card.id, above=PORT, below=card.height - PORT))
+        layers[card.level].append(LayerSpot(id=card.id, above=PORT, below=card.height - PORT))
     return layers
 
 
-class _Lanes(dict[tuple[str, int], Slot]):
+class _Lanes(dict[tuple[str, int], LayerSpot]):
     """One lane per source and layer, shared by all its edges; no lanes if there would be too many."""
 
     def __init__(self, edges: Sequence[Edge], levels: Mapping[str, int]):
@@ -171,12 +171,12 @@ class _Lanes(dict[tuple[str, int], Slot]):
 
 
 def _route(
-    edge: Edge, levels: Mapping[str, int], slots: Mapping[str, Slot], layers: list[list[Slot]], lanes: _Lanes
-) -> list[Slot]:
+    edge: Edge, levels: Mapping[str, int], slots: Mapping[str, LayerSpot], layers: list[list[LayerSpot]], lanes: _Lanes
+) -> list[LayerSpot]:
     route = [slots[edge.source]]
     for level in range(levels[edge.source] + 1, levels[edge.target]) if lanes.allowed else ():
         if (lane := lanes.get((edge.source, level))) is None:
-            lane = lanes[edge.source, level] = Slot(above=LANE_GAP / 2, below=LANE_GAP / 2)
+            lane = lanes[edge.source, level] = LayerSpot(above=LANE_GAP / 2, below=LANE_GAP / 2)
             layers[level].append(lane)
         route.append(lane)
     route.append(slots[edge.target])
@@ -188,7 +188,7 @@ def _route(
     return route
 
 
-def _order(layers: list[list[Slot]]) -> None:
+def _order(layers: list[list[LayerSpot]]) -> None:
     for layer in layers:
         _number(layer)
     for sweep in range(SWEEPS):
@@ -199,7 +199,7 @@ def _order(layers: list[list[Slot]]) -> None:
             _number(layer)
 
 
-def _number(layer: list[Slot]) -> None:
+def _number(layer: list[LayerSpot]) -> None:
     for place, slot in enumerate(layer):
         slot.rank = (place + 0.5) / len(layer)
 
@@ -215,7 +215,7 @@ def _most_columns(within: float | None) -> int | None:
     return max(1, int((within - 2 * GUTTER + ROW_GAP) // (CARD_WIDTH + ROW_GAP)))
 
 
-def _break(layers: list[list[Slot]], within: float | None) -> list[Band]:
+def _break(layers: list[list[LayerSpot]], within: float | None) -> list[Band]:
     """Layers in as few rows as the width allows, and these about equally long."""
     most = _most_columns(within)
     widths = [_layer_width(layer, most) for layer in layers]
@@ -247,7 +247,7 @@ def _starts(widths: Sequence[float], room: float) -> list[int]:
     return starts
 
 
-def _stack(layers: list[list[Slot]], most: int | None) -> None:
+def _stack(layers: list[list[LayerSpot]], most: int | None) -> None:
     """Heights that put each slot as near to its neighbours as the order and the gaps allow."""
     for layer in layers:
         _settle(layer, [0.0] * len(layer), most)
@@ -258,7 +258,7 @@ def _stack(layers: list[list[Slot]], most: int | None) -> None:
             _settle(layer, wanted, most)
 
 
-def _settle(layer: list[Slot], wanted: Sequence[float], most: int | None) -> None:
+def _settle(layer: list[LayerSpot], wanted: Sequence[float], most: int | None) -> None:
     """Columns of cards; where there are several, the lanes of edges that only pass by stand below them all."""
     columns = _split(layer, most)
     if len(columns) == 1:
@@ -274,7 +274,7 @@ def _settle(layer: list[Slot], wanted: Sequence[float], most: int | None) -> Non
             floor += LANE_GAP
 
 
-def _settle_column(column: Sequence[Slot], wanted: Sequence[float]) -> None:
+def _settle_column(column: Sequence[LayerSpot], wanted: Sequence[float]) -> None:
     """Isotonic regression: least squares distance from the wanted heights, in order and with gaps."""
     offset, offsets, blocks = 0.0, [], list[tuple[float, int]]()
     for place, slot in enumerate(column):
@@ -289,7 +289,7 @@ def _settle_column(column: Sequence[Slot], wanted: Sequence[float]) -> None:
         slot.y = value + distance
 
 
-def _split(layer: Sequence[Slot], most: int | None) -> list[list[Slot]]:
+def _split(layer: Sequence[LayerSpot], most: int | None) -> list[list[LayerSpot]]:
     """The cards of a layer in one column or several, which are about equally long."""
     cards = [slot for slot in layer if slot.id is not None]
     tallest = max(TALLEST_COLUMN, isqrt(len(cards))) if most is None else TALLEST_WITHIN
@@ -299,12 +299,12 @@ def _split(layer: Sequence[Slot], most: int | None) -> list[list[Slot]]:
     return [cards[start : start + rows] for start in range(0, len(cards), rows)] or [[]]
 
 
-def _layer_width(layer: Sequence[Slot], most: int | None) -> float:
+def _layer_width(layer: Sequence[LayerSpot], most: int | None) -> float:
     columns = len(_split(layer, most))
     return columns * CARD_WIDTH + (columns - 1) * ROW_GAP
 
 
-def _columns(layers: list[list[Slot]], x: float, most: int | None) -> float:
+def _columns(layers: list[list[LayerSpot]], x: float, most: int | None) -> float:
     """Place layers side by side from `x` on; returns where the last one ends."""
     for layer in layers:
         end = x + _layer_width(layer, most)

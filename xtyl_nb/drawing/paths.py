@@ -21,14 +21,14 @@ BEND = 7.0
 
 
 @dataclass(slots=True, eq=False)
-class Slot:
+class LayerSpot:
     """A card, or the lane in which the long edges of a source cross a layer."""
 
     above: float
     below: float
     id: str | None = None
-    before: list[Slot] = field(default_factory=list)
-    after: list[Slot] = field(default_factory=list)
+    before: list[LayerSpot] = field(default_factory=list)
+    after: list[LayerSpot] = field(default_factory=list)
     rank: float = 0.0
     x: float = 0.0
     y: float = 0.0
@@ -44,18 +44,18 @@ class Slot:
 class Band:
     """Layers side by side; all that turn into it cross the space above it, each source on a track of its own."""
 
-    layers: list[list[Slot]]
+    layers: list[list[LayerSpot]]
     top: float = 0.0
     bottom: float = 0.0
     tracks: dict[int, int] = field(default_factory=dict)
 
 
-def leads_back(route: Sequence[Slot]) -> bool:
+def leads_back(route: Sequence[LayerSpot]) -> bool:
     """Whether an edge closes a loop."""
     return route[-1].layer <= route[0].layer
 
 
-def path_of(route: Sequence[Slot], bands: Sequence[Band], width: float) -> str:
+def path_of(route: Sequence[LayerSpot], bands: Sequence[Band], width: float) -> str:
     """The path of an edge through the slots of its route, as SVG."""
     first, last = route[0], route[-1]
     if leads_back(route):
@@ -100,7 +100,7 @@ def _turn(x: float, y: float, to_x: float, to_y: float, band: Band, track: int, 
     )
 
 
-def _path_back(first: Slot, last: Slot, bands: Sequence[Band]) -> str:
+def _path_back(first: LayerSpot, last: LayerSpot, bands: Sequence[Band]) -> str:
     """Below all cards of a row and up again: only a cycle has such an edge, and it must be visible."""
     outside, inside = first.right + MARGIN, last.x - MARGIN
     floor, target = (bands[slot.band].bottom + LANE_GAP for slot in (first, last))

@@ -205,9 +205,9 @@ def another(self: Run, node: str, *, row: Any = None, comment: str | None = None
     Args:
         node: The review's id.
         row: A label of the frame's index; by default every row where the review waits now.
-        comment: A wish for the option, at most 10,000 characters. It stands where the prompts of
-            the new option's steps read `{{ feedback }}`, else as a paragraph after them, with the
-            texts so far; `run.inspect` shows it.
+        comment: A wish for the option, at most 10,000 characters. It stands where the prompts
+            of the new option's steps read `{{ feedback }}`, else as a paragraph after them,
+            with the texts so far; `run.inspect` shows it.
         item: One review of a list of them, by its path such as "3.0".
 
     Returns:
