@@ -79,7 +79,7 @@ def _header(overview: Overview) -> str:
     state = overview.state.value
     waits = overview.waiting_for if not overview.state.is_terminal else None
     counts = [("completed", overview.done - overview.failed), ("failed", overview.failed)]
-    money = money_words({name: overview.paid(name) for name in PAID})
+    money = money_words({name: overview.paid(name) for name in PAID}, overview.budget, overview.charged)
     numbers = f"{overview.done} / {overview.total} · {clock(elapsed_seconds(overview))}{money and f' · {money}'}"
     return (
         f'<div style="display:flex;flex-wrap:wrap;align-items:center;gap:12px;padding:9px 14px;border-bottom:{LINE}">'

@@ -13,6 +13,8 @@ from xtyl_engine.states import JobState
 
 Json = dict[str, Any]
 NANO = 1_000_000_000
+# Of a budget.
+NEARLY = 0.8
 PAID = ("spent", "unpriced", "from_cache", "saved")
 
 TEXT_SHOWN = 600
@@ -100,19 +102,25 @@ def price(dollars: float) -> str:
     return f"${dollars:,.4f}" if 0 < dollars < 0.1 else f"${dollars:,.2f}"
 
 
-def money_words(paid: Mapping[str, int | None]) -> str:
-    """What was spent, how many attempts cost something unknown, how many results came from the cache and what these saved; what
-    is nothing or not known is left out. Amounts are in whole 1e-9 dollars."""
+def money_words(paid: Mapping[str, int | None], budget: int | None = None, charged: int | None = None) -> str:
+    """What was spent, of a budget all that is charged to it, how many attempts cost something unknown, how many results came from
+    the cache and what these saved; what is nothing or not known is left out. Amounts are in whole 1e-9 dollars."""
     spent, unpriced, from_cache, saved = (paid.get(name) or 0 for name in PAID)
+    of = f"{price((charged or 0) / NANO)} of {price(budget / NANO)} spent" if budget is not None else ""
     return " · ".join(
         part
         for part, counts in (
-            (f"{price(spent / NANO)} spent", spent),
+            (of or f"{price(spent / NANO)} spent", bool(of) or spent),
             (f"{unpriced:,} of unknown cost", unpriced),
             (f"{from_cache:,} from the cache{f', {price(saved / NANO)} saved' if saved else ''}", from_cache),
         )
         if counts
     )
+
+
+def is_nearly_spent(budget: int | None, charged: int | None) -> bool:
+    """Whether so much of a budget is spent that a person should know."""
+    return budget is not None and (charged or 0) >= NEARLY * budget
 
 
 def branch_counts(node: NodeOverview) -> str:

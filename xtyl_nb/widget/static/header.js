@@ -8,6 +8,7 @@ function header(graph, act, lead) {
   const note = make("span", "soft");
   const rail = track([], 1);
   const numbers = make("span", "soft numbers");
+  const money = make("span", "soft money");
   const buttons = make("div", "buttons");
   const all = {
     pause: button("Pause", () => act("pause")),
@@ -18,12 +19,15 @@ function header(graph, act, lead) {
   buttons.append(...Object.values(all));
   const id = make("code", "soft", graph.run);
   id.title = `xt.attach("${graph.run}") shows this run anywhere`;
-  bar.append(make("b", "", graph.name), id, pill, note, rail, numbers, buttons);
+  bar.append(make("b", "", graph.name), id, pill, note, rail, numbers, money, buttons);
   let [shown, drawn] = ["", ""];
   const stale = (time) => { shown = time ? ` · as of ${time.toTimeString().slice(0, 5)}` : ""; };
   const tick = (state, elapsed) => {
-    const parts = [`${state.done} / ${state.total}`, state.started && clock(elapsed), left(state, elapsed), state.money];
+    const parts = [`${state.done} / ${state.total}`, state.started && clock(elapsed), left(state, elapsed)];
     numbers.textContent = parts.filter(Boolean).join(" · ") + shown;
+    money.textContent = state.money;
+    money.classList.toggle("waiting", state.short);
+    money.title = state.short ? "Nearly all of the budget is spent: run.resume(budget=...) raises it, also while the run goes on." : "";
   };
   const update = (state) => {
     const waits = isWaiting(state);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripted_run import node_overview
-from xtyl_nb.drawing.words import money_words, price, state_words, tally
+from xtyl_nb.drawing.words import is_nearly_spent, money_words, price, state_words, tally
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,23 @@ def test_a_price_is_short_and_a_small_one_is_not_nothing(dollars: float, words: 
 def test_the_head_says_what_was_spent_and_what_came_from_the_cache(paid: dict[str, int | None], words: str) -> None:
     """What is nothing, or not known, takes no room."""
     assert money_words(paid) == words
+
+
+@pytest.mark.parametrize(
+    ("charged", "words", "is_nearly"),
+    [
+        (0, "$0.00 of $5.00 spent", False),
+        (3_990_000_000, "$3.99 of $5.00 spent", False),
+        (4_000_000_000, "$4.00 of $5.00 spent", True),
+    ],
+)
+def test_of_a_budget_the_head_says_how_much_is_spent(charged: int, words: str, is_nearly: bool) -> None:
+    """All that is charged to it, what is assumed too; from four fifths on a person should know. Without one nothing is nearly
+    spent."""
+    paid = {"spent": 1, "unpriced": 0, "from_cache": 0, "saved": 0}
+    assert money_words(paid, 5_000_000_000, charged) == words
+    assert is_nearly_spent(5_000_000_000, charged) is is_nearly
+    assert not is_nearly_spent(None, None)
 
 
 @pytest.mark.parametrize(
