@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from xtyl_engine.database import statements as sql
 from xtyl_engine.database.connection import Transaction
-from xtyl_engine.database.tables import events
+from xtyl_engine.database.tables import events, jobs
 from xtyl_engine.events import EventKind
 from xtyl_engine.limits import MAX_ITEMS
 from xtyl_engine.nodes.base import Misfitting
@@ -36,6 +36,8 @@ _ASKED = (
     .where(events.c.execution_id == sql.B("execution_id"), events.c.kind == str(EventKind.ANOTHER_ASKED))
     .order_by(events.c.sequence.desc())
 )
+
+_LARGEST = select(func.coalesce(func.max(jobs.c.output_tokens), 0)).where(sql.OF_NODE)
 
 
 def read_row(transaction: Transaction, claim: Claim) -> dict[str, Any]:
@@ -86,6 +88,12 @@ def _options_so_far(
         str(value) for item, value in below if item != claim.item and isinstance(value, Output) and value.main == "text"
     )
     yield from (text[:OPTION_SHOWN] for text in islice(texts, MOST_OPTIONS))
+
+
+def read_largest(transaction: Transaction, claim: Claim) -> int:
+    """The largest answer of the claim's node in its run, in tokens."""
+    (largest,) = transaction.row(_LARGEST, {"execution_id": claim.execution_id, "node": claim.node}) or (0,)
+    return int(largest)
 
 
 def read_surroundings(transaction: Transaction, execution_id: str) -> str | None:

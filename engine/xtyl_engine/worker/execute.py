@@ -27,7 +27,7 @@ from xtyl_engine.nodes.base import Context, Done, Misfitting, NodeConfig, NodeTy
 from xtyl_engine.nodes.registry import configure, node_type
 from xtyl_engine.nodes.usage import plain_usage
 from xtyl_engine.providers.registry import get_provider
-from xtyl_engine.queries.job_inputs import is_added, read_misfits, read_row, read_upstream, read_wish
+from xtyl_engine.queries.job_inputs import is_added, read_largest, read_misfits, read_row, read_upstream, read_wish
 from xtyl_engine.queries.result_cache import cache_key, look_up
 from xtyl_engine.runners.pool import Runners
 from xtyl_engine.scheduler.outcomes import Claim, Completed, Failed, Failure, Outcome, Released, Waiting
@@ -93,7 +93,7 @@ class Executor:
     def __post_init__(self) -> None:
         self.prints = LivePrints(self.database)
         self.runners = Runners(self.settings.slots)
-        self._means = Means(self.settings, self.kernels, self.hold, self.pace_key)
+        self._means = Means(self.settings, self.kernels, self.hold, self.pace_key, self._largest_of)
         self._calls = FunctionCalls(
             self.settings,
             self.plans,
@@ -165,6 +165,10 @@ class Executor:
                 yield transaction
         except BackendError as error:
             raise _Unread(str(error)) from error
+
+    def _largest_of(self, claim: Claim) -> int:
+        with self._reading() as transaction:
+            return read_largest(transaction, claim)
 
     def left_behind(self) -> int:
         """How many threads still run whose jobs ended by a timeout."""

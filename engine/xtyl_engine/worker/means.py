@@ -30,12 +30,13 @@ def hold_all(claim: Claim, most: int) -> bool:
 @dataclass(eq=False)
 class Means:
     """What the jobs of one worker process have. `hold` holds money for a claim, as `Recorder.hold` does; `step` names the step
-    of a template whose answers are alike."""
+    of a template whose answers are alike, `largest` tells the largest answer of a claim's step that others have recorded."""
 
     settings: Settings
     kernels: Kernels | None
     hold: Hold
     step: Callable[[str, str], str]
+    largest: Callable[[Claim], int]
     # The largest answers so far of steps whose runs have a budget, in tokens.
     _largest: Recent[str, int] = field(default_factory=lambda: Recent(REMEMBERED_STEPS))
 
@@ -54,8 +55,7 @@ class Means:
             return Released(claim=claim, because=f"{VARIABLE}{name}", is_parked=True)
         if not claim.has_budget:
             return None
-        largest = self._largest.get(self.step(claim.template_id, claim.node)) or 0
-        most = highest_cost(kind, config, provider, variables, largest, tokens_again(misfits))
+        most = highest_cost(kind, config, provider, variables, self._largest_of(claim), tokens_again(misfits))
         is_held = self.hold(claim, most) if most else True
         if is_held is None:
             return Released(claim=claim, because="released")
@@ -67,6 +67,15 @@ class Means:
             step = self.step(claim.template_id, claim.node)
             self._largest.put(step, max(usage.output_tokens, self._largest.get(step) or 0))
         return usage
+
+    def _largest_of(self, claim: Claim) -> int:
+        """The largest answer of a claim's step so far; a worker that has seen none looks once for what others have."""
+        step = self.step(claim.template_id, claim.node)
+        known = self._largest.get(step)
+        if known is None:
+            known = self.largest(claim)
+            self._largest.put(step, known)
+        return known
 
     def _missing_key(self, provider: str, claim: Claim, variables: Mapping[str, str]) -> str | None:
         """The variable of a key that is gone with what the run's kernel had lent: this worker's own would be another's."""
