@@ -135,8 +135,9 @@ class Engine:
         """What a plan's nodes lack in this process's environment, and may do without, and models that are probably misspelt. What
         the workers of a shared back end have is not known here."""
         asking = self._asking(plan)
-        doubts = list(find_strange_models(asking, os.environ))
-        return doubts if self.settings.redis_url is not None else [*find_keyless(asking, os.environ), *doubts]
+        if self.settings.redis_url is not None:
+            return list(find_strange_models(asking, None))
+        return [*find_keyless(asking, os.environ), *find_strange_models(asking, os.environ)]
 
     def submit(self, submission: Submission) -> Submitted:
         """Write an execution, or find the one that the same key made before; notify workers of a new one."""

@@ -137,7 +137,7 @@ def test_an_untrusted_notebook_shows_the_picture_too(lab: Any, page: Any) -> Non
     html = run_html(summer_plan(), overview_of(summer_plan(), "completed"))
     output = {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}
     page.goto(lab.write("foreign.ipynb", "run", outputs=(json.loads(json.dumps(output)),)))
-    card = page.locator('[title="kit: not started"]')
+    card = page.locator('[title="kit: not started, 0 of 2"]')
     card.wait_for()
     assert card.evaluate("node => getComputedStyle(node).position") == "absolute"
     assert page.locator('.jp-OutputArea img[src^="data:image/svg+xml"]').count() == 1

@@ -36,17 +36,17 @@ def find_keyless(plan: Plan, environment: Mapping[str, str]) -> Iterator[str]:
         yield f'{variable} is not set, and steps ask {name}: os.environ["{variable}"] = ... in a cell sets it for the next run.'
 
 
-def find_strange_models(plan: Plan, environment: Mapping[str, str]) -> Iterator[str]:
+def find_strange_models(plan: Plan, environment: Mapping[str, str] | None) -> Iterator[str]:
     """Models that are probably misspelt: the provider before the colon, or a name that the provider is not known to have. Either
-    may be right, so it is told and not refused."""
+    may be right, so it is told and not refused. Without the environment of the workers it is not known which server they ask."""
     for node in (node for node in plan.nodes.values() if node.kind.asks_provider):
         provider, model = _provider(node), str(node.config.get("model") or "")
         first, colon, rest = model.partition(":")
         meant = get_close_matches(first.lower(), provider_names(), n=1, cutoff=CLOSE) if colon else []
-        if meant and not _has_any_model(provider, environment):
+        if meant and not _has_any_model(provider, environment or {}):
             asked = provider or "the default provider"
             yield f"{node.id} asks {asked} for a model called {model!r}. Did you mean {f'{meant[0]}:{rest}'!r}?"
-        elif known := _others(provider, model, environment):
+        elif environment is not None and (known := _others(provider, model, environment)):
             new = "If it is new, go on: it has no price yet."
             yield f"{node.id}: {provider} is not known to have a model {model!r}. {_alike(model, known)}{new}"
 
