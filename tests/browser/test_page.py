@@ -76,9 +76,22 @@ def test_what_waits_is_seen_whole_and_its_option_is_chosen_large(waiting: Any) -
     page.get_by_text("waiting for you · 2").wait_for()
 
 
-def test_rows_are_seen_beside_steps_and_lead_on(waiting: Any) -> None:
-    """A cell that failed leads to its traceback, one that waits to its review; rows are found by state and by words."""
+def test_tabs_rows_and_results_lead_to_what_there_is(waiting: Any) -> None:
+    """Tabs are one stop for the keyboard, and closing a card's tab goes back. A cell that failed leads to its traceback, one that
+    waits to its review; rows are found by state and by words. Once the run is over results come first: originals are saved, a
+    failure leads to its traceback."""
     page = waiting
+    page.get_by_role("tab", name="Review").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.locator(".xtyl .lane").first.wait_for()
+    assert page.evaluate("() => document.activeElement.innerText").startswith("Timeline")
+    page.locator('.xtyl .card[data-node="slogan"]').click()
+    page.get_by_role("tab", name="slogan").wait_for()
+    page.get_by_role("button", name="Close", exact=True).click()
+    page.locator(".xtyl .lane").first.wait_for()
+    assert page.get_by_role("tab", name="slogan").count() == 0
     page.get_by_role("tab", name="Rows", exact=True).click()
     lines = page.locator(".xtyl .matrix .rows .line")
     lines.nth(3).wait_for()
@@ -98,11 +111,6 @@ def test_rows_are_seen_beside_steps_and_lead_on(waiting: Any) -> None:
     page.locator(".xtyl .lane").first.wait_for()
     page.get_by_role("button", name="waiting for you").click()
     assert page.locator(".xtyl .review").is_visible()
-
-
-def test_results_come_first_once_a_run_is_over(waiting: Any) -> None:
-    """Each row with its picture and title; the original is saved, the words are copied, a failure leads to its traceback."""
-    page = waiting
     run_cell(page, 1)
     page.get_by_text("over", exact=True).wait_for()
     page.locator(".xtyl .pill", has_text="3 of 4 rows ready").wait_for()
@@ -115,19 +123,3 @@ def test_results_come_first_once_a_run_is_over(waiting: Any) -> None:
     assert saved.value.suggested_filename.endswith(".png")
     cards.nth(1).get_by_role("button", name="Traceback").click()
     page.locator(".xtyl .panel dd.bad", has_text="no claim for Trail shoe").last.wait_for()
-
-
-def test_tabs_are_one_stop_for_the_keyboard(waiting: Any) -> None:
-    """Arrows go from one to the next; what a card showed is a tab, and closing it goes back to where the person was."""
-    page = waiting
-    page.get_by_role("tab", name="Review").focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    page.locator(".xtyl .lane").first.wait_for()
-    assert page.evaluate("() => document.activeElement.innerText").startswith("Timeline")
-    page.locator('.xtyl .card[data-node="slogan"]').click()
-    page.get_by_role("tab", name="slogan").wait_for()
-    page.get_by_role("button", name="Close", exact=True).click()
-    page.locator(".xtyl .lane").first.wait_for()
-    assert page.get_by_role("tab", name="slogan").count() == 0
